@@ -1,0 +1,76 @@
+"""Optimizers as notes: each equation in one file, proved equal to optax's.
+
+The names below are imported when first used, so that `import jaxopt_notes` costs nothing and a
+command can answer `--help` without JAX.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_OPTIMIZERS = (
+    "adagrad",
+    "adam",
+    "adamw",
+    "add_decayed_weights",
+    "ema",
+    "momentum",
+    "rmsprop",
+    "scale_by_adam",
+    "scale_by_learning_rate",
+    "scale_by_rms",
+    "scale_by_rss",
+    "scale_by_stddev",
+    "sgd",
+    "trace",
+)
+_HOME = dict.fromkeys(_OPTIMIZERS, "jaxopt_notes.optimizers")
+
+if TYPE_CHECKING:
+    from jaxopt_notes.optimizers import (
+        adagrad,
+        adam,
+        adamw,
+        add_decayed_weights,
+        ema,
+        momentum,
+        rmsprop,
+        scale_by_adam,
+        scale_by_learning_rate,
+        scale_by_rms,
+        scale_by_rss,
+        scale_by_stddev,
+        sgd,
+        trace,
+    )
+
+__all__ = [
+    "__version__",
+    "adagrad",
+    "adam",
+    "adamw",
+    "add_decayed_weights",
+    "ema",
+    "momentum",
+    "rmsprop",
+    "scale_by_adam",
+    "scale_by_learning_rate",
+    "scale_by_rms",
+    "scale_by_rss",
+    "scale_by_stddev",
+    "sgd",
+    "trace",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'jaxopt_notes' has no attribute {name!r}")
+    value = getattr(import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

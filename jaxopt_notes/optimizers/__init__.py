@@ -1,0 +1,25 @@
+"""The notes: one optimizer, one file; `leafwise` is the engine that they share."""
+
+from jaxopt_notes.optimizers.adagrad import adagrad, scale_by_rss
+from jaxopt_notes.optimizers.adam import adam, adamw, scale_by_adam
+from jaxopt_notes.optimizers.learning_rate import scale_by_learning_rate
+from jaxopt_notes.optimizers.momentum import ema, momentum, sgd, trace
+from jaxopt_notes.optimizers.rmsprop import rmsprop, scale_by_rms, scale_by_stddev
+from jaxopt_notes.optimizers.weight_decay import add_decayed_weights
+
+__all__ = [
+    "adagrad",
+    "adam",
+    "adamw",
+    "add_decayed_weights",
+    "ema",
+    "momentum",
+    "rmsprop",
+    "scale_by_adam",
+    "scale_by_learning_rate",
+    "scale_by_rms",
+    "scale_by_rss",
+    "scale_by_stddev",
+    "sgd",
+    "trace",
+]
