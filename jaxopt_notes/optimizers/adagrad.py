@@ -21,14 +21,15 @@ from jaxopt_notes.optimizers.learning_rate import scale_by_learning_rate
 from jaxopt_notes.optimizers.moments import Scalar, abs_sq
 
 
-def adagrad_rule(
-    g: jax.Array, G: jax.Array, *, eps: Scalar, eps_in_sqrt: bool
-) -> tuple[jax.Array, jax.Array]:
-    """(update, G_t). Where G_t is still zero nothing was seen, and nothing moves."""
-    G = abs_sq(g) + G
-    scale = jax.lax.rsqrt(G + eps) if eps_in_sqrt else 1 / (jnp.sqrt(G) + eps)
-    u = jnp.where(G > 0, scale, 0.0) * g
-    return u, G
+def sum_of_squares(g: jax.Array, G: jax.Array) -> jax.Array:
+    """G_t = G_{t−1} + g_t²."""
+    return abs_sq(g) + G
+
+
+def over_root(g: jax.Array, G: jax.Array, *, eps: Scalar, eps_in_sqrt: bool) -> jax.Array:
+    """g / √(G + ε), or g / (√G + ε); where G is still zero nothing was seen, and nothing moves."""
+    inverse = jax.lax.rsqrt(G + eps) if eps_in_sqrt else 1 / (jnp.sqrt(G) + eps)
+    return jnp.where(G > 0, inverse, 0.0) * g
 
 
 def scale_by_rss(
@@ -59,9 +60,11 @@ def scale_by_rss(
     """
     check_not_negative("initial_accumulator_value", initial_accumulator_value)
     check_not_negative("eps", eps)
-    rule = partial(adagrad_rule, eps=eps, eps_in_sqrt=eps_in_sqrt)
     return leafwise(
-        rule, optax.ScaleByRssState, {"sum_of_squares": Slot(initial_accumulator_value)}
+        partial(over_root, eps=eps, eps_in_sqrt=eps_in_sqrt),
+        sum_of_squares,
+        optax.ScaleByRssState,
+        {"sum_of_squares": Slot(initial_accumulator_value)},
     )
 
 

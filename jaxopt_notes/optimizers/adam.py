@@ -24,32 +24,41 @@ import optax
 from jax.typing import ArrayLike, DTypeLike
 
 from jaxopt_notes.optimizers.checks import check_decay, check_dtype, check_not_negative
-from jaxopt_notes.optimizers.leafwise import Slot, increment, leafwise
+from jaxopt_notes.optimizers.leafwise import Debiased, Slot, leafwise
 from jaxopt_notes.optimizers.learning_rate import scale_by_learning_rate
-from jaxopt_notes.optimizers.moments import Scalar, abs_sq, debias
+from jaxopt_notes.optimizers.moments import Scalar, abs_sq
 from jaxopt_notes.optimizers.weight_decay import add_decayed_weights
 
 
-def adam_rule(
-    g: jax.Array,
-    m: jax.Array,
-    v: jax.Array,
-    t: jax.Array,
-    *,
-    b1: Scalar,
-    b2: Scalar,
-    eps: Scalar,
-    eps_root: Scalar,
-    nesterov: bool,
-) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """(update, m_t, v_t)."""
+def first_and_second_moment(
+    g: jax.Array, m: jax.Array, v: jax.Array, *, b1: Scalar, b2: Scalar
+) -> tuple[jax.Array, jax.Array]:
+    """(m_t, v_t)."""
     m = (1 - b1) * g + b1 * m
     v = (1 - b2) * abs_sq(g) + b2 * v
-    m_hat = debias(m, b1, t)
-    if nesterov:
-        m_hat = b1 * debias(m, b1, increment(t)) + (1 - b1) * debias(g, b1, t)
-    v_hat = debias(v, b2, t)
-    return m_hat / (jnp.sqrt(v_hat + eps_root) + eps), m, v
+    return m, v
+
+
+def direction(
+    g: jax.Array, m_hat: jax.Array, v_hat: jax.Array, *, eps: Scalar, eps_root: Scalar
+) -> jax.Array:
+    """m̂ / (√(v̂ + ε_root) + ε)."""
+    return m_hat / (jnp.sqrt(v_hat + eps_root) + eps)
+
+
+def nesterov_direction(
+    g: jax.Array,
+    m_next: jax.Array,
+    v_hat: jax.Array,
+    g_hat: jax.Array,
+    *,
+    b1: Scalar,
+    eps: Scalar,
+    eps_root: Scalar,
+) -> jax.Array:
+    """The direction of β1 m_t / (1 − β1^{t+1}) + (1 − β1) g_t / (1 − β1^t)."""
+    m_hat = b1 * m_next + (1 - b1) * g_hat
+    return direction(g, m_hat, v_hat, eps=eps, eps_root=eps_root)
 
 
 def scale_by_adam(
@@ -92,9 +101,19 @@ def scale_by_adam(
     check_not_negative("eps", eps)
     check_not_negative("eps_root", eps_root)
     check_dtype("mu_dtype", mu_dtype)
-    rule = partial(adam_rule, b1=b1, b2=b2, eps=eps, eps_root=eps_root, nesterov=nesterov)
-    slots = {"mu": Slot(dtype=mu_dtype), "nu": Slot(keep_dtype=True)}
-    return leafwise(rule, optax.ScaleByAdamState, slots)
+    if nesterov:
+        move = partial(nesterov_direction, b1=b1, eps=eps, eps_root=eps_root)
+        debias = [Debiased("mu", b1, ahead=True), Debiased("nu", b2), Debiased("g", b1)]
+    else:
+        move = partial(direction, eps=eps, eps_root=eps_root)
+        debias = [Debiased("mu", b1), Debiased("nu", b2)]
+    return leafwise(
+        move,
+        partial(first_and_second_moment, b1=b1, b2=b2),
+        optax.ScaleByAdamState,
+        {"mu": Slot(dtype=mu_dtype), "nu": Slot(keep_dtype=True)},
+        debias=debias,
+    )
 
 
 def adam(

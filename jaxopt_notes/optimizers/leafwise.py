@@ -1,21 +1,26 @@
-"""The one engine: lifts a rule on one array to a `GradientTransformation` on a tree.
+"""The one engine: lifts rules on one array to a `GradientTransformation` on a tree.
 
-A rule is a pure function of arrays that reads like its equation,
+An optimizer is two pure functions of arrays that read like its equations,
 
-    rule(g, *slots, *step) -> (update, *slots)
+    remember(g, *slots)   -> slots      what it keeps of the gradients: m_t, v_t, …
+    move(g, *slots)       -> update     where it goes, from the gradient and what it keeps
 
-with g one leaf of the gradient, a slot each accumulator of that leaf (m, v, …), and `step` what
-the rule needs to know of the step: t for a bias correction, α_t for a schedule. All that is not
-mathematics is here: trees, None leaves, accumulator dtypes, the count, and tracing.
+with g one leaf of the gradient and a slot each accumulator of that leaf. Between the two the engine
+corrects the slots' bias, if asked to. All that is not mathematics is here: trees, None leaves,
+accumulator dtypes, the count, and tracing.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 from jax.typing import ArrayLike, DTypeLike
+
+from jaxopt_notes.optimizers import moments
+
+Row = tuple[Any, ...]  # what belongs to one leaf
 
 
 class Slot(NamedTuple):
@@ -33,23 +38,41 @@ class Slot(NamedTuple):
     keep_dtype: bool = False
 
 
+class Debiased(NamedTuple):
+    """A moving average divided by 1 − β^t, for `move` to read in place of the average.
+
+    Attributes:
+      name: the slot, or "g" for the gradient itself.
+      decay: β.
+      ahead: divide by 1 − β^{t+1}.
+    """
+
+    name: str
+    decay: Any
+    ahead: bool = False
+
+
 def leafwise(
-    rule: Callable[..., Any],
+    move: Callable[..., jax.Array],
+    remember: Callable[..., Any] | None = None,
     state: Callable[..., Any] = optax.EmptyState,
     slots: Mapping[str, Slot] | None = None,
     *,
+    debias: Sequence[Debiased] = (),
     at_step: Callable[[jax.Array], Any] | None = None,
     with_params: bool = False,
 ) -> optax.GradientTransformation:
-    """Makes a transformation of a tree out of a rule on one array.
+    """Makes a transformation of a tree out of rules on one array.
 
     Args:
-      rule: `rule(g, *slots, [p], [step]) -> update`, or `(update, *slots)` where it has slots.
+      move: `move(g, *slots, [p], [scalar]) -> update`; where `debias` is given, its averages stand
+        in the slots' place.
+      remember: `remember(g, *slots) -> slots`, a tuple where there are several; None for no slots.
       state: the NamedTuple class of the state: the slots' names, and `count` if steps are counted.
-      slots: the accumulators, in the order of the rule's arguments.
-      at_step: what to hand the rule about the step, from the count of steps already taken,
-        evaluated once a step. Without it a state that has a `count` hands over t = count + 1.
-      with_params: hand the rule the parameter p as well.
+      slots: the accumulators, in the order of the rules' arguments.
+      debias: the averages that `move` reads, in the order of its arguments.
+      at_step: the scalar as a function of the count of steps already taken: a schedule.
+      with_params: hand `move` the parameter p.
 
     Returns:
       A `GradientTransformation`. Where the gradient is None, so are the update and the slots.
@@ -57,47 +80,51 @@ def leafwise(
     slots = slots or {}
     counts = "count" in getattr(state, "_fields", ())
 
-    def on_leaf(g: Any, *args: Any) -> tuple[Any, ...]:
-        out = rule(g, *args)
-        update, *new = out if isinstance(out, tuple) else (out,)
-        pairs = zip(new, args, slots.values(), strict=False)
-        return update, *(_cast(x, old, slot) for x, old, slot in pairs)
+    def advance(rows: list[Row], corrections: list[Any], scalars: list[Any]) -> list[Row]:
+        """From (g, *slots, [p]) of each leaf its (update, *slots)."""
+        n = 1 + len(slots)
+        kept = [_as_tuple(remember(*row[:n])) if remember else () for row in rows]
+        named = [{"g": row[0], **dict(zip(slots, new))} for row, new in zip(rows, kept)]
+        averages = [
+            moments.debias([of[d.name] for of in named], c) for d, c in zip(debias, corrections)
+        ]
+        seen = zip(*averages) if debias else kept
+        moved = [move(row[0], *x, *row[n:], *scalars) for row, x in zip(rows, seen)]
+        return [
+            (update, *map(_cast, new, row[1:n], slots.values()))
+            for update, new, row in zip(moved, kept, rows)
+        ]
 
-    # Under a trace a rule is traced once for each (shape, dtype), not once for each leaf. Outside
-    # jit every operation rounds by itself, as optax's do.
-    traced_on_leaf = jax.jit(on_leaf)
+    # Under a trace the rules are traced once for each (shape, dtype), not once for each leaf.
+    # Outside jit every operation rounds by itself, as optax's do.
+    traced_advance = jax.jit(advance)
 
     def init(params: optax.Params) -> Any:
-        def filled(slot: Slot) -> Any:
-            dtype = None if slot.dtype is None else jax.dtypes.canonicalize_dtype(slot.dtype)
-            return jax.tree.map(lambda p: jnp.full_like(p, slot.initial, dtype=dtype), params)
-
-        fields = {name: filled(slot) for name, slot in slots.items()}
+        fields = {name: _filled_like(params, slot) for name, slot in slots.items()}
         return state(count=jnp.zeros([], jnp.int32), **fields) if counts else state(**fields)
 
     def update(updates: optax.Updates, old: Any, params: optax.Params | None = None) -> Any:
+        if with_params and params is None:
+            raise ValueError("params is None: pass the parameters, update(grads, state, params)")
         tree: Any
         leaves, tree = jax.tree.flatten(updates, is_leaf=lambda x: x is None)
         columns = [tree.flatten_up_to(getattr(old, name)) for name in slots]
-        if with_params:
-            if params is None:
-                raise ValueError(
-                    "params is None: pass the parameters, update(grads, state, params)"
-                )
-            columns.append(tree.flatten_up_to(params))
-        fields = {"count": increment(old.count)} if counts else {}
-        step = tuple(fields.values()) if at_step is None else (at_step(old.count),)
+        columns += [tree.flatten_up_to(params)] if with_params else []
+        rows = [row for row in zip(leaves, *columns) if row[0] is not None]
 
-        apply = traced_on_leaf if any(isinstance(g, jax.core.Tracer) for g in leaves) else on_leaf
+        t: Any = increment(old.count) if counts else None
+        corrections = [moments.correction(d.decay, increment(t) if d.ahead else t) for d in debias]
+        scalars = [at_step(old.count)] if at_step else []
+        if any(isinstance(g, jax.core.Tracer) for g in leaves):
+            moved = iter([traced_advance([row], corrections, scalars)[0] for row in rows])
+        else:
+            moved = iter(advance(rows, corrections, scalars))
+
         nothing = (None,) * (1 + len(slots))
-        rows = [
-            nothing if g is None else apply(g, *column, *step)
-            for g, *column in zip(leaves, *columns, strict=True)
-        ]
-        columns = list(zip(*rows, strict=True)) if rows else [()] * len(nothing)
-        new_updates, *new_slots = map(tree.unflatten, columns)
-        fields.update(zip(slots, new_slots, strict=True))
-        return new_updates, state(**fields)
+        out = [nothing if g is None else next(moved) for g in leaves]
+        new_updates, *new = (tree.unflatten([row[i] for row in out]) for i in range(len(nothing)))
+        fields = dict(zip(slots, new))
+        return new_updates, state(count=t, **fields) if counts else state(**fields)
 
     return optax.GradientTransformation(init, update)
 
@@ -108,6 +135,15 @@ def increment(count: ArrayLike) -> jax.Array:
     floating = jnp.issubdtype(count.dtype, jnp.floating)
     largest = (jnp.finfo if floating else jnp.iinfo)(count.dtype).max
     return jnp.where(count < largest, count + jnp.ones([], count.dtype), count)
+
+
+def _filled_like(params: optax.Params, slot: Slot) -> Any:
+    dtype = None if slot.dtype is None else jax.dtypes.canonicalize_dtype(slot.dtype)
+    return jax.tree.map(lambda p: jnp.full_like(p, slot.initial, dtype=dtype), params)
+
+
+def _as_tuple(x: Any) -> tuple[Any, ...]:
+    return x if isinstance(x, tuple) else (x,)
 
 
 def _cast(new: jax.Array, old: jax.Array, slot: Slot) -> jax.Array:

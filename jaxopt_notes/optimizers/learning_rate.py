@@ -46,7 +46,7 @@ def scale_by_learning_rate(
     if callable(learning_rate):
         return leafwise(
             lambda g, alpha: jnp.asarray(alpha, g.dtype) * g,
-            optax.ScaleByScheduleState,
+            state=optax.ScaleByScheduleState,
             at_step=lambda count: sign * learning_rate(count),
         )
     alpha = sign * learning_rate

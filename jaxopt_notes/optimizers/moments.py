@@ -1,4 +1,4 @@
-"""What the rules with moving averages share: |g|² and the correction of a moment's bias."""
+"""What the rules with moving averages share: |g|², and the correction of an average's bias."""
 
 import functools
 from typing import Any
@@ -14,10 +14,22 @@ def abs_sq(g: jax.Array) -> jax.Array:
     return (g.conj() * g).real if jnp.iscomplexobj(g) else g * g
 
 
-# A jit of its own even where nothing else is: β is then a run-time value, as it is in optax, and
-# the power of a constant rounds differently. The root is taken in β's precision, not in the
-# moment's: in bfloat16 1 − 0.999 would be 0.
+# Both are jits of their own even where nothing else is, as they are in optax: β is then a run-time
+# value (the power of a constant rounds differently), and whether XLA divides by the correction or
+# multiplies by its inverse hangs on how many arrays share it.
+
+
 @functools.partial(jax.jit, inline=True)
-def debias(moment: jax.Array, decay: Scalar, t: jax.Array) -> jax.Array:
-    """moment / (1 − decay^t): an average that began at zero, unbiased (Kingma & Ba 2014, §3)."""
-    return moment / (1 - decay**t).astype(moment.dtype)
+def correction(decay: Scalar, t: jax.Array) -> jax.Array:
+    """1 − β^t: the sum of a moving average's weights after t steps (Kingma & Ba 2014, §3)."""
+    return 1 - decay**t
+
+
+@functools.partial(jax.jit, inline=True)
+def debias(averages: list[jax.Array], correction: jax.Array) -> list[jax.Array]:
+    """average / (1 − β^t) for each.
+
+    The correction comes in its own precision, and only the quotient is in the average's: in
+    bfloat16 0.999 is 1.
+    """
+    return [average / correction.astype(average.dtype) for average in averages]

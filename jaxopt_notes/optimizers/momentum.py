@@ -21,27 +21,24 @@ import optax
 from jax.typing import ArrayLike, DTypeLike
 
 from jaxopt_notes.optimizers.checks import check_decay, check_dtype
-from jaxopt_notes.optimizers.leafwise import Slot, leafwise
+from jaxopt_notes.optimizers.leafwise import Debiased, Slot, leafwise
 from jaxopt_notes.optimizers.learning_rate import scale_by_learning_rate
-from jaxopt_notes.optimizers.moments import Scalar, debias
+from jaxopt_notes.optimizers.moments import Scalar
 
 
-def heavy_ball_rule(
-    g: jax.Array, v: jax.Array, *, beta: Scalar, nesterov: bool
-) -> tuple[jax.Array, jax.Array]:
-    """(update, v_t)."""
-    v = g + beta * v
-    u = g + beta * v if nesterov else v
-    return u, v
+def heavy_ball(g: jax.Array, v: jax.Array, *, beta: Scalar) -> jax.Array:
+    """v_t = g_t + β v_{t−1}."""
+    return g + beta * v
 
 
-def moving_average_rule(
-    g: jax.Array, v: jax.Array, t: jax.Array, *, beta: Scalar, unbiased: bool
-) -> tuple[jax.Array, jax.Array]:
-    """(update, v_t)."""
-    v = (1 - beta) * g + beta * v
-    u = debias(v, beta, t) if unbiased else v
-    return u, v
+def moving_average(g: jax.Array, v: jax.Array, *, beta: Scalar) -> jax.Array:
+    """v_t = (1 − β) g_t + β v_{t−1}."""
+    return (1 - beta) * g + beta * v
+
+
+def along(g: jax.Array, v: jax.Array) -> jax.Array:
+    """The update is the velocity."""
+    return v
 
 
 def trace(
@@ -73,8 +70,14 @@ def trace(
     """
     check_decay("decay", decay, one_allowed=True)
     check_dtype("accumulator_dtype", accumulator_dtype)
-    rule = partial(heavy_ball_rule, beta=decay, nesterov=nesterov)
-    return leafwise(rule, optax.TraceState, {"trace": Slot(dtype=accumulator_dtype)})
+    velocity = partial(heavy_ball, beta=decay)
+    return leafwise(
+        # Nesterov looks ahead: g_t + β v_t is where the ball would be after the same push again.
+        velocity if nesterov else along,
+        velocity,
+        optax.TraceState,
+        {"trace": Slot(dtype=accumulator_dtype)},
+    )
 
 
 def ema(
@@ -104,8 +107,13 @@ def ema(
     """
     check_decay("decay", decay)
     check_dtype("accumulator_dtype", accumulator_dtype)
-    rule = partial(moving_average_rule, beta=decay, unbiased=debias)
-    return leafwise(rule, optax.EmaState, {"ema": Slot(dtype=accumulator_dtype)})
+    return leafwise(
+        along,
+        partial(moving_average, beta=decay),
+        optax.EmaState,
+        {"ema": Slot(dtype=accumulator_dtype)},
+        debias=[Debiased("ema", decay)] if debias else [],
+    )
 
 
 def sgd(

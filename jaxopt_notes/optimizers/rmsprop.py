@@ -22,47 +22,35 @@ from jax.typing import ArrayLike
 from optax._src.transform import ScaleByRmsWithCountState, ScaleByRStdDevWithCountState
 
 from jaxopt_notes.optimizers.checks import check_decay, check_not_negative
-from jaxopt_notes.optimizers.leafwise import Slot, leafwise
+from jaxopt_notes.optimizers.leafwise import Debiased, Slot, leafwise
 from jaxopt_notes.optimizers.learning_rate import scale_by_learning_rate
-from jaxopt_notes.optimizers.moments import Scalar, abs_sq, debias
-from jaxopt_notes.optimizers.momentum import trace
+from jaxopt_notes.optimizers.moments import Scalar, abs_sq
+from jaxopt_notes.optimizers.momentum import moving_average, trace
 
 
-def inverse_root(E: jax.Array, eps: Scalar, eps_in_sqrt: bool) -> jax.Array:
-    """1 / √(E + ε), or 1 / (√E + ε)."""
-    return jax.lax.rsqrt(E + eps) if eps_in_sqrt else 1 / (jnp.sqrt(E) + eps)
+def mean_square(g: jax.Array, E: jax.Array, *, beta: Scalar) -> jax.Array:
+    """E_t = (1 − β) g_t² + β E_{t−1}."""
+    return (1 - beta) * abs_sq(g) + beta * E
 
 
-def rmsprop_rule(
-    g: jax.Array,
-    E: jax.Array,
-    t: jax.Array | None = None,
-    *,
-    beta: Scalar,
-    eps: Scalar,
-    eps_in_sqrt: bool,
+def over_root(g: jax.Array, E: jax.Array, *, eps: Scalar, eps_in_sqrt: bool) -> jax.Array:
+    """g / √(E + ε), or g / (√E + ε)."""
+    inverse = jax.lax.rsqrt(E + eps) if eps_in_sqrt else 1 / (jnp.sqrt(E) + eps)
+    return inverse * g
+
+
+def mean_and_mean_square(
+    g: jax.Array, m: jax.Array, E: jax.Array, *, beta: Scalar
 ) -> tuple[jax.Array, jax.Array]:
-    """(update, E_t); given t, the average is debiased."""
-    E = (1 - beta) * abs_sq(g) + beta * E
-    E_hat = E if t is None else debias(E, beta, t)
-    return inverse_root(E_hat, eps, eps_in_sqrt) * g, E
+    """(m_t, E_t)."""
+    return moving_average(g, m, beta=beta), mean_square(g, E, beta=beta)
 
 
-def centered_rmsprop_rule(
-    g: jax.Array,
-    m: jax.Array,
-    E: jax.Array,
-    t: jax.Array | None = None,
-    *,
-    beta: Scalar,
-    eps: Scalar,
-    eps_in_sqrt: bool,
-) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """(update, m_t, E_t); given t, both averages are debiased."""
-    m = (1 - beta) * g + beta * m
-    E = (1 - beta) * abs_sq(g) + beta * E
-    m_hat, E_hat = (m, E) if t is None else (debias(m, beta, t), debias(E, beta, t))
-    return inverse_root(E_hat - abs_sq(m_hat), eps, eps_in_sqrt) * g, m, E
+def over_deviation(
+    g: jax.Array, m: jax.Array, E: jax.Array, *, eps: Scalar, eps_in_sqrt: bool
+) -> jax.Array:
+    """`over_root` of the variance E − m²."""
+    return over_root(g, E - abs_sq(m), eps=eps, eps_in_sqrt=eps_in_sqrt)
 
 
 def _check(decay: ArrayLike, eps: ArrayLike, initial_scale: ArrayLike) -> None:
@@ -104,9 +92,13 @@ def scale_by_rms(
     [ 2. -2.]
     """
     _check(decay, eps, initial_scale)
-    rule = partial(rmsprop_rule, beta=decay, eps=eps, eps_in_sqrt=eps_in_sqrt)
-    state = ScaleByRmsWithCountState if bias_correction else optax.ScaleByRmsState
-    return leafwise(rule, state, {"nu": Slot(initial_scale)})
+    return leafwise(
+        partial(over_root, eps=eps, eps_in_sqrt=eps_in_sqrt),
+        partial(mean_square, beta=decay),
+        ScaleByRmsWithCountState if bias_correction else optax.ScaleByRmsState,
+        {"nu": Slot(initial_scale)},
+        debias=[Debiased("nu", decay)] if bias_correction else [],
+    )
 
 
 def scale_by_stddev(
@@ -142,9 +134,13 @@ def scale_by_stddev(
     [ 2. -2.]
     """
     _check(decay, eps, initial_scale)
-    rule = partial(centered_rmsprop_rule, beta=decay, eps=eps, eps_in_sqrt=eps_in_sqrt)
-    state = ScaleByRStdDevWithCountState if bias_correction else optax.ScaleByRStdDevState
-    return leafwise(rule, state, {"mu": Slot(), "nu": Slot(initial_scale)})
+    return leafwise(
+        partial(over_deviation, eps=eps, eps_in_sqrt=eps_in_sqrt),
+        partial(mean_and_mean_square, beta=decay),
+        ScaleByRStdDevWithCountState if bias_correction else optax.ScaleByRStdDevState,
+        {"mu": Slot(), "nu": Slot(initial_scale)},
+        debias=[Debiased("mu", decay), Debiased("nu", decay)] if bias_correction else [],
+    )
 
 
 def rmsprop(

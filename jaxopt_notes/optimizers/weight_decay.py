@@ -50,7 +50,7 @@ def add_decayed_weights(
     if callable(weight_decay):
         decay = leafwise(
             lambda g, p, s: g + s * p,
-            WeightDecaySchedule,
+            state=WeightDecaySchedule,
             at_step=weight_decay,
             with_params=True,
         )
