@@ -74,13 +74,13 @@ def _auto(folder: Path, chosen: bool) -> Dataset:
     """Loads MNIST or, where it cannot be had, the embedded digits with a note that says why."""
     try:
         return prepared.load(mnist.obtain(folder), mnist.NAME)
-    except mnist.Unobtainable as error:
+    except mnist.UnobtainableError as error:
         reason = error.reason
     except faults.DataDirError as error:
         if chosen:  # a directory that the user named is to be used, or to be named as the mistake
             raise
         reason = str(error)
-    note = f"using {embedded.NAME}, the 12,000 digits in this package, not the whole of MNIST: {reason}"
+    note = f"using {embedded.NAME}, the 12,000 digits in this package, not all of MNIST: {reason}"
     return embedded.load()._replace(note=note)
 
 

@@ -10,6 +10,7 @@ import tempfile
 import zipfile
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -38,8 +39,8 @@ def save(builder_dir: Path, dataset: Dataset) -> bool:
 
     A prepared directory may well be read-only or its disk full: then the set is decoded each time.
     """
-    arrays = {key: getattr(dataset, key) for key in _ARRAYS}
-    texts = {
+    members: dict[str, Any] = {key: getattr(dataset, key) for key in _ARRAYS}
+    members |= {
         "source": np.array(_source(builder_dir)),
         "class_names": np.array(dataset.class_names),
         "note": np.array(dataset.note),
@@ -48,7 +49,7 @@ def save(builder_dir: Path, dataset: Dataset) -> bool:
     try:
         with tempfile.NamedTemporaryFile(dir=builder_dir, prefix=f".{FILE}.", delete=False) as file:
             temporary = Path(file.name)
-            np.savez(file, **arrays, **texts)
+            np.savez(file, **members)
         temporary.chmod(0o644)
         os.replace(temporary, builder_dir / FILE)
     except OSError:

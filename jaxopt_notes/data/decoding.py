@@ -32,18 +32,20 @@ def decode(builder_dir: Path, name: str) -> Dataset:
     except InputError:
         raise
     except Exception as error:
+        whole = isinstance(error, ImportError | MemoryError)
+        remedy = "choose another set" if whole else "remove that folder and prepare the set again"
         raise InputError(
-            f"dataset='{name}': {builder_dir} cannot be read ({faults.first_line(error)}); "
-            "remove that folder and prepare the set again"
+            f"dataset='{name}': {builder_dir} cannot be read ({faults.first_line(error)}); {remedy}"
         ) from error
 
 
 def _decode(builder: Any, name: str) -> Dataset:
     image_key, label_key = _keys(builder.info, name)
     classes = builder.info.features[label_key]
-    _check_shape(builder.info.features[image_key], name)
+    image = builder.info.features[image_key]
+    _check_shape(image.shape, image.np_dtype, name)
     test = _test_split(builder.info.splits, name)
-    arrays = []
+    arrays: list[np.ndarray] = []
     for split in ("train", test):
         images, labels = _read_split(builder, split, image_key, label_key, name)
         _check_labels(labels, classes.num_classes, split, name)
@@ -54,12 +56,15 @@ def _decode(builder: Any, name: str) -> Dataset:
             f"dataset='{name}': images of {sizes[0]} in train, of {sizes[1]} in {test}"
         )
     note = "" if test == "test" else f"{name} has no split 'test': '{test}' stands for it"
-    return Dataset(name, *arrays, class_names=tuple(classes.names), note=note)
+    train_images, train_labels, test_images, test_labels = arrays
+    names = tuple(classes.names)
+    return Dataset(name, train_images, train_labels, test_images, test_labels, names, note)
 
 
 def _keys(info: Any, name: str) -> tuple[str, str]:
-    """Returns the names of the image and the label feature: the supervised ones, or the only ones."""
-    features = info.features if isinstance(info.features, tfds.features.FeaturesDict) else {}
+    """Returns the image's and the label's feature: the supervised keys, or the only ones."""
+    tree = info.features
+    features = dict(tree.items()) if isinstance(tree, tfds.features.FeaturesDict) else {}
     kinds = (tfds.features.Image, tfds.features.ClassLabel)
     supervised = tuple(info.supervised_keys or ())
     if len(supervised) == 2 and all(
@@ -105,7 +110,7 @@ def _examples(builder: Any, split: str, name: str) -> Iterator[dict[str, Any]]:
 def _read_split(
     builder: Any, split: str, image_key: str, label_key: str, name: str
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the split's images, uint8 (n, height, width, channels), and its labels, int64 (n,)."""
+    """Returns the images, uint8 (n, height, width, channels), and the labels, int64 (n,)."""
     count = builder.info.splits[split].num_examples
     labels = np.empty(count, np.int64)
     images = np.empty(0, np.uint8)
@@ -113,7 +118,7 @@ def _read_split(
     for read, example in enumerate(_examples(builder, split, name), start=1):
         image = example[image_key]
         if read == 1:
-            _check_shape(image, name)
+            _check_shape(image.shape, image.dtype, name)
             images = np.empty((count, *image.shape), np.uint8)
         if image.shape != images.shape[1:]:
             sizes = f"{_size(images.shape[1:])} and of {_size(image.shape)}"
@@ -124,13 +129,12 @@ def _read_split(
     return images, labels
 
 
-def _check_shape(image: Any, name: str) -> None:
-    """Raises `InputError` for an image, or a feature that may leave sizes open, we cannot train on."""
-    shape = tuple(image.shape)
+def _check_shape(shape: tuple[int | None, ...], dtype: Any, name: str) -> None:
+    """Raises `InputError` unless such images can be trained on; a feature may leave sides open."""
     fits = len(shape) == 3 and shape[2] in (1, 3)
-    if not fits or np.dtype(image.dtype) != np.uint8:
+    if not fits or np.dtype(dtype) != np.uint8:
         raise InputError(
-            f"dataset='{name}': images are {_size(shape)} of {np.dtype(image.dtype)}; "
+            f"dataset='{name}': images are {_size(shape)} of {np.dtype(dtype)}; "
             "give H×W×1 or H×W×3 of uint8"
         )
     if any(side is not None and side < SMALLEST for side in shape[:2]):

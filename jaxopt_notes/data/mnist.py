@@ -26,7 +26,7 @@ _ROOM = 150_000_000  # bytes: the downloads, TFDS's records and their temporary 
 _PATIENCE = 2.0  # seconds that the server is given to answer
 
 
-class Unobtainable(InputError):
+class UnobtainableError(InputError):
     """MNIST is not here and cannot be fetched. `reason` says why, without the remedy."""
 
     def __init__(self, reason: str, remedy: str):
@@ -38,7 +38,7 @@ def obtain(data_dir: Path) -> Path:
     """Returns the directory of prepared MNIST, preparing it first where that is needed.
 
     Raises:
-      Unobtainable: it is neither prepared, nor here as files, nor to be downloaded.
+      UnobtainableError: it is neither prepared, nor here as files, nor to be downloaded.
       DataDirError: the data directory has no room or cannot be written.
       InputError: one of the files is not the official one.
     """
@@ -50,7 +50,7 @@ def obtain(data_dir: Path) -> Path:
     if reason:
         wanted = " and ".join([", ".join(missing[:-1])] * (len(missing) > 1) + missing[-1:])
         remedy = f"lay {wanted} in {_manual(data_dir)}" if missing else "use dataset='mnist-12k'"
-        raise Unobtainable(reason, remedy)
+        raise UnobtainableError(reason, remedy)
     _check_room(data_dir)
     from jaxopt_notes.data import mnist_builder  # imports TFDS
 

@@ -23,7 +23,7 @@ _RETRIES = 2  # the server has just answered; TFDS's own 10 take minutes
 
 
 # Not registered: TFDS's registry has its own "mnist", which `tfds.builder` shall go on giving.
-class Mnist(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+class Mnist(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: ignore[call-arg]
     """MNIST as TFDS lays it out, from its four official files."""
 
     VERSION = tfds.core.Version("3.0.1")

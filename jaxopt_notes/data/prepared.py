@@ -6,7 +6,7 @@ TFDS's layout is `<data_dir>/<name>[/<config>]/<version>/dataset_info.json`.
 import re
 from pathlib import Path
 
-from jaxopt_notes.data import cache
+from jaxopt_notes.data import cache, faults
 from jaxopt_notes.data.dataset import Dataset
 from jaxopt_notes.errors import InputError
 
@@ -23,8 +23,11 @@ def find(name: str, data_dir: Path) -> Path | None:
       data_dir: TFDS's data directory.
 
     Raises:
+      DataDirError: the data directory is a file.
       InputError: several configs are prepared and `name` says none.
     """
+    if data_dir.exists() and not data_dir.is_dir():
+        raise faults.DataDirError(f"data_dir='{data_dir}': not a folder; give a folder")
     parts = _NAME.fullmatch(name)
     if parts is None or parts["config"] in (".", ".."):
         return None
