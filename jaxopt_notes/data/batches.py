@@ -27,8 +27,8 @@ def epoch_order(seed: int, epoch: int, size: int, batch_size: int) -> np.ndarray
       InputError: a seed or epoch outside its range; a batch size below 1 or above `size`.
 
     >>> epoch_order(seed=0, epoch=0, size=7, batch_size=3)
-    array([[2, 0, 1],
-           [6, 4, 3]], dtype=int32)
+    array([[0, 2, 1],
+           [5, 4, 3]], dtype=int32)
     """
     for name, value in (("seed", seed), ("epoch", epoch)):
         if not 0 <= value < _KEY_LIMIT:

@@ -5,6 +5,9 @@ from pathlib import Path
 
 from jaxopt_notes.errors import InputError
 
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_DISK = (*_FULL, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EIO)
+
 
 class DataDirError(InputError):
     """The data directory cannot be used: no room, not writable, not a folder."""
@@ -18,7 +21,7 @@ def first_line(error: BaseException) -> str:
 
 def data_dir_error(folder: Path, error: OSError) -> DataDirError:
     """Returns the error to raise for an operating system's refusal within the data directory."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if error.errno in _FULL:
         return DataDirError(
             f"data_dir='{folder}': no room left on its disk; free some or choose another"
         )
@@ -28,10 +31,10 @@ def data_dir_error(folder: Path, error: OSError) -> DataDirError:
     )
 
 
-def system_error(error: BaseException | None) -> OSError | None:
-    """Returns the operating system's refusal behind an error, looking through TFDS's wrapping."""
+def disk_error(error: BaseException | None) -> OSError | None:
+    """Returns the disk's refusal behind an error, looking through TFDS's wrapping, or None."""
     while error is not None:
-        if isinstance(error, OSError) and error.errno is not None:
+        if isinstance(error, OSError) and error.errno in _DISK:
             return error
         error = error.__cause__ or error.__context__
     return None

@@ -48,9 +48,7 @@ def obtain(data_dir: Path) -> Path:
     missing = [file for file in FILES if file not in here]
     reason = _obstacle(data_dir, missing)
     if reason:
-        wanted = " and ".join([", ".join(missing[:-1])] * (len(missing) > 1) + missing[-1:])
-        remedy = f"lay {wanted} in {_manual(data_dir)}" if missing else "use dataset='mnist-12k'"
-        raise UnobtainableError(reason, remedy)
+        raise UnobtainableError(reason, lay_files(data_dir) if missing else "use 'mnist-12k'")
     _check_room(data_dir)
     from jaxopt_notes.data import mnist_builder  # imports TFDS
 
@@ -60,6 +58,11 @@ def obtain(data_dir: Path) -> Path:
     found = prepared.find(NAME, data_dir)
     assert found is not None
     return found
+
+
+def lay_files(data_dir: Path) -> str:
+    """Returns what a user without a network can do."""
+    return f"lay the official files {', '.join(FILES)} in {_manual(data_dir)}"
 
 
 def _manual(data_dir: Path) -> Path:

@@ -80,6 +80,7 @@ def prepare(data_dir: Path, downloading: bool) -> None:
 
     Raises:
       DataDirError: the directory has no room or cannot be written.
+      UnobtainableError: the download failed.
       InputError: anything else that TFDS reports, in one line.
     """
     builder = Mnist(data_dir=data_dir, file_format="array_record")
@@ -91,11 +92,11 @@ def prepare(data_dir: Path, downloading: bool) -> None:
     except Exception as error:
         if (builder.data_path / "dataset_info.json").exists():
             return
-        if (refusal := faults.system_error(error)) is not None and not downloading:
+        if (refusal := faults.disk_error(error)) is not None:
             raise faults.data_dir_error(data_dir, refusal) from error
-        raise InputError(
-            f"dataset='{mnist.NAME}': TFDS could not prepare it in {data_dir} "
-            f"({faults.first_line(error)})"
-        ) from error
+        reason = f"TFDS could not prepare it in {data_dir} ({faults.first_line(error)})"
+        if downloading:
+            raise mnist.UnobtainableError(reason, mnist.lay_files(data_dir)) from error
+        raise InputError(f"dataset='{mnist.NAME}': {reason}") from error
     finally:
         downloader.MAX_RETRIES = retries
