@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from jaxopt_notes.errors import InputError
+from jaxopt_notes.training import folder
 from jaxopt_notes.training.config import (
     HYPERPARAMETERS,
     LEARNING_RATES,
@@ -97,6 +98,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         args = build_parser().parse_args(argv)
         config = config_from(args)
         validate(config)  # before anything slow is imported
+        if config.out:
+            folder.refuse_used(config.out)
         return _train(config, quiet=args.quiet, as_json=args.json)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -118,9 +121,9 @@ def _train(config: Config, quiet: bool, as_json: bool) -> int:
 
     ready = run.prepare(config)
     config, data = ready.config, ready.data
-    folder = report.create_folder(config.out or _default_folder(data.name, config.optimizer))
+    out = folder.create(config.out or _default_folder(data.name, config.optimizer))
     described = report.describe(ready)
-    report.write_json(folder / "config.json", described)
+    folder.write_json(out / "config.json", described)
     say(report.header(described), {"header": described})
 
     rows: list[dict[str, Any]] = []
@@ -135,7 +138,7 @@ def _train(config: Config, quiet: bool, as_json: bool) -> int:
         try:
             for row in run.train(ready, on_stretch):
                 rows.append(row)
-                report.write_rows(folder / "metrics.jsonl", rows)
+                folder.write_rows(out / "metrics.jsonl", rows)
                 say(report.row_text(row), row)
         except KeyboardInterrupt:
             code, problem = 130, "stopped"
@@ -145,7 +148,7 @@ def _train(config: Config, quiet: bool, as_json: bool) -> int:
                 f"error: the loss is not finite at step {error.step}; try a smaller "
                 f"--learning-rate than {config.learning_rate:g}, or a longer --warmup"
             )
-    summary = report.finish(folder, described, rows)
+    summary = report.finish(out, described, rows)
     say(summary.text, summary.value)
     if problem:
         print(problem, file=sys.stderr)

@@ -76,7 +76,7 @@ def compile_stretch(
     args = (state, zero_metrics(), data, order)
     index = np.int32(0)
     lowered = jax.jit(many, donate_argnums=0).lower(*args, index, index)
-    if jax.default_backend() != "cpu" or "stablehlo.convolution" not in lowered.as_text():
+    if not _convolves(lowered):
         return lowered.compile()
 
     single = jax.jit(one, donate_argnums=0).lower(*args, index).compile()
@@ -89,6 +89,10 @@ def compile_stretch(
         return state, metrics
 
     return python_loop
+
+
+def _convolves(lowered: jax.stages.Lowered) -> bool:
+    return jax.default_backend() == "cpu" and "stablehlo.convolution" in lowered.as_text()
 
 
 class Result(NamedTuple):

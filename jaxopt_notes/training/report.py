@@ -1,11 +1,9 @@
 """What a run leaves in its folder: config.json, metrics.jsonl and curves.png.
 
-Each file is written beside its place and then moved there: it is whole, or it is not there.
+The rest is what a run says of itself: the header, a line an epoch, the summary.
 """
 
-import json
 import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -16,45 +14,8 @@ import jax
 import optax
 
 from jaxopt_notes import __version__
-from jaxopt_notes.errors import InputError
 from jaxopt_notes.models import parameter_count
 from jaxopt_notes.training.run import Run
-
-
-def create_folder(path: str) -> Path:
-    """Makes the run's folder.
-
-    Raises:
-      InputError: it cannot be made or written to, or holds a run already.
-    """
-    folder = Path(path)
-    if (folder / "config.json").exists():
-        raise InputError(f"--out {path}: holds a run already; give another folder")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        reason = error.strerror or error
-        raise InputError(f"--out {path}: cannot be written ({reason}); give another") from error
-    return folder
-
-
-def write_text(path: Path, text: str) -> None:
-    """Writes a file whole or not at all."""
-    beside = path.with_name(f".{path.name}.part")
-    beside.write_text(text, encoding="utf-8")
-    os.replace(beside, path)
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Writes one JSON value, readable by a person."""
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
-
-
-def write_rows(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    """Writes JSON lines."""
-    write_text(path, "".join(json.dumps(row) + "\n" for row in rows))
 
 
 def draw_curves(path: Path, rows: Sequence[dict[str, Any]], title: str) -> bool:
@@ -126,7 +87,7 @@ def header(run: dict[str, Any]) -> str:
         f"{len(data['class_names'])} classes",
         f"{run['model']['name']}: {run['model']['parameters']:,} parameters",
         f"{config['optimizer']}({config['learning_rate']:g} {config['schedule']}{hyper}): "
-        f"{config['epochs']} epochs of {run['steps_per_epoch']} steps, batch "
+        f"{config['epochs']} × {run['steps_per_epoch']} steps, batch "
         f"{config['batch_size']}, seed {config['seed']}",
     ]
     if data["note"]:
