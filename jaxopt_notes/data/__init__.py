@@ -17,7 +17,8 @@ __all__ = ["Dataset", "default_data_dir", "epoch_order", "load", "names"]
 
 def default_data_dir() -> Path:
     """Returns TFDS's data directory: `$TFDS_DATA_DIR`, or `~/tensorflow_datasets`."""
-    return Path(os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
+    # As TFDS does: unlike `Path.expanduser`, this does not fail where there is no home.
+    return Path(os.path.expanduser(os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"))
 
 
 def names(data_dir: str | os.PathLike[str] | None = None) -> tuple[str, ...]:
@@ -67,7 +68,7 @@ def load(name: str = "auto", data_dir: str | os.PathLike[str] | None = None) -> 
 
 
 def _folder(data_dir: str | os.PathLike[str] | None) -> Path:
-    return default_data_dir() if data_dir is None else Path(data_dir).expanduser()
+    return default_data_dir() if data_dir is None else Path(os.path.expanduser(data_dir))
 
 
 def _auto(folder: Path, chosen: bool) -> Dataset:

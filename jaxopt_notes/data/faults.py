@@ -1,6 +1,7 @@
 """Turns what the operating system and TFDS say into one line for the user."""
 
 import errno
+import os
 from pathlib import Path
 
 from jaxopt_notes.errors import InputError
@@ -36,5 +37,9 @@ def disk_error(error: BaseException | None) -> OSError | None:
     while error is not None:
         if isinstance(error, OSError) and error.errno in _DISK:
             return error
+        # The C++ writer of array_record has no errno to give, only its text.
+        for code in _FULL:
+            if os.strerror(code) in str(error):
+                return OSError(code, os.strerror(code))
         error = error.__cause__ or error.__context__
     return None

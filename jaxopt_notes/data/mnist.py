@@ -46,9 +46,12 @@ def obtain(data_dir: Path) -> Path:
         return found
     here = _local_files(data_dir)
     missing = [file for file in FILES if file not in here]
-    reason = _obstacle(data_dir, missing)
-    if reason:
-        raise UnobtainableError(reason, lay_files(data_dir) if missing else "use 'mnist-12k'")
+    if importlib.util.find_spec("array_record") is None:
+        reason = "array_record, which TFDS writes it with, is not installed (it is for Linux only)"
+        raise UnobtainableError(reason, "give dataset='mnist-12k'")
+    if missing and (silence := _silence()):
+        reason = f"it is not prepared in {data_dir} and {silence}"
+        raise UnobtainableError(reason, lay_files(data_dir))
     _check_room(data_dir)
     from jaxopt_notes.data import mnist_builder  # imports TFDS
 
@@ -79,15 +82,6 @@ def _local_files(data_dir: Path) -> dict[str, Path]:
         if found := next((path for path in laid if path.is_file()), None):
             here[file] = found
     return here
-
-
-def _obstacle(data_dir: Path, missing: list[str]) -> str | None:
-    """Returns why MNIST cannot be prepared in this directory, or None."""
-    if importlib.util.find_spec("array_record") is None:
-        return "array_record, with which TFDS writes it, is not installed (it exists on Linux only)"
-    if missing and (silence := _silence()):
-        return f"it is not prepared in {data_dir} and {silence}"
-    return None
 
 
 def _silence() -> str | None:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import tensorflow_datasets as tfds
 from PIL import Image
-from tensorflow_datasets.core.download import checksums, downloader
+from tensorflow_datasets.core.download import checksums, download_manager, downloader
 
 from jaxopt_notes.data import faults, mnist, quiet
 from jaxopt_notes.errors import InputError
@@ -80,7 +80,7 @@ def prepare(data_dir: Path, downloading: bool) -> None:
 
     Raises:
       DataDirError: the directory has no room or cannot be written.
-      UnobtainableError: the download failed.
+      UnobtainableError: the download failed, or gave other files.
       InputError: anything else that TFDS reports, in one line.
     """
     builder = Mnist(data_dir=data_dir, file_format="array_record")
@@ -94,6 +94,9 @@ def prepare(data_dir: Path, downloading: bool) -> None:
             return
         if (refusal := faults.disk_error(error)) is not None:
             raise faults.data_dir_error(data_dir, refusal) from error
+        if isinstance(error, download_manager.NonMatchingChecksumError):
+            reason = f"what {mnist.URL} gave is not the official files (by checksum)"
+            raise mnist.UnobtainableError(reason, mnist.lay_files(data_dir)) from error
         reason = f"TFDS could not prepare it in {data_dir} ({faults.first_line(error)})"
         if downloading:
             raise mnist.UnobtainableError(reason, mnist.lay_files(data_dir)) from error

@@ -61,6 +61,14 @@ def test_a_damaged_cache_is_replaced(tiny, tmp_path, decodings, damage):
     assert len(decodings) == 1
 
 
+def test_a_directory_that_changed_is_decoded_again(tiny, tmp_path, decodings):
+    load("tiny", tmp_path)
+    tiny_sets.to_tfrecord(tiny)
+    load("tiny", tmp_path)
+    load("tiny", tmp_path)
+    assert len(decodings) == 2
+
+
 def test_a_cache_that_cannot_be_written_leaves_nothing_and_stops_nobody(
     tiny, tmp_path, monkeypatch
 ):

@@ -191,14 +191,20 @@ def test_no_room_is_told_before_anything_is_written(laid, monkeypatch):
 
 @pytest.mark.usefixtures("no_network")
 @pytest.mark.parametrize(
-    ("code", "told"), [(errno.ENOSPC, "no room left"), (errno.EROFS, "cannot be used")]
+    ("refusal", "told"),
+    [
+        (OSError(errno.ENOSPC, "the disk refuses"), "no room left"),
+        (OSError(errno.EROFS, "the disk refuses"), "cannot be used"),
+        (RuntimeError("write() failed: No space left on device; at byte 9"), "no room left"),
+    ],
+    ids=["full", "read-only", "full, as array_record tells it"],
 )
 def test_a_disk_that_refuses_in_the_midst_leaves_nothing_half_written(
-    laid, monkeypatch, code, told
+    laid, monkeypatch, refusal, told
 ):
     def refuse(self, images, labels):
         yield 0, {"image": tiny_sets.Image.new("L", (28, 28)), "label": 0}
-        raise OSError(code, "the disk refuses")
+        raise refusal
 
     monkeypatch.setattr(Mnist, "_generate_examples", refuse)
     with pytest.raises(faults.DataDirError, match=told) as caught:
