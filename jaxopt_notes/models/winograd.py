@@ -1,7 +1,7 @@
-"""3×3 convolution, bias, ReLU and 2×2 max pooling for CPUs, by dots alone and without `lax` convolutions.
+"""3×3 convolution, bias, ReLU and 2×2 max pooling for CPUs, by dots, without `lax` convolutions.
 
-A pooling window is a Winograd tile. To give its 2×2 convolution outputs Y, a 3×3 kernel g sees a 4×4
-patch d of the padded image, and
+A pooling window is a Winograd tile. To give its 2×2 convolution outputs Y, a 3×3 kernel g sees a
+4×4 patch d of the padded image, and
 
     Y = Aᵀ [(G g Gᵀ) ⊙ (Bᵀ d B)] A                          F(2×2, 3×3)
 
@@ -73,67 +73,57 @@ def _forward(x, blocks):
     weights = [(_transform_kernel(kernel), bias) for kernel, bias in blocks]
 
     def lane(x):
-        x, saved = x.transpose(1, 2, 0, 3), []
+        saved = []
         for u, bias in weights:
             y, winner = _pool([z + bias for z in _convolve(x, u)])
             saved.append((x, winner))
             x = y
-        # The first input is at hand on the way back without saving it here.
-        return x.transpose(2, 0, 1, 3), [winner for _, winner in saved], [x for x, _ in saved[1:]]
+        return x, saved
 
-    def chunk(_, xs):
-        ys, winners, inputs = zip(*map(lane, xs), strict=True)
-        return None, (jnp.stack(ys), winners, inputs)
-
-    _, (y, winners, inputs) = lax.scan(chunk, None, _split(x))
-    return _join(y, len(x)), (x, blocks, winners, inputs)
+    lanes = _split(x)
+    _, outputs = lax.scan(lambda _, xs: (None, [lane(x) for x in xs]), None, lanes)
+    ys, saved = zip(*outputs, strict=True)
+    return _join(ys, len(x)), (blocks, saved)
 
 
 def _backward(residuals, y_bar):
-    x, blocks, winners, inputs = residuals
-    kernels = [kernel for kernel, _ in blocks]
-    us, untransform = jax.vjp(lambda kernels: [_transform_kernel(k) for k in kernels], kernels)
+    blocks, saved = residuals
+    us, untransform = jax.vjp(lambda blocks: [_transform_kernel(k) for k, _ in blocks], blocks)
 
-    def lane(x, y_bar, winners, inputs):
-        y_bar = y_bar.transpose(1, 2, 0, 3)
-        inputs = [x.transpose(1, 2, 0, 3), *inputs]
+    def lane(y_bar, saved):
         weights_bar = []
-        for u, winner, x in zip(us[::-1], winners[::-1], inputs[::-1], strict=True):
+        for u, (x, winner) in zip(us[::-1], saved[::-1], strict=True):
             bias_bar = jnp.where(winner == OFF, 0, y_bar).sum((0, 1, 2))
             y_bar, u_bar = _convolve_transposed(x, u, winner, y_bar)
-            weights_bar.insert(0, (u_bar, bias_bar))
-        return y_bar.transpose(2, 0, 1, 3), weights_bar
+            weights_bar.append((u_bar, bias_bar))
+        return y_bar, weights_bar[::-1]
 
-    def chunk(total, arguments):
-        xs, y_bars, winners, inputs = arguments
-        lanes = [lane(*each) for each in zip(xs, y_bars, winners, inputs, strict=True)]
-        total = functools.reduce(
-            lambda a, b: jax.tree.map(jnp.add, a, b), [w for _, w in lanes], total
-        )
-        return total, jnp.stack([x_bar for x_bar, _ in lanes])
+    def chunk(total, lanes):
+        x_bars, weights_bars = zip(*[lane(*each) for each in lanes], strict=True)
+        return jax.tree.map(lambda *terms: sum(terms), total, *weights_bars), x_bars
 
-    zero = jax.tree.map(
-        jnp.zeros_like, [(u, bias) for u, (_, bias) in zip(us, blocks, strict=True)]
-    )
-    total, x_bar = lax.scan(chunk, zero, (_split(x), _split(y_bar), winners, inputs))
+    zero = jax.tree.map(jnp.zeros_like, [(u, b) for u, (_, b) in zip(us, blocks, strict=True)])
+    total, x_bars = lax.scan(chunk, zero, list(zip(_split(y_bar), saved, strict=True)))
     (kernels_bar,) = untransform([u_bar for u_bar, _ in total])
-    return _join(x_bar, len(x)), [(k, b) for k, (_, b) in zip(kernels_bar, total, strict=True)]
+    blocks_bar = [(k, b) for (k, _), (_, b) in zip(kernels_bar, total, strict=True)]
+    return _join(x_bars, len(y_bar)), blocks_bar
 
 
 _conv_stack.defvjp(_forward, _backward)
 
 
-def _split(x: Array) -> Array:
-    """(batch, …) to (turns, lanes, images, …), with a few blank images where it can't be even."""
+def _split(x: Array) -> list[Array]:
+    """For each lane its (turns, rows, columns, images, channels), with blank images to even it out."""
     turns, lanes = -(-len(x) // CHUNK), min(LANES, len(x))
     images = -(-len(x) // (turns * lanes))
-    blank = turns * lanes * images - len(x)
-    x = jnp.pad(x, [(0, blank)] + [(0, 0)] * (x.ndim - 1))
-    return x.reshape(turns, lanes, images, *x.shape[1:])
+    x = jnp.pad(x, ((0, turns * lanes * images - len(x)), (0, 0), (0, 0), (0, 0)))
+    x = x.reshape(lanes, turns, images, *x.shape[1:])
+    return list(x.transpose(0, 1, 3, 4, 2, 5))
 
 
-def _join(x: Array, batch: int) -> Array:
-    return x.reshape(-1, *x.shape[3:])[:batch]
+def _join(lanes: Sequence[Array], batch: int) -> Array:
+    x = jnp.concatenate([x.transpose(0, 3, 1, 2, 4) for x in lanes])
+    return x.reshape(-1, *x.shape[2:])[:batch]
 
 
 def _both_sides(T: np.ndarray, tiles: Tiles) -> Tiles:
@@ -197,13 +187,26 @@ def _convolve(x: Array, u: Tiles | Array) -> list[Array]:
     if isinstance(u, list):
         v = _both_sides(B_T, _patches(x))
         m = [[v[i][j] @ u[i][j] for j in range(4)] for i in range(4)]
-        return sum(_both_sides(A_T, m), [])
-    return jnp.split(lax.dot_general(_stacked(x), u, (((0, 4), (0, 1)), ((), ()))), 4, axis=-1)
+        return _listed(_both_sides(A_T, m))
+    z = lax.dot_general(_stacked(x), u, (((0, 4), (0, 1)), ((), ())))
+    return jnp.split(z, 4, axis=-1)
 
 
-def _stacked(x: Array) -> Array:
-    # (16, rows, columns, images, channels): of one channel, this is copying of blocks.
-    return jnp.stack(sum(_patches(x), []))
+def _convolve_transposed(x, u, winner, y_bar):
+    """The cotangents of x and of u."""
+    if isinstance(u, list):
+        z_bar = [jnp.where(winner == code, y_bar, 0) for code in range(4)]
+        m_bar = _both_sides(A_T.T, [z_bar[:2], z_bar[2:]])
+        v = _both_sides(B_T, _patches(x))
+        u_bar = [[_flat(v[i][j]).T @ _flat(m_bar[i][j]) for j in range(4)] for i in range(4)]
+        v_bar = [[m_bar[i][j] @ u[i][j].T for j in range(4)] for i in range(4)]
+        return _sum_patches(B_T.T, v_bar), u_bar
+    codes = jnp.arange(4, dtype=jnp.int8)[:, None]
+    z_bar = jnp.where(winner[..., None, :] == codes, y_bar[..., None, :], 0)
+    z_bar = z_bar.reshape(*y_bar.shape[:3], -1)
+    u_bar = lax.dot_general(_stacked(x), z_bar, (((1, 2, 3), (0, 1, 2)), ((), ())))
+    d = [z_bar @ place.T for place in u]
+    return _sum_patches(np.eye(4), [d[i : i + 4] for i in range(0, 16, 4)]), u_bar
 
 
 def _pool(z: list[Array]) -> tuple[Array, Array]:
@@ -214,24 +217,14 @@ def _pool(z: list[Array]) -> tuple[Array, Array]:
     return y, jnp.where(y > 0, winner, OFF).astype(jnp.int8)
 
 
-def _convolve_transposed(x, u, winner, y_bar):
-    """The cotangents of x and of u."""
-    if isinstance(u, list):
-        z_bar = [jnp.where(winner == code, y_bar, 0) for code in range(4)]
-        m_bar = _both_sides(A_T.T, [z_bar[:2], z_bar[2:]])
-        v = _both_sides(B_T, _patches(x))
-        windows = (0, 1, 2)
-        u_bar = [[_dot(v[i][j], windows, m_bar[i][j], windows) for j in range(4)] for i in range(4)]
-        v_bar = [[_dot(m_bar[i][j], (3,), u[i][j], (1,)) for j in range(4)] for i in range(4)]
-        return _sum_patches(B_T.T, v_bar), u_bar
-    codes = jnp.arange(4, dtype=jnp.int8)[:, None]
-    z_bar = jnp.where(winner[..., None, :] == codes, y_bar[..., None, :], 0)
-    z_bar = z_bar.reshape(*y_bar.shape[:3], -1)
-    u_bar = _dot(_stacked(x), (1, 2, 3), z_bar, (0, 1, 2))
-    d = _dot(z_bar, (3,), u, (2,))
-    d = [[d[..., 4 * i + j, :] for j in range(4)] for i in range(4)]
-    return _sum_patches(np.eye(4), d), u_bar
+def _listed(tiles: Tiles) -> list[Array]:
+    return [array for row in tiles for array in row]
 
 
-def _dot(a: Array, a_axes: tuple[int, ...], b: Array, b_axes: tuple[int, ...]) -> Array:
-    return lax.dot_general(a, b, ((a_axes, b_axes), ((), ())))
+def _stacked(x: Array) -> Array:
+    """The patches as (16, rows, columns, images, channels): of one channel, copies of blocks."""
+    return jnp.stack(_listed(_patches(x)))
+
+
+def _flat(x: Array) -> Array:
+    return x.reshape(-1, x.shape[-1])
