@@ -17,6 +17,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
+from jaxopt_notes.models import winograd
+
 
 def max_pool_2x2(x: Array) -> Array:
     """Largest element of each 2×2 window, stride 2, no padding.
@@ -72,6 +74,9 @@ def conv_relu_pool(x: Array, kernel: Array, bias: Array) -> Array:
 def conv_stack(x: Array, blocks: Sequence[tuple[Array, Array]]) -> Array:
     """`conv_relu_pool` once for each (kernel, bias) of `blocks`, each on the output of the last.
 
+    On a CPU float32 images that halve evenly go through `winograd.conv_stack`, which is the same
+    function up to rounding; everything else, and every other platform, through XLA's convolutions.
+
     Args:
       x: (batch, rows, columns, channels).
       blocks: (kernel, bias) pairs, of shapes (3, 3, channels in, channels out) and (channels out,).
@@ -84,6 +89,15 @@ def conv_stack(x: Array, blocks: Sequence[tuple[Array, Array]]) -> Array:
     >>> conv_stack(images, blocks).shape
     (2, 7, 7, 8)
     """
+    blocks = [(kernel, bias) for kernel, bias in blocks]
+    arrays = jax.tree.leaves((x, blocks))
+    evenly = all(size % 2 ** len(blocks) == 0 for size in x.shape[1:3])
+    if x.size and evenly and all(a.dtype == jnp.float32 for a in arrays):
+        return lax.platform_dependent(x, blocks, cpu=winograd.conv_stack, default=_conv_stack)
+    return _conv_stack(x, blocks)
+
+
+def _conv_stack(x: Array, blocks: Sequence[tuple[Array, Array]]) -> Array:
     for kernel, bias in blocks:
         x = conv_relu_pool(x, kernel, bias)
     return x
