@@ -21,7 +21,7 @@ def small(monkeypatch, digits, tmp_path):
     monkeypatch.chdir(tmp_path)
 
     def main(*args):
-        return train.main(["--out", "run", "--epochs", "1", *args])
+        return train.main(["--out", "run", "--epochs", "1", "--batch-size", "64", *args])
 
     return main
 
@@ -40,7 +40,7 @@ def test_each_optimizer_trains_and_leaves_its_files(small, tmp_path, capsys, opt
     found = rows(tmp_path)
     keys = "epoch step seconds train_loss train_accuracy test_loss test_accuracy"
     assert [list(row) for row in found] == [keys.split()] * 3
-    assert [row["step"] for row in found] == [4, 8, 12]
+    assert [row["step"] for row in found] == [8, 16, 24]
     assert found[-1]["train_loss"] < found[0]["train_loss"]
     assert found[-1]["test_accuracy"] > 0.2
     config = json.loads((tmp_path / "run" / "config.json").read_text())
