@@ -16,6 +16,8 @@ _OPTIMIZERS = (
     "add_decayed_weights",
     "ema",
     "momentum",
+    "pack_state",
+    "packed",
     "rmsprop",
     "scale_by_adam",
     "scale_by_learning_rate",
@@ -24,6 +26,7 @@ _OPTIMIZERS = (
     "scale_by_stddev",
     "sgd",
     "trace",
+    "unpack_state",
 )
 _HOME = dict.fromkeys(_OPTIMIZERS, "jaxopt_notes.optimizers")
 
@@ -35,6 +38,8 @@ if TYPE_CHECKING:
         add_decayed_weights,
         ema,
         momentum,
+        pack_state,
+        packed,
         rmsprop,
         scale_by_adam,
         scale_by_learning_rate,
@@ -43,6 +48,7 @@ if TYPE_CHECKING:
         scale_by_stddev,
         sgd,
         trace,
+        unpack_state,
     )
 
 __all__ = [
@@ -53,6 +59,8 @@ __all__ = [
     "add_decayed_weights",
     "ema",
     "momentum",
+    "pack_state",
+    "packed",
     "rmsprop",
     "scale_by_adam",
     "scale_by_learning_rate",
@@ -61,6 +69,7 @@ __all__ = [
     "scale_by_stddev",
     "sgd",
     "trace",
+    "unpack_state",
 ]
 
 

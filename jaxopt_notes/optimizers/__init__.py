@@ -4,6 +4,7 @@ from jaxopt_notes.optimizers.adagrad import adagrad, scale_by_rss
 from jaxopt_notes.optimizers.adam import adam, adamw, scale_by_adam
 from jaxopt_notes.optimizers.learning_rate import scale_by_learning_rate
 from jaxopt_notes.optimizers.momentum import ema, momentum, sgd, trace
+from jaxopt_notes.optimizers.packed import pack_state, packed, unpack_state
 from jaxopt_notes.optimizers.rmsprop import rmsprop, scale_by_rms, scale_by_stddev
 from jaxopt_notes.optimizers.weight_decay import add_decayed_weights
 
@@ -14,6 +15,8 @@ __all__ = [
     "add_decayed_weights",
     "ema",
     "momentum",
+    "pack_state",
+    "packed",
     "rmsprop",
     "scale_by_adam",
     "scale_by_learning_rate",
@@ -22,4 +25,5 @@ __all__ = [
     "scale_by_stddev",
     "sgd",
     "trace",
+    "unpack_state",
 ]
