@@ -14,8 +14,10 @@ _OPTIMIZERS = (
     "adam",
     "adamw",
     "add_decayed_weights",
+    "allow_one_loop",
     "ema",
     "momentum",
+    "one_loop_works",
     "pack_state",
     "packed",
     "rmsprop",
@@ -27,6 +29,7 @@ _OPTIMIZERS = (
     "sgd",
     "trace",
     "unpack_state",
+    "update_in_one_loop",
 )
 _HOME = dict.fromkeys(_OPTIMIZERS, "jaxopt_notes.optimizers")
 
@@ -36,8 +39,10 @@ if TYPE_CHECKING:
         adam,
         adamw,
         add_decayed_weights,
+        allow_one_loop,
         ema,
         momentum,
+        one_loop_works,
         pack_state,
         packed,
         rmsprop,
@@ -49,6 +54,7 @@ if TYPE_CHECKING:
         sgd,
         trace,
         unpack_state,
+        update_in_one_loop,
     )
 
 __all__ = [
@@ -57,8 +63,10 @@ __all__ = [
     "adam",
     "adamw",
     "add_decayed_weights",
+    "allow_one_loop",
     "ema",
     "momentum",
+    "one_loop_works",
     "pack_state",
     "packed",
     "rmsprop",
@@ -70,6 +78,7 @@ __all__ = [
     "sgd",
     "trace",
     "unpack_state",
+    "update_in_one_loop",
 ]
 
 

@@ -54,7 +54,7 @@ def build_parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--epochs", type=int, metavar="N", help="(as many as show 100,000 images, and at least 3)"
     )
-    run.add_argument("--batch-size", type=int, default=128, metavar="N", help="(128)")
+    run.add_argument("--batch-size", type=int, default=64, metavar="N", help="(64)")
     run.add_argument("--seed", type=int, default=0, metavar="N", help="(0)")
     data = parser.add_argument_group("data and output")
     data.add_argument(

@@ -73,7 +73,7 @@ class Config:
     schedule: str = "one-cycle"
     warmup: float | None = None
     epochs: int | None = None
-    batch_size: int = 128
+    batch_size: int = 64
     seed: int = 0
     dataset: str = "auto"
     data_dir: str | None = None

@@ -21,7 +21,7 @@ def small(monkeypatch, digits, tmp_path):
     monkeypatch.chdir(tmp_path)
 
     def main(*args):
-        return train.main(["--out", "run", "--epochs", "1", "--batch-size", "64", *args])
+        return train.main(["--out", "run", "--epochs", "1", *args])
 
     return main
 
