@@ -6,11 +6,11 @@ and `update_in_one_loop` says the update so that all of them do: the new state c
 and the new parameters from the same rule on copies that the compiler cannot tell to be copies.
 
     allow_one_loop()                                       # first thing in the program
-    params, state = update_in_one_loop(optimizer, grads, state, params)    # inside your jit
+    params, state = update_in_one_loop(optimizer, grads, state, params)  # inside your jit
 
-It pays for leaves of a million elements and more, and for elementwise optimizers. Without the option
-the copies would make an update several times slower, so the plain update is taken where the option
-is not seen to work: on other backends, too. The option is not a documented one and may go; then
+It pays for leaves of a million elements and more, and for elementwise optimizers. Without the
+option the copies would make an update several times slower, so the plain update is taken where the
+option is not seen to work: on other backends, too. The option is not a documented one and may go; then
 nothing happens.
 """
 
