@@ -1,17 +1,18 @@
 """One pass over memory for a whole update: XLA's multi-output fusion on a CPU, opted into.
 
 XLA's CPU backend writes one loop for each output: Adam reads and writes 40 bytes a parameter (for
-m, then v, then θ) where 28 would do. An option of the backend fuses outputs that read the same inputs,
-and `update_in_one_loop` says the update so that all of them do: the new state comes from the rule,
-and the new parameters from the same rule on copies that the compiler cannot tell to be copies.
+m, then v, then θ) where 28 would do. An option of the backend fuses outputs that read the same
+inputs, and `update_in_one_loop` says the update so that all of them do: the new state comes from
+the rule, and the new parameters from the same rule on copies that the compiler cannot tell to be
+copies.
 
     allow_one_loop()                                       # first thing in the program
     params, state = update_in_one_loop(optimizer, grads, state, params)  # inside your jit
 
 It pays for leaves of a million elements and more, and for elementwise optimizers. Without the
 option the copies would make an update several times slower, so the plain update is taken where the
-option is not seen to work: on other backends, too. The option is not a documented one and may go; then
-nothing happens.
+option is not seen to work: on other backends, too. The option is not a documented one and may go;
+then nothing happens.
 """
 
 import functools
