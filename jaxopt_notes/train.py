@@ -65,6 +65,11 @@ def build_parser() -> argparse.ArgumentParser:
     )
     data.add_argument("--data-dir", metavar="DIR", help="TFDS's folder (~/tensorflow_datasets)")
     data.add_argument("--out", metavar="DIR", help="the run's folder (runs/DATASET-OPTIMIZER-TIME)")
+    data.add_argument(
+        "--compilation-cache",
+        metavar="DIR",
+        help="where compiled programs are kept; off: nowhere (~/.cache/jaxopt_notes)",
+    )
     data.add_argument("--quiet", action="store_true", help="print nothing but errors")
     data.add_argument("--json", action="store_true", help="print JSON lines in place of text")
     hyper = parser.add_argument_group("hyper-parameters, by default the optimizer's own")

@@ -78,6 +78,7 @@ class Config:
     dataset: str = "auto"
     data_dir: str | None = None
     out: str | None = None
+    compilation_cache: str | None = None
 
 
 def validate(config: Config) -> None:

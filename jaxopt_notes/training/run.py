@@ -14,6 +14,7 @@ from jaxopt_notes import optimizers
 from jaxopt_notes.data import Dataset, epoch_order, load
 from jaxopt_notes.errors import InputError
 from jaxopt_notes.models import CNN, PureModel, pure
+from jaxopt_notes.training.compilation import keep_compiled
 from jaxopt_notes.training.config import LEARNING_RATES, Config, epochs_for, validate
 from jaxopt_notes.training.loop import Result, compile_stretch, evaluate, pad, run_epoch
 from jaxopt_notes.training.schedules import schedule
@@ -58,6 +59,7 @@ def prepare(config: Config) -> Run:
         config,
         learning_rate=config.learning_rate or LEARNING_RATES[config.optimizer],
         epochs=config.epochs or epochs_for(size),
+        compilation_cache=keep_compiled(config.compilation_cache),
     )
     steps = size // config.batch_size
     network = CNN(
