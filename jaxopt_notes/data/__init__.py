@@ -7,7 +7,7 @@ import difflib
 import os
 from pathlib import Path
 
-from jaxopt_notes.data import embedded, faults, mnist, prepared
+from jaxopt_notes.data import embedded, faults, mnist, mnist_files, prepared
 from jaxopt_notes.data.batches import epoch_order
 from jaxopt_notes.data.dataset import Dataset
 from jaxopt_notes.errors import InputError
@@ -23,7 +23,7 @@ def default_data_dir() -> Path:
 
 def names(data_dir: str | os.PathLike[str] | None = None) -> tuple[str, ...]:
     """Returns the names that `load` takes: ours, and the sets prepared in the data directory."""
-    ours = ("auto", mnist.NAME, embedded.NAME)
+    ours = ("auto", mnist_files.NAME, embedded.NAME)
     try:
         found = prepared.names(_folder(data_dir))
     except OSError:  # a directory that cannot be listed offers nothing
@@ -57,7 +57,7 @@ def load(name: str = "auto", data_dir: str | os.PathLike[str] | None = None) -> 
             return _auto(folder, chosen=data_dir is not None)
         if name == embedded.NAME:
             return embedded.load()
-        if name == mnist.NAME:
+        if name == mnist_files.NAME:
             return prepared.load(mnist.obtain(folder), name)
         found = prepared.find(name, folder)
         if found is None:
@@ -74,8 +74,8 @@ def _folder(data_dir: str | os.PathLike[str] | None) -> Path:
 def _auto(folder: Path, chosen: bool) -> Dataset:
     """Loads MNIST or, where it cannot be had, the embedded digits with a note that says why."""
     try:
-        return prepared.load(mnist.obtain(folder), mnist.NAME)
-    except mnist.UnobtainableError as error:
+        return prepared.load(mnist.obtain(folder), mnist_files.NAME)
+    except mnist_files.UnobtainableError as error:
         reason = error.reason
     except faults.DataDirError as error:
         if chosen:  # a directory that the user named is to be used, or to be named as the mistake

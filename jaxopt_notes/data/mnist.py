@@ -12,26 +12,12 @@ import threading
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from jaxopt_notes.data import faults, prepared
+from jaxopt_notes.data import faults, mnist_files, prepared
+from jaxopt_notes.data.mnist_files import FILES, NAME, UnobtainableError, lay_files, manual
 from jaxopt_notes.errors import InputError
 
-NAME = "mnist"
-URL = "https://storage.googleapis.com/cvdf-datasets/mnist/"  # the address TFDS has checksums for
-SPLITS = {
-    "train": ("train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz"),
-    "test": ("t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz"),
-}
-FILES = SPLITS["train"] + SPLITS["test"]
 _ROOM = 150_000_000  # bytes: the downloads, TFDS's records and their temporary copy, the cache
 _PATIENCE = 2.0  # seconds that the server is given to answer
-
-
-class UnobtainableError(InputError):
-    """MNIST is not here and cannot be fetched. `reason` says why, without the remedy."""
-
-    def __init__(self, reason: str, remedy: str):
-        super().__init__(f"dataset='{NAME}': {reason}; {remedy}")
-        self.reason = reason
 
 
 def obtain(data_dir: Path) -> Path:
@@ -56,20 +42,11 @@ def obtain(data_dir: Path) -> Path:
     from jaxopt_notes.data import mnist_builder  # imports TFDS
 
     for file, path in here.items():
-        _check_official(path, *mnist_builder.official(URL + file))
+        _check_official(path, *mnist_builder.official(mnist_files.URL + file))
     mnist_builder.prepare(data_dir, downloading=bool(missing))
     found = prepared.find(NAME, data_dir)
     assert found is not None
     return found
-
-
-def lay_files(data_dir: Path) -> str:
-    """Returns what a user without a network can do."""
-    return f"lay the official files {', '.join(FILES)} in {_manual(data_dir)}"
-
-
-def _manual(data_dir: Path) -> Path:
-    return data_dir / "downloads" / "manual"
 
 
 def _local_files(data_dir: Path) -> dict[str, Path]:
@@ -78,7 +55,7 @@ def _local_files(data_dir: Path) -> dict[str, Path]:
     for file in FILES:
         stem, suffix = file.removesuffix(".gz"), ".gz"
         downloads = (data_dir / "downloads").rglob(f"cvdf-datasets_mnist_{stem}*{suffix}")
-        laid = [_manual(data_dir) / file, *downloads]
+        laid = [manual(data_dir) / file, *downloads]
         if found := next((path for path in laid if path.is_file()), None):
             here[file] = found
     return here
@@ -90,14 +67,14 @@ def _silence() -> str | None:
     It asks as TFDS's downloader will, through `requests` and so by the same proxies and
     certificates, in a thread, as looking up a name cannot be given a time limit.
     """
-    host = urlsplit(URL).hostname
+    host = urlsplit(mnist_files.URL).hostname
     answer: list[str | None] = [f"{host} does not answer"]
 
     def ask() -> None:
         import requests
 
         try:
-            response = requests.head(URL + FILES[-1], timeout=_PATIENCE)
+            response = requests.head(mnist_files.URL + FILES[-1], timeout=_PATIENCE)
             refused = f"{host} answers with status {response.status_code}"
             answer[0] = None if response.ok else refused
         except (requests.RequestException, OSError):

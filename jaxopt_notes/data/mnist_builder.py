@@ -16,7 +16,7 @@ import tensorflow_datasets as tfds
 from PIL import Image
 from tensorflow_datasets.core.download import checksums, download_manager, downloader
 
-from jaxopt_notes.data import faults, mnist, quiet
+from jaxopt_notes.data import faults, mnist_files, quiet
 from jaxopt_notes.errors import InputError
 
 _RETRIES = 2  # the server has just answered; TFDS's own 10 take minutes
@@ -43,10 +43,10 @@ class Mnist(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: i
         )
 
     def _split_generators(self, dl_manager: Any) -> dict[str, Any]:
-        paths = dl_manager.download({file: mnist.URL + file for file in mnist.FILES})
+        paths = dl_manager.download({file: mnist_files.URL + file for file in mnist_files.FILES})
         return {
             split: self._generate_examples(paths[images], paths[labels])
-            for split, (images, labels) in mnist.SPLITS.items()
+            for split, (images, labels) in mnist_files.SPLITS.items()
         }
 
     def _generate_examples(self, images: Path, labels: Path) -> Iterator[tuple[int, dict]]:
@@ -95,11 +95,11 @@ def prepare(data_dir: Path, downloading: bool) -> None:
         if (refusal := faults.disk_error(error)) is not None:
             raise faults.data_dir_error(data_dir, refusal) from error
         if isinstance(error, download_manager.NonMatchingChecksumError):
-            reason = f"what {mnist.URL} gave is not the official files (by checksum)"
-            raise mnist.UnobtainableError(reason, mnist.lay_files(data_dir)) from error
+            reason = f"what {mnist_files.URL} gave is not the official files (by checksum)"
+            raise mnist_files.UnobtainableError(reason, mnist_files.lay_files(data_dir)) from error
         reason = f"TFDS could not prepare it in {data_dir} ({faults.first_line(error)})"
         if downloading:
-            raise mnist.UnobtainableError(reason, mnist.lay_files(data_dir)) from error
-        raise InputError(f"dataset='{mnist.NAME}': {reason}") from error
+            raise mnist_files.UnobtainableError(reason, mnist_files.lay_files(data_dir)) from error
+        raise InputError(f"dataset='{mnist_files.NAME}': {reason}") from error
     finally:
         downloader.MAX_RETRIES = retries

@@ -9,7 +9,7 @@ import pytest
 import tiny_sets
 from tensorflow_datasets.core.download import checksums
 
-from jaxopt_notes.data import mnist
+from jaxopt_notes.data import mnist_files
 
 
 @pytest.fixture
@@ -17,7 +17,7 @@ def official_mnist() -> Path:
     """The folder of MNIST's four official files, where this machine has them."""
     beside = Path(__file__).resolve().parents[3] / "shared" / "mnist"
     folder = Path(os.environ.get("JAXOPT_NOTES_MNIST") or beside)
-    if not all((folder / file).is_file() for file in mnist.FILES):
+    if not all((folder / file).is_file() for file in mnist_files.FILES):
         pytest.skip(
             "the official MNIST files are not here; set JAXOPT_NOTES_MNIST to the folder of the "
             "four .gz files"
@@ -34,9 +34,9 @@ def few_digits(tmp_path, monkeypatch) -> dict[str, np.ndarray]:
     folder = tmp_path / "official"
     arrays = tiny_sets.write_official(folder)
     known = dict(checksums.get_all_url_infos())
-    for file in mnist.FILES:
+    for file in mnist_files.FILES:
         content = (folder / file).read_bytes()
-        known[mnist.URL + file] = checksums.UrlInfo(
+        known[mnist_files.URL + file] = checksums.UrlInfo(
             size=len(content), checksum=hashlib.sha256(content).hexdigest(), filename=file
         )
     monkeypatch.setattr(checksums, "get_all_url_infos", lambda: known)
@@ -55,4 +55,4 @@ def laid(tmp_path, few_digits) -> Path:
 @pytest.fixture
 def no_network(monkeypatch):
     """MNIST's server is a name that does not exist."""
-    monkeypatch.setattr(mnist, "URL", "http://mnist.invalid/")
+    monkeypatch.setattr(mnist_files, "URL", "http://mnist.invalid/")

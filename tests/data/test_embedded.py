@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jaxopt_notes.data import embedded, load, mnist
+from jaxopt_notes.data import embedded, load, mnist_files
 from jaxopt_notes.errors import InputError
 
 SHA256 = {
@@ -60,7 +60,7 @@ def test_the_pixels_are_the_first_of_each_class_of_the_official_files(
         content = gzip.decompress((official_mnist / file).read_bytes())
         return np.frombuffer(content, np.uint8, offset=offset)
 
-    images_file, labels_file = mnist.SPLITS[split]
+    images_file, labels_file = mnist_files.SPLITS[split]
     images = read(images_file, 16).reshape(-1, 28, 28, 1)
     labels = read(labels_file, 8)
     seen = np.zeros(10, int)

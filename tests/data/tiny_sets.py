@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 from PIL import Image
 
-from jaxopt_notes.data import mnist, quiet
+from jaxopt_notes.data import mnist_files, quiet
 
 Examples = list[dict[str, Any]]
 
@@ -131,7 +131,7 @@ def write_official(folder: Path, train: int = 30, test: int = 10) -> dict[str, n
     folder.mkdir(parents=True, exist_ok=True)
     arrays = {}
     for split, count in (("train", train), ("test", test)):
-        arrays |= dict(zip(mnist.SPLITS[split], digits(count, seed=count), strict=True))
+        arrays |= dict(zip(mnist_files.SPLITS[split], digits(count, seed=count), strict=True))
     for file, array in arrays.items():
         (folder / file).write_bytes(idx(array))
     return arrays
