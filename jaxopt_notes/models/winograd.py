@@ -63,7 +63,10 @@ def conv_stack(x: Array, blocks: Sequence[tuple[Array, Array]]) -> Array:
     Returns:
       (batch, rows // 2ⁿ, columns // 2ⁿ, channels of the last block) after n blocks.
     """
-    return _conv_stack(x, [(kernel, bias) for kernel, bias in blocks])
+    # Adding a zero of x's makes a kernel vary over devices wherever x does: under shard_map each
+    # device then gives the gradient of its own images, and JAX adds these up.
+    zero = jnp.zeros_like(x, shape=())
+    return _conv_stack(x, [(kernel + zero, bias + zero) for kernel, bias in blocks])
 
 
 @jax.custom_vjp
