@@ -45,7 +45,7 @@ A_T = np.array([[1, 1, 1, 0], [0, 1, -1, -1]])
 
 # A turn of the scan takes LANES parts of LANE images that do not wait for each other, so that the
 # additions of one, which keep one core busy, run beside the dots of another.
-LANE = 16
+LANE = 8
 LANES = 2
 FEW = 4  # of fewer channels in than this, one dot is quicker than Winograd's thin 16
 OFF = 4  # the winner's code where ReLU lets nothing through; else 0 … 3, row by row

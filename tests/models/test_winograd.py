@@ -85,7 +85,13 @@ def assert_equal(ours, theirs):
         np.testing.assert_array_equal(a, b)
 
 
-@settings(max_examples=12, deadline=None)
+# Each example has its own shapes, so it is compiling that takes the time.
+pull_back_compiled_fast = jax.jit(
+    pull_back, static_argnums=0, compiler_options={"xla_backend_optimization_level": 0}
+)
+
+
+@settings(max_examples=8, deadline=None)
 @given(
     seed=st.integers(0, 2**32 - 1),
     batch=st.integers(1, 70),
@@ -95,11 +101,13 @@ def assert_equal(ours, theirs):
 )
 def test_one_block_is_flax_block_bit_for_bit(seed, batch, half_rows, half_columns, channels):
     x, blocks = whole_number_problem(seed, batch, 2 * half_rows, 2 * half_columns, channels)
-    assert_equal(pull_back(winograd.conv_stack, x, blocks), pull_back(flax_conv_stack, x, blocks))
+    assert_equal(
+        pull_back_compiled_fast(winograd.conv_stack, x, blocks),
+        pull_back_compiled_fast(flax_conv_stack, x, blocks),
+    )
 
 
-@pytest.mark.parametrize("channels", [(1, 4, 5), (4, 2, 3), (3, 6)])
-@pytest.mark.parametrize("batch", [1, 33])
+@pytest.mark.parametrize(("batch", "channels"), [(1, (1, 4, 5)), (33, (4, 2, 3))])
 def test_a_stack_is_flax_stack_bit_for_bit(batch, channels):
     x, blocks = whole_number_problem(5, batch, 8, 12, channels)
     assert_equal(pull_back(winograd.conv_stack, x, blocks), pull_back(flax_conv_stack, x, blocks))
@@ -140,8 +148,8 @@ def test_nan_comes_through():
 
 
 def test_vmap_over_models_and_scan_over_steps():
-    x, _ = whole_number_problem(7, 6, 8, 8, (1, 4, 3))
-    models = [whole_number_problem(seed, 1, 8, 8, (1, 4, 3))[1] for seed in (8, 9)]
+    x, _ = whole_number_problem(7, 6, 8, 8, (4, 3))
+    models = [whole_number_problem(seed, 1, 8, 8, (4, 3))[1] for seed in (8, 9)]
 
     def loss(blocks, x, conv_stack):
         return (conv_stack(x, blocks) ** 2).sum()
