@@ -36,6 +36,11 @@ class Case(NamedTuple):
         """optax's."""
         return OPTAXS.get(self.optimizer, getattr(optax, self.optimizer, None))(**self._for(params))
 
+    @property
+    def real_only(self) -> bool:
+        """Whether an accumulator has a dtype of its own, in which nothing imaginary fits."""
+        return any(key.endswith("dtype") for key in self.keywords)
+
     def _for(self, params: Any) -> dict[str, Any]:
         return {
             key: value.make(params) if isinstance(value, ForParams) else value
