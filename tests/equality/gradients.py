@@ -58,31 +58,32 @@ def gradients_for(params: Any, steps: int = STEPS, seed: int = 0) -> list[Any]:
     ]
 
 
-def _parameters(*shape: int, dtype: Any = jnp.float32) -> jax.Array:
+def parameters(*shape: int, dtype: Any = jnp.float32) -> jax.Array:
+    """A leaf of that shape, with other numbers in every element."""
     x = np.linspace(-2.0, 3.0, math.prod(shape)).reshape(shape)
     return jnp.asarray(x * (1 - 0.5j) if jnp.issubdtype(dtype, np.complexfloating) else x, dtype)
 
 
 def _mixed() -> Any:
     return {
-        "float32": _parameters(16),
-        "half": (_parameters(16, dtype=jnp.bfloat16), [_parameters(2, 8, dtype=jnp.float16)]),
-        "complex": _parameters(16, dtype=jnp.complex64),
+        "float32": parameters(16),
+        "half": (parameters(16, dtype=jnp.bfloat16), [parameters(2, 8, dtype=jnp.float16)]),
+        "complex": parameters(16, dtype=jnp.complex64),
         "nothing": None,
-        "empty": _parameters(0, 3),
+        "empty": parameters(0, 3),
         "weak": {"scalar": jnp.asarray(-0.3)},
     }
 
 
 def _many() -> Any:
-    return {f"layer {i}": _parameters(16) for i in range(3)} | {"head": _parameters(4, 8)}
+    return {f"layer {i}": parameters(16) for i in range(3)} | {"head": parameters(4, 8)}
 
 
 def _x64() -> Any:
     return {
-        "float64": _parameters(16, dtype=jnp.float64),
-        "complex128": _parameters(16, dtype=jnp.complex128),
-        "float32": _parameters(16),
+        "float64": parameters(16, dtype=jnp.float64),
+        "complex128": parameters(16, dtype=jnp.complex128),
+        "float32": parameters(16),
     }
 
 
@@ -90,7 +91,7 @@ TREES: dict[str, Callable[[], Any]] = {
     "mixed": _mixed,
     "x64": _x64,
     "many": _many,
-    "single": lambda: {"single": _parameters(64)},
+    "single": lambda: {"single": parameters(64)},
     "empty": dict,
 }
 
