@@ -29,15 +29,14 @@ def leaves(dtypes: list[str]) -> st.SearchStrategy[Any]:
 
 
 def trees(dtypes: list[str]) -> st.SearchStrategy[Any]:
-    return st.recursive(
-        leaves(dtypes),
-        lambda inner: st.one_of(
+    def nested(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+        return st.one_of(
             st.lists(inner, max_size=3),
             st.tuples(inner, inner),
             st.dictionaries(st.sampled_from("abc"), inner, max_size=3),
-        ),
-        max_leaves=5,
-    )
+        )
+
+    return nested(st.recursive(leaves(dtypes), nested, max_leaves=5))
 
 
 def numbers(low: float, high: float) -> st.SearchStrategy[Any]:
@@ -108,7 +107,7 @@ def cases(draw: st.DrawFn) -> Case:
     return Case(name, draw(st.fixed_dictionaries(required, optional=optional)), name)
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.data(), cases(), st.integers(0, 2**16))
 def test_any_tree_and_any_keywords_give_the_same_bits(
     data: st.DataObject, case: Case, seed: int
@@ -117,7 +116,7 @@ def test_any_tree_and_any_keywords_give_the_same_bits(
     assert_same_path(case.ours(params), case.optaxs(params), params, gradients_for(params, 5, seed))
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.data(), cases(), st.integers(0, 2**16))
 def test_the_same_holds_in_double_precision(data: st.DataObject, case: Case, seed: int) -> None:
     dtypes = ["float64", "float32"] if case.real_only else ["float64", "float32", "complex128"]
