@@ -30,8 +30,9 @@ def assert_same_kind(ours: Any, theirs: Any) -> None:
         theirs, is_leaf=_is_none
     )
     for (path, a), b in zip(jax.tree.leaves_with_path(ours), jax.tree.leaves(theirs), strict=True):
-        assert jax.typeof(a) == jax.typeof(b), jax.tree_util.keystr(path)
-        assert jnp.asarray(a).weak_type == jnp.asarray(b).weak_type, jax.tree_util.keystr(path)
+        where = f"{jax.tree_util.keystr(path)}: {jax.typeof(a)}, {jax.typeof(b)}"
+        assert jax.typeof(a) == jax.typeof(b), where
+        assert jnp.asarray(a).weak_type == jnp.asarray(b).weak_type, where
 
 
 def _numbers_and_bits(leaf: Any) -> tuple[np.ndarray, np.ndarray]:
