@@ -12,7 +12,7 @@ from cases import OPTAXS
 from comparison import assert_same_bits, assert_same_kind, assert_same_path, run, ulps_apart
 from flax import linen, nnx
 from flax.training.train_state import TrainState
-from gradients import tree_and_gradients
+from gradients import parameters
 
 import jaxopt_notes
 
@@ -69,14 +69,14 @@ BRANCHING: dict[str, Callable[[Factory, dict[str, Any]], Any]] = {
 
 def tame() -> tuple[Any, list[Any]]:
     """Parameters, and eight gradients that a norm can be taken of; in two of them one NaN."""
-    params, _ = tree_and_gradients("many")
+    params = {"vector": parameters(5), "matrix": parameters(2, 3)}
     rng = np.random.default_rng(1)
     gradients = [
         jax.tree.map(lambda p: jnp.asarray(rng.normal(size=p.shape), jnp.float32), params)
         for _ in range(8)
     ]
     for i in (2, 5):
-        gradients[i]["head"] = gradients[i]["head"].at[0, 0].set(jnp.nan)
+        gradients[i]["matrix"] = gradients[i]["matrix"].at[0, 0].set(jnp.nan)
     return params, gradients
 
 
