@@ -25,7 +25,10 @@ def jitted_step(optimizer: optax.GradientTransformation) -> Any:
     return jax.jit(step)
 
 
-@pytest.mark.parametrize("tree", ["many", pytest.param("mixed", marks=pytest.mark.slow)])
+ALSO = [pytest.param(tree, marks=pytest.mark.slow) for tree in ("many", "mixed")]
+
+
+@pytest.mark.parametrize("tree", ["single", *ALSO])
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_a_jitted_step_is_within_two_units_in_the_last_place(case: Case, tree: str) -> None:
     params, gradients = tree_and_gradients(tree, case.real_only)

@@ -22,7 +22,7 @@ def test_a_hundred_steps_have_the_same_bits(case: Case, tree: str) -> None:
 def test_swapping_half_way_changes_nothing(case: Case) -> None:
     params, gradients = tree_and_gradients("single")
     ours, theirs = case.ours(params), case.optaxs(params)
-    first, last = gradients[:50], gradients[50:]
+    first, last = gradients[:50], gradients[50:70]
 
     *_, (_, middle, our_state) = run(ours, params, first)
     *_, (_, middle_of_optax, state_of_optax) = run(theirs, params, first)
