@@ -1,9 +1,9 @@
 """The terms by which the books differ, where no optimizer of ours has them already.
 
-    maximize            −g_t in place of g_t
-    dampening τ         g_1, then (1 − τ) g_t
-    decay beside        u_t − α λ θ, whatever has become of α inside u_t
-    shrunk              u_t + (1 − α λ) θ − θ, the same but for its rounding
+maximize            −g_t in place of g_t
+dampening τ         g_1, then (1 − τ) g_t
+decay beside        u_t − α λ θ, whatever has become of α inside u_t
+shrunk              u_t + (1 − α λ) θ − θ, the same but for its rounding
 """
 
 from collections.abc import Callable
