@@ -1,4 +1,4 @@
-"""`python -m jaxopt_notes.verify`: proves the optimizers equal to their sources, on this machine."""
+"""`python -m jaxopt_notes.verify`: proves here that the optimizers equal their sources."""
 
 import argparse
 import sys
@@ -27,9 +27,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="python -m jaxopt_notes.verify",
         usage="%(prog)s [options]",
-        description="Run every optimizer in every keyword setting beside optax, torch, Keras (where "
-        "they are installed) and the written equation, on awkward gradients; print how far apart "
-        "they are, in units in the last place.",
+        description="Run every optimizer in every keyword setting beside optax, torch, Keras "
+        "(where they are installed) and the written equation, on awkward gradients; print how far "
+        "apart they are, in units in the last place.",
         epilog="Exit code: 0 if all are equal (with --mutate: all mutants caught), 1 if not, 2 for "
         "a mistake.",
         allow_abbrev=False,

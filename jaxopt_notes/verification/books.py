@@ -24,7 +24,7 @@ _TF_ADAM = "beta1=β1 beta2=β2 epsilon=ε"
 BOOKS: dict[str, tuple[Callable[..., Iterator[np.ndarray]], dict[str, Any], str]] = {
     "notes.sgd": (_SGD, {}, ""),
     "notes.momentum": (_SGD, {"β": 0.9, "average": True}, "beta=β"),
-    "notes.adagrad": (_ADAGRAD, {"G": 0.0, "ε": 1e-8, "inside": False}, "epsilon=ε"),
+    "notes.adagrad": (_ADAGRAD, {"G0": 0.0, "ε": 1e-8, "inside": False}, "epsilon=ε"),
     "notes.rmsprop": (_RMSPROP, {"β": 0.9, "ε": 1e-8, "inside": True}, "beta=β epsilon=ε"),
     "notes.adam": (_ADAM, {**_B, "ε": 1e-8}, _TF_ADAM),
     "notes.adamw": (_ADAM, {**_B, "ε": 1e-8}, f"{_TF_ADAM} weight_decay=decoupled"),
@@ -32,13 +32,13 @@ BOOKS: dict[str, tuple[Callable[..., Iterator[np.ndarray]], dict[str, Any], str]
     "optax.momentum": (_SGD, {"β": 0.9, "average": True}, "beta=β"),
     "optax.adagrad": (
         _ADAGRAD,
-        {"G": 0.1, "ε": 1e-7, "inside": True, "still": True},
-        "initial_accumulator_value=G eps=ε eps_in_sqrt=inside",
+        {"G0": 0.1, "ε": 1e-7, "inside": True, "still": True},
+        "initial_accumulator_value=G0 eps=ε eps_in_sqrt=inside",
     ),
     "optax.rmsprop": (
         _RMSPROP,
         {"β": 0.9, "ε": 1e-8, "inside": True},
-        "decay=β eps=ε initial_scale=E eps_in_sqrt=inside centered=centered momentum=μ "
+        "decay=β eps=ε initial_scale=E0 eps_in_sqrt=inside centered=centered momentum=μ "
         "nesterov=nesterov bias_correction=debias",
     ),
     "optax.adam": (_ADAM, {**_B, "ε": 1e-8}, _OPTAX_ADAM),
@@ -46,8 +46,8 @@ BOOKS: dict[str, tuple[Callable[..., Iterator[np.ndarray]], dict[str, Any], str]
     "torch.sgd": (_SGD, {}, f"momentum=β dampening=dampening nesterov=nesterov {_TORCH}"),
     "torch.adagrad": (
         _ADAGRAD,
-        {"G": 0.0, "ε": 1e-10, "inside": False},
-        f"lr_decay=rate_decay initial_accumulator_value=G eps=ε {_TORCH}",
+        {"G0": 0.0, "ε": 1e-10, "inside": False},
+        f"lr_decay=rate_decay initial_accumulator_value=G0 eps=ε {_TORCH}",
     ),
     "torch.rmsprop": (
         _RMSPROP,
@@ -67,8 +67,8 @@ BOOKS: dict[str, tuple[Callable[..., Iterator[np.ndarray]], dict[str, Any], str]
     ),
     "keras.adagrad": (
         _ADAGRAD,
-        {"G": 0.1, "ε": 1e-7, "inside": True},
-        "initial_accumulator_value=G epsilon=ε weight_decay=decoupled",
+        {"G0": 0.1, "ε": 1e-7, "inside": True},
+        "initial_accumulator_value=G0 epsilon=ε weight_decay=decoupled",
     ),
     "keras.rmsprop": (
         _RMSPROP,
@@ -81,12 +81,12 @@ BOOKS: dict[str, tuple[Callable[..., Iterator[np.ndarray]], dict[str, Any], str]
     "tensorflow1.momentum": (_SGD, {}, "momentum=β use_nesterov=nesterov"),
     "tensorflow1.adagrad": (
         _ADAGRAD,
-        {"G": 0.1, "ε": 0.0, "inside": True},
-        "initial_accumulator_value=G",
+        {"G0": 0.1, "ε": 0.0, "inside": True},
+        "initial_accumulator_value=G0",
     ),
     "tensorflow1.rmsprop": (
         _RMSPROP,
-        {"β": 0.9, "ε": 1e-10, "inside": True, "E": 1.0},
+        {"β": 0.9, "ε": 1e-10, "inside": True, "E0": 1.0},
         "decay=β momentum=μ epsilon=ε centered=centered",
     ),
     "tensorflow1.adam": (_ADAM, {**_B, "ε": 1e-8, "hat": True}, _TF_ADAM),

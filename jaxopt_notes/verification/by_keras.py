@@ -1,6 +1,7 @@
 """Keras 3 itself, on its JAX backend, as an oracle. Imported only when asked for."""
 
 import os
+from importlib import import_module
 from typing import Any
 
 import jax
@@ -21,8 +22,7 @@ CLASSES = {
 def load() -> Any:
     """Keras on JAX; ImportError where it is not installed, or is in use on another backend."""
     os.environ.setdefault("KERAS_BACKEND", "jax")
-    import keras
-
+    keras = import_module("keras")
     if keras.backend.backend() != "jax":
         raise ImportError(f"Keras is on {keras.backend.backend()}, not on JAX")
     return keras
@@ -33,7 +33,9 @@ def optimizer(name: str, keywords: dict[str, Any], rate: Any) -> Any:
     keras = load()
     table = np.asarray(rate, np.float64)
 
-    class Table(keras.optimizers.schedules.LearningRateSchedule):
+    schedule: Any = keras.optimizers.schedules.LearningRateSchedule
+
+    class Table(schedule):
         def __call__(self, step: Any) -> Any:
             return jnp.asarray(table)[keras.ops.convert_to_tensor(step)]
 

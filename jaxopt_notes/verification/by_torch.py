@@ -1,5 +1,6 @@
 """torch itself as an oracle. Imported only when asked for."""
 
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -15,10 +16,16 @@ CLASSES = {
 }
 
 
+def _load() -> Any:
+    torch = import_module("torch")
+    # torch's threads and XLA's disturb each other in one process.
+    torch.set_num_threads(1)
+    return torch
+
+
 def parameters(dtype: str) -> dict[str, Any]:
     """θ_0 as torch parameters."""
-    import torch
-
+    torch = _load()
     return {
         name: torch.nn.Parameter(torch.tensor(np.asarray(p, np.float64)).to(getattr(torch, dtype)))
         for name, p in problem.start(dtype).items()
@@ -27,17 +34,12 @@ def parameters(dtype: str) -> dict[str, Any]:
 
 def optimizer(name: str, params: Any, keywords: dict[str, Any], rate: Any) -> Any:
     """torch's optimizer of that name, at its first rate."""
-    import torch
-
-    # torch's threads and XLA's disturb each other in one process.
-    torch.set_num_threads(1)
-    return getattr(torch.optim, CLASSES[name])(params, lr=float(np.ravel(rate)[0]), **keywords)
+    return getattr(_load().optim, CLASSES[name])(params, lr=float(np.ravel(rate)[0]), **keywords)
 
 
 def advance(opt: Any, params: dict[str, Any], rate: Any, steps: int, dtype: str) -> problem.Path:
     """The path of the given number of steps."""
-    import torch
-
+    torch = _load()
     gs = {
         name: torch.tensor(np.asarray(g, np.float64)).to(getattr(torch, dtype))
         for name, g in problem.gradients(steps, dtype).items()

@@ -46,7 +46,7 @@ def adagrad(
     rates: Iterable[float],
     θ: Array,
     *,
-    G: float,
+    G0: float,
     ε: float,
     inside: bool,
     still: bool = False,
@@ -55,7 +55,7 @@ def adagrad(
     decoupled: float = 0.0,
     maximize: bool = False,
 ) -> Steps:
-    G = G + np.zeros_like(θ)
+    G = G0 + np.zeros_like(θ)
     for k, (g, α) in enumerate(zip(gs, rates)):
         decay = α * decoupled * θ
         g = (-g if maximize else g) + coupled * θ
@@ -75,7 +75,7 @@ def rmsprop(
     β: float,
     ε: float,
     inside: bool,
-    E: float = 0.0,
+    E0: float = 0.0,
     centered: bool = False,
     debias: bool = False,
     μ: float = 0.0,
@@ -85,7 +85,7 @@ def rmsprop(
     decoupled: float = 0.0,
     maximize: bool = False,
 ) -> Steps:
-    E, m, v = E + np.zeros_like(θ), np.zeros_like(θ), np.zeros_like(θ)
+    E, m, v = E0 + np.zeros_like(θ), np.zeros_like(θ), np.zeros_like(θ)
     for t, (g, α) in enumerate(zip(gs, rates), start=1):
         decay = α * decoupled * θ
         g = (-g if maximize else g) + coupled * θ

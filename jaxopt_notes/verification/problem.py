@@ -62,7 +62,7 @@ def path(
     state: Any = None,
     first: int = 0,
 ) -> Path:
-    """Where a transformation goes: from θ_0, or on from `params` and `state` after `first` steps."""
+    """Where a transformation goes: from θ_0, or on from `params` and `state` of step `first`."""
     with jax.enable_x64(dtype == "float64"):
         at = start(dtype) if params is None else params
         theta = {name: jnp.asarray(p) for name, p in at.items()}

@@ -74,7 +74,7 @@ def _moving_average(learning_rate: Any, beta: float = 0.9) -> optax.GradientTran
     return optax.chain(optax.ema(beta, debias=False), optax.scale_by_learning_rate(learning_rate))
 
 
-_RMSPROP = [
+_RMSPROP: list[dict[str, Any]] = [
     {},
     {"decay": 0.8, "eps": 1e-3, "centered": True, "momentum": 0.9},
     {"eps": 1e-3, "eps_in_sqrt": False, "initial_scale": 0.5},

@@ -1,7 +1,7 @@
 """Wrong formulas: what people write when they take one book's optimizer for another's."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import jax.numpy as jnp
 import optax
@@ -11,7 +11,7 @@ from jaxopt_notes.optimizers.adam_forms import scale_by_adam_form
 from jaxopt_notes.optimizers.leafwise import Slot, leafwise
 from jaxopt_notes.optimizers.rmsprop import over_root
 
-Transformation = optax.GradientTransformation
+Transformation: TypeAlias = optax.GradientTransformation
 
 # In place of a transformation
 
