@@ -41,6 +41,12 @@ BOOKS: dict[str, tuple[Callable[..., Iterator[np.ndarray]], dict[str, Any], str]
         "decay=β eps=ε initial_scale=E0 eps_in_sqrt=inside centered=centered momentum=μ "
         "nesterov=nesterov bias_correction=debias",
     ),
+    "optax.ema": (_SGD, {"average": True, "debias": True}, "decay=β"),
+    "optax.amsgrad": (
+        _ADAM,
+        {**_B, "ε": 1e-8, "amsgrad": True, "corrected_first": True},
+        _OPTAX_ADAM,
+    ),
     "optax.adam": (_ADAM, {**_B, "ε": 1e-8}, _OPTAX_ADAM),
     "optax.adamw": (_ADAM, {**_B, "ε": 1e-8, "decoupled": 1e-4}, _OPTAX_ADAM),
     "torch.sgd": (_SGD, {}, f"momentum=β dampening=dampening nesterov=nesterov {_TORCH}"),

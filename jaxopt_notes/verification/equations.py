@@ -20,6 +20,7 @@ def sgd(
     *,
     β: float = 0.0,
     average: bool = False,
+    debias: bool = False,
     nesterov: bool = False,
     dampening: float = 0.0,
     rate_inside: bool = False,
@@ -28,7 +29,7 @@ def sgd(
     maximize: bool = False,
 ) -> Steps:
     v: Any = None
-    for g, α in zip(gs, rates):
+    for t, (g, α) in enumerate(zip(gs, rates), start=1):
         decay = α * decoupled * θ
         g = (-g if maximize else g) + coupled * θ
         push = α * g if rate_inside else g
@@ -36,7 +37,7 @@ def sgd(
             v = (1 - β) * push if v is None else β * v + (1 - β) * push
         else:
             v = push if v is None or not β else β * v + (1 - dampening) * push
-        step = push + β * v if nesterov and β else v
+        step = push + β * v if nesterov and β else v / (1 - β**t if debias else 1.0)
         θ = θ - (step if rate_inside else α * step) - decay
         yield θ
 
@@ -113,6 +114,7 @@ def adam(
     nesterov: bool = False,
     hat: bool = False,
     amsgrad: bool = False,
+    corrected_first: bool = False,
     coupled: float = 0.0,
     decoupled: float = 0.0,
     unscaled: float = 0.0,
@@ -124,12 +126,14 @@ def adam(
         g = (-g if maximize else g) + coupled * θ
         m = β1 * m + (1 - β1) * g
         v = β2 * v + (1 - β2) * g**2
-        s = np.maximum(s, v) if amsgrad else v
         c1, c2 = 1 - β1**t, 1 - β2**t
+        largest = np.maximum(s, v / c2 if corrected_first else v)
+        s = largest if amsgrad else v
         m_hat = β1 * m / (1 - β1 ** (t + 1)) + (1 - β1) * g / c1 if nesterov else m / c1
         if hat:
             step = np.sqrt(c2) * m_hat / (np.sqrt(s) + ε)
         else:
-            step = m_hat / (np.sqrt(s / c2 + ε_root) + ε)
+            v_hat = s if corrected_first else s / c2
+            step = m_hat / (np.sqrt(v_hat + ε_root) + ε)
         θ = θ - α * step - decay
         yield θ

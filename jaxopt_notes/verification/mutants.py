@@ -12,7 +12,7 @@ from unittest.mock import patch
 
 from jaxopt_notes.optimizers.momentum import moving_average
 from jaxopt_notes.verification import wrong
-from jaxopt_notes.verification.settings import Setting
+from jaxopt_notes.verification.settings import Setting, named
 
 
 class Mutant(NamedTuple):
@@ -202,7 +202,7 @@ _ERRORS: dict[str, list[tuple[str, dict[str, Any], str, Any]]] = {
 def mutants() -> list[Mutant]:
     """All of them."""
     found = [
-        Mutant(_setting(name, keywords), error, {target: replacement})
+        Mutant(named(name, keywords), error, {target: replacement})
         for name, rows in _ERRORS.items()
         for error, keywords, target, replacement in rows
     ]
@@ -216,11 +216,6 @@ def mutants() -> list[Mutant]:
     }
     return [
         *found,
-        Mutant(_setting("optax.adamw", _LAMBDA), "decay through the moments", through),
-        Mutant(_setting("keras.sgd", _MOMENTUM), "rate outside the velocity", outside),
+        Mutant(named("optax.adamw", _LAMBDA), "decay through the moments", through),
+        Mutant(named("keras.sgd", _MOMENTUM), "rate outside the velocity", outside),
     ]
-
-
-def _setting(name: str, keywords: dict[str, Any]) -> Setting:
-    book, optimizer = name.split(".")
-    return Setting(book, optimizer, keywords, scheduled=True)

@@ -137,7 +137,7 @@ def hunt(mutants: Sequence[Mutant], oracles: Sequence[str], steps: int) -> Itera
     for mutant in mutants:
         setting = mutant.setting
         with mutant.in_place():
-            wrong = problem.path(setting.build(steps), steps)
+            wrong = problem.path(setting.build(steps), steps, jit=False)
         asked = [o for o in setting.oracles if o in oracles and present[o] is not None]
         there = {o: path_of(o, setting, steps, "float64") for o in asked}
         far = {o: problem.ulps(wrong, path, "float64") for o, path in there.items()}

@@ -56,8 +56,10 @@ class Setting(NamedTuple):
         return self._call(getattr(home, self.optimizer), steps)
 
     def build_optax(self, steps: int) -> optax.GradientTransformation:
-        """optax's, under the same name but for the notes' momentum, which has none there."""
-        return self._call(getattr(optax, self.optimizer, _moving_average), steps)
+        """optax's, under the same name but for averages, which have none there with a rate."""
+        averages: dict[str, Any] = {"momentum": _moving_average, "ema": _debiased_average}
+        function = averages.get(self.optimizer) or getattr(optax, self.optimizer)
+        return self._call(function, steps)
 
     def _call(self, function: Callable[..., Any], steps: int) -> optax.GradientTransformation:
         rate = problem.schedule(steps) if self.scheduled else RATE
@@ -72,6 +74,10 @@ class Setting(NamedTuple):
 
 def _moving_average(learning_rate: Any, beta: float = 0.9) -> optax.GradientTransformation:
     return optax.chain(optax.ema(beta, debias=False), optax.scale_by_learning_rate(learning_rate))
+
+
+def _debiased_average(learning_rate: Any, decay: float) -> optax.GradientTransformation:
+    return optax.chain(optax.ema(decay), optax.scale_by_learning_rate(learning_rate))
 
 
 _RMSPROP: list[dict[str, Any]] = [
@@ -169,6 +175,12 @@ _KEYWORDS: dict[str, list[dict[str, Any]]] = {
 }
 
 
+def named(name: str, keywords: dict[str, Any], *, scheduled: bool = True) -> Setting:
+    """The setting of `book.optimizer`."""
+    book, optimizer = name.split(".")
+    return Setting(book, optimizer, keywords, scheduled)
+
+
 def kind(setting: Setting) -> str:
     """The optimizer by our name for it."""
     if setting.optimizer == "gradient_descent":
@@ -181,7 +193,6 @@ def settings() -> list[Setting]:
     """All of them: the defaults at a constant rate and a changing one, the others at the latter."""
     table = []
     for name, choices in _KEYWORDS.items():
-        book, optimizer = name.split(".")
-        table.append(Setting(book, optimizer, choices[0], scheduled=False))
-        table += [Setting(book, optimizer, keywords, scheduled=True) for keywords in choices]
+        table.append(named(name, choices[0], scheduled=False))
+        table += [named(name, keywords) for keywords in choices]
     return table

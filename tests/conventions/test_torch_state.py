@@ -42,7 +42,9 @@ def test_fifty_in_torch_and_fifty_here_are_a_hundred_in_torch(setting: Setting) 
         state = translate_state(
             opt.state_dict(), params, lr=lr, names=["weight", "bias"], steps=HALF
         )
-    ours = problem.path(translate(opt, lr=lr), WHOLE, params=params, state=state, first=HALF)
+    ours = problem.path(
+        translate(opt, lr=lr), WHOLE, jit=False, params=params, state=state, first=HALF
+    )
     keywords, rate = setting.keywords, setting.rate(WHOLE)
     there = by_torch.path(setting.optimizer, keywords, rate, WHOLE, "float64")
     there = {name: path[HALF:] for name, path in there.items()}

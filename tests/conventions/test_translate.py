@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+import optax
 import pytest
 
 from jaxopt_notes.conventions import translate
@@ -12,6 +13,10 @@ from jaxopt_notes.verification.settings import RATE, Setting, settings
 
 STEPS = 30
 TABLE = [s for s in settings() if s.book in ("torch", "keras") and s.scheduled]
+
+
+def path(optimizer: optax.GradientTransformation) -> problem.Path:
+    return problem.path(optimizer, STEPS, jit=False)  # so few are sooner run than compiled
 
 
 def of(book: str) -> Any:
@@ -36,7 +41,7 @@ def _optimizers() -> Any:
 def test_torch_optimizer(setting: Setting, as_dict: bool, torch: Any) -> None:
     params = by_torch.parameters("float64")
     opt = by_torch.optimizer(setting.optimizer, params.values(), setting.keywords, RATE)
-    ours = problem.path(translate(opt.state_dict() if as_dict else opt), STEPS)
+    ours = path(translate(opt.state_dict() if as_dict else opt))
     there = by_torch.path(setting.optimizer, setting.keywords, RATE, STEPS, "float64")
     assert problem.apart(ours, there, "float64") <= 1e-12
 
@@ -52,12 +57,12 @@ def test_keras_optimizer(setting: Setting, form: str, optimizers: Any) -> None:
     }[form]()
     same = setting._replace(scheduled=False)
     expected = books.path(same.name, same.keywords, 0.5, STEPS, "float64")
-    assert problem.apart(problem.path(translate(source), STEPS), expected, "float64") <= 1e-12
+    assert problem.apart(path(translate(source)), expected, "float64") <= 1e-12
 
 
 def test_a_rate_of_ones_own(torch: Any) -> None:
     opt = torch.optim.RMSprop(by_torch.parameters("float64").values(), momentum=0.9)
-    ours = problem.path(translate(opt, lr=problem.schedule(STEPS)), STEPS)
+    ours = path(translate(opt, lr=problem.schedule(STEPS)))
     there = by_torch.path("rmsprop", {"momentum": 0.9}, problem.rates(STEPS), STEPS, "float64")
     assert problem.apart(ours, there, "float64") <= 1e-12
 
@@ -71,7 +76,7 @@ def two_groups(torch: Any, **second: Any) -> tuple[Any, dict[str, Any]]:
 def test_equal_groups_are_one(torch: Any) -> None:
     opt, params = two_groups(torch)
     there = by_torch.advance(opt, params, RATE, STEPS, "float64")
-    assert problem.apart(problem.path(translate(opt), STEPS), there, "float64") <= 1e-12
+    assert problem.apart(path(translate(opt)), there, "float64") <= 1e-12
 
 
 @pytest.mark.parametrize("as_function", [False, True])
@@ -79,7 +84,7 @@ def test_groups_that_differ_are_a_partition(torch: Any, as_function: bool) -> No
     opt, params = two_groups(torch, weight_decay=0.0, betas=(0.8, 0.9))
     names = {"weight": "fc.weight", "bias": "fc.bias"}
     arrange = (lambda of: {n: of[full] for n, full in names.items()}) if as_function else names
-    ours = problem.path(translate(opt, arrange=arrange, names=list(names.values())), STEPS)
+    ours = path(translate(opt, arrange=arrange, names=list(names.values())))
     there = by_torch.advance(opt, params, RATE, STEPS, "float64")
     assert problem.apart(ours, there, "float64") <= 1e-12
     with pytest.raises(InputError, match="the param groups differ: say by `arrange`"):
