@@ -14,8 +14,12 @@ _OPTIMIZERS = (
     "adam",
     "adamw",
     "add_decayed_weights",
+    "allow_one_loop",
     "ema",
     "momentum",
+    "one_loop_works",
+    "pack_state",
+    "packed",
     "rmsprop",
     "scale_by_adam",
     "scale_by_learning_rate",
@@ -24,6 +28,8 @@ _OPTIMIZERS = (
     "scale_by_stddev",
     "sgd",
     "trace",
+    "unpack_state",
+    "update_in_one_loop",
 )
 _HOME = dict.fromkeys(_OPTIMIZERS, "jaxopt_notes.optimizers")
 
@@ -33,8 +39,12 @@ if TYPE_CHECKING:
         adam,
         adamw,
         add_decayed_weights,
+        allow_one_loop,
         ema,
         momentum,
+        one_loop_works,
+        pack_state,
+        packed,
         rmsprop,
         scale_by_adam,
         scale_by_learning_rate,
@@ -43,6 +53,8 @@ if TYPE_CHECKING:
         scale_by_stddev,
         sgd,
         trace,
+        unpack_state,
+        update_in_one_loop,
     )
 
 __all__ = [
@@ -51,8 +63,12 @@ __all__ = [
     "adam",
     "adamw",
     "add_decayed_weights",
+    "allow_one_loop",
     "ema",
     "momentum",
+    "one_loop_works",
+    "pack_state",
+    "packed",
     "rmsprop",
     "scale_by_adam",
     "scale_by_learning_rate",
@@ -61,6 +77,8 @@ __all__ = [
     "scale_by_stddev",
     "sgd",
     "trace",
+    "unpack_state",
+    "update_in_one_loop",
 ]
 
 

@@ -1,0 +1,95 @@
+"""Data sets as plain arrays: `load` gives one by name, `epoch_order` says what makes a batch.
+
+Importing this package imports neither jax nor tensorflow-datasets.
+"""
+
+import difflib
+import os
+from pathlib import Path
+
+from jaxopt_notes.data import embedded, faults, mnist, mnist_files, prepared
+from jaxopt_notes.data.batches import epoch_order
+from jaxopt_notes.data.dataset import Dataset
+from jaxopt_notes.errors import InputError
+
+__all__ = ["Dataset", "default_data_dir", "epoch_order", "load", "names"]
+
+
+def default_data_dir() -> Path:
+    """Returns TFDS's data directory: `$TFDS_DATA_DIR`, or `~/tensorflow_datasets`."""
+    # As TFDS does: unlike `Path.expanduser`, this does not fail where there is no home.
+    return Path(os.path.expanduser(os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"))
+
+
+def names(data_dir: str | os.PathLike[str] | None = None) -> tuple[str, ...]:
+    """Returns the names that `load` takes: ours, and the sets prepared in the data directory."""
+    ours = ("auto", mnist_files.NAME, embedded.NAME)
+    try:
+        found = prepared.names(_folder(data_dir))
+    except OSError:  # a directory that cannot be listed offers nothing
+        found = []
+    return (*ours, *(name for name in found if name not in ours))
+
+
+def load(name: str = "auto", data_dir: str | os.PathLike[str] | None = None) -> Dataset:
+    """Loads an image-classification data set as arrays.
+
+    Args:
+      name: `mnist`, prepared through TFDS the first time; `mnist-12k`, the 12,000 digits in this
+        package; `auto`, the former where it can be had, else the latter, with a `note` that says
+        so; or any TFDS set of small labelled images already prepared, such as `fashion_mnist` or
+        `emnist/letters`.
+      data_dir: TFDS's data directory; None for `default_data_dir()`.
+
+    Returns:
+      A `Dataset`: uint8 images (n, height, width, 1 or 3), int32 labels (n,).
+
+    Raises:
+      InputError: the name is unknown, the set cannot be had or used, a file is damaged, or the data
+        directory has no room or cannot be used. One line names the argument and the remedy.
+
+    >>> load("mnist-12k").train_images.shape
+    (10000, 28, 28, 1)
+    """
+    folder = _folder(data_dir)
+    try:
+        if name == "auto":
+            return _auto(folder, chosen=data_dir is not None)
+        if name == embedded.NAME:
+            return embedded.load()
+        if name == mnist_files.NAME:
+            return prepared.load(mnist.obtain(folder), name)
+        found = prepared.find(name, folder)
+        if found is None:
+            raise _unknown(name, folder)
+        return prepared.load(found, name)
+    except OSError as error:
+        raise faults.data_dir_error(folder, error) from error
+
+
+def _folder(data_dir: str | os.PathLike[str] | None) -> Path:
+    return default_data_dir() if data_dir is None else Path(os.path.expanduser(data_dir))
+
+
+def _auto(folder: Path, chosen: bool) -> Dataset:
+    """Loads MNIST or, where it cannot be had, the embedded digits with a note that says why."""
+    try:
+        return prepared.load(mnist.obtain(folder), mnist_files.NAME)
+    except mnist_files.UnobtainableError as error:
+        reason = error.reason
+    except faults.DataDirError as error:
+        if chosen:  # a directory that the user named is to be used, or to be named as the mistake
+            raise
+        reason = str(error)
+    note = f"using {embedded.NAME}, the 12,000 digits in this package, not all of MNIST: {reason}"
+    return embedded.load()._replace(note=note)
+
+
+def _unknown(name: str, folder: Path) -> InputError:
+    known = names(folder)
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean '{near[0]}'" if near else f"give one of {', '.join(known)}"
+    return InputError(
+        f"dataset='{name}': unknown, and not prepared in {folder}; {hint}, or prepare it there "
+        "with tensorflow-datasets"
+    )

@@ -4,6 +4,8 @@ from jaxopt_notes.optimizers.adagrad import adagrad, scale_by_rss
 from jaxopt_notes.optimizers.adam import adam, adamw, scale_by_adam
 from jaxopt_notes.optimizers.learning_rate import scale_by_learning_rate
 from jaxopt_notes.optimizers.momentum import ema, momentum, sgd, trace
+from jaxopt_notes.optimizers.one_loop import allow_one_loop, one_loop_works, update_in_one_loop
+from jaxopt_notes.optimizers.packed import pack_state, packed, unpack_state
 from jaxopt_notes.optimizers.rmsprop import rmsprop, scale_by_rms, scale_by_stddev
 from jaxopt_notes.optimizers.weight_decay import add_decayed_weights
 
@@ -12,8 +14,12 @@ __all__ = [
     "adam",
     "adamw",
     "add_decayed_weights",
+    "allow_one_loop",
     "ema",
     "momentum",
+    "one_loop_works",
+    "pack_state",
+    "packed",
     "rmsprop",
     "scale_by_adam",
     "scale_by_learning_rate",
@@ -22,4 +28,6 @@ __all__ = [
     "scale_by_stddev",
     "sgd",
     "trace",
+    "unpack_state",
+    "update_in_one_loop",
 ]

@@ -1,0 +1,72 @@
+"""Decoded arrays kept inside a prepared TFDS directory, so that each is decoded only once.
+
+The cache is one uncompressed .npz: a single file can be put in place atomically, and reading it
+checks the zip's CRC of every byte, so that a truncated or damaged cache is noticed and ignored.
+"""
+
+import hashlib
+import os
+import tempfile
+import zipfile
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jaxopt_notes.data.dataset import Dataset
+
+FILE = "jaxopt_notes.npz"
+_LAYOUT = "1"  # raise it when the arrays' meaning changes
+_ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
+
+
+def load(builder_dir: Path, name: str) -> Dataset | None:
+    """Returns the cached data set, or None where there is none, or none that can be trusted."""
+    try:
+        with np.load(builder_dir / FILE, allow_pickle=False) as stored:
+            if str(stored["source"]) != _source(builder_dir):
+                return None
+            arrays = {key: stored[key] for key in _ARRAYS}
+            class_names = tuple(str(text) for text in stored["class_names"])
+            return Dataset(name=name, class_names=class_names, note=str(stored["note"]), **arrays)
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return None
+
+
+def save(builder_dir: Path, dataset: Dataset) -> bool:
+    """Writes the cache, whole or not at all, and says whether it could.
+
+    A prepared directory may well be read-only or its disk full: then the set is decoded each time.
+    """
+    members: dict[str, Any] = {key: getattr(dataset, key) for key in _ARRAYS}
+    members |= {
+        "source": np.array(_source(builder_dir)),
+        "class_names": np.array(dataset.class_names),
+        "note": np.array(dataset.note),
+    }
+    temporary = None
+    try:
+        with tempfile.NamedTemporaryFile(dir=builder_dir, prefix=f".{FILE}.", delete=False) as file:
+            temporary = Path(file.name)
+            np.savez(file, **members)
+        temporary.chmod(0o644)
+        os.replace(temporary, builder_dir / FILE)
+    except OSError:
+        return False
+    finally:
+        if temporary is not None:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+    return True
+
+
+def _source(builder_dir: Path) -> str:
+    """Returns a digest of what the cache was decoded from: TFDS's metadata, the shards' sizes."""
+    digest = hashlib.sha256(_LAYOUT.encode())
+    for file in sorted(builder_dir.iterdir()):
+        if file.suffix == ".json":
+            digest.update(file.read_bytes())
+        elif "-of-" in file.name:
+            digest.update(f"{file.name} {file.stat().st_size}\n".encode())
+    return digest.hexdigest()

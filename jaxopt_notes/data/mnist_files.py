@@ -1,0 +1,30 @@
+"""MNIST's four official files: where they come from, and where a user may lay them."""
+
+from pathlib import Path
+
+from jaxopt_notes.errors import InputError
+
+NAME = "mnist"
+URL = "https://storage.googleapis.com/cvdf-datasets/mnist/"  # the address TFDS has checksums for
+SPLITS = {
+    "train": ("train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz"),
+    "test": ("t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz"),
+}
+FILES = SPLITS["train"] + SPLITS["test"]
+
+
+class UnobtainableError(InputError):
+    """MNIST is not here and cannot be fetched. `reason` says why, without the remedy."""
+
+    def __init__(self, reason: str, remedy: str):
+        super().__init__(f"dataset='{NAME}': {reason}; {remedy}")
+        self.reason = reason
+
+
+def lay_files(data_dir: Path) -> str:
+    """Returns what a user without a network can do."""
+    return f"lay the official files {', '.join(FILES)} in {manual(data_dir)}"
+
+
+def manual(data_dir: Path) -> Path:
+    return data_dir / "downloads" / "manual"

@@ -1,0 +1,53 @@
+"""A Flax module as a pure function of arrays, its graph split once, outside of any jit."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+from flax import nnx
+
+
+class PureModel(NamedTuple):
+    """A network as a function, and where it starts.
+
+    Attributes:
+      apply: `apply(params, batch_stats, images, key=None, train=False) -> (logits, batch_stats)`,
+        pure. `key` feeds dropout; in training the batch statistics move, else they serve.
+      params: the initial parameters, nested dicts of arrays.
+      batch_stats: the initial running averages, nested dicts; empty where the network has none.
+    """
+
+    apply: Callable[..., tuple[jax.Array, Any]]
+    params: Any
+    batch_stats: Any
+
+
+def pure(module: nnx.Module) -> PureModel:
+    """Splits a module into a pure function and plain trees.
+
+    Plain nested dicts, since jit flattens its arguments at every call, and nnx's own state classes
+    do that in Python.
+    """
+    graph, params, batch_stats = nnx.split(module, nnx.Param, nnx.BatchStat)
+
+    def apply(
+        params: Any,
+        batch_stats: Any,
+        images: jax.Array,
+        key: jax.Array | None = None,
+        train: bool = False,
+    ) -> tuple[jax.Array, Any]:
+        network = nnx.merge(graph, params, batch_stats)
+        if train:
+            network.train()
+        else:
+            network.eval()
+        logits = network(images, rngs=None if key is None else nnx.Rngs(dropout=key))
+        return logits, nnx.to_pure_dict(nnx.state(network, nnx.BatchStat))
+
+    return PureModel(apply, nnx.to_pure_dict(params), nnx.to_pure_dict(batch_stats))
+
+
+def parameter_count(params: Any) -> int:
+    """How many numbers the parameters hold."""
+    return sum(leaf.size for leaf in jax.tree.leaves(params))

@@ -1,0 +1,39 @@
+"""The learning rate over a run: optax's schedules by the names that people use.
+
+    constant    α
+    cosine      from α to 0 along half a cosine
+    one-cycle   up from α / 25 in a straight line, then down to α / 10⁴ along half a cosine
+
+A warm-up rises in a straight line to α over its share of the run, from 0 (one-cycle: from α / 25).
+Sources: Loshchilov & Hutter 2017 ("SGDR", §3); Smith & Topin 2018 ("Super-Convergence", §3).
+"""
+
+import optax
+
+NAMES = ("constant", "cosine", "one-cycle")
+DEFAULT_WARMUP = {"constant": 0.0, "cosine": 0.0, "one-cycle": 0.25}
+
+
+def schedule(name: str, peak: float, steps: int, warmup: float | None = None) -> optax.Schedule:
+    """The named schedule over a run.
+
+    Args:
+      name: one of `NAMES`.
+      peak: α, the largest rate.
+      steps: length of the run.
+      warmup: share of the run, in [0, 1), that rises; None takes the name's own.
+
+    Returns:
+      The rate as a function of the steps taken.
+
+    >>> rate = schedule("one-cycle", peak=1.0, steps=100)
+    >>> [round(float(rate(k)), 4) for k in (0, 25, 100)]
+    [0.04, 1.0, 0.0001]
+    """
+    share = DEFAULT_WARMUP[name] if warmup is None else warmup
+    rising = round(share * steps)
+    if name == "constant":
+        return optax.warmup_constant_schedule(0.0, peak, rising) if rising else lambda step: peak
+    low, end = (peak / 25, peak / 1e4) if name == "one-cycle" else (0.0, 0.0)
+    start = low if rising else peak
+    return optax.warmup_cosine_decay_schedule(start, peak, rising, steps, end)

@@ -1,0 +1,96 @@
+"""One training step, and one evaluation step, as pure functions."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from jaxopt_notes.losses import cross_entropy
+from jaxopt_notes.models import PureModel
+from jaxopt_notes.training.state import TrainState
+
+
+class Batch(NamedTuple):
+    """Images uint8 (batch, height, width, channels) and labels int32 (batch,)."""
+
+    images: jax.Array
+    labels: jax.Array
+
+
+class Metrics(NamedTuple):
+    """Sums over examples: loss in nats (float32), right answers and examples (int32)."""
+
+    loss: jax.Array
+    correct: jax.Array
+    examples: jax.Array
+
+
+class Normalization(NamedTuple):
+    """The training set's mean and standard deviation a channel, of pixels in 0 … 1."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def __call__(self, images: jax.Array) -> jax.Array:
+        """uint8 pixels (..., channels) as float32 of mean 0 and deviation 1."""
+        pixels = images.astype(jnp.float32) / 255
+        return (pixels - jnp.array(self.mean)) / jnp.array(self.std)
+
+
+def normalization_of(images: np.ndarray) -> Normalization:
+    """Measures uint8 images (n, height, width, channels); a constant channel keeps its scale."""
+    counts = [np.bincount(images[..., c].ravel(), minlength=256) for c in range(images.shape[-1])]
+    pixels = np.arange(256) / 255
+    mean = [float(n @ pixels / n.sum()) for n in counts]
+    std = [float(np.sqrt(n @ (pixels - m) ** 2 / n.sum())) for n, m in zip(counts, mean)]
+    return Normalization(tuple(mean), tuple(s or 1.0 for s in std))
+
+
+def make_train_step(
+    model: PureModel, optimizer: optax.GradientTransformation, normalize: Normalization
+) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
+    """The step: normalise, network, loss, gradient, optimizer. Pure; jit it with the state donated.
+
+    The loss that it differentiates is the batch's mean; the metrics are of the parameters before
+    the update.
+    """
+
+    def loss_fn(params: Any, state: TrainState, batch: Batch) -> tuple[jax.Array, Any]:
+        key = jax.random.fold_in(state.key, state.step)
+        logits, batch_stats = model.apply(
+            params, state.batch_stats, normalize(batch.images), key, train=True
+        )
+        losses = cross_entropy(logits, batch.labels)
+        return losses.mean(), (batch_stats, measure(logits, losses, batch.labels))
+
+    def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
+        grads, (batch_stats, metrics) = jax.grad(loss_fn, has_aux=True)(state.params, state, batch)
+        updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
+        params = optax.apply_updates(state.params, updates)
+        return TrainState(state.step + 1, params, opt_state, batch_stats, state.key), metrics
+
+    return step
+
+
+def make_eval_step(
+    model: PureModel, normalize: Normalization
+) -> Callable[[Any, Any, Batch, jax.Array], Metrics]:
+    """The evaluation of a batch, by the running averages; where `real` is False is padding."""
+
+    def step(params: Any, batch_stats: Any, batch: Batch, real: jax.Array) -> Metrics:
+        logits, _ = model.apply(params, batch_stats, normalize(batch.images))
+        return measure(logits, cross_entropy(logits, batch.labels), batch.labels, real)
+
+    return step
+
+
+def measure(
+    logits: jax.Array, losses: jax.Array, labels: jax.Array, real: jax.Array | None = None
+) -> Metrics:
+    """Sums the losses (batch,) and right answers of the examples that are `real` (all if None)."""
+    real = jnp.ones(labels.shape, bool) if real is None else real
+    correct = (logits.argmax(-1) == labels) & real
+    return Metrics(jnp.where(real, losses, 0).sum(), correct.sum(), real.sum())

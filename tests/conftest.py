@@ -1,0 +1,17 @@
+"""Shared by all tests: the embedded digits, a few of them, as a data set."""
+
+import pytest
+
+from jaxopt_notes.data import Dataset, load
+
+
+@pytest.fixture(scope="session")
+def digits() -> Dataset:
+    """512 training and 300 test images of real MNIST: an epoch of four steps of 128."""
+    whole = load("mnist-12k")
+    return whole._replace(
+        train_images=whole.train_images[::19][:512],
+        train_labels=whole.train_labels[::19][:512],
+        test_images=whole.test_images[::6][:300],
+        test_labels=whole.test_labels[::6][:300],
+    )

@@ -1,0 +1,66 @@
+"""The plain layers against flax's own: value and gradients, ties and odd sizes included."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from jaxopt_notes.models.layers import conv_relu_pool, max_pool_2x2
+
+SHAPES = [(2, 4, 4, 1), (3, 28, 28, 2), (1, 2, 6, 5), (2, 5, 7, 3), (4, 3, 2, 1)]
+
+
+def flax_pool(x):
+    return nnx.max_pool(x, (2, 2), strides=(2, 2))
+
+
+def flax_conv_relu_pool(x, kernel, bias):
+    conv = nnx.Conv(*kernel.shape[2:], (3, 3), dtype=x.dtype, rngs=nnx.Rngs(0))
+    conv.kernel[...] = kernel
+    conv.bias[...] = bias
+    return flax_pool(nnx.relu(conv(x)))
+
+
+def pull_back(function, cotangent_seed, *arguments):
+    """The value, and the gradient of every argument under one random cotangent."""
+    value, pullback = jax.vjp(function, *arguments)
+    cotangent = np.random.default_rng(cotangent_seed).normal(size=value.shape)
+    return value, *pullback(jnp.asarray(cotangent, value.dtype))
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
+def test_pool_is_flax_pool_bit_for_bit(shape, dtype):
+    # Whole numbers from a small range: most windows tie somewhere.
+    x = jnp.asarray(np.random.default_rng(0).integers(-1, 2, shape), dtype)
+    for ours, theirs in zip(pull_back(max_pool_2x2, 1, x), pull_back(flax_pool, 1, x), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_every_pattern_of_ties_has_flax_winner():
+    patterns = np.stack(np.meshgrid(*[[0.0, 1.0, 2.0]] * 4), axis=-1).reshape(-1, 2, 2, 1)
+    x = jnp.asarray(patterns, jnp.float32)
+    ours = jax.grad(lambda x: max_pool_2x2(x).sum())(x)
+    theirs = jax.grad(lambda x: flax_pool(x).sum())(x)
+    np.testing.assert_array_equal(ours, theirs)
+
+
+def test_pool_passes_nan_on():
+    for position in range(4):
+        x = np.arange(4.0, dtype=np.float32)
+        x[position] = np.nan
+        assert np.isnan(max_pool_2x2(jnp.asarray(x).reshape(1, 2, 2, 1))).all()
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_conv_relu_pool_is_flax_layers(shape):
+    # Small whole numbers: activations are exact, many are 0, and many windows tie.
+    rng = np.random.default_rng(2)
+    x = jnp.asarray(rng.integers(-1, 2, shape), jnp.float32)
+    kernel = jnp.asarray(rng.integers(-1, 2, (3, 3, shape[-1], 4)), jnp.float32)
+    bias = jnp.asarray([-1.0, 0.0, 1.0, 2.0], jnp.float32)
+    ours = pull_back(conv_relu_pool, 3, x, kernel, bias)
+    theirs = pull_back(flax_conv_relu_pool, 3, x, kernel, bias)
+    for a, b in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-5)

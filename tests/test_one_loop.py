@@ -1,0 +1,98 @@
+"""The one-loop update is the plain update, with the option and without it."""
+
+import os
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from jaxopt_notes import adam, adamw, sgd, update_in_one_loop
+from jaxopt_notes.optimizers import one_loop
+
+OPTIMIZERS = {
+    "sgd": sgd(0.1, momentum=0.9),
+    "adam": adam(1e-2),
+    "adamw": adamw(optax.cosine_decay_schedule(0.1, 10), weight_decay=0.1),
+}
+
+# In a process of its own: XLA reads the option once, when its backend starts.
+COMPARE = """
+import jax, jax.numpy as jnp, numpy as np, optax
+from jaxopt_notes import *
+assert allow_one_loop() is None
+print("works", one_loop_works())
+rng = np.random.default_rng(0)
+make = lambda: {"w": jnp.asarray(rng.normal(size=(64, 64)), jnp.float32),
+                "b": jnp.asarray(rng.normal(size=7), jnp.bfloat16), "n": None}
+for name, optimizer in {"sgd": sgd(0.1, momentum=0.9), "adam": adam(1e-2), "adagrad": adagrad(1e-2),
+                        "rmsprop": rmsprop(1e-2), "adamw": adamw(1e-2, weight_decay=0.1)}.items():
+    plain = one = make(), None
+    plain = one = plain[0], optimizer.init(plain[0])
+    def step(grads, state, params):
+        updates, state = optimizer.update(grads, state, params)
+        return optax.apply_updates(params, updates), state
+    quick = jax.jit(lambda g, s, p: update_in_one_loop(optimizer, g, s, p))
+    for _ in range(5):
+        grads = make()
+        plain, one = jax.jit(step)(grads, plain[1], plain[0]), quick(grads, one[1], one[0])
+    assert jax.tree.structure(plain) == jax.tree.structure(one)
+    for a, b in zip(jax.tree.leaves(plain), jax.tree.leaves(one)):
+        assert a.dtype == b.dtype
+        a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
+        tolerance = 2e-6 if a.size > 7 else 2e-2
+        np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance)
+    if one_loop_works():
+        state, params = optimizer.init(plain[0]), plain[0]
+        text = quick.lower(grads, state, params).compile().as_text()
+        assert "get-tuple-element" in text, name
+"""
+
+
+def run(**environment):
+    env = {**os.environ, "JAX_PLATFORMS": "cpu", **environment}
+    done = subprocess.run([sys.executable, "-c", COMPARE], env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()
+
+
+def test_with_the_option_outputs_share_a_loop_and_the_numbers_stay():
+    if run(XLA_FLAGS="") != ["works", "True"]:
+        pytest.skip("this version of XLA has no multi-output fusion on a CPU")
+
+
+def test_flags_that_the_user_set_are_kept():
+    run(XLA_FLAGS="--xla_force_host_platform_device_count=2")
+
+
+def test_an_option_of_the_user_is_left_alone_and_the_plain_update_taken():
+    own = "--xla_backend_extra_options=xla_cpu_disable_loop_unrolling"
+    assert run(XLA_FLAGS=own) == ["works", "False"]
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("works", [False, True])
+def test_equals_the_plain_update_whether_or_not_the_trick_is_on(monkeypatch, name, works):
+    """Even where the trick would do harm it does not change a number."""
+    monkeypatch.setattr(one_loop, "one_loop_works", lambda: works)
+    optimizer = OPTIMIZERS[name]
+    params = {"w": jnp.linspace(-1, 1, 12).reshape(3, 4), "n": None}
+    grads = jax.tree.map(jnp.cos, params)
+    state = optimizer.init(params)
+    updates, expected_state = optimizer.update(grads, state, params)
+    expected = optax.apply_updates(params, updates)
+    got, got_state = update_in_one_loop(optimizer, grads, state, params)
+    for a, b in zip(jax.tree.leaves((got, got_state)), jax.tree.leaves((expected, expected_state))):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_negative_first_gradient_changes_nothing(monkeypatch):
+    """The one that the compiler cannot know is made from that number's sign."""
+    monkeypatch.setattr(one_loop, "one_loop_works", lambda: True)
+    for first in (-1.0, -0.0, 0.0, jnp.inf, -jnp.inf):
+        theta, grads = jnp.array([1.0, 1.0]), jnp.array([first, 3.0])
+        got, _ = update_in_one_loop(sgd(0.5), grads, sgd(0.5).init(theta), theta)
+        np.testing.assert_array_equal(got, theta - 0.5 * grads)

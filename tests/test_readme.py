@@ -1,0 +1,49 @@
+"""The README's examples run, and what it says of the commands is what CI runs."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from jaxopt_notes import __all__ as public
+from jaxopt_notes.training.config import OPTIMIZERS
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+EXAMPLES = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+
+
+@pytest.mark.parametrize(
+    "code", EXAMPLES, ids=lambda code: code.split("from jaxopt_notes ")[1][:20]
+)
+def test_example_runs(code):
+    exec(compile(code, "README.md", "exec"), {})
+
+
+def test_both_flax_manners_are_shown():
+    assert any("nnx.Optimizer" in code for code in EXAMPLES)
+    assert any("TrainState" in code for code in EXAMPLES)
+
+
+def test_every_optimizer_is_in_the_table():
+    for name in OPTIMIZERS:
+        assert f"`{name}(" in README or f"`{name}(α" in README
+    for block in set(public) - set(OPTIMIZERS) - {"__version__"}:
+        assert re.search(rf"`{block}[`(]", README), block
+
+
+def test_ci_runs_the_two_commands():
+    """Line by line, in that order; CI adds only where the run goes."""
+    commands = re.search(r"```sh\n(.*?)```", README, re.DOTALL)[1].splitlines()
+    first, second = (line.split("#")[0].strip().split(" && ") for line in commands)
+    script = (ROOT / ".ci" / "run").read_text()
+    places = [
+        script.index(command.replace("pip install", "pip install --quiet"))
+        for command in (*first, *second)
+    ]
+    assert places == sorted(places)
+
+
+def test_files_it_links_to_exist():
+    for target in re.findall(r"\]\((?!http)([^)#]+)\)", README):
+        assert (ROOT / target).exists(), target

@@ -1,0 +1,114 @@
+"""The driver: the same numbers from the device's loop as from Python's, and a stop at the step."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from jaxopt_notes import adam, sgd
+from jaxopt_notes.models import CNN, pure
+from jaxopt_notes.training import loop
+from jaxopt_notes.training.loop import (
+    DivergedError,
+    compile_stretch,
+    evaluate,
+    pad,
+    run_epoch,
+    zero_metrics,
+)
+from jaxopt_notes.training.state import create
+from jaxopt_notes.training.step import Batch, make_eval_step, make_train_step, normalization_of
+
+
+class Dense(nnx.Module):
+    """No convolution: a stretch is one loop on the device, on every backend."""
+
+    def __init__(self, rngs):
+        self.out = nnx.Linear(784, 10, rngs=rngs)
+
+    def __call__(self, x, *, rngs=None):
+        return self.out(x.reshape(x.shape[0], -1))
+
+
+@pytest.fixture
+def parts(digits):
+    def make(module, optimizer):
+        model = pure(module)
+        normalize = normalization_of(digits.train_images)
+        state = create(model, optimizer, jax.random.key(0))
+        data = Batch(jnp.asarray(digits.train_images), jnp.asarray(digits.train_labels))
+        return model, normalize, state, data, make_train_step(model, optimizer, normalize)
+
+    return make
+
+
+def steps_by_hand(step, state, data, order):
+    jitted, losses = jax.jit(step), []
+    for rows in order:
+        state, metrics = jitted(state, Batch(data.images[rows], data.labels[rows]))
+        losses.append(float(metrics.loss))
+    return state, losses
+
+
+@pytest.mark.parametrize("network", [Dense, CNN])
+def test_a_stretch_takes_the_steps_of_a_plain_loop(parts, network):
+    _, _, state, data, step = parts(network(nnx.Rngs(0)), adam(1e-3))
+    order = np.arange(192).reshape(6, 32)[:, ::-1]
+    expected, losses = steps_by_hand(step, state, data, order)
+    stretch = compile_stretch(step, state, data, jnp.asarray(order))
+    results = list(run_epoch(stretch, state, data, order, length=4))
+    got, result = results[-1]
+    assert [r.examples for _, r in results] == [128, 192]
+    assert int(got.step) == 6
+    np.testing.assert_allclose(result.loss, sum(losses) / 192, rtol=1e-6)
+    for ours, theirs in zip(jax.tree.leaves(got.params), jax.tree.leaves(expected.params)):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-6)
+
+
+def test_stretches_of_any_length_give_the_same_bits(parts):
+    order = np.arange(512).reshape(16, 32)
+    finals = []
+    for length in (1, 5, 16):
+        _, _, state, data, step = parts(Dense(nnx.Rngs(0)), adam(1e-3))
+        stretch = compile_stretch(step, state, data, jnp.asarray(order))
+        *_, (final, _) = run_epoch(stretch, state, data, order, length)
+        finals.append(jax.tree.map(np.asarray, final.params))
+    for other in finals[1:]:
+        jax.tree.map(np.testing.assert_array_equal, finals[0], other)
+
+
+@pytest.mark.parametrize("on_device", [True, False])
+def test_divergence_stops_the_run_and_names_the_step(parts, monkeypatch, on_device):
+    """A rate that explodes: the first step whose loss is not finite is the one that is named."""
+    exploding = sgd(lambda k: jnp.where(k == 4, jnp.inf, 1e-3))
+    _, _, state, data, step = parts(Dense(nnx.Rngs(0)), exploding)
+    order = np.arange(512).reshape(16, 32)
+    _, losses = steps_by_hand(step, state, data, order)
+    first_bad = next(i for i, loss in enumerate(losses) if not np.isfinite(loss)) + 1
+    assert first_bad == 6
+    if not on_device:
+        monkeypatch.setattr(loop, "_convolves", lambda lowered: True)
+    stretch = compile_stretch(step, state, data, jnp.asarray(order))
+    with pytest.raises(DivergedError) as caught:
+        list(run_epoch(stretch, state, data, order, length=16))
+    assert caught.value.step == first_bad
+
+
+def test_evaluation_counts_each_image_once_whatever_the_batch(parts, digits):
+    model, normalize, state, _, _ = parts(Dense(nnx.Rngs(0)), adam(1e-3))
+    eval_step = jax.jit(make_eval_step(model, normalize))
+    logits, _ = model.apply(state.params, {}, normalize(jnp.asarray(digits.test_images)))
+    logits = np.asarray(logits, np.float64)
+    picked = logits[np.arange(300), digits.test_labels]
+    loss = (np.log(np.exp(logits).sum(1)) - picked).mean()
+    accuracy = (logits.argmax(1) == digits.test_labels).mean()
+    for batch_size in (1000, 300, 128, 7):
+        result = evaluate(eval_step, state, pad(digits.test_images, digits.test_labels, batch_size))
+        assert result.examples == 300
+        assert result.accuracy == pytest.approx(accuracy)
+        assert result.loss == pytest.approx(loss, rel=1e-5)
+
+
+def test_metrics_start_at_nothing():
+    assert [float(x) for x in zero_metrics()] == [0, 0, 0]

@@ -1,0 +1,164 @@
+"""`python -m jaxopt_notes.train` as a user meets it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from jaxopt_notes import train
+from jaxopt_notes.training import run
+from jaxopt_notes.training.config import OPTIMIZERS
+
+
+@pytest.fixture
+def small(monkeypatch, digits, tmp_path):
+    """The command on a few digits: main(…) writes to tmp_path / 'run'."""
+    monkeypatch.setattr(run, "load", lambda *_: digits)
+    monkeypatch.chdir(tmp_path)
+
+    def main(*args):
+        return train.main(["--out", "run", "--epochs", "1", *args])
+
+    return main
+
+
+def rows(path):
+    return [json.loads(line) for line in (path / "run" / "metrics.jsonl").read_text().splitlines()]
+
+
+def without_seconds(found):
+    return [{k: v for k, v in row.items() if k != "seconds"} for row in found]
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_each_optimizer_trains_and_leaves_its_files(small, tmp_path, capsys, optimizer):
+    assert small("--optimizer", optimizer, "--epochs", "3") == 0
+    found = rows(tmp_path)
+    keys = "epoch step seconds train_loss train_accuracy test_loss test_accuracy"
+    assert [list(row) for row in found] == [keys.split()] * 3
+    assert [row["step"] for row in found] == [8, 16, 24]
+    assert found[-1]["train_loss"] < found[0]["train_loss"]
+    assert found[-1]["test_accuracy"] > 0.2
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert config["config"]["optimizer"] == optimizer
+    assert config["model"]["parameters"] == 421_642
+    printed = capsys.readouterr().out
+    for word in (optimizer, "421,642", "512 training", "300 test", "test images right"):
+        assert word in printed
+    assert sorted(os.listdir(tmp_path / "run"))[-2:] == ["curves.png", "metrics.jsonl"]
+
+
+def test_the_same_seed_gives_the_same_digits_and_another_seed_others(small, tmp_path):
+    runs = []
+    for name, seed in (("a", "1"), ("b", "1"), ("c", "2")):
+        assert small("--out", name, "--seed", seed, "--quiet") == 0
+        (tmp_path / name).rename(tmp_path / "run")
+        runs.append(without_seconds(rows(tmp_path)))
+        (tmp_path / "run").rename(tmp_path / f"{name}-done")
+    assert runs[0] == runs[1]
+    assert runs[0] != runs[2]
+
+
+def test_hyper_parameters_reach_the_optimizer(small, tmp_path):
+    assert small("--optimizer", "sgd", "--momentum", "0.5", "--nesterov", "--quiet") == 0
+    config = json.loads((tmp_path / "run" / "config.json").read_text())["config"]
+    assert config["hyperparameters"] == {"momentum": 0.5, "nesterov": True}
+
+
+def test_json_prints_a_value_a_line(small, capsys):
+    assert small("--json") == 0
+    header, row, summary = map(json.loads, capsys.readouterr().out.splitlines())
+    assert header["header"]["data"]["train"] == 512
+    assert summary["summary"] == row
+
+
+def test_quiet_prints_nothing(small, capsys):
+    assert small("--quiet") == 0
+    assert capsys.readouterr() == ("", "")
+
+
+def test_without_matplotlib_the_run_goes_on_and_says_which_extra(small, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    assert small() == 0
+    assert "jaxopt-notes[plots]" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (["--optimizer", "adma"], ["adma", "adam?"]),
+        (["--learning-rate", "nan"], ["--learning-rate", "nan"]),
+        (["--learning-rate", "x"], ["--learning-rate", "'x'"]),
+        (["--optimizer", "sgd", "--b1", "0.9"], ["--b1", "sgd"]),
+        (["--batch-size", "513"], ["--batch-size 513", "512"]),
+        (["--batch-size", "0"], ["--batch-size 0"]),
+        (["--frobnicate"], ["--frobnicate"]),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2_with_nothing_written(
+    small, tmp_path, capsys, args, words
+):
+    assert small(*args) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith("error: ")
+    assert printed.err.count("\n") == 1
+    for word in words:
+        assert word in printed.err
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_folder_that_cannot_be_written_is_refused(small, tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    assert small("--out", "file/run") == 2
+    assert "--out file/run" in capsys.readouterr().err
+
+
+def test_a_folder_that_holds_a_run_is_refused(small, capsys):
+    assert small("--quiet") == 0
+    assert small("--quiet") == 2
+    assert "holds a run already" in capsys.readouterr().err
+
+
+def test_divergence_names_the_step_and_keeps_the_epochs_before(small, tmp_path, capsys):
+    args = "--optimizer sgd --schedule constant --learning-rate 1e18 --epochs 2"
+    assert small(*args.split()) == 2
+    error = capsys.readouterr().err
+    assert "not finite at step" in error
+    assert "--learning-rate" in error
+    assert error.count("\n") == 1
+    assert (tmp_path / "run" / "config.json").exists()
+
+
+def test_interrupted_run_keeps_its_epochs_and_exits_130(tmp_path):
+    """A real Ctrl-C in the middle of a real run."""
+    command = [sys.executable, "-m", "jaxopt_notes.train", "--dataset", "mnist-12k"]
+    command += ["--epochs", "1000", "--batch-size", "5000", "--out", str(tmp_path / "run")]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    metrics = tmp_path / "run" / "metrics.jsonl"
+    deadline = time.monotonic() + 120
+    while not metrics.exists() and time.monotonic() < deadline and process.poll() is None:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "Traceback" not in err
+    assert len(rows(tmp_path)) >= 1
+    assert "test images right" in out
+
+
+def test_help_needs_neither_jax_nor_optax():
+    code = (
+        "import sys; from jaxopt_notes import train\n"
+        "try: train.main(['--help'])\n"
+        "except SystemExit: pass\n"
+        "sys.exit(any(m in sys.modules for m in ('jax', 'optax', 'flax', 'numpy')))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0
+    for name in OPTIMIZERS:
+        assert name in done.stdout
