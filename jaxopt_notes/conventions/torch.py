@@ -7,7 +7,9 @@ Read off torch 2.13. With λ = weight_decay, the gradient that all but AdamW sta
 so the decay is coupled: it passes through velocity and moments. The rate always stands outside the
 velocity, and ε outside the root. A rate may be a number or a schedule, a function of the steps
 taken: what a torch scheduler that steps after each `optimizer.step()` would set. The arguments that
-choose torch's implementation (foreach, fused, capturable, differentiable) are left out.
+choose torch's implementation (foreach, fused, capturable, differentiable) are left out. Complex
+parameters are the one exception: torch takes the real and the imaginary part for two parameters,
+where all but `sgd` here take |g|² as optax does.
 """
 
 import jax

@@ -8,12 +8,12 @@ own optimizer and the call to write here: the three must go the same way.
 
 import inspect
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from jaxopt_notes.verification import formulas
 from jaxopt_notes.verification.books import BOOKS, terms
+from jaxopt_notes.verification.formulas import Terms
 from jaxopt_notes.verification.settings import Setting, named
-
-Terms = dict[str, Any]
 
 
 class Cell(NamedTuple):
@@ -74,59 +74,6 @@ _NAMES = {
 }
 
 
-def _root(t: Terms, of: str) -> str:
-    if not t["ε"]:
-        return f"√{of}"
-    return f"√({of} + {t['ε']:g})" if t["inside"] else f"(√{of} + {t['ε']:g})"
-
-
-def _rmsprop_eps(t: Terms) -> str:
-    return f"θ ← θ − α g / {_root(t, 'E')}, E_0 = {t['E0']:g}"
-
-
-def _adagrad_eps(t: Terms) -> str:
-    return f"θ ← θ − α g / {_root(t, 'G')}, G_0 = {t['G0']:g}"
-
-
-def _adam_eps(t: Terms) -> str:
-    if t["hat"]:
-        return f"θ ← θ − α √(1 − β2^t) / (1 − β1^t) · m / (√v + {t['ε']:g})"
-    return f"θ ← θ − α m̂ / (√v̂ + {t['ε']:g})"
-
-
-def _velocity(t: Terms) -> str:
-    if t["average"]:
-        corrected = "α v / (1 − β^t)" if t["debias"] else "α v"
-        return f"v ← β v + (1 − β) g ; θ ← θ − {corrected}"
-    if t["dampening"]:
-        return f"v ← g at first, then β v + (1 − {t['dampening']:g}) g ; θ ← θ − α v"
-    if t["rate_inside"]:
-        ahead = "β v + α g" if t["nesterov"] else "v"
-        return f"v ← β v + α g ; θ ← θ − {'(' + ahead + ')' if t['nesterov'] else ahead}"
-    return f"v ← β v + g ; θ ← θ − α {'(g + β v)' if t['nesterov'] else 'v'}"
-
-
-def _rmsprop_velocity(t: Terms) -> str:
-    root, first = _root(t, "E"), f"E_0 = {t['E0']:g}"
-    if t["rate_inside"]:
-        return f"v ← μ v + α g / {root} ; θ ← θ − v, {first}"
-    return f"v ← μ v + g / {root} ; θ ← θ − α v, {first}"
-
-
-def _decay(t: Terms) -> str:
-    if t["coupled"]:
-        return "g ← g + λ θ before the moments"
-    hat = ", with ε̂" if t["hat"] else ""
-    return ("θ ← θ − λ θ" if t["unscaled"] else "θ ← θ − α λ θ") + f" beside Adam's step{hat}"
-
-
-def _amsgrad(t: Terms) -> str:
-    if t["corrected_first"]:
-        return "max(v̂_1, …, v̂_t) in place of v̂_t"
-    hat = ", with ε̂" if t["hat"] else ""
-    return f"max(v_1, …, v_t) / (1 − β2^t) in place of v̂_t{hat}"
-
-
 def _cells(*rows: tuple[str, Terms, str]) -> list[Cell]:
     """From (book.optimizer, keywords, what to write here)."""
     return [Cell(named(name, keywords), here) for name, keywords, here in rows]
@@ -141,7 +88,7 @@ TRAPS = [
         "ε and the first average in RMSProp",
         "Where gradients are small ε decides the step: 1e-6 inside the root is 1e-3 outside. From "
         "E_0 = 1 the first steps are short, from 0 they are α / √(1 − β) long whatever g is.",
-        _rmsprop_eps,
+        formulas.rmsprop_eps,
         _cells(
             ("notes.rmsprop", {"epsilon": 1e-6}, "rmsprop(α, eps=1e-6)"),
             ("optax.rmsprop", {"eps": 1e-6}, "rmsprop(α, eps=1e-6)"),
@@ -162,7 +109,7 @@ TRAPS = [
         "ε and the first accumulator in AdaGrad",
         "With the defaults no two books but optax and Keras agree. No keyword of optax puts ε "
         "outside the root; here `eps_in_sqrt=False` does.",
-        _adagrad_eps,
+        formulas.adagrad_eps,
         _cells(
             ("notes.adagrad", {}, "adagrad(α, 0.0, eps=1e-8, eps_in_sqrt=False)"),
             ("optax.adagrad", {}, "adagrad(α)"),
@@ -175,7 +122,7 @@ TRAPS = [
         "ε in Adam",
         "ε-hat is added before the root's bias is corrected, so that at first it weighs 32 times "
         "as much (β2 = 0.999).",
-        _adam_eps,
+        formulas.adam_eps,
         _cells(
             ("notes.adam", {"epsilon": 1e-6}, "adam(α, eps=1e-6)"),
             ("optax.adam", {"eps": 1e-6}, "adam(α, eps=1e-6)"),
@@ -193,7 +140,7 @@ TRAPS = [
         "The moving average steps 1 − β times as far as the heavy ball. optax's `ema` corrects its "
         "bias unless told not to. With the rate inside, what is in the velocity keeps the rate of "
         "its day.",
-        _velocity,
+        formulas.velocity,
         _cells(
             ("notes.momentum", {}, "momentum(α)"),
             ("optax.ema", {"decay": 0.9}, "optax.chain(ema(0.9), scale_by_learning_rate(α))"),
@@ -207,7 +154,7 @@ TRAPS = [
         "Dampening",
         "torch's 1 − τ looks like the moving average's 1 − β, but its first step is undampened. "
         "The other books have no such thing.",
-        _velocity,
+        formulas.velocity,
         _cells(
             ("notes.momentum", {}, "momentum(α)"),
             ("optax.sgd", _M, "sgd(α, momentum=0.9)"),
@@ -224,7 +171,7 @@ TRAPS = [
         "Nesterov",
         "One formula for all, but for where the rate stands. Adam's form is "
         "`adam(α, nesterov=True)`, optax's `nadam`; the notes have none.",
-        _velocity,
+        formulas.velocity,
         _cells(
             ("optax.sgd", _N, "sgd(α, 0.9, nesterov=True)"),
             ("torch.sgd", _N, "sgd(α, 0.9, nesterov=True)"),
@@ -240,7 +187,7 @@ TRAPS = [
         "Momentum in RMSProp: rate inside or outside",
         "The same while the rate is constant; under a schedule torch goes another way. The notes "
         "have no momentum here.",
-        _rmsprop_velocity,
+        formulas.rmsprop_velocity,
         _cells(
             ("optax.rmsprop", {**_M, "eps": 1e-7}, "rmsprop(α, eps=1e-7, momentum=0.9)"),
             (
@@ -260,7 +207,7 @@ TRAPS = [
         "Weight decay: coupled or decoupled, times the rate or not",
         "Coupled decay passes through the moments, where AdamW's does not. The default λ is 1e-4 "
         "in optax, 1e-2 in torch, 4e-3 in Keras; the notes and TensorFlow 1 give none.",
-        _decay,
+        formulas.decay,
         _cells(
             ("notes.adamw", _W, "adamw(α, weight_decay=0.1)"),
             ("optax.adamw", _W, "adamw(α, weight_decay=0.1)"),
@@ -275,7 +222,7 @@ TRAPS = [
         "AMSGrad: maximum or bias correction first",
         "Early v̂ are large, so the maximum of v̂ holds optax's steps back. The notes and TensorFlow "
         "1 have none.",
-        _amsgrad,
+        formulas.amsgrad,
         _cells(
             ("optax.amsgrad", {}, "optax.amsgrad(α)"),
             ("torch.adam", {"amsgrad": True}, "conventions.torch.adam(α, amsgrad=True)"),
@@ -296,8 +243,8 @@ def markdown() -> str:
         "Every line is run by the tests: the formula in NumPy, the book's own optimizer "
         "(TensorFlow 1 by its documentation only) and the call to write here go the same way in "
         "float64, under a rate that changes at each step; and two lines of a table have the same "
-        "formula only if they do. `conventions` has every book's functions with its own names and defaults; "
-        "`translate` reads them off a torch or Keras optimizer.",
+        "formula only if they do. `conventions` has every book's functions with its own names and "
+        "defaults; `translate` reads them off a torch or Keras optimizer.",
         "",
         "Written by `python -m jaxopt_notes.verification.traps`.",
     ]
