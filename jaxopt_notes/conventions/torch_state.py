@@ -92,7 +92,8 @@ def _arranged(slot: str, held: Mapping[Any, Any], arrange: Arrangement, params: 
                 f"{slot} at {jax.tree_util.keystr(path)} is {x.dtype}{list(x.shape)}, "
                 f"the parameter {jnp.result_type(p)}{list(jnp.shape(p))}"
             )
-    return jax.tree.map(jnp.asarray, tree)
+    # A copy: jnp.asarray may share the memory, in which torch's next step would write.
+    return jax.tree.map(jnp.array, tree)
 
 
 def _array(tensor: Any) -> np.ndarray:

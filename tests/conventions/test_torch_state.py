@@ -37,7 +37,7 @@ def test_fifty_in_torch_and_fifty_here_are_a_hundred_in_torch(setting: Setting) 
     opt, at = half_way(setting, "float64")
     lr: Any = problem.schedule(WHOLE) if setting.scheduled else None
     with jax.enable_x64(True):
-        params = {name: jnp.asarray(p.detach().numpy()) for name, p in at.items()}
+        params = {name: jnp.array(p.detach().numpy()) for name, p in at.items()}
         # torch's SGD keeps no count; the names are in torch's order.
         state = translate_state(
             opt.state_dict(), params, lr=lr, names=["weight", "bias"], steps=HALF
@@ -103,7 +103,7 @@ def test_param_groups_that_differ() -> None:
     for p in params.values():
         p.grad = torch.ones_like(p)
     opt.step()
-    here = {name: jnp.asarray(p.detach().numpy()) for name, p in params.items()}
+    here = {name: jnp.array(p.detach().numpy()) for name, p in params.items()}
     state = translate_state(opt.state_dict(), here)
     optimizer = translate(opt, arrange={"weight": "weight", "bias": "bias"})
     ones = jax.tree.map(jnp.ones_like, here)
@@ -122,6 +122,17 @@ def test_half_precision_keeps_its_bits() -> None:
     trace = state[0].trace[0]
     assert trace.dtype == jnp.bfloat16
     assert trace.tolist() == [1.0, 2.0, 3.0]
+
+
+def test_later_steps_in_torch_leave_the_state_as_it_was() -> None:
+    p = torch.nn.Parameter(torch.zeros(4096))
+    opt = torch.optim.Adam([p])
+    p.grad = torch.ones(4096)
+    opt.step()
+    state = translate_state(opt.state_dict(), [jnp.zeros(4096)])
+    before = np.array(state[0].mu[0])
+    opt.step()
+    np.testing.assert_array_equal(state[0].mu[0], before)
 
 
 def adam_after_one_step() -> tuple[Any, Any]:
