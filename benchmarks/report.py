@@ -3,7 +3,7 @@
 import json
 import os
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -37,9 +37,13 @@ def between(value: Spread | None) -> str:
 
     >>> between(Spread(1.0, 0.5, 2.0))
     '1.00 (0.500–2.00)'
+    >>> between(Spread(1.0, 1.0, 1.0))
+    '1.00'
     """
     if value is None:
         return NOTHING
+    if value.low == value.median == value.high:
+        return number(value.median)
     return f"{number(value.median)} ({number(value.low)}–{number(value.high)})"
 
 
@@ -97,7 +101,7 @@ class Panel(NamedTuple):
     title: str
     axis: str
     rows: Sequence[str]
-    series: dict[str, Sequence[Spread | None]]
+    series: Mapping[str, Sequence[Spread | None]]
     logarithmic: bool = False
     at: float | None = None
 
@@ -142,7 +146,7 @@ def draw(name: str, machine: dict[str, Any], panels: Sequence[Panel]) -> Any:
     across = min(3, len(panels))
     down = -(-len(panels) // across)
     high = max(0.34 * len(panel.rows) + 1.2 for panel in panels)
-    figure = Figure(figsize=(5.4 * across, high * down + 0.7), layout="constrained")
+    figure = Figure(figsize=(6.2 * across, high * down + 0.7), layout="constrained")
     grid = figure.subplots(down, across, squeeze=False).ravel()
     for axes, panel in zip(grid, panels):
         _fill(axes, panel)

@@ -30,11 +30,13 @@ class CNN(nn.Module):
         self.conv2 = nn.Conv2d(32, 64, 3, padding=1)
         self.linear1 = nn.Linear(3136, 128)
         self.linear2 = nn.Linear(128, 10)
-        for layer in (self.conv1, self.conv2, self.linear1):
-            nn.init.kaiming_normal_(layer.weight)
-        nn.init.kaiming_normal_(self.linear2.weight, nonlinearity="linear")
-        for layer in self.children():
-            nn.init.zeros_(layer.bias)
+        for name, parameter in self.named_parameters():
+            if name.endswith("bias"):
+                nn.init.zeros_(parameter)
+            elif name == "linear2.weight":  # no ReLU follows
+                nn.init.kaiming_normal_(parameter, nonlinearity="linear")
+            else:
+                nn.init.kaiming_normal_(parameter)
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits."""
