@@ -14,15 +14,24 @@ from benchmarks.harness import Contestant, Measured, Spread, race, ratio
 _JAX = "benchmarks.contestants.update_jax"
 _TORCH = "benchmarks.contestants.update_torch:update"
 
+_ONE_LOOP = "xla_cpu_use_multi_output_fusion"
+
 BASELINE = "optax"
 FUSED = "torch fused"
 FLOOR = "memory floor"
+PASSED_ON = "arrays passed on"
 CONTESTANTS: dict[str, Contestant] = {
     "ours": Contestant(f"{_JAX}:update", {"kind": "ours"}),
+    "ours, packed": Contestant(f"{_JAX}:update", {"kind": "packed"}),
+    "ours, one loop": Contestant(
+        f"{_JAX}:update",
+        {"kind": "one loop"},
+        environment={"XLA_FLAGS": f"--xla_backend_extra_options={_ONE_LOOP}"},
+    ),
     BASELINE: Contestant(f"{_JAX}:update", {"kind": "optax"}),
     FUSED: Contestant(_TORCH, {"form": "fused"}, needs="torch"),
     "torch foreach": Contestant(_TORCH, {"form": "foreach"}, needs="torch"),
-    "arrays passed on": Contestant(f"{_JAX}:passing"),
+    PASSED_ON: Contestant(f"{_JAX}:passing"),
     FLOOR: Contestant(f"{_JAX}:floor"),
 }
 QUICK_TREES = "cnn,mlp-10m,1000-leaves"
@@ -45,8 +54,8 @@ COLUMNS = (
 HOW = (
     "Update and apply in one jit, parameters and state donated, float32; each contestant in a "
     "process of its own, in turn. Median (quartiles) of the rounds; ratios of medians (quartiles "
-    "of the ratios of each round). The memory floor is x + g in place on one array of as many "
-    "bytes as the rule must move. trace: tracing and lowering."
+    "of the ratios of each round). The memory floor is x · c in place, moving as many bytes as "
+    "the rule must. trace: tracing and lowering."
 )
 Results = dict[str, dict[str, dict[str, Measured]]]  # [tree][rule][contestant]
 
@@ -142,7 +151,7 @@ def table(found: dict[str, Measured], moved: int) -> str:
         to = {key: report.between(value) for key, value in ratios(m, found).items()}
         trace, compiling, faults = map(m.spread, ("trace_seconds", "compile_seconds", "faults"))
         memory = m.facts.get("temporary_bytes")
-        speed = None if name == "arrays passed on" else moved / time.median / 1e9
+        speed = None if name == PASSED_ON else moved / time.median / 1e9
         rows.append(
             [
                 name,
@@ -172,7 +181,9 @@ def panels(results: Results) -> list[report.Panel]:
     """A diagram a tree: each rule's time as a ratio to optax's."""
     drawn = []
     for tree, of in results.items():
-        names = dict.fromkeys(name for found in of.values() for name in found if name != BASELINE)
+        names = dict.fromkeys(
+            name for found in of.values() for name in found if name not in (BASELINE, PASSED_ON)
+        )
         series = {
             name: [ratio(found[name], found.get(BASELINE)) for found in of.values()]
             for name in names

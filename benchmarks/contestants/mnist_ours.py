@@ -17,6 +17,7 @@ from benchmarks.contestants.recipe import (
 )
 from jaxopt_notes.models import CNN, pure
 from jaxopt_notes.optimizers import adam
+from jaxopt_notes.training.compilation import keep_compiled
 from jaxopt_notes.training.loop import compile_stretch, evaluate, pad, run_epoch
 from jaxopt_notes.training.schedules import schedule
 from jaxopt_notes.training.state import create
@@ -25,6 +26,7 @@ from jaxopt_notes.training.step import Batch, make_eval_step, make_train_step, n
 
 def train(task: Task) -> list[float]:
     """Trains until the target is reached; returns the test accuracy after each epoch."""
+    keep_compiled(task.compilation_cache)
     data = task.data
     steps = len(data.train_labels) // BATCH
     cycle = schedule("one-cycle", PEAK, steps, WARMUP)

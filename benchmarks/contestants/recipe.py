@@ -28,6 +28,7 @@ class Task(NamedTuple):
     seed: int
     target: float
     first_step_only: bool
+    compilation_cache: str  # a folder, or "off"
 
     def order(self, epoch: int) -> np.ndarray:
         """The images of each step of an epoch, (steps, batch)."""
@@ -42,9 +43,10 @@ def task_from_options() -> Task:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--target", type=float, default=0.99)
     parser.add_argument("--first-step-only", action="store_true")
+    parser.add_argument("--compilation-cache", default="off")
     args = parser.parse_args()
     data = load(args.dataset, args.data_dir)
-    return Task(data, args.seed, args.target, args.first_step_only)
+    return Task(data, args.seed, args.target, args.first_step_only, args.compilation_cache)
 
 
 def normalized(images: np.ndarray, train_images: np.ndarray) -> np.ndarray:

@@ -1,12 +1,13 @@
 """The contestants of `update_step` that run on JAX.
 
-A contestant is made by `OPTIMIZERS[kind](rule)`, a `GradientTransformation`. To add one, add a line
-there and a line in `update_step.CONTESTANTS`; that is also where variables such as XLA_FLAGS are
-set for its process.
+To add one, add a line to `KINDS` and one to `update_step.CONTESTANTS`; the latter is also where
+the variables of its process, such as XLA_FLAGS, are set.
 """
 
+import math
 import time
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
 import jax
@@ -17,53 +18,87 @@ import optax
 import jaxopt_notes.optimizers as notes
 from benchmarks.contestants.step_jax import temporary_memory
 from benchmarks.contestants.trees import BYTES, TREES, elements
-from benchmarks.worker import Bench
+from benchmarks.worker import Bench, Unavailable
+
+Pair = tuple[Callable[..., Any], Callable[..., Any]]
+"""init(params) -> state, and step(params, state, grads) -> (params, state)."""
 
 RATE = 1e-3
+RULES: dict[str, tuple[str, dict[str, float]]] = {
+    rule: (rule, {}) for rule in ("adagrad", "rmsprop", "adam", "adamw")
+} | {"sgd-momentum": ("sgd", {"momentum": 0.9})}
+PIECE = 2**22  # elements; XLA's CPU backend is slower on one array of more, and on very small ones
 
 
-def ours(rule: str) -> optax.GradientTransformation:
-    """The rule as jaxopt_notes has it."""
-    return notes.sgd(RATE, momentum=0.9) if rule == "sgd-momentum" else getattr(notes, rule)(RATE)
+def of_library(library: ModuleType, rule: str) -> Pair:
+    """The rule as a library has it, ours or optax."""
+    name, settings = RULES[rule]
+    return plainly(getattr(library, name)(RATE, **settings))
 
 
-def builtin(rule: str) -> optax.GradientTransformation:
-    """The rule as optax has it."""
-    return optax.sgd(RATE, momentum=0.9) if rule == "sgd-momentum" else getattr(optax, rule)(RATE)
+def of_packed(rule: str) -> Pair:
+    """Our rule, the slots of small leaves in blocks."""
+    name, settings = RULES[rule]
+    return plainly(notes.packed(getattr(notes, name))(RATE, **settings))
 
 
-OPTIMIZERS: dict[str, Callable[[str], optax.GradientTransformation]] = {
-    "ours": ours,
-    "optax": builtin,
-}
+def of_one_loop(rule: str) -> Pair:
+    """Our rule, in one loop for all outputs of a leaf."""
+    if not notes.one_loop_works():
+        raise Unavailable("XLA's multi-output fusion is not to be had here")
+    name, settings = RULES[rule]
+    optimizer = getattr(notes, name)(RATE, **settings)
+
+    def step(params: Any, state: Any, grads: Any) -> Any:
+        return notes.update_in_one_loop(optimizer, grads, state, params)
+
+    return optimizer.init, step
 
 
-def update(kind: str, rule: str, tree: str) -> Bench:
-    """Update and apply in one jit, parameters and state donated."""
-    optimizer = OPTIMIZERS[kind](rule)
+def plainly(optimizer: optax.GradientTransformation) -> Pair:
+    """Update and apply."""
 
     def step(params: Any, state: Any, grads: Any) -> Any:
         updates, state = optimizer.update(grads, state, params)
         return optax.apply_updates(params, updates), state
 
+    return optimizer.init, step
+
+
+KINDS: dict[str, Callable[[str], Pair]] = {
+    "ours": lambda rule: of_library(notes, rule),
+    "packed": of_packed,
+    "one loop": of_one_loop,
+    "optax": lambda rule: of_library(optax, rule),
+}
+
+
+def update(kind: str, rule: str, tree: str) -> Bench:
+    """A kind's rule in one jit, parameters and state donated."""
+    init, step = KINDS[kind](rule)
     one_leaf = {"0": jnp.ones(3)}  # what is done but once in a process is not a tree's own cost
-    jax.jit(step).lower(one_leaf, optimizer.init(one_leaf), one_leaf).compile()
+    jax.jit(step).lower(one_leaf, init(one_leaf), one_leaf).compile()
     params, grads = _arrays(tree)
-    return _bench(step, params, jax.jit(optimizer.init)(params), grads)
+    return _bench(step, params, init(params), grads)
 
 
 def passing(rule: str, tree: str) -> Bench:
     """The same arrays in and out, and no arithmetic: what handing them over costs."""
     params, grads = _arrays(tree)
-    state = jax.jit(builtin(rule).init)(params)
+    state = of_library(optax, rule)[0](params)
     return _bench(lambda params, state, grads: (params, state), params, state, grads)
 
 
 def floor(rule: str, tree: str) -> Bench:
-    """A plain loop in place over one array, of as many bytes as the rule must move."""
-    size = elements(tree) * BYTES[rule] // 12  # two reads and a write of four bytes
-    x, g = jnp.ones(size), jnp.full(size, 1e-6)
-    return _bench(lambda x, state, g: (x + g, state), x, (), g)
+    """A plain loop in place, x · c, that moves as many bytes as the rule must."""
+    size = elements(tree) * BYTES[rule] // 8  # a read and a write of four bytes each
+    pieces = math.ceil(size / PIECE)
+    x = [jnp.ones(size // pieces) for _ in range(pieces)]
+
+    def step(x: Any, state: Any, c: Any) -> Any:
+        return [piece * c for piece in x], state
+
+    return _bench(step, x, (), jnp.float32(0.9999))
 
 
 def _arrays(tree: str) -> tuple[dict[str, Any], dict[str, Any]]:
