@@ -31,7 +31,7 @@ class Contestant:
     """Who takes part.
 
     Attributes:
-      factory: "module:function", which gives a `worker.Bench` in the contestant's process.
+      factory: "module:function", which gives a `bench.Bench` in the contestant's process.
       settings: the function's arguments.
       environment: variables of that process, such as XLA_FLAGS.
       needs: the package that it needs beside ours, which is also the name of the extra.

@@ -42,9 +42,8 @@ def between(value: Spread | None) -> str:
     """
     if value is None:
         return NOTHING
-    if value.low == value.median == value.high:
-        return number(value.median)
-    return f"{number(value.median)} ({number(value.low)}–{number(value.high)})"
+    median, low, high = map(number, value)
+    return median if low == median == high else f"{median} ({low}–{high})"
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

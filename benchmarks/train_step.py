@@ -46,9 +46,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(args: argparse.Namespace) -> None:
     out = out_folder(args)
     batches = _batches(args.batch or ("128" if args.quick else ",".join(map(str, BATCHES))))
-    rounds = whole_number(
-        "--rounds", 3 if args.quick and args.rounds is None else args.rounds or 15
-    )
+    rounds = args.rounds
+    rounds = whole_number("--rounds", (3 if args.quick else 15) if rounds is None else rounds)
     here = machine.facts()
     print(machine.header(here))
     results = {}

@@ -11,27 +11,11 @@ import resource
 import sys
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
+
+from benchmarks.bench import Bench, Unavailable
 
 SETTLE = 0.05  # seconds; a thread pool's idle threads spin for some milliseconds before they sleep
-
-
-class Bench(NamedTuple):
-    """What a contestant's factory gives.
-
-    Attributes:
-      run: takes n steps and waits for the last one to be done.
-      facts: what is measured or counted but once, such as bytes of temporary memory.
-      build: traces and compiles once more; returns the seconds of each.
-    """
-
-    run: Callable[[int], None]
-    facts: dict[str, Any]
-    build: Callable[[], dict[str, float]] | None = None
-
-
-class Unavailable(Exception):  # noqa: N818 - no error: the contestant does not take part
-    """The contestant cannot take part here; says why."""
 
 
 def steps_for(run: Callable[[int], None], seconds: float) -> int:

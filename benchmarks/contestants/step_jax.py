@@ -12,9 +12,9 @@ import optax
 from flax import linen, nnx
 from flax.training.train_state import TrainState
 
+from benchmarks.bench import Bench
 from benchmarks.contestants import mnist_flax
 from benchmarks.contestants.recipe import normalized
-from benchmarks.worker import Bench
 from jaxopt_notes.data import epoch_order, load
 from jaxopt_notes.models import CNN, pure
 from jaxopt_notes.optimizers import adam

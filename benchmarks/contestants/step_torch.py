@@ -2,9 +2,9 @@
 
 import torch
 
+from benchmarks.bench import Bench, Unavailable
 from benchmarks.contestants.mnist_torch import CNN, as_tensor, device_for, make_step
 from benchmarks.contestants.recipe import normalized
-from benchmarks.worker import Bench, Unavailable
 from jaxopt_notes.data import epoch_order, load
 
 

@@ -54,7 +54,7 @@ def thousand() -> list[Shape]:
 
 
 def mixed() -> list[Shape]:
-    """12 leaves of a million elements among 300 small ones, 12.7 M."""
+    """12 leaves of a million elements among 300 small ones, 12.7 M in all."""
     small: list[Shape] = [(64,), (256,), (1024,)]
     return [*([(1024, 1024), *(small * 8), (256,)] * 12)]
 

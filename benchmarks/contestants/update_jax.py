@@ -16,9 +16,9 @@ import numpy as np
 import optax
 
 import jaxopt_notes.optimizers as notes
+from benchmarks.bench import Bench, Unavailable
 from benchmarks.contestants.step_jax import temporary_memory
 from benchmarks.contestants.trees import BYTES, TREES, elements
-from benchmarks.worker import Bench, Unavailable
 
 Pair = tuple[Callable[..., Any], Callable[..., Any]]
 """init(params) -> state, and step(params, state, grads) -> (params, state)."""

@@ -4,9 +4,9 @@ from typing import Any
 
 import torch
 
+from benchmarks.bench import Bench, Unavailable
 from benchmarks.contestants.mnist_torch import device_for
 from benchmarks.contestants.trees import TREES
-from benchmarks.worker import Bench, Unavailable
 
 CLASSES: dict[str, tuple[Any, dict[str, float]]] = {
     "sgd-momentum": (torch.optim.SGD, {"momentum": 0.9}),
