@@ -144,7 +144,7 @@ def draw(name: str, machine: dict[str, Any], panels: Sequence[Panel]) -> Any:
         return None
     across = min(3, len(panels))
     down = -(-len(panels) // across)
-    high = max(0.34 * len(panel.rows) + 1.2 for panel in panels)
+    high = max(_height(panel) for panel in panels)
     figure = Figure(figsize=(6.2 * across, high * down + 0.7), layout="constrained")
     grid = figure.subplots(down, across, squeeze=False).ravel()
     for axes, panel in zip(grid, panels):
@@ -158,34 +158,17 @@ def draw(name: str, machine: dict[str, Any], panels: Sequence[Panel]) -> Any:
     return figure
 
 
-def _fill(axes: Any, panel: Panel) -> None:
-    from matplotlib.ticker import FuncFormatter, NullFormatter
+def _height(panel: Panel) -> float:
+    return (0.34 if len(panel.series) == 1 else 0.6) * len(panel.rows) + 1.2
 
-    bars = len(panel.series) == 1
-    for i, (label, values) in enumerate(panel.series.items()):
-        shift = 0 if bars else 0.5 * (i / (len(panel.series) - 1) - 0.5)
-        there = [(row + shift, v) for row, v in enumerate(values) if v is not None]
-        if not there:
-            axes.plot([], [], "o", markersize=5, label=label, color=f"C{i}")
-            continue
-        places, medians = [row for row, _ in there], [v.median for _, v in there]
-        lows = [max(0.0, v.median - v.low) for _, v in there]
-        highs = [max(0.0, v.high - v.median) for _, v in there]
-        if bars:
-            axes.barh(places, medians, height=0.62, color="C0", alpha=0.8)
-            for row, v in there:
-                axes.annotate(
-                    f" {number(v.median)}", (max(v.high, v.median), row), va="center", fontsize=8
-                )
-            axes.margins(x=0.16)
-        style = {"fmt": "none", "ecolor": "black"} if bars else {"fmt": "o", "color": f"C{i}"}
-        axes.errorbar(
-            medians, places, xerr=[lows, highs], markersize=5, elinewidth=1, label=label, **style
-        )
+
+def _fill(axes: Any, panel: Panel) -> None:
+    if len(panel.series) == 1:
+        _bars(axes, next(iter(panel.series.values())))
+    else:
+        _points(axes, panel.series)
     if panel.logarithmic:
-        axes.set_xscale("log")
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
-        axes.xaxis.set_minor_formatter(NullFormatter())
+        _logarithmic(axes)
     if panel.at is not None:
         axes.axvline(panel.at, color="0.5", linewidth=1, linestyle="--", zorder=0)
     axes.set_yticks(range(len(panel.rows)), panel.rows)
@@ -193,3 +176,33 @@ def _fill(axes: Any, panel: Panel) -> None:
     axes.set_xlabel(panel.axis)
     axes.set_title(panel.title, fontsize=11)
     axes.grid(axis="x", alpha=0.3)
+
+
+def _bars(axes: Any, values: Sequence[Spread | None]) -> None:
+    for row, v in enumerate(values):
+        if v is not None:
+            axes.barh(row, v.median, height=0.62, color="C0", alpha=0.8)
+            axes.hlines(row, v.low, v.high, color="black", linewidth=1)
+            end = max(v.high, v.median)
+            axes.annotate(f" {number(v.median)}", (end, row), va="center", fontsize=8)
+    axes.margins(x=0.2)
+
+
+def _points(axes: Any, series: Mapping[str, Sequence[Spread | None]]) -> None:
+    for i, (label, values) in enumerate(series.items()):
+        shift = 0.6 * (i / (len(series) - 1) - 0.5)
+        axes.plot([], [], "o", color=f"C{i}", markersize=5, label=label)
+        for row, v in enumerate(values):
+            if v is not None:
+                axes.plot([v.median], [row + shift], "o", color=f"C{i}", markersize=5)
+                axes.hlines(row + shift, v.low, v.high, color=f"C{i}", linewidth=1)
+
+
+def _logarithmic(axes: Any) -> None:
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    axes.set_xscale("log")
+    low, high = axes.get_xlim()
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high / low < 200 else (1,)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())

@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from benchmarks import machine, report
@@ -21,13 +22,18 @@ CONTESTANTS: dict[str, Contestant] = {
     OFFICIAL: Contestant(f"{_JAX}:flax_nnx"),
     "flax linen, TrainState": Contestant(f"{_JAX}:flax_linen"),
 }
-TORCH = {
+_TORCH = "benchmarks.contestants.step_torch:step"
+TORCH: dict[str, Contestant] = {
     f"torch {'compiled' if compiled else 'eager'}, {'channels last' if last else 'contiguous'}": (
-        {"compiled": compiled, "channels_last": last}
+        Contestant(_TORCH, {"compiled": compiled, "channels_last": last}, needs="torch")
     )
     for compiled in (False, True)
     for last in (False, True)
 }
+# Idle threads sleep at once, instead of spinning for a moment: better where cores are busy.
+TORCH["torch eager, channels last, passive wait"] = replace(
+    TORCH["torch eager, channels last"], environment={"OMP_WAIT_POLICY": "PASSIVE"}
+)
 HOW = (
     "Loss, gradient, Adam and metrics of one step on real digits; each contestant in a process of "
     "its own, in turn. Median (quartiles) of the rounds; ratios of medians (quartiles of the "
@@ -80,12 +86,13 @@ def _batches(text: str) -> list[int]:
 
 
 def _contestants(batch: int, platform: str, compiled: bool) -> dict[str, Contestant]:
-    found = {name: Contestant(c.factory, {"batch": batch}) for name, c in CONTESTANTS.items()}
-    for name, settings in TORCH.items():
-        if compiled or not settings["compiled"]:
-            everything = {"batch": batch, "platform": platform, **settings}
-            factory = "benchmarks.contestants.step_torch:step"
-            found[name] = Contestant(factory, everything, needs="torch")
+    found = {}
+    for name, contestant in {**CONTESTANTS, **TORCH}.items():
+        settings = {**contestant.settings, "batch": batch}
+        if contestant.needs == "torch":
+            settings["platform"] = platform
+        if compiled or not settings.get("compiled"):
+            found[name] = replace(contestant, settings=settings)
     return found
 
 
