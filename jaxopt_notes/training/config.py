@@ -5,6 +5,7 @@ The optimizers' hyper-parameters have no defaults here: what is not given is lef
 
 import difflib
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -77,6 +78,7 @@ class Config:
     seed: int = 0
     dataset: str = "auto"
     data_dir: str | None = None
+    image_size: tuple[int, int] | None = None
     out: str | None = None
     compilation_cache: str | None = None
 
@@ -106,6 +108,9 @@ def validate(config: Config) -> None:
         raise InputError(f"--batch-size {config.batch_size}: give a whole number from 1")
     if not 0 <= config.seed < 2**32:
         raise InputError(f"--seed {config.seed}: give a whole number from 0 to 2**32 - 1")
+    if config.image_size is not None and not min(config.image_size) >= 4:
+        height, width = config.image_size
+        raise InputError(f"--image-size {height}x{width}: give sides of at least 4, such as 28x28")
     _check_hyperparameters(config.hyperparameters)
 
 
@@ -119,6 +124,21 @@ def _check_hyperparameters(given: dict[str, Any]) -> None:
     for name in ("mu_dtype", "accumulator_dtype"):
         if name in given:
             _one_of(name, given[name], ("float32", "bfloat16", "float16"))
+
+
+def image_size(text: str) -> tuple[int, int]:
+    """Height and width from "28" or "28x32".
+
+    Raises:
+      InputError: the text is neither.
+
+    >>> image_size("28"), image_size("28x32")
+    ((28, 28), (28, 32))
+    """
+    found = re.fullmatch(r"(\d{1,5})(?:x(\d{1,5}))?", text, re.ASCII)
+    if found is None:
+        raise InputError(f"--image-size {text}: give N or HEIGHTxWIDTH, such as 28 or 28x32")
+    return int(found[1]), int(found[2] or found[1])
 
 
 def option(name: str) -> str:

@@ -49,7 +49,7 @@ def prepare(config: Config) -> Run:
       InputError: a setting is wrong, or the data cannot be had; nothing has been written.
     """
     validate(config)
-    data = load(config.dataset, config.data_dir)
+    data = load(config.dataset, config.data_dir, config.image_size)
     size = len(data.train_labels)
     if config.batch_size > size:
         raise InputError(
