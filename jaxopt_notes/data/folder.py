@@ -65,7 +65,8 @@ def load(given: str, image_size: tuple[int, int] | None = None) -> Dataset:
         note += (
             f"{'; ' if note else ''}{grey:,} grey pictures among the colour ones are taken as RGB"
         )
-    name = root.resolve().name or "folder"
+    name = root.resolve().name
+    name = name if name and name.isprintable() else "folder"
     return Dataset(name, images[0], labels[0], images[1], labels[1], names, note)
 
 

@@ -15,7 +15,7 @@ from jaxopt_notes.training.evaluation import Evaluation, worst_mistakes
 MISTAKES = 24
 _ACROSS = 6
 _COUNTED = 40  # classes: with more, a cell has no room for its number
-_LONGEST = 16  # letters of a class name
+_CELL = 0.45  # inches: room for a number of four digits
 
 
 def draw(
@@ -40,7 +40,7 @@ def draw(
         "mistakes.png": Figure(layout="constrained"),
     }
     curves, confusion, mistakes = figures.values()
-    accuracy = f"{rows[-1]['test_accuracy']:.2%} of the test set"
+    accuracy = f"{rows[-1]['test_accuracy']:.2%} of the test set right"
     _draw_curves(curves, rows, f"{optimizer} on {data.name}: {accuracy}")
     _draw_confusion(confusion, evaluation.confusion, data.class_names, f"{data.name}: {accuracy}")
     _draw_mistakes(mistakes, evaluation, data)
@@ -82,8 +82,8 @@ def _draw_curves(figure: Any, rows: Sequence[dict[str, Any]], title: str) -> Non
 def _draw_confusion(figure: Any, counts: np.ndarray, names: Sequence[str], title: str) -> None:
     """Counts as numbers, shares of the true class as colours."""
     classes = len(names)
-    side = min(max(4.5, 0.45 * classes + 2.0), 18.0)
-    figure.set_size_inches(side, side)
+    cell = min(max(_CELL, 2.5 / classes), 16 / classes)  # inches
+    figure.set_size_inches(*[cell * classes + 2.0] * 2)
     axes = figure.subplots()
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     # By the root, so that a class's few mistakes are not as white as none.
@@ -96,7 +96,7 @@ def _draw_confusion(figure: Any, counts: np.ndarray, names: Sequence[str], title
                 axes.text(column, row, count, ha="center", va="center", color=color, fontsize=size)
     labels = [_short(name) for name in names]
     letters = 10.0 if classes <= _COUNTED else max(2.5, 400 / classes)
-    upright = max(map(len, labels)) > 2
+    upright = max(map(len, labels)) > 10 * cell
     axes.set_xticks(range(classes), labels, rotation=90 if upright else 0, parse_math=False)
     axes.set_yticks(range(classes), labels, parse_math=False)
     axes.tick_params(labelsize=letters, length=0)
@@ -110,9 +110,11 @@ def _draw_mistakes(figure: Any, evaluation: Evaluation, data: Dataset) -> None:
     wrong = int((evaluation.predicted != data.test_labels).sum())
     shown = worst_mistakes(evaluation, data.test_labels, MISTAKES)
     down = max(1, math.ceil(len(shown) / _ACROSS))
-    figure.set_size_inches(1.5 * _ACROSS, 2.0 * down + 0.6)
-    title = f"{data.name}: the {len(shown)} surest of {wrong:,} mistakes"
-    figure.suptitle(title if wrong else f"{data.name}: no mistake", parse_math=False)
+    height, width = data.test_images.shape[1:3]
+    tile = 0.6 + 1.5 * min(height / width, 2) if wrong else 0.1
+    figure.set_size_inches(1.5 * _ACROSS, tile * down + 0.5)
+    title = f"the {len(shown)} surest of {wrong:,} mistakes" if wrong else "no mistakes"
+    figure.suptitle(f"{data.name}: {title}", parse_math=False)
     panels = figure.subplots(down, _ACROSS, squeeze=False).ravel()
     for panel in panels:
         panel.axis("off")
@@ -122,12 +124,11 @@ def _draw_mistakes(figure: Any, evaluation: Evaluation, data: Dataset) -> None:
             panel.imshow(image[..., 0], cmap="gray", vmin=0, vmax=255)
         else:
             panel.imshow(image)
-        true, called = (
-            _short(data.class_names[k]) for k in (data.test_labels[i], evaluation.predicted[i])
-        )
+        true = _short(data.class_names[data.test_labels[i]])
+        called = _short(data.class_names[evaluation.predicted[i]], 12)
         text = f"{true}\ntaken for {called}\n{evaluation.confidence[i]:.1%}"
         panel.set_title(text, fontsize=8, parse_math=False)
 
 
-def _short(name: str) -> str:
-    return name if len(name) <= _LONGEST else name[: _LONGEST - 1] + "…"
+def _short(name: str, longest: int = 16) -> str:
+    return name if len(name) <= longest else name[: longest - 1] + "…"
