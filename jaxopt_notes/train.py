@@ -16,7 +16,6 @@ from jaxopt_notes.training.config import (
     OPTIMIZERS,
     SCHEDULES,
     Config,
-    image_size,
     option,
     validate,
 )
@@ -65,9 +64,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="auto, mnist, mnist-12k (in the package), a prepared TFDS set, or a folder of PNG or "
         "JPEG files, one folder a class (auto)",
     )
-    data.add_argument(
-        "--image-size", type=image_size, metavar="N|HxW", help="scale a folder's pictures to this"
-    )
+    data.add_argument("--image-size", metavar="N|HxW", help="scale a folder's pictures to this")
     data.add_argument("--data-dir", metavar="DIR", help="TFDS's folder (~/tensorflow_datasets)")
     data.add_argument("--out", metavar="DIR", help="the run's folder (runs/DATASET-OPTIMIZER-TIME)")
     data.add_argument(

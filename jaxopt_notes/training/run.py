@@ -15,7 +15,7 @@ from jaxopt_notes.data import Dataset, epoch_order, load
 from jaxopt_notes.errors import InputError
 from jaxopt_notes.models import CNN, PureModel, pure
 from jaxopt_notes.training.compilation import keep_compiled
-from jaxopt_notes.training.config import LEARNING_RATES, Config, epochs_for, validate
+from jaxopt_notes.training.config import LEARNING_RATES, Config, epochs_for, image_size, validate
 from jaxopt_notes.training.loop import Result, compile_stretch, evaluate, pad, run_epoch
 from jaxopt_notes.training.schedules import schedule
 from jaxopt_notes.training.state import TrainState, create
@@ -49,7 +49,7 @@ def prepare(config: Config) -> Run:
       InputError: a setting is wrong, or the data cannot be had; nothing has been written.
     """
     validate(config)
-    data = load(config.dataset, config.data_dir, config.image_size)
+    data = load(config.dataset, config.data_dir, image_size(config.image_size))
     size = len(data.train_labels)
     if config.batch_size > size:
         raise InputError(

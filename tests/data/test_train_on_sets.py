@@ -68,7 +68,7 @@ def test_a_folder_is_learnt(main, tmp_path, capsys):
     assert "12×12×1" in printed
     config = json.loads((tmp_path / "run" / "config.json").read_text())
     assert config["data"]["class_names"] == ["cat", "dog"]
-    assert config["config"]["image_size"] == [12, 12]
+    assert config["config"]["image_size"] == "12"
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_a_folder_is_learnt(main, tmp_path, capsys):
     [
         ("broken", [], "001.png' is no PNG"),
         ("empty class", [], "emu' is empty"),
-        ("nothing", ["--image-size", "3"], "--image-size 3x3: give sides of at least 4"),
+        ("nothing", ["--image-size", "3"], "--image-size 3: give N or HEIGHTxWIDTH, of 4"),
         ("no folder", [], "no such folder"),
     ],
 )
