@@ -61,8 +61,10 @@ def build_parser() -> argparse.ArgumentParser:
         "--dataset",
         default="auto",
         metavar="NAME",
-        help="auto, mnist, mnist-12k (in the package), or a prepared TFDS set (auto)",
+        help="auto, mnist, mnist-12k (in the package), a prepared TFDS set, or a folder of PNG or "
+        "JPEG files, one folder a class (auto)",
     )
+    data.add_argument("--image-size", metavar="N|HxW", help="scale a folder's pictures to this")
     data.add_argument("--data-dir", metavar="DIR", help="TFDS's folder (~/tensorflow_datasets)")
     data.add_argument("--out", metavar="DIR", help="the run's folder (runs/DATASET-OPTIMIZER-TIME)")
     data.add_argument(
@@ -117,7 +119,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _train(config: Config, quiet: bool, as_json: bool) -> int:
     from tqdm import tqdm
 
-    from jaxopt_notes.training import report, run
+    from jaxopt_notes.training import evaluation, report, run
     from jaxopt_notes.training.loop import DivergedError
 
     def say(text: str, value: dict[str, Any]) -> None:
@@ -132,6 +134,7 @@ def _train(config: Config, quiet: bool, as_json: bool) -> int:
     say(report.header(described), {"header": described})
 
     rows: list[dict[str, Any]] = []
+    weights = None
     total = ready.steps_per_epoch * (config.epochs or 0)
     code, problem = 0, ""
     with tqdm(total=total, unit="step", disable=quiet or as_json or None, leave=False) as bar:
@@ -141,7 +144,8 @@ def _train(config: Config, quiet: bool, as_json: bool) -> int:
             bar.update(steps - bar.n)
 
         try:
-            for row in run.train(ready, on_stretch):
+            for row, state in run.train(ready, on_stretch):
+                weights = evaluation.keep(state)
                 rows.append(row)
                 folder.write_rows(out / "metrics.jsonl", rows)
                 say(report.row_text(row), row)
@@ -153,7 +157,8 @@ def _train(config: Config, quiet: bool, as_json: bool) -> int:
                 f"error: the loss is not finite at step {error.step}; try a smaller "
                 f"--learning-rate than {config.learning_rate:g}, or a longer --warmup"
             )
-    summary = report.finish(out, described, rows)
+    scores = evaluation.evaluate_classes(ready, weights) if weights else None
+    summary = report.finish(out, ready, rows, scores)
     say(summary.text, summary.value)
     if problem:
         print(problem, file=sys.stderr)

@@ -14,6 +14,8 @@ from jaxopt_notes.errors import InputError
 
 __all__ = ["Dataset", "default_data_dir", "epoch_order", "load", "names"]
 
+_OURS = ("auto", mnist_files.NAME, embedded.NAME)
+
 
 def default_data_dir() -> Path:
     """Returns TFDS's data directory: `$TFDS_DATA_DIR`, or `~/tensorflow_datasets`."""
@@ -23,23 +25,28 @@ def default_data_dir() -> Path:
 
 def names(data_dir: str | os.PathLike[str] | None = None) -> tuple[str, ...]:
     """Returns the names that `load` takes: ours, and the sets prepared in the data directory."""
-    ours = ("auto", mnist_files.NAME, embedded.NAME)
     try:
         found = prepared.names(_folder(data_dir))
     except OSError:  # a directory that cannot be listed offers nothing
         found = []
-    return (*ours, *(name for name in found if name not in ours))
+    return (*_OURS, *(name for name in found if name not in _OURS))
 
 
-def load(name: str = "auto", data_dir: str | os.PathLike[str] | None = None) -> Dataset:
+def load(
+    name: str = "auto",
+    data_dir: str | os.PathLike[str] | None = None,
+    image_size: tuple[int, int] | None = None,
+) -> Dataset:
     """Loads an image-classification data set as arrays.
 
     Args:
-      name: `mnist`, prepared through TFDS the first time; `mnist-12k`, the 12,000 digits in this
-        package; `auto`, the former where it can be had, else the latter, with a `note` that says
-        so; or any TFDS set of small labelled images already prepared, such as `fashion_mnist` or
-        `emnist/letters`.
+      name: the first of these that fits. `mnist`, prepared through TFDS the first time;
+        `mnist-12k`, the 12,000 digits in this package; `auto`, the former where it can be had, else
+        the latter, with a `note` that says so. What starts with `/`, `.` or `~`: a folder of PNG or
+        JPEG files, one folder a class (see `folder.py`). Any TFDS set of small labelled images
+        already prepared, such as `fashion_mnist` or `emnist/letters`. The path of a folder here.
       data_dir: TFDS's data directory; None for `default_data_dir()`.
+      image_size: height and width to scale a folder's pictures to; other sets have one size.
 
     Returns:
       A `Dataset`: uint8 images (n, height, width, 1 or 3), int32 labels (n,).
@@ -51,20 +58,38 @@ def load(name: str = "auto", data_dir: str | os.PathLike[str] | None = None) -> 
     >>> load("mnist-12k").train_images.shape
     (10000, 28, 28, 1)
     """
-    folder = _folder(data_dir)
+    where = _folder(data_dir)
     try:
+        if _is_folder(name, where):
+            from jaxopt_notes.data import folder  # imports Pillow
+
+            return folder.load(name, image_size)
+        if image_size is not None:
+            raise InputError(
+                f"--image-size {image_size[0]}x{image_size[1]}: only a folder's pictures are "
+                f"scaled, and '{name}' is none; leave it out"
+            )
         if name == "auto":
-            return _auto(folder, chosen=data_dir is not None)
+            return _auto(where, chosen=data_dir is not None)
         if name == embedded.NAME:
             return embedded.load()
         if name == mnist_files.NAME:
-            return prepared.load(mnist.obtain(folder), name)
-        found = prepared.find(name, folder)
+            return prepared.load(mnist.obtain(where), name)
+        found = prepared.find(name, where)
         if found is None:
-            raise _unknown(name, folder)
+            raise _unknown(name, where)
         return prepared.load(found, name)
     except OSError as error:
-        raise faults.data_dir_error(folder, error) from error
+        raise faults.data_dir_error(where, error) from error
+
+
+def _is_folder(name: str, data_dir: Path) -> bool:
+    """Whether a name is a folder's path: it says so, or it is one and no set has that name."""
+    if name.startswith(("/", ".", "~")):
+        return True
+    if name in _OURS or not name or not os.path.isdir(name):
+        return False
+    return prepared.find(name, data_dir) is None
 
 
 def _folder(data_dir: str | os.PathLike[str] | None) -> Path:
@@ -90,6 +115,6 @@ def _unknown(name: str, folder: Path) -> InputError:
     near = difflib.get_close_matches(name, known, n=1)
     hint = f"did you mean '{near[0]}'" if near else f"give one of {', '.join(known)}"
     return InputError(
-        f"dataset='{name}': unknown, and not prepared in {folder}; {hint}, or prepare it there "
-        "with tensorflow-datasets"
+        f"dataset='{name}': unknown, not prepared in {folder}, and no folder here; {hint}, or "
+        "prepare it there with tensorflow-datasets"
     )

@@ -4,6 +4,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from jaxopt_notes.errors import InputError
+
+SMALLEST = 4  # pixels a side: below this an image cannot be pooled twice
+
 
 class Dataset(NamedTuple):
     """An image-classification data set as plain arrays, split into training and test.
@@ -19,3 +23,27 @@ class Dataset(NamedTuple):
     test_labels: np.ndarray
     class_names: tuple[str, ...]
     note: str = ""  # one plain line for the user, such as why this set was chosen; "" for none
+
+
+def check_classes(
+    train: np.ndarray, test: np.ndarray, class_names: tuple[str, ...], name: str
+) -> None:
+    """Checks that there is something to tell apart, and that all of it can be learnt.
+
+    Args:
+      train: the training set's labels, within 0 … classes − 1.
+      test: the test set's.
+      class_names: the classes' names.
+      name: what the user calls the data set.
+
+    Raises:
+      InputError: there is one class, or the test set has one that the training set lacks.
+    """
+    if len(class_names) < 2:
+        raise InputError(f"dataset={name!r}: one class, {class_names[0]!r}; give two at least")
+    unknown = np.setdiff1d(test, train)
+    if unknown.size:
+        raise InputError(
+            f"dataset={name!r}: class {class_names[unknown[0]]!r} is in the test set but not in "
+            "the training set; add it there or take it out"
+        )

@@ -8,10 +8,9 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from jaxopt_notes.data import faults, quiet, tfrecord
-from jaxopt_notes.data.dataset import Dataset
+from jaxopt_notes.data.dataset import SMALLEST, Dataset, check_classes
 from jaxopt_notes.errors import InputError
 
-SMALLEST = 4  # pixels a side: below this an image cannot be pooled twice
 _AT_ONCE = 1_000  # reading by thousands is twice as quick as one by one
 
 
@@ -23,8 +22,8 @@ def decode(builder_dir: Path, name: str) -> Dataset:
 
     Raises:
       InputError: there is not one image and one label, a split is missing or empty, the images are
-        not all H×W×1 or H×W×3 of one size of at least 4×4, a label is out of range, or the
-        directory is damaged.
+        not all H×W×1 or H×W×3 of one size of at least 4×4, a label is out of range, the training
+        set lacks a class of the test set's, or the directory is damaged.
     """
     try:
         with quiet.tfds_output(progress=False):
@@ -58,6 +57,7 @@ def _decode(builder: Any, name: str) -> Dataset:
     note = "" if test == "test" else f"{name} has no split 'test': '{test}' stands for it"
     train_images, train_labels, test_images, test_labels = arrays
     names = tuple(classes.names)
+    check_classes(train_labels, test_labels, names, name)
     return Dataset(name, train_images, train_labels, test_images, test_labels, names, note)
 
 

@@ -5,6 +5,7 @@ The optimizers' hyper-parameters have no defaults here: what is not given is lef
 
 import difflib
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -77,6 +78,7 @@ class Config:
     seed: int = 0
     dataset: str = "auto"
     data_dir: str | None = None
+    image_size: str | None = None
     out: str | None = None
     compilation_cache: str | None = None
 
@@ -106,6 +108,7 @@ def validate(config: Config) -> None:
         raise InputError(f"--batch-size {config.batch_size}: give a whole number from 1")
     if not 0 <= config.seed < 2**32:
         raise InputError(f"--seed {config.seed}: give a whole number from 0 to 2**32 - 1")
+    image_size(config.image_size)
     _check_hyperparameters(config.hyperparameters)
 
 
@@ -119,6 +122,26 @@ def _check_hyperparameters(given: dict[str, Any]) -> None:
     for name in ("mu_dtype", "accumulator_dtype"):
         if name in given:
             _one_of(name, given[name], ("float32", "bfloat16", "float16"))
+
+
+def image_size(text: str | None) -> tuple[int, int] | None:
+    """Height and width from "28" or "28x32"; None from None.
+
+    Raises:
+      InputError: the text is neither, or a side is below 4.
+
+    >>> image_size("28"), image_size("28x32")
+    ((28, 28), (28, 32))
+    """
+    if text is None:
+        return None
+    found = re.fullmatch(r"(\d{1,5})(?:x(\d{1,5}))?", text, re.ASCII)
+    sides = [int(side) for side in found.groups(found[1])] if found else [0]
+    if min(sides) < 4:
+        raise InputError(
+            f"--image-size {text}: give N or HEIGHTxWIDTH, of 4 at least, such as 28 or 28x32"
+        )
+    return sides[0], sides[1]
 
 
 def option(name: str) -> str:

@@ -1,8 +1,6 @@
-"""What a run leaves in its folder: config.json, metrics.jsonl and curves.png.
+"""What a run says of itself: its settings, header, a line an epoch, scores and summary."""
 
-The rest is what a run says of itself: the header, a line an epoch, the summary.
-"""
-
+import json
 import os
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -15,36 +13,9 @@ import optax
 
 from jaxopt_notes import __version__
 from jaxopt_notes.models import parameter_count
+from jaxopt_notes.training import folder, pictures
+from jaxopt_notes.training.evaluation import Evaluation
 from jaxopt_notes.training.run import Run
-
-
-def draw_curves(path: Path, rows: Sequence[dict[str, Any]], title: str) -> bool:
-    """Draws loss and accuracy over the epochs; False where matplotlib is not installed."""
-    try:
-        from matplotlib.figure import Figure
-        from matplotlib.ticker import MaxNLocator, PercentFormatter
-    except ImportError:
-        return False
-    figure = Figure(figsize=(9, 3.6), layout="constrained")
-    panels = figure.subplots(1, 2)
-    epochs = [row["epoch"] for row in rows]
-    for panel, what in zip(panels, ("loss", "accuracy")):
-        for part, style in (("train", "o--"), ("test", "o-")):
-            values = [row[f"{part}_{what}"] for row in rows]
-            panel.plot(epochs, values, style, markersize=4, label=part)
-        panel.set_xlabel("epoch")
-        panel.xaxis.set_major_locator(MaxNLocator(integer=True))
-        panel.grid(alpha=0.3)
-    panels[0].set_ylabel("cross-entropy (nats)")
-    panels[0].set_yscale("log")
-    panels[1].set_ylabel("accuracy")
-    panels[1].yaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=1))
-    panels[1].legend(loc="lower right")
-    figure.suptitle(title)
-    beside = path.with_name(f".{path.stem}.part{path.suffix}")
-    figure.savefig(beside, dpi=150)
-    os.replace(beside, path)
-    return True
 
 
 def describe(run: Run) -> dict[str, Any]:
@@ -110,19 +81,45 @@ class Summary(NamedTuple):
     value: dict[str, Any]
 
 
-def finish(folder: Path, run: dict[str, Any], rows: Sequence[dict[str, Any]]) -> Summary:
-    """Draws the curves and sums the run up."""
-    if not rows:
-        return Summary(f"no epoch was finished; {folder}", {"summary": None, "out": str(folder)})
-    last = rows[-1]
-    config, data = run["config"], run["data"]
-    title = f"{config['optimizer']} on {data['name']}: {last['test_accuracy']:.2%} of the test set"
-    drawn = draw_curves(folder / "curves.png", rows, title)
-    files = "config.json, metrics.jsonl" + (", curves.png" if drawn else "")
+def finish(
+    out: Path, run: Run, rows: Sequence[dict[str, Any]], evaluation: Evaluation | None
+) -> Summary:
+    """Writes metrics.json, draws the pictures, and sums the run up.
+
+    Args:
+      out: the run's folder.
+      run: from `prepare`.
+      rows: the finished epochs'.
+      evaluation: of the last finished epoch's weights; None where there is none.
+
+    Returns:
+      The summary, which lists the run's files and names the class found least.
+    """
+    if evaluation is None:
+        return Summary(f"no epoch was finished; {out}", {"summary": None, "out": str(out)})
+    last, worst = rows[-1], evaluation.worst
+    folder.write_text(out / "metrics.json", _a_row_a_line(evaluation.as_json()))
+    drawn = pictures.draw(out, rows, evaluation, run.data, run.config.optimizer)
+    files = ("config.json", "metrics.jsonl", "metrics.json", *drawn)
     text = (
-        f"\n{last['test_accuracy']:.2%} of {data['test']:,} test images right after "
-        f"{last['step']:,} steps in {last['seconds']:.1f} s\n{folder}: {files}"
+        f"\n{last['test_accuracy']:.2%} of {len(run.data.test_labels):,} test images right after "
+        f"{last['step']:,} steps in {last['seconds']:.1f} s\n"
+        f"lowest recall: {worst.recall:.2%} of the {worst.support:,} of class {worst.name}\n"
+        f"{out}: {', '.join(files)}"
     )
     if not drawn:
-        text += "; for a picture of the curves install jaxopt-notes[plots]"
-    return Summary(text, {"summary": last, "out": str(folder), "curves": drawn})
+        text += "; for pictures install jaxopt-notes[plots]"
+    value = {"summary": last, "worst_class": worst._asdict(), "out": str(out), "files": files}
+    return Summary(text, value)
+
+
+def _a_row_a_line(value: dict[str, Any]) -> str:
+    """JSON for a person to read: each element of a list, such as a matrix's row, on its line."""
+    members = []
+    for key, item in value.items():
+        text = json.dumps(item)
+        if isinstance(item, list):
+            rows = (f"\n    {json.dumps(row, ensure_ascii=False)}" for row in item)
+            text = f"[{','.join(rows)}\n  ]"
+        members.append(f"\n  {json.dumps(key)}: {text}")
+    return f"{{{','.join(members)}\n}}\n"

@@ -15,10 +15,10 @@ from jaxopt_notes.data import Dataset, epoch_order, load
 from jaxopt_notes.errors import InputError
 from jaxopt_notes.models import CNN, PureModel, pure
 from jaxopt_notes.training.compilation import keep_compiled
-from jaxopt_notes.training.config import LEARNING_RATES, Config, epochs_for, validate
+from jaxopt_notes.training.config import LEARNING_RATES, Config, epochs_for, image_size, validate
 from jaxopt_notes.training.loop import Result, compile_stretch, evaluate, pad, run_epoch
 from jaxopt_notes.training.schedules import schedule
-from jaxopt_notes.training.state import create
+from jaxopt_notes.training.state import TrainState, create
 from jaxopt_notes.training.step import (
     Batch,
     Normalization,
@@ -49,7 +49,7 @@ def prepare(config: Config) -> Run:
       InputError: a setting is wrong, or the data cannot be had; nothing has been written.
     """
     validate(config)
-    data = load(config.dataset, config.data_dir)
+    data = load(config.dataset, config.data_dir, image_size(config.image_size))
     size = len(data.train_labels)
     if config.batch_size > size:
         raise InputError(
@@ -90,8 +90,18 @@ def build_optimizer(config: Config, steps: int) -> optax.GradientTransformation:
         raise InputError(f"--optimizer {config.optimizer}: {error}") from error
 
 
-def train(run: Run, on_stretch: Callable[[int, Result], None]) -> Iterator[dict[str, Any]]:
-    """Trains, and yields a row of metrics after each epoch.
+class Epoch(NamedTuple):
+    """Where a run stands after an epoch: its row of metrics, and its whole state.
+
+    The state's memory is used again by the next epoch: what shall outlast it has to be copied.
+    """
+
+    row: dict[str, Any]
+    state: TrainState
+
+
+def train(run: Run, on_stretch: Callable[[int, Result], None]) -> Iterator[Epoch]:
+    """Trains, and yields after each epoch.
 
     Args:
       run: from `prepare`.
@@ -119,7 +129,7 @@ def train(run: Run, on_stretch: Callable[[int, Result], None]) -> Iterator[dict[
             state = after
             on_stretch(before + result.examples // config.batch_size, result)
         test = evaluate(eval_step, state, test_set)
-        yield {
+        row = {
             "epoch": epoch + 1,
             "step": before + run.steps_per_epoch,
             "seconds": round(time.perf_counter() - start, 3),
@@ -128,3 +138,4 @@ def train(run: Run, on_stretch: Callable[[int, Result], None]) -> Iterator[dict[
             "test_loss": test.loss,
             "test_accuracy": test.accuracy,
         }
+        yield Epoch(row, state)

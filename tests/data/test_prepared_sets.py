@@ -184,6 +184,24 @@ def test_examples_without_a_label_are_refused(tmp_path):
     assert "label -1 in split test, outside 0 to 1" in refused("quiz", tmp_path)
 
 
+def test_a_class_of_the_test_set_that_training_lacks_is_refused(tmp_path):
+    features = {
+        "image": tfds.features.Image(shape=(6, 6, 1)),
+        "label": tfds.features.ClassLabel(names=["cat", "dog", "emu"]),
+    }
+    rows = tiny_sets.examples(6, (6, 6), 3)
+    known = [row for row in rows if row["label"] != 2]
+    tiny_sets.write_set(tmp_path, "pets", {"train": known, "test": rows}, features)
+    assert "class 'emu' is in the test set but not in the training" in refused("pets", tmp_path)
+    tiny_sets.write_set(tmp_path, "most", {"train": rows, "test": known}, features)
+    assert len(load("most", tmp_path).class_names) == 3
+
+
+def test_one_class_is_refused(tmp_path):
+    tiny_sets.write_images(tmp_path, classes=1)
+    assert "one class, '0'" in refused("tiny", tmp_path)
+
+
 def test_another_record_format_is_named(tmp_path):
     written = tiny_sets.write_images(tmp_path)
     info = written / "dataset_info.json"

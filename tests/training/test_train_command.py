@@ -49,7 +49,9 @@ def test_each_optimizer_trains_and_leaves_its_files(small, tmp_path, capsys, opt
     printed = capsys.readouterr().out
     for word in (optimizer, "421,642", "512 training", "300 test", "test images right"):
         assert word in printed
-    assert sorted(os.listdir(tmp_path / "run"))[-2:] == ["curves.png", "metrics.jsonl"]
+    files = "config.json confusion.png curves.png metrics.json metrics.jsonl mistakes.png"
+    assert sorted(os.listdir(tmp_path / "run")) == files.split()
+    assert all(name in printed for name in files.split())
 
 
 def test_the_same_seed_gives_the_same_digits_and_another_seed_others(small, tmp_path):
@@ -74,6 +76,20 @@ def test_json_prints_a_value_a_line(small, capsys):
     header, row, summary = map(json.loads, capsys.readouterr().out.splitlines())
     assert header["header"]["data"]["train"] == 512
     assert summary["summary"] == row
+    assert summary["worst_class"]["support"] > 0
+    assert "mistakes.png" in summary["files"]
+
+
+def test_metrics_json_is_of_the_final_weights(small, tmp_path, capsys):
+    assert small("--epochs", "2") == 0
+    scores = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    last = rows(tmp_path)[-1]
+    assert (scores["step"], scores["examples"]) == (last["step"], 300)
+    assert scores["accuracy"] == pytest.approx(last["test_accuracy"], rel=1e-12)
+    assert [row["name"] for row in scores["classes"]] == [str(k) for k in range(10)]
+    worst = min(scores["classes"], key=lambda row: row["recall"])
+    line = f"lowest recall: {worst['recall']:.2%} of the {worst['support']} of class"
+    assert line in capsys.readouterr().out
 
 
 def test_quiet_prints_nothing(small, capsys):
@@ -85,6 +101,7 @@ def test_without_matplotlib_the_run_goes_on_and_says_which_extra(small, capsys, 
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     assert small() == 0
     assert "jaxopt-notes[plots]" in capsys.readouterr().out
+    assert sorted(os.listdir("run")) == ["config.json", "metrics.json", "metrics.jsonl"]
 
 
 @pytest.mark.parametrize(
@@ -97,6 +114,8 @@ def test_without_matplotlib_the_run_goes_on_and_says_which_extra(small, capsys, 
         (["--batch-size", "513"], ["--batch-size 513", "512"]),
         (["--batch-size", "0"], ["--batch-size 0"]),
         (["--frobnicate"], ["--frobnicate"]),
+        (["--image-size", "28,28"], ["--image-size 28,28", "28x32"]),
+        (["--image-size", "3x28"], ["--image-size 3x28", "4 at least"]),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2_with_nothing_written(
@@ -147,7 +166,11 @@ def test_interrupted_run_keeps_its_epochs_and_exits_130(tmp_path):
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
     assert "Traceback" not in err
-    assert len(rows(tmp_path)) >= 1
+    found = rows(tmp_path)
+    assert len(found) >= 1
+    scores = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert scores["step"] == found[-1]["step"]  # what the next epoch had overwritten was kept
+    assert scores["accuracy"] == pytest.approx(found[-1]["test_accuracy"])
     assert "test images right" in out
 
 

@@ -1,0 +1,134 @@
+"""A run in pictures: curves.png, confusion.png, mistakes.png, where matplotlib is installed."""
+
+import math
+import os
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jaxopt_notes.data import Dataset
+from jaxopt_notes.training.evaluation import Evaluation, worst_mistakes
+
+MISTAKES = 24
+_ACROSS = 6
+_COUNTED = 40  # classes: with more, a cell has no room for its number
+_CELL = 0.45  # inches: room for a number of four digits
+
+
+def draw(
+    folder: Path,
+    rows: Sequence[dict[str, Any]],
+    evaluation: Evaluation,
+    data: Dataset,
+    optimizer: str,
+) -> tuple[str, ...]:
+    """Draws all pictures of a run into its folder.
+
+    Returns:
+      The files' names; none where matplotlib is not installed.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        return ()
+    figures = {
+        "curves.png": Figure(figsize=(9, 3.6), layout="constrained"),
+        "confusion.png": Figure(layout="constrained"),
+        "mistakes.png": Figure(layout="constrained"),
+    }
+    curves, confusion, mistakes = figures.values()
+    accuracy = f"{rows[-1]['test_accuracy']:.2%} of the test set right"
+    _draw_curves(curves, rows, f"{optimizer} on {data.name}: {accuracy}")
+    _draw_confusion(confusion, evaluation.confusion, data.class_names, f"{data.name}: {accuracy}")
+    _draw_mistakes(mistakes, evaluation, data)
+    for name, figure in figures.items():
+        _save(figure, folder / name)
+    return tuple(figures)
+
+
+def _save(figure: Any, path: Path) -> None:
+    beside = path.with_name(f".{path.stem}.part{path.suffix}")
+    with warnings.catch_warnings():
+        # Class names may be in any script, matplotlib's own font has not all; it draws boxes then.
+        warnings.filterwarnings("ignore", message="Glyph")
+        figure.savefig(beside, dpi=150)
+    os.replace(beside, path)
+
+
+def _draw_curves(figure: Any, rows: Sequence[dict[str, Any]], title: str) -> None:
+    """Loss and accuracy over the epochs."""
+    from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+    panels = figure.subplots(1, 2)
+    epochs = [row["epoch"] for row in rows]
+    for panel, what in zip(panels, ("loss", "accuracy")):
+        for part, style in (("train", "o--"), ("test", "o-")):
+            values = [row[f"{part}_{what}"] for row in rows]
+            panel.plot(epochs, values, style, markersize=4, label=part)
+        panel.set_xlabel("epoch")
+        panel.xaxis.set_major_locator(MaxNLocator(integer=True))
+        panel.grid(alpha=0.3)
+    panels[0].set_ylabel("cross-entropy (nats)")
+    panels[0].set_yscale("log")
+    panels[1].set_ylabel("accuracy")
+    panels[1].yaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=1))
+    panels[1].legend(loc="lower right")
+    figure.suptitle(title, parse_math=False)
+
+
+def _draw_confusion(figure: Any, counts: np.ndarray, names: Sequence[str], title: str) -> None:
+    """Counts as numbers, shares of the true class as colours."""
+    classes = len(names)
+    cell = min(max(_CELL, 2.5 / classes), 16 / classes)  # inches
+    figure.set_size_inches(*[cell * classes + 2.0] * 2)
+    axes = figure.subplots()
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    # By the root, so that a class's few mistakes are not as white as none.
+    axes.imshow(np.sqrt(shares), cmap="Blues", vmin=0, vmax=1.1)
+    if classes <= _COUNTED:
+        size = 9 if counts.max() < 1_000 else 7
+        for (row, column), count in np.ndenumerate(counts):
+            if count:
+                color = "white" if shares[row, column] > 0.4 else "black"
+                axes.text(column, row, count, ha="center", va="center", color=color, fontsize=size)
+    labels = [_short(name) for name in names]
+    letters = 10.0 if classes <= _COUNTED else max(2.5, 400 / classes)
+    upright = max(map(len, labels)) > 10 * cell
+    axes.set_xticks(range(classes), labels, rotation=90 if upright else 0, parse_math=False)
+    axes.set_yticks(range(classes), labels, parse_math=False)
+    axes.tick_params(labelsize=letters, length=0)
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("true")
+    axes.set_title(title, parse_math=False)
+
+
+def _draw_mistakes(figure: Any, evaluation: Evaluation, data: Dataset) -> None:
+    """The wrong predictions that the network was surest of."""
+    wrong = int((evaluation.predicted != data.test_labels).sum())
+    shown = worst_mistakes(evaluation, data.test_labels, MISTAKES)
+    down = max(1, math.ceil(len(shown) / _ACROSS))
+    height, width = data.test_images.shape[1:3]
+    tile = 0.6 + 1.5 * min(height / width, 2) if wrong else 0.1
+    figure.set_size_inches(1.5 * _ACROSS, tile * down + 0.5)
+    title = f"the {len(shown)} surest of {wrong:,} mistakes" if wrong else "no mistakes"
+    figure.suptitle(f"{data.name}: {title}", parse_math=False)
+    panels = figure.subplots(down, _ACROSS, squeeze=False).ravel()
+    for panel in panels:
+        panel.axis("off")
+    for panel, i in zip(panels, shown):
+        image = data.test_images[i]
+        if image.shape[-1] == 1:
+            panel.imshow(image[..., 0], cmap="gray", vmin=0, vmax=255)
+        else:
+            panel.imshow(image)
+        true = _short(data.class_names[data.test_labels[i]])
+        called = _short(data.class_names[evaluation.predicted[i]], 12)
+        text = f"{true}\ntaken for {called}\n{evaluation.confidence[i]:.1%}"
+        panel.set_title(text, fontsize=8, parse_math=False)
+
+
+def _short(name: str, longest: int = 16) -> str:
+    return name if len(name) <= longest else name[: longest - 1] + "…"

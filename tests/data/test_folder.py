@@ -1,0 +1,328 @@
+"""A folder of pictures: how it is read, and what is said where it cannot be."""
+
+import os
+import struct
+import zlib
+
+import numpy as np
+import pytest
+import tiny_sets
+from PIL import Image
+
+from jaxopt_notes.data import folder as folder_module
+from jaxopt_notes.data import image_files, load
+from jaxopt_notes.errors import InputError
+
+
+@pytest.fixture
+def pets(tmp_path):
+    """FOLDER/CLASS/x.png: ten pictures each of two classes."""
+    return tiny_sets.write_folder(tmp_path / "pets", ["cat", "dog"], 20)
+
+
+@pytest.fixture
+def parted(tmp_path):
+    """FOLDER/train/CLASS/x.png and FOLDER/test/CLASS/x.png."""
+    tiny_sets.write_folder(tmp_path / "parted" / "train", ["cat", "dog"], 8)
+    tiny_sets.write_folder(tmp_path / "parted" / "test", ["cat", "dog"], 4, seed=1)
+    return tmp_path / "parted"
+
+
+def refused(path, *words, **options):
+    with pytest.raises(InputError) as caught:
+        load(str(path), **options)
+    message = str(caught.value)
+    assert message.startswith(f"dataset={str(path)!r}: ")
+    assert "\n" not in message
+    for word in words:
+        assert word in message
+    return message
+
+
+def grey(value=0, size=(12, 12)):
+    return Image.new("L", size, value)
+
+
+def test_train_and_test_are_taken_as_they_lie(parted):
+    data = load(str(parted))
+    assert data.name == "parted"
+    assert data.class_names == ("cat", "dog")
+    assert data.note == ""
+    assert data.train_labels.tolist() == [0] * 4 + [1] * 4
+    assert data.train_labels.dtype == data.test_labels.dtype == np.int32
+    images, labels = tiny_sets.stripes(8)
+    expected = np.concatenate([images[labels == 0], images[labels == 1]])
+    np.testing.assert_array_equal(data.train_images[..., 0], expected)
+    images, labels = tiny_sets.stripes(4, seed=1)
+    np.testing.assert_array_equal(data.test_images[0, ..., 0], images[0])
+
+
+def test_a_fifth_of_each_class_is_set_aside_and_the_note_says_so(pets):
+    data = load(str(pets))
+    assert np.bincount(data.train_labels).tolist() == [8, 8]
+    assert np.bincount(data.test_labels).tolist() == [2, 2]
+    assert "a fifth of each class" in data.note
+    seen = {image.tobytes() for image in (*data.train_images, *data.test_images)}
+    assert len(seen) == 20
+
+
+def test_the_fifth_depends_on_the_names_alone(pets, tmp_path, monkeypatch):
+    first = load(str(pets))
+    copied = tmp_path / "elsewhere"
+    for file in sorted(pets.rglob("*.png"), reverse=True):
+        (copied / file.parent.name).mkdir(parents=True, exist_ok=True)
+        (copied / file.parent.name / file.name).write_bytes(file.read_bytes())
+    listed = folder_module.Path.iterdir
+    monkeypatch.setattr(folder_module.Path, "iterdir", lambda p: sorted(listed(p), reverse=True))
+    for one, other in zip(first[1:5], load(str(copied))[1:5], strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_the_files_set_aside_are_the_same_everywhere():
+    files = [folder_module.Path(f"a/{i}.png") for i in range(10)]
+    _, test = folder_module._split({"a": files})
+    assert [file.name for file in test["a"]] == ["0.png", "6.png"]
+
+
+@pytest.mark.parametrize("name", ["validation", "val"])
+def test_validation_stands_for_a_missing_test_and_the_note_says_so(parted, name):
+    (parted / "test").rename(parted / name)
+    assert load(str(parted)).note == f"parted has no 'test': '{name}' stands for it"
+
+
+def test_train_alone_is_refused_with_both_ways_out(parted):
+    (parted / "test").rename(parted / "rest")
+    refused(parted, "'train' without 'test'", repr(str(parted / "train")))
+    assert len(load(str(parted / "train")).train_labels) == 6
+
+
+def test_a_class_may_be_called_train(tmp_path):
+    tiny_sets.write_folder(tmp_path / "x", ["bus", "train"], 8)
+    assert load(str(tmp_path / "x")).class_names == ("bus", "train")
+
+
+def test_what_is_read_and_how_it_becomes_bytes(tmp_path):
+    rng = np.random.default_rng(0)
+    colour = Image.fromarray(rng.integers(0, 256, (6, 8, 3), dtype=np.uint8))
+    bilevel = Image.fromarray(rng.integers(0, 2, (6, 8), dtype=np.uint8) * 255).convert("1")
+    palette = colour.quantize(16)
+    opaque = colour.copy()
+    opaque.putalpha(255)
+    for kind, image in {"1": bilevel, "P": palette, "RGBA": opaque, "RGB": colour}.items():
+        for part in ("train", "test"):
+            (tmp_path / "x" / part / kind).mkdir(parents=True)
+            image.save(tmp_path / "x" / part / kind / "one.PNG")
+    data = load(str(tmp_path / "x"))
+    assert data.class_names == ("1", "P", "RGB", "RGBA")
+    assert data.train_images.shape == (4, 6, 8, 3)
+    expected = [bilevel.convert("RGB"), palette.convert("RGB"), colour, colour]
+    np.testing.assert_array_equal(data.train_images, [np.asarray(image) for image in expected])
+    assert data.note == "2 grey pictures among the colour ones are taken as RGB"
+
+
+def test_jpegs_are_read(pets):
+    for file in pets.rglob("*.png"):
+        Image.open(file).save(file.with_suffix(".jpeg" if file.stem < "010" else ".JPG"))
+        file.unlink()
+    data = load(str(pets))
+    assert data.train_images.shape == (16, 12, 12, 1)
+    assert data.train_images[0].max() > 200
+
+
+def test_resizing_is_on_request(pets):
+    grey(200, (30, 18)).save(pets / "cat" / "large.png")
+    message = refused(pets, "large.png' is 18×30", "000.png' 12×12", "--image-size 12x12")
+    assert "cat" in message
+    data = load(str(pets), image_size=(10, 14))
+    assert data.train_images.shape[1:] == (10, 14, 1)
+    everything = np.concatenate([data.train_images, data.test_images])
+    assert any((image == 200).all() for image in everything)
+    refused(pets, "3×9", "4x4", image_size=(3, 9))
+
+
+def test_small_pictures_are_refused(tmp_path):
+    refused(tiny_sets.write_folder(tmp_path / "x", ["a", "b"], 8, (3, 12)), "3×12", "4x4")
+
+
+def png_chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def bomb(width: int, height: int) -> bytes:
+    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        png_chunk(*c) for c in ((b"IHDR", header), (b"IDAT", b""), (b"IEND", b""))
+    )
+
+
+@pytest.mark.parametrize("side", [11_000, 60_000])  # Pillow warns of the first, refuses the second
+def test_a_picture_too_large_is_refused_by_its_header(pets, monkeypatch, side):
+    (pets / "dog" / "bomb.png").write_bytes(bomb(side, side))
+    monkeypatch.setattr(image_files, "pixels", lambda *_: pytest.fail("decoded"))
+    refused(pets, "dog/bomb.png", "more than 89,478,485 pixels")
+
+
+@pytest.mark.parametrize(
+    "damage",
+    ["truncated", "a byte changed", "empty", "text", "a truncated JPEG", "a gif"],
+)
+def test_a_broken_file_is_named(pets, damage):
+    file = pets / "dog" / "005.png"
+    content = bytearray(file.read_bytes())
+    if damage == "truncated":
+        file.write_bytes(content[: len(content) // 2])
+    elif damage == "a byte changed":
+        content[len(content) // 2] ^= 1
+        file.write_bytes(content)
+    elif damage == "empty":
+        file.write_bytes(b"")
+    elif damage == "text":
+        file.write_text("import os")
+    elif damage == "a gif":
+        grey().save(file, format="GIF")
+    else:
+        Image.open(file).save(file, format="JPEG")
+        file.write_bytes(file.read_bytes()[:-40])
+    refused(pets, "dog/005.png")
+
+
+@pytest.mark.parametrize(
+    ("image", "words"),
+    [
+        (Image.new("RGBA", (12, 12), (1, 2, 3, 254)), "transparent in places"),
+        (Image.new("LA", (12, 12), (1, 254)), "transparent in places"),
+        (Image.new("I;16", (12, 12)), "16 bits"),
+    ],
+)
+def test_what_would_change_the_picture_is_refused(pets, image, words):
+    image.save(pets / "cat" / "odd.png")
+    refused(pets, "cat/odd.png", words)
+
+
+def test_colour_of_16_bits_is_refused(pets):
+    header = struct.pack(">IIBBBBB", 12, 12, 16, 2, 0, 0, 0)
+    rows = zlib.compress(bytes(12 * (1 + 12 * 6)))
+    chunks = ((b"IHDR", header), (b"IDAT", rows), (b"IEND", b""))
+    content = b"\x89PNG\r\n\x1a\n" + b"".join(png_chunk(*chunk) for chunk in chunks)
+    (pets / "cat" / "deep.png").write_bytes(content)
+    refused(pets, "cat/deep.png", "16 bits")
+
+
+def test_cmyk_is_refused(pets):
+    Image.new("CMYK", (12, 12)).save(pets / "cat" / "print.jpg")
+    refused(pets, "cat/print.jpg", "CMYK")
+
+
+def test_a_key_colour_that_hides_nothing_is_dropped(pets):
+    grey(7).save(pets / "cat" / "key.png", transparency=8)
+    load(str(pets))
+    grey(7).save(pets / "cat" / "key.png", transparency=7)
+    refused(pets, "cat/key.png", "transparent")
+
+
+def test_a_class_of_the_test_set_that_training_lacks_is_refused(parted):
+    tiny_sets.write_folder(parted / "test", ["emu"], 2)
+    refused(parted, "'emu'", "not in the training set")
+
+
+def test_a_class_that_the_test_set_lacks_is_taken(parted):
+    tiny_sets.write_folder(parted / "train", ["emu"], 2)
+    data = load(str(parted))
+    assert np.bincount(data.test_labels, minlength=3).tolist() == [2, 2, 0]
+
+
+def test_one_class_is_refused(tmp_path):
+    refused(tiny_sets.write_folder(tmp_path / "x", ["cat"], 5), "one class", "'cat'")
+
+
+def test_one_picture_cannot_be_split(pets):
+    (pets / "emu").mkdir()
+    grey().save(pets / "emu" / "one.png")
+    refused(pets, "pets/emu", "one picture")
+
+
+@pytest.mark.parametrize("part", ["train", "test"])
+def test_an_empty_class_is_named(parted, part):
+    (parted / part / "emu").mkdir()
+    (parted / part / "emu" / ".DS_Store").touch()
+    refused(parted, f"{part}/emu", "is empty")
+
+
+@pytest.mark.parametrize(
+    ("place", "words"),
+    [
+        ("cat/notes.txt", "is no .png"),
+        ("cat/old.gif", "is no .png"),
+        ("loose.png", "no class's folder"),
+        ("cat/more/x.png", "cat/more' is no file"),
+    ],
+)
+def test_what_belongs_nowhere_is_named(pets, place, words):
+    (pets / place).parent.mkdir(exist_ok=True)
+    (pets / place).touch()
+    refused(pets, words)
+
+
+def test_what_systems_leave_behind_is_passed_over(pets):
+    for place in (".DS_Store", "cat/.DS_Store", "cat/Thumbs.db", "cat/._000.png", "README.txt"):
+        (pets / place).write_bytes(b"x")
+    assert len(load(str(pets)).train_labels) == 16
+
+
+def test_a_pipe_is_not_waited_for(pets):
+    os.mkfifo(pets / "cat" / "pipe.png")
+    refused(pets, "cat/pipe.png", "is no file")
+
+
+def test_links_are_followed_within_the_folder_and_refused_out_of_it(pets, tmp_path):
+    (pets / "cat" / "same.png").symlink_to(pets / "cat" / "000.png")
+    assert len(load(str(pets)).train_labels) == 17
+    (tmp_path / "whole").symlink_to(pets)
+    assert len(load(str(tmp_path / "whole")).train_labels) == 17
+    grey().save(tmp_path / "secret.png")
+    (pets / "dog" / "out.png").symlink_to(tmp_path / "secret.png")
+    refused(pets, "dog/out.png", "link out of the folder")
+    (pets / "dog" / "out.png").unlink()
+    (pets / "emu").symlink_to(tmp_path)
+    refused(pets, "pets/emu", "link out of the folder")
+
+
+def test_names_that_cannot_be_written_are_refused(pets):
+    (pets / "dog").rename(pets / "do\ng")
+    refused(pets, r"do\ng", "cannot name a class")
+    (pets / "do\ng").rename(pets / os.fsdecode(b"\xff"))
+    refused(pets, "cannot name a class")
+
+
+def test_a_file_is_no_folder_and_an_empty_folder_no_set(tmp_path):
+    refused(tmp_path / "absent", "no such folder")
+    refused(tmp_path, "holds no folders", "FOLDER/CLASS")
+
+
+def test_which_names_are_folders(pets, monkeypatch):
+    """A path says so; a bare name is a set's where one is prepared, else the folder here."""
+    monkeypatch.chdir(pets.parent)
+    data_dir = pets.parent / "tfds"
+    assert load("pets", data_dir).class_names == ("cat", "dog")
+    tiny_sets.write_images(data_dir, "pets", classes=3)
+    assert load("pets", data_dir).class_names == ("0", "1", "2")
+    for name in ("./pets", str(pets), "../" + pets.parent.name + "/pets"):
+        assert load(name, data_dir).class_names == ("cat", "dog")
+    pets.rename("mnist-12k")
+    assert len(load("mnist-12k").class_names) == 10
+    assert load("./mnist-12k").name == "mnist-12k"
+    monkeypatch.setenv("HOME", str(pets.parent))
+    assert load("~/mnist-12k").class_names == ("cat", "dog")
+
+
+def test_only_a_folder_is_resized(tmp_path):
+    with pytest.raises(InputError, match=r"--image-size 8x8: only a folder's.*'mnist-12k'"):
+        load("mnist-12k", image_size=(8, 8))
+
+
+def test_pictures_that_memory_cannot_hold_are_told_by_their_size(pets, monkeypatch):
+    def full(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(np, "empty", full)
+    refused(pets, "0.0 GB of memory", "--image-size")
