@@ -34,7 +34,14 @@ from jax.typing import ArrayLike, DTypeLike
 
 from jaxopt_notes.optimizers.adam import adam
 from jaxopt_notes.optimizers.checks import check_decay, check_not_negative
-from jaxopt_notes.optimizers.handover import HandoverState, check_when, find_handover, handover
+from jaxopt_notes.optimizers.handover import (
+    Carry,
+    HandoverState,
+    When,
+    check_when,
+    find_handover,
+    handover,
+)
 from jaxopt_notes.optimizers.leafwise import increment
 from jaxopt_notes.optimizers.learning_rate import scale_by_learning_rate
 from jaxopt_notes.optimizers.moments import correction
@@ -87,6 +94,7 @@ def adam_to_sgd(
     *,
     carry: str = "swats",
     switch_eps: ArrayLike = 1e-9,
+    earliest_switch: int = 2,
 ) -> optax.GradientTransformationExtraArgs:
     """Adam for `switch_step` steps, or until SWATS says so; then SGD with the heavy ball.
 
@@ -104,6 +112,7 @@ def adam_to_sgd(
       accumulator_dtype: dtype of the velocity; None takes the parameters'.
       carry: "plain", "momentum" or "swats": what SGD begins with.
       switch_eps: ε_s ≥ 0 of SWATS' criterion.
+      earliest_switch: the first k for which it is asked; the paper's k > 1 is 2.
 
     Returns:
       `handover(adam(…), sgd(…))`; with "swats" Adam's state is inside a `ProjectedRateState`, and
@@ -131,9 +140,10 @@ def adam_to_sgd(
     _check_carry(carry, switch_step, sgd_learning_rate)
     begin = adam(learning_rate, b1, b2, eps, eps_root, mu_dtype)
     if carry == "swats":
-        return _swats(
-            begin, learning_rate, switch_step, b2, beta, accumulator_dtype, eps=switch_eps
-        )
+        measured = _project_rate(begin, learning_rate, b2)
+        when = _criterion(switch_step, switch_eps, earliest_switch)
+        end = _sgd_at_found_rate(learning_rate, beta, accumulator_dtype)
+        return handover(measured, end, when, _take_rate(beta, b2))
     if switch_step is None or sgd_learning_rate is None:
         raise ValueError(f"carry={carry!r} needs switch_step and sgd_learning_rate")
 
@@ -157,35 +167,28 @@ def found_rate(state: Any) -> float | None:
     return float(found[0].rate) if found else None
 
 
-def _swats(
-    begin: optax.GradientTransformation,
-    learning_rate: optax.ScalarOrSchedule,
-    switch_step: int | None,
-    b2: ArrayLike,
-    beta: Any,
-    accumulator_dtype: DTypeLike | None,
-    *,
-    eps: Any,
-) -> optax.GradientTransformationExtraArgs:
+def _criterion(switch_step: int | None, eps: ArrayLike, earliest: int) -> When:
+    """Whether this step of Adam is the last: T, or |λ_k / (1 − β2^k) − γ_k| < ε_s; and Λ > 0."""
+
     def when(state: HandoverState, updates: optax.Updates) -> jax.Array:
         seen = state.first
-        due = (
-            (seen.step > 1) & (jnp.abs(seen.rate - seen.gamma) < eps)
-            if switch_step is None
-            else state.steps >= switch_step
-        )
+        if switch_step is None:
+            due = (seen.step >= earliest) & (jnp.abs(seen.rate - seen.gamma) < eps)
+        else:
+            due = state.steps >= switch_step
         return due & (seen.rate > 0)
+
+    return when
+
+
+def _take_rate(beta: Any, b2: ArrayLike) -> Carry:
+    """Hands the rate over; the velocity stays 0."""
 
     def carry(first: ProjectedRateState, second: Any) -> Any:
         ratio = (1 - beta) * first.average / correction(b2, first.step)
-        return (second[0], FoundRateState(ratio, (1 - beta) * first.rate), second[2])
+        return (second[0], FoundRateState(ratio, (1 - beta) * first.rate), *second[2:])
 
-    end = optax.chain(
-        trace(beta, accumulator_dtype=accumulator_dtype),
-        _scale_by_found_rate(),
-        scale_by_learning_rate(learning_rate),
-    )
-    return handover(_project_rate(begin, learning_rate, b2), end, when, carry)
+    return carry
 
 
 def projected_rate(p: optax.Updates, g: optax.Updates) -> jax.Array:
@@ -222,7 +225,11 @@ def _project_rate(
     return optax.GradientTransformation(init, update)
 
 
-def _scale_by_found_rate() -> optax.GradientTransformation:
+def _sgd_at_found_rate(
+    learning_rate: optax.ScalarOrSchedule, beta: ArrayLike, accumulator_dtype: DTypeLike | None
+) -> optax.GradientTransformation:
+    """SGD at the found multiple of Adam's rate α_k."""
+
     def init(params: optax.Params) -> FoundRateState:
         dtype = projected_rate(params, params).dtype
         return FoundRateState(jnp.zeros([], dtype), jnp.zeros([], dtype))
@@ -230,7 +237,11 @@ def _scale_by_found_rate() -> optax.GradientTransformation:
     def update(v: optax.Updates, state: FoundRateState, params: Any = None) -> Any:
         return jax.tree.map(lambda v: state.ratio.astype(v.dtype) * v, v), state
 
-    return optax.GradientTransformation(init, update)
+    return optax.chain(
+        trace(beta, accumulator_dtype=accumulator_dtype),
+        optax.GradientTransformation(init, update),
+        scale_by_learning_rate(learning_rate),
+    )
 
 
 def _dot(a: jax.Array, b: jax.Array) -> jax.Array:

@@ -15,6 +15,7 @@ import optax
 
 from jaxopt_notes import __version__
 from jaxopt_notes.models import parameter_count
+from jaxopt_notes.training import switching
 from jaxopt_notes.training.run import Run
 
 
@@ -79,6 +80,8 @@ def header(run: dict[str, Any]) -> str:
     data, config, device = run["data"], run["config"], run["device"]
     versions = ", ".join(f"{name} {version}" for name, version in run["versions"].items())
     hyper = "".join(f", {name}={value}" for name, value in config["hyperparameters"].items())
+    if config["switch_at"] is not None:
+        hyper += f", switch_at={config['switch_at']}"
     shape = "×".join(map(str, data["image_shape"]))
     lines = [
         f"jaxopt_notes {run['jaxopt_notes']} · {versions} · {device['count']} × {device['kind']}"
@@ -97,10 +100,14 @@ def header(run: dict[str, Any]) -> str:
 
 def row_text(row: dict[str, Any]) -> str:
     """An epoch's line under the header."""
-    return (
+    text = (
         f"{row['epoch']:5d}   {row['train_loss']:10.4f}  {row['train_accuracy']:6.2%}   "
         f"{row['test_loss']:9.4f}  {row['test_accuracy']:6.2%}   {row['seconds']:8.1f}"
     )
+    # Said once, in the line of the epoch that it happened in.
+    before = row["step"] - row["step"] // row["epoch"]
+    happened = (row.get("switched_at") or 0) > before
+    return f"{text}   {switching.text(row)}" if happened else text
 
 
 class Summary(NamedTuple):
@@ -121,7 +128,8 @@ def finish(folder: Path, run: dict[str, Any], rows: Sequence[dict[str, Any]]) ->
     files = "config.json, metrics.jsonl" + (", curves.png" if drawn else "")
     text = (
         f"\n{last['test_accuracy']:.2%} of {data['test']:,} test images right after "
-        f"{last['step']:,} steps in {last['seconds']:.1f} s\n{folder}: {files}"
+        f"{last['step']:,} steps in {last['seconds']:.1f} s"
+        f"{'; ' if 'switched_at' in last else ''}{switching.text(last)}\n{folder}: {files}"
     )
     if not drawn:
         text += "; for a picture of the curves install jaxopt-notes[plots]"
