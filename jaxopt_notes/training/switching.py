@@ -1,4 +1,4 @@
-"""Where a run of adam-to-sgd leaves Adam: from its options to steps, and what it says of the switch.
+"""Where a run of adam-to-sgd leaves Adam: from its options to steps, and what it says of it.
 
 Nothing here changes a step: all is read off the optimizer's state after an epoch.
 """
