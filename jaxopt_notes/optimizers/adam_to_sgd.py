@@ -135,7 +135,7 @@ def adam_to_sgd(
     10 ['0.00', '0.00']
     """
     beta = b1 if momentum is None else momentum
-    check_decay("momentum", beta)
+    check_decay("b1" if momentum is None else "momentum", beta)
     check_not_negative("switch_eps", switch_eps)
     _check_carry(carry, switch_step, sgd_learning_rate)
     begin = adam(learning_rate, b1, b2, eps, eps_root, mu_dtype)

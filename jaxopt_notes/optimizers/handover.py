@@ -102,12 +102,13 @@ def handover(
     def switch_if(due: Any, state: HandoverState) -> HandoverState:
         def switch() -> HandoverState:
             new = carry(state.first, state.second) if carry else state.second
-            return state._replace(switched_at=state.steps, second=_as(state.second, new))
+            # A copy: a donated state may not hold one buffer twice.
+            at = jnp.array(state.steps)
+            return state._replace(switched_at=at, second=_as(state.second, new))
 
         return _choose(due, switch, lambda: state)
 
     def init(params: optax.Params) -> HandoverState:
-        # Two arrays, not one twice: the state may be donated.
         steps, never = jnp.zeros([], jnp.int32), jnp.full([], -1, jnp.int32)
         state = HandoverState(steps, never, first.init(params), second.init(params))
         _refuse_multi_steps(state)
