@@ -20,6 +20,8 @@ from jaxopt_notes.training.config import (
     validate,
 )
 
+_METAVARS = {"mu_dtype": "DTYPE", "accumulator_dtype": "DTYPE", "carry": "NAME"}
+
 
 class _Parser(argparse.ArgumentParser):
     """argparse, whose errors are one line as all of ours are."""
@@ -52,6 +54,11 @@ def build_parser() -> argparse.ArgumentParser:
         "--warmup", type=float, metavar="SHARE", help="share of the run (one-cycle 0.25, else 0)"
     )
     run.add_argument(
+        "--switch-at",
+        metavar="SHARE",
+        help="adam-to-sgd: the share of the run that is Adam's; auto: SWATS decides (0.7)",
+    )
+    run.add_argument(
         "--epochs", type=int, metavar="N", help="(as many as show 100,000 images, and at least 3)"
     )
     run.add_argument("--batch-size", type=int, default=64, metavar="N", help="(64)")
@@ -80,7 +87,7 @@ def build_parser() -> argparse.ArgumentParser:
         shape: dict[str, Any] = (
             {"action": argparse.BooleanOptionalAction}
             if kind is bool
-            else {"type": kind, "metavar": "DTYPE" if kind is str else "X"}
+            else {"type": kind, "metavar": _METAVARS.get(name, "X")}
         )
         hyper.add_argument(option(name), default=None, help=f"{text} ({takers})", **shape)
     return parser

@@ -14,6 +14,7 @@ from jaxopt_notes import optimizers
 from jaxopt_notes.data import Dataset, epoch_order, load
 from jaxopt_notes.errors import InputError
 from jaxopt_notes.models import CNN, PureModel, pure
+from jaxopt_notes.training import switching
 from jaxopt_notes.training.compilation import keep_compiled
 from jaxopt_notes.training.config import LEARNING_RATES, Config, epochs_for, image_size, validate
 from jaxopt_notes.training.loop import Result, compile_stretch, evaluate, pad, run_epoch
@@ -61,6 +62,7 @@ def prepare(config: Config) -> Run:
         epochs=config.epochs or epochs_for(size),
         compilation_cache=keep_compiled(config.compilation_cache),
     )
+    config = switching.resolved(config)
     steps = size // config.batch_size
     network = CNN(
         nnx.Rngs(config.seed),
@@ -81,11 +83,12 @@ def build_optimizer(config: Config, steps: int) -> optax.GradientTransformation:
     """The optimizer with its schedule over `steps` steps.
 
     Raises:
-      InputError: a hyper-parameter is refused by the optimizer.
+      InputError: a hyper-parameter is refused by the optimizer, or its switch is not in the run.
     """
     rate = schedule(config.schedule, config.learning_rate or 0.0, steps, config.warmup)
+    given = switching.arguments(config, steps)
     try:
-        return getattr(optimizers, config.optimizer)(rate, **config.hyperparameters)
+        return getattr(optimizers, config.optimizer.replace("-", "_"))(rate, **given)
     except (TypeError, ValueError) as error:
         raise InputError(f"--optimizer {config.optimizer}: {error}") from error
 
@@ -122,6 +125,7 @@ def train(run: Run, on_stretch: Callable[[int, Result], None]) -> Iterator[Epoch
         return epoch_order(config.seed, epoch, len(data.train_labels), config.batch_size)
 
     stretch = compile_stretch(step, state, train_set, jnp.asarray(order_of(0)))
+    total = run.steps_per_epoch * (config.epochs or 0)
     length = max(1, run.steps_per_epoch // STRETCHES)
     for epoch in range(config.epochs or 0):
         before = epoch * run.steps_per_epoch
@@ -137,5 +141,6 @@ def train(run: Run, on_stretch: Callable[[int, Result], None]) -> Iterator[Epoch
             "train_accuracy": result.accuracy,
             "test_loss": test.loss,
             "test_accuracy": test.accuracy,
+            **switching.describe(config, total, state.opt_state),
         }
         yield Epoch(row, state)
