@@ -5,14 +5,17 @@ from jaxopt_notes.models.cnn import CNN
 from jaxopt_notes.models.mlp import MLP
 from jaxopt_notes.models.pure import PureModel, parameter_count, pure
 from jaxopt_notes.models.summary import summarize, summary_text
+from jaxopt_notes.models.torch_weights import from_torch, to_torch
 
 __all__ = [
     "CNN",
     "MLP",
     "BatchNorm",
     "PureModel",
+    "from_torch",
     "parameter_count",
     "pure",
     "summarize",
     "summary_text",
+    "to_torch",
 ]

@@ -84,6 +84,7 @@ class CNN(nnx.Module):
         check_choice("activation", activation, tuple(ACTIVATIONS))
         check_dropout(dropout)
         height, width = _after_blocks(image_shape, len(features), pooling)
+        self.image_shape = tuple(image_shape)
         self.pooling, self.activation = pooling, activation
         # What the quick convolution, ReLU and pooling can do in one.
         self.plain = pooling in ("max", "gap") and norm == "none" and activation == "relu"
@@ -92,9 +93,7 @@ class CNN(nnx.Module):
         stride = 2 if pooling == "stride" else 1
         self.blocks = nnx.List(
             [
-                nnx.Conv(
-                    a, b, (3, 3), stride, padding=1, kernel_init=kernel_init, rngs=rngs
-                )
+                nnx.Conv(a, b, (3, 3), stride, padding=1, kernel_init=kernel_init, rngs=rngs)
                 for a, b in zip(channels, features)
             ]
         )

@@ -5,11 +5,13 @@
 The notes' own has the widths 128 and 64 and batch normalisation.
 """
 
+import itertools
 from collections.abc import Sequence
 
 import jax
 from flax import nnx
 
+from jaxopt_notes.errors import InputError
 from jaxopt_notes.models.activations import ACTIVATIONS, before_logits
 from jaxopt_notes.models.batch_norm import NORMS, BatchNorm
 from jaxopt_notes.models.sequence import (
@@ -58,14 +60,14 @@ class MLP(nnx.Module):
         check_dropout(dropout)
         if any(width < 1 for width in widths):
             raise InputError(f"widths={tuple(widths)}: give whole numbers from 1")
-        self.activation = activation
+        self.image_shape, self.activation = tuple(image_shape), activation
         kernel_init = ACTIVATIONS[activation].initializer
         height, width, channels = image_shape
         features = [height * width * channels, *widths]
         self.hidden = nnx.List(
             [
                 nnx.Linear(a, b, kernel_init=kernel_init, rngs=rngs)
-                for a, b in zip(features, features[1:])
+                for a, b in itertools.pairwise(features)
             ]
         )
         self.logits = nnx.Linear(features[-1], classes, kernel_init=before_logits, rngs=rngs)

@@ -1,7 +1,7 @@
 """Down-sampling by averages; the maximum is in `layers`, a stride of 2 is the convolution's own.
 
-    average pool    y[i, j] = mean over the window {2i, 2i + 1} × {2j, 2j + 1} of x
-    global average  y       = mean over all rows and columns of x
+average pool    y[i, j] = mean over the window {2i, 2i + 1} × {2j, 2j + 1} of x
+global average  y       = mean over all rows and columns of x
 """
 
 import jax

@@ -26,9 +26,7 @@ class Layer(NamedTuple):
     apply: Callable[..., jax.Array]
 
 
-def apply_layers(
-    layers: Sequence[Layer], x: jax.Array, rngs: nnx.Rngs | None = None
-) -> jax.Array:
+def apply_layers(layers: Sequence[Layer], x: jax.Array, rngs: nnx.Rngs | None = None) -> jax.Array:
     """One layer after the other; `rngs` feeds dropout."""
     for _, apply in layers:
         x = apply(x, rngs=rngs) if isinstance(apply, nnx.Dropout) else apply(x)

@@ -27,23 +27,22 @@ class Row(NamedTuple):
     multiply_adds: int
 
 
-def summarize(network: Any, image_shape: Sequence[int]) -> list[Row]:
+def summarize(network: Any) -> list[Row]:
     """Rows of the layers of a `CNN` or an `MLP`, after a first one of the image itself.
 
     Args:
-      network: what has `layers()`; it is left as it is.
-      image_shape: (height, width, channels).
+      network: it is left as it is.
 
     >>> from jaxopt_notes.models import CNN
-    >>> for row in summarize(CNN(nnx.Rngs(0)), (28, 28, 1))[-2:]:
+    >>> for row in summarize(CNN(nnx.Rngs(0)))[-2:]:
     ...     print(row.name, row.shape, row.parameters, row.multiply_adds)
     relu (128,) 0 0
     dense 10 (10,) 1290 1280
     """
     network = nnx.clone(network)
     network.eval()
-    x = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
-    rows = [Row("image", tuple(image_shape), 0, 0)]
+    x = jax.ShapeDtypeStruct((1, *network.image_shape), jnp.float32)
+    rows = [Row("image", network.image_shape, 0, 0)]
     for name, apply in network.layers():
         traced, x = jax.make_jaxpr(apply, return_shape=True)(x)
         held = nnx.state(apply, nnx.Param) if isinstance(apply, nnx.Module) else {}
@@ -55,7 +54,7 @@ def summary_text(rows: Sequence[Row]) -> str:
     """The rows as a table, with their sums below.
 
     >>> from jaxopt_notes.models import MLP
-    >>> print(summary_text(summarize(MLP(nnx.Rngs(0), (8, 8, 1), widths=(16,)), (8, 8, 1))))
+    >>> print(summary_text(summarize(MLP(nnx.Rngs(0), (8, 8, 1), widths=(16,)))))
     layer         shape    parameters   multiply-adds
     image     8 × 8 × 1
     flatten          64
@@ -65,7 +64,7 @@ def summary_text(rows: Sequence[Row]) -> str:
     total                       1,210           1,184
     """
     total = Row("total", (), sum(r.parameters for r in rows), sum(r.multiply_adds for r in rows))
-    cells = [("layer", "shape", "parameters", "multiply-adds")]
+    cells: list[tuple[str, ...]] = [("layer", "shape", "parameters", "multiply-adds")]
     for row in (*rows, total):
         counts = [f"{n:,}" if n else "" for n in (row.parameters, row.multiply_adds)]
         cells.append((row.name, " × ".join(map(str, row.shape)), *counts))

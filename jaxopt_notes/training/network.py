@@ -1,0 +1,60 @@
+"""The network that the settings describe."""
+
+import functools
+from dataclasses import replace
+from typing import Any
+
+from flax import nnx
+
+from jaxopt_notes.models import CNN, MLP
+from jaxopt_notes.training.config import WIDTHS, Config
+
+
+def with_parts(config: Config) -> Config:
+    """The settings with the parts chosen that only their network has."""
+    if config.model == "mlp":
+        return replace(config, widths=config.widths or WIDTHS)
+    return replace(config, pooling=config.pooling or "max")
+
+
+def build_network(config: Config, image_shape: tuple[int, ...], classes: int) -> Any:
+    """The network with its initial parameters, which the seed decides.
+
+    Args:
+      config: settings that `with_parts` has completed.
+      image_shape: (height, width, channels).
+      classes: how many logits.
+
+    Raises:
+      InputError: the images are too small for the network.
+    """
+    network: Any = {
+        "cnn": functools.partial(CNN, pooling=config.pooling),
+        "mlp": functools.partial(MLP, widths=config.widths),
+    }[config.model]
+    return network(
+        nnx.Rngs(config.seed),
+        image_shape=image_shape,
+        classes=classes,
+        norm=config.norm,
+        activation=config.activation,
+        dropout=config.dropout,
+    )
+
+
+def describe_network(config: dict[str, Any]) -> str:
+    """The network in a few words, from the settings as `config.json` keeps them.
+
+    >>> from dataclasses import asdict
+    >>> describe_network(asdict(with_parts(Config())))
+    'cnn'
+    >>> describe_network(asdict(with_parts(Config(model="mlp", norm="batch", dropout=0.1))))
+    'mlp(widths 128, 64; norm batch; dropout 0.1)'
+    """
+    parts = []
+    if config["widths"]:
+        parts.append(f"widths {', '.join(map(str, config['widths']))}")
+    for name in ("pooling", "norm", "activation", "dropout"):
+        if config[name] not in (None, getattr(with_parts(Config()), name)):
+            parts.append(f"{name} {config[name]}")
+    return f"{config['model']}({'; '.join(parts)})" if parts else config["model"]
