@@ -1,7 +1,6 @@
 """The network that the settings describe."""
 
-import functools
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from flax import nnx
@@ -21,24 +20,21 @@ def build_network(config: Config, image_shape: tuple[int, ...], classes: int) ->
     """The network with its initial parameters, which the seed decides.
 
     Args:
-      config: settings that `with_parts` has completed.
+      config: settings that `validate` has passed.
       image_shape: (height, width, channels).
       classes: how many logits.
 
     Raises:
       InputError: the images are too small for the network.
     """
-    network: Any = {
-        "cnn": functools.partial(CNN, pooling=config.pooling),
-        "mlp": functools.partial(MLP, widths=config.widths),
-    }[config.model]
-    return network(
+    parts = asdict(with_parts(config))
+    kind: Any
+    kind, own = (MLP, "widths") if config.model == "mlp" else (CNN, "pooling")
+    return kind(
         nnx.Rngs(config.seed),
         image_shape=image_shape,
         classes=classes,
-        norm=config.norm,
-        activation=config.activation,
-        dropout=config.dropout,
+        **{name: parts[name] for name in (own, "norm", "activation", "dropout")},
     )
 
 
