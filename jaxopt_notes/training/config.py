@@ -12,6 +12,12 @@ from typing import Any
 
 from jaxopt_notes.errors import InputError
 
+MODELS = ("cnn", "mlp")
+POOLINGS = ("max", "average", "stride", "gap")
+NORMS = ("none", "batch")
+ACTIVATIONS = ("relu", "sigmoid", "tanh", "gelu")
+WIDTHS = (128, 64)  # the notes' dense network
+
 SCHEDULES = ("constant", "cosine", "one-cycle")
 
 # optimizer: the hyper-parameters it takes beside the learning rate, by its argument names
@@ -87,6 +93,12 @@ LEARNING_RATES = {
 class Config:
     """A run's settings; None leaves the choice to `resolved`."""
 
+    model: str = "cnn"
+    pooling: str | None = None  # of the cnn
+    widths: tuple[int, ...] | None = None  # of the mlp
+    norm: str = "none"
+    activation: str = "relu"
+    dropout: float = 0.0
     optimizer: str = "adam"
     hyperparameters: dict[str, Any] = field(default_factory=dict)
     learning_rate: float | None = None
@@ -129,8 +141,29 @@ def validate(config: Config) -> None:
     if not 0 <= config.seed < 2**32:
         raise InputError(f"--seed {config.seed}: give a whole number from 0 to 2**32 - 1")
     image_size(config.image_size)
+    _check_network(config)
     _check_hyperparameters(config.hyperparameters)
     _check_switch(config)
+
+
+def _check_network(config: Config) -> None:
+    _one_of("model", config.model, MODELS)
+    _one_of("norm", config.norm, NORMS)
+    _one_of("activation", config.activation, ACTIVATIONS)
+    if config.pooling is not None:
+        _one_of("pooling", config.pooling, POOLINGS)
+        if config.model != "cnn":
+            raise InputError(f"--pooling {config.pooling}: --model {config.model} has no pools")
+    if config.widths is not None:
+        shown = f"--widths {','.join(map(str, config.widths))}"
+        if config.model != "mlp":
+            raise InputError(f"{shown}: only --model mlp takes it")
+        if not config.widths or min(config.widths) < 1:
+            raise InputError(f"{shown}: give whole numbers from 1, such as 128,64")
+    if not 0 <= config.dropout < 1:
+        raise InputError(f"--dropout {config.dropout}: give a share from 0 to below 1")
+    if config.norm == "batch" and config.batch_size == 1:
+        raise InputError("--norm batch: one image has no variance; give a --batch-size from 2")
 
 
 def _check_hyperparameters(given: dict[str, Any]) -> None:

@@ -15,6 +15,7 @@ from jaxopt_notes import __version__
 from jaxopt_notes.models import parameter_count
 from jaxopt_notes.training import folder, pictures, switching
 from jaxopt_notes.training.evaluation import Evaluation
+from jaxopt_notes.training.network import describe_network
 from jaxopt_notes.training.run import Run
 
 
@@ -40,7 +41,7 @@ def describe(run: Run) -> dict[str, Any]:
             "mean": list(run.normalize.mean),
             "std": list(run.normalize.std),
         },
-        "model": {"name": "cnn", "parameters": parameter_count(run.model.params)},
+        "model": {"name": run.config.model, "parameters": parameter_count(run.model.params)},
         "steps_per_epoch": run.steps_per_epoch,
     }
 
@@ -58,7 +59,7 @@ def header(run: dict[str, Any]) -> str:
         f", {device['cores']} cores",
         f"{data['name']}: {data['train']:,} training and {data['test']:,} test images, {shape}, "
         f"{len(data['class_names'])} classes",
-        f"{run['model']['name']}: {run['model']['parameters']:,} parameters",
+        f"{describe_network(config)}: {run['model']['parameters']:,} parameters",
         f"{config['optimizer']}({config['learning_rate']:g} {config['schedule']}{hyper}): "
         f"{config['epochs']} × {run['steps_per_epoch']} steps, batch "
         f"{config['batch_size']}, seed {config['seed']}",

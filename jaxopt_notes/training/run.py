@@ -8,16 +8,16 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from flax import nnx
 
 from jaxopt_notes import optimizers
 from jaxopt_notes.data import Dataset, epoch_order, load
 from jaxopt_notes.errors import InputError
-from jaxopt_notes.models import CNN, PureModel, pure
+from jaxopt_notes.models import PureModel, pure
 from jaxopt_notes.training import switching
 from jaxopt_notes.training.compilation import keep_compiled
 from jaxopt_notes.training.config import LEARNING_RATES, Config, epochs_for, image_size, validate
 from jaxopt_notes.training.loop import Result, compile_stretch, evaluate, pad, run_epoch
+from jaxopt_notes.training.network import build_network, with_parts
 from jaxopt_notes.training.schedules import schedule
 from jaxopt_notes.training.state import TrainState, create
 from jaxopt_notes.training.step import (
@@ -37,6 +37,7 @@ class Run(NamedTuple):
 
     config: Config  # with every choice made
     data: Dataset
+    network: Any  # the CNN or MLP that `model` is made of
     model: PureModel
     optimizer: optax.GradientTransformation
     normalize: Normalization
@@ -62,16 +63,13 @@ def prepare(config: Config) -> Run:
         epochs=config.epochs or epochs_for(size),
         compilation_cache=keep_compiled(config.compilation_cache),
     )
-    config = switching.resolved(config)
+    config = with_parts(switching.resolved(config))
     steps = size // config.batch_size
-    network = CNN(
-        nnx.Rngs(config.seed),
-        image_shape=data.train_images.shape[1:],
-        classes=len(data.class_names),
-    )
+    network = build_network(config, data.train_images.shape[1:], len(data.class_names))
     return Run(
         config,
         data,
+        network,
         pure(network),
         build_optimizer(config, steps * (config.epochs or 0)),
         normalization_of(data.train_images),
