@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from jax import export, lax
 
@@ -85,13 +85,13 @@ def assert_equal(ours, theirs):
         np.testing.assert_array_equal(a, b)
 
 
-# Each example has its own shapes, so it is compiling that takes the time.
+# Each example has its own shapes: compiling takes the time, and shrinking would take minutes.
 pull_back_compiled_fast = jax.jit(
     pull_back, static_argnums=0, compiler_options={"xla_backend_optimization_level": 0}
 )
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8, deadline=None, phases=[Phase.generate])
 @given(
     seed=st.integers(0, 2**32 - 1),
     batch=st.integers(1, 70),
@@ -230,6 +230,11 @@ def test_everything_else_runs_the_plain_layers(rows, columns, dtype):
     )
     assert "stablehlo.convolution" in lowered(x, blocks)
     assert_equal(layers.conv_stack(x, blocks), flax_conv_stack(x, blocks))
+
+
+def test_kernel_of_another_size_is_not_cut_down_to_3x3():
+    x, _ = whole_number_problem(14, 2, 8, 8, (1, 2))
+    assert "stablehlo.convolution" in lowered(x, [(jnp.ones((5, 5, 1, 2)), jnp.zeros(2))])
 
 
 def test_one_export_serves_cpu_gpu_and_tpu():
