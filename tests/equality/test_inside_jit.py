@@ -2,7 +2,9 @@
 
 XLA fuses and contracts as it sees fit, so both sides are jitted, each by itself: in one program
 their common subexpressions would be merged. Both start each step from optax's state, so that what
-is compared is a step, not what a hundred steps make of a rounding.
+is compared is a step, not what a hundred steps make of a rounding. The trees are float32: between
+the operations of one program XLA may leave a bfloat16 unrounded, and does so in one of two programs
+and not in the other (adamw with a scheduled decay, whose update of a bfloat16 is a float32).
 """
 
 from typing import Any
@@ -25,13 +27,10 @@ def jitted_step(optimizer: optax.GradientTransformation) -> Any:
     return jax.jit(step)
 
 
-ALSO = [pytest.param(tree, marks=pytest.mark.slow) for tree in ("many", "mixed")]
-
-
-@pytest.mark.parametrize("tree", ["single", *ALSO])
+@pytest.mark.parametrize("tree", ["single", pytest.param("many", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_a_jitted_step_is_within_two_units_in_the_last_place(case: Case, tree: str) -> None:
-    params, gradients = tree_and_gradients(tree, case.real_only)
+    params, gradients = tree_and_gradients(tree)
     ours, theirs = jitted_step(case.ours(params)), jitted_step(case.optaxs(params))
     state = case.optaxs(params).init(params)
     for g in gradients:
