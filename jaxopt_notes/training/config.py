@@ -171,9 +171,12 @@ def _check_hyperparameters(given: dict[str, Any]) -> None:
         if name in given and not 0 <= given[name] < 1:
             raise InputError(f"{option(name)} {given[name]}: give a number from 0 to below 1")
     not_negative = ("eps", "eps_root", "initial_accumulator_value", "initial_scale")
-    for name in (*not_negative, "weight_decay", "switch_eps", "sgd_learning_rate"):
+    for name in (*not_negative, "weight_decay", "switch_eps"):
         if name in given and not 0 <= given[name] < math.inf:
             raise InputError(f"{option(name)} {given[name]}: give a number from 0")
+    if not 0 < given.get("sgd_learning_rate", 1.0) < math.inf:
+        rate = given["sgd_learning_rate"]
+        raise InputError(f"--sgd-learning-rate {rate}: give a positive number, such as 0.05")
     for name in ("mu_dtype", "accumulator_dtype"):
         if name in given:
             _one_of(name, given[name], ("float32", "bfloat16", "float16"))

@@ -69,13 +69,13 @@ def swats_of_the_paper(gradient, w, steps, alpha, eps, b1=0.9, b2=0.999):
     return np.array(path), switched, Lambda
 
 
-@pytest.mark.parametrize(("alpha", "eps"), [(0.05, 1e-3), (0.01, 1e-4), (0.02, 0.0)])
+@pytest.mark.parametrize(("alpha", "eps"), [(0.05, 3e-4), (0.02, 1e-4), (0.02, 0.0)])
 def test_swats_is_the_papers_algorithm_in_float64(alpha, eps):
-    expected, switched, Lambda = swats_of_the_paper(noisy_gradient, np.ones(5), 400, alpha, eps)
+    expected, switched, Lambda = swats_of_the_paper(noisy_gradient, np.ones(5), 200, alpha, eps)
     assert (switched is None) == (eps == 0)
-    assert switched is None or 2 < switched < 390
+    assert switched is None or 20 < switched < 190
     with jax.enable_x64(True):
-        got, state = train(adam_to_sgd(alpha, eps=1e-9, switch_eps=eps), 400)
+        got, state = train(adam_to_sgd(alpha, eps=1e-9, switch_eps=eps), 200)
     np.testing.assert_allclose(got, expected, rtol=1e-6, atol=1e-7)
     assert state.switched_at == (switched or -1)
     if switched:
@@ -89,10 +89,10 @@ def test_swats_keeps_the_paper_rule_where_a_gradient_is_zero():
     def gradient(w, k):
         return noisy_gradient(w, k) * (k % 3 != 1)
 
-    expected, switched, _ = swats_of_the_paper(gradient, np.ones(5), 300, 0.05, 1e-3)
-    assert switched
+    expected, switched, _ = swats_of_the_paper(gradient, np.ones(5), 160, 0.02, 1e-4)
+    assert switched > 50
     with jax.enable_x64(True):
-        got, state = train(adam_to_sgd(0.05, eps=1e-9, switch_eps=1e-3), 300, gradient)
+        got, state = train(adam_to_sgd(0.02, eps=1e-9, switch_eps=1e-4), 160, gradient)
     np.testing.assert_allclose(got, expected, rtol=1e-6, atol=1e-7)
     assert state.switched_at == switched
 
