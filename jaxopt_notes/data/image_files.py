@@ -40,8 +40,8 @@ def header(path: Path) -> Header:
     """Reads a picture's header.
 
     Raises:
-      PictureError: it is no PNG or JPEG, cannot be read, is of a kind that is not taken, or claims more
-        pixels than `PIL.Image.MAX_IMAGE_PIXELS`.
+      PictureError: it is no PNG or JPEG, cannot be read, is of a kind that is not taken, or claims
+        more pixels than `PIL.Image.MAX_IMAGE_PIXELS`.
     """
     try:
         # Pillow only warns of a picture that is up to twice too large.
