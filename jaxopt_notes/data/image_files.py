@@ -37,11 +37,11 @@ class Header(NamedTuple):
 
 
 def header(path: Path) -> Header:
-    """Reads a picture's header, and checks a PNG's checksums.
+    """Reads a picture's header.
 
     Raises:
-      PictureError: it is no PNG or JPEG, is broken, is of a kind that is not taken, or claims more
-        pixels than `PIL.Image.MAX_IMAGE_PIXELS`.
+      PictureError: it is no PNG or JPEG, cannot be read, is of a kind that is not taken, or claims
+        more pixels than `PIL.Image.MAX_IMAGE_PIXELS`.
     """
     try:
         # Pillow only warns of a picture that is up to twice too large.
@@ -51,7 +51,6 @@ def header(path: Path) -> Header:
             image = Image.open(file, formats=_FORMATS)
             width, height = image.size
             mode = image.mode
-            image.verify()
     except UnidentifiedImageError as error:
         raise PictureError(path, "is no PNG or JPEG, or broken from its first bytes on") from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:

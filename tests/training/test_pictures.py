@@ -23,7 +23,7 @@ def draw(folder, names, shape=(8, 8, 1), right=0.8, count=300):
     guesses = (labels + rng.integers(1, classes, count)) % classes
     predicted = np.where(rng.random(count) < right, labels, guesses).astype(np.int32)
     images = rng.integers(0, 256, (count, *shape), dtype=np.uint8)
-    data = Dataset("made $up", images[:1], labels[:1], images, labels, tuple(names))
+    data = Dataset("made $\\frac{$ up", images[:1], labels[:1], images, labels, tuple(names))
     counts = confusion_matrix(labels, predicted, classes)
     found = Evaluation(2, predicted, rng.random(count), counts, class_scores(counts, names))
     losses = {"train_loss": 1.0, "test_loss": 1.0, "train_accuracy": 0.5, "test_accuracy": 0.5}
