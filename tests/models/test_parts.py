@@ -1,4 +1,4 @@
-"""The parts of the networks are flax's own layers, each way through them; nonsense is refused."""
+"""The parts of the networks: they are flax's own layers, and nonsense is refused."""
 
 import jax
 import jax.numpy as jnp
