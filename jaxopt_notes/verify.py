@@ -46,15 +46,18 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def validate(args: argparse.Namespace) -> None:
-    """Raises InputError for what no run could use, before JAX is imported."""
+    """Raises InputError for what no run could use, before JAX is imported; makes --out."""
     for option, known in (("optimizer", OPTIMIZERS), ("oracle", ORACLES), ("dtype", DTYPES)):
         for name in getattr(args, option) or ():
             if name not in known:
                 raise InputError(f"--{option} {name}: choose from {', '.join(known)}")
     if args.steps is not None and args.steps < 2:
         raise InputError(f"--steps {args.steps} must be at least 2")
-    if args.out and args.out.exists() and not args.out.is_dir():
-        raise InputError(f"--out {args.out} is a file: name a folder")
+    if args.out:
+        try:  # before the minutes that the proof takes
+            args.out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"--out {args.out} cannot be a folder: {error.strerror}") from None
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -15,7 +15,7 @@ from functools import partial
 import optax
 
 from jaxopt_notes import optimizers
-from jaxopt_notes.conventions.terms import Rate, decay_beside
+from jaxopt_notes.conventions.terms import Rate, decay_beside, given
 from jaxopt_notes.optimizers import scale_by_learning_rate
 from jaxopt_notes.optimizers.adagrad import sum_of_squares
 from jaxopt_notes.optimizers.adam_forms import scale_by_adam_form
@@ -25,7 +25,9 @@ from jaxopt_notes.optimizers.rmsprop import over_root
 
 
 def _decay(learning_rate: Rate, weight_decay: float | None) -> list[optax.GradientTransformation]:
-    return [decay_beside(learning_rate, weight_decay)] if weight_decay else []
+    if weight_decay is None or not given(weight_decay):
+        return []
+    return [decay_beside(learning_rate, weight_decay)]
 
 
 def sgd(
@@ -62,7 +64,7 @@ def sgd(
     """
     return optax.chain(
         scale_by_learning_rate(learning_rate),
-        *([optimizers.trace(momentum, nesterov)] if momentum else []),
+        *([optimizers.trace(momentum, nesterov)] if given(momentum) else []),
         *_decay(learning_rate, weight_decay),
     )
 
@@ -137,7 +139,11 @@ def rmsprop(
     -1.0
     """
     rate = optimizers.rmsprop(
-        learning_rate, rho, epsilon, centered=centered, momentum=momentum or None
+        learning_rate,
+        rho,
+        epsilon,
+        centered=centered,
+        momentum=momentum if given(momentum) else None,
     )
     return optax.chain(rate, *_decay(learning_rate, weight_decay))
 

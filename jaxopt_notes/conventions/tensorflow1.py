@@ -12,7 +12,7 @@ out.
 import optax
 
 from jaxopt_notes import optimizers
-from jaxopt_notes.conventions.terms import Rate
+from jaxopt_notes.conventions.terms import Rate, given
 from jaxopt_notes.optimizers.adam_forms import scale_by_adam_form
 
 
@@ -72,7 +72,7 @@ def adagrad(
     >>> print(f"{optimizer.update(jnp.array(4.0), optimizer.init(jnp.array(0.0)))[0]:.4f}")
     -0.8000
     """
-    if not initial_accumulator_value > 0:
+    if not given(initial_accumulator_value):
         raise ValueError(f"initial_accumulator_value={initial_accumulator_value!r} must be > 0")
     return optimizers.adagrad(learning_rate, initial_accumulator_value, eps=0.0)
 
@@ -113,7 +113,7 @@ def rmsprop(
         epsilon,
         initial_scale=1.0,
         centered=centered,
-        momentum=momentum or None,
+        momentum=momentum if given(momentum) else None,
     )
 
 

@@ -21,6 +21,14 @@ from jaxopt_notes.optimizers.leafwise import leafwise
 Rate = float | jax.Array | Callable[[Any], Any]  # a number, or a schedule of the steps taken
 
 
+def given(value: Any) -> bool:
+    """Whether a term is there at all: not None, nor the number 0.
+
+    An array is, whatever it holds: under `optax.inject_hyperparams` it changes from step to step.
+    """
+    return value is not None and not (isinstance(value, (int, float)) and value == 0)
+
+
 def ascend() -> optax.GradientTransformation:
     """−g: what follows climbs."""
     return leafwise(lambda g: -g)

@@ -16,7 +16,7 @@ import jax
 import optax
 
 from jaxopt_notes import optimizers
-from jaxopt_notes.conventions.terms import Rate, ascend, dampened, shrunk
+from jaxopt_notes.conventions.terms import Rate, ascend, dampened, given, shrunk
 from jaxopt_notes.optimizers import add_decayed_weights, scale_by_learning_rate
 from jaxopt_notes.optimizers.adam_forms import scale_by_adam_form
 
@@ -24,7 +24,7 @@ from jaxopt_notes.optimizers.adam_forms import scale_by_adam_form
 def _gradient(weight_decay: float, maximize: bool) -> list[optax.GradientTransformation]:
     """g_t = ±∇L(θ) + λ θ: the sign first."""
     sign = [ascend()] if maximize else []
-    return [*sign, add_decayed_weights(weight_decay)] if weight_decay else sign
+    return [*sign, add_decayed_weights(weight_decay)] if given(weight_decay) else sign
 
 
 def sgd(
@@ -63,14 +63,14 @@ def sgd(
     -1.0
     -1.0
     """
-    if nesterov and (momentum <= 0 or dampening != 0):
+    if nesterov and (not given(momentum) or given(dampening)):
         raise ValueError(
             f"nesterov=True needs momentum > 0 and dampening=0, not {momentum!r} and {dampening!r}"
         )
     links = _gradient(weight_decay, maximize)
-    if momentum and dampening:
+    if given(momentum) and given(dampening):
         links.append(dampened(dampening))
-    if momentum:
+    if given(momentum):
         links.append(optimizers.trace(momentum, nesterov))
     return optax.chain(*links, scale_by_learning_rate(lr))
 
@@ -112,7 +112,7 @@ def adagrad(
     return optax.chain(
         *_gradient(weight_decay, maximize),
         optimizers.adagrad(
-            falling if lr_decay else lr, initial_accumulator_value, eps, eps_in_sqrt=False
+            falling if given(lr_decay) else lr, initial_accumulator_value, eps, eps_in_sqrt=False
         ),
     )
 
@@ -154,7 +154,7 @@ def rmsprop(
     return optax.chain(
         *_gradient(weight_decay, maximize),
         scale(decay=alpha, eps=eps, eps_in_sqrt=False),
-        *([optimizers.trace(momentum)] if momentum else []),
+        *([optimizers.trace(momentum)] if given(momentum) else []),
         scale_by_learning_rate(lr),
     )
 
@@ -224,13 +224,13 @@ def adamw(
 
     >>> import jax.numpy as jnp
     >>> from jaxopt_notes.conventions import torch
-    >>> optimizer, theta = torch.adamw(lr=0.1, weight_decay=0.5), jnp.array(2.0)
+    >>> optimizer, theta = torch.adamw(lr=0.5, weight_decay=0.5), jnp.array(2.0)
     >>> print(optimizer.update(jnp.array(0.0), optimizer.init(theta), theta)[0])
-    -0.1
+    -0.5
     """
     return optax.chain(
         *([ascend()] if maximize else []),
         scale_by_adam_form(*betas, eps, amsgrad=amsgrad, exact_correction=True),
         scale_by_learning_rate(lr),
-        *([shrunk(lr, weight_decay)] if weight_decay else []),
+        *([shrunk(lr, weight_decay)] if given(weight_decay) else []),
     )

@@ -1,6 +1,7 @@
 """The proof as a table to read, as JSON and as Markdown."""
 
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -60,13 +61,21 @@ def write(
     """certificate.json and certificate.md, or mutants.json and mutants.md."""
     mutated = bool(rows) and isinstance(rows[0], Caught)
     name = "mutants" if mutated else "certificate"
-    folder.mkdir(parents=True, exist_ok=True)
     as_json, as_markdown = folder / f"{name}.json", folder / f"{name}.md"
     told = summary(rows, seconds)
-    content = {"summary": told, **about, "rows": [row._asdict() for row in rows]}
-    as_json.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
-    as_markdown.write_text(_markdown(told, rows, about, _MUTANT_HEAD if mutated else _HEAD))
+    content = {"summary": told, **about, "rows": [_plain(row._asdict()) for row in rows]}
+    told_as_json = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
+    as_json.write_text(told_as_json + "\n", encoding="utf-8")
+    told_as_markdown = _markdown(told, rows, about, _MUTANT_HEAD if mutated else _HEAD)
+    as_markdown.write_text(told_as_markdown, encoding="utf-8")
     return as_json, as_markdown
+
+
+def _plain(value: Any) -> Any:
+    """Without infinities, which JSON does not have: a path that left the numbers is "inf"."""
+    if isinstance(value, dict):
+        return {name: _plain(x) for name, x in value.items()}
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _markdown(

@@ -8,7 +8,9 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import numpy as np
+import optax
 import pytest
 
 from jaxopt_notes import conventions
@@ -129,3 +131,22 @@ def test_gradients_that_underflow_when_squared_still_move() -> None:
 def test_refuses_what_the_source_refuses(build: Callable[[], Any], says: str) -> None:
     with pytest.raises(ValueError, match=says):
         build()
+
+
+@pytest.mark.parametrize("setting", [s for s in TABLE if not s.scheduled], ids=_label)
+def test_hyperparameters_can_be_injected(setting: Setting) -> None:
+    function = getattr(getattr(conventions, setting.book), setting.optimizer)
+    rates = {"lr", "learning_rate", "alpha", "eta"} & set(inspect.signature(function).parameters)
+    if (setting.book, setting.optimizer) == ("torch", "rmsprop"):
+        rates = {"lr"}  # its alpha is a decay
+    keywords = {k: x for k, x in setting.keywords.items() if not isinstance(x, bool)}
+    theta = np.ones(3, np.float32)
+    plain = function(**dict.fromkeys(rates, 0.5), **keywords)
+    injected = optax.inject_hyperparams(function)(**dict.fromkeys(rates, 0.1), **keywords)
+    state = injected.init(theta)
+    for rate in rates:
+        state.hyperparams[rate] = np.float32(0.5)
+    here, _ = jax.jit(injected.update)(theta, state, theta)
+    there, _ = plain.update(theta, plain.init(theta), theta)
+    # An injected β is rounded to float32 before 1 − β is taken.
+    np.testing.assert_allclose(here, there, rtol=2e-5)

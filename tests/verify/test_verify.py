@@ -81,7 +81,8 @@ def test_every_optimizer_has_every_dtype_and_oracle() -> None:
         (["--steps", "1"], "--steps 1 must be at least 2"),
         (["--steps", "many"], "argument --steps: invalid int value: 'many'"),
         (["--wrong"], "unrecognized arguments: --wrong"),
-        (["--out", __file__], "is a file: name a folder"),
+        (["--out", __file__], "cannot be a folder"),
+        (["--out", f"{__file__}/below"], "cannot be a folder"),
         (["--optimizer", "momentum", "--oracle", "torch"], "nothing to prove"),
     ],
 )
