@@ -11,14 +11,20 @@ from typing import Any, NoReturn
 from jaxopt_notes.errors import InputError
 from jaxopt_notes.training import folder
 from jaxopt_notes.training.config import (
+    ACTIVATIONS,
     HYPERPARAMETERS,
     LEARNING_RATES,
+    MODELS,
+    NORMS,
     OPTIMIZERS,
+    POOLINGS,
     SCHEDULES,
     Config,
     option,
     validate,
 )
+
+_METAVARS = {"mu_dtype": "DTYPE", "accumulator_dtype": "DTYPE", "carry": "NAME"}
 
 
 class _Parser(argparse.ArgumentParser):
@@ -52,10 +58,16 @@ def build_parser() -> argparse.ArgumentParser:
         "--warmup", type=float, metavar="SHARE", help="share of the run (one-cycle 0.25, else 0)"
     )
     run.add_argument(
+        "--switch-at",
+        metavar="SHARE",
+        help="adam-to-sgd: the share of the run that is Adam's; auto: SWATS decides (0.7)",
+    )
+    run.add_argument(
         "--epochs", type=int, metavar="N", help="(as many as show 100,000 images, and at least 3)"
     )
     run.add_argument("--batch-size", type=int, default=64, metavar="N", help="(64)")
     run.add_argument("--seed", type=int, default=0, metavar="N", help="(0)")
+    _add_network(parser.add_argument_group("the network"))
     data = parser.add_argument_group("data and output")
     data.add_argument(
         "--dataset",
@@ -80,10 +92,34 @@ def build_parser() -> argparse.ArgumentParser:
         shape: dict[str, Any] = (
             {"action": argparse.BooleanOptionalAction}
             if kind is bool
-            else {"type": kind, "metavar": "DTYPE" if kind is str else "X"}
+            else {"type": kind, "metavar": _METAVARS.get(name, "X")}
         )
         hyper.add_argument(option(name), default=None, help=f"{text} ({takers})", **shape)
     return parser
+
+
+def _add_network(group: argparse._ArgumentGroup) -> None:
+    def names(known: Sequence[str], default: str) -> dict[str, Any]:
+        return {"metavar": "NAME", "help": f"{', '.join(known)} ({default})"}
+
+    group.add_argument("--model", default="cnn", **names(MODELS, "cnn"))
+    group.add_argument("--pooling", **names(POOLINGS, "the cnn's: max"))
+    group.add_argument("--widths", type=_widths, metavar="N,N", help="of the mlp (128,64)")
+    group.add_argument("--norm", default="none", **names(NORMS, "none"))
+    group.add_argument("--activation", default="relu", **names(ACTIVATIONS, "relu"))
+    group.add_argument(
+        "--dropout", type=float, default=0.0, metavar="SHARE", help="of hidden features (0)"
+    )
+    group.add_argument(
+        "--summary", action="store_true", help="print the network layer by layer; train nothing"
+    )
+
+
+def _widths(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(width) for width in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r}: give whole numbers, such as 128,64") from None
 
 
 def config_from(args: argparse.Namespace) -> Config:
@@ -107,6 +143,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         validate(config)  # before anything slow is imported
         if config.out:
             folder.refuse_used(config.out)
+        if args.summary:
+            return _summarize(config, as_json=args.json)
         return _train(config, quiet=args.quiet, as_json=args.json)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -114,6 +152,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("stopped before the first epoch ended", file=sys.stderr)
         return 130
+
+
+def _summarize(config: Config, as_json: bool) -> int:
+    from jaxopt_notes.models import summarize, summary_text
+    from jaxopt_notes.training import run
+
+    network = run.prepare(config).network
+    rows = summarize(network)
+    print(json.dumps([row._asdict() for row in rows]) if as_json else summary_text(rows))
+    return 0
 
 
 def _train(config: Config, quiet: bool, as_json: bool) -> int:

@@ -1,13 +1,24 @@
-"""The loss against optax and against float64."""
+"""Entropy, cross-entropy and information gain against SciPy, optax, torch, float64 and trees."""
+
+import math
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from scipy.special import logsumexp
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+from scipy.special import logsumexp, softmax
 
-from jaxopt_notes.losses import cross_entropy
+from jaxopt_notes.losses import cross_entropy, entropy, information_gain
+
+RNG = np.random.default_rng(0)
+LOGITS = np.float32(RNG.normal(size=(32, 10)) * 3)
+LABELS = RNG.integers(0, 10, 32)
+SOFT = np.float32(RNG.dirichlet(np.full(10, 0.3), 32))
+WEIGHTS = np.float32(RNG.uniform(0.1, 3, 10))
 
 
 @pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3])
@@ -33,6 +44,216 @@ def test_value_equals_float64():
 
 def test_saturated_logits_stay_finite():
     logits = jnp.array([[1e30, -1e30], [-1e30, 1e30]])
-    loss, grad = jax.value_and_grad(lambda z: cross_entropy(z, jnp.array([0, 0])).sum())(logits)
-    assert jnp.isfinite(loss)
-    assert jnp.isfinite(grad).all()
+    for labels in (jnp.array([0, 0]), jnp.array([[1.0, 0.0], [0.5, 0.5]])):
+        for smoothing in (0.0, 0.1):
+
+            def total(z, labels=labels, smoothing=smoothing):
+                return cross_entropy(z, labels, label_smoothing=smoothing).sum()
+
+            loss, grad = jax.value_and_grad(total)(logits)
+            assert jnp.isfinite(loss)
+            assert jnp.isfinite(grad).all()
+
+
+def test_a_small_loss_beside_large_logits_keeps_its_digits():
+    logits = jnp.array([[1000.0, 990.0]])
+    expected = math.log1p(math.exp(-10))
+    np.testing.assert_allclose(cross_entropy(logits, jnp.array([0])), expected, rtol=2e-3)
+    np.testing.assert_allclose(cross_entropy(logits, jnp.array([[1.0, 0.0]])), expected, rtol=2e-3)
+
+
+def test_a_class_ruled_out_adds_nothing_and_gets_no_gradient():
+    logits, soft = jnp.array([[0.0, 1.0, -jnp.inf]]), jnp.array([[0.5, 0.5, 0.0]])
+    loss, grad = jax.value_and_grad(lambda z: cross_entropy(z, soft).sum())(logits)
+    np.testing.assert_allclose(loss, cross_entropy(logits[:, :2], soft[:, :2])[0], rtol=1e-6)
+    np.testing.assert_allclose(grad[0], [-0.23105858, 0.23105858, 0.0], rtol=1e-6)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1, 1.0])
+def test_soft_and_one_hot_labels_equal_optax(smoothing):
+    smooth = optax.smooth_labels(jnp.asarray(SOFT), smoothing)
+    got = cross_entropy(jnp.asarray(LOGITS), jnp.asarray(SOFT), label_smoothing=smoothing)
+    np.testing.assert_allclose(got, optax.softmax_cross_entropy(LOGITS, smooth), rtol=1e-5)
+    for dtype in (np.float32, np.int32):
+        one_hot = jnp.asarray(np.eye(10, dtype=dtype)[LABELS])
+        np.testing.assert_allclose(
+            cross_entropy(jnp.asarray(LOGITS), one_hot, label_smoothing=smoothing),
+            cross_entropy(jnp.asarray(LOGITS), jnp.asarray(LABELS), label_smoothing=smoothing),
+            rtol=1e-5,
+            atol=1e-6,
+        )
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("labels", [LABELS, SOFT], ids=["integer", "soft"])
+def test_value_and_gradient_equal_torch(smoothing, weighted, labels):
+    torch = pytest.importorskip("torch")
+    weights = WEIGHTS if weighted else None
+    options = {"reduction": "none", "label_smoothing": smoothing}
+    if weighted:
+        options["weight"] = torch.tensor(WEIGHTS)
+    z = torch.tensor(LOGITS, requires_grad=True)
+    theirs = torch.nn.functional.cross_entropy(z, torch.tensor(labels), **options)
+    theirs.sum().backward()
+
+    def ours(z):
+        return cross_entropy(z, jnp.asarray(labels), label_smoothing=smoothing, weights=weights)
+
+    np.testing.assert_allclose(
+        ours(jnp.asarray(LOGITS)), theirs.detach().numpy(), rtol=1e-5, atol=1e-6
+    )
+    grad = jax.grad(lambda z: ours(z).sum())(jnp.asarray(LOGITS))
+    np.testing.assert_allclose(grad, z.grad.numpy(), rtol=1e-4, atol=1e-6)
+
+
+def test_weights_and_smoothing_equal_the_formula_in_float64():
+    z, s = LOGITS.astype(np.float64), 0.2
+    q = (1 - s) * np.eye(10)[LABELS] + s / 10
+    expected = -(WEIGHTS * q * (z - logsumexp(z, axis=1, keepdims=True))).sum(1)
+    got = cross_entropy(LOGITS, LABELS, label_smoothing=s, weights=WEIGHTS)
+    np.testing.assert_allclose(got, expected, rtol=1e-5)
+    plain = -(WEIGHTS * np.eye(10)[LABELS] * (z - logsumexp(z, axis=1, keepdims=True))).sum(1)
+    np.testing.assert_allclose(cross_entropy(LOGITS, LABELS, weights=WEIGHTS), plain, rtol=1e-4)
+
+
+@pytest.mark.parametrize("base", [math.e, 2, 10])
+def test_entropy_equals_scipys_in_any_unit(base):
+    np.testing.assert_allclose(entropy(SOFT, base), stats.entropy(SOFT, base=base, axis=1), 1e-5)
+    np.testing.assert_allclose(entropy(SOFT.T, base, axis=0), entropy(SOFT, base), 1e-5)
+    bits = cross_entropy(LOGITS, LABELS, base=base) * math.log(base)
+    np.testing.assert_allclose(bits, cross_entropy(LOGITS, LABELS), rtol=1e-6)
+
+
+def test_entropy_is_0_when_certain_and_largest_when_uniform():
+    assert entropy(jnp.array([0.0, 1.0, 0.0])) == 0
+    assert entropy(jnp.array([1])) == 0
+    np.testing.assert_allclose(entropy(jnp.full(8, 1 / 8), base=2), 3)
+    assert entropy(jnp.full(10, 0.1)) > entropy(SOFT).max()
+
+
+def test_gradient_of_entropy_is_finite_where_p_is_0():
+    p = jnp.array([0.0, 0.25, 0.75])
+    np.testing.assert_allclose(
+        jax.grad(entropy)(p), [0, -math.log(0.25) - 1, -math.log(0.75) - 1], rtol=1e-6
+    )
+    logits = jnp.array([0.0, 200.0])  # whose softmax holds an exact 0
+    assert jnp.isfinite(jax.grad(lambda z: entropy(jax.nn.softmax(z)))(logits)).all()
+
+
+def test_entropy_of_nan_is_nan_under_jit():
+    assert jnp.isnan(jax.jit(entropy)(jnp.array([jnp.nan, 1.0])))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**31), st.sampled_from([0.05, 0.5, 5.0]), st.integers(0, 5))
+def test_the_minimum_of_cross_entropy_over_its_softmax_is_the_labels_entropy(seed, spread, zeros):
+    rng, classes = np.random.default_rng(seed), 6
+    y = rng.dirichlet(np.full(classes, spread))
+    y[rng.permutation(classes)[:zeros]] = 0
+    y = np.float32(y / y.sum() if y.sum() > 0 else np.eye(classes)[0])
+    least = float(entropy(y))
+    # ŷ = y, where y has zeros as near as a softmax gets.
+    with np.errstate(divide="ignore"):
+        at_y = jnp.asarray(np.maximum(np.log(y), -100))
+    loss, grad = jax.value_and_grad(lambda z: cross_entropy(z, jnp.asarray(y)))(at_y)
+    np.testing.assert_allclose(loss, least, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(grad, 0, atol=1e-6)
+    elsewhere = jnp.asarray(rng.normal(size=(20, classes)) * 3, jnp.float32)
+    assert (cross_entropy(elsewhere, jnp.broadcast_to(y, (20, classes))) >= least - 1e-6).all()
+    kl = cross_entropy(elsewhere[0], jnp.asarray(y)) - least
+    np.testing.assert_allclose(kl, stats.entropy(y, softmax(elsewhere[0])), rtol=1e-3, atol=1e-5)
+
+
+def test_information_gain_equals_its_definition():
+    labels, groups = RNG.integers(0, 4, 200), RNG.integers(0, 3, 200)
+
+    def impurity(y):
+        return stats.entropy(np.bincount(y))
+
+    parts = [labels[groups == g] for g in range(3)]
+    expected = impurity(labels) - sum(len(y) / 200 * impurity(y) for y in parts)
+    np.testing.assert_allclose(information_gain(labels, groups), expected, atol=1e-6)
+    np.testing.assert_allclose(
+        information_gain(labels, groups, groups=7, classes=5, base=2),
+        expected / math.log(2),
+        atol=1e-6,
+    )
+    np.testing.assert_allclose(information_gain(labels, labels), impurity(labels), rtol=1e-6)
+    assert abs(information_gain(labels, np.zeros(200, int))) < 1e-6
+    assert abs(information_gain(np.zeros(9, int), np.arange(9) % 2 == 0)) < 1e-6
+
+
+def test_the_best_split_of_iris_is_the_one_of_an_entropy_tree():
+    """At every inner node of scikit-learn's tree, among all thresholds of all features."""
+    datasets = pytest.importorskip("sklearn.datasets")
+    from sklearn.tree import DecisionTreeClassifier
+
+    x, y = datasets.load_iris(return_X_y=True)
+    x = x.astype(np.float32)  # as the tree keeps it
+    found = DecisionTreeClassifier(criterion="entropy", max_depth=3, random_state=0).fit(x, y)
+    tree, reached = found.tree_, found.decision_path(x).toarray().astype(bool)
+    gain = jax.jit(
+        jax.vmap(lambda y, s: information_gain(y, s, classes=3, base=2), in_axes=(None, 0))
+    )
+    inner = [n for n in range(tree.node_count) if tree.children_left[n] >= 0]
+    assert len(inner) >= 4
+    for n in inner:
+        part, labels = x[reached[:, n]], y[reached[:, n]]
+        splits, names = [], []
+        for feature in range(4):
+            values = np.unique(part[:, feature])
+            for threshold in (values[1:] + values[:-1]) / 2:
+                splits.append(part[:, feature] <= threshold)
+                names.append((feature, threshold))
+        gains = np.asarray(gain(labels, np.array(splits)))
+        best = {names[i] for i in np.flatnonzero(gains > gains.max() - 1e-6)}
+        its = (tree.feature[n], tree.threshold[n])
+        assert any(f == its[0] and abs(t - its[1]) < 1e-5 for f, t in best), (its, best)
+        np.testing.assert_allclose(
+            entropy(np.bincount(labels) / len(labels), base=2), tree.impurity[n], rtol=1e-5
+        )
+
+
+def test_labels_out_of_range_are_refused_where_known_and_nan_where_not():
+    logits = jnp.zeros((2, 3))
+    for bad in (jnp.array([0, 3]), jnp.array([-1, 0])):
+        with pytest.raises(ValueError, match=r"0 … 2, but there is a (3|-1)"):
+            cross_entropy(logits, bad)
+        for smoothing in (0.0, 0.1):
+            losses = jax.jit(lambda y, s=smoothing: cross_entropy(logits, y, label_smoothing=s))(
+                bad
+            )
+            assert jnp.isnan(losses).sum() == 1
+    many = cross_entropy(jnp.zeros((1, 1000)), jnp.array([255], jnp.uint8))
+    np.testing.assert_allclose(many, math.log(1000), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "words"),
+    [
+        (lambda: entropy(jnp.array([0.5, 0.5]), base=1), ValueError, "base=1"),
+        (lambda: entropy(jnp.array([-0.5, 1.5])), ValueError, "negative"),
+        (lambda: entropy(jnp.array([0.5, 0.4])), ValueError, "sum to 1"),
+        (lambda: cross_entropy(jnp.zeros((2, 3)), jnp.array([0.0, 1.0])), TypeError, "float32"),
+        (lambda: cross_entropy(jnp.zeros((2, 3)), jnp.array([0, 1, 2])), ValueError, r"\(3,\)"),
+        (lambda: cross_entropy(jnp.zeros((2, 3)), jnp.ones((2, 3))), ValueError, "sum to 1"),
+        (
+            lambda: cross_entropy(jnp.zeros((2, 3)), jnp.array([0, 1]), weights=jnp.ones(2)),
+            ValueError,
+            "weights",
+        ),
+        (
+            lambda: cross_entropy(jnp.zeros((2, 3)), jnp.array([0, 1]), label_smoothing=1.5),
+            ValueError,
+            "label_smoothing=1.5",
+        ),
+        (lambda: information_gain(jnp.array([0, 1]), jnp.array([0])), ValueError, "shapes"),
+        (lambda: information_gain([0, 4], [0, 1], classes=3), ValueError, "classes are 0 … 2"),
+        (lambda: information_gain([0.0, 4.0], [0, 1]), TypeError, "float32"),
+        (lambda: jax.jit(information_gain)(jnp.array([0]), jnp.array([0])), ValueError, "classes"),
+    ],
+)
+def test_mistakes_are_named(call, error, words):
+    with pytest.raises(error, match=words):
+        call()

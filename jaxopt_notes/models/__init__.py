@@ -1,6 +1,21 @@
-"""The networks, and a Flax module as a pure function."""
+"""The networks, a Flax module as a pure function, its summary, and weights from and to torch."""
 
+from jaxopt_notes.models.batch_norm import BatchNorm
 from jaxopt_notes.models.cnn import CNN
+from jaxopt_notes.models.mlp import MLP
 from jaxopt_notes.models.pure import PureModel, parameter_count, pure
+from jaxopt_notes.models.summary import summarize, summary_text
+from jaxopt_notes.models.torch_weights import from_torch, to_torch
 
-__all__ = ["CNN", "PureModel", "parameter_count", "pure"]
+__all__ = [
+    "CNN",
+    "MLP",
+    "BatchNorm",
+    "PureModel",
+    "from_torch",
+    "parameter_count",
+    "pure",
+    "summarize",
+    "summary_text",
+    "to_torch",
+]

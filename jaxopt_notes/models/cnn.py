@@ -8,6 +8,9 @@
     dense 10                                          → logits
 
 421,642 parameters. The last layer gives logits: a ReLU after it would take half of them away.
+
+The notes' other parts are its arguments: another way to shrink the image, another activation, batch
+normalisation after each layer but the last, dropout before the last.
 """
 
 from collections.abc import Sequence
@@ -15,23 +18,52 @@ from collections.abc import Sequence
 import jax
 from flax import nnx
 
-from jaxopt_notes.models.layers import conv_stack
+from jaxopt_notes.errors import InputError
+from jaxopt_notes.models.activations import ACTIVATIONS, before_logits
+from jaxopt_notes.models.batch_norm import NORMS, BatchNorm
+from jaxopt_notes.models.layers import conv_stack, max_pool_2x2
+from jaxopt_notes.models.pooling import POOLINGS, average_pool_2x2, global_average_pool
+from jaxopt_notes.models.sequence import (
+    FLATTEN,
+    Layer,
+    apply_layers,
+    check_choice,
+    check_dropout,
+)
 
-# ReLU halves the variance of what it passes on; He's initialisation (He et al. 2015, §2.2) makes
-# up for that. The last layer has no ReLU.
-_before_relu = nnx.initializers.he_normal()
-_before_logits = nnx.initializers.lecun_normal()
+_MAX = Layer("max pool 2×2", max_pool_2x2)
+# how a block halves the image after its activation; a stride has done so before
+_POOLS = {
+    "max": [_MAX],
+    "average": [Layer("average pool 2×2", average_pool_2x2)],
+    "stride": [],
+    "gap": [_MAX],
+}
 
 
 class CNN(nnx.Module):
-    """Convolution blocks, each 3×3 · ReLU · max pool 2×2, then two dense layers.
+    """Blocks of 3×3 convolution, [batch norm], activation and pooling; then dense layers.
 
     Args:
       rngs: where the initial parameters come from.
       image_shape: (height, width, channels) of an image, large enough to be halved once a block.
       classes: how many logits.
       features: channels out of each block.
-      hidden: width of the first dense layer.
+      hidden: width of the first dense layer; unused with `pooling="gap"`.
+      pooling: "max" or "average" over 2×2 windows; "stride", a stride of 2 in the convolution
+        itself; or "gap": max pooling in the blocks, and in place of flattening and the first dense
+        layer the global average of each channel.
+      norm: "none", or "batch" for batch normalisation after every layer but the last.
+      activation: "relu", "sigmoid", "tanh" or "gelu".
+      dropout: share of the last layer's inputs set to 0 in training.
+      unbiased_running_variance: keep torch's running variance, see `BatchNorm`.
+
+    Raises:
+      InputError: an argument is none of these, or the images are too small for the pools.
+
+    >>> network = CNN(nnx.Rngs(0), image_shape=(8, 8, 1), features=(4,), pooling="stride")
+    >>> [layer.name for layer in network.layers()]
+    ['conv 3×3, 4, stride 2', 'relu', 'flatten', 'dense 128', 'relu', 'dense 10']
     """
 
     def __init__(
@@ -41,20 +73,84 @@ class CNN(nnx.Module):
         classes: int = 10,
         features: Sequence[int] = (32, 64),
         hidden: int = 128,
+        pooling: str = "max",
+        norm: str = "none",
+        activation: str = "relu",
+        dropout: float = 0.0,
+        unbiased_running_variance: bool = False,
     ) -> None:
-        height, width, channels = image_shape
-        blocks = []
-        for out in features:
-            blocks.append(nnx.Conv(channels, out, (3, 3), kernel_init=_before_relu, rngs=rngs))
-            height, width, channels = height // 2, width // 2, out
-        self.blocks = nnx.List(blocks)
-        flat = height * width * channels
-        self.dense = nnx.Linear(flat, hidden, kernel_init=_before_relu, rngs=rngs)
-        self.logits = nnx.Linear(hidden, classes, kernel_init=_before_logits, rngs=rngs)
+        check_choice("pooling", pooling, POOLINGS)
+        check_choice("norm", norm, NORMS)
+        check_choice("activation", activation, tuple(ACTIVATIONS))
+        check_dropout(dropout)
+        height, width = _after_blocks(image_shape, len(features), pooling)
+        self.image_shape = tuple(image_shape)
+        self.pooling, self.activation = pooling, activation
+        # What the quick convolution, ReLU and pooling can do in one.
+        self.plain = pooling in ("max", "gap") and norm == "none" and activation == "relu"
+        kernel_init = ACTIVATIONS[activation].initializer
+        channels = [image_shape[2], *features]
+        stride = 2 if pooling == "stride" else 1
+        self.blocks = nnx.List(
+            [
+                nnx.Conv(a, b, (3, 3), stride, padding=1, kernel_init=kernel_init, rngs=rngs)
+                for a, b in zip(channels, features)
+            ]
+        )
+        last = channels[-1]
+        if pooling != "gap":
+            flat, last = height * width * last, hidden
+            self.dense = nnx.Linear(flat, hidden, kernel_init=kernel_init, rngs=rngs)
+        self.logits = nnx.Linear(last, classes, kernel_init=before_logits, rngs=rngs)
+        if norm == "batch":
+            normed = features if pooling == "gap" else (*features, hidden)
+            self.norms = nnx.List(
+                [
+                    BatchNorm(n, rngs=rngs, unbiased_running_variance=unbiased_running_variance)
+                    for n in normed
+                ]
+            )
+        self.dropout = nnx.Dropout(dropout)
+
+    def layers(self) -> list[Layer]:
+        """All layers in the notes' order."""
+        layers = []
+        for i, conv in enumerate(self.blocks):
+            stride = ", stride 2" if self.pooling == "stride" else ""
+            name = f"conv 3×3, {conv.out_features}{stride}"
+            layers += [Layer(name, conv), *self._after(i), *_POOLS[self.pooling]]
+        if self.pooling == "gap":
+            layers += [Layer("global average pool", global_average_pool), FLATTEN]
+        else:
+            dense = Layer(f"dense {self.dense.out_features}", self.dense)
+            layers += [FLATTEN, dense, *self._after(-1)]
+        if self.dropout.rate:
+            layers.append(Layer(f"dropout {self.dropout.rate:g}", self.dropout))
+        return [*layers, Layer(f"dense {self.logits.out_features}", self.logits)]
+
+    def _after(self, i: int) -> list[Layer]:
+        """What follows the i-th convolution, or with −1 the first dense layer."""
+        norm = [Layer("batch norm", self.norms[i])] if hasattr(self, "norms") else []
+        return [*norm, Layer(self.activation, ACTIVATIONS[self.activation].apply)]
 
     def __call__(self, images: jax.Array, *, rngs: nnx.Rngs | None = None) -> jax.Array:
         """Logits (batch, classes) of normalised images (batch, height, width, channels)."""
-        x = conv_stack(images, [(block.kernel[...], block.bias[...]) for block in self.blocks])
-        x = x.reshape(x.shape[0], -1)
-        x = nnx.relu(self.dense(x))
-        return self.logits(x)
+        x, layers = images, self.layers()
+        if self.plain:
+            x = conv_stack(x, [(block.kernel[...], block.bias[...]) for block in self.blocks])
+            layers = layers[3 * len(self.blocks) :]
+        return apply_layers(layers, x, rngs)
+
+
+def _after_blocks(image_shape: Sequence[int], blocks: int, pooling: str) -> tuple[int, int]:
+    """Rows and columns of an image halved `blocks` times: rounded down by pools, up by a stride."""
+    height, width = image_shape[:2]
+    if pooling == "stride":
+        return -(-height // 2**blocks), -(-width // 2**blocks)
+    least = 2**blocks
+    if min(height, width) < least:
+        raise InputError(
+            f"images of {height}×{width}: too small to be halved {blocks} times by "
+            f"pooling={pooling!r}; give at least {least}×{least}, or pooling='stride'"
+        )
+    return height // least, width // least

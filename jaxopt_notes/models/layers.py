@@ -76,6 +76,7 @@ def conv_stack(x: Array, blocks: Sequence[tuple[Array, Array]]) -> Array:
 
     On a CPU float32 images that halve evenly go through `winograd.conv_stack`, which is the same
     function up to rounding; everything else, and every other platform, through XLA's convolutions.
+    Being a `jax.custom_vjp`, the former allows reverse-mode derivatives only (`jax.grad`).
 
     Args:
       x: (batch, rows, columns, channels).
@@ -90,9 +91,9 @@ def conv_stack(x: Array, blocks: Sequence[tuple[Array, Array]]) -> Array:
     (2, 7, 7, 8)
     """
     blocks = [(kernel, bias) for kernel, bias in blocks]
-    arrays = jax.tree.leaves((x, blocks))
-    evenly = all(size % 2 ** len(blocks) == 0 for size in x.shape[1:3])
-    if x.size and evenly and all(a.dtype == jnp.float32 for a in arrays):
+    float32 = all(a.dtype == jnp.float32 for a in jax.tree.leaves((x, blocks)))
+    evenly = x.size > 0 and all(size % 2 ** len(blocks) == 0 for size in x.shape[1:3])
+    if float32 and evenly and all(kernel.shape[:2] == (3, 3) for kernel, _ in blocks):
         return lax.platform_dependent(x, blocks, cpu=winograd.conv_stack, default=_conv_stack)
     return _conv_stack(x, blocks)
 

@@ -10,8 +10,9 @@ images, channels and kernels each of the 16 positions of ⊙ is one dot, M = V U
 
     V = Bᵀ d B: (windows, channels in)    and    U = G g Gᵀ: (channels in, channels out).
 
-The maximum of a window's four outputs is then the pooled output. The code of the winner is all that
-the way back needs to spread the cotangent y̅ of a window over Y̅; the rest is the transposed algorithm
+The maximum of a window's four outputs is then the pooled output. The code of the winner is all
+that the way back needs to spread the cotangent y̅ of a window over Y̅; the rest is the transposed
+algorithm
 
     M̅ = A Y̅ Aᵀ,   U̅ = Vᵀ M̅,   V̅ = M̅ Uᵀ,   g̅ = Gᵀ U̅ G,   d̅ = B V̅ Bᵀ,
 
@@ -28,7 +29,8 @@ memory outgrows malloc's threshold (32 MB) pays more for page faults than for ar
 """
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -41,11 +43,11 @@ B_T = np.array([[1, 0, -1, 0], [0, 1, 1, 0], [0, -1, 1, 0], [0, 1, 0, -1]])
 G = np.array([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]])
 A_T = np.array([[1, 1, 1, 0], [0, 1, -1, -1]])
 
-CHUNK = 32  # images a turn of the scan
-LANES = (
-    2  # parts of a chunk without ties to each other: the dots of one hide the additions of another
-)
-FEW = 4  # fewer channels in than this: one dot over patches instead of Winograd's 16
+# A turn of the scan takes LANES parts of LANE images that do not wait for each other, so that the
+# additions of one, which keep one core busy, run beside the dots of another.
+LANE = 8
+LANES = 2
+FEW = 4  # of fewer channels in than this, one dot is quicker than Winograd's thin 16
 OFF = 4  # the winner's code where ReLU lets nothing through; else 0 … 3, row by row
 
 
@@ -55,13 +57,16 @@ def conv_stack(x: Array, blocks: Sequence[tuple[Array, Array]]) -> Array:
     The same function as `layers.conv_stack` up to rounding, the gradient of tied windows included.
 
     Args:
-      x: (batch, rows, columns, channels) in float32; rows and columns divisible by 2 ** len(blocks).
+      x: (batch, rows, columns, channels), float32, where 2 ** len(blocks) divides rows and columns.
       blocks: (kernel, bias) pairs, of shapes (3, 3, channels in, channels out) and (channels out,).
 
     Returns:
       (batch, rows // 2ⁿ, columns // 2ⁿ, channels of the last block) after n blocks.
     """
-    return _conv_stack(x, [(kernel, bias) for kernel, bias in blocks])
+    # Adding a zero of x's makes a kernel vary over devices wherever x does: under shard_map each
+    # device then gives the gradient of its own images, and JAX adds these up.
+    zero = jnp.zeros_like(x, shape=())
+    return _conv_stack(x, [(kernel + zero, bias + zero) for kernel, bias in blocks])
 
 
 @jax.custom_vjp
@@ -70,12 +75,12 @@ def _conv_stack(x: Array, blocks: list[tuple[Array, Array]]) -> Array:
 
 
 def _forward(x, blocks):
-    weights = [(_transform_kernel(kernel), bias) for kernel, bias in blocks]
+    us = _transform_kernels(blocks)
 
     def lane(x):
         saved = []
-        for u, bias in weights:
-            y, winner = _pool([z + bias for z in _convolve(x, u)])
+        for u, (kernel, bias) in zip(us, blocks, strict=True):
+            y, winner = _pool([z + bias for z in _method(kernel).convolve(x, u)])
             saved.append((x, winner))
             x = y
         return x, saved
@@ -88,13 +93,13 @@ def _forward(x, blocks):
 
 def _backward(residuals, y_bar):
     blocks, saved = residuals
-    us, untransform = jax.vjp(lambda blocks: [_transform_kernel(k) for k, _ in blocks], blocks)
+    us, untransform = jax.vjp(_transform_kernels, blocks)
 
     def lane(y_bar, saved):
         weights_bar = []
-        for u, (x, winner) in zip(us[::-1], saved[::-1], strict=True):
+        for u, (kernel, _), (x, winner) in zip(us[::-1], blocks[::-1], saved[::-1], strict=True):
             bias_bar = jnp.where(winner == OFF, 0, y_bar).sum((0, 1, 2))
-            y_bar, u_bar = _convolve_transposed(x, u, winner, y_bar)
+            y_bar, u_bar = _method(kernel).transposed(x, u, winner, y_bar)
             weights_bar.append((u_bar, bias_bar))
         return y_bar, weights_bar[::-1]
 
@@ -113,8 +118,9 @@ _conv_stack.defvjp(_forward, _backward)
 
 
 def _split(x: Array) -> list[Array]:
-    """For each lane its (turns, rows, columns, images, channels), with blank images to even it out."""
-    turns, lanes = -(-len(x) // CHUNK), min(LANES, len(x))
+    """Each lane's (turns, rows, columns, images, channels), made even with a few blank images."""
+    lanes = min(LANES, len(x))
+    turns = -(-len(x) // (LANE * lanes))
     images = -(-len(x) // (turns * lanes))
     x = jnp.pad(x, ((0, turns * lanes * images - len(x)), (0, 0), (0, 0), (0, 0)))
     x = x.reshape(lanes, turns, images, *x.shape[1:])
@@ -142,16 +148,6 @@ def _combine(T: np.ndarray, arrays: Sequence[Array]) -> list[Array]:
     return [functools.reduce(jnp.add, terms) for terms in rows]
 
 
-def _transform_kernel(kernel: Array) -> Tiles | Array:
-    """G g Gᵀ; or, of few channels, the kernel at its four places in a patch, side by side."""
-    if kernel.shape[2] >= FEW:
-        return _both_sides(G, [[kernel[i, j] for j in range(3)] for i in range(3)])
-    places = [
-        jnp.pad(kernel, ((i, 1 - i), (j, 1 - j), (0, 0), (0, 0))) for i in (0, 1) for j in (0, 1)
-    ]
-    return jnp.concatenate(places, axis=3).reshape(16, kernel.shape[2], -1)
-
-
 def _patches(x: Array) -> Tiles:
     """The 4×4 patch around each 2×2 window, zeros beyond the border."""
     rows, columns = x.shape[0] // 2, x.shape[1] // 2
@@ -164,10 +160,10 @@ def _patches(x: Array) -> Tiles:
 
 
 def _sum_patches(T: np.ndarray, tiles: Tiles) -> Array:
-    """Transpose of `_patches`, after T · tiles · Tᵀ: adds patches up where they overlap."""
+    """The transpose of `_patches` after T · tiles · Tᵀ: patches added up where they overlap."""
 
-    def windows(d, axis):  # 4 positions in a patch to 2 in a window, with the two neighbours' share
-        d0, d1, d2, d3 = _combine(T, d)
+    def windows(d: Sequence[Array], axis: int) -> tuple[Array, Array]:
+        d0, d1, d2, d3 = _combine(T, d)  # d0 and d3 lie in the windows before and behind
         return d1 + _shift(d3, axis, 1), d2 + _shift(d0, axis, -1)
 
     half = zip(*[windows(column, 0) for column in zip(*tiles, strict=True)], strict=True)
@@ -177,36 +173,9 @@ def _sum_patches(T: np.ndarray, tiles: Tiles) -> Array:
 
 
 def _shift(x: Array, axis: int, by: int) -> Array:
-    """x moved one place on or back along `axis`, zeros behind it."""
-    x = lax.slice_in_dim(x, *((0, -1) if by == 1 else (1, None)), axis=axis)
-    return jnp.pad(x, [((by == 1, by == -1) if a == axis else (0, 0)) for a in range(x.ndim)])
-
-
-def _convolve(x: Array, u: Tiles | Array) -> list[Array]:
-    """The four convolution outputs of each window, row by row."""
-    if isinstance(u, list):
-        v = _both_sides(B_T, _patches(x))
-        m = [[v[i][j] @ u[i][j] for j in range(4)] for i in range(4)]
-        return _listed(_both_sides(A_T, m))
-    z = lax.dot_general(_stacked(x), u, (((0, 4), (0, 1)), ((), ())))
-    return jnp.split(z, 4, axis=-1)
-
-
-def _convolve_transposed(x, u, winner, y_bar):
-    """The cotangents of x and of u."""
-    if isinstance(u, list):
-        z_bar = [jnp.where(winner == code, y_bar, 0) for code in range(4)]
-        m_bar = _both_sides(A_T.T, [z_bar[:2], z_bar[2:]])
-        v = _both_sides(B_T, _patches(x))
-        u_bar = [[_flat(v[i][j]).T @ _flat(m_bar[i][j]) for j in range(4)] for i in range(4)]
-        v_bar = [[m_bar[i][j] @ u[i][j].T for j in range(4)] for i in range(4)]
-        return _sum_patches(B_T.T, v_bar), u_bar
-    codes = jnp.arange(4, dtype=jnp.int8)[:, None]
-    z_bar = jnp.where(winner[..., None, :] == codes, y_bar[..., None, :], 0)
-    z_bar = z_bar.reshape(*y_bar.shape[:3], -1)
-    u_bar = lax.dot_general(_stacked(x), z_bar, (((1, 2, 3), (0, 1, 2)), ((), ())))
-    d = [z_bar @ place.T for place in u]
-    return _sum_patches(np.eye(4), [d[i : i + 4] for i in range(0, 16, 4)]), u_bar
+    """x moved by one place along `axis`, zeros behind it."""
+    zero = jnp.zeros((), x.dtype)
+    return lax.pad(x, zero, [(by, -by, 0) if a == axis else (0, 0, 0) for a in range(x.ndim)])
 
 
 def _pool(z: list[Array]) -> tuple[Array, Array]:
@@ -221,10 +190,72 @@ def _listed(tiles: Tiles) -> list[Array]:
     return [array for row in tiles for array in row]
 
 
-def _stacked(x: Array) -> Array:
-    """The patches as (16, rows, columns, images, channels): of one channel, copies of blocks."""
-    return jnp.stack(_listed(_patches(x)))
+# Winograd's 16 dots.
+
+
+def _transform(kernel: Array) -> Tiles:
+    return _both_sides(G, [[kernel[i, j] for j in range(3)] for i in range(3)])
+
+
+def _convolve(x: Array, u: Tiles) -> list[Array]:
+    v = _both_sides(B_T, _patches(x))
+    m = [[v[i][j] @ u[i][j] for j in range(4)] for i in range(4)]
+    return _listed(_both_sides(A_T, m))
+
+
+def _transposed(x: Array, u: Tiles, winner: Array, y_bar: Array) -> tuple[Array, Tiles]:
+    z_bar = [jnp.where(winner == code, y_bar, 0) for code in range(4)]
+    m_bar = _both_sides(A_T.T, [z_bar[:2], z_bar[2:]])
+    v = _both_sides(B_T, _patches(x))
+    u_bar = [[_flat(v[i][j]).T @ _flat(m_bar[i][j]) for j in range(4)] for i in range(4)]
+    v_bar = [[m_bar[i][j] @ u[i][j].T for j in range(4)] for i in range(4)]
+    return _sum_patches(B_T.T, v_bar), u_bar
 
 
 def _flat(x: Array) -> Array:
     return x.reshape(-1, x.shape[-1])
+
+
+# One dot for few channels in. The 16 numbers of a patch lead: stacking them copies whole blocks.
+
+
+def _transform_few(kernel: Array) -> Array:
+    """The kernel at its four places in a patch, side by side: (16, channels in, 4·channels out)."""
+    places = [((i, 1 - i), (j, 1 - j), (0, 0), (0, 0)) for i in (0, 1) for j in (0, 1)]
+    u = jnp.concatenate([jnp.pad(kernel, place) for place in places], axis=3)
+    return u.reshape(16, *u.shape[2:])
+
+
+def _convolve_few(x: Array, u: Array) -> list[Array]:
+    patches = jnp.stack(_listed(_patches(x)))
+    z = lax.dot_general(patches, u, (((0, 4), (0, 1)), ((), ())))
+    return jnp.split(z, 4, axis=-1)
+
+
+def _transposed_few(x: Array, u: Array, winner: Array, y_bar: Array) -> tuple[Array, Array]:
+    codes = jnp.arange(4, dtype=winner.dtype)[:, None]
+    z_bar = jnp.where(winner[..., None, :] == codes, y_bar[..., None, :], 0)
+    z_bar = z_bar.reshape(*y_bar.shape[:3], -1)
+    patches = jnp.stack(_listed(_patches(x)))
+    u_bar = lax.dot_general(patches, z_bar, (((1, 2, 3), (0, 1, 2)), ((), ())))
+    d_bar = [z_bar @ place.T for place in u]
+    return _sum_patches(np.eye(4), [d_bar[i : i + 4] for i in range(0, 16, 4)]), u_bar
+
+
+class _Method(NamedTuple):
+    """A way to convolve, by what it makes of a kernel first: u, some arrays."""
+
+    transform: Callable[[Array], Any]  # kernel -> u
+    convolve: Callable[[Array, Any], list[Array]]  # x, u -> a window's four outputs, row by row
+    transposed: Callable[[Array, Any, Array, Array], tuple[Array, Any]]
+    # x, u, winner, y_bar -> x_bar, u_bar: the cotangents, of what `_pool` made of the four outputs
+
+
+def _method(kernel: Array) -> _Method:
+    if kernel.shape[2] < FEW:
+        return _Method(_transform_few, _convolve_few, _transposed_few)
+    return _Method(_transform, _convolve, _transposed)
+
+
+def _transform_kernels(blocks: list[tuple[Array, Array]]) -> list[Any]:
+    return [_method(kernel).transform(kernel) for kernel, _ in blocks]

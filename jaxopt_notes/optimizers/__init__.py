@@ -2,6 +2,8 @@
 
 from jaxopt_notes.optimizers.adagrad import adagrad, scale_by_rss
 from jaxopt_notes.optimizers.adam import adam, adamw, scale_by_adam
+from jaxopt_notes.optimizers.adam_to_sgd import adam_to_sgd
+from jaxopt_notes.optimizers.handover import handover
 from jaxopt_notes.optimizers.learning_rate import scale_by_learning_rate
 from jaxopt_notes.optimizers.momentum import ema, momentum, sgd, trace
 from jaxopt_notes.optimizers.one_loop import allow_one_loop, one_loop_works, update_in_one_loop
@@ -12,10 +14,12 @@ from jaxopt_notes.optimizers.weight_decay import add_decayed_weights
 __all__ = [
     "adagrad",
     "adam",
+    "adam_to_sgd",
     "adamw",
     "add_decayed_weights",
     "allow_one_loop",
     "ema",
+    "handover",
     "momentum",
     "one_loop_works",
     "pack_state",

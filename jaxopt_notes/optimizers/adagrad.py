@@ -27,9 +27,12 @@ def sum_of_squares(g: jax.Array, G: jax.Array) -> jax.Array:
 
 
 def over_root(g: jax.Array, G: jax.Array, *, eps: Scalar, eps_in_sqrt: bool) -> jax.Array:
-    """g / √(G + ε), or g / (√G + ε); where G is still zero nothing was seen, and nothing moves."""
-    inverse = jax.lax.rsqrt(G + eps) if eps_in_sqrt else 1 / (jnp.sqrt(G) + eps)
-    return jnp.where(G > 0, inverse, 0.0) * g
+    """g / √(G + ε), or g / (√G + ε); nothing moves where G, or the second denominator, is zero."""
+    if eps_in_sqrt:
+        return jnp.where(G > 0, jax.lax.rsqrt(G + eps), 0.0) * g
+    # Here a g whose square underflows still moves, by g / ε, as the equation has it.
+    root = jnp.sqrt(G) + eps
+    return jnp.where(root > 0, 1 / root, 0.0) * g
 
 
 def scale_by_rss(

@@ -45,11 +45,17 @@ class Debiased(NamedTuple):
       name: the slot, or "g" for the gradient itself.
       decay: β.
       ahead: divide by 1 − β^{t+1}.
+      exact: the correction to full precision, rather than as optax rounds it.
     """
 
     name: str
     decay: Any
     ahead: bool = False
+    exact: bool = False
+
+    def correction(self, t: jax.Array) -> jax.Array:
+        correction = moments.exact_correction if self.exact else moments.correction
+        return correction(self.decay, increment(t) if self.ahead else t)
 
 
 def leafwise(
@@ -113,7 +119,7 @@ def leafwise(
         rows = [row for row in zip(leaves, *columns) if row[0] is not None]
 
         t: Any = increment(old.count) if counts else None
-        corrections = [moments.correction(d.decay, increment(t) if d.ahead else t) for d in debias]
+        corrections = [d.correction(t) for d in debias]
         scalars = [at_step(old.count)] if at_step else []
         if any(isinstance(g, jax.core.Tracer) for g in leaves):
             moved = iter([traced_advance([row], corrections, scalars)[0] for row in rows])

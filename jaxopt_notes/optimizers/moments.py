@@ -1,6 +1,7 @@
 """What the rules with moving averages share: |g|², and the correction of an average's bias."""
 
 import functools
+import math
 from typing import Any
 
 import jax
@@ -23,6 +24,21 @@ def abs_sq(g: jax.Array) -> jax.Array:
 def correction(decay: Scalar, t: jax.Array) -> jax.Array:
     """1 − β^t: the sum of a moving average's weights after t steps (Kingma & Ba 2014, §3)."""
     return 1 - decay**t
+
+
+def exact_correction(decay: Scalar, t: jax.Array) -> jax.Array:
+    """1 − β^t as if in float64; where that is not to be had, −expm1(t log β).
+
+    In float32 1 − 0.999 is off by 1e-5 of itself, and with it Adam's first steps. torch works this
+    number out in float64, optax and Keras in the parameters' dtype.
+    """
+    if jnp.result_type(float) == jnp.float64:
+        return correction(decay, t)
+    if isinstance(decay, (int, float)):
+        decay = math.log(decay) if decay > 0 else -math.inf
+    else:
+        decay = jnp.log(decay)
+    return -jnp.expm1(t * decay)
 
 
 @functools.partial(jax.jit, inline=True)

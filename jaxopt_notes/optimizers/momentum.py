@@ -149,9 +149,11 @@ def sgd(
     >>> print([f"{x:.3f}" for x in theta])
     ['0.062', '0.124']
     """
-    velocity = (
-        optax.identity() if momentum is None else trace(momentum, nesterov, accumulator_dtype)
-    )
+    if momentum is None:
+        velocity = optax.identity()
+    else:
+        check_decay("momentum", momentum, one_allowed=True)
+        velocity = trace(momentum, nesterov, accumulator_dtype)
     return optax.chain(velocity, scale_by_learning_rate(learning_rate))
 
 

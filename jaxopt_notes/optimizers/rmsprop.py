@@ -183,6 +183,8 @@ def rmsprop(
     >>> print(optimizer.update(g, optimizer.init(g))[0])
     [-0.2         0.19996001]
     """
+    if momentum is not None:
+        check_decay("momentum", momentum, one_allowed=True)
     scale = scale_by_stddev if centered else scale_by_rms
     return optax.chain(
         scale(decay, eps, initial_scale, eps_in_sqrt, bias_correction),

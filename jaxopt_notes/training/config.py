@@ -12,6 +12,12 @@ from typing import Any
 
 from jaxopt_notes.errors import InputError
 
+MODELS = ("cnn", "mlp")
+POOLINGS = ("max", "average", "stride", "gap")
+NORMS = ("none", "batch")
+ACTIVATIONS = ("relu", "sigmoid", "tanh", "gelu")
+WIDTHS = (128, 64)  # the notes' dense network
+
 SCHEDULES = ("constant", "cosine", "one-cycle")
 
 # optimizer: the hyper-parameters it takes beside the learning rate, by its argument names
@@ -31,7 +37,22 @@ OPTIMIZERS: dict[str, tuple[str, ...]] = {
     ),
     "adam": ("b1", "b2", "eps", "eps_root", "mu_dtype", "nesterov"),
     "adamw": ("b1", "b2", "eps", "eps_root", "mu_dtype", "weight_decay", "nesterov"),
+    "adam-to-sgd": (
+        "carry",
+        "sgd_learning_rate",
+        "momentum",
+        "b1",
+        "b2",
+        "eps",
+        "eps_root",
+        "mu_dtype",
+        "accumulator_dtype",
+        "switch_eps",
+    ),
 }
+SWITCHING = "adam-to-sgd"
+AUTO = "auto"
+CARRIES = ("plain", "momentum", "swats")
 
 # hyper-parameter: its type and what it is
 HYPERPARAMETERS: dict[str, tuple[type, str]] = {
@@ -51,6 +72,9 @@ HYPERPARAMETERS: dict[str, tuple[type, str]] = {
     "weight_decay": (float, "decoupled decay λ"),
     "mu_dtype": (str, "dtype of the first moment"),
     "accumulator_dtype": (str, "dtype of the velocity"),
+    "carry": (str, f"what SGD takes over: {', '.join(CARRIES)}"),
+    "sgd_learning_rate": (float, "SGD's largest rate"),
+    "switch_eps": (float, "SWATS switches where its two rates are closer than this"),
 }
 
 # Tuned on a fifth of mnist-12k's training images kept aside, one-cycle, 10 epochs of batch 128.
@@ -61,6 +85,7 @@ LEARNING_RATES = {
     "rmsprop": 0.001,
     "adam": 0.003,
     "adamw": 0.003,
+    "adam-to-sgd": 0.003,
 }
 
 
@@ -68,11 +93,18 @@ LEARNING_RATES = {
 class Config:
     """A run's settings; None leaves the choice to `resolved`."""
 
+    model: str = "cnn"
+    pooling: str | None = None  # of the cnn
+    widths: tuple[int, ...] | None = None  # of the mlp
+    norm: str = "none"
+    activation: str = "relu"
+    dropout: float = 0.0
     optimizer: str = "adam"
     hyperparameters: dict[str, Any] = field(default_factory=dict)
     learning_rate: float | None = None
     schedule: str = "one-cycle"
     warmup: float | None = None
+    switch_at: str | None = None
     epochs: int | None = None
     batch_size: int = 64
     seed: int = 0
@@ -109,19 +141,71 @@ def validate(config: Config) -> None:
     if not 0 <= config.seed < 2**32:
         raise InputError(f"--seed {config.seed}: give a whole number from 0 to 2**32 - 1")
     image_size(config.image_size)
+    _check_network(config)
     _check_hyperparameters(config.hyperparameters)
+    _check_switch(config)
+
+
+def _check_network(config: Config) -> None:
+    _one_of("model", config.model, MODELS)
+    _one_of("norm", config.norm, NORMS)
+    _one_of("activation", config.activation, ACTIVATIONS)
+    if config.pooling is not None:
+        _one_of("pooling", config.pooling, POOLINGS)
+        if config.model != "cnn":
+            raise InputError(f"--pooling {config.pooling}: --model {config.model} has no pools")
+    if config.widths is not None:
+        shown = f"--widths {','.join(map(str, config.widths))}"
+        if config.model != "mlp":
+            raise InputError(f"{shown}: only --model mlp takes it")
+        if not config.widths or min(config.widths) < 1:
+            raise InputError(f"{shown}: give whole numbers from 1, such as 128,64")
+    if not 0 <= config.dropout < 1:
+        raise InputError(f"--dropout {config.dropout}: give a share from 0 to below 1")
+    if config.norm == "batch" and config.batch_size == 1:
+        raise InputError("--norm batch: one image has no variance; give a --batch-size from 2")
 
 
 def _check_hyperparameters(given: dict[str, Any]) -> None:
     for name in ("momentum", "beta", "decay", "b1", "b2"):
         if name in given and not 0 <= given[name] < 1:
             raise InputError(f"{option(name)} {given[name]}: give a number from 0 to below 1")
-    for name in ("eps", "eps_root", "initial_accumulator_value", "initial_scale", "weight_decay"):
+    not_negative = ("eps", "eps_root", "initial_accumulator_value", "initial_scale")
+    for name in (*not_negative, "weight_decay", "switch_eps"):
         if name in given and not 0 <= given[name] < math.inf:
             raise InputError(f"{option(name)} {given[name]}: give a number from 0")
+    if not 0 < given.get("sgd_learning_rate", 1.0) < math.inf:
+        rate = given["sgd_learning_rate"]
+        raise InputError(f"--sgd-learning-rate {rate}: give a positive number, such as 0.05")
     for name in ("mu_dtype", "accumulator_dtype"):
         if name in given:
             _one_of(name, given[name], ("float32", "bfloat16", "float16"))
+    if "carry" in given:
+        _one_of("carry", given["carry"], CARRIES)
+
+
+def _check_switch(config: Config) -> None:
+    at, given = config.switch_at, config.hyperparameters
+    if at is not None and config.optimizer != SWITCHING:
+        raise InputError(f"--switch-at {at}: only --optimizer {SWITCHING} switches")
+    if at not in (None, AUTO) and not _is_share(str(at)):
+        raise InputError(
+            f"--switch-at {at}: give {AUTO}, or a share of the run above 0 and below 1"
+        )
+    carry = given.get("carry", "swats" if at == AUTO else None)
+    if at == AUTO and carry != "swats":
+        raise InputError(f"--carry {carry}: with --switch-at {AUTO} it is swats")
+    if at != AUTO and "switch_eps" in given:
+        raise InputError(f"--switch-eps: needs --switch-at {AUTO}")
+    if carry == "swats" and "sgd_learning_rate" in given:
+        raise InputError("--sgd-learning-rate: SWATS finds it; leave it out, or --carry momentum")
+
+
+def _is_share(text: str) -> bool:
+    try:
+        return 0 < float(text) < 1
+    except ValueError:
+        return False
 
 
 def image_size(text: str | None) -> tuple[int, int] | None:

@@ -13,8 +13,9 @@ import optax
 
 from jaxopt_notes import __version__
 from jaxopt_notes.models import parameter_count
-from jaxopt_notes.training import folder, pictures
+from jaxopt_notes.training import folder, pictures, switching
 from jaxopt_notes.training.evaluation import Evaluation
+from jaxopt_notes.training.network import describe_network
 from jaxopt_notes.training.run import Run
 
 
@@ -40,7 +41,7 @@ def describe(run: Run) -> dict[str, Any]:
             "mean": list(run.normalize.mean),
             "std": list(run.normalize.std),
         },
-        "model": {"name": "cnn", "parameters": parameter_count(run.model.params)},
+        "model": {"name": run.config.model, "parameters": parameter_count(run.model.params)},
         "steps_per_epoch": run.steps_per_epoch,
     }
 
@@ -50,13 +51,15 @@ def header(run: dict[str, Any]) -> str:
     data, config, device = run["data"], run["config"], run["device"]
     versions = ", ".join(f"{name} {version}" for name, version in run["versions"].items())
     hyper = "".join(f", {name}={value}" for name, value in config["hyperparameters"].items())
+    if config["switch_at"] is not None:
+        hyper += f", switch_at={config['switch_at']}"
     shape = "×".join(map(str, data["image_shape"]))
     lines = [
         f"jaxopt_notes {run['jaxopt_notes']} · {versions} · {device['count']} × {device['kind']}"
         f", {device['cores']} cores",
         f"{data['name']}: {data['train']:,} training and {data['test']:,} test images, {shape}, "
         f"{len(data['class_names'])} classes",
-        f"{run['model']['name']}: {run['model']['parameters']:,} parameters",
+        f"{describe_network(config)}: {run['model']['parameters']:,} parameters",
         f"{config['optimizer']}({config['learning_rate']:g} {config['schedule']}{hyper}): "
         f"{config['epochs']} × {run['steps_per_epoch']} steps, batch "
         f"{config['batch_size']}, seed {config['seed']}",
@@ -68,10 +71,14 @@ def header(run: dict[str, Any]) -> str:
 
 def row_text(row: dict[str, Any]) -> str:
     """An epoch's line under the header."""
-    return (
+    text = (
         f"{row['epoch']:5d}   {row['train_loss']:10.4f}  {row['train_accuracy']:6.2%}   "
         f"{row['test_loss']:9.4f}  {row['test_accuracy']:6.2%}   {row['seconds']:8.1f}"
     )
+    # Said once, in the line of the epoch that it happened in.
+    before = row["step"] - row["step"] // row["epoch"]
+    happened = (row.get("switched_at") or 0) > before
+    return f"{text}   {switching.text(row)}" if happened else text
 
 
 class Summary(NamedTuple):
@@ -103,7 +110,8 @@ def finish(
     files = ("config.json", "metrics.jsonl", "metrics.json", *drawn)
     text = (
         f"\n{last['test_accuracy']:.2%} of {len(run.data.test_labels):,} test images right after "
-        f"{last['step']:,} steps in {last['seconds']:.1f} s\n"
+        f"{last['step']:,} steps in {last['seconds']:.1f} s"
+        f"{'; ' if 'switched_at' in last else ''}{switching.text(last)}\n"
         f"lowest recall: {worst.recall:.2%} of the {worst.support:,} of class {worst.name}\n"
         f"{out}: {', '.join(files)}"
     )

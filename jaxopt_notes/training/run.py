@@ -8,15 +8,16 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from flax import nnx
 
 from jaxopt_notes import optimizers
 from jaxopt_notes.data import Dataset, epoch_order, load
 from jaxopt_notes.errors import InputError
-from jaxopt_notes.models import CNN, PureModel, pure
+from jaxopt_notes.models import PureModel, pure
+from jaxopt_notes.training import switching
 from jaxopt_notes.training.compilation import keep_compiled
 from jaxopt_notes.training.config import LEARNING_RATES, Config, epochs_for, image_size, validate
 from jaxopt_notes.training.loop import Result, compile_stretch, evaluate, pad, run_epoch
+from jaxopt_notes.training.network import build_network, with_parts
 from jaxopt_notes.training.schedules import schedule
 from jaxopt_notes.training.state import TrainState, create
 from jaxopt_notes.training.step import (
@@ -36,6 +37,7 @@ class Run(NamedTuple):
 
     config: Config  # with every choice made
     data: Dataset
+    network: Any  # the CNN or MLP that `model` is made of
     model: PureModel
     optimizer: optax.GradientTransformation
     normalize: Normalization
@@ -61,15 +63,13 @@ def prepare(config: Config) -> Run:
         epochs=config.epochs or epochs_for(size),
         compilation_cache=keep_compiled(config.compilation_cache),
     )
+    config = with_parts(switching.resolved(config))
     steps = size // config.batch_size
-    network = CNN(
-        nnx.Rngs(config.seed),
-        image_shape=data.train_images.shape[1:],
-        classes=len(data.class_names),
-    )
+    network = build_network(config, data.train_images.shape[1:], len(data.class_names))
     return Run(
         config,
         data,
+        network,
         pure(network),
         build_optimizer(config, steps * (config.epochs or 0)),
         normalization_of(data.train_images),
@@ -81,11 +81,12 @@ def build_optimizer(config: Config, steps: int) -> optax.GradientTransformation:
     """The optimizer with its schedule over `steps` steps.
 
     Raises:
-      InputError: a hyper-parameter is refused by the optimizer.
+      InputError: a hyper-parameter is refused by the optimizer, or its switch is not in the run.
     """
     rate = schedule(config.schedule, config.learning_rate or 0.0, steps, config.warmup)
+    given = switching.arguments(config, steps)
     try:
-        return getattr(optimizers, config.optimizer)(rate, **config.hyperparameters)
+        return getattr(optimizers, config.optimizer.replace("-", "_"))(rate, **given)
     except (TypeError, ValueError) as error:
         raise InputError(f"--optimizer {config.optimizer}: {error}") from error
 
@@ -122,6 +123,7 @@ def train(run: Run, on_stretch: Callable[[int, Result], None]) -> Iterator[Epoch
         return epoch_order(config.seed, epoch, len(data.train_labels), config.batch_size)
 
     stretch = compile_stretch(step, state, train_set, jnp.asarray(order_of(0)))
+    total = run.steps_per_epoch * (config.epochs or 0)
     length = max(1, run.steps_per_epoch // STRETCHES)
     for epoch in range(config.epochs or 0):
         before = epoch * run.steps_per_epoch
@@ -137,5 +139,6 @@ def train(run: Run, on_stretch: Callable[[int, Result], None]) -> Iterator[Epoch
             "train_accuracy": result.accuracy,
             "test_loss": test.loss,
             "test_accuracy": test.accuracy,
+            **switching.describe(config, total, state.opt_state),
         }
         yield Epoch(row, state)

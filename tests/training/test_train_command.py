@@ -39,7 +39,7 @@ def test_each_optimizer_trains_and_leaves_its_files(small, tmp_path, capsys, opt
     assert small("--optimizer", optimizer, "--epochs", "3") == 0
     found = rows(tmp_path)
     keys = "epoch step seconds train_loss train_accuracy test_loss test_accuracy"
-    assert [list(row) for row in found] == [keys.split()] * 3
+    assert [list(row)[:7] for row in found] == [keys.split()] * 3
     assert [row["step"] for row in found] == [8, 16, 24]
     assert found[-1]["train_loss"] < found[0]["train_loss"]
     assert found[-1]["test_accuracy"] > 0.2

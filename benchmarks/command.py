@@ -1,0 +1,96 @@
+"""What the benchmark commands share: their options, and errors of one line."""
+
+import argparse
+import difflib
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from jaxopt_notes.errors import InputError
+
+RESULTS = Path(__file__).parent / "results"
+QUICK_RESULTS = Path("runs") / "benchmarks"  # quick looks do not replace real results
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse, whose errors are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        raise InputError(message)
+
+
+def one_line_parser(name: str, description: str) -> argparse.ArgumentParser:
+    """A parser for `python -m NAME`."""
+    return _Parser(prog=f"python -m {name}", description=description, allow_abbrev=False)
+
+
+def benchmark_parser(name: str, description: str) -> argparse.ArgumentParser:
+    """A parser with the options that every benchmark takes."""
+    parser = one_line_parser(f"benchmarks.{name}", description)
+    parser.add_argument("--quick", action="store_true", help="a short look instead of results")
+    parser.add_argument(
+        "--out",
+        metavar="DIR",
+        help=f"where DEVICE/{name}.json and .png go (benchmarks/results; --quick: {QUICK_RESULTS})",
+    )
+    return parser
+
+
+def out_folder(args: argparse.Namespace) -> Path:
+    """Where the results go.
+
+    Raises:
+      InputError: --out names something that is no folder.
+    """
+    if not args.out:
+        return QUICK_RESULTS if args.quick else RESULTS
+    folder = Path(args.out)
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"--out {args.out}: is no folder; give another")
+    return folder
+
+
+def choose(option: str, given: str | None, known: Sequence[str]) -> list[str]:
+    """The names of a comma-separated list, in the order of `known`; all where None is given.
+
+    Raises:
+      InputError: a name is unknown.
+    """
+    if given is None:
+        return list(known)
+    names = [name.strip() for name in given.split(",")]
+    for name in names:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean '{near[0]}'?" if near else f"give some of {', '.join(known)}"
+            raise InputError(f"{option} {given}: '{name}' is unknown; {hint}")
+    return [name for name in known if name in names]
+
+
+def whole_number(option: str, value: int, least: int = 1) -> int:
+    """The value, if it is not too small.
+
+    Raises:
+      InputError: it is.
+    """
+    if value < least:
+        raise InputError(f"{option} {value}: give a whole number from {least}")
+    return value
+
+
+def guarded(
+    parser: argparse.ArgumentParser,
+    argv: Sequence[str] | None,
+    body: Callable[[argparse.Namespace], None],
+) -> int:
+    """Runs a command; returns its exit code: 0, 2 for a mistake, 130 after Ctrl-C."""
+    try:
+        body(parser.parse_args(argv))
+        return 0
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("stopped; nothing was written", file=sys.stderr)
+        return 130

@@ -1,0 +1,1 @@
+"""What takes part in the benchmarks, each in a process of its own."""

@@ -1,0 +1,55 @@
+"""MNIST to a target accuracy with jaxopt_notes."""
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from benchmarks.contestants.recipe import (
+    B2,
+    BATCH,
+    EPOCHS,
+    EVAL_BATCH,
+    PEAK,
+    WARMUP,
+    Task,
+    report,
+    task_from_options,
+)
+from jaxopt_notes.models import CNN, pure
+from jaxopt_notes.optimizers import adam
+from jaxopt_notes.training.compilation import keep_compiled
+from jaxopt_notes.training.loop import compile_stretch, evaluate, pad, run_epoch
+from jaxopt_notes.training.schedules import schedule
+from jaxopt_notes.training.state import create
+from jaxopt_notes.training.step import Batch, make_eval_step, make_train_step, normalization_of
+
+
+def train(task: Task) -> list[float]:
+    """Trains until the target is reached; returns the test accuracy after each epoch."""
+    keep_compiled(task.compilation_cache)
+    data = task.data
+    steps = len(data.train_labels) // BATCH
+    cycle = schedule("one-cycle", PEAK, steps, WARMUP)
+    optimizer = adam(lambda step: cycle(step % steps), b2=B2)
+    model, normalize = pure(CNN(nnx.Rngs(task.seed))), normalization_of(data.train_images)
+    state = create(model, optimizer, jax.random.key(task.seed))
+    train_set = Batch(jnp.asarray(data.train_images), jnp.asarray(data.train_labels))
+    step = make_train_step(model, optimizer, normalize)
+    stretch = compile_stretch(step, state, train_set, jnp.asarray(task.order(0)))
+    if task.first_step_only:
+        next(run_epoch(stretch, state, train_set, task.order(0), length=1))
+        return []
+
+    eval_step = jax.jit(make_eval_step(model, normalize))
+    test_set = pad(data.test_images, data.test_labels, EVAL_BATCH)
+    accuracies: list[float] = []
+    while len(accuracies) < EPOCHS and task.target > max(accuracies, default=0):
+        order = task.order(len(accuracies))
+        for after, _ in run_epoch(stretch, state, train_set, order, length=steps):
+            state = after
+        accuracies.append(evaluate(eval_step, state, test_set).accuracy)
+    return accuracies
+
+
+if __name__ == "__main__":
+    report(train(task_from_options()))

@@ -1,0 +1,113 @@
+"""MNIST to a target accuracy with a plain torch script: channels last, fused Adam."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812 - as everybody writes it
+
+from benchmarks.contestants.recipe import (
+    B2,
+    EPOCHS,
+    EVAL_BATCH,
+    PEAK,
+    Task,
+    normalized,
+    rate,
+    report,
+    task_from_options,
+)
+
+Step = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+
+
+class CNN(nn.Module):
+    """The notes' network."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(1, 32, 3, padding=1)
+        self.conv2 = nn.Conv2d(32, 64, 3, padding=1)
+        self.linear1 = nn.Linear(3136, 128)
+        self.linear2 = nn.Linear(128, 10)
+        for name, parameter in self.named_parameters():
+            if name.endswith("bias"):
+                nn.init.zeros_(parameter)
+            elif name == "linear2.weight":  # no ReLU follows
+                nn.init.kaiming_normal_(parameter, nonlinearity="linear")
+            else:
+                nn.init.kaiming_normal_(parameter)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits."""
+        x = F.max_pool2d(F.relu(self.conv1(x)), 2)
+        x = F.max_pool2d(F.relu(self.conv2(x)), 2)
+        x = F.relu(self.linear1(x.flatten(1)))
+        return self.linear2(x)
+
+
+def device_for(platform: str) -> torch.device:
+    """The device of torch's that JAX's platform names."""
+    return torch.device("cuda" if platform == "gpu" else "cpu")
+
+
+def make_step(model: nn.Module, optimizer: torch.optim.Optimizer, *, compiled: bool) -> Step:
+    """A training step that returns the batch's loss and right answers, left on the device."""
+
+    def loss_and_correct(images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        logits = model(images)
+        return F.cross_entropy(logits, labels), (logits.argmax(1) == labels).sum()
+
+    forward = torch.compile(loss_and_correct) if compiled else loss_and_correct
+
+    def step(images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        optimizer.zero_grad()
+        loss, correct = forward(images, labels)
+        loss.backward()
+        optimizer.step()
+        return loss.detach(), correct
+
+    return step
+
+
+def as_tensor(images: object, device: torch.device, layout: torch.memory_format) -> Tensor:
+    """Images (n, height, width, 1) as torch wants them."""
+    tensor = torch.as_tensor(images, device=device).permute(0, 3, 1, 2)
+    return tensor.contiguous(memory_format=layout)
+
+
+@torch.inference_mode()
+def test_accuracy(model: nn.Module, images: Tensor, labels: Tensor) -> float:
+    """Share of the test set that is right."""
+    parts = zip(images.split(EVAL_BATCH), labels.split(EVAL_BATCH))
+    return sum((model(x).argmax(1) == y).sum().item() for x, y in parts) / len(labels)
+
+
+def train(task: Task) -> list[float]:
+    """Trains until the target is reached; returns the test accuracy after each epoch."""
+    torch.manual_seed(task.seed)
+    data, layout = task.data, torch.channels_last
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    images = as_tensor(normalized(data.train_images, data.train_images), device, layout)
+    test_images = as_tensor(normalized(data.test_images, data.train_images), device, layout)
+    labels = torch.as_tensor(data.train_labels, device=device).long()
+    test_labels = torch.as_tensor(data.test_labels, device=device).long()
+    model = CNN().to(device, memory_format=layout)  # type: ignore[call-overload]
+    optimizer = torch.optim.Adam(model.parameters(), lr=PEAK, betas=(0.9, B2), fused=True)
+    step = make_step(model, optimizer, compiled=False)
+
+    accuracies: list[float] = []
+    while len(accuracies) < EPOCHS and task.target > max(accuracies, default=0):
+        order = torch.as_tensor(task.order(len(accuracies)), device=device)
+        for k, i in enumerate(order):
+            optimizer.param_groups[0]["lr"] = rate(k, len(order))
+            loss, _ = step(images[i], labels[i])
+            if task.first_step_only:
+                loss.item()
+                return []
+        accuracies.append(test_accuracy(model, test_images, test_labels))
+    return accuracies
+
+
+if __name__ == "__main__":
+    report(train(task_from_options()))

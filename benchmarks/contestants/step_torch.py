@@ -1,0 +1,33 @@
+"""The contestants of `train_step` that run on torch, on the same digits in the same order."""
+
+import torch
+
+from benchmarks.bench import Bench, Unavailable
+from benchmarks.contestants.mnist_torch import CNN, as_tensor, device_for, make_step
+from benchmarks.contestants.recipe import normalized
+from jaxopt_notes.data import epoch_order, load
+
+
+def step(batch: int, platform: str, channels_last: bool, compiled: bool) -> Bench:
+    """Fused Adam on images that lie on the device, normalised once and for all."""
+    device = device_for(platform)
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise Unavailable("this torch has no CUDA")
+    torch.manual_seed(0)
+    torch.set_flush_denormal(True)  # as XLA does
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    data = load("mnist-12k")
+    images = as_tensor(normalized(data.train_images, data.train_images), device, layout)
+    labels = torch.as_tensor(data.train_labels, device=device).long()
+    order = torch.as_tensor(epoch_order(0, 0, len(labels), batch), device=device)
+    model = CNN().to(device, memory_format=layout)  # type: ignore[call-overload]
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, fused=True)
+    one = make_step(model, optimizer, compiled=compiled)
+
+    def run(steps: int) -> None:
+        for k in range(steps):
+            i = order[k % len(order)]
+            loss, _ = one(images[i], labels[i])
+        loss.item()  # waits
+
+    return Bench(run, {})

@@ -1,0 +1,204 @@
+"""Runs contestants in turn, A B C A B C …, each in a process of its own, and sums them up.
+
+A machine drifts, so only ratios of one run mean anything. A contestant's ratio is that of the
+medians; its spread is that of the ratios of each round, in which the two ran one after the other.
+"""
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from typing import IO, Any, NamedTuple
+
+from tqdm import tqdm
+
+# Every process compiles for itself, and leaves the others their share of a GPU's memory.
+ENVIRONMENT = {
+    "JAX_ENABLE_COMPILATION_CACHE": "false",
+    "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+}
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """Who takes part.
+
+    Attributes:
+      factory: "module:function", which gives a `bench.Bench` in the contestant's process.
+      settings: the function's arguments.
+      environment: variables of that process, such as XLA_FLAGS.
+      needs: the package that it needs beside ours, which is also the name of the extra.
+    """
+
+    factory: str
+    settings: dict[str, Any] = field(default_factory=dict)
+    environment: dict[str, str] = field(default_factory=dict)
+    needs: str = ""
+
+
+@dataclass
+class Measured:
+    """What was measured of a contestant: lists of a number a round, and facts."""
+
+    samples: dict[str, list[float]] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
+    absent: str = ""  # why it did not take part
+
+    def add(self, values: dict[str, float]) -> None:
+        """Takes the numbers of one more round."""
+        for name, value in values.items():
+            self.samples.setdefault(name, []).append(value)
+
+    def spread(self, name: str = "seconds") -> "Spread | None":
+        """Median and quartiles of a sample; None where there is none."""
+        return spread(self.samples[name]) if self.samples.get(name) else None
+
+
+class Spread(NamedTuple):
+    """A median between its quartiles."""
+
+    median: float
+    low: float
+    high: float
+
+    def times(self, factor: float) -> "Spread":
+        """In another unit."""
+        return Spread(*(factor * x for x in self))
+
+
+def spread(values: Sequence[float]) -> Spread:
+    """Median and quartiles.
+
+    >>> spread([3.0, 1.0, 2.0, 4.0, 5.0])
+    Spread(median=3.0, low=2.0, high=4.0)
+    """
+    if len(values) == 1:
+        return Spread(values[0], values[0], values[0])
+    low, median, high = statistics.quantiles(values, n=4, method="inclusive")
+    return Spread(median, low, high)
+
+
+def ratio(one: Measured, other: Measured | None, name: str = "seconds") -> Spread | None:
+    """The ratio of medians, and the quartiles of the ratios of each round.
+
+    >>> a, b = Measured({"seconds": [1.0, 2.0, 3.0]}), Measured({"seconds": [2.0, 4.0, 6.0]})
+    >>> ratio(a, b)
+    Spread(median=0.5, low=0.5, high=0.5)
+    """
+    if other is None or not (one.samples.get(name) and other.samples.get(name)):
+        return None
+    a, b = one.samples[name], other.samples[name]
+    rounds = spread([x / y for x, y in zip(a, b)])
+    return Spread(statistics.median(a) / statistics.median(b), rounds.low, rounds.high)
+
+
+def quickest(measured: dict[str, Measured], names: Iterable[str]) -> Measured | None:
+    """The one of them with the least median."""
+    there = [measured[name] for name in names if name in measured and not measured[name].absent]
+    return min(there, key=lambda m: statistics.median(m.samples["seconds"]), default=None)
+
+
+def missing(needs: str) -> str:
+    """Why a contestant cannot take part, if a package is not installed; else nothing."""
+    if needs and find_spec(needs) is None:
+        return f'{needs} is not installed; pip install "jaxopt-notes[{needs}]"'
+    return ""
+
+
+class Worker:
+    """The parent's end of a contestant's process."""
+
+    def __init__(self, contestant: Contestant, seconds: float, log: IO[str]) -> None:
+        self._log = log
+        self._process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "benchmarks.worker", contestant.factory),
+                *(json.dumps(contestant.settings), str(seconds)),
+            ],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+            env={**os.environ, **ENVIRONMENT, **contestant.environment},
+        )
+
+    def __enter__(self) -> "Worker":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+    def answer(self) -> dict[str, Any]:
+        """The next answer; {"unavailable": …} from a process that has died."""
+        assert self._process.stdout
+        line = self._process.stdout.readline()
+        return json.loads(line) if line else {"unavailable": f"failed: {self._last_words()}"}
+
+    def ask(self, turn: str) -> dict[str, Any]:
+        """Gives it its turn, and waits for the answer."""
+        assert self._process.stdin
+        with suppress(BrokenPipeError):  # it has died: the answer says so
+            print(turn, file=self._process.stdin, flush=True)
+        return self.answer()
+
+    def _last_words(self) -> str:
+        self._process.wait()
+        self._log.seek(0)
+        said = [line.strip() for line in self._log if line.strip()]
+        return said[-1][:200] if said else f"exit code {self._process.returncode}"
+
+
+def race(
+    contestants: dict[str, Contestant],
+    rounds: int,
+    seconds: float,
+    builds: int = 0,
+    title: str = "",
+) -> dict[str, Measured]:
+    """Measures the contestants in turn.
+
+    Args:
+      contestants: by name.
+      rounds: turns that each gets.
+      seconds: about how long a turn is.
+      builds: turns before that, in which each traces and compiles.
+      title: what progress is shown under.
+    """
+    measured = {name: Measured(absent=missing(c.needs)) for name, c in contestants.items()}
+    total = len(contestants) * (1 + builds + rounds)
+    with ExitStack() as stack:
+        bar = stack.enter_context(tqdm(total=total, leave=False, disable=None, unit="turn"))
+        workers: dict[str, Worker] = {}
+        for name, contestant in contestants.items():
+            bar.set_description_str(f"{title}: {name} starts")
+            bar.update()
+            if measured[name].absent:
+                continue
+            log = stack.enter_context(tempfile.TemporaryFile("w+"))
+            worker = stack.enter_context(Worker(contestant, seconds, log))
+            _take(measured[name], worker.answer())
+            workers[name] = worker
+        for turn in ["build"] * builds + ["run"] * rounds:
+            for name, worker in workers.items():
+                bar.set_description_str(f"{title}: {name}")
+                bar.update()
+                if not measured[name].absent:
+                    _take(measured[name], worker.ask(turn))
+    return measured
+
+
+def _take(measured: Measured, answer: dict[str, Any]) -> None:
+    if "unavailable" in answer:
+        measured.absent = answer["unavailable"]
+    elif "facts" in answer:
+        measured.facts = {**answer["facts"], "steps_a_round": answer["steps"]}
+    else:
+        measured.add(answer)

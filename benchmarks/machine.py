@@ -1,0 +1,99 @@
+"""What the benchmarks ran on: device, cores, versions.
+
+JAX is asked in a process of its own: a device that this process held would be missing to the
+contestants.
+"""
+
+import json
+import os
+import platform
+import re
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "torch")
+_DEVICE = """
+import json, jax
+d = jax.devices()[0]
+print(json.dumps({"platform": d.platform, "kind": d.device_kind, "count": jax.device_count()}))
+"""
+
+
+def facts() -> dict[str, Any]:
+    """Everything about this machine that a reader of the results needs."""
+    found = subprocess.run(
+        [sys.executable, "-c", _DEVICE], capture_output=True, text=True, check=True
+    )
+    device = json.loads(found.stdout.splitlines()[-1])
+    return {
+        "device": device,
+        "cpu": _cpu_name(),
+        "cores": cores(),
+        "memory_gb": round(_memory_kb("MemTotal") / 2**20, 1),
+        "system": platform.system(),
+        "versions": {"python": platform.python_version(), **_versions()},
+    }
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def folder_name(machine: dict[str, Any]) -> str:
+    """The name of the machine's folder of results.
+
+    >>> folder_name({"device": {"platform": "cpu", "kind": "cpu"}, "cores": 2})
+    'cpu-2-cores'
+    >>> folder_name({"device": {"platform": "gpu", "kind": "NVIDIA A100-SXM4-40GB"}, "cores": 8})
+    'nvidia-a100-sxm4-40gb'
+    """
+    if machine["device"]["platform"] == "cpu":
+        return f"cpu-{machine['cores']}-cores"
+    return re.sub(r"[^a-z0-9]+", "-", machine["device"]["kind"].lower()).strip("-")
+
+
+def header(machine: dict[str, Any]) -> str:
+    """One line for a person."""
+    versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
+    device, cpu = machine["device"], f"{machine['cpu']}, {machine['cores']} cores"
+    what = cpu if device["platform"] == "cpu" else f"{device['count']} × {device['kind']}, {cpu}"
+    return f"{what} · {versions}"
+
+
+def free_bytes() -> int | None:
+    """Memory that processes can have now; None where that cannot be known."""
+    return _memory_kb("MemAvailable") * 1024 or None
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _cpu_name() -> str:
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        return platform.processor() or platform.machine()
+    name = re.search(r"model name\s*: (.*)", text)
+    return name.group(1) if name else platform.machine()
+
+
+def _memory_kb(field: str) -> int:
+    try:
+        text = Path("/proc/meminfo").read_text(encoding="utf-8")
+    except OSError:
+        return 0
+    found = re.search(rf"{field}:\s*(\d+) kB", text)
+    return int(found.group(1)) if found else 0

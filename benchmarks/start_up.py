@@ -1,0 +1,122 @@
+"""`python -m benchmarks.start_up`: the wait before the first step."""
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from tqdm import tqdm
+
+from benchmarks import machine, report
+from benchmarks.command import benchmark_parser, guarded, out_folder, whole_number
+from benchmarks.harness import Measured, missing, ratio
+from benchmarks.processes import Failed, timed_process
+
+
+class Start(NamedTuple):
+    """A process to be timed.
+
+    Attributes:
+      arguments: of python; DIR stands for the folder of compiled programs.
+      beside: the name of the process that it is compared with.
+      needs: the package that it needs beside ours.
+    """
+
+    arguments: Sequence[str]
+    beside: str = ""
+    needs: str = ""
+
+
+def _first_step(script: str) -> list[str]:
+    module = f"benchmarks.contestants.{script}"
+    return ["-m", module, "--first-step-only", "--dataset", "mnist-12k"]
+
+
+_OURS = [*_first_step("mnist_ours"), "--compilation-cache", "DIR"]
+# A process finds in DIR what the ones above it have compiled, in the same round.
+STARTS = {
+    "python itself": Start(["-c", "pass"]),
+    "jaxopt_notes.train --help": Start(["-m", "jaxopt_notes.train", "--help"], "python itself"),
+    "import jaxopt_notes": Start(["-c", "import jaxopt_notes"], "python itself"),
+    "import optax": Start(["-c", "import optax"]),
+    "from jaxopt_notes import adam": Start(["-c", "from jaxopt_notes import adam"], "import optax"),
+    "first step, flax: first run": Start(_first_step("mnist_flax")),
+    "first step, flax: second run": Start(_first_step("mnist_flax")),
+    "first step, torch": Start(_first_step("mnist_torch"), needs="torch"),
+    "first step, ours: first run": Start(_OURS, "first step, flax: first run"),
+    "first step, ours: second run": Start(_OURS, "first step, flax: second run"),
+}
+HOW = (
+    "Wall clock of whole processes, in turn. first step: until one step of the CNN at batch 64 on "
+    "real digits is done, imports and data included. The second run finds the programs that the "
+    "first one compiled; flax's does by JAX_COMPILATION_CACHE_DIR. Ratios of medians (quartiles "
+    "of the ratios of each round)."
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command; returns its exit code."""
+    parser = benchmark_parser("start_up", "Time --help, imports, and the way to the first step.")
+    parser.add_argument("--rounds", type=int, metavar="N", help="turns of each (7; --quick: 1)")
+    return guarded(parser, argv, _run)
+
+
+def _run(args: argparse.Namespace) -> None:
+    out, rounds = out_folder(args), args.rounds
+    rounds = whole_number("--rounds", (1 if args.quick else 7) if rounds is None else rounds)
+    here = machine.facts()
+    print(machine.header(here))
+    found = measure(rounds)
+    print(f"\n{table(found)}", *report.absences(found), sep="\n")
+    value = report.as_json(found)
+    for name, m in found.items():
+        beside = STARTS[name].beside
+        value[name] |= {"beside": beside, "ratio": ratio(m, found.get(beside))}
+    there = {name: m.spread() for name, m in found.items() if not m.absent}
+    panel = report.Panel("process start to …", "seconds", list(there), {"": list(there.values())})
+    said = report.write(out, here, "start_up", {"how": HOW, "processes": value}, [panel])
+    print(f"\n{HOW}\n{said}")
+
+
+def measure(rounds: int) -> dict[str, Measured]:
+    """Starts each process once a round, every round with a new folder of compiled programs."""
+    found = {name: Measured(absent=missing(start.needs)) for name, start in STARTS.items()}
+    with tqdm(total=rounds * len(STARTS), leave=False, disable=None, unit="run") as bar:
+        for _ in range(rounds):
+            with tempfile.TemporaryDirectory() as folder:
+                for name, start in STARTS.items():
+                    bar.set_description_str(name)
+                    if not found[name].absent:
+                        _one(found[name], start, Path(folder) / start.arguments[1])
+                    bar.update()
+    return found
+
+
+def _one(m: Measured, start: Start, cache: Path) -> None:
+    environment = {
+        "JAX_ENABLE_COMPILATION_CACHE": "true",
+        "JAX_COMPILATION_CACHE_DIR": str(cache),
+    }
+    arguments = [str(cache) if part == "DIR" else part for part in start.arguments]
+    try:
+        m.add({"seconds": timed_process(arguments, environment).seconds})
+    except Failed as reason:
+        m.absent = str(reason)
+
+
+def table(found: dict[str, Measured]) -> str:
+    """A row a process."""
+    rows = []
+    for name, m in found.items():
+        if m.absent:
+            continue
+        beside = STARTS[name].beside
+        compared = report.between(ratio(m, found.get(beside)))
+        rows.append([name, report.between(m.spread()), compared, beside or report.NOTHING])
+    return report.table(["process", "s", "ratio", "to"], rows)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

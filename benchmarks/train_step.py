@@ -1,0 +1,156 @@
+"""`python -m benchmarks.train_step`: one training step of the notes' CNN, beside its peers."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from benchmarks import machine, report
+from benchmarks.command import benchmark_parser, guarded, out_folder, whole_number
+from benchmarks.harness import Contestant, Measured, quickest, race, ratio
+from jaxopt_notes.errors import InputError
+
+BATCHES = (32, 128, 1024)
+LARGEST = 10_000  # images in mnist-12k's training set
+OFFICIAL = "flax nnx, official manner"
+_JAX = "benchmarks.contestants.step_jax"
+
+CONTESTANTS: dict[str, Contestant] = {
+    "ours": Contestant(f"{_JAX}:ours_driven"),
+    "ours, single steps": Contestant(f"{_JAX}:ours_single"),
+    OFFICIAL: Contestant(f"{_JAX}:flax_nnx"),
+    "flax linen, TrainState": Contestant(f"{_JAX}:flax_linen"),
+}
+_TORCH = "benchmarks.contestants.step_torch:step"
+TORCH: dict[str, Contestant] = {
+    f"torch {'compiled' if compiled else 'eager'}, {'channels last' if last else 'contiguous'}": (
+        Contestant(_TORCH, {"compiled": compiled, "channels_last": last}, needs="torch")
+    )
+    for compiled in (False, True)
+    for last in (False, True)
+}
+# Idle threads sleep at once, instead of spinning for a moment: better where cores are busy.
+TORCH["torch eager, channels last, passive wait"] = replace(
+    TORCH["torch eager, channels last"], environment={"OMP_WAIT_POLICY": "PASSIVE"}
+)
+HOW = (
+    "Loss, gradient, Adam and metrics of one step on real digits; each contestant in a process of "
+    "its own, in turn. Median (quartiles) of the rounds; ratios of medians (quartiles of the "
+    "ratios of each round)."
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command; returns its exit code."""
+    parser = benchmark_parser("train_step", "Time one training step of the notes' CNN.")
+    parser.add_argument("--batch", metavar="N,…", help="batch sizes (32,128,1024; --quick: 128)")
+    parser.add_argument("--rounds", type=int, metavar="N", help="turns of each (15; --quick: 3)")
+    return guarded(parser, argv, _run)
+
+
+def _run(args: argparse.Namespace) -> None:
+    out = out_folder(args)
+    batches = _batches(args.batch or ("128" if args.quick else ",".join(map(str, BATCHES))))
+    rounds = args.rounds
+    rounds = whole_number("--rounds", (3 if args.quick else 15) if rounds is None else rounds)
+    here = machine.facts()
+    print(machine.header(here))
+    results = {}
+    for batch in batches:
+        found = race(
+            _contestants(batch, here["device"]["platform"], compiled=not args.quick),
+            rounds,
+            seconds=0.3 if args.quick else 1.0,
+            title=f"batch {batch}",
+        )
+        results[batch] = found
+        print(f"\nbatch {batch}\n{table(found)}", *report.absences(found), sep="\n")
+    if args.quick:
+        print("\n--quick leaves torch.compile out")
+    value = {
+        "how": HOW,
+        "batches": {str(batch): summary(found) for batch, found in results.items()},
+    }
+    print(f"\n{HOW}\n{report.write(out, here, 'train_step', value, panels(results))}")
+
+
+def _batches(text: str) -> list[int]:
+    try:
+        sizes = [int(part) for part in text.split(",")]
+    except ValueError:
+        sizes = []
+    if not sizes or not all(1 <= size <= LARGEST for size in sizes):
+        raise InputError(f"--batch {text}: give whole numbers from 1 to {LARGEST}, such as 32,128")
+    return sizes
+
+
+def _contestants(batch: int, platform: str, compiled: bool) -> dict[str, Contestant]:
+    found = {}
+    for name, contestant in {**CONTESTANTS, **TORCH}.items():
+        settings = {**contestant.settings, "batch": batch}
+        if contestant.needs == "torch":
+            settings["platform"] = platform
+        if compiled or not settings.get("compiled"):
+            found[name] = replace(contestant, settings=settings)
+    return found
+
+
+def table(found: dict[str, Measured]) -> str:
+    """The rows of one batch size."""
+    best_torch = quickest(found, TORCH)
+    rows = []
+    for name, m in found.items():
+        if m.absent:
+            continue
+        time, memory, call = m.spread(), m.facts.get("temporary_bytes"), m.facts.get(CALL)
+        rows.append(
+            [
+                name,
+                report.between(time and time.times(1e3)),
+                report.between(ratio(m, found.get(OFFICIAL))),
+                report.between(ratio(m, best_torch)),
+                report.number(memory and memory / 1e6),
+                report.number(m.spread("faults").median),  # type: ignore[union-attr]
+                report.number(call and call * 1e3),
+                report.number(m.facts.get("build_seconds")),
+            ]
+        )
+    return report.table(COLUMNS, rows)
+
+
+CALL = "call_overhead_seconds"
+COLUMNS = (
+    "contestant",
+    "ms a step",
+    "/ official",
+    "/ best torch",
+    "temporary MB",
+    "page faults",
+    "call overhead ms",
+    "build s",
+)
+
+
+def summary(found: dict[str, Measured]) -> dict[str, Any]:
+    """The JSON of one batch size."""
+    best_torch = quickest(found, TORCH)
+    value = report.as_json(found)
+    for name, m in found.items():
+        value[name]["ratio_to_official"] = ratio(m, found.get(OFFICIAL))
+        value[name]["ratio_to_best_torch"] = ratio(m, best_torch)
+    return value
+
+
+def panels(results: dict[int, dict[str, Measured]]) -> list[report.Panel]:
+    """A diagram a batch size."""
+    drawn = []
+    for batch, found in results.items():
+        there = {name: m.spread() for name, m in found.items() if not m.absent}
+        values = [time and time.times(1e3) for time in there.values()]
+        drawn.append(report.Panel(f"batch {batch}", "ms a step", list(there), {"": values}))
+    return drawn
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,197 @@
+"""`python -m benchmarks.update_step`: the optimizer alone, on six trees, beside its peers."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from benchmarks import machine, report
+from benchmarks.command import benchmark_parser, choose, guarded, out_folder, whole_number
+from benchmarks.contestants.trees import BYTES, TREES, elements
+from benchmarks.harness import Contestant, Measured, Spread, race, ratio
+
+_JAX = "benchmarks.contestants.update_jax"
+_TORCH = "benchmarks.contestants.update_torch:update"
+
+_ONE_LOOP = "xla_cpu_use_multi_output_fusion"
+
+BASELINE = "optax"
+FUSED = "torch fused"
+FLOOR = "memory floor"
+PASSED_ON = "arrays passed on"
+CONTESTANTS: dict[str, Contestant] = {
+    "ours": Contestant(f"{_JAX}:update", {"kind": "ours"}),
+    "ours, packed": Contestant(f"{_JAX}:update", {"kind": "packed"}),
+    "ours, one loop": Contestant(
+        f"{_JAX}:update",
+        {"kind": "one loop"},
+        environment={"XLA_FLAGS": f"--xla_backend_extra_options={_ONE_LOOP}"},
+    ),
+    BASELINE: Contestant(f"{_JAX}:update", {"kind": "optax"}),
+    FUSED: Contestant(_TORCH, {"form": "fused"}, needs="torch"),
+    "torch foreach": Contestant(_TORCH, {"form": "foreach"}, needs="torch"),
+    PASSED_ON: Contestant(f"{_JAX}:passing"),
+    FLOOR: Contestant(f"{_JAX}:floor"),
+}
+QUICK_TREES = "cnn,mlp-10m,1000-leaves"
+QUICK_RULES = "sgd-momentum,adam"
+PER_PARAMETER = 20  # bytes that a contestant holds: parameter, gradient, two slots, and some more
+COLUMNS = (
+    "contestant",
+    "ms",
+    "/ optax",
+    "/ floor",
+    "/ torch fused",
+    "GB/s",
+    "trace ms",
+    "/ optax",
+    "compile ms",
+    "/ optax",
+    "temporary MB",
+    "page faults",
+)
+HOW = (
+    "Update and apply in one jit, parameters and state donated, float32; each contestant in a "
+    "process of its own, in turn. Median (quartiles) of the rounds; ratios of medians (quartiles "
+    "of the ratios of each round). The memory floor is x · c in place, moving as many bytes as "
+    "the rule must. trace: tracing and lowering."
+)
+Results = dict[str, dict[str, dict[str, Measured]]]  # [tree][rule][contestant]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command; returns its exit code."""
+    parser = benchmark_parser("update_step", "Time an optimizer's update alone.")
+    parser.add_argument("--trees", metavar="NAME,…", help=", ".join(TREES))
+    parser.add_argument("--rules", metavar="NAME,…", help=", ".join(BYTES))
+    parser.add_argument("--contestants", metavar="NAME,…", help=", ".join(CONTESTANTS))
+    parser.add_argument("--rounds", type=int, metavar="N", help="turns of each (11; --quick: 3)")
+    parser.add_argument("--builds", type=int, metavar="N", help="compilations (3; --quick: 1)")
+    return guarded(parser, argv, _run)
+
+
+def _run(args: argparse.Namespace) -> None:
+    out, quick = out_folder(args), args.quick
+    trees = choose("--trees", args.trees or (QUICK_TREES if quick else None), list(TREES))
+    rules = choose("--rules", args.rules or (QUICK_RULES if quick else None), list(BYTES))
+    names = choose("--contestants", args.contestants, list(CONTESTANTS))
+    rounds, builds = args.rounds, args.builds
+    rounds = whole_number("--rounds", (3 if quick else 11) if rounds is None else rounds)
+    builds = whole_number("--builds", (1 if quick else 3) if builds is None else builds)
+    here = machine.facts()
+    print(machine.header(here))
+    results: Results = {}
+    skipped = {}
+    for tree in trees:
+        skipped[tree] = too_large(tree, len(names))
+        if skipped[tree]:
+            print(f"\n{tree} was skipped: {skipped[tree]}")
+            continue
+        for rule in rules:
+            everyone = _contestants(names, rule, tree, here["device"]["platform"])
+            found = race(everyone, rounds, 0.1 if quick else 0.4, builds, title=f"{tree}, {rule}")
+            results.setdefault(tree, {})[rule] = found
+            print(f"\n{tree} ({elements(tree):,} in {len(TREES[tree]())} leaves), {rule}")
+            print(table(found, elements(tree) * BYTES[rule]), *report.absences(found), sep="\n")
+    value = {
+        "how": HOW,
+        "skipped": {tree: why for tree, why in skipped.items() if why},
+        "trees": {
+            tree: {rule: summary(found) for rule, found in of.items()}
+            for tree, of in results.items()
+        },
+    }
+    print(f"\n{HOW}\n{report.write(out, here, 'update_step', value, panels(results))}")
+
+
+def too_large(tree: str, contestants: int) -> str:
+    """Why the contestants cannot all hold the tree at once; nothing if they can."""
+    free, needed = machine.free_bytes(), contestants * elements(tree) * PER_PARAMETER
+    if free is None or needed <= free:
+        return ""
+    return (
+        f"its {contestants} processes need about {needed / 1e9:.0f} GB, and {free / 1e9:.0f} GB "
+        "are free; take fewer --contestants"
+    )
+
+
+def _contestants(
+    names: Sequence[str], rule: str, tree: str, platform: str
+) -> dict[str, Contestant]:
+    found = {}
+    for name in names:
+        contestant = CONTESTANTS[name]
+        settings = {**contestant.settings, "rule": rule, "tree": tree}
+        if contestant.needs == "torch":
+            settings["platform"] = platform
+        found[name] = replace(contestant, settings=settings)
+    return found
+
+
+def ratios(m: Measured, found: dict[str, Measured]) -> dict[str, Spread | None]:
+    """The ratios that the table and the JSON give."""
+    optax = found.get(BASELINE)
+    return {
+        "run_to_optax": ratio(m, optax),
+        "run_to_floor": ratio(m, found.get(FLOOR)),
+        "run_to_torch_fused": ratio(m, found.get(FUSED)),
+        "trace_to_optax": ratio(m, optax, "trace_seconds"),
+        "compile_to_optax": ratio(m, optax, "compile_seconds"),
+    }
+
+
+def table(found: dict[str, Measured], moved: int) -> str:
+    """The rows of one rule on one tree, which must move so many bytes."""
+    rows = []
+    for name, m in found.items():
+        time = m.spread()
+        if time is None:
+            continue
+        to = {key: report.between(value) for key, value in ratios(m, found).items()}
+        trace, compiling, faults = map(m.spread, ("trace_seconds", "compile_seconds", "faults"))
+        memory = m.facts.get("temporary_bytes")
+        speed = None if name == PASSED_ON else moved / time.median / 1e9
+        rows.append(
+            [
+                name,
+                report.between(time.times(1e3)),
+                *(to["run_to_optax"], to["run_to_floor"], to["run_to_torch_fused"]),
+                report.number(speed),
+                report.number(trace and trace.median * 1e3),
+                to["trace_to_optax"],
+                report.number(compiling and compiling.median * 1e3),
+                to["compile_to_optax"],
+                report.number(None if memory is None else memory / 1e6),
+                report.number(faults and faults.median),
+            ]
+        )
+    return report.table(COLUMNS, rows)
+
+
+def summary(found: dict[str, Measured]) -> dict[str, Any]:
+    """The JSON of one rule on one tree."""
+    value = report.as_json(found)
+    for name, m in found.items():
+        value[name] |= ratios(m, found)
+    return value
+
+
+def panels(results: Results) -> list[report.Panel]:
+    """A diagram a tree: each rule's time as a ratio to optax's."""
+    drawn = []
+    for tree, of in results.items():
+        names = dict.fromkeys(
+            name for found in of.values() for name in found if name not in (BASELINE, PASSED_ON)
+        )
+        series = {
+            name: [ratio(found[name], found.get(BASELINE)) for found in of.values()]
+            for name in names
+        }
+        axis = "time of an update, ratio to optax"
+        drawn.append(report.Panel(tree, axis, list(of), series, logarithmic=True, at=1.0))
+    return drawn
+
+
+if __name__ == "__main__":
+    sys.exit(main())

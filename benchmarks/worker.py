@@ -1,0 +1,69 @@
+"""A contestant's process: builds what is to be measured, then waits for its turns.
+
+It is told what to do by a line on stdin, "build" or "run", and answers each by a JSON line on
+stdout. Between its turns it sleeps in a read, so that it disturbs nobody.
+"""
+
+import importlib
+import json
+import os
+import resource
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from benchmarks.bench import Bench, Unavailable
+
+SETTLE = 0.05  # seconds; a thread pool's idle threads spin for some milliseconds before they sleep
+
+
+def steps_for(run: Callable[[int], None], seconds: float) -> int:
+    """How many steps take about so long, found after a warm-up."""
+    run(2)
+    steps = 1
+    while True:
+        start = time.perf_counter()
+        run(steps)
+        took = time.perf_counter() - start
+        if took > seconds / 4:
+            return max(1, round(steps * seconds / took))
+        steps *= 2
+
+
+def timed(run: Callable[[int], None], steps: int) -> dict[str, float]:
+    """One round: seconds and page faults a step."""
+    faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    start = time.perf_counter()
+    run(steps)
+    took = time.perf_counter() - start
+    faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt - faults
+    return {"seconds": took / steps, "faults": faults / steps}
+
+
+def serve(factory: Callable[..., Bench], settings: dict[str, Any], seconds: float) -> None:
+    """Answers turns until stdin ends."""
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1)
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whatever else is printed is no answer
+
+    def answer(value: dict[str, Any]) -> None:
+        time.sleep(SETTLE)
+        print(json.dumps(value), file=answers)
+
+    try:
+        bench = factory(**settings)
+    except Unavailable as reason:
+        return answer({"unavailable": str(reason)})
+    steps = steps_for(bench.run, seconds)
+    answer({"facts": bench.facts, "steps": steps})
+    for line in sys.stdin:
+        if line.strip() == "build":
+            answer(bench.build() if bench.build else {})
+        else:
+            answer(timed(bench.run, steps))
+
+
+if __name__ == "__main__":
+    module, _, name = sys.argv[1].partition(":")
+    made_by = getattr(importlib.import_module(module), name)
+    serve(made_by, json.loads(sys.argv[2]), float(sys.argv[3]))

@@ -1,0 +1,67 @@
+"""Batch normalisation: flax's layer with torch's settings, and with either running variance.
+
+    μ = mean of x,  σ² = mean of (x − μ)²           over the batch, rows and columns, a channel each
+    x̂ = (x − μ) / √(σ² + ε),  y = γ x̂ + β           ε = 1e-5, γ and β learned
+
+In training μ and σ² are the batch's and move the running averages r ← 0.9 r + 0.1 · (μ or σ²);
+in evaluation the running averages stand for them.
+
+Source: Ioffe & Szegedy 2015, "Batch Normalization" (arXiv:1502.03167), algorithms 1 and 2.
+"""
+
+import jax
+from flax import nnx
+
+NORMS = ("none", "batch")
+
+
+class BatchNorm(nnx.BatchNorm):
+    """flax's `BatchNorm` with ε = 1e-5 and averages that keep 0.9: torch's `BatchNorm1d` and `2d`.
+
+    The running variance is flax's: it averages σ² itself, the biased variance that training divides
+    by. torch averages σ² n / (n − 1), the unbiased one, as does the paper, with n the numbers a
+    channel has in a batch (batch · rows · columns). `unbiased_running_variance=True` gives that;
+    nothing but the running variance, and what it evaluates to, differs.
+
+    σ² is summed from (x − μ)², not as the mean of x² less μ², which cancels where |μ| is large.
+
+    Args:
+      features: channels of the last axis.
+      rngs: where flax's layer takes its initial γ = 1 and β = 0 from.
+      unbiased_running_variance: keep torch's running variance instead of flax's.
+
+    >>> import jax.numpy as jnp
+    >>> norm = BatchNorm(1, rngs=nnx.Rngs(0), unbiased_running_variance=True)
+    >>> print(norm(jnp.array([[1.0], [3.0]])).round(3))
+    [[-1.]
+     [ 1.]]
+    >>> print(norm.mean[...], norm.var[...])  # σ² = 1 and 2 σ² = 2, a tenth of each
+    [0.2] [1.1]
+    """
+
+    def __init__(
+        self, features: int, *, rngs: nnx.Rngs, unbiased_running_variance: bool = False
+    ) -> None:
+        super().__init__(features, momentum=0.9, epsilon=1e-5, use_fast_variance=False, rngs=rngs)
+        self.unbiased_running_variance = unbiased_running_variance
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """y of x (batch, …, features), of the same shape and dtype.
+
+        Raises:
+          ValueError: training on a single number a channel, whose variance says nothing.
+        """
+        if self.use_running_average:
+            return super().__call__(x)
+        n = x.size // x.shape[-1]
+        if n == 1:
+            raise ValueError(
+                f"batch normalisation of shape {x.shape}: one number a channel has no variance; "
+                "train on a batch of 2 or more"
+            )
+        before = self.momentum * self.var[...]
+        y = super().__call__(x)
+        if self.unbiased_running_variance:
+            biased = self.var[...]  # before + (1 − momentum) σ²
+            self.var[...] = biased + (biased - before) / (n - 1)
+        return y

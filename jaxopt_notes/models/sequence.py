@@ -1,0 +1,66 @@
+"""A network as the list of its layers, in order.
+
+One list serves the forward pass, the summary and the exchange of weights with torch, so that they
+cannot come apart.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import jax
+from flax import nnx
+
+from jaxopt_notes.errors import InputError
+
+
+class Layer(NamedTuple):
+    """A step of the forward pass.
+
+    Attributes:
+      name: what it is, for people.
+      apply: a function of an array with the batch first, or a Flax module where it has parameters
+        or is random.
+    """
+
+    name: str
+    apply: Callable[..., jax.Array]
+
+
+def apply_layers(layers: Sequence[Layer], x: jax.Array, rngs: nnx.Rngs | None = None) -> jax.Array:
+    """One layer after the other; `rngs` feeds dropout."""
+    for _, apply in layers:
+        x = apply(x, rngs=rngs) if isinstance(apply, nnx.Dropout) else apply(x)
+    return x
+
+
+def flatten(x: jax.Array) -> jax.Array:
+    """(batch, …) as (batch, features), the last axis fastest; torch's `Flatten` of an NHWC array.
+
+    >>> import jax.numpy as jnp
+    >>> flatten(jnp.zeros((5, 28, 28, 1))).shape
+    (5, 784)
+    """
+    return x.reshape(x.shape[0], -1)
+
+
+FLATTEN = Layer("flatten", flatten)
+
+
+def check_choice(argument: str, value: str, known: Sequence[str]) -> None:
+    """Refuses what is not among the known names.
+
+    Raises:
+      InputError: naming the argument, its value and what it may be.
+    """
+    if value not in known:
+        raise InputError(f"{argument}={value!r}: unknown; give one of {', '.join(known)}")
+
+
+def check_dropout(dropout: float) -> None:
+    """Refuses a share of dropped features outside of [0, 1).
+
+    Raises:
+      InputError: naming the share.
+    """
+    if not 0 <= dropout < 1:
+        raise InputError(f"dropout={dropout}: give a share from 0 to below 1")

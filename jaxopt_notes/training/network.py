@@ -1,0 +1,56 @@
+"""The network that the settings describe."""
+
+from dataclasses import asdict, replace
+from typing import Any
+
+from flax import nnx
+
+from jaxopt_notes.models import CNN, MLP
+from jaxopt_notes.training.config import WIDTHS, Config
+
+
+def with_parts(config: Config) -> Config:
+    """The settings with the parts chosen that only their network has."""
+    if config.model == "mlp":
+        return replace(config, widths=config.widths or WIDTHS)
+    return replace(config, pooling=config.pooling or "max")
+
+
+def build_network(config: Config, image_shape: tuple[int, ...], classes: int) -> Any:
+    """The network with its initial parameters, which the seed decides.
+
+    Args:
+      config: settings that `validate` has passed.
+      image_shape: (height, width, channels).
+      classes: how many logits.
+
+    Raises:
+      InputError: the images are too small for the network.
+    """
+    parts = asdict(with_parts(config))
+    kind: Any
+    kind, own = (MLP, "widths") if config.model == "mlp" else (CNN, "pooling")
+    return kind(
+        nnx.Rngs(config.seed),
+        image_shape=image_shape,
+        classes=classes,
+        **{name: parts[name] for name in (own, "norm", "activation", "dropout")},
+    )
+
+
+def describe_network(config: dict[str, Any]) -> str:
+    """The network in a few words, from the settings as `config.json` keeps them.
+
+    >>> from dataclasses import asdict
+    >>> describe_network(asdict(with_parts(Config())))
+    'cnn'
+    >>> describe_network(asdict(with_parts(Config(model="mlp", norm="batch", dropout=0.1))))
+    'mlp(widths 128, 64; norm batch; dropout 0.1)'
+    """
+    parts = []
+    if config["widths"]:
+        parts.append(f"widths {', '.join(map(str, config['widths']))}")
+    for name in ("pooling", "norm", "activation", "dropout"):
+        if config[name] not in (None, getattr(with_parts(Config()), name)):
+            parts.append(f"{name} {config[name]}")
+    return f"{config['model']}({'; '.join(parts)})" if parts else config["model"]

@@ -1,0 +1,97 @@
+"""The proof as a table to read, as JSON and as Markdown."""
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from jaxopt_notes.verification.proof import Caught, Row
+
+_HEAD = ("setting", "oracle", "dtype", "outside jit", "inside jit", "verdict")
+_MUTANT_HEAD = ("optimizer", "error", "distance", "verdict")
+
+
+def units(distance: float | None) -> str:
+    """A distance in units in the last place, as few digits as tell it."""
+    if distance is None:
+        return "–"
+    return f"{distance:.1f}" if distance < 1e4 else f"{distance:.0e}"
+
+
+def cells(row: Row | Caught) -> tuple[str, ...]:
+    """What stands in a row."""
+    if isinstance(row, Caught):
+        seen = ", ".join(f"{oracle} {units(far)}" for oracle, far in row.distances.items())
+        return (row.optimizer, row.error, seen, row.verdict)
+    head = (row.setting, row.oracle, row.dtype)
+    return (*head, units(row.outside_jit), units(row.inside_jit), row.verdict)
+
+
+def line(row: Row | Caught) -> str:
+    """A row as the terminal shows it."""
+    return _columns(cells(row), isinstance(row, Caught))
+
+
+def head(mutated: bool) -> str:
+    """What stands over the lines."""
+    return _columns(_MUTANT_HEAD if mutated else _HEAD, mutated)
+
+
+def _columns(row: Sequence[str], mutated: bool) -> str:
+    first, *others = row  # the longest cell comes last
+    widths = (31, 40, 8) if mutated else (9, 9, 12, 11, 7)
+    return " ".join([*map(str.ljust, others, widths), first])
+
+
+def summary(rows: Sequence[Row | Caught], seconds: float) -> str:
+    """One sentence for them all."""
+    out = sum(row.out for row in rows)
+    if rows and isinstance(rows[0], Caught):
+        return f"{len(rows) - out} of {len(rows)} mutants caught in {seconds:.0f} s"
+    judged = [row for row in rows if not row.verdict.startswith("skipped")]
+    skipped = len(rows) - len(judged)
+    tail = f", {skipped} skipped" if skipped else ""
+    return f"{len(judged) - out} of {len(judged)} equal, {out} out{tail}, in {seconds:.0f} s"
+
+
+def write(
+    folder: Path, rows: Sequence[Row | Caught], about: dict[str, Any], seconds: float
+) -> tuple[Path, Path]:
+    """certificate.json and certificate.md, or mutants.json and mutants.md."""
+    mutated = bool(rows) and isinstance(rows[0], Caught)
+    name = "mutants" if mutated else "certificate"
+    as_json, as_markdown = folder / f"{name}.json", folder / f"{name}.md"
+    told = summary(rows, seconds)
+    content = {"summary": told, **about, "rows": [_plain(row._asdict()) for row in rows]}
+    told_as_json = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
+    as_json.write_text(told_as_json + "\n", encoding="utf-8")
+    told_as_markdown = _markdown(told, rows, about, _MUTANT_HEAD if mutated else _HEAD)
+    as_markdown.write_text(told_as_markdown, encoding="utf-8")
+    return as_json, as_markdown
+
+
+def _plain(value: Any) -> Any:
+    """Without infinities, which JSON does not have: a path that left the numbers is "inf"."""
+    if isinstance(value, dict):
+        return {name: _plain(x) for name, x in value.items()}
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _markdown(
+    told: str, rows: Sequence[Row | Caught], about: dict[str, Any], head: Sequence[str]
+) -> str:
+    versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
+    lines = [
+        "# Certificate of equality",
+        "",
+        f"{told}. {about['steps']} steps on {about['device']}, {about['system']}, "
+        f"Python {about['python']}; {versions}.",
+        "",
+        "Distances are in units in the last place of the largest value that a parameter had.",
+        "",
+        f"| {' | '.join(head)} |",
+        f"|{' --- |' * len(head)}",
+        *(f"| {' | '.join(cells(row))} |" for row in rows),
+    ]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,113 @@
+"""One run for all books: gradients that tempt every trap, and how far two runs are apart."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+Path = dict[str, np.ndarray]  # θ after each step: (steps, *shape), by the parameter's name
+
+SHAPES = {"weight": (3, 8), "bias": (12,)}
+
+
+def gradients(steps: int, dtype: str = "float64") -> Path:
+    """A gradient for each step, of sizes from 1e-9 to 1e3, with zeros.
+
+    Some elements have none at first, some none later on, one never has any. They do not follow θ:
+    an error is not forgiven by the next gradient.
+    """
+    random = np.random.default_rng(0)
+    path = {}
+    for name, shape in SHAPES.items():
+        size = int(np.prod(shape))
+        g = random.normal(0.3, 1.0, (steps, size)) * np.logspace(-9, 3, size)
+        g[random.random((steps, size)) < 0.1] = 0.0
+        g[:, 1] = 0.0
+        g[: steps // 4, 2] = 0.0
+        g[steps // 2 :, 3] = 0.0
+        path[name] = g.reshape(steps, *shape).astype(dtype)
+    return path
+
+
+def start(dtype: str = "float64") -> dict[str, np.ndarray]:
+    """θ_0: weights of sizes from 1e-6 to 10, and biases of 0, which show every bit of the way."""
+    size = int(np.prod(SHAPES["weight"]))
+    weight = np.random.default_rng(1).normal(size=size) * np.logspace(-6, 1, size)
+    at = {"weight": weight.reshape(SHAPES["weight"]), "bias": np.zeros(SHAPES["bias"])}
+    return {name: theta.astype(dtype) for name, theta in at.items()}
+
+
+def rates(steps: int) -> np.ndarray:
+    """A rate for each step that rises, falls and jumps."""
+    k = np.arange(steps)
+    return 0.02 * (1 + np.sin(k / 9)) * 0.99**k + np.where(k % 50 == 30, 0.05, 0.001)
+
+
+def schedule(steps: int) -> Callable[[Any], jax.Array]:
+    """The same as a schedule, whose values are rounded once and not computed in float32."""
+    table = rates(steps)
+    return lambda count: jnp.asarray(table)[count]
+
+
+def path(
+    optimizer: optax.GradientTransformation,
+    steps: int,
+    dtype: str = "float64",
+    *,
+    jit: bool = True,
+    params: Any = None,
+    state: Any = None,
+    first: int = 0,
+) -> Path:
+    """Where a transformation goes: from θ_0, or on from `params` and `state` of step `first`."""
+    with jax.enable_x64(dtype == "float64"):
+        at = start(dtype) if params is None else params
+        theta = {name: jnp.asarray(p) for name, p in at.items()}
+        state = optimizer.init(theta) if state is None else state
+        gs = {name: jnp.asarray(g) for name, g in gradients(steps, dtype).items()}
+
+        def step(theta: Any, state: Any, g: Any) -> Any:
+            updates, state = optimizer.update(g, state, theta)
+            return optax.apply_updates(theta, updates), state
+
+        take = jax.jit(step) if jit else step
+        seen = []
+        for k in range(first, steps):
+            theta, state = take(theta, state, {name: g[k] for name, g in gs.items()})
+            seen.append(theta)
+        return {name: np.stack([np.asarray(at[name]) for at in seen]) for name in theta}
+
+
+def ulps(ours: Mapping[str, np.ndarray], theirs: Mapping[str, np.ndarray], dtype: str) -> float:
+    """The largest difference of an element, in units in the last place of the largest that it was.
+
+    Infinite if either is not finite.
+    """
+    worst = 0.0
+    for name, there in theirs.items():
+        x, y = np.asarray(ours[name], np.float64), np.asarray(there, np.float64)
+        if not (np.isfinite(x).all() and np.isfinite(y).all()):
+            return np.inf
+        unit = float(jnp.finfo(dtype).eps) * np.abs(y).max(axis=0)
+        gap = np.abs(x - y).max(axis=0)
+        worst = max(worst, float((gap / np.where(unit > 0, unit, np.finfo(float).tiny)).max()))
+    return worst
+
+
+def apart(ours: Mapping[str, np.ndarray], theirs: Mapping[str, np.ndarray], dtype: str) -> float:
+    """The largest difference of an element, as a share of the way that it went.
+
+    Two roundings of θ itself for each hundred steps are forgiven: an element of size 10 that moves
+    by 1e-9 cannot show more of its way.
+    """
+    worst = 0.0
+    for name, there in theirs.items():
+        x, y = np.asarray(ours[name], np.float64), np.asarray(there, np.float64)
+        way = np.abs(y - start(dtype)[name]).max(axis=0)
+        rounding = float(jnp.finfo(dtype).eps) * np.abs(y).max(axis=0) * len(y) / 50
+        gap = np.maximum(np.abs(x - y).max(axis=0) - rounding, 0)
+        worst = max(worst, float((gap / np.where(way > 0, way, 1.0)).max()))
+    return worst

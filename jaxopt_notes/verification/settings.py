@@ -1,0 +1,198 @@
+"""Every optimizer in every keyword setting: what is proved, and against whom."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import optax
+
+from jaxopt_notes import conventions, optimizers
+from jaxopt_notes.verification import problem
+
+RATE = 0.01
+
+
+class Setting(NamedTuple):
+    """One optimizer of one book with some keywords.
+
+    Attributes:
+      book: "optax" for `jaxopt_notes.adam` and the like, else the module of `conventions`.
+      optimizer: the function's name.
+      keywords: its keywords, but for the rate.
+      scheduled: the rate changes at every step.
+    """
+
+    book: str
+    optimizer: str
+    keywords: dict[str, Any]
+    scheduled: bool
+
+    @property
+    def name(self) -> str:
+        """book.optimizer."""
+        return f"{self.book}.{self.optimizer}"
+
+    @property
+    def label(self) -> str:
+        """As one would write the call; α is the rate, α(k) a schedule."""
+        home = "" if self.book == "optax" else f"{self.book}."
+        keywords = "".join(f", {k}={v}" for k, v in self.keywords.items())
+        return f"{home}{self.optimizer}({'α(k)' if self.scheduled else 'α'}{keywords})"
+
+    @property
+    def oracles(self) -> tuple[str, ...]:
+        """Who knows where this must go."""
+        source = self.book if self.book in ("optax", "torch", "keras") else ""
+        if self.name == "optax.adagrad" and not self.keywords.get("eps_in_sqrt", True):
+            source = ""  # optax has no such keyword
+        return (source, "equation") if source else ("equation",)
+
+    def rate(self, steps: int) -> Any:
+        """The rate, or the array of them."""
+        return problem.rates(steps) if self.scheduled else RATE
+
+    def build(self, steps: int) -> optax.GradientTransformation:
+        """Ours."""
+        home: Any = optimizers if self.book == "optax" else getattr(conventions, self.book)
+        return self._call(getattr(home, self.optimizer), steps)
+
+    def build_optax(self, steps: int) -> optax.GradientTransformation:
+        """optax's, under the same name but for averages, which have none there with a rate."""
+        averages: dict[str, Any] = {"momentum": _moving_average, "ema": _debiased_average}
+        function = averages.get(self.optimizer) or getattr(optax, self.optimizer)
+        return self._call(function, steps)
+
+    def _call(self, function: Callable[..., Any], steps: int) -> optax.GradientTransformation:
+        rate = problem.schedule(steps) if self.scheduled else RATE
+        called = "learning_rate"
+        if self.book == "notes":
+            called = "eta" if self.optimizer == "rmsprop" else "alpha"
+        elif self.book == "torch":
+            called = "lr"
+        chosen: optax.GradientTransformation = function(**{called: rate}, **self.keywords)
+        return chosen
+
+
+def _moving_average(learning_rate: Any, beta: float = 0.9) -> optax.GradientTransformation:
+    return optax.chain(optax.ema(beta, debias=False), optax.scale_by_learning_rate(learning_rate))
+
+
+def _debiased_average(learning_rate: Any, decay: float) -> optax.GradientTransformation:
+    return optax.chain(optax.ema(decay), optax.scale_by_learning_rate(learning_rate))
+
+
+_RMSPROP: list[dict[str, Any]] = [
+    {},
+    {"decay": 0.8, "eps": 1e-3, "centered": True, "momentum": 0.9},
+    {"eps": 1e-3, "eps_in_sqrt": False, "initial_scale": 0.5},
+    {"momentum": 0.9, "nesterov": True, "eps": 1e-3},
+    # Centred and debiased together it is NaN at the first step, in optax too: m̂² rounds above Ê.
+    {"bias_correction": True},
+]
+_KEYWORDS: dict[str, list[dict[str, Any]]] = {
+    "optax.sgd": [{}, {"momentum": 0.9}, {"momentum": 0.8, "nesterov": True}],
+    "optax.momentum": [{}, {"beta": 0.99}],
+    "optax.adagrad": [
+        {},
+        {"initial_accumulator_value": 0.0, "eps": 1e-3},
+        {"initial_accumulator_value": 0.0, "eps": 1e-8, "eps_in_sqrt": False},
+    ],
+    "optax.rmsprop": _RMSPROP,
+    "optax.adam": [
+        {},
+        {"b1": 0.8, "b2": 0.99, "eps": 1e-3},
+        {"eps": 1e-4, "eps_root": 1e-4},
+        {"nesterov": True},
+    ],
+    "optax.adamw": [{}, {"weight_decay": 0.1, "eps": 1e-3}, {"nesterov": True}],
+    "notes.sgd": [{}],
+    "notes.momentum": [{}, {"beta": 0.8}],
+    "notes.adagrad": [{}, {"epsilon": 1e-3}],
+    "notes.rmsprop": [{}, {"beta": 0.99, "epsilon": 1e-3}],
+    "notes.adam": [{}, {"beta1": 0.8, "beta2": 0.99, "epsilon": 1e-3}],
+    "notes.adamw": [
+        {"weight_decay": 0.1},
+        {"beta1": 0.8, "beta2": 0.99, "epsilon": 1e-3, "weight_decay": 0.01},
+    ],
+    "torch.sgd": [
+        {},
+        {"momentum": 0.9},
+        {"momentum": 0.9, "dampening": 0.5, "weight_decay": 0.1},
+        {"momentum": 0.9, "nesterov": True, "weight_decay": 0.1, "maximize": True},
+    ],
+    "torch.adagrad": [
+        {},
+        {"lr_decay": 0.1, "initial_accumulator_value": 0.2, "eps": 1e-3},
+        {"weight_decay": 0.1, "maximize": True},
+    ],
+    "torch.rmsprop": [
+        {},
+        {"alpha": 0.9, "eps": 1e-3, "momentum": 0.9, "centered": True, "weight_decay": 0.1},
+        {"momentum": 0.9, "maximize": True, "weight_decay": 0.1},
+    ],
+    "torch.adam": [
+        {},
+        {"betas": (0.8, 0.99), "eps": 1e-3, "weight_decay": 0.1, "maximize": True},
+        {"amsgrad": True},
+    ],
+    "torch.adamw": [
+        {},
+        {"betas": (0.8, 0.99), "eps": 1e-3, "weight_decay": 0.1, "maximize": True},
+        {"amsgrad": True, "weight_decay": 0.1},
+    ],
+    "keras.sgd": [
+        {},
+        {"momentum": 0.9, "weight_decay": 0.1},
+        {"momentum": 0.9, "nesterov": True},
+    ],
+    "keras.adagrad": [
+        {},
+        {"initial_accumulator_value": 0.0, "epsilon": 1e-3, "weight_decay": 0.1},
+    ],
+    "keras.rmsprop": [
+        {},
+        {"rho": 0.99, "momentum": 0.9, "epsilon": 1e-3, "centered": True, "weight_decay": 0.1},
+    ],
+    "keras.adam": [
+        {},
+        {"beta_1": 0.8, "beta_2": 0.99, "epsilon": 1e-3, "amsgrad": True, "weight_decay": 0.1},
+    ],
+    "keras.adamw": [
+        {},
+        {"beta_1": 0.8, "beta_2": 0.99, "epsilon": 1e-3, "amsgrad": True, "weight_decay": 0.1},
+    ],
+    "tensorflow1.gradient_descent": [{}],
+    "tensorflow1.momentum": [{"momentum": 0.9}, {"momentum": 0.9, "use_nesterov": True}],
+    "tensorflow1.adagrad": [{}, {"initial_accumulator_value": 0.5}],
+    "tensorflow1.rmsprop": [
+        {},
+        {"decay": 0.8, "momentum": 0.9, "epsilon": 1e-3, "centered": True},
+    ],
+    "tensorflow1.adam": [{}, {"beta1": 0.8, "beta2": 0.99, "epsilon": 1e-3}],
+    "tensorflow1.adamw": [
+        {"weight_decay": 1e-3},
+        {"weight_decay": 0.01, "beta1": 0.8, "beta2": 0.99, "epsilon": 1e-3},
+    ],
+}
+
+
+def named(name: str, keywords: dict[str, Any], *, scheduled: bool = True) -> Setting:
+    """The setting of `book.optimizer`."""
+    book, optimizer = name.split(".")
+    return Setting(book, optimizer, keywords, scheduled)
+
+
+def kind(setting: Setting) -> str:
+    """The optimizer by our name for it."""
+    if setting.optimizer == "gradient_descent":
+        return "sgd"
+    # TensorFlow 1's momentum is the heavy ball, which is `sgd(momentum=)` here.
+    return "sgd" if setting.name == "tensorflow1.momentum" else setting.optimizer
+
+
+def settings() -> list[Setting]:
+    """All of them: the defaults at a constant rate and a changing one, the others at the latter."""
+    table = []
+    for name, choices in _KEYWORDS.items():
+        table.append(named(name, choices[0], scheduled=False))
+        table += [named(name, keywords) for keywords in choices]
+    return table

@@ -1,0 +1,121 @@
+"""`python -m jaxopt_notes.verify`: proves here that the optimizers equal their sources."""
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from jaxopt_notes.errors import InputError
+
+OPTIMIZERS = ("sgd", "momentum", "adagrad", "rmsprop", "adam", "adamw")
+ORACLES = ("optax", "torch", "keras", "equation")
+DTYPES = ("float32", "float64", "bfloat16")
+STEPS, QUICK_STEPS = 200, 30
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse, whose errors are one line as all of ours are."""
+
+    def error(self, message: str) -> NoReturn:
+        raise InputError(message)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command's options."""
+    parser = _Parser(
+        prog="python -m jaxopt_notes.verify",
+        usage="%(prog)s [options]",
+        description="Run every optimizer in every keyword setting beside optax, torch, Keras "
+        "(where they are installed) and the written equation, on awkward gradients; print how far "
+        "apart they are, in units in the last place.",
+        epilog="Exit code: 0 if all are equal (with --mutate: all mutants caught), 1 if not, 2 for "
+        "a mistake.",
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("--optimizer", action="append", metavar="NAME", help=f"{', '.join(OPTIMIZERS)} (all)")
+    add("--oracle", action="append", metavar="NAME", help=f"{', '.join(ORACLES)} (all)")
+    add("--dtype", action="append", metavar="NAME", help=f"{', '.join(DTYPES)} (all)")
+    add("--steps", type=int, metavar="N", help=f"({STEPS}; {QUICK_STEPS} with --quick)")
+    add("--quick", action="store_true", help="fewer steps, one dtype for each oracle")
+    add("--mutate", action="store_true", help="put errors in: every one must be caught")
+    add("--out", type=Path, metavar="DIR", help="write certificate.json and .md there")
+    return parser
+
+
+def validate(args: argparse.Namespace) -> None:
+    """Raises InputError for what no run could use, before JAX is imported; makes --out."""
+    for option, known in (("optimizer", OPTIMIZERS), ("oracle", ORACLES), ("dtype", DTYPES)):
+        for name in getattr(args, option) or ():
+            if name not in known:
+                raise InputError(f"--{option} {name}: choose from {', '.join(known)}")
+    if args.steps is not None and args.steps < 2:
+        raise InputError(f"--steps {args.steps} must be at least 2")
+    if args.out:
+        try:  # before the minutes that the proof takes
+            args.out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"--out {args.out} cannot be a folder: {error.strerror}") from None
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command; returns its exit code: 0, 1 if anything is out, 2 for a mistake."""
+    try:
+        args = build_parser().parse_args(argv)
+        validate(args)
+        return _verify(args)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("stopped: nothing was written", file=sys.stderr)
+        return 130
+
+
+def _verify(args: argparse.Namespace) -> int:
+    import warnings
+
+    from jaxopt_notes.verification import certificate, proof
+
+    # Keras' import of an older name in JAX, and the like, are nothing that a reader can act on.
+    warnings.simplefilter("ignore", DeprecationWarning)
+    steps = args.steps or (QUICK_STEPS if args.quick else STEPS)
+    about = {"steps": steps, **proof.device()}
+    print(f"{about['device']}; {', '.join(f'{n} {v}' for n, v in about['versions'].items())}")
+    print(certificate.head(args.mutate))
+    began = time.perf_counter()
+    rows: list[Any] = []
+    for row in _work(args, steps):
+        print(certificate.line(row), flush=True)
+        rows.append(row)
+    if not rows:
+        raise InputError("nothing to prove: no optimizer chosen has that oracle and dtype")
+    seconds = time.perf_counter() - began
+    print(certificate.summary(rows, seconds))
+    if args.out:
+        for path in certificate.write(args.out, rows, about, seconds):
+            print(f"wrote {path}")
+    return int(any(row.out for row in rows))
+
+
+def _work(args: argparse.Namespace, steps: int) -> Any:
+    from jaxopt_notes.verification import proof
+    from jaxopt_notes.verification.mutants import mutants
+    from jaxopt_notes.verification.settings import kind, settings
+
+    chosen = args.optimizer or OPTIMIZERS
+    oracles = args.oracle or ORACLES
+    if args.mutate:
+        return proof.hunt([m for m in mutants() if kind(m.setting) in chosen], oracles, steps)
+    table = [s for s in settings() if kind(s) in chosen]
+    if args.quick:  # the rate's own code is ours to prove once
+        table = [s for s in table if s.scheduled or s.book == "optax"]
+    dtypes = proof.QUICK if args.quick and not args.dtype else proof.DTYPES
+    asked = {o: [d for d in able if d in (args.dtype or DTYPES)] for o, able in dtypes.items()}
+    return proof.check(table, oracles, asked, steps)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,74 @@
+"""Turns, spreads and ratios, on contestants that cost nothing."""
+
+import math
+from pathlib import Path
+
+import pytest
+
+from benchmarks.harness import Contestant, Measured, quickest, race, ratio, spread
+from benchmarks.worker import steps_for, timed
+
+
+def measured(*seconds):
+    return Measured({"seconds": list(seconds)})
+
+
+def test_a_ratio_is_of_medians_and_its_spread_of_rounds():
+    found = ratio(measured(1.0, 2.0, 9.0), measured(2.0, 4.0, 3.0))
+    assert found.median == pytest.approx(2 / 3)
+    assert (found.low, found.high) == pytest.approx((0.5, 1.75))
+
+
+def test_what_was_not_measured_has_no_spread_and_no_ratio():
+    nobody = Measured(absent="not here")
+    assert nobody.spread() is None
+    assert ratio(nobody, measured(1.0)) is None
+    assert ratio(measured(1.0), nobody) is None
+    assert ratio(measured(1.0), None) is None
+
+
+def test_the_quickest_is_the_one_of_the_least_median():
+    found = {"a": measured(3.0, 1.0, 1.1), "b": measured(1.0, 2.0, 2.1), "c": Measured(absent="no")}
+    assert quickest(found, ["a", "b", "c", "d"]) is found["a"]
+    assert quickest(found, ["c"]) is None
+
+
+def test_one_round_is_its_own_spread():
+    assert spread([2.5]) == (2.5, 2.5, 2.5)
+
+
+def test_steps_are_found_that_fill_a_turn(monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr("benchmarks.worker.time.perf_counter", lambda: clock[0])
+
+    def run(steps):
+        clock[0] += 0.01 * steps
+
+    assert steps_for(run, seconds=1.0) == 100
+    assert timed(run, 50)["seconds"] == pytest.approx(0.01)
+
+
+def test_a_race_measures_those_who_can_and_names_the_others():
+    def contestant(function, settings=None, needs=""):
+        factory = f"pretended_contestants:{function}"
+        return Contestant(
+            factory, settings or {}, {"PYTHONPATH": str(Path(__file__).parent)}, needs
+        )
+
+    contestants = {
+        "a": contestant("counting", {"label": "A"}),
+        "gone": contestant("missing_something"),
+        "broken": contestant("failing"),
+        "not installed": contestant("counting", needs="no_such_package"),
+    }
+    found = race(contestants, rounds=3, seconds=1e-5, builds=2)
+    assert found["a"].facts["label"] == "A"
+    assert {key: len(values) for key, values in found["a"].samples.items()} == {
+        "trace_seconds": 2,
+        "seconds": 3,
+        "faults": 3,
+    }
+    assert all(math.isfinite(x) and x >= 0 for x in found["a"].samples["seconds"])
+    assert found["gone"].absent == "no such thing here"
+    assert found["broken"].absent == "failed: RuntimeError: broken on purpose"
+    assert "jaxopt-notes[no_such_package]" in found["not installed"].absent

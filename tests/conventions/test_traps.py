@@ -1,0 +1,49 @@
+"""Every cell of docs/optimizers-by-framework.md is so, and the file is the one that is written."""
+
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import optax
+import pytest
+
+import jaxopt_notes
+from jaxopt_notes import conventions
+from jaxopt_notes.verification import books, problem, proof
+from jaxopt_notes.verification.traps import TRAPS, Cell, Trap, markdown
+
+STEPS = 60
+CELLS = [pytest.param(t, c, id=f"{t.title}: {c.setting.name}") for t in TRAPS for c in t.cells]
+
+
+def by_equation(cell: Cell) -> problem.Path:
+    setting = cell.setting
+    return books.path(setting.name, setting.keywords, setting.rate(STEPS), STEPS, "float64")
+
+
+@pytest.mark.parametrize(("trap", "cell"), CELLS)
+def test_what_to_write_here_goes_where_the_book_goes(trap: Trap, cell: Cell) -> None:
+    names: dict[str, Any] = {n: getattr(jaxopt_notes, n) for n in jaxopt_notes.__all__}
+    known = {**names, "optax": optax, "conventions": conventions, "α": problem.schedule(STEPS)}
+    here = problem.path(eval(cell.here, known), STEPS)
+    assert problem.apart(here, by_equation(cell), "float64") <= 1e-12
+    book = cell.setting.book
+    if book in ("torch", "keras"):
+        pytest.importorskip(book, reason=f"{book} is not installed")
+    if book in ("optax", "torch", "keras"):
+        there = proof.path_of(book, cell.setting, STEPS, "float64")
+        assert problem.apart(here, there, "float64") <= 1e-12
+
+
+@pytest.mark.parametrize("trap", TRAPS, ids=lambda t: t.title)
+def test_formulas_differ_where_the_ways_do(trap: Trap) -> None:
+    for one, other in combinations(trap.cells, 2):
+        same = problem.apart(by_equation(one), by_equation(other), "float64") <= 1e-9
+        assert same == (trap.formula(one.terms) == trap.formula(other.terms)), (one, other)
+
+
+def test_the_file_is_the_one_that_is_written() -> None:
+    docs = Path(__file__).parents[2] / "docs" / "optimizers-by-framework.md"
+    assert docs.read_text(encoding="utf-8") == markdown(), (
+        "run python -m jaxopt_notes.verification.traps > docs/optimizers-by-framework.md"
+    )

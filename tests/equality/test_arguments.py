@@ -1,0 +1,188 @@
+"""The arguments are optax's, and a wrong one is refused by name where the optimizer is built."""
+
+import inspect
+import math
+import subprocess
+import sys
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from cases import OPTAXS
+
+import jaxopt_notes
+
+NAMES = [name for name in jaxopt_notes.__all__ if name != "__version__"]
+OURS_ALONE = {"adagrad": {"eps_in_sqrt": True}, "scale_by_rss": {"eps_in_sqrt": True}}
+
+
+@pytest.mark.parametrize("name", sorted(set(NAMES) - set(OPTAXS)))
+def test_the_signature_is_optaxs(name: str) -> None:
+    def arguments(library: Any) -> list[tuple[str, Any, Any]]:
+        parameters = inspect.signature(getattr(library, name)).parameters.values()
+        return [(p.name, p.kind, p.default) for p in parameters]
+
+    extra = [
+        (key, inspect.Parameter.POSITIONAL_OR_KEYWORD, default)
+        for key, default in OURS_ALONE.get(name, {}).items()
+    ]
+    assert arguments(jaxopt_notes) == arguments(optax) + extra
+
+
+DECAYS = [
+    ("momentum", "beta"),
+    ("adam", "b1"),
+    ("adam", "b2"),
+    ("adamw", "b1"),
+    ("adamw", "b2"),
+    ("scale_by_adam", "b1"),
+    ("scale_by_adam", "b2"),
+    ("rmsprop", "decay"),
+    ("scale_by_rms", "decay"),
+    ("scale_by_stddev", "decay"),
+    ("ema", "decay"),
+]
+VELOCITIES = [("sgd", "momentum"), ("rmsprop", "momentum"), ("trace", "decay")]
+NOT_NEGATIVE = [
+    ("adam", "eps"),
+    ("adam", "eps_root"),
+    ("adamw", "eps"),
+    ("adamw", "eps_root"),
+    ("scale_by_adam", "eps"),
+    ("scale_by_adam", "eps_root"),
+    ("adagrad", "eps"),
+    ("adagrad", "initial_accumulator_value"),
+    ("scale_by_rss", "eps"),
+    ("scale_by_rss", "initial_accumulator_value"),
+    ("rmsprop", "eps"),
+    ("rmsprop", "initial_scale"),
+    ("scale_by_rms", "eps"),
+    ("scale_by_rms", "initial_scale"),
+    ("scale_by_stddev", "eps"),
+    ("scale_by_stddev", "initial_scale"),
+]
+FINITE = [
+    *(
+        (name, "learning_rate")
+        for name in ("sgd", "momentum", "adagrad", "rmsprop", "adam", "adamw")
+    ),
+    ("scale_by_learning_rate", "learning_rate"),
+    ("adamw", "weight_decay"),
+    ("add_decayed_weights", "weight_decay"),
+]
+DTYPES = [
+    ("sgd", "accumulator_dtype"),
+    ("momentum", "accumulator_dtype"),
+    ("trace", "accumulator_dtype"),
+    ("ema", "accumulator_dtype"),
+    ("adam", "mu_dtype"),
+    ("adamw", "mu_dtype"),
+    ("scale_by_adam", "mu_dtype"),
+]
+
+
+def build(name: str, argument: str, value: Any) -> optax.GradientTransformation:
+    """The optimizer with one argument as given, and what else it needs to use it."""
+    optimizer = getattr(jaxopt_notes, name)
+    needed = {"learning_rate": 0.1, "decay": 0.9}
+    keywords = {
+        key: needed[key]
+        for key, parameter in inspect.signature(optimizer).parameters.items()
+        if parameter.default is inspect.Parameter.empty
+    }
+    if (name, argument) == ("sgd", "accumulator_dtype"):
+        keywords["momentum"] = 0.9
+    return optimizer(**(keywords | {argument: value}))
+
+
+def pairs(table: list[tuple[str, str]]) -> Any:
+    return pytest.mark.parametrize(
+        ("name", "argument"), table, ids=[f"{name}-{argument}" for name, argument in table]
+    )
+
+
+@pairs(DECAYS)
+@pytest.mark.parametrize("value", [-0.1, 1.0, 1.5, math.nan, math.inf, np.float32(2.0)])
+def test_a_decay_outside_its_interval_is_refused(name: str, argument: str, value: Any) -> None:
+    with pytest.raises(ValueError, match=rf"\b{argument}="):
+        build(name, argument, value)
+
+
+@pairs(VELOCITIES)
+@pytest.mark.parametrize("value", [-0.1, 1.001, math.nan, math.inf, np.float64(-1.0)])
+def test_a_velocitys_decay_may_be_one_but_no_more(name: str, argument: str, value: Any) -> None:
+    build(name, argument, 1.0)
+    with pytest.raises(ValueError, match=rf"\b{argument}="):
+        build(name, argument, value)
+
+
+@pairs(NOT_NEGATIVE)
+@pytest.mark.parametrize("value", [-1e-8, math.nan, math.inf, -math.inf, np.array(-1.0)])
+def test_a_negative_or_infinite_epsilon_or_start_is_refused(
+    name: str, argument: str, value: Any
+) -> None:
+    build(name, argument, 0.0)
+    with pytest.raises(ValueError, match=rf"\b{argument}="):
+        build(name, argument, value)
+
+
+@pairs(FINITE)
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, np.float32("nan")])
+def test_a_rate_that_is_not_finite_is_refused(name: str, argument: str, value: Any) -> None:
+    build(name, argument, -0.1)
+    with pytest.raises(ValueError, match=rf"\b{argument}="):
+        build(name, argument, value)
+
+
+@pairs(DECAYS + VELOCITIES + NOT_NEGATIVE + FINITE)
+@pytest.mark.parametrize("value", ["0.1", True, [0.1], 0.1j, {}])
+def test_what_is_no_number_is_refused(name: str, argument: str, value: Any) -> None:
+    with pytest.raises(TypeError, match=rf"\b{argument}="):
+        build(name, argument, value)
+
+
+@pairs(DTYPES)
+@pytest.mark.parametrize("value", ["float33", 3.5, "mu"])
+def test_what_is_no_dtype_is_refused(name: str, argument: str, value: Any) -> None:
+    with pytest.raises(TypeError, match=rf"\b{argument}="):
+        build(name, argument, value)
+
+
+@pairs(DECAYS + NOT_NEGATIVE + FINITE)
+def test_what_cannot_be_known_yet_is_let_through(name: str, argument: str) -> None:
+    build(name, argument, jnp.float32(0.5))
+    jax.make_jaxpr(lambda x: build(name, argument, x).init(jnp.ones(2)))(0.5)
+
+
+@pytest.mark.parametrize("name", ["adamw", "add_decayed_weights"])
+def test_a_decay_of_weights_asks_for_the_parameters(name: str) -> None:
+    optimizer = getattr(jaxopt_notes, name)(0.1)
+    state = optimizer.init(jnp.ones(2))
+    with pytest.raises(ValueError, match="params"):
+        optimizer.update(jnp.ones(2), state)
+
+
+def test_the_package_is_imported_without_jax() -> None:
+    script = (
+        "import sys, jaxopt_notes as notes\n"
+        "assert not {'jax', 'optax', 'numpy', 'flax'} & set(sys.modules), 'imported too much'\n"
+        "assert dir(notes) == sorted(notes.__all__)\n"
+        "assert 'jax' not in sys.modules\n"
+        "assert all(getattr(notes, name) for name in notes.__all__)\n"
+        "assert 'jax' in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_every_public_name_is_listed_and_there() -> None:
+    from jaxopt_notes import optimizers
+
+    assert set(optimizers.__all__) <= set(jaxopt_notes.__all__)
+    assert dir(jaxopt_notes) == sorted(jaxopt_notes.__all__)
+    for name in optimizers.__all__:
+        assert getattr(jaxopt_notes, name) is getattr(optimizers, name)
+    with pytest.raises(AttributeError, match="lion"):
+        jaxopt_notes.lion  # noqa: B018

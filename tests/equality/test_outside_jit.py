@@ -1,0 +1,36 @@
+"""Outside jit every bit of the parameters, the updates and the state is optax's."""
+
+import pytest
+from cases import CASES, Case
+from comparison import assert_same_bits, assert_same_kind, assert_same_path, run
+from gradients import precision, tree_and_gradients
+
+each_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+
+
+@pytest.mark.parametrize(
+    "tree", ["mixed", "x64", "empty", pytest.param("many", marks=pytest.mark.slow)]
+)
+@each_case
+def test_a_hundred_steps_have_the_same_bits(case: Case, tree: str) -> None:
+    params, gradients = tree_and_gradients(tree, case.real_only)
+    with precision(tree):
+        assert_same_path(case.ours(params), case.optaxs(params), params, gradients)
+
+
+@each_case
+def test_swapping_half_way_changes_nothing(case: Case) -> None:
+    params, gradients = tree_and_gradients("single")
+    ours, theirs = case.ours(params), case.optaxs(params)
+    first, last = gradients[:50], gradients[50:70]
+
+    *_, (_, middle, our_state) = run(ours, params, first)
+    *_, (_, middle_of_optax, state_of_optax) = run(theirs, params, first)
+    *_, unswapped = run(ours, middle, last, our_state)
+    *_, unswapped_optax = run(theirs, middle_of_optax, last, state_of_optax)
+    *_, to_optax = run(theirs, middle, last, our_state)
+    *_, from_optax = run(ours, middle_of_optax, last, state_of_optax)
+
+    for end in (to_optax, from_optax, unswapped_optax):
+        assert_same_kind(end, unswapped)
+        assert_same_bits(end, unswapped)

@@ -1,0 +1,232 @@
+"""Our optimizers under JAX's transformations: what comes out is what optax's give there."""
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from cases import OPTAXS, RATE_SCHEDULES
+from comparison import assert_same_bits, assert_same_kind, ulps_apart
+from gradients import tree_and_gradients
+
+import jaxopt_notes
+
+FAMILY: dict[str, dict[str, Any]] = {
+    "sgd": {"momentum": 0.9, "nesterov": True},
+    "momentum": {},
+    "adagrad": {},
+    "rmsprop": {"eps": 1e-3, "centered": True, "momentum": 0.9, "bias_correction": True},
+    "adam": {},
+    "adamw": {"nesterov": True, "weight_decay": 0.1},
+}
+each_optimizer = pytest.mark.parametrize("name", FAMILY)
+
+
+def pair(
+    name: str, learning_rate: Any = 0.1, **keywords: Any
+) -> tuple[optax.GradientTransformation, optax.GradientTransformation]:
+    """Ours and optax's with the keywords of FAMILY, or those given."""
+    keywords = {"learning_rate": learning_rate} | FAMILY[name] | keywords
+    theirs = OPTAXS.get(name) or getattr(optax, name)
+    return getattr(jaxopt_notes, name)(**keywords), theirs(**keywords)
+
+
+def loss(params: jax.Array, x: jax.Array) -> jax.Array:
+    return jnp.sum(jnp.sin(params * x) + 0.1 * params**2)
+
+
+def trained(optimizer: optax.GradientTransformation, params: jax.Array, steps: int = 12) -> Any:
+    """The parameters and the state after some steps in one `lax.scan`."""
+
+    def step(carry: Any, x: jax.Array) -> Any:
+        params, state = carry
+        updates, state = optimizer.update(jax.grad(loss)(params, x), state, params)
+        return (optax.apply_updates(params, updates), state), None
+
+    xs = jnp.linspace(-1.0, 2.0, steps)
+    return jax.lax.scan(step, (params, optimizer.init(params)), xs)[0]
+
+
+START = jnp.linspace(-1.0, 1.0, 7)
+
+
+def assert_close(ours: Any, theirs: Any) -> None:
+    """Equal to what a dozen steps make of roundings that XLA is free to choose."""
+    assert_same_kind(ours, theirs)
+    for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
+        np.testing.assert_allclose(a, b, rtol=2e-5, atol=1e-7)
+
+
+@each_optimizer
+def test_scan_inside_jit(name: str) -> None:
+    ours, theirs = pair(name, RATE_SCHEDULES["cosine"])
+    assert_close(
+        jax.jit(lambda p: trained(ours, p))(START), jax.jit(lambda p: trained(theirs, p))(START)
+    )
+
+
+@each_optimizer
+def test_vmap_over_parameters(name: str) -> None:
+    ours, theirs = pair(name)
+    starts = jnp.stack([START, 2 * START, START[::-1]])
+    assert_close(
+        jax.vmap(lambda p: trained(ours, p))(starts), jax.vmap(lambda p: trained(theirs, p))(starts)
+    )
+
+
+@each_optimizer
+def test_vmap_over_learning_rates(name: str) -> None:
+    rates = jnp.array([0.0, 1e-3, 0.1, -0.5])
+    assert_close(
+        *(jax.vmap(lambda a, i=i: trained(pair(name, a)[i], START))(rates) for i in (0, 1))
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "argument"),
+    [
+        ("sgd", "momentum"),
+        ("momentum", "beta"),
+        ("adagrad", "eps"),
+        ("rmsprop", "decay"),
+        ("adam", "b1"),
+        ("adam", "b2"),
+        ("adamw", "weight_decay"),
+    ],
+)
+def test_vmap_over_other_arguments(name: str, argument: str) -> None:
+    values = jnp.array([1e-3, 0.5, 0.9])
+    assert_close(
+        *(
+            jax.vmap(lambda x, i=i: trained(pair(name, **{argument: x})[i], START))(values)
+            for i in (0, 1)
+        )
+    )
+
+
+@each_optimizer
+def test_the_gradient_through_training_is_optaxs(name: str) -> None:
+    arguments = {"sgd": "momentum", "momentum": "beta", "adagrad": "eps", "rmsprop": "decay"}
+    argument = arguments.get(name, "b1")
+    root = {"eps_root": 1e-8} if name.startswith("adam") else {}
+
+    def after(rate: jax.Array, x: jax.Array, start: jax.Array, i: int) -> jax.Array:
+        optimizer = pair(name, rate, **{argument: x}, **root)[i]
+        return loss(trained(optimizer, start)[0], jnp.float32(0.7))
+
+    derivatives = jax.jit(jax.grad(after, argnums=(0, 1, 2)), static_argnums=3)
+    ours, theirs = (derivatives(0.05, 0.6, START, i) for i in (0, 1))
+    for a, b in zip(ours, theirs, strict=True):
+        assert np.isfinite(a).all()
+        assert abs(a).max() > 0
+        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)
+
+
+@each_optimizer
+def test_donated_buffers(name: str) -> None:
+    ends = []
+    for optimizer in pair(name):
+
+        def step(params: Any, state: Any, optimizer: Any = optimizer) -> Any:
+            updates, state = optimizer.update(jax.grad(loss)(params, 0.5), state, params)
+            return optax.apply_updates(params, updates), state
+
+        step = jax.jit(step, donate_argnums=(0, 1))
+        params = START.copy()
+        state = optimizer.init(params)
+        for _ in range(5):
+            before, (params, state) = params, step(params, state)
+        assert before.is_deleted()
+        ends.append((params, state))
+    assert_close(*ends)
+
+
+@each_optimizer
+def test_one_optimizer_under_many_traces_leaks_no_tracer(name: str) -> None:
+    optimizer, theirs = pair(name)
+    with jax.check_tracer_leaks():
+        for shape in [(3,), (2, 3)]:
+            params = jnp.ones(shape)
+            state = jax.eval_shape(optimizer.init, params)
+            jax.make_jaxpr(optimizer.update)(params, state, params)
+            jax.make_jaxpr(jax.vmap(optimizer.update, (0, None, None)))(params, state, params[0])
+    state = optimizer.init(START)
+    here, there = (o.update(START, state, START) for o in (optimizer, theirs))
+    assert_same_bits(here, there)
+
+
+@each_optimizer
+def test_the_state_survives_a_checkpoint_as_plain_arrays(name: str) -> None:
+    params, gradients = tree_and_gradients("many")
+    ours, theirs = pair(name)
+    state = ours.init(params)
+    for g in gradients[:3]:
+        _, state = ours.update(g, state, params)
+    plain = [np.asarray(leaf) for leaf in jax.tree.leaves(state)]
+    restored = jax.tree.unflatten(jax.tree.structure(theirs.init(params)), plain)
+    there = theirs.update(gradients[3], restored, params)
+    assert_same_bits(ours.update(gradients[3], state, params), there)
+
+
+COUNTED: list[Callable[[Any], Any]] = [
+    lambda library: library.scale_by_adam(),
+    lambda library: library.scale_by_adam(nesterov=True),
+    lambda library: library.ema(0.9),
+    lambda library: library.scale_by_rms(bias_correction=True),
+    lambda library: library.scale_by_stddev(bias_correction=True),
+    lambda library: library.scale_by_learning_rate(lambda k: 1.0 / (1.0 + k)),
+    lambda library: library.add_decayed_weights(lambda k: 1.0 / (1.0 + k)),
+]
+
+
+@pytest.mark.parametrize("jitted", [False, True])
+@pytest.mark.parametrize("build", COUNTED)
+def test_the_count_stays_at_the_largest_integer(build: Any, jitted: bool) -> None:
+    largest = jnp.iinfo(jnp.int32).max
+    ends = []
+    for library in (jaxopt_notes, optax):
+        optimizer = build(library)
+        update = jax.jit(optimizer.update) if jitted else optimizer.update
+        state = optimizer.init(START)._replace(count=jnp.int32(largest - 1))
+        history = []
+        for _ in range(3):
+            updates, state = update(START, state, START)
+            history.append((updates, state))
+        assert state.count == largest
+        ends.append(history)
+    assert ulps_apart(*ends) <= (2 if jitted else 0)
+
+
+@pytest.fixture
+def rule_calls(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The gradients' shapes and dtypes with which Adam's rule is called from now on."""
+    calls: list[Any] = []
+    adam_module = import_module("jaxopt_notes.optimizers.adam")
+    rule = adam_module.first_and_second_moment
+
+    def counted(g: jax.Array, *slots: jax.Array, **keywords: Any) -> Any:
+        calls.append((g.shape, g.dtype))
+        return rule(g, *slots, **keywords)
+
+    monkeypatch.setattr(adam_module, "first_and_second_moment", counted)
+    return calls
+
+
+def test_a_rule_is_traced_once_for_equal_leaves(rule_calls: list[Any]) -> None:
+    optimizer = jaxopt_notes.adam(0.1)
+    leaves = [jnp.ones(5) for _ in range(20)] + [jnp.ones((2, 3)) for _ in range(20)]
+    params = dict(enumerate([*leaves, jnp.ones(5, jnp.bfloat16)]))
+    state = optimizer.init(params)
+    jax.jit(optimizer.update)(params, state)
+    assert len(rule_calls) == len(set(rule_calls)) == 3
+
+
+def test_outside_jit_a_rule_is_called_for_each_leaf(rule_calls: list[Any]) -> None:
+    optimizer = jaxopt_notes.adam(0.1)
+    params = [jnp.ones(5) for _ in range(20)]
+    optimizer.update(params, optimizer.init(params))
+    assert len(rule_calls) == 20

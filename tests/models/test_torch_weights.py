@@ -1,0 +1,182 @@
+"""state_dicts become our trees and back; what does not fit is refused by name. Without torch."""
+
+import jax
+import numpy as np
+import pytest
+from flax import nnx
+
+from jaxopt_notes.errors import InputError
+from jaxopt_notes.models import CNN, MLP, from_torch, pure, to_torch
+
+SMALL = {"image_shape": (8, 12, 3), "classes": 5, "features": (2, 4), "hidden": 6}
+
+
+@pytest.fixture
+def network():
+    return CNN(nnx.Rngs(0), norm="batch", **SMALL)
+
+
+@pytest.fixture
+def state_dict(network):
+    """As torch would give it: positions in nn.Sequential, every array of distinct numbers."""
+    shapes = {
+        **{"0.weight": (2, 3, 3, 3), "0.bias": (2,)},
+        **{f"1.{entry}": (2,) for entry in ("weight", "bias", "running_mean", "running_var")},
+        **{"1.num_batches_tracked": (), "4.weight": (4, 2, 3, 3), "4.bias": (4,)},
+        **{f"5.{entry}": (4,) for entry in ("weight", "bias", "running_mean", "running_var")},
+        **{"5.num_batches_tracked": (), "9.weight": (6, 24), "9.bias": (6,)},
+        **{f"10.{entry}": (6,) for entry in ("weight", "bias", "running_mean", "running_var")},
+        **{"10.num_batches_tracked": (), "12.weight": (5, 6), "12.bias": (5,)},
+    }
+    rng = np.random.default_rng(0)
+    return {name: rng.random(shape).astype(np.float32) for name, shape in shapes.items()}
+
+
+def test_there_and_back_is_bit_for_bit(network, state_dict):
+    params, batch_stats = from_torch(state_dict, network)
+    model = pure(network)
+    assert jax.tree.structure(params) == jax.tree.structure(model.params)
+    assert jax.tree.structure(batch_stats) == jax.tree.structure(model.batch_stats)
+    again = to_torch(params, batch_stats, network)
+    assert list(again) == list(state_dict)
+    for name, array in state_dict.items():
+        if not name.endswith("tracked"):
+            np.testing.assert_array_equal(again[name], array)
+    assert again["1.num_batches_tracked"].dtype == np.int64
+
+
+def test_each_number_lands_where_torch_reads_it(network, state_dict):
+    params, batch_stats = from_torch(state_dict, network)
+    kernel = params["blocks"][1]["kernel"]
+    assert kernel[2, 0, 1, 3] == state_dict["4.weight"][3, 1, 2, 0]
+    # Row 1, column 2, channel 3 of (2, 3, 4): torch counts channels first, we count them last.
+    theirs, ours = 3 * 6 + 1 * 3 + 2, (1 * 3 + 2) * 4 + 3
+    assert params["dense"]["kernel"][ours, 5] == state_dict["9.weight"][5, theirs]
+    assert params["logits"]["kernel"][4, 2] == state_dict["12.weight"][2, 4]
+    np.testing.assert_array_equal(params["norms"][2]["scale"], state_dict["10.weight"])
+    np.testing.assert_array_equal(batch_stats["norms"][1]["var"], state_dict["5.running_var"])
+
+
+def test_an_mlp_sees_colour_images_in_torch_order():
+    network = MLP(nnx.Rngs(0), image_shape=(2, 3, 3), classes=4, widths=())
+    weight = np.random.default_rng(0).random((4, 18), np.float32)
+    params, _ = from_torch({"1.weight": weight, "1.bias": np.zeros(4, np.float32)}, network)
+    images = np.random.default_rng(1).random((2, 2, 3, 3), np.float32)
+    logits = pure(network).apply(params, {}, images)[0]
+    expected = images.transpose(0, 3, 1, 2).reshape(2, -1) @ weight.T
+    np.testing.assert_allclose(logits, expected, rtol=1e-5)
+
+
+def test_layers_may_have_names_of_their_own(network, state_dict):
+    names = ["conv1", "bn1", "conv2", "bn2", "fc1", "bn3", "fc2"]
+    called = dict(zip(["0", "1", "4", "5", "9", "10", "12"], names, strict=True))
+    renamed = {
+        f"net.{called[name.split('.')[0]]}.{name.split('.')[1]}": array
+        for name, array in state_dict.items()
+    }
+    params, batch_stats = from_torch(renamed, network)
+    jax.tree.map(np.testing.assert_array_equal, params, from_torch(state_dict, network)[0])
+    again = to_torch(params, batch_stats, network, names=[f"net.{name}" for name in names])
+    assert list(again) == list(renamed)
+
+
+class Tensor:
+    """The part of torch's that is asked for."""
+
+    def __init__(self, array, dtype="torch.float32"):
+        self.array, self.dtype = array, dtype
+
+    def detach(self):
+        return self
+
+    cpu = detach
+
+    def float(self):
+        return Tensor(self.array)
+
+    def numpy(self):
+        if self.dtype == "torch.bfloat16":
+            raise TypeError("Got unsupported ScalarType BFloat16")
+        return self.array
+
+
+@pytest.mark.parametrize("dtype", ["torch.float32", "torch.bfloat16"])
+def test_tensors_are_turned_into_arrays(network, state_dict, dtype):
+    tensors = {name: Tensor(array, dtype) for name, array in state_dict.items()}
+    params, _ = from_torch(tensors, network)
+    np.testing.assert_array_equal(params["dense"]["bias"], state_dict["9.bias"])
+
+
+def refused(function, *args, **kwargs):
+    with pytest.raises(InputError) as caught:
+        function(*args, **kwargs)
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+@pytest.mark.parametrize(
+    ("without", "words"),
+    [
+        (["4.bias"], ["'4.bias' is missing", "conv 3×3, 4"]),
+        (["5.running_var"], ["'5.running_var' is missing", "batch norm"]),
+        (["12.weight", "12.bias"], ["'12.weight', '12.bias'", "missing", "dense 5"]),
+        (["4.weight", "4.bias"], ["'4.weight', '4.bias'", "missing", "conv 3×3, 4"]),
+    ],
+)
+def test_a_missing_entry_is_named(network, state_dict, without, words):
+    left = {name: array for name, array in state_dict.items() if name not in without}
+    message = refused(from_torch, left, network)
+    for word in words:
+        assert word in message
+
+
+def test_a_missing_network_is_named_whole(network):
+    message = refused(from_torch, {}, network)
+    assert "'0.weight'" in message
+    assert "'12.bias'" in message
+
+
+@pytest.mark.parametrize("extra", ["4.weight_orig", "13.weight", "12.running_mean"])
+def test_an_entry_too_many_is_named(network, state_dict, extra):
+    message = refused(from_torch, {**state_dict, extra: np.zeros(3)}, network)
+    assert f"{extra!r} has no layer here" in message
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "needed"),
+    [
+        ("4.weight", (4, 2, 5, 5), "(4, 2, 3, 3)"),
+        ("9.weight", (6, 25), "(6, 24)"),
+        ("9.weight", (24, 6), "(6, 24)"),
+        ("10.running_mean", (1,), "(6,)"),
+    ],
+)
+def test_a_misshapen_entry_is_named(network, state_dict, name, shape, needed):
+    message = refused(from_torch, {**state_dict, name: np.zeros(shape)}, network)
+    assert f"{name!r} has shape {shape}" in message
+    assert needed in message
+
+
+def test_another_network_is_refused_with_both_sizes(state_dict):
+    renamed = {f"x{name}": array for name, array in state_dict.items()}
+    message = refused(from_torch, renamed, CNN(nnx.Rngs(0), **SMALL))
+    assert "7 layers" in message
+    assert "4 (conv 3×3, 2, conv 3×3, 4, dense 6, dense 5)" in message
+
+
+@pytest.mark.parametrize("value", ["text", None, {"a": 1}])
+def test_what_is_no_array_is_named(network, state_dict, value):
+    assert "'9.bias'" in refused(from_torch, {**state_dict, "9.bias": value}, network)
+
+
+def test_trees_that_do_not_fit_are_refused_by_name(network, state_dict):
+    params, stats = from_torch(state_dict, network)
+    assert "'norms.0.mean' is missing" in refused(to_torch, params, {}, network)
+    extra = {**params, "more": {"kernel": np.zeros(2)}}
+    assert "'more.kernel' has no layer" in refused(to_torch, extra, stats, network)
+    wrong = {**params, "logits": {**params["logits"], "bias": np.zeros(4)}}
+    message = refused(to_torch, wrong, stats, network)
+    assert "'logits.bias' has shape (4,)" in message
+    assert "(5,)" in message
+    assert "7 layers" in refused(to_torch, params, stats, network, names=["a", "b"])

@@ -1,0 +1,113 @@
+"""The network by options of `python -m jaxopt_notes.train`."""
+
+import json
+import os
+
+import pytest
+
+from jaxopt_notes import train
+from jaxopt_notes.errors import InputError
+from jaxopt_notes.training import config, run
+from jaxopt_notes.training.config import Config
+
+
+@pytest.fixture
+def small(monkeypatch, digits, tmp_path):
+    """The command on a few digits: main(…) writes to tmp_path / 'run'."""
+    few = digits._replace(
+        train_images=digits.train_images[:, ::2, ::2], test_images=digits.test_images[:, ::2, ::2]
+    )
+    monkeypatch.setattr(run, "load", lambda *_: few)
+    monkeypatch.chdir(tmp_path)
+
+    def main(*args):
+        return train.main(["--out", "run", *args])
+
+    return main
+
+
+@pytest.mark.parametrize(
+    ("options", "kept", "shown"),
+    [
+        (
+            "--model mlp --norm batch --widths 32,16 --dropout 0.1",
+            {"model": "mlp", "widths": [32, 16], "norm": "batch", "dropout": 0.1, "pooling": None},
+            "mlp(widths 32, 16; norm batch; dropout 0.1): 7,098 parameters",
+        ),
+        (
+            "--pooling gap --activation gelu --batch-size 128",
+            {"model": "cnn", "widths": None, "pooling": "gap", "activation": "gelu"},
+            "cnn(pooling gap; activation gelu): 19,466 parameters",
+        ),
+    ],
+)
+def test_a_network_trains_and_config_json_records_it(small, tmp_path, capsys, options, kept, shown):
+    assert small("--epochs", "2", *options.split()) == 0
+    rows = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").open()]
+    assert rows[1]["train_loss"] < rows[0]["train_loss"]
+    described = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert described["model"]["name"] == kept["model"]
+    assert kept.items() <= described["config"].items()
+    assert shown in capsys.readouterr().out
+
+
+def test_summary_prints_the_table_and_trains_nothing(small, tmp_path, capsys):
+    assert small("--summary", "--pooling", "average") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["layer", "shape", "parameters", "multiply-adds"]
+    assert "average pool 2×2" in lines[4]
+    assert small("--summary", "--json", "--model", "mlp", "--widths", "8") == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert rows[2] == {
+        "name": "dense 8",
+        "shape": [8],
+        "parameters": 196 * 8 + 8,
+        "multiply_adds": 196 * 8,
+    }
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        ("--model cnnn", ["--model cnnn", "cnn?"]),
+        ("--pooling maxx", ["--pooling maxx", "max?"]),
+        ("--norm layer", ["--norm layer", "none, batch"]),
+        ("--activation rellu", ["--activation rellu", "relu?"]),
+        ("--model mlp --pooling gap", ["--pooling gap", "mlp has no pools"]),
+        ("--widths 128,64", ["--widths 128,64", "--model mlp"]),
+        ("--model mlp --widths 128,0", ["--widths 128,0"]),
+        ("--model mlp --widths 128;64", ["--widths", "'128;64'"]),
+        ("--model mlp --widths=", ["--widths", "''"]),
+        ("--dropout 1", ["--dropout 1.0"]),
+        ("--dropout -0.1", ["--dropout -0.1"]),
+        ("--dropout nan", ["--dropout nan"]),
+        ("--norm batch --batch-size 1", ["--norm batch", "--batch-size from 2"]),
+    ],
+)
+@pytest.mark.parametrize("summary", [[], ["--summary"]], ids=["train", "summary"])
+def test_nonsense_is_one_line_and_exit_code_2(small, tmp_path, capsys, args, words, summary):
+    assert small(*args.split(), *summary) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith("error: ")
+    assert printed.err.count("\n") == 1
+    for word in words:
+        assert word in printed.err
+    assert os.listdir(tmp_path) == []
+
+
+def test_images_too_small_for_the_pools_are_refused(small, tmp_path, capsys, monkeypatch):
+    tiny = run.load()
+    tiny = tiny._replace(train_images=tiny.train_images[:, :3, :3])
+    monkeypatch.setattr(run, "load", lambda *_: tiny)
+    assert small() == 2
+    error = capsys.readouterr().err
+    assert "3×3" in error
+    assert error.count("\n") == 1
+    assert os.listdir(tmp_path) == []
+
+
+def test_an_empty_list_of_widths_is_refused():
+    with pytest.raises(InputError, match="--widths"):
+        config.validate(Config(model="mlp", widths=()))

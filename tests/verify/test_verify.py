@@ -1,0 +1,104 @@
+"""`python -m jaxopt_notes.verify`: proves, and can fail."""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+
+from jaxopt_notes.verification import proof
+from jaxopt_notes.verification.mutants import mutants
+from jaxopt_notes.verification.settings import kind, settings
+from jaxopt_notes.verify import OPTIMIZERS, main
+
+
+def test_proves_and_writes_a_certificate(tmp_path: Path, capsys: Any) -> None:
+    out = tmp_path / "new" / "folder"
+    options = ["--optimizer", "sgd", "--oracle", "optax", "--dtype", "float32", "--steps", "5"]
+    assert main([*options, "--out", str(out)]) == 0
+    told = capsys.readouterr().out
+    assert "sgd(α(k), momentum=0.8, nesterov=True)" in told
+    assert "4 of 4 equal, 0 out" in told
+    certificate = json.loads((out / "certificate.json").read_text(encoding="utf-8"))
+    assert {row["verdict"] for row in certificate["rows"]} == {"equal"}
+    assert certificate["rows"][0]["outside_jit"] == 0.0
+    assert certificate["versions"]["optax"]
+    assert "| sgd(α) | optax | float32 | 0.0 | 0.0 | equal |" in (out / "certificate.md").read_text(
+        encoding="utf-8"
+    )
+
+
+def test_an_error_in_a_formula_is_out(capsys: Any) -> None:
+    error = next(m for m in mutants() if m.error == "Nesterov ignored")
+    with error.in_place():
+        assert main(["--optimizer", "sgd", "--oracle", "optax", "--quick", "--steps", "5"]) == 1
+    told = capsys.readouterr().out.splitlines()
+    assert [("OUT" in line) for line in told[2:-1]] == [False, False, False, True]
+    assert told[-1].startswith("3 of 4 equal, 1 out")
+
+
+def test_an_oracle_that_is_not_installed_is_skipped_by_name() -> None:
+    table = [s for s in settings() if s.name == "torch.sgd"][:1]
+    without = {"optax": "1", "torch": None, "keras": None}
+    with patch.object(proof, "installed", lambda: without):
+        rows = list(proof.check(table, ["torch"], proof.DTYPES, 5))
+    assert [row.verdict for row in rows] == ["skipped: torch is not installed"]
+    assert not rows[0].out
+
+
+def test_every_mutant_is_caught() -> None:
+    table = mutants()
+    assert len(table) >= 20
+    assert {kind(m.setting) for m in table} == set(OPTIMIZERS)
+    missed = [c for c in proof.hunt(table, ["equation"], 20) if c.out]
+    assert not missed
+
+
+def test_a_mutant_that_nobody_sees_is_missed(capsys: Any) -> None:
+    harmless = mutants()[0]._replace(patches={})
+    with patch("jaxopt_notes.verification.mutants.mutants", lambda: [harmless]):
+        assert main(["--mutate", "--oracle", "equation", "--steps", "5"]) == 1
+    assert "0 of 1 mutants caught" in capsys.readouterr().out
+
+
+def test_every_optimizer_has_every_dtype_and_oracle() -> None:
+    for name in OPTIMIZERS:
+        found = {oracle for s in settings() if kind(s) == name for oracle in s.oracles}
+        expected = {"optax", "equation"} if name == "momentum" else {"optax", "torch", "keras"}
+        assert expected <= found, name
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--optimizer", "lion"], "--optimizer lion: choose from sgd, momentum"),
+        (["--oracle", "jax"], "--oracle jax: choose from optax"),
+        (["--dtype", "int8"], "--dtype int8: choose from float32"),
+        (["--steps", "1"], "--steps 1 must be at least 2"),
+        (["--steps", "many"], "argument --steps: invalid int value: 'many'"),
+        (["--wrong"], "unrecognized arguments: --wrong"),
+        (["--out", __file__], "cannot be a folder"),
+        (["--out", f"{__file__}/below"], "cannot be a folder"),
+        (["--optimizer", "momentum", "--oracle", "torch"], "nothing to prove"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2(options: list[str], says: str, capsys: Any) -> None:
+    assert main(options) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("error: ")
+    assert says in told
+    assert told.count("\n") == 1
+
+
+def test_help_needs_no_jax() -> None:
+    code = (
+        "import sys; from jaxopt_notes.verify import build_parser; build_parser().format_help(); "
+        "sys.exit('jax' in sys.modules)"
+    )
+    began = time.perf_counter()
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    assert time.perf_counter() - began < 2  # 0.05 s on a quiet machine
