@@ -81,11 +81,7 @@ def _parts(root: Path) -> tuple[Classes, Classes, str]:
     folders = {item.name: item for item in _visible(root, root) if item.is_dir()}
     if "train" not in folders or not any(p.is_dir() for p in _visible(folders["train"], root)):
         train, test = _split(_classes(root, root))
-        return (
-            train,
-            test,
-            "a fifth of each class is set aside for testing, by its file names' hash",
-        )
+        return train, test, "a fifth of each class, by its file names' hash, is the test set"
     second = next((name for name in _TEST_NAMES if name in folders), None)
     if second is None:
         raise _LayoutError(f"'train' without 'test'; add it, or give {str(folders['train'])!r}")
