@@ -92,7 +92,7 @@ def train(task: Task) -> list[float]:
     test_images = as_tensor(normalized(data.test_images, data.train_images), device, layout)
     labels = torch.as_tensor(data.train_labels, device=device).long()
     test_labels = torch.as_tensor(data.test_labels, device=device).long()
-    model = CNN().to(device, memory_format=layout)  # type: ignore[call-overload]
+    model = CNN().to(device, memory_format=layout)
     optimizer = torch.optim.Adam(model.parameters(), lr=PEAK, betas=(0.9, B2), fused=True)
     step = make_step(model, optimizer, compiled=False)
 

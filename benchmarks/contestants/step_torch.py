@@ -20,7 +20,7 @@ def step(batch: int, platform: str, channels_last: bool, compiled: bool) -> Benc
     images = as_tensor(normalized(data.train_images, data.train_images), device, layout)
     labels = torch.as_tensor(data.train_labels, device=device).long()
     order = torch.as_tensor(epoch_order(0, 0, len(labels), batch), device=device)
-    model = CNN().to(device, memory_format=layout)  # type: ignore[call-overload]
+    model = CNN().to(device, memory_format=layout)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, fused=True)
     one = make_step(model, optimizer, compiled=compiled)
 
