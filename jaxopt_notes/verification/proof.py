@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, NamedTuple
 
+from jaxopt_notes import __version__
 from jaxopt_notes.verification import books, by_keras, by_torch, problem
 from jaxopt_notes.verification.mutants import Mutant
 from jaxopt_notes.verification.settings import Setting
@@ -156,8 +157,9 @@ def device() -> dict[str, Any]:
         "device": f"{first.device_kind} ({first.platform})",
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
-        "versions": {
+        "versions": {"jaxopt_notes": __version__}
+        | {
             name: version_of(name) or "not installed"
-            for name in ("jaxopt_notes", "jax", "jaxlib", "optax", "numpy", "torch", "keras")
+            for name in ("jax", "jaxlib", "optax", "numpy", "torch", "keras")
         },
     }

@@ -47,6 +47,7 @@ def test_torch_optimizer(setting: Setting, as_dict: bool, torch: Any) -> None:
 
 
 @of("keras")
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # Keras' own
 @pytest.mark.parametrize("form", ["optimizer", "config", "serialized"])
 def test_keras_optimizer(setting: Setting, form: str, optimizers: Any) -> None:
     opt = by_keras.optimizer(setting.optimizer, setting.keywords, 0.5)
