@@ -9,33 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-_OPTIMIZERS = (
-    "adagrad",
-    "adam",
-    "adam_to_sgd",
-    "adamw",
-    "add_decayed_weights",
-    "allow_one_loop",
-    "ema",
-    "handover",
-    "momentum",
-    "one_loop_works",
-    "pack_state",
-    "packed",
-    "rmsprop",
-    "scale_by_adam",
-    "scale_by_learning_rate",
-    "scale_by_rms",
-    "scale_by_rss",
-    "scale_by_stddev",
-    "sgd",
-    "trace",
-    "unpack_state",
-    "update_in_one_loop",
-)
-_HOME = dict.fromkeys(_OPTIMIZERS, "jaxopt_notes.optimizers")
-
 if TYPE_CHECKING:
+    from jaxopt_notes.conventions import translate, translate_state
     from jaxopt_notes.optimizers import (
         adagrad,
         adam,
@@ -83,15 +58,18 @@ __all__ = [
     "scale_by_stddev",
     "sgd",
     "trace",
+    "translate",
+    "translate_state",
     "unpack_state",
     "update_in_one_loop",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOME:
+    if name not in __all__:
         raise AttributeError(f"module 'jaxopt_notes' has no attribute {name!r}")
-    value = getattr(import_module(_HOME[name]), name)
+    room = "conventions" if name.startswith("translate") else "optimizers"
+    value = getattr(import_module(f"jaxopt_notes.{room}"), name)
     globals()[name] = value
     return value
 
