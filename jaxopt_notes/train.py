@@ -205,7 +205,9 @@ def _train(config: Config, quiet: bool, as_json: bool) -> int:
                 f"error: the loss is not finite at step {error.step}; try a smaller "
                 f"--learning-rate than {config.learning_rate:g}, or a longer --warmup"
             )
-    scores = evaluation.evaluate_classes(ready, weights) if weights else None
+    scores = None
+    if weights:
+        scores = evaluation.evaluate_classes(weights, ready.model, ready.normalize, data)
     summary = report.finish(out, ready, rows, scores)
     say(summary.text, summary.value)
     if problem:
