@@ -150,7 +150,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("stopped before the first epoch ended", file=sys.stderr)
+        print("stopped", file=sys.stderr)
         return 130
 
 
@@ -205,8 +205,7 @@ def _train(config: Config, quiet: bool, as_json: bool) -> int:
                 f"error: the loss is not finite at step {error.step}; try a smaller "
                 f"--learning-rate than {config.learning_rate:g}, or a longer --warmup"
             )
-    scores = evaluation.evaluate_classes(ready, weights) if weights else None
-    summary = report.finish(out, ready, rows, scores)
+    summary = report.finish(out, ready, rows, weights)
     say(summary.text, summary.value)
     if problem:
         print(problem, file=sys.stderr)

@@ -18,9 +18,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxopt_notes.data import Dataset
 from jaxopt_notes.models import PureModel
 from jaxopt_notes.training.loop import pad
-from jaxopt_notes.training.run import EVAL_BATCH, Run
+from jaxopt_notes.training.run import EVAL_BATCH
 from jaxopt_notes.training.state import TrainState
 from jaxopt_notes.training.step import Normalization
 
@@ -88,23 +89,25 @@ class Evaluation(NamedTuple):
         }
 
 
-def evaluate_classes(run: Run, weights: Weights) -> Evaluation:
-    """Predicts a run's test set and scores each class.
+def evaluate_classes(
+    weights: Weights, model: PureModel, normalize: Normalization, data: Dataset
+) -> Evaluation:
+    """Predicts a test set and scores each class.
 
     Args:
-      run: from `prepare`.
       weights: from `keep`.
+      model: the network they belong to.
+      normalize: the training set's.
+      data: whose test set to predict.
 
     Returns:
       The `Evaluation`.
     """
-    data = run.data
-    predict = jax.jit(make_predict_step(run.model, run.normalize))
+    predict = jax.jit(make_predict_step(model, normalize))
     padded = pad(data.test_images, data.test_labels, EVAL_BATCH)
     parts = [predict(weights.params, weights.batch_stats, x) for x in padded.batches.images]
-    predicted, confidence = (
-        np.concatenate(column)[: len(data.test_labels)] for column in zip(*parts)
-    )
+    size = len(data.test_labels)
+    predicted, confidence = (np.concatenate(column)[:size] for column in zip(*parts))
     confusion = confusion_matrix(data.test_labels, predicted, len(data.class_names))
     scores = class_scores(confusion, data.class_names)
     return Evaluation(weights.step, predicted, confidence, confusion, scores)

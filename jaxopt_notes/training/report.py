@@ -14,7 +14,7 @@ import optax
 from jaxopt_notes import __version__
 from jaxopt_notes.models import parameter_count
 from jaxopt_notes.training import folder, pictures, switching
-from jaxopt_notes.training.evaluation import Evaluation
+from jaxopt_notes.training.evaluation import Weights, evaluate_classes
 from jaxopt_notes.training.network import describe_network
 from jaxopt_notes.training.run import Run
 
@@ -88,22 +88,21 @@ class Summary(NamedTuple):
     value: dict[str, Any]
 
 
-def finish(
-    out: Path, run: Run, rows: Sequence[dict[str, Any]], evaluation: Evaluation | None
-) -> Summary:
-    """Writes metrics.json, draws the pictures, and sums the run up.
+def finish(out: Path, run: Run, rows: Sequence[dict[str, Any]], weights: Weights | None) -> Summary:
+    """Scores each class, writes metrics.json, draws the pictures, and sums the run up.
 
     Args:
       out: the run's folder.
       run: from `prepare`.
       rows: the finished epochs'.
-      evaluation: of the last finished epoch's weights; None where there is none.
+      weights: kept after the last finished epoch; None where there is none.
 
     Returns:
       The summary, which lists the run's files and names the class found least.
     """
-    if evaluation is None:
+    if weights is None:
         return Summary(f"no epoch was finished; {out}", {"summary": None, "out": str(out)})
+    evaluation = evaluate_classes(weights, run.model, run.normalize, run.data)
     last, worst = rows[-1], evaluation.worst
     folder.write_text(out / "metrics.json", _a_row_a_line(evaluation.as_json()))
     drawn = pictures.draw(out, rows, evaluation, run.data, run.config.optimizer)

@@ -60,7 +60,7 @@ def test_a_prepared_set_is_learnt(main, tmp_path, capsys, size, names):
 
 def test_a_folder_is_learnt(main, tmp_path, capsys):
     tiny_sets.write_folder(tmp_path / "pets", ["cat", "dog"], 60, (15, 13))
-    assert main("--dataset", "pets", "--image-size", "12") == 0
+    assert main("--dataset", "pets", "--image-size", "12", "--model", "mlp") == 0
     assert scores(tmp_path)["accuracy"] > 0.9
     assert scores(tmp_path)["examples"] == 12
     printed = capsys.readouterr().out

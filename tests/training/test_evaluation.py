@@ -10,8 +10,7 @@ from flax import nnx
 
 from jaxopt_notes import adam
 from jaxopt_notes.models import pure
-from jaxopt_notes.training import evaluation, report, run
-from jaxopt_notes.training.config import Config
+from jaxopt_notes.training import evaluation, report
 from jaxopt_notes.training.evaluation import (
     ClassScore,
     Evaluation,
@@ -97,9 +96,8 @@ def test_the_surest_mistakes_come_first():
 def test_predictions_are_the_networks_whatever_the_padding(digits, monkeypatch, batch):
     monkeypatch.setattr(evaluation, "EVAL_BATCH", batch)
     model, normalize = pure(Dense(nnx.Rngs(0))), normalization_of(digits.train_images)
-    ready = run.Run(Config(), digits, model, adam(1e-3), normalize, 4)
     weights = evaluation.keep(create(model, adam(1e-3), jax.random.key(0)))
-    found = evaluation.evaluate_classes(ready, weights)
+    found = evaluation.evaluate_classes(weights, model, normalize, digits)
     logits, _ = model.apply(model.params, {}, normalize(jnp.asarray(digits.test_images)))
     chances = np.exp(np.asarray(logits, np.float64))
     chances /= chances.sum(1, keepdims=True)
