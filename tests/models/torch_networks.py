@@ -1,8 +1,10 @@
 """The networks in torch, as its users write them: `nn.Sequential` of the notes' layers."""
 
 import numpy as np
-import torch
-from torch import nn
+import pytest
+
+torch = pytest.importorskip("torch", reason="torch is not installed")
+nn = torch.nn
 
 torch.set_num_threads(1)  # the tests' networks are small, and other tests run beside them
 

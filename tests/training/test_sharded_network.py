@@ -13,7 +13,7 @@ import numpy as np
 from flax import nnx
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from jaxopt_notes import sgd
-from jaxopt_notes.models import CNN, MLP, pure
+from jaxopt_notes.models import CNN, pure
 from jaxopt_notes.training.state import create
 from jaxopt_notes.training.step import Batch, Normalization, make_train_step
 
@@ -28,8 +28,9 @@ batch = Batch(images, rng.integers(0, 10, 16).astype(np.int32))
 shape = {"image_shape": (8, 8, 1)}
 networks = {
     "cnn": CNN(nnx.Rngs(0), features=(3,), hidden=5, **shape),
-    "cnn, batch norm": CNN(nnx.Rngs(0), features=(4,), hidden=5, norm="batch", **shape),
-    "mlp, batch norm, dropout": MLP(nnx.Rngs(0), widths=(6,), norm="batch", dropout=0.5, **shape),
+    "cnn, batch norm, dropout": CNN(
+        nnx.Rngs(0), features=(4,), hidden=5, norm="batch", dropout=0.5, **shape
+    ),
 }
 found = {}
 for name, network in networks.items():
