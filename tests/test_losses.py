@@ -67,6 +67,8 @@ def test_a_class_ruled_out_adds_nothing_and_gets_no_gradient():
     loss, grad = jax.value_and_grad(lambda z: cross_entropy(z, soft).sum())(logits)
     np.testing.assert_allclose(loss, cross_entropy(logits[:, :2], soft[:, :2])[0], rtol=1e-6)
     np.testing.assert_allclose(grad[0], [-0.23105858, 0.23105858, 0.0], rtol=1e-6)
+    towards = jax.grad(lambda y: cross_entropy(logits, y).sum())(soft)
+    assert jnp.isfinite(towards).all()
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1, 1.0])
@@ -225,8 +227,11 @@ def test_labels_out_of_range_are_refused_where_known_and_nan_where_not():
                 bad
             )
             assert jnp.isnan(losses).sum() == 1
-    many = cross_entropy(jnp.zeros((1, 1000)), jnp.array([255], jnp.uint8))
-    np.testing.assert_allclose(many, math.log(1000), rtol=1e-6)
+    many = jnp.zeros((1, 1000))  # more classes than the labels' dtype has numbers
+    np.testing.assert_allclose(
+        cross_entropy(many, jnp.array([255], jnp.uint8)), math.log(1000), rtol=1e-6
+    )
+    assert jnp.isnan(jax.jit(cross_entropy)(many, jnp.array([-1], jnp.int8))).all()
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,9 @@ from jaxopt_notes.training.config import AUTO, SWITCHING, Config
 from jaxopt_notes.training.schedules import DEFAULT_WARMUP, schedule
 
 SHARE = "0.7"
-# Tuned like config.LEARNING_RATES; the paper's 1e-9 is met by chance only, see adam_to_sgd.py.
-AUTO_EPS = 0.01
-SGD_RATE = 0.05
+# Chosen on a fifth of mnist-12k's training images kept aside, one-cycle, 10 epochs of batch 64.
+SGD_RATE = 0.05  # 0.02 and 0.1 differ from it by 3 images in 2,400
+AUTO_EPS = 0.01  # γ is about 1 and noisy there: the paper's 1e-9 would not be met in a run
 
 
 def resolved(config: Config) -> Config:
