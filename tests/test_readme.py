@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from jaxopt_notes import __all__ as public
-from jaxopt_notes.training.config import OPTIMIZERS
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -25,11 +24,9 @@ def test_both_flax_manners_are_shown():
     assert any("TrainState" in code for code in EXAMPLES)
 
 
-def test_every_optimizer_is_in_the_table():
-    for name in OPTIMIZERS:
-        assert f"`{name}(" in README or f"`{name}(α" in README
-    for block in set(public) - set(OPTIMIZERS) - {"__version__"}:
-        assert re.search(rf"`{block}[`(]", README), block
+def test_every_public_name_is_mentioned():
+    for name in set(public) - {"__version__"}:
+        assert re.search(rf"`{name}[`(]", README), name
 
 
 def test_ci_runs_the_two_commands():
