@@ -8,6 +8,7 @@ import pytest
 
 from jaxopt_notes import optimizers
 from jaxopt_notes.errors import InputError
+from jaxopt_notes.optimizers.adam_to_sgd import CARRIES
 from jaxopt_notes.training import config, schedules
 from jaxopt_notes.training.config import HYPERPARAMETERS, LEARNING_RATES, OPTIMIZERS, Config
 from jaxopt_notes.training.schedules import schedule
@@ -15,14 +16,20 @@ from jaxopt_notes.training.schedules import schedule
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_the_options_of_an_optimizer_are_its_arguments(name):
-    arguments = set(inspect.signature(getattr(optimizers, name)).parameters)
-    assert set(OPTIMIZERS[name]) == arguments - {"learning_rate", "mask"}
+    factory = getattr(optimizers, name.replace("-", "_"))
+    arguments = set(inspect.signature(factory).parameters)
+    by_the_run = {"learning_rate", "mask", "switch_step", "earliest_switch"}
+    assert set(OPTIMIZERS[name]) == arguments - by_the_run
     assert set(OPTIMIZERS[name]) <= set(HYPERPARAMETERS)
     assert name in LEARNING_RATES
 
 
 def test_schedule_names_agree():
     assert config.SCHEDULES == schedules.NAMES
+
+
+def test_names_of_what_is_carried_over_agree():
+    assert config.CARRIES == CARRIES
 
 
 @pytest.mark.parametrize("warmup", [None, 0.0, 0.1, 0.5])
