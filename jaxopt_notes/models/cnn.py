@@ -52,7 +52,8 @@ class CNN(nnx.Module):
       hidden: width of the first dense layer; unused with `pooling="gap"`.
       pooling: "max" or "average" over 2×2 windows; "stride", a stride of 2 in the convolution
         itself; or "gap": max pooling in the blocks, and in place of flattening and the first dense
-        layer the global average of each channel.
+        layer the global average of each channel. Averages differ little from image to image, so
+        that the last layer learns slowly: give it a rate about ten times as large.
       norm: "none", or "batch" for batch normalisation after every layer but the last.
       activation: "relu", "sigmoid", "tanh" or "gelu".
       dropout: share of the last layer's inputs set to 0 in training.
