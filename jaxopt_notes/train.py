@@ -66,6 +66,9 @@ def build_parser() -> argparse.ArgumentParser:
         "--epochs", type=int, metavar="N", help="(as many as show 100,000 images, and at least 3)"
     )
     run.add_argument("--batch-size", type=int, default=64, metavar="N", help="(64)")
+    run.add_argument(
+        "--shift", type=int, default=2, metavar="N", help="pixels that training images move (2)"
+    )
     run.add_argument("--seed", type=int, default=0, metavar="N", help="(0)")
     _add_network(parser.add_argument_group("the network"))
     data = parser.add_argument_group("data and output")

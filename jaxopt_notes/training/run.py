@@ -116,7 +116,7 @@ def train(run: Run, on_stretch: Callable[[int, Result], None]) -> Iterator[Epoch
     state = create(run.model, run.optimizer, jax.random.key(config.seed))
     train_set = Batch(jnp.asarray(data.train_images), jnp.asarray(data.train_labels))
     test_set = pad(data.test_images, data.test_labels, EVAL_BATCH)
-    step = make_train_step(run.model, run.optimizer, run.normalize)
+    step = make_train_step(run.model, run.optimizer, run.normalize, config.shift)
     eval_step = jax.jit(make_eval_step(run.model, run.normalize))
 
     def order_of(epoch: int) -> Any:

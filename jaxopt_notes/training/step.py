@@ -10,6 +10,7 @@ import optax
 
 from jaxopt_notes.losses import cross_entropy
 from jaxopt_notes.models import PureModel
+from jaxopt_notes.training.augment import shift
 from jaxopt_notes.training.state import TrainState
 
 
@@ -50,9 +51,14 @@ def normalization_of(images: np.ndarray) -> Normalization:
 
 
 def make_train_step(
-    model: PureModel, optimizer: optax.GradientTransformation, normalize: Normalization
+    model: PureModel,
+    optimizer: optax.GradientTransformation,
+    normalize: Normalization,
+    shift_by: int = 0,
 ) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
     """The step: normalise, network, loss, gradient, optimizer. Pure; jit it with the state donated.
+
+    Before all that, each image is shifted by up to `shift_by` pixels, at random.
 
     The loss that it differentiates is the batch's mean; the metrics are of the parameters before
     the update.
@@ -60,9 +66,8 @@ def make_train_step(
 
     def loss_fn(params: Any, state: TrainState, batch: Batch) -> tuple[jax.Array, Any]:
         key = jax.random.fold_in(state.key, state.step)
-        logits, batch_stats = model.apply(
-            params, state.batch_stats, normalize(batch.images), key, train=True
-        )
+        images = normalize(shift(jax.random.fold_in(key, 1), batch.images, shift_by))
+        logits, batch_stats = model.apply(params, state.batch_stats, images, key, train=True)
         losses = cross_entropy(logits, batch.labels)
         return losses.mean(), (batch_stats, measure(logits, losses, batch.labels))
 

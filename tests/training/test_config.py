@@ -63,6 +63,7 @@ def test_cosine_is_optax_cosine():
         ({"warmup": 1.0}, ["--warmup", "1.0"]),
         ({"epochs": 0}, ["--epochs", "0"]),
         ({"batch_size": 0}, ["--batch-size", "0"]),
+        ({"shift": -1}, ["--shift", "-1"]),
         ({"seed": -1}, ["--seed", "-1"]),
         ({"hyperparameters": {"b1": 1.0}}, ["--b1", "1.0"]),
         ({"hyperparameters": {"b2": float("nan")}}, ["--b2", "nan"]),

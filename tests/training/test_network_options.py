@@ -21,7 +21,7 @@ def small(monkeypatch, digits, tmp_path):
     monkeypatch.chdir(tmp_path)
 
     def main(*args):
-        return train.main(["--out", "run", *args])
+        return train.main(["--out", "run", "--shift", "0", *args])
 
     return main
 
