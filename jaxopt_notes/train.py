@@ -63,7 +63,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="adam-to-sgd: the share of the run that is Adam's; auto: SWATS decides (0.7)",
     )
     run.add_argument(
-        "--epochs", type=int, metavar="N", help="(as many as show 100,000 images, and at least 3)"
+        "--epochs", type=int, metavar="N", help="(as many as show 150,000 images, and at least 3)"
     )
     run.add_argument("--batch-size", type=int, default=64, metavar="N", help="(64)")
     run.add_argument(

@@ -15,7 +15,14 @@ from jaxopt_notes.errors import InputError
 from jaxopt_notes.models import PureModel, pure
 from jaxopt_notes.training import switching
 from jaxopt_notes.training.compilation import keep_compiled
-from jaxopt_notes.training.config import LEARNING_RATES, Config, epochs_for, image_size, validate
+from jaxopt_notes.training.config import (
+    GAP_LEARNING_RATES,
+    LEARNING_RATES,
+    Config,
+    epochs_for,
+    image_size,
+    validate,
+)
 from jaxopt_notes.training.loop import Result, compile_stretch, evaluate, pad, run_epoch
 from jaxopt_notes.training.network import build_network, with_parts
 from jaxopt_notes.training.schedules import schedule
@@ -57,9 +64,10 @@ def prepare(config: Config) -> Run:
         raise InputError(
             f"--batch-size {config.batch_size}: larger than the data; give 1 to {size}"
         )
+    rates = GAP_LEARNING_RATES if config.pooling == "gap" else LEARNING_RATES
     config = replace(
         config,
-        learning_rate=config.learning_rate or LEARNING_RATES[config.optimizer],
+        learning_rate=config.learning_rate or rates[config.optimizer],
         epochs=config.epochs or epochs_for(size),
         compilation_cache=keep_compiled(config.compilation_cache),
     )
