@@ -5,24 +5,17 @@ import difflib
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NoReturn
 
+from jaxopt_notes.command import OneLineParser
 from jaxopt_notes.errors import InputError
 
 RESULTS = Path(__file__).parent / "results"
 QUICK_RESULTS = Path("runs") / "benchmarks"  # quick looks do not replace real results
 
 
-class _Parser(argparse.ArgumentParser):
-    """argparse, whose errors are one line."""
-
-    def error(self, message: str) -> NoReturn:
-        raise InputError(message)
-
-
 def one_line_parser(name: str, description: str) -> argparse.ArgumentParser:
     """A parser for `python -m NAME`."""
-    return _Parser(prog=f"python -m {name}", description=description, allow_abbrev=False)
+    return OneLineParser(f"python -m {name}", description)
 
 
 def benchmark_parser(name: str, description: str) -> argparse.ArgumentParser:

@@ -6,8 +6,9 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
+from jaxopt_notes.command import OneLineParser
 from jaxopt_notes.errors import InputError
 from jaxopt_notes.training import folder
 from jaxopt_notes.training.config import (
@@ -27,20 +28,11 @@ from jaxopt_notes.training.config import (
 _METAVARS = {"mu_dtype": "DTYPE", "accumulator_dtype": "DTYPE", "carry": "NAME"}
 
 
-class _Parser(argparse.ArgumentParser):
-    """argparse, whose errors are one line as all of ours are."""
-
-    def error(self, message: str) -> NoReturn:
-        raise InputError(message)
-
-
 def build_parser() -> argparse.ArgumentParser:
     """The command's options; None is left to the run or to the optimizer."""
-    parser = _Parser(
+    parser = OneLineParser(
         prog="python -m jaxopt_notes.train",
-        usage="%(prog)s [options]",
         description="Train the notes' CNN on MNIST, or on another set of small images.",
-        allow_abbrev=False,
     )
     run = parser.add_argument_group("the run")
     run.add_argument(

@@ -5,8 +5,9 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
+from jaxopt_notes.command import OneLineParser
 from jaxopt_notes.errors import InputError
 
 OPTIMIZERS = ("sgd", "momentum", "adagrad", "rmsprop", "adam", "adamw")
@@ -15,24 +16,15 @@ DTYPES = ("float32", "float64", "bfloat16")
 STEPS, QUICK_STEPS = 200, 30
 
 
-class _Parser(argparse.ArgumentParser):
-    """argparse, whose errors are one line as all of ours are."""
-
-    def error(self, message: str) -> NoReturn:
-        raise InputError(message)
-
-
 def build_parser() -> argparse.ArgumentParser:
     """The command's options."""
-    parser = _Parser(
+    parser = OneLineParser(
         prog="python -m jaxopt_notes.verify",
-        usage="%(prog)s [options]",
         description="Run every optimizer in every keyword setting beside optax, torch, Keras "
         "(where they are installed) and the written equation, on awkward gradients; print how far "
         "apart they are, in units in the last place.",
         epilog="Exit code: 0 if all are equal (with --mutate: all mutants caught), 1 if not, 2 for "
         "a mistake.",
-        allow_abbrev=False,
     )
     add = parser.add_argument
     add("--optimizer", action="append", metavar="NAME", help=f"{', '.join(OPTIMIZERS)} (all)")
