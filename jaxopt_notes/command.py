@@ -9,8 +9,9 @@ from jaxopt_notes.errors import InputError
 class OneLineParser(argparse.ArgumentParser):
     """argparse, whose errors are one line as all of ours are: it raises `InputError`.
 
-    >>> OneLineParser(prog="go").parse_args(["--fast"])
+    >>> OneLineParser("go", "Goes.").parse_args(["--fast"])
     Traceback (most recent call last):
+        ...
     jaxopt_notes.errors.InputError: unrecognized arguments: --fast
     """
 

@@ -15,3 +15,12 @@ def digits() -> Dataset:
         test_images=whole.test_images[::6][:300],
         test_labels=whole.test_labels[::6][:300],
     )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_compilation_cache(tmp_path_factory):
+    """Runs keep their compiled programs for each other, but not with the user's."""
+    folder = tmp_path_factory.getbasetemp().parent / "compiled"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JAX_COMPILATION_CACHE_DIR", str(folder))
+        yield

@@ -115,6 +115,7 @@ OPTIMIZERS = {
 }
 
 
+@pytest.mark.slow
 def test_50_training_steps(both):
     """By the project's own step on bytes; then the weights are torch's, and so is evaluation."""
     network, theirs, image_shape, optimizer = both

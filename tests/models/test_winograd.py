@@ -147,6 +147,7 @@ def test_nan_comes_through():
     assert jnp.isnan(winograd.conv_stack(x.at[1].set(jnp.nan), blocks)[1]).all()
 
 
+@pytest.mark.slow
 def test_vmap_over_models_and_scan_over_steps():
     x, _ = whole_number_problem(7, 6, 8, 8, (4, 3))
     models = [whole_number_problem(seed, 1, 8, 8, (4, 3))[1] for seed in (8, 9)]
@@ -205,6 +206,7 @@ assert_equal(pull_back(local, shared, blocks), alone)
 """
 
 
+@pytest.mark.slow
 def test_batch_sharded_over_devices():
     flags = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
     path = os.pathsep.join([os.path.dirname(__file__), *sys.path])

@@ -5,6 +5,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 SCRIPT = """
 import json
 import jax
@@ -58,6 +60,7 @@ print(json.dumps(found))
 """
 
 
+@pytest.mark.slow
 def test_eight_devices_give_the_gradient_and_statistics_of_one():
     flags = {"XLA_FLAGS": "--xla_force_host_platform_device_count=8", "JAX_PLATFORMS": "cpu"}
     done = subprocess.run(

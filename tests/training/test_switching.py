@@ -20,7 +20,17 @@ def small(monkeypatch, digits, tmp_path):
     monkeypatch.chdir(tmp_path)
 
     def main(*args):
-        args = "--out", "run", "--epochs", "3", "--optimizer", "adam-to-sgd", *args
+        args = (
+            "--out",
+            "run",
+            "--epochs",
+            "3",
+            "--optimizer",
+            "adam-to-sgd",
+            "--model",
+            "mlp",
+            *args,
+        )
         return train.main(list(args))
 
     return main

@@ -21,7 +21,7 @@ def small(monkeypatch, digits, tmp_path):
     monkeypatch.chdir(tmp_path)
 
     def main(*args):
-        return train.main(["--out", "run", "--epochs", "1", *args])
+        return train.main(["--out", "run", "--epochs", "1", "--model", "mlp", *args])
 
     return main
 
@@ -45,13 +45,20 @@ def test_each_optimizer_trains_and_leaves_its_files(small, tmp_path, capsys, opt
     assert found[-1]["test_accuracy"] > 0.2
     config = json.loads((tmp_path / "run" / "config.json").read_text())
     assert config["config"]["optimizer"] == optimizer
-    assert config["model"]["parameters"] == 421_642
     printed = capsys.readouterr().out
-    for word in (optimizer, "421,642", "512 training", "300 test", "test images right"):
+    for word in (optimizer, "512 training", "300 test", "test images right"):
         assert word in printed
     files = "config.json confusion.png curves.png metrics.json metrics.jsonl mistakes.png"
     assert sorted(os.listdir(tmp_path / "run")) == files.split()
     assert all(name in printed for name in files.split())
+
+
+def test_by_default_it_is_the_notes_cnn(small, tmp_path, capsys):
+    assert small("--model", "cnn") == 0
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert config["model"]["parameters"] == 421_642
+    assert "421,642" in capsys.readouterr().out
+    assert train.build_parser().parse_args([]).model == "cnn"
 
 
 def test_the_same_seed_gives_the_same_digits_and_another_seed_others(small, tmp_path):
