@@ -16,6 +16,8 @@ EXAMPLES = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     "code", EXAMPLES, ids=lambda code: code.split("from jaxopt_notes ")[1][:20]
 )
 def test_example_runs(code):
+    if "import torch" in code:
+        pytest.importorskip("torch", reason="needs the extra torch")
     exec(compile(code, "README.md", "exec"), {})
 
 
