@@ -18,6 +18,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from jaxopt_notes.models import winograd
+from jaxopt_notes.models.spreading import per_device
 
 
 def max_pool_2x2(x: Array) -> Array:
@@ -94,7 +95,8 @@ def conv_stack(x: Array, blocks: Sequence[tuple[Array, Array]]) -> Array:
     float32 = all(a.dtype == jnp.float32 for a in jax.tree.leaves((x, blocks)))
     evenly = x.size > 0 and all(size % 2 ** len(blocks) == 0 for size in x.shape[1:3])
     if float32 and evenly and all(kernel.shape[:2] == (3, 3) for kernel, _ in blocks):
-        return lax.platform_dependent(x, blocks, cpu=winograd.conv_stack, default=_conv_stack)
+        quick = per_device(winograd.conv_stack, len(x))
+        return lax.platform_dependent(x, blocks, cpu=quick, default=_conv_stack)
     return _conv_stack(x, blocks)
 
 

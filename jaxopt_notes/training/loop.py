@@ -12,8 +12,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from jaxopt_notes.training.mesh import Layout
 from jaxopt_notes.training.state import TrainState
 from jaxopt_notes.training.step import Batch, Metrics
+
+ALONE = Layout()  # on one device
 
 Stretch = Callable[..., tuple[TrainState, Metrics]]
 
@@ -28,7 +31,9 @@ class DivergedError(ArithmeticError):
 
 def zero_metrics() -> Metrics:
     """The sums before any example."""
-    return Metrics(jnp.zeros([], jnp.float32), jnp.zeros([], jnp.int32), jnp.zeros([], jnp.int32))
+    loss: Any = np.float32(0)  # on no device: any layout takes it
+    count: Any = np.int32(0)
+    return Metrics(loss, count, count)
 
 
 def _add(total: Metrics, new: Metrics) -> Metrics:
@@ -43,12 +48,13 @@ def compile_stretch(
     state: TrainState,
     data: Batch,
     order: jax.Array,
+    layout: Layout = ALONE,
 ) -> Stretch:
     """Compiles `stretch(state, metrics, data, order, start, stop) -> (state, metrics)`.
 
     It takes the steps start … stop − 1 of an epoch, whose order is int32 (steps, batch), adds to
     the metrics, and ends early at a loss that is not finite. One compilation serves stretches of
-    any length. The state is donated.
+    any length. The state is donated. All but the metrics lie as `layout` puts them.
 
     XLA's CPU backend runs convolutions inside a loop on one core and slowly, so where the step has
     convolutions there, the loop is Python's instead.
@@ -75,11 +81,13 @@ def compile_stretch(
 
     args = (state, zero_metrics(), data, order)
     index = np.int32(0)
-    lowered = jax.jit(many, donate_argnums=0).lower(*args, index, index)
-    if not _convolves(lowered):
-        return lowered.compile()
+    kept = layout.step_shardings(state)
+    with layout.context():
+        lowered = jax.jit(many, donate_argnums=0, **kept).lower(*args, index, index)
+        if not _convolves(lowered):
+            return lowered.compile()
 
-    single = jax.jit(one, donate_argnums=0).lower(*args, index).compile()
+        single = jax.jit(one, donate_argnums=0, **kept).lower(*args, index).compile()
 
     def python_loop(
         state: TrainState, metrics: Metrics, data: Batch, order: jax.Array, start: int, stop: int
@@ -136,15 +144,18 @@ class Padded(NamedTuple):
     real: jax.Array
 
 
-def pad(images: np.ndarray, labels: np.ndarray, batch_size: int) -> Padded:
-    """Cuts a set into batches on the device; the last is filled up with blank images."""
+def pad(images: np.ndarray, labels: np.ndarray, batch_size: int, layout: Layout = ALONE) -> Padded:
+    """Cuts a set into batches on the devices; the last is filled up with blank images.
+
+    A batch is of `batch_size` images, or of a few more where the devices share them evenly then.
+    """
     size = len(labels)
-    batch_size = min(batch_size, size)
+    batch_size = -(-min(batch_size, size) // layout.devices) * layout.devices
     missing = -size % batch_size
 
     def cut(x: np.ndarray) -> jax.Array:
         x = np.concatenate([x, np.zeros((missing, *x.shape[1:]), x.dtype)])
-        return jnp.asarray(x.reshape(-1, batch_size, *x.shape[1:]))
+        return layout.cut(x.reshape(-1, batch_size, *x.shape[1:]), axis=1)
 
     return Padded(Batch(cut(images), cut(labels)), cut(np.ones(size, bool)))
 

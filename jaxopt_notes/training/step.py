@@ -10,6 +10,7 @@ import optax
 
 from jaxopt_notes.losses import cross_entropy
 from jaxopt_notes.models import PureModel
+from jaxopt_notes.models.spreading import devices_in_trace
 from jaxopt_notes.training.augment import shift
 from jaxopt_notes.training.state import TrainState
 
@@ -98,4 +99,8 @@ def measure(
     """Sums the losses (batch,) and right answers of the examples that are `real` (all if None)."""
     real = jnp.ones(labels.shape, bool) if real is None else real
     correct = (logits.argmax(-1) == labels) & real
-    return Metrics(jnp.where(real, losses, 0).sum(), correct.sum(), real.sum())
+    if devices_in_trace() > 1:
+        # As float32 (exact to 2²⁴) the count travels with the gradients, not by itself.
+        correct = correct.astype(jnp.float32)
+    count = correct.sum().astype(jnp.int32)
+    return Metrics(jnp.where(real, losses, 0).sum(), count, real.sum())
