@@ -30,6 +30,10 @@ def rows(path):
     return [json.loads(line) for line in (path / "run" / "metrics.jsonl").read_text().splitlines()]
 
 
+def shown_files(folder):
+    return sorted(name for name in os.listdir(folder) if not name.startswith("."))
+
+
 def without_seconds(found):
     return [{k: v for k, v in row.items() if k != "seconds"} for row in found]
 
@@ -48,8 +52,9 @@ def test_each_optimizer_trains_and_leaves_its_files(small, tmp_path, capsys, opt
     printed = capsys.readouterr().out
     for word in (optimizer, "512 training", "300 test", "test images right"):
         assert word in printed
-    files = "config.json confusion.png curves.png metrics.json metrics.jsonl mistakes.png"
-    assert sorted(os.listdir(tmp_path / "run")) == files.split()
+    files = "checkpoints config.json confusion.png curves.png metrics.json metrics.jsonl"
+    files += " mistakes.png"
+    assert shown_files(tmp_path / "run") == files.split()
     assert all(name in printed for name in files.split())
 
 
@@ -108,7 +113,7 @@ def test_without_matplotlib_the_run_goes_on_and_says_which_extra(small, capsys, 
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     assert small() == 0
     assert "jaxopt-notes[plots]" in capsys.readouterr().out
-    assert sorted(os.listdir("run")) == ["config.json", "metrics.json", "metrics.jsonl"]
+    assert shown_files("run") == ["checkpoints", "config.json", "metrics.json", "metrics.jsonl"]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,133 @@
+"""Several processes that train one network, by `jax.distributed`. Needs no JAX before `join`.
+
+JAX ends a process from within C++, by SIGABRT, when another one is gone, or when the coordinator
+cannot be reached; no Python handler gets to run. So the command starts itself once more: the child
+trains, the parent passes signals on and turns whatever end the child finds into an exit code and a
+line. The child in turn ends when its parent does, however that was: its standard input is a pipe
+that then closes.
+"""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from types import FrameType
+from typing import NamedTuple, NoReturn
+
+from jaxopt_notes.errors import InputError
+
+START_SECONDS = 120  # for all processes to come together
+HEARTBEAT_SECONDS = 20  # after so long without one a process counts as gone
+_CHILD = "JAXOPT_NOTES_SUPERVISED"
+
+
+class Processes(NamedTuple):
+    """Where a process finds the others; all None: JAX finds out (Slurm, Open MPI, GKE, TPU pods).
+
+    Attributes:
+      coordinator: HOST:PORT, on which process 0 listens.
+      number: of processes.
+      process: which of them this is, from 0.
+    """
+
+    coordinator: str | None = None
+    number: int | None = None
+    process: int | None = None
+
+
+def processes_from(
+    coordinator: str | None, count: int | None, index: int | None, detect: bool
+) -> Processes | None:
+    """The processes that the options describe; None for a run in one.
+
+    Raises:
+      InputError: some of the three are missing, or one is impossible.
+    """
+    given = {"--coordinator": coordinator, "--processes": count, "--process-id": index}
+    missing = [name for name, value in given.items() if value is None]
+    if len(missing) == 3:
+        return Processes() if detect else None
+    if missing:
+        raise InputError(f"{', '.join(missing)}: missing; give all of {', '.join(given)}")
+    if detect:
+        raise InputError("--distributed: finds out itself what --coordinator says; give one")
+    if not re.fullmatch(r".+:\d{1,5}", str(coordinator), re.ASCII):
+        raise InputError(f"--coordinator {coordinator}: give HOST:PORT, such as 10.0.0.1:1234")
+    if count is None or count < 1:
+        raise InputError(f"--processes {count}: give a whole number from 1")
+    if index is None or not 0 <= index < count:
+        raise InputError(f"--process-id {index}: give a whole number from 0 to {count - 1}")
+    return Processes(coordinator, count, index)
+
+
+def is_supervised() -> bool:
+    """Whether this process is the child that trains."""
+    return _CHILD in os.environ
+
+
+def supervise(module: str, argv: Sequence[str]) -> int:
+    """Runs `python -m module argv…` as a child; returns its exit code, 1 if a signal ended it."""
+    child = subprocess.Popen(
+        [sys.executable, "-m", module, *argv],
+        stdin=subprocess.PIPE,
+        env=os.environ | {_CHILD: "1"},
+        start_new_session=True,  # a Ctrl-C in the terminal is for the parent to pass on, once
+    )
+
+    def pass_on(number: int, frame: FrameType | None) -> None:
+        child.send_signal(number)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, pass_on)
+    code = child.wait()
+    if code >= 0:
+        return code
+    name = signal.Signals(-code).name
+    why = (
+        "another process is gone, or the coordinator cannot be reached"
+        if name == "SIGABRT"
+        else "somebody ended it, or the memory was full"
+    )
+    print(f"error: this process ended by {name}: {why}; start all again", file=sys.stderr)
+    return 1
+
+
+def join(processes: Processes) -> None:
+    """Brings the processes together; to be called before JAX does anything.
+
+    Raises:
+      InputError: JAX does not know where the others are.
+    """
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    import jax
+
+    try:
+        jax.distributed.initialize(
+            *processes,
+            cluster_detection_method="deactivate" if processes.coordinator else None,
+            initialization_timeout=START_SECONDS,
+            heartbeat_timeout_seconds=HEARTBEAT_SECONDS,
+            shutdown_timeout_seconds=START_SECONDS,
+        )
+    except ValueError as error:
+        raise InputError(
+            f"--distributed: JAX finds no cluster here ({error}); "
+            "give --coordinator, --processes and --process-id"
+        ) from error
+    except RuntimeError as error:
+        raise InputError(f"--coordinator {processes.coordinator}: {error}") from error
+
+
+def leave(code: int) -> NoReturn:
+    """Ends this process after a fault, at once: an orderly end would wait for the others."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def _end_with_parent() -> None:
+    sys.stdin.buffer.read()
+    os._exit(1)
