@@ -5,8 +5,7 @@ import json
 import sys
 from collections.abc import Sequence
 
-from jaxopt_notes.command import OneLineParser
-from jaxopt_notes.errors import InputError
+from jaxopt_notes.command import OneLineParser, exit_code
 from jaxopt_notes.training import targets
 from jaxopt_notes.training.config import LEARNING_RATES, MODELS, NORMS, OPTIMIZERS, Config, validate
 
@@ -41,24 +40,20 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; its exit code: 0, 1 where the step is not as it should be, 2 a mistake."""
-    try:
-        args = build_parser().parse_args(argv)
-        target = targets.parse(args.target)
-        config = Config(
-            model=args.model,
-            norm=args.norm,
-            optimizer=args.optimizer,
-            learning_rate=LEARNING_RATES.get(args.optimizer),
-            batch_size=args.batch_size,
-        )
-        validate(config)
-        return _report(target, config, args.shard_optimizer_state, args.json)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("stopped", file=sys.stderr)
-        return 130
+    return exit_code(lambda: _compile(build_parser().parse_args(argv)))
+
+
+def _compile(args: argparse.Namespace) -> int:
+    target = targets.parse(args.target)
+    config = Config(
+        model=args.model,
+        norm=args.norm,
+        optimizer=args.optimizer,
+        learning_rate=LEARNING_RATES.get(args.optimizer),
+        batch_size=args.batch_size,
+    )
+    validate(config)
+    return _report(target, config, args.shard_optimizer_state, args.json)
 
 
 def _report(target: targets.Target, config: Config, sharded: bool, as_json: bool) -> int:
