@@ -27,7 +27,7 @@ class Layer(NamedTuple):
 
 
 def apply_layers(layers: Sequence[Layer], x: jax.Array, rngs: nnx.Rngs | None = None) -> jax.Array:
-    """One layer after the other; `rngs` feeds dropout, and is not needed where nothing is dropped."""
+    """One layer after the other; `rngs` feeds dropout in training."""
     for _, apply in layers:
         random = rngs is not None and isinstance(apply, nnx.Dropout)
         x = apply(x, rngs=rngs) if random else apply(x)
