@@ -28,6 +28,7 @@ from jaxopt_notes.training.folder import reason
 
 START_SECONDS = 120  # for all processes to come together
 HEARTBEAT_SECONDS = 20  # after so long without one a process counts as gone
+_AGAIN = "if another process is gone, start all again, with --resume"
 _CHILD = "JAXOPT_NOTES_SUPERVISED"
 
 
@@ -112,12 +113,8 @@ def supervise(module: str, argv: Sequence[str]) -> int:
     if code >= 0:
         return code
     name = signal.Signals(-code).name
-    why = (
-        "another process is gone, or the coordinator cannot be reached"
-        if name == "SIGABRT"
-        else "somebody ended it, or the memory was full"
-    )
-    print(f"error: this process ended by {name}: {why}; start all again", file=sys.stderr)
+    why = "it lost the others" if name == "SIGABRT" else "somebody ended it, or memory was full"
+    print(f"error: this process ended by {name}: {why}; {_AGAIN}", file=sys.stderr)
     return 1
 
 
@@ -132,13 +129,11 @@ def train_joined(processes: Processes, train: Callable[[], int]) -> int:
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         code = 2
-    # What a lost process raises depends on the devices and on what the others were about.
+    # What a lost process raises depends on the devices and on what this one was about.
     except Exception as error:
-        if type(error).__name__ != "JaxRuntimeError":
+        if type(error).__name__ != "JaxRuntimeError" and "Gloo" not in str(error):
             traceback.print_exc()
-        print(
-            f"error: {reason(error)}; if another process is gone, start all again", file=sys.stderr
-        )
+        print(f"error: {reason(error)}; {_AGAIN}", file=sys.stderr)
         code = 1
     sys.stdout.flush()
     sys.stderr.flush()

@@ -79,6 +79,12 @@ class Layout(NamedTuple):
         """`jax.jit`'s argument that keeps a step's (state, metrics) where they were."""
         return {"out_shardings": (self.shardings(state), self._whole())} if self.mesh else {}
 
+    def pin(self, state: TrainState) -> TrainState:
+        """The state of a traced step, kept as it is laid out: a loop's is XLA's to choose else."""
+        if not self.mesh:
+            return state
+        return jax.lax.with_sharding_constraint(state, self.shardings(state))
+
     def optimizer(self, optimizer: optax.GradientTransformation) -> optax.GradientTransformation:
         """The same optimizer, whose cut state leaves the network's gradient uncut.
 
