@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxopt_notes.errors import InputError
-from jaxopt_notes.training import folder, resume
+from jaxopt_notes.training import distributed, folder, resume
 from jaxopt_notes.training.config import Config, validate
 from jaxopt_notes.training.options import build_parser, config_from
 
@@ -22,18 +22,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     finite; 130 after Ctrl-C and 143 after SIGTERM, with the run kept up to there.
     """
     try:
-        args = build_parser().parse_args(argv)
-        if args.resume:
-            return _resume(argv, args.resume)
-        if args.override:
-            raise InputError("--override: only with --resume DIR; leave it out")
-        config = config_from(args)
-        validate(config)  # before anything slow is imported
-        if config.out:
-            folder.refuse_used(config.out)
-        if args.summary:
-            return _summarize(config, as_json=args.json)
-        return _train(config, args)
+        return _run(sys.argv[1:] if argv is None else argv)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -42,7 +31,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _resume(argv: Sequence[str] | None, run: str) -> int:
+def _run(argv: Sequence[str]) -> int:
+    args = build_parser().parse_args(argv)
+    if args.resume:
+        return _resume(argv, args.resume)
+    if args.override:
+        raise InputError("--override: only with --resume DIR; leave it out")
+    config = config_from(args)
+    validate(config)  # before anything slow is imported
+    if config.out:
+        folder.refuse_used(config.out)
+    if args.summary:
+        return _summarize(config, as_json=args.json)
+    return _together(argv, args, lambda: _train(config, args))
+
+
+def _resume(argv: Sequence[str], run: str) -> int:
     described = resume.read(run)
     old = resume.from_dict(described["config"])
     args = _parse_again(argv, resume.defaults(old))
@@ -54,10 +58,22 @@ def _resume(argv: Sequence[str] | None, run: str) -> int:
     config = config_from(args)
     changed = resume.changes(run, old, config, args.override)
     validate(config)
-    return _train(config, args, described, changed)
+    return _together(argv, args, lambda: _train(config, args, described, changed))
 
 
-def _parse_again(argv: Sequence[str] | None, defaults: dict[str, Any]) -> argparse.Namespace:
+def _together(argv: Sequence[str], args: argparse.Namespace, train: Callable[[], int]) -> int:
+    """Trains in this process, or as one of several."""
+    processes = distributed.processes_from(
+        args.coordinator, args.processes, args.process_id, args.distributed
+    )
+    if processes is None:
+        return train()
+    if not distributed.is_supervised():
+        return distributed.supervise("jaxopt_notes.train", argv)
+    return distributed.train_joined(processes, train)
+
+
+def _parse_again(argv: Sequence[str], defaults: dict[str, Any]) -> argparse.Namespace:
     parser = build_parser()
     parser.set_defaults(**defaults)
     return parser.parse_args(argv)
@@ -82,28 +98,30 @@ def _train(
     """Trains from the first step on, or from where the run described as `before` was left."""
     from jaxopt_notes.training import record, report, run, session
 
-    say = _speaker(args)
     ready = run.prepare(config)
+    say = _speaker(args)
     config = ready.config
     described = report.describe(ready)
     if before is not None:
         session.refuse_other_data(before, described, args.override)
-    name = config.out or _default_folder(ready.data.name, config.optimizer)
-    out = folder.create(name, resumed=before is not None)
-    with folder.held(out):
+    distributed.refuse_unequal(_common(described))
+    out = _folder(ready, resumed=before is not None)
+    with folder.held(out) if distributed.leads() else contextlib.nullcontext():
         begun = session.start(ready, out, before is not None, changed)
         if begun.position.epoch >= (config.epochs or 0):
             text = f"{out}: all of its {config.epochs} epochs are done; give more --epochs"
             say(text, {"summary": begun.rows[-1], "out": str(out)})
             return 0
         kept = record.Record(out, config, described, begun.rows, _complain)
-        folder.write_json(out / "config.json", described)
+        if distributed.leads():
+            folder.write_json(out / "config.json", described)
         say(report.header(described, begun.lines), {"header": described, "notes": begun.lines})
         with _progress(ready, args, say) as show:
             ended = session.go(ready, begun, kept, show)
-        summary = report.finish(out, ready, kept.rows, ended.weights)
-        say(summary.text, summary.value)
-    if ended.line:
+        if distributed.leads():
+            summary = report.finish(out, ready, kept.rows, ended.weights)
+            say(summary.text, summary.value)
+    if ended.line and distributed.leads():
         _complain(ended.line)
     for what, reason in kept.failed.items():
         _complain(f"error: {out}: {what} could not be written ({reason}); make room or check it")
@@ -112,6 +130,8 @@ def _train(
 
 def _speaker(args: argparse.Namespace) -> Callable[[str, dict[str, Any]], None]:
     from tqdm import tqdm
+
+    args.quiet |= not distributed.leads()
 
     def say(text: str, value: dict[str, Any]) -> None:
         if not args.quiet:
@@ -147,6 +167,19 @@ def _progress(
                 say(report.row_text(moment.row), moment.row)
 
         yield show
+
+
+def _common(described: dict[str, Any]) -> dict[str, Any]:
+    """What all processes of a run must have alike: not the places where each keeps its files."""
+    own = {"data_dir": None, "compilation_cache": None, "out": None}
+    return {"config": described["config"] | own, "data": described["data"]}
+
+
+def _folder(ready: Any, resumed: bool) -> Path:
+    name = ready.config.out or _default_folder(ready.data.name, ready.config.optimizer)
+    if distributed.leads():
+        folder.create(name, resumed)
+    return Path(distributed.from_first(name))
 
 
 def _default_folder(dataset: str, optimizer: str) -> str:

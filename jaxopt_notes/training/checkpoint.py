@@ -21,8 +21,10 @@ import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers as policies
 
 from jaxopt_notes import __version__
+from jaxopt_notes.training.distributed import largest, leads
 from jaxopt_notes.training.folder import reason
 from jaxopt_notes.training.loop import Sums
+from jaxopt_notes.training.mesh import put
 from jaxopt_notes.training.run import Position
 from jaxopt_notes.training.state import TrainState
 
@@ -149,9 +151,11 @@ def restore_newest(
 def _set_aside(checkpoints: ocp.CheckpointManager, step: int) -> None:
     """Moves a checkpoint to the run's folder `damaged`, so that its step can be written again."""
     folder = Path(checkpoints.directory)
-    aside = folder.parent / "damaged" / f"{step}-{time.time_ns()}"
-    aside.parent.mkdir(exist_ok=True)
-    (folder / str(step)).rename(aside)
+    if leads():
+        aside = folder.parent / "damaged" / f"{step}-{time.time_ns()}"
+        aside.parent.mkdir(exist_ok=True)
+        (folder / str(step)).rename(aside)
+    largest(0)  # waits for the first process
     checkpoints.reload()
 
 
@@ -163,28 +167,27 @@ def _restore(
     opt_state = like.opt_state
     if not new_optimizer:
         args = ocp.args.StandardRestore(_abstract(_optimizer(like)))
-        optimizer = checkpoints.restore(step, args=ocp.args.Composite(optimizer=args))["optimizer"]
+        optimizer = _read(checkpoints, step, optimizer=args)
         _check(optimizer, told["checksums"]["optimizer"])
         opt_state = optimizer["state"]
     key = jax.random.wrap_key_data(jnp.array(told["key"], jnp.uint32))
     state = TrainState(
-        jax.device_put(jnp.int32(told["step"]), like.step.sharding),
+        put(np.int32(told["step"]), like.step.sharding),
         weights["params"],
         opt_state,
         weights["batch_stats"],
-        jax.device_put(key, like.key.sharding),
+        put(key, like.key.sharding),
         weights["ema"],
     )
     loss, *counts = told["sums"]
-    sums = Sums(jnp.float32(loss), *map(jnp.int32, counts))
+    sums: Any = Sums(np.float32(loss), *map(np.int32, counts))  # type: ignore[arg-type]
     position = Position(state, sums, told["epoch"], told["in_epoch"], told["seconds"])
     return Restored(position, told["rows"], told)
 
 
 def read_told(checkpoints: ocp.CheckpointManager, step: int) -> dict[str, Any]:
     """The JSON part of a checkpoint."""
-    args = ocp.args.Composite(position=ocp.args.JsonRestore())
-    return checkpoints.restore(step, args=args)["position"]
+    return _read(checkpoints, step, position=ocp.args.JsonRestore())
 
 
 def read_weights(checkpoints: ocp.CheckpointManager, step: int, like: TrainState) -> Any:
@@ -193,10 +196,23 @@ def read_weights(checkpoints: ocp.CheckpointManager, step: int, like: TrainState
     Raises:
       DamagedError: they are not those that were written.
     """
-    args = ocp.args.Composite(weights=ocp.args.StandardRestore(_abstract(_weights(like))))
-    weights = checkpoints.restore(step, args=args)["weights"]
+    args = ocp.args.StandardRestore(_abstract(_weights(like)))
+    weights = _read(checkpoints, step, weights=args)
     _check(weights, read_told(checkpoints, step)["checksums"]["weights"])
     return weights
+
+
+def _read(checkpoints: ocp.CheckpointManager, step: int, **part: Any) -> Any:
+    """One part of a checkpoint; every process raises where one of them cannot read it."""
+    (name,) = part
+    try:
+        value, error = checkpoints.restore(step, args=ocp.args.Composite(**part))[name], None
+    # Whatever a damaged file makes orbax, tensorstore or JSON raise.
+    except Exception as caught:
+        value, error = None, caught
+    if largest(int(error is not None)):
+        raise error or DamagedError("another process could not read it")
+    return value
 
 
 def _abstract(tree: Any) -> Any:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from jaxopt_notes.errors import InputError
+from jaxopt_notes.training.distributed import mesh_size
 
 MODELS = ("cnn", "mlp")
 POOLINGS = ("max", "average", "stride", "gap")
@@ -128,6 +129,8 @@ class Config:
     keep: int = 2
     tensorboard: bool = False
     profile: bool = False
+    mesh: str | None = None
+    shard_optimizer_state: bool = False
 
 
 def validate(config: Config) -> None:
@@ -158,6 +161,7 @@ def validate(config: Config) -> None:
     if not 0 <= config.seed < 2**32:
         raise InputError(f"--seed {config.seed}: give a whole number from 0 to 2**32 - 1")
     image_size(config.image_size)
+    mesh_size(config.mesh)
     _check_guards(config)
     _check_network(config)
     _check_hyperparameters(config.hyperparameters)

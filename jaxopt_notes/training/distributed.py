@@ -1,4 +1,6 @@
-"""Several processes that train one network, by `jax.distributed`. Needs no JAX before `join`.
+"""Several devices and processes that train one network: which ones, and how they keep together.
+
+The processes find each other by `jax.distributed`. Nothing here needs JAX before `join`.
 
 JAX ends a process from within C++, by SIGABRT, when another one is gone, or when the coordinator
 cannot be reached; no Python handler gets to run. So the command starts itself once more: the child
@@ -7,20 +9,26 @@ line. The child in turn ends when its parent does, however that was: its standar
 that then closes.
 """
 
+import json
 import os
 import re
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+import time
+import traceback
+import zlib
+from collections.abc import Callable, Sequence
 from types import FrameType
-from typing import NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
 from jaxopt_notes.errors import InputError
+from jaxopt_notes.training.folder import reason
 
 START_SECONDS = 120  # for all processes to come together
 HEARTBEAT_SECONDS = 20  # after so long without one a process counts as gone
+_AGAIN = "if another process is gone, start all again, with --resume"
 _CHILD = "JAXOPT_NOTES_SUPERVISED"
 
 
@@ -63,6 +71,25 @@ def processes_from(
     return Processes(coordinator, count, index)
 
 
+def mesh_size(text: str | None) -> int | None:
+    """How many devices "data=8" asks for; None from None.
+
+    Raises:
+      InputError: another axis, or not a whole number from 1.
+
+    >>> mesh_size("data=8")
+    8
+    """
+    if text is None:
+        return None
+    axis, _, size = text.partition("=")
+    if axis != "data":
+        raise InputError(f"--mesh {text}: unknown axis {axis}; give data=N")
+    if not re.fullmatch(r"[1-9]\d{0,8}", size, re.ASCII):
+        raise InputError(f"--mesh {text}: give data=N with a whole number from 1")
+    return int(size)
+
+
 def is_supervised() -> bool:
     """Whether this process is the child that trains."""
     return _CHILD in os.environ
@@ -86,13 +113,32 @@ def supervise(module: str, argv: Sequence[str]) -> int:
     if code >= 0:
         return code
     name = signal.Signals(-code).name
-    why = (
-        "another process is gone, or the coordinator cannot be reached"
-        if name == "SIGABRT"
-        else "somebody ended it, or the memory was full"
-    )
-    print(f"error: this process ended by {name}: {why}; start all again", file=sys.stderr)
+    why = "it lost the others" if name == "SIGABRT" else "somebody ended it, or memory was full"
+    print(f"error: this process ended by {name}: {why}; {_AGAIN}", file=sys.stderr)
     return 1
+
+
+def train_joined(processes: Processes, train: Callable[[], int]) -> int:
+    """Joins the others, trains, and returns the exit code.
+
+    After a fault of its own the process ends at once: an orderly end would wait for the others.
+    """
+    try:
+        join(processes)
+        return train()
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        code = 2
+    # What a lost process raises depends on the devices and on what this one was about.
+    except Exception as error:
+        if type(error).__name__ != "JaxRuntimeError" and "Gloo" not in str(error):
+            traceback.print_exc()
+        print(f"error: {reason(error)}; {_AGAIN}", file=sys.stderr)
+        code = 1
+    sys.stdout.flush()
+    sys.stderr.flush()
+    time.sleep(1)  # the others may be about to find the same fault, and to name it
+    os._exit(code)
 
 
 def join(processes: Processes) -> None:
@@ -121,13 +167,52 @@ def join(processes: Processes) -> None:
         raise InputError(f"--coordinator {processes.coordinator}: {error}") from error
 
 
-def leave(code: int) -> NoReturn:
-    """Ends this process after a fault, at once: an orderly end would wait for the others."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
+def leads() -> bool:
+    """Whether this process is the one that writes and prints."""
+    return _index() == 0
+
+
+def _index() -> int:
+    import jax
+
+    return jax.process_index()
+
+
+def largest(number: int) -> int:
+    """The largest of all processes' numbers: what one of them has noticed, all of them know."""
+    import jax
+
+    if jax.process_count() == 1:
+        return number
+    import numpy as np
+    from jax.experimental import multihost_utils
+
+    return int(multihost_utils.process_allgather(np.int32(number)).max())
+
+
+def refuse_unequal(settings: dict[str, Any]) -> None:
+    """Raises InputError unless all processes were started with the same settings and data."""
+    text = json.dumps(settings, sort_keys=True)
+    mine = zlib.crc32(text.encode()) >> 1
+    if largest(mine) != mine or -largest(-mine) != mine:
+        raise InputError(f"process {_index()}: has other settings or data than another process")
+
+
+def from_first(text: str) -> str:
+    """Process 0's text, of up to 4,096 bytes."""
+    import jax
+
+    if jax.process_count() == 1:
+        return text
+    import numpy as np
+    from jax.experimental import multihost_utils
+
+    padded = np.frombuffer(text.encode().ljust(4096, b"\0"), np.uint8)
+    told = np.asarray(multihost_utils.broadcast_one_to_all(padded), np.uint8)
+    return told.tobytes().rstrip(b"\0").decode()
 
 
 def _end_with_parent() -> None:
-    sys.stdin.buffer.read()
+    while os.read(0, 1):  # not `sys.stdin`, whose lock the interpreter wants when it ends
+        pass
     os._exit(1)

@@ -86,7 +86,7 @@ def compile_stretch(
         if on_nonfinite != "stop":
             kept = state._replace(step=new.step) if goes_on else state
             new = jax.tree.map(lambda x, y: jnp.where(ok, x, y), new, kept)
-        return new, _add(sums, metrics, ok)
+        return layout.pin(new), _add(sums, metrics, ok)
 
     def many(
         state: TrainState, sums: Sums, data: Batch, order: jax.Array, start: Any, stop: Any

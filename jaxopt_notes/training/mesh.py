@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec, Sharding
 
 from jaxopt_notes.errors import InputError
 from jaxopt_notes.models.spreading import BATCH_AXIS
@@ -79,6 +79,12 @@ class Layout(NamedTuple):
         """`jax.jit`'s argument that keeps a step's (state, metrics) where they were."""
         return {"out_shardings": (self.shardings(state), self._whole())} if self.mesh else {}
 
+    def pin(self, state: TrainState) -> TrainState:
+        """The state of a traced step, kept as it is laid out: a loop's is XLA's to choose else."""
+        if not self.mesh:
+            return state
+        return jax.lax.with_sharding_constraint(state, self.shardings(state))
+
     def optimizer(self, optimizer: optax.GradientTransformation) -> optax.GradientTransformation:
         """The same optimizer, whose cut state leaves the network's gradient uncut.
 
@@ -95,10 +101,16 @@ class Layout(NamedTuple):
         return optax.GradientTransformationExtraArgs(inner.init, update)
 
     def memory(self, opt_state: Any) -> dict[str, int]:
-        """Bytes of the optimizer's state on each device: as it is laid out, and in whole copies."""
-        parts = jax.tree.map(self._of_slot, opt_state) if self.shard_optimizer_state else None
-        whole = sum(x.nbytes for x in jax.tree.leaves(opt_state))
-        held = bytes_per_device(opt_state, parts) if self.mesh and parts else whole
+        """Bytes of the optimizer's state on each device: as it is laid out, and if it were whole.
+
+        Args:
+          opt_state: the state, or its shapes.
+        """
+        whole = bytes_of(opt_state, lambda x: x.shape)
+        cut = self.mesh and self.shard_optimizer_state
+        held = (
+            bytes_of(opt_state, lambda x: self._of_slot(x).shard_shape(x.shape)) if cut else whole
+        )
         return {"optimizer_state": held, "optimizer_state_whole": whole}
 
     def _whole(self) -> NamedSharding:
@@ -115,7 +127,7 @@ class Layout(NamedTuple):
         return self._cut(next(divided, None))
 
     def _put(self, tree: Any, shardings: Any) -> Any:
-        return jax.tree.map(_put, tree, shardings) if self.mesh else jax.tree.map(jnp.asarray, tree)
+        return jax.tree.map(put, tree, shardings) if self.mesh else jax.tree.map(jnp.asarray, tree)
 
 
 def make_layout(size: int | None, batch_size: int, shard_optimizer_state: bool = False) -> Layout:
@@ -142,52 +154,33 @@ def make_layout(size: int | None, batch_size: int, shard_optimizer_state: bool =
     return Layout(mesh, shard_optimizer_state)
 
 
-def mesh_size(text: str | None) -> int | None:
-    """How many devices "data=8" asks for; None from None.
-
-    Raises:
-      InputError: another axis, or not a whole number from 1.
-
-    >>> mesh_size("data=8")
-    8
-    """
-    if text is None:
-        return None
-    axis, _, size = text.partition("=")
-    if axis != BATCH_AXIS:
-        raise InputError(f"--mesh {text}: unknown axis {axis!r}; give {BATCH_AXIS}=N")
-    if not (size.isascii() and size.isdigit() and int(size)):
-        raise InputError(f"--mesh {text}: give {BATCH_AXIS}=N with a whole number from 1")
-    return int(size)
-
-
 def check_batch_size(batch_size: int, devices: int) -> None:
     """Raises InputError unless the devices divide the batch, naming the nearest that they do.
 
     >>> check_batch_size(64, 6)
     Traceback (most recent call last):
         ...
-    jaxopt_notes.errors.InputError: --batch-size 64: 6 devices do not divide it; give 66
+    jaxopt_notes.errors.InputError: --batch-size 64: 6 devices do not divide it; give 66, or --mesh
+    data=4
     """
     if batch_size % devices:
         nearest = max(1, round(batch_size / devices)) * devices
+        fewer = max(n for n in range(1, devices) if batch_size % n == 0)
         raise InputError(
-            f"--batch-size {batch_size}: {devices} devices do not divide it; give {nearest}"
+            f"--batch-size {batch_size}: {devices} devices do not divide it; "
+            f"give {nearest}, or --mesh {BATCH_AXIS}={fewer}"
         )
 
 
-def bytes_per_device(tree: Any, shardings: Any) -> int:
-    """What arrays, or their shapes, take of each device's memory under these shardings."""
-
-    def held(x: Any, sharding: NamedSharding) -> int:
-        return math.prod(sharding.shard_shape(x.shape)) * x.dtype.itemsize
-
-    return sum(jax.tree.leaves(jax.tree.map(held, tree, shardings)))
+def bytes_of(tree: Any, shape: Callable[[Any], tuple[int, ...]]) -> int:
+    """What a tree takes, if of each array this shape is kept."""
+    return sum(math.prod(shape(x)) * x.dtype.itemsize for x in jax.tree.leaves(tree))
 
 
-def _put(x: Any, sharding: NamedSharding) -> jax.Array:
+def put(x: Any, sharding: Sharding) -> jax.Array:
+    """Lays out an array that every process has whole; each keeps the parts of its own devices."""
     if jnp.issubdtype(x.dtype, jax.dtypes.prng_key):
-        data = _put(jax.random.key_data(x), sharding)
+        data = put(jax.random.key_data(x), sharding)
         return jax.random.wrap_key_data(data, impl=jax.random.key_impl(x))
     values = np.asarray(x)
     return jax.make_array_from_callback(values.shape, sharding, lambda index: values[index])

@@ -61,6 +61,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     _add_guards(parser.add_argument_group("resuming and guarding"))
     _add_network(parser.add_argument_group("the network"))
+    _add_devices(parser.add_argument_group("many devices"))
     data = parser.add_argument_group("data and output")
     data.add_argument(
         "--dataset",
@@ -145,6 +146,26 @@ def _add_network(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument(
         "--summary", action="store_true", help="print the network layer by layer; train nothing"
+    )
+
+
+def _add_devices(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--mesh", metavar="data=N", help="devices that share a batch (all)")
+    group.add_argument(
+        "--shard-optimizer-state",
+        action=argparse.BooleanOptionalAction,
+        default=False,
+        help="keep only a part of the optimizer's state on each",
+    )
+    group.add_argument(
+        "--coordinator", metavar="HOST:PORT", help="where process 0 of several is, for all alike"
+    )
+    group.add_argument("--processes", type=int, metavar="N", help="how many there are")
+    group.add_argument("--process-id", type=int, metavar="I", help="which this is, from 0")
+    group.add_argument(
+        "--distributed",
+        action="store_true",
+        help="find these three out, as on Slurm, Open MPI, GKE and TPU pods",
     )
 
 

@@ -12,11 +12,13 @@ from typing import Any
 from jaxopt_notes.errors import InputError
 from jaxopt_notes.training import checkpoint, folder
 from jaxopt_notes.training.config import OFF, Config, interval
+from jaxopt_notes.training.distributed import largest, leads
 from jaxopt_notes.training.run import Moment, Position
 
 
 class Record:
-    """The growing files of a run's folder.
+    """The growing files of a run's folder. Of several processes the first writes all but its part
+    of the checkpoints.
 
     Attributes:
       out: the folder.
@@ -48,7 +50,8 @@ class Record:
         self.failed: dict[str, str] = {}
         self.out, self._config, self._facts, self._say = out, config, facts, say
         self._interval = interval(config.checkpoint_every)
-        self._board = _tensorboard(out) if config.tensorboard else None
+        self._leads = leads()
+        self._board = _tensorboard(out) if config.tensorboard and self._leads else None
         self._open()
         self._saved_step, self._saved_time = -1, time.monotonic()
         if rows:
@@ -70,7 +73,7 @@ class Record:
     def _is_due(self, step: int) -> bool:
         steps, seconds = self._interval
         if seconds is not None:
-            return time.monotonic() - self._saved_time >= seconds
+            return bool(largest(time.monotonic() - self._saved_time >= seconds))
         return steps is not None and step % steps == 0
 
     def save(self, position: Position) -> None:
@@ -96,6 +99,8 @@ class Record:
             self._attempt("TensorBoard's events", self._board.close)
 
     def _write_rows(self) -> None:
+        if not self._leads:
+            return
         path = self.out / "metrics.jsonl"
         self._attempt(path.name, lambda: folder.write_rows(path, self.rows))
 

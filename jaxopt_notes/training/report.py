@@ -31,8 +31,10 @@ def describe(run: Run) -> dict[str, Any]:
         "versions": {m.__name__: m.__version__ for m in (jax, flax, optax)},
         "device": {
             "kind": device.device_kind,
-            "count": jax.device_count(),
+            "count": run.layout.devices,
+            "processes": jax.process_count(),
             "cores": os.cpu_count(),
+            **run.layout.memory(jax.eval_shape(run.optimizer.init, run.model.params)),
         },
         "config": asdict(run.config),
         "data": {
@@ -77,10 +79,20 @@ def header(run: dict[str, Any], notes: Sequence[str] = ()) -> str:
         f"{config['epochs']} × {run['steps_per_epoch']} steps, batch "
         f"{config['batch_size']}, seed {config['seed']}",
     ]
+    if device["count"] > 1:
+        lines.append(_sharing(device))
     if data["note"]:
         lines.insert(1, data["note"])
     columns = "epoch   train loss    acc     test loss    acc     seconds"
     return "\n".join([*lines, *notes, "", columns])
+
+
+def _sharing(device: dict[str, Any]) -> str:
+    held, whole = (device[f"optimizer_state{x}"] / 1e6 for x in ("", "_whole"))
+    saved = f" instead of {whole:.2f}" if held < whole else ""
+    count, processes = device["count"], device["processes"]
+    of = f" of {processes} processes" if processes > 1 else ""
+    return f"{count} devices{of} share each batch; optimizer state: {held:.2f} MB on each{saved}"
 
 
 def row_text(row: dict[str, Any]) -> str:

@@ -50,7 +50,7 @@ def from_dict(settings: dict[str, Any]) -> Config:
 
 def defaults(config: Config, keep_optimizer: bool = True) -> dict[str, Any]:
     """The options' defaults that go on with a run; without those of its optimizer if so asked."""
-    given = asdict(config)
+    given = asdict(config) | {"mesh": None}  # the devices are those of today
     hyperparameters = given.pop("hyperparameters")
     if not keep_optimizer:
         return given | {"learning_rate": None, "switch_at": None}

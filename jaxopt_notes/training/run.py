@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import optax
 
 from jaxopt_notes import optimizers
@@ -25,6 +24,7 @@ from jaxopt_notes.training.config import (
     interval,
     validate,
 )
+from jaxopt_notes.training.distributed import mesh_size
 from jaxopt_notes.training.loop import (
     DivergedError,
     Reached,
@@ -37,6 +37,7 @@ from jaxopt_notes.training.loop import (
     run_epoch,
     zero_sums,
 )
+from jaxopt_notes.training.mesh import Layout, make_layout
 from jaxopt_notes.training.network import build_network, with_parts
 from jaxopt_notes.training.schedules import schedule
 from jaxopt_notes.training.state import TrainState, create
@@ -63,6 +64,7 @@ class Run(NamedTuple):
     optimizer: optax.GradientTransformation
     normalize: Normalization
     steps_per_epoch: int
+    layout: Layout
 
 
 def prepare(config: Config) -> Run:
@@ -87,6 +89,7 @@ def prepare(config: Config) -> Run:
         compilation_cache=keep_compiled(config.compilation_cache),
     )
     config = with_parts(switching.resolved(config))
+    layout = make_layout(mesh_size(config.mesh), config.batch_size, config.shard_optimizer_state)
     steps = size // config.batch_size
     network = build_network(config, data.train_images.shape[1:], len(data.class_names))
     return Run(
@@ -94,9 +97,10 @@ def prepare(config: Config) -> Run:
         data,
         network,
         pure(network),
-        build_optimizer(config, steps * (config.epochs or 0)),
+        layout.optimizer(build_optimizer(config, steps * (config.epochs or 0))),
         normalization_of(data.train_images),
         steps,
+        layout,
     )
 
 
@@ -148,7 +152,7 @@ def first_position(run: Run) -> Position:
     config = run.config
     key = jax.random.key(config.seed)
     state = create(run.model, run.optimizer, key, averaged=config.ema is not None)
-    return Position(state, zero_sums(), 0, 0, 0.0)
+    return Position(run.layout.place(state), zero_sums(), 0, 0, 0.0)
 
 
 def train(run: Run, position: Position, also_stop: Sequence[int] = ()) -> Iterator[Moment]:
@@ -163,9 +167,9 @@ def train(run: Run, position: Position, also_stop: Sequence[int] = ()) -> Iterat
       DivergedError: the loss is not finite; with `on_nonfinite` "save", the position before that
         step has been yielded.
     """
-    config, data = run.config, run.data
+    config, data, layout = run.config, run.data, run.layout
     start = time.perf_counter() - position.seconds
-    train_set = Batch(jnp.asarray(data.train_images), jnp.asarray(data.train_labels))
+    train_set = Batch(*layout.replicate((data.train_images, data.train_labels)))
     test = _tester(run)
     step = make_train_step(
         run.model,
@@ -177,10 +181,12 @@ def train(run: Run, position: Position, also_stop: Sequence[int] = ()) -> Iterat
     )
 
     def order_of(epoch: int) -> Any:
-        return epoch_order(config.seed, epoch, len(data.train_labels), config.batch_size)
+        order = epoch_order(config.seed, epoch, len(data.train_labels), config.batch_size)
+        return layout.cut(order, axis=1)
 
-    order = jnp.asarray(order_of(0))
-    stretch = compile_stretch(step, position.state, train_set, order, config.on_nonfinite)
+    stretch = compile_stretch(
+        step, position.state, train_set, order_of(0), config.on_nonfinite, layout
+    )
     total = run.steps_per_epoch * (config.epochs or 0)
     reached = Reached(position.in_epoch, position.state, position.sums)
     for epoch in range(position.epoch, config.epochs or 0):
@@ -226,8 +232,8 @@ def _stops(run: Run, before: int, also: Sequence[int]) -> list[int]:
 
 def _tester(run: Run) -> Callable[[TrainState], dict[str, float]]:
     """The test set's part of an epoch's row, of the parameters and, if kept, of their average."""
-    test_set = pad(run.data.test_images, run.data.test_labels, EVAL_BATCH)
-    eval_step = jax.jit(make_eval_step(run.model, run.normalize))
+    test_set = pad(run.data.test_images, run.data.test_labels, EVAL_BATCH, run.layout)
+    eval_step = run.layout.jit(make_eval_step(run.model, run.normalize))
 
     def test(state: TrainState) -> dict[str, float]:
         row: dict[str, float] = {}

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from jaxopt_notes.errors import InputError
 from jaxopt_notes.training import checkpoint, resume, run
+from jaxopt_notes.training.distributed import largest, leads
 from jaxopt_notes.training.evaluation import Weights, keep
 from jaxopt_notes.training.folder import reason
 from jaxopt_notes.training.loop import DivergedError, zero_sums
@@ -97,14 +98,15 @@ def go(ready: Run, begun: Start, record: Record, show: Callable[[Moment], None])
         try:
             for moment in run.train(ready, position, profiled):
                 position = moment.position
-                _profile(record.out, int(position.state.step), profiled)
+                if leads():
+                    _profile(record.out, int(position.state.step), profiled)
                 show(moment)
                 record.add(moment)
                 if moment.row is not None:
                     weights = keep(position.state)
-                if stop.signal is not None:
+                if signal := largest(stop.signal or 0):
                     record.save(position)
-                    code, line = stop.exit_code, NAMES.get(stop.signal, "")
+                    code, line = 128 + signal, NAMES.get(signal, "")
                     break
                 if config.patience and _stands_still(record.rows, config.patience):
                     line = f"ended early: no better test accuracy in {config.patience} epochs"

@@ -15,11 +15,6 @@ class Caught:
     def __init__(self) -> None:
         self.signal: int | None = None
 
-    @property
-    def exit_code(self) -> int:
-        """What a shell expects of a process so ended: 130 for SIGINT, 143 for SIGTERM."""
-        return 0 if self.signal is None else 128 + self.signal
-
 
 @contextlib.contextmanager
 def caught() -> Iterator[Caught]:
