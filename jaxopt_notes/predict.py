@@ -98,14 +98,17 @@ def _manner(args: argparse.Namespace, trained: Any) -> Any:
 
 def _split(args: argparse.Namespace, trained: Any) -> int:
     from jaxopt_notes.data import load
+    from jaxopt_notes.training import report, resume
     from jaxopt_notes.training.config import image_size
     from jaxopt_notes.training.prediction import probabilities
 
     config = trained.config
     data = load(config.dataset, config.data_dir, image_size(config.image_size))
-    if (data.test_images.shape[1:], data.class_names) != (trained.image_shape, trained.class_names):
+    learnt = resume.read(args.run, "--run")["data"].get("fingerprint")
+    if (report.fingerprint(data), data.class_names) != (learnt, trained.class_names):
         raise InputError(
-            f"--split test: {data.name} is not the set any more that {args.run} was trained on"
+            f"--split test: {data.name} is not the set any more that {args.run} was trained on; "
+            "bring that back, or give files"
         )
     rows = _rows(trained, probabilities(trained, data.test_images))
     right = 0

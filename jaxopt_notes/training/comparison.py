@@ -4,6 +4,7 @@ import json
 import math
 import os
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -105,7 +106,9 @@ def compare(folders: Sequence[str]) -> Comparison:
 
 def _read(folder: str, name: str) -> tuple[Compared, list[str]]:
     described = resume.read(folder, "RUN")
-    settings = {k: v for k, v in described["config"].items() if k not in _APART}
+    # Through `Config`, so that what a run of before an option lacks is that option's default.
+    given = asdict(resume.from_dict(described["config"]))
+    settings = {name: value for name, value in given.items() if name not in _APART}
     settings |= settings.pop("hyperparameters")
     data = described["data"]
     path = Path(folder) / "metrics.jsonl"
@@ -148,7 +151,7 @@ def _key(run: Compared, name: str) -> str:
 
 
 def _setting(value: Any) -> str:
-    if isinstance(value, list):
+    if isinstance(value, tuple):
         return ",".join(map(str, value))
     return "–" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from jaxopt_notes import adam, aot, sgd
+from jaxopt_notes import adam, aot
 from jaxopt_notes.models import CNN, MLP, pure
 from jaxopt_notes.training import ahead_of_time, targets
 from jaxopt_notes.training.state import create
@@ -58,7 +58,10 @@ def test_the_step_is_lowered_for_a_platform_with_its_own_layers_and_donated_stat
     "network",
     [
         CNN(nnx.Rngs(0), (8, 8, 1), features=(4,), hidden=5),
-        MLP(nnx.Rngs(0), (8, 8, 1), widths=(5,), norm="batch", dropout=0.1),
+        pytest.param(
+            MLP(nnx.Rngs(0), (8, 8, 1), widths=(5,), norm="batch", dropout=0.1),
+            marks=pytest.mark.slow,
+        ),
     ],
     ids=["cnn", "mlp"],
 )
@@ -74,36 +77,35 @@ def test_one_file_holds_the_step_for_all_platforms_and_steps_alike(network):
         np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-6)
 
 
-def test_the_report_of_this_machine_says_what_is_known_of_a_dense_network():
-    model, size = pure(MLP(nnx.Rngs(0))), 32
-    target = targets.parse("cpu")
+@pytest.fixture(scope="module")
+def dense():
+    """The report of the dense network's step on this machine, batch 32."""
+    target, model = targets.parse("cpu"), pure(MLP(nnx.Rngs(0)))
     devices = targets.devices(target)
-    found = ahead_of_time.compile_for(target, devices, model, adam(1e-3), (28, 28, 1), size)
-    state = create(model, adam(1e-3), jax.random.key(0))
-    assert (found.devices, found.collectives) == (1, {})
-    assert found.aliased == found.donated == len(jax.tree.leaves(state))
+    return ahead_of_time.compile_for(target, devices, model, adam(1e-3), (28, 28, 1), 32)
+
+
+def test_the_report_says_what_is_known_of_a_dense_network(dense):
+    state = create(pure(MLP(nnx.Rngs(0))), adam(1e-3), jax.random.key(0))
+    assert (dense.devices, dense.collectives) == (1, {})
+    assert dense.aliased == dense.donated == len(jax.tree.leaves(state))
     key = 8  # bytes
     numbers = [leaf for leaf in jax.tree.leaves(state) if leaf.dtype != state.key.dtype]
     held = sum(leaf.nbytes for leaf in numbers) + key
-    assert found.arguments == held + sum(x.nbytes for x in batch(size))
-    assert found.aliased_bytes == held
-    assert found.needed == found.arguments + found.outputs - held + found.temporaries
-    assert found.sound
+    assert dense.arguments == held + sum(x.nbytes for x in batch(32))
+    assert dense.aliased_bytes == held
+    assert dense.needed == dense.arguments + dense.outputs - held + dense.temporaries
+    assert dense.sound
     first, others = 784 * 128, 128 * 64 + 64 * 10
-    dots = 2 * size * (2 * first + 3 * others)  # the images need no gradient
-    assert dots < found.flops < 1.2 * dots
-    assert "8 × " not in ahead_of_time.text(found)
+    dots = 2 * 32 * (2 * first + 3 * others)  # the images need no gradient
+    assert dots < dense.flops < 1.2 * dots
 
 
-def test_what_does_not_fit_is_not_sound():
-    target = targets.parse("cpu")
-    found = ahead_of_time.compile_for(
-        target, targets.devices(target), pure(MLP(nnx.Rngs(0))), sgd(0.1), (28, 28, 1), 8
-    )
-    small = found._replace(memory=targets.Memory(found.needed - 1, "a test"))
+def test_what_does_not_fit_or_does_not_alias_is_not_sound(dense):
+    small = dense._replace(memory=targets.Memory(dense.needed - 1, "a test"))
     assert not small.sound
     assert "DOES NOT FIT" in ahead_of_time.text(small)
-    assert not found._replace(aliased=found.donated - 1).sound
+    assert not dense._replace(aliased=dense.donated - 1).sound
 
 
 def test_collectives_are_counted_where_they_start():
