@@ -54,14 +54,12 @@ def test_the_step_is_lowered_for_a_platform_with_its_own_layers_and_donated_stat
     assert program.count("tf.aliasing_output") == len(leaves)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "network",
     [
         CNN(nnx.Rngs(0), (8, 8, 1), features=(4,), hidden=5),
-        pytest.param(
-            MLP(nnx.Rngs(0), (8, 8, 1), widths=(5,), norm="batch", dropout=0.1),
-            marks=pytest.mark.slow,
-        ),
+        MLP(nnx.Rngs(0), (8, 8, 1), widths=(5,), norm="batch", dropout=0.1),
     ],
     ids=["cnn", "mlp"],
 )
