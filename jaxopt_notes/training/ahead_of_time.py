@@ -113,12 +113,7 @@ def compile_for(
     check_batch_size(batch_size, len(devices))
     mesh = Mesh(np.array(devices), (BATCH_AXIS,), axis_types=(AxisType.Auto,))
     layout = Layout(mesh, shard_optimizer_state)
-    state = jax.eval_shape(lambda: create(model, optimizer, jax.random.key(0)))
-    batch = jax.eval_shape(
-        lambda: Batch(
-            jnp.zeros((batch_size, *image_shape), jnp.uint8), jnp.zeros(batch_size, jnp.int32)
-        )
-    )
+    state, batch = _shapes(model, optimizer, (batch_size, *image_shape))
     start = time.perf_counter()
     compiled = _compile(target, layout, model, optimizer, state, batch)
     seconds = time.perf_counter() - start
@@ -142,6 +137,16 @@ def compile_for(
         memory=targets.memory(target),
         flops=_flops(target, model, optimizer, state, batch),
     )
+
+
+def _shapes(
+    model: PureModel, optimizer: optax.GradientTransformation, images: tuple[int, ...]
+) -> tuple[TrainState, Batch]:
+    def make() -> tuple[TrainState, Batch]:
+        state = create(model, optimizer, jax.random.key(0))
+        return state, Batch(jnp.zeros(images, jnp.uint8), jnp.zeros(images[:1], jnp.int32))
+
+    return jax.eval_shape(make)
 
 
 def _compile(

@@ -69,7 +69,7 @@ def test_the_grain_and_shade_of_paper_are_no_ink(some):
     rng = np.random.default_rng(0)
     for digit in some[:10]:
         page = 200 - 0.6 * np.pad(larger(digit, 4), [(50, 30), (10, 70), (0, 0)])
-        page += rng.normal(0, 5, page.shape) + np.linspace(-10, 10, page.shape[1])[:, None]
+        page += rng.normal(0, 8, page.shape) + np.linspace(-10, 10, page.shape[1])[:, None]
         assert difference(centring.centre(page.clip(0, 255).astype(np.uint8), True), digit) < 20
 
 
