@@ -15,6 +15,9 @@ from jaxopt_notes.training.config import OFF, Config, interval
 from jaxopt_notes.training.distributed import largest, leads
 from jaxopt_notes.training.run import Moment, Position
 
+SCORE = "test_accuracy"  # the best checkpoint's
+SHORT = 10.0  # seconds: epochs that end sooner after a checkpoint need not have their own
+
 
 class Record:
     """The growing files of a run's folder. Of several processes the first writes all but its part
@@ -62,19 +65,29 @@ class Record:
         self.checkpoints = None if off else checkpoint.open_checkpoints(self.out, self._config.keep)
 
     def add(self, moment: Moment) -> None:
-        """Takes note of a stretch's end: its row if it has one, and a checkpoint if one is due."""
+        """Takes note of a stretch's end: its row if it has one, and a checkpoint if one is due.
+
+        One is due at an epoch's end; but where epochs are short, only if it is the best so far or
+        the last checkpoint is some seconds old: each costs time, and orbax a little memory.
+        """
+        due = self._is_due(int(moment.position.state.step))
         if moment.row is not None:
+            best = all(moment.row[SCORE] > row[SCORE] for row in self.rows)
+            due = due or best or self._is_old(SHORT)
             self.rows.append(moment.row)
             self._write_rows()
             self._write_events(moment.row)
-        if moment.row is not None or self._is_due(int(moment.position.state.step)):
+        if due:
             self.save(moment.position)
 
     def _is_due(self, step: int) -> bool:
         steps, seconds = self._interval
         if seconds is not None:
-            return bool(largest(time.monotonic() - self._saved_time >= seconds))
+            return self._is_old(seconds)
         return steps is not None and step % steps == 0
+
+    def _is_old(self, seconds: float) -> bool:
+        return bool(largest(time.monotonic() - self._saved_time >= seconds))
 
     def save(self, position: Position) -> None:
         """Writes a checkpoint in the background, unless this position has one."""

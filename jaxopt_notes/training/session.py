@@ -105,12 +105,12 @@ def go(ready: Run, begun: Start, record: Record, show: Callable[[Moment], None])
                 if moment.row is not None:
                     weights = keep(position.state)
                 if signal := largest(stop.signal or 0):
-                    record.save(position)
                     code, line = 128 + signal, NAMES.get(signal, "")
                     break
                 if config.patience and _stands_still(record.rows, config.patience):
                     line = f"ended early: no better test accuracy in {config.patience} epochs"
                     break
+            record.save(position)
         except DivergedError as error:
             if config.on_nonfinite == "save":
                 record.save(position)
