@@ -25,8 +25,8 @@ NETWORKS = {
 }
 HOW = (
     "The program of a stretch of training steps with Adam, batch 64 in all, as the training "
-    "command compiles it. Collectives: operations in the program, which holds one step. Memory: XLA's own "
-    "account, of one device; state and data: the program's arguments, with 10,000 MNIST images."
+    "command compiles it. Collectives: operations in the program, which holds one step. Memory: "
+    "XLA's own account, of one device; state and data: its arguments, with 10,000 MNIST images."
 )
 _COLLECTIVE = re.compile(
     r"= .*? (all-reduce|all-gather|reduce-scatter|all-to-all|collective-permute)(?:-start)?\("
@@ -83,6 +83,7 @@ def compiled(name: str, devices: int, cut: bool) -> dict[str, Any]:
     state = layout.place(create(model, optimizer, jax.random.key(0)))
     images, labels = np.zeros((10_000, 28, 28, 1), np.uint8), np.zeros(10_000, np.int32)
     data = Batch(*layout.replicate((images, labels)))
+    held = sum(x.addressable_shards[0].data.nbytes for x in jax.tree.leaves(state))
     order = layout.cut(np.zeros((156, BATCH), np.int32), axis=1)
     step = make_train_step(model, optimizer, Normalization((0.1,), (0.3,)), shift_by=2)
     start = time.perf_counter()
@@ -96,7 +97,7 @@ def compiled(name: str, devices: int, cut: bool) -> dict[str, Any]:
         "collectives": dict(collections.Counter(_COLLECTIVE.findall(stretch.as_text()))),
         "arguments": memory.argument_size_in_bytes,
         "donated": memory.alias_size_in_bytes,
-        "state": sum(x.addressable_shards[0].data.nbytes for x in jax.tree.leaves(state)),
+        "state": held,
         "temporary": memory.temp_size_in_bytes,
         "optimizer_state": layout.memory(state.opt_state)["optimizer_state"],
         "compile_seconds": seconds,
