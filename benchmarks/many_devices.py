@@ -53,7 +53,7 @@ def _run(args: argparse.Namespace) -> None:
         for size, cut in ((1, False), (devices, False), (devices, True))
     ]
     columns = ["network", "devices", "optimizer state", "collectives", "state and data, MB"]
-    columns += ["temporary, MB", "optimizer state, MB", "compiles in, s"]
+    columns += ["temporary, MB", "optimizer state, MB", "to compile, CPU s"]
     print(machine.header(here))
     print(f"\n{report.table(columns, [_row(each) for each in found])}\n\n{HOW}")
     path = out / machine.folder_name(here) / "many_devices.json"
@@ -86,9 +86,9 @@ def compiled(name: str, devices: int, cut: bool) -> dict[str, Any]:
     held = sum(x.addressable_shards[0].data.nbytes for x in jax.tree.leaves(state))
     order = layout.cut(np.zeros((156, BATCH), np.int32), axis=1)
     step = make_train_step(model, optimizer, Normalization((0.1,), (0.3,)), shift_by=2)
-    start = time.perf_counter()
+    start = time.process_time()
     stretch: Any = compile_stretch(step, state, data, order, layout=layout)
-    seconds = time.perf_counter() - start
+    seconds = time.process_time() - start
     memory = stretch.memory_analysis()
     return {
         "network": name,
@@ -100,7 +100,7 @@ def compiled(name: str, devices: int, cut: bool) -> dict[str, Any]:
         "state": held,
         "temporary": memory.temp_size_in_bytes,
         "optimizer_state": layout.memory(state.opt_state)["optimizer_state"],
-        "compile_seconds": seconds,
+        "compile_cpu_seconds": seconds,
     }
 
 
@@ -111,7 +111,7 @@ def _row(found: dict[str, Any]) -> list[str]:
         "cut" if found["optimizer_state_cut"] else "whole",
         ", ".join(f"{n} {name}" for name, n in found["collectives"].items()) or "none",
         *(f"{found[part] / 1e6:.2f}" for part in ("arguments", "temporary", "optimizer_state")),
-        f"{found['compile_seconds']:.1f}",
+        f"{found['compile_cpu_seconds']:.1f}",
     ]
 
 
