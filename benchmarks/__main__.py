@@ -12,6 +12,7 @@ BENCHMARKS = {
     "time_to_accuracy": "whole processes from start to 99.0% of MNIST's test set",
     "start_up": "--help, import, and process start to first step done, first and second run",
     "many_devices": "collectives and memory per device in the programs of a shared step",
+    "soak": "the memory of a training run that goes on for an hour",
 }
 
 

@@ -108,6 +108,10 @@ def _train(
     out = _folder(ready, resumed=before is not None)
     with folder.held(out) if distributed.leads() else contextlib.nullcontext():
         begun = session.start(ready, out, before is not None, changed)
+        if begun.position.epoch >= (config.epochs or 0):
+            text = f"{out}: all of its {config.epochs} epochs are done; give more --epochs"
+            say(text, {"summary": begun.rows[-1], "out": str(out)})
+            return 0
         kept = record.Record(out, config, described, begun.rows, _complain)
         if distributed.leads():
             folder.write_json(out / "config.json", described)

@@ -31,8 +31,8 @@ from jaxopt_notes.training.state import TrainState
 FOLDER = "checkpoints"
 _PARTS = ("weights", "optimizer", "position")
 
-# orbax tells of what goes as it should, too.
-logging.getLogger("absl").setLevel(logging.ERROR)
+# orbax logs what goes as it should, and errors that it raises as well.
+logging.getLogger("absl").setLevel(logging.CRITICAL)
 
 
 def open_checkpoints(run: Path, keep: int = 1, read_only: bool = False) -> ocp.CheckpointManager:

@@ -10,9 +10,8 @@ from jaxopt_notes.training.config import HYPERPARAMETERS, Config, option, valida
 
 # The rest may change from one part of a run to the next.
 MATTERS = (
-    *("dataset", "batch_size", "shift", "seed", "dropout"),
+    *("dataset", "batch_size", "shift", "seed", "dropout", "clip_norm"),
     *("optimizer", "hyperparameters", "learning_rate", "schedule", "warmup", "switch_at"),
-    "clip_norm",
 )
 # The weights in the checkpoints fit no other.
 FIXED = ("model", "pooling", "widths", "norm", "activation", "image_size", "ema")
@@ -64,8 +63,8 @@ def changes(folder: str, old: Config, new: Config, override: bool) -> set[str]:
     Raises:
       InputError: there are some, and the user has not asked for that, or they cannot change.
     """
-    found = {name for name in (*MATTERS, *FIXED) if getattr(old, name) != getattr(new, name)}
-    for name in sorted(found):
+    found = [name for name in (*FIXED, *MATTERS) if getattr(old, name) != getattr(new, name)]
+    for name in found:
         was, now = getattr(old, name), getattr(new, name)
         shown = "the optimizer's settings" if name == "hyperparameters" else option(name)
         told = f"{shown} {now}: the run in {folder} has {was}"
@@ -73,4 +72,4 @@ def changes(folder: str, old: Config, new: Config, override: bool) -> set[str]:
             raise InputError(f"{told}, which its weights are of; leave it out, or begin a new run")
         if not override:
             raise InputError(f"{told}; leave it out, or add --override to go on with another")
-    return found
+    return set(found)

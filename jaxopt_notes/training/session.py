@@ -11,6 +11,7 @@ from jaxopt_notes.errors import InputError
 from jaxopt_notes.training import checkpoint, resume, run
 from jaxopt_notes.training.distributed import largest, leads
 from jaxopt_notes.training.evaluation import Weights, keep
+from jaxopt_notes.training.folder import reason
 from jaxopt_notes.training.loop import DivergedError, zero_sums
 from jaxopt_notes.training.record import Record
 from jaxopt_notes.training.run import Moment, Position, Run
@@ -66,7 +67,7 @@ def start(ready: Run, out: Path, resumed: bool, changed: Collection[str]) -> Sta
     where = f"resumed after step {int(position.state.step):,}, in epoch {position.epoch + 1}"
     lines.append(f"{where}, with a new optimizer" if new_optimizer else where)
     if (theirs := found.told["versions"]) != (ours := checkpoint.versions()):
-        names = [f"{name} {theirs.get(name)} → {ours[name]}" for name in ours]
+        names = [f"{k} {theirs.get(k)} → {v}" for k, v in ours.items() if theirs.get(k) != v]
         lines.append(f"the digits may differ from an unbroken run's: {', '.join(names)}")
     return Start(position, found.rows, lines)
 
@@ -118,6 +119,13 @@ def go(ready: Run, begun: Start, record: Record, show: Callable[[Moment], None])
                 f"error: the loss is not finite at step {error.step}; try a smaller "
                 f"--learning-rate than {config.learning_rate:g}, a longer --warmup, or --clip-norm"
             )
+        except jax.errors.JaxRuntimeError as error:
+            if "RESOURCE_EXHAUSTED" not in str(error):
+                raise
+            raise InputError(
+                f"--batch-size {config.batch_size}: the device has not enough memory for it "
+                f"({reason(error)}); give a smaller one"
+            ) from error
         finally:
             record.close()
     return Ended(weights, code, line)
