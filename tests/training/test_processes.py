@@ -1,6 +1,5 @@
 """Several processes train one network by the command: stopped, lost, and resumed elsewhere."""
 
-import json
 import os
 import re
 import signal
@@ -10,6 +9,7 @@ import sys
 import time
 
 import pytest
+from runs import rows
 
 TRAIN = (sys.executable, "-m", "jaxopt_notes.train")
 SETTINGS = ("--dataset", "mnist-12k", "--model", "mlp", "--norm", "batch", "--schedule", "constant")
@@ -53,8 +53,9 @@ def alone(*args, devices=1):
     return done.stdout
 
 
-def rows(run):
-    return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+def checkpoints(run):
+    """The steps of the whole ones: until then a checkpoint's folder has another name."""
+    return [int(path.name) for path in (run / "checkpoints").glob("*") if path.name.isdecimal()]
 
 
 @pytest.fixture
@@ -63,8 +64,7 @@ def running(tmp_path):
     run = tmp_path / "run"
     started = together(*SETTINGS, "--epochs", 10_000, "--out", run)
     deadline = time.monotonic() + 300
-    kept = run / "checkpoints"
-    while not (kept.exists() and any(kept.glob("[0-9]*"))) and time.monotonic() < deadline:
+    while not checkpoints(run) and time.monotonic() < deadline:
         assert all(process.poll() is None for process in started), finished(started)
         time.sleep(0.1)
     yield started, run
@@ -100,8 +100,7 @@ def test_a_signal_to_one_ends_all_with_its_code_and_keeps_the_run(running):
     assert errors.strip().endswith("terminated")
     assert "epoch" not in second
     assert "terminated" not in silent
-    kept = max(int(step.name) for step in (run / "checkpoints").iterdir())
-    assert kept >= rows(run)[-1]["step"]
+    assert max(checkpoints(run)) >= rows(run)[-1]["step"]
 
 
 @pytest.mark.slow
