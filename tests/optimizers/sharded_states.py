@@ -53,18 +53,12 @@ BLOCK = {
     "scale": ((16,), P()),
     "bias": ((64,), P(("data", "model"))),
 }
-mesh = jax.make_mesh((2, 4), ("data", "model"), axis_types=(AxisType.Auto,) * 2)
-wanted = {name: NamedSharding(mesh, spec) for name, (_, spec) in BLOCK.items()}
-rng = np.random.default_rng(0)
-alone = {name: rng.normal(size=shape).astype(np.float32) for name, (shape, _) in BLOCK.items()}
-alone_grads = jax.tree.map(lambda x: np.sin(3 * x), alone)
-params, grads = jax.device_put(alone, wanted), jax.device_put(alone_grads, wanted)
 COLLECTIVE = re.compile(
     r"= .*? (all-reduce|all-gather|reduce-scatter|all-to-all|collective-permute)(?:-start)?\("
 )
 
 
-def laid_out_otherwise(tree):
+def laid_out_otherwise(tree, wanted):
     """Of a tree whose branches end in the block's names, the leaves that lie otherwise."""
     wrong = []
     for path, x in jax.tree_util.tree_leaves_with_path(tree):
@@ -74,7 +68,9 @@ def laid_out_otherwise(tree):
     return wrong
 
 
-def describe(optimizer):
+def describe(optimizer, alone, alone_grads, wanted):
+    params, grads = jax.device_put(alone, wanted), jax.device_put(alone_grads, wanted)
+
     def step(params, state, grads):
         updates, state = optimizer.update(grads, state, params)
         return optax.apply_updates(params, updates), state
@@ -92,13 +88,24 @@ def describe(optimizer):
     found = three(jax.jit(step), params, grads)
     differences = jax.tree.map(lambda a, b: np.abs(np.asarray(a) - b).max(), found, expected)
     return {
-        "init": laid_out_otherwise(outside),
-        "init inside jit": laid_out_otherwise(inside),
-        "step": laid_out_otherwise(compiled(params, outside, grads)),
-        "step outside jit": laid_out_otherwise(step(params, outside, grads)),
+        "init": laid_out_otherwise(outside, wanted),
+        "init inside jit": laid_out_otherwise(inside, wanted),
+        "step": laid_out_otherwise(compiled(params, outside, grads), wanted),
+        "step outside jit": laid_out_otherwise(step(params, outside, grads), wanted),
         "collectives": dict(collections.Counter(COLLECTIVE.findall(compiled.as_text()))),
         "largest": float(max(jax.tree.leaves(differences))),
     }
 
 
-print(json.dumps({name: describe(optimizer) for name, optimizer in OPTIMIZERS.items()}))
+def main():
+    mesh = jax.make_mesh((2, 4), ("data", "model"), axis_types=(AxisType.Auto,) * 2)
+    wanted = {name: NamedSharding(mesh, spec) for name, (_, spec) in BLOCK.items()}
+    rng = np.random.default_rng(0)
+    alone = {name: rng.normal(size=shape).astype(np.float32) for name, (shape, _) in BLOCK.items()}
+    grads = jax.tree.map(lambda x: np.sin(3 * x), alone)
+    found = {name: describe(each, alone, grads, wanted) for name, each in OPTIMIZERS.items()}
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()

@@ -62,10 +62,16 @@ def losses(name):
     }
 
 
-out, *others = sys.argv[1:]
-if others:
-    host, number, index = others
-    jax.distributed.initialize(host, int(number), int(index), cluster_detection_method="deactivate")
-found = {name: losses(name) for name in RUNS}
-if jax.process_index() == 0:
-    Path(out).write_text(json.dumps(found))
+def main(out, *others):
+    if others:
+        host, number, index = others
+        jax.distributed.initialize(
+            host, int(number), int(index), cluster_detection_method="deactivate"
+        )
+    found = {name: losses(name) for name in RUNS}
+    if jax.process_index() == 0:
+        Path(out).write_text(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
