@@ -21,7 +21,8 @@ COMMAND = ["-m", "jaxopt_notes.train", "--dataset", "mnist-12k", "--epochs", "10
 COMMAND += ["--schedule", "constant", "--quiet"]
 HOW = (
     "Resident memory (VmRSS) of one process of `jaxopt_notes.train` at its defaults, checkpoints "
-    "included, read every few seconds until SIGTERM ends it. The growth is the slope of a least-squares line after the first tenth of the time."
+    "included, read every few seconds until SIGTERM ends it. The growth is the slope of a "
+    "least-squares line after the first tenth of the time."
 )
 
 

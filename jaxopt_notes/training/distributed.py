@@ -194,7 +194,8 @@ def refuse_unequal(settings: dict[str, Any]) -> None:
     """Raises InputError unless all processes were started with the same settings and data."""
     text = json.dumps(settings, sort_keys=True)
     mine = zlib.crc32(text.encode()) >> 1
-    if largest(mine) != mine or -largest(-mine) != mine:
+    most, least = largest(mine), -largest(-mine)
+    if most != least:
         raise InputError(f"process {_index()}: has other settings or data than another process")
 
 

@@ -151,7 +151,12 @@ def make_layout(size: int | None, batch_size: int, shard_optimizer_state: bool =
     if size == 1:
         return Layout(None, shard_optimizer_state)
     mesh = jax.make_mesh((size,), (BATCH_AXIS,), (AxisType.Auto,), devices=devices[:size])
-    return Layout(mesh, shard_optimizer_state)
+    layout = Layout(mesh, shard_optimizer_state)
+    if jax.process_count() > 1:
+        # CPUs of several processes give each other 30 s to come to their first sum: before any
+        # of them compiles, which may take one of them longer than that.
+        layout.jit(jnp.sum)(layout.cut(np.ones(size), 0)).block_until_ready()
+    return layout
 
 
 def check_batch_size(batch_size: int, devices: int) -> None:

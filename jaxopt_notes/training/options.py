@@ -109,7 +109,8 @@ def _add_guards(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--checkpoint-every",
         metavar="N|TIME",
-        help="also within an epoch: steps, or 30s, 5m, 1h; off: none at all (each epoch's end, or every 10 s)",
+        help="also within an epoch: steps, or 30s, 5m, 1h; off: none at all (at an epoch's end, if "
+        "it is the best or the last, or 10 s after the one before)",
     )
     group.add_argument(
         "--keep", type=int, default=2, metavar="N", help="newest checkpoints, beside the best (2)"
