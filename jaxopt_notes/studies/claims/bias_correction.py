@@ -38,13 +38,13 @@ ABOUT = About(
     "并把 m/√v 与 m̂/√v̂ 比较，即不修正的步长是修正后的几倍。再换其他 β 重复。",
     setting={
         "seeds": 11,
-        "parameters": 1000,
+        "parameters": 200,
         "mean": 1.0,
         "deviation": 0.5,
         "betas": [[0.9, 0.999], [0.9, 0.99], [0.9, 0.9], [0.99, 0.999]],
         "steps": 5000,
     },
-    quick={"seeds": 5, "parameters": 200},
+    quick={"seeds": 5, "parameters": 100},
     measured={
         "m_first": ("m after one step over the mean gradient", "一步后 m 与平均梯度之比"),
         "v_first": ("v after one step over E[g²]", "一步后 v 与 E[g²] 之比"),
@@ -72,14 +72,14 @@ ABOUT = About(
     "且第一步偏差达到 {factor:g} 倍以上（偏大或偏小），则成立；只满足其一则视情况而定；都不满足则不成立。",
     picture="Above, m and v over what they estimate: both rise from near 0 to 1, v a hundred times "
     "later. Below, the step without correction over the step with it: with the usual β it starts at "
-    "3.2, rises to 6.6 near step 20 and comes back to 1 after thousands; with β2 = 0.9 it starts "
+    "3.2, rises to 6.6 near step 12 and comes back to 1 after thousands; with β2 = 0.9 it starts "
     "at 0.3 and is too small.",
     picture_zh="上：m、v 与其估计量之比，都从接近 0 升到 1，v 晚百倍。下：不修正与修正的步长之比，"
-    "用常见 β 时从 3.2 开始，在约第 20 步升到 6.6，几千步后才回到 1；β2 = 0.9 时从 0.3 开始，偏小。",
+    "用常见 β 时从 3.2 开始，在约第 12 步升到 6.6，几千步后才回到 1；β2 = 0.9 时从 0.3 开始，偏小。",
     remark="Both are too small, and yet the steps are too large: v is the smaller by far, and it "
     "stands below. The reader may take the sentence for the contrary. Which way it errs hangs on β "
-    "alone: too large where 1 − β2 < (1 − β1)², too small in RMSProp's manner (β1 = β2), and with "
-    "β = 0.9 and 0.99 the first step happens to be right.",
+    "alone: too large where 1 − β2 < (1 − β1)², too small where β1 = β2, and with β = 0.9 and 0.99 "
+    "the first step happens to be right.",
     remark_zh="两者都偏小，步长却偏大：v 小得更多，而它在分母上；读者可能理解成相反的意思。往哪边偏只取决于 β："
     "1 − β2 < (1 − β1)² 时偏大；β1 = β2 时偏小；β = 0.9、0.99 时第一步恰好正确。",
     sources=("Kingma & Ba 2014, “Adam: A Method for Stochastic Optimization”, §3 and §6.4",),
