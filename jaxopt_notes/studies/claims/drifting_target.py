@@ -69,6 +69,11 @@ ABOUT = About(
         "drift_rmsprop": ("the same of RMSProp, drift", "漂移：RMSProp"),
         "jumps_rmsprop": ("the same of RMSProp, jumps", "跳跃：RMSProp"),
         "scales_rmsprop": ("the same of RMSProp, scales", "尺度变化：RMSProp"),
+        "longer_adagrad": (
+            "AdaGrad's error in ten times the steps over that in these, jumps, same rate",
+            "跳跃，同一学习率：AdaGrad 跑十倍步数的误差与原误差之比",
+        ),
+        "longer_adam": ("the same of Adam", "同上：Adam"),
     },
     threshold={"near": 1.25},
     rule="Holds if Adam's error is at most {near:g} times the least of the five optimizers' in all "
@@ -82,12 +87,13 @@ ABOUT = About(
     "quadratic's centre as well as any (it is the LMS filter of Widrow & Hoff), and Adam pays twice. "
     "β1 = 0.9 makes it lag, as momentum does; β2 = 0.999 remembers a thousand steps, so it is slow "
     "to notice that gradients have changed their size, where RMSProp (β = 0.9) is quick. AdaGrad "
-    "follows only because a large rate was chosen for just this many steps. “Non-stationary” in "
+    "follows only because a large rate was chosen for just this many steps: run on, its error "
+    "grows, the others' does not. “Non-stationary” in "
     "Adam's paper means what RMSProp mended in AdaGrad; these are quadratics, and say nothing of "
     "networks.",
     remark_zh="这里重要的是学习率不消失且经过调节：普通 SGD 跟随二次函数的中心不逊于任何方法（即 Widrow 与 Hoff 的 LMS），"
     "而 Adam 付出双重代价：β1 = 0.9 使它像动量一样滞后；β2 = 0.999 记忆约一千步，对梯度尺度的变化反应迟缓，"
-    "而 RMSProp（β = 0.9）反应很快。AdaGrad 能跟上，只因为恰好为这么多步选了大的学习率。Adam 论文中的“非平稳”指 RMSProp 对 "
+    "而 RMSProp（β = 0.9）反应很快。AdaGrad 能跟上，只因为恰好为这么多步选了大的学习率：继续跑下去误差就增大，其他方法则不会。Adam 论文中的“非平稳”指 RMSProp 对 "
     "AdaGrad 的改进；这里是二次函数，不能推论到神经网络。",
     sources=(
         "Kingma & Ba 2014, “Adam: A Method for Stochastic Optimization”, abstract and §1",
@@ -126,24 +132,34 @@ def error(name: str, scene: str, setting: dict[str, Any], rate: Any, seed: Any) 
 
 def measure(setting: dict[str, Any]) -> Measured:
     """Each optimizer in each scene at each rate, over the seeds."""
-    tried, seeds = rates(setting), jnp.arange(setting["seeds"])
+    tried = rates(setting)
     numbers: dict[str, Any] = {}
     series: dict[str, Any] = {"rate": tried}
     for scene in SCENES:
         best = {}
         for name in OPTIMIZERS:
-
-            def one(rate: Any, seed: Any, name: str = name, scene: str = scene) -> jax.Array:
-                return error(name, scene, setting, rate, seed)
-
-            over_all = jax.jit(jax.vmap(jax.vmap(one, (None, 0)), (0, None)))
-            errors = np.asarray(over_all(jnp.asarray(tried, jnp.float32), seeds))
+            errors = all_errors(name, scene, setting, tried)
             median = np.median(np.where(np.isfinite(errors), errors, np.inf), axis=1)
             best[name] = errors[median.argmin()]
             series[f"{scene}_{name}"] = median
         least = min(np.median(errors) for errors in best.values())
         numbers |= {f"{scene}_{name}": spread(e / least) for name, e in best.items()}
+    longer = {**setting, "steps": 10 * setting["steps"]}
+    for name in ("adagrad", "adam"):
+        at = series[f"jumps_{name}"].argmin()
+        later = all_errors(name, "jumps", longer, tried[at : at + 1])[0]
+        numbers[f"longer_{name}"] = spread(later / series[f"jumps_{name}"][at])
     return Measured(numbers, series)
+
+
+def all_errors(name: str, scene: str, setting: dict[str, Any], tried: Any) -> np.ndarray:
+    """(rates, seeds)."""
+
+    def one(rate: Any, seed: Any) -> jax.Array:
+        return error(name, scene, setting, rate, seed)
+
+    run = jax.jit(jax.vmap(jax.vmap(one, (None, 0)), (0, None)))
+    return np.asarray(run(jnp.asarray(tried, jnp.float32), jnp.arange(setting["seeds"])))
 
 
 def verdict(numbers: dict[str, Any], threshold: dict[str, float]) -> Verdict:
