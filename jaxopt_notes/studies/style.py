@@ -126,9 +126,7 @@ def name_lines(axes: Any, gap: float = 0.09) -> None:
         _, height = axes.transAxes.inverted().transform(axes.transData.transform(last))
         ends.append((float(np.clip(height, 0, 1)), label, drawn.get_color()))
     for height, label, colour in _apart(sorted(ends), gap):
-        axes.text(
-            1.015, height, label, color=ink(colour), transform=axes.transAxes, va="center"
-        )
+        axes.text(1.015, height, label, color=ink(colour), transform=axes.transAxes, va="center")
 
 
 def _apart(ends: list[tuple[float, str, str]], gap: float) -> list[tuple[float, str, str]]:
@@ -140,4 +138,4 @@ def _apart(ends: list[tuple[float, str, str]], gap: float) -> list[tuple[float, 
             if close > 0:
                 heights[i] -= close / 2
                 heights[i + 1] += close / 2
-    return [(height, *rest) for height, (_, *rest) in zip(heights, ends)]
+    return [(height, label, colour) for height, (_, label, colour) in zip(heights, ends)]

@@ -32,7 +32,8 @@ ABOUT = About(
         "first step too large where 1 − β2 < (1 − β1)^2",
     ),
     how="Noisy gradients with a mean go through the package's Adam. At each step its m and v, as "
-    "they are, are held against what they estimate, and m/√v against m̂/√v̂: that is how many times "
+    "they are, are held against what they estimate, and m/√v against m̂/√v̂: that is how many "
+    "times "
     "the step without correction is the one with it. The same with other β.",
     how_zh="把有均值的带噪梯度输入本包的 Adam。每一步把未修正的 m、v 与它们所估计的量比较，"
     "并把 m/√v 与 m̂/√v̂ 比较，即不修正的步长是修正后的几倍。再换其他 β 重复。",
@@ -69,18 +70,22 @@ ABOUT = About(
     "{small:g} of what they estimate, and the first step is off by a factor of {factor:g} or more, "
     "either way. Depends if only one of the two is so; fails if neither.",
     rule_zh="按笔记自己的 β（0.9 与 0.999）：若一步后 m、v 都不到其估计量的 {small:g} 倍，"
-    "且第一步偏差达到 {factor:g} 倍以上（偏大或偏小），则成立；只满足其一则视情况而定；都不满足则不成立。",
+    "且第一步偏差达到 {factor:g} 倍以上（偏大或偏小），则成立；只满足其一则视情况而定；都不满足则不"
+    "成立。",
     picture="Above, m and v over what they estimate: both rise from near 0 to 1, v a hundred times "
-    "later. Below, the step without correction over the step with it: with the usual β it starts at "
+    "later. Below, the step without correction over the step with it: with the usual β it starts "
+    "at "
     "3.2, rises to 6.6 near step 12 and comes back to 1 after thousands; with β2 = 0.9 it starts "
     "at 0.3 and is too small.",
     picture_zh="上：m、v 与其估计量之比，都从接近 0 升到 1，v 晚百倍。下：不修正与修正的步长之比，"
-    "用常见 β 时从 3.2 开始，在约第 12 步升到 6.6，几千步后才回到 1；β2 = 0.9 时从 0.3 开始，偏小。",
+    "用常见 β 时从 3.2 开始，在约第 12 步升到 6.6，几千步后才回到 1；β2 = 0.9 时从 0.3 开始，偏小。"
+    "",
     remark="Both are too small, and yet the steps are too large: v is the smaller by far, and it "
     "stands below. The reader may take the sentence for the contrary. Which way it errs hangs on β "
     "alone: too large where 1 − β2 < (1 − β1)², too small where β1 = β2, and with β = 0.9 and 0.99 "
     "the first step happens to be right.",
-    remark_zh="两者都偏小，步长却偏大：v 小得更多，而它在分母上；读者可能理解成相反的意思。往哪边偏只取决于 β："
+    remark_zh="两者都偏小，步长却偏大：v 小得更多，而它在分母上；读者可能理解成相反的意思。往哪边偏"
+    "只取决于 β："
     "1 − β2 < (1 − β1)² 时偏大；β1 = β2 时偏小；β = 0.9、0.99 时第一步恰好正确。",
     sources=("Kingma & Ba 2014, “Adam: A Method for Stochastic Optimization”, §3 and §6.4",),
 )

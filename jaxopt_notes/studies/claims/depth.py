@@ -34,12 +34,14 @@ ABOUT = About(
     ),
     how="Dense networks of 64 features a layer and 2 to 32 layers, as they are first initialised, "
     "see 256 images of mnist-12k. Measured is the norm of the loss's gradient in each layer's "
-    "weights; the ratio is that of the second layer in a deep network over that of the second layer "
+    "weights; the ratio is that of the second layer in a deep network over that of the second "
+    "layer "
     "in one of two layers, with the same seed. ReLU with He's "
     "initialisation (the package's) and with LeCun's; the sigmoid with LeCun's (the package's) and "
     "with weights four times as large, which make up for its slope.",
     how_zh="每层 64 个特征、2 至 32 层的全连接网络，在初始化状态下输入 mnist-12k 的 256 张图像，"
-    "测损失对每层权重的梯度范数；比值为深层网络的第二层与仅两层网络（同一种子）的第二层之比。ReLU 用 He 初始化（本包默认）和 LeCun 初始化；"
+    "测损失对每层权重的梯度范数；比值为深层网络的第二层与仅两层网络（同一种子）的第二层之比。ReLU "
+    "用 He 初始化（本包默认）和 LeCun 初始化；"
     "sigmoid 用 LeCun 初始化（本包默认）和放大四倍的权重（补偿其斜率）。",
     setting={
         "seeds": 5,
@@ -63,22 +65,29 @@ ABOUT = About(
     rule="In the deepest network: holds if ReLU keeps a ratio of {kept:g} or more with both "
     "initialisations and the sigmoid's falls to {gone:g} or less with both; depends if that is so "
     "with the first initialisation of each only; else it fails.",
-    rule_zh="在最深的网络中：若 ReLU 在两种初始化下比值都不低于 {kept:g}，且 sigmoid 在两种下都不高于 {gone:g}，则成立；"
+    rule_zh="在最深的网络中：若 ReLU 在两种初始化下比值都不低于 {kept:g}，且 sigmoid 在两种下都不高"
+    "于 {gone:g}，则成立；"
     "只在各自第一种初始化下如此则视情况而定；否则不成立。",
     picture="Above, the norm of each layer's gradient in networks of 32 layers, on a logarithmic "
     "scale: ReLU with He's weights is level near 1, ReLU with LeCun's level too but at a "
     "millionth, the sigmoids fall towards the first layers, with LeCun's weights by some twenty "
     "orders of magnitude. Below, the second layer's gradient over the depth: only ReLU with He's "
     "weights keeps it.",
-    picture_zh="上：32 层网络中各层梯度的范数（对数坐标）：He 初始化的 ReLU 平直在 1 附近，LeCun 初始化的 ReLU 也平直但只有百万分之一，"
-    "sigmoid 向前几层下降，LeCun 初始化时约下降二十个数量级。下：第二层梯度随深度变化，只有 He 初始化的 ReLU 保住了它。",
+    picture_zh="上：32 层网络中各层梯度的范数（对数坐标）：He 初始化的 ReLU 平直在 1 附近，LeCun 初"
+    "始化的 ReLU 也平直但只有百万分之一，"
+    "sigmoid 向前几层下降，LeCun 初始化时约下降二十个数量级。下：第二层梯度随深度变化，只有 He 初始"
+    "化的 ReLU 保住了它。",
     remark="Half of what ReLU is credited with is its initialisation: it halves the variance, and "
     "only weights of variance 2/n make up for that (He et al. 2015, §2.2); with the older 1/n its "
-    "gradients vanish too, in all layers alike, since signal and gradient both shrink. The sigmoid's slope is ¼ at most, and no one "
-    "factor on the weights mends it for good, since larger weights drive it into saturation (Glorot "
+    "gradients vanish too, in all layers alike, since signal and gradient both shrink. The "
+    "sigmoid's slope is ¼ at most, and no one "
+    "factor on the weights mends it for good, since larger weights drive it into saturation "
+    "(Glorot "
     "& Bengio 2010). Batch normalisation and residual connections are the other half of the cure.",
-    remark_zh="ReLU 的功劳有一半属于初始化：它使方差减半，只有方差为 2/n 的权重才能弥补（He 等 2015，§2.2）；用旧的 1/n，"
-    "各层梯度会一同消失，因为信号与梯度都在缩小。sigmoid 的斜率至多 ¼，放大权重也不能根治，因为更大的权重使它饱和（Glorot 与 Bengio 2010）。"
+    remark_zh="ReLU 的功劳有一半属于初始化：它使方差减半，只有方差为 2/n 的权重才能弥补（He 等 "
+    "2015，§2.2）；用旧的 1/n，"
+    "各层梯度会一同消失，因为信号与梯度都在缩小。sigmoid 的斜率至多 ¼，放大权重也不能根治，因为更大"
+    "的权重使它饱和（Glorot 与 Bengio 2010）。"
     "批归一化与残差连接是另一半解药。",
     sources=(
         "Glorot & Bengio 2010, “Understanding the difficulty of training deep feedforward neural "
@@ -100,7 +109,9 @@ TRIALS = {
 def norms(activation: str, depth: int, setting: dict[str, Any], x: Any, y: Any) -> np.ndarray:
     """Norm of the loss's gradient in each hidden layer's weights: (trials, seeds, layers)."""
     models = [
-        pure(MLP(nnx.Rngs(s), x.shape[1:], widths=(setting["width"],) * depth, activation=activation))
+        pure(
+            MLP(nnx.Rngs(s), x.shape[1:], widths=(setting["width"],) * depth, activation=activation)
+        )
         for s in range(setting["seeds"])
     ]
     params = jax.tree.map(lambda *leaves: jnp.stack(leaves), *(m.params for m in models))
@@ -156,7 +167,9 @@ def verdict(numbers: dict[str, Any], threshold: dict[str, float]) -> Verdict:
     kept = [ratio[trial] >= threshold["kept"] for trial in ("relu", "relu_lecun")]
     gone = [ratio[trial] <= threshold["gone"] for trial in ("sigmoid", "sigmoid_larger")]
     word = HOLDS if all(kept + gone) else DEPENDS if kept[0] and gone[0] else FAILS
-    r = {trial: f"{value:.0e}" if value < 0.01 else f"{value:.2f}" for trial, value in ratio.items()}
+    r = {
+        trial: f"{value:.0e}" if value < 0.01 else f"{value:.2f}" for trial, value in ratio.items()
+    }
     return Verdict(
         word,
         f"Of the second layer's gradient in a network of two layers, the deepest has {r['relu']} "
@@ -184,7 +197,11 @@ def draw(figure: Any, measured: Measured) -> None:
         depth.semilogy(s["depth"], s[f"ratio_{trial}"], marker="o", markersize=4, **look)
     layers.set(title=f"Gradient by layer, {len(norm)} layers deep", xlabel="layer")
     layers.set(ylabel="norm of the gradient")
-    depth.set(title="Second layer's gradient, by depth", xlabel="hidden layers", ylabel="over that of 2 layers")
+    depth.set(
+        title="Second layer's gradient, by depth",
+        xlabel="hidden layers",
+        ylabel="over that of 2 layers",
+    )
     depth.set_xscale("log", base=2)
     depth.set_xticks(s["depth"], [f"{d:g}" for d in s["depth"]])
     figure.legend(*depth.get_legend_handles_labels(), loc="outside lower center", ncols=2)

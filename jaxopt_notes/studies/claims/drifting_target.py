@@ -34,7 +34,8 @@ ABOUT = About(
     "centre c that moves, in three ways: it drifts, a random walk; it jumps to a new place every "
     "250 steps; it drifts while all gradients are 30 times as large in every second stretch of "
     "250 steps. Each optimizer gets the best of the same rates in each scene, by the median error.",
-    how_zh="16 个参数的二次函数，曲率从 1 到 30，梯度带噪声，中心 c 以三种方式移动：随机游走式漂移；"
+    how_zh="16 个参数的二次函数，曲率从 1 到 30，梯度带噪声，中心 c 以三种方式移动：随机游走式漂"
+    "移；"
     "每 250 步跳到新位置；漂移的同时，每隔一段（250 步）所有梯度放大 30 倍。"
     "每个优化器在每个场景中取同一组学习率里误差中位数最小的一个。",
     setting={
@@ -51,8 +52,14 @@ ABOUT = About(
     },
     quick={"seeds": 5, "steps": 1500, "rates": [1e-4, 100.0, 19]},
     measured={
-        "drift_adam": ("Adam's error over the least, target that drifts", "漂移：Adam 误差与最小误差之比"),
-        "jumps_adam": ("Adam's error over the least, target that jumps", "跳跃：Adam 误差与最小误差之比"),
+        "drift_adam": (
+            "Adam's error over the least, target that drifts",
+            "漂移：Adam 误差与最小误差之比",
+        ),
+        "jumps_adam": (
+            "Adam's error over the least, target that jumps",
+            "跳跃：Adam 误差与最小误差之比",
+        ),
         "scales_adam": (
             "Adam's error over the least, gradients of changing scale",
             "梯度尺度变化：Adam 误差与最小误差之比",
@@ -82,18 +89,23 @@ ABOUT = About(
     "一个场景都做不到则不成立；否则视情况而定。",
     picture="Three panels, one a scene: the error of each optimizer over its rate, both on "
     "logarithmic axes, U-shaped curves whose lowest points are what is compared.",
-    picture_zh="三幅图，每个场景一幅：各优化器的误差随学习率变化（双对数坐标），U 形曲线，比较的是各自的最低点。",
+    picture_zh="三幅图，每个场景一幅：各优化器的误差随学习率变化（双对数坐标），U 形曲线，比较的是"
+    "各自的最低点。",
     remark="What matters here is a rate that does not vanish and is tuned: plain SGD follows a "
-    "quadratic's centre as well as any (it is the LMS filter of Widrow & Hoff), and Adam pays twice. "
+    "quadratic's centre as well as any (it is the LMS filter of Widrow & Hoff), and Adam pays "
+    "twice. "
     "β1 = 0.9 makes it lag, as momentum does; β2 = 0.999 remembers a thousand steps, so it is slow "
     "to notice that gradients have changed their size, where RMSProp (β = 0.9) is quick. AdaGrad "
     "follows only because a large rate was chosen for just this many steps: run on, its error "
     "grows, the others' does not. “Non-stationary” in "
     "Adam's paper means what RMSProp mended in AdaGrad; these are quadratics, and say nothing of "
     "networks.",
-    remark_zh="这里重要的是学习率不消失且经过调节：普通 SGD 跟随二次函数的中心不逊于任何方法（即 Widrow 与 Hoff 的 LMS），"
-    "而 Adam 付出双重代价：β1 = 0.9 使它像动量一样滞后；β2 = 0.999 记忆约一千步，对梯度尺度的变化反应迟缓，"
-    "而 RMSProp（β = 0.9）反应很快。AdaGrad 能跟上，只因为恰好为这么多步选了大的学习率：继续跑下去误差就增大，其他方法则不会。Adam 论文中的“非平稳”指 RMSProp 对 "
+    remark_zh="这里重要的是学习率不消失且经过调节：普通 SGD 跟随二次函数的中心不逊于任何方法（即 "
+    "Widrow 与 Hoff 的 LMS），"
+    "而 Adam 付出双重代价：β1 = 0.9 使它像动量一样滞后；β2 = 0.999 记忆约一千步，对梯度尺度的变化反"
+    "应迟缓，"
+    "而 RMSProp（β = 0.9）反应很快。AdaGrad 能跟上，只因为恰好为这么多步选了大的学习率：继续跑下去"
+    "误差就增大，其他方法则不会。Adam 论文中的“非平稳”指 RMSProp 对 "
     "AdaGrad 的改进；这里是二次函数，不能推论到神经网络。",
     sources=(
         "Kingma & Ba 2014, “Adam: A Method for Stochastic Optimization”, abstract and §1",
@@ -102,7 +114,9 @@ ABOUT = About(
     ),
 )
 
-OPTIMIZERS = {name: getattr(notes, name) for name in ("sgd", "momentum", "adagrad", "rmsprop", "adam")}
+OPTIMIZERS = {
+    name: getattr(notes, name) for name in ("sgd", "momentum", "adagrad", "rmsprop", "adam")
+}
 SCENES = ("drift", "jumps", "scales")
 
 
@@ -169,7 +183,7 @@ def verdict(numbers: dict[str, Any], threshold: dict[str, float]) -> Verdict:
     word = HOLDS if all(near) else DEPENDS if any(near) else FAILS
     adam = [ratio[f"{scene}_adam"] for scene in SCENES]
     leader = [
-        style.LABELS[min(OPTIMIZERS, key=lambda name, s=scene: ratio[f"{s}_{name}"])]
+        style.LABELS[min((ratio[f"{scene}_{name}"], name) for name in OPTIMIZERS)[1]]
         for scene in SCENES
     ]
     return Verdict(
@@ -177,7 +191,8 @@ def verdict(numbers: dict[str, Any], threshold: dict[str, float]) -> Verdict:
         f"Adam's error is {adam[0]:.2f} times the least ({leader[0]}) on a drifting target, "
         f"{adam[1]:.2f} times ({leader[1]}) on one that jumps, and {adam[2]:.2f} times "
         f"({leader[2]}) where gradients change their scale.",
-        f"Adam 的误差与最小者之比：漂移目标 {adam[0]:.2f}（最小：{leader[0]}），跳跃目标 {adam[1]:.2f}"
+        f"Adam 的误差与最小者之比：漂移目标 {adam[0]:.2f}（最小：{leader[0]}），跳跃目标 "
+        f"{adam[1]:.2f}"
         f"（{leader[1]}），梯度尺度变化 {adam[2]:.2f}（{leader[2]}）。",
     )
 

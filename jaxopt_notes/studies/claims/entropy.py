@@ -24,7 +24,8 @@ ABOUT = About(
     number=17,
     title="Entropy and its floor",
     title_zh="熵与交叉熵的下限",
-    claim="H is 0 for a certain outcome and largest for a uniform one; minimising the cross-entropy "
+    claim="H is 0 for a certain outcome and largest for a uniform one; minimising the "
+    "cross-entropy "
     "drives ŷ to y, and its smallest value is H(y).",
     claim_zh="结果确定时 H 为 0，均匀时最大；最小化交叉熵使 ŷ 趋于 y，其最小值为 H(y)。",
     section="Entropy",
@@ -36,7 +37,8 @@ ABOUT = About(
     how="H of certain, uniform and random distributions. Then L is minimised over the logits z by "
     "gradient descent, for random soft labels y and for one-hot ones, in float64, and compared "
     "with H(y). Information gain is worked out for random splits and held between 0 and H(Y).",
-    how_zh="计算确定、均匀和随机分布的 H。然后以 float64 用梯度下降在 logits z 上最小化 L，y 取随机软标签与 one-hot，"
+    how_zh="计算确定、均匀和随机分布的 H。然后以 float64 用梯度下降在 logits z 上最小化 L，y 取随机"
+    "软标签与 one-hot，"
     "并与 H(y) 比较。对随机划分计算信息增益，检查它在 0 与 H(Y) 之间。",
     setting={
         "seeds": 11,
@@ -66,22 +68,29 @@ ABOUT = About(
         ),
     },
     threshold={"rounding": 1e-6, "gap": 1e-6, "distance": 1e-3},
-    rule="Holds if H of the certain outcome is 0, of the uniform one log 10, no H exceeds that, no L is below "
+    rule="Holds if H of the certain outcome is 0, of the uniform one log 10, no H exceeds that, no "
+    "L is below "
     "H(y), no gain outside [0, H(Y)], all by more than {rounding:g}, and for soft labels L comes "
     "within {gap:g} of H(y) and ŷ within {distance:g} of y. Depends if the limits hold and the "
     "minimum is not reached; else it fails.",
-    rule_zh="若确定结果的 H 为 0，均匀分布的 H 为 log 10，没有 H 超过它，没有 L 低于 H(y)，信息增益都在 [0, H(Y)] 内（容差 {rounding:g}），"
-    "且软标签下 L 与 H(y) 相差 {gap:g} 以内、ŷ 与 y 相差 {distance:g} 以内，则成立；界限成立而未达到最小值则视情况而定；否则不成立。",
+    rule_zh="若确定结果的 H 为 0，均匀分布的 H 为 log 10，没有 H 超过它，没有 L 低于 H(y)，信息增益"
+    "都在 [0, H(Y)] 内（容差 {rounding:g}），"
+    "且软标签下 L 与 H(y) 相差 {gap:g} 以内、ŷ 与 y 相差 {distance:g} 以内，则成立；界限成立而未达"
+    "到最小值则视情况而定；否则不成立。",
     picture="From above: H of a coin, a bow from 0 over log 2 back to 0; the cross-entropy for y = "
-    "0.3 over ŷ, which touches its floor H(y) at ŷ = 0.3 only; L − H(y) over the steps, which falls "
+    "0.3 over ŷ, which touches its floor H(y) at ŷ = 0.3 only; L − H(y) over the steps, which "
+    "falls "
     "straight down for soft labels and as 1/t for one-hot ones; the information gain of a split "
     "over its place between two classes, largest half-way.",
-    picture_zh="自上而下：硬币的 H，呈从 0 经 log 2 回到 0 的弓形；y = 0.3 时交叉熵随 ŷ 变化，仅在 ŷ = 0.3 处触到下限 H(y)；"
-    "L − H(y) 随步数变化，软标签时直线下降，one-hot 时按 1/t 下降；划分位置在两类之间时的信息增益，正中最大。",
+    picture_zh="自上而下：硬币的 H，呈从 0 经 log 2 回到 0 的弓形；y = 0.3 时交叉熵随 ŷ 变化，仅在 "
+    "ŷ = 0.3 处触到下限 H(y)；"
+    "L − H(y) 随步数变化，软标签时直线下降，one-hot 时按 1/t 下降；划分位置在两类之间时的信息增益，"
+    "正中最大。",
     remark="For one-hot y the floor is 0 and has no place: ŷ = y would need infinite logits, so L "
     "falls as 1/t for ever and the logits grow (Soudry et al. 2018). A training loss that is still "
     "falling is therefore no sign that something is still being learned.",
-    remark_zh="y 为 one-hot 时下限 0 取不到：ŷ = y 需要无穷大的 logits，因此 L 永远按 1/t 下降、logits 不断增长"
+    remark_zh="y 为 one-hot 时下限 0 取不到：ŷ = y 需要无穷大的 logits，因此 L 永远按 1/t 下降、"
+    "logits 不断增长"
     "（Soudry 等 2018）。所以训练损失仍在下降，并不说明仍在学到东西。",
     sources=(
         "Shannon 1948, “A Mathematical Theory of Communication”, §6",
@@ -125,7 +134,7 @@ def measure(setting: dict[str, Any]) -> Measured:
     rng, k = np.random.default_rng(0), setting["classes"]
     with jax.enable_x64(True):
         many = jnp.asarray(rng.dirichlet(np.full(k, 2.0), setting["random"]))
-        y = jnp.asarray(rng.dirichlet(np.ones(k), setting["seeds"]))
+        y = jnp.asarray(rng.dirichlet(np.full(k, 3.0), setting["seeds"]))
         z = jnp.asarray(rng.normal(0, 2, (setting["random"], k)))
         over = jax.vmap(lambda z: losses.cross_entropy(jnp.broadcast_to(z, y.shape), y))(z)
         run = jax.jit(jax.vmap(lambda y: minimised(y, setting["rate"], setting["steps"])))
@@ -169,8 +178,10 @@ def verdict(numbers: dict[str, Any], threshold: dict[str, float]) -> Verdict:
         f"{-n['above_uniform']:.3f} below it. For soft labels L ends {gap:.0e} above H(y) at most, "
         f"ŷ within {distance:.0e} of y; for one-hot labels L is still {n['one_hot_gap']:.0e} and "
         f"falls as t^{n['one_hot_power']:.2f}.",
-        f"H(确定) = {n['certain']:g}；随机分布的 H 最多只比 log 10 低 {-n['above_uniform']:.3f}。软标签下 L 最终至多比 "
-        f"H(y) 高 {gap:.0e}，ŷ 与 y 相差不超过 {distance:.0e}；one-hot 下 L 仍为 {n['one_hot_gap']:.0e}，"
+        f"H(确定) = {n['certain']:g}；随机分布的 H 最多只比 log 10 低 {-n['above_uniform']:.3f}。软"
+        f"标签下 L 最终至多比 "
+        f"H(y) 高 {gap:.0e}，ŷ 与 y 相差不超过 {distance:.0e}；one-hot 下 L 仍为 "
+        f"{n['one_hot_gap']:.0e}，"
         f"按 t^{n['one_hot_power']:.2f} 下降。",
     )
 

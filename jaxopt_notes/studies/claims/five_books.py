@@ -19,19 +19,22 @@ ABOUT = About(
     title_zh="同名优化器，五种写法",
     claim="RMSProp, AdaGrad and Adam are other formulas in other books: the same name and the same "
     "rate do not give the same path.",
-    claim_zh="RMSProp、AdaGrad 和 Adam 在不同书（框架）中公式不同：名字相同、学习率相同，轨迹却不同。",
+    claim_zh="RMSProp、AdaGrad 和 Adam 在不同书（框架）中公式不同：名字相同、学习率相同，轨迹却不"
+    "同。",
     section="Optimizers, the column “beware”",
     equations=(
         "RMSProp: g/√(E + ε) here, g/(√E + ε) in torch; E_0 = 0, but 1 in TensorFlow 1",
         "AdaGrad: G_0 = 0 in the notes and torch, 0.1 in optax, Keras and TensorFlow 1",
         "Adam: ε after the correction, but ε/√(1 − β2^t) in Keras and TensorFlow 1",
     ),
-    how="The notes', optax's, torch's, Keras' and TensorFlow 1's formula of each name walk down one "
+    how="The notes', optax's, torch's, Keras' and TensorFlow 1's formula of each name walk down "
+    "one "
     "quadratic from one start at one rate, in float64: first with each book's own defaults, then "
     "with the notes' β and ε given to all; then the same on the loss divided by a million, as "
     "gradients deep in a network are. A distance is the largest between two paths, as a share of "
     "the notes' way.",
-    how_zh="同名的五种公式（笔记、optax、torch、Keras、TensorFlow 1）从同一起点、以同一学习率沿同一个二次函数下降（float64）："
+    how_zh="同名的五种公式（笔记、optax、torch、Keras、TensorFlow 1）从同一起点、以同一学习率沿同一"
+    "个二次函数下降（float64）："
     "先用各自默认值，再统一使用笔记的 β 和 ε；然后把损失除以一百万再做一遍，如同网络深处的梯度。"
     "距离指两条轨迹之间的最大间距，以笔记轨迹走过的路程为单位。",
     setting={
@@ -43,13 +46,19 @@ ABOUT = About(
     },
     quick={},
     measured={
-        "rmsprop_defaults": ("RMSProp, by defaults: largest distance", "RMSProp，各自默认值：最大距离"),
+        "rmsprop_defaults": (
+            "RMSProp, by defaults: largest distance",
+            "RMSProp，各自默认值：最大距离",
+        ),
         "adagrad_defaults": ("AdaGrad, by defaults", "AdaGrad，各自默认值"),
         "adam_defaults": ("Adam, by defaults", "Adam，各自默认值"),
         "rmsprop_same": ("RMSProp, the same β and ε", "RMSProp，相同 β 与 ε"),
         "adagrad_same": ("AdaGrad, the same ε", "AdaGrad，相同 ε"),
         "adam_same": ("Adam, the same β and ε", "Adam，相同 β 与 ε"),
-        "rmsprop_tiny": ("RMSProp, the same β and ε, tiny gradients", "RMSProp，相同 β 与 ε，微小梯度"),
+        "rmsprop_tiny": (
+            "RMSProp, the same β and ε, tiny gradients",
+            "RMSProp，相同 β 与 ε，微小梯度",
+        ),
         "adagrad_tiny": ("AdaGrad, the same ε, tiny gradients", "AdaGrad，相同 ε，微小梯度"),
         "adam_tiny": ("Adam, the same β and ε, tiny gradients", "Adam，相同 β 与 ε，微小梯度"),
     },
@@ -62,13 +71,16 @@ ABOUT = About(
     "(dots) and on tiny gradients with the same β and ε (diamonds), on a logarithmic axis. optax's "
     "RMSProp and Adam and torch's Adam lie at none; torch's and TensorFlow 1's RMSProp and three "
     "books' AdaGrad beyond 1 %; Keras' and TensorFlow 1's Adam only with tiny gradients.",
-    picture_zh="每个名字、每种写法与笔记轨迹的最大距离（对数坐标）：圆点为各自默认值，菱形为相同 β、ε 下的微小梯度。"
-    "optax 的 RMSProp 与 Adam、torch 的 Adam 距离为零；torch 与 TensorFlow 1 的 RMSProp、三种写法的 AdaGrad 超过 1 %；"
+    picture_zh="每个名字、每种写法与笔记轨迹的最大距离（对数坐标）：圆点为各自默认值，菱形为相同 "
+    "β、ε 下的微小梯度。"
+    "optax 的 RMSProp 与 Adam、torch 的 Adam 距离为零；torch 与 TensorFlow 1 的 RMSProp、三种写法的"
+    " AdaGrad 超过 1 %；"
     "Keras 与 TensorFlow 1 的 Adam 只在微小梯度时才分开。",
     remark="Adam is the same everywhere while gradients are large beside ε. The table of traps in "
     "docs/optimizers-by-framework.md has each difference with what selects it; "
     "jaxopt_notes.conventions goes each book's way.",
-    remark_zh="只要梯度远大于 ε，Adam 在各处都一样。docs/optimizers-by-framework.md 列出每一处差异及其选法；"
+    remark_zh="只要梯度远大于 ε，Adam 在各处都一样。docs/optimizers-by-framework.md 列出每一处差异"
+    "及其选法；"
     "jaxopt_notes.conventions 按各书的写法运行。",
     sources=(
         "docs/optimizers-by-framework.md",
@@ -135,7 +147,8 @@ def distances(books: dict[str, Make], setting: dict[str, Any], scale: float) -> 
 
 def measure(setting: dict[str, Any]) -> Measured:
     """All books' paths for all names, three times."""
-    numbers, series = {}, {}
+    numbers: dict[str, Any] = {}
+    series: dict[str, Any] = {}
     trials = {
         "defaults": (by_defaults(), 1.0),
         "same": (with_the_same(), 1.0),
@@ -171,7 +184,10 @@ def draw(figure: Any, measured: Measured) -> None:
     """Each book's largest distance from the notes' path."""
     (axes,) = style.panels(figure, [5.0])
     least = 1e-11  # stands for 0 on the logarithmic axis
-    looks = {"defaults": (style.BLUE, "o", "by defaults"), "tiny": (style.RED, "D", "tiny g, same ε")}
+    looks = {
+        "defaults": (style.BLUE, "o", "by defaults"),
+        "tiny": (style.RED, "D", "tiny g, same ε"),
+    }
     ticks, labels = [], []
     for i, name in enumerate(("rmsprop", "adagrad", "adam")):
         axes.text(least, -(5 * i) + 0.9, style.LABELS[name], fontweight="bold", va="center")

@@ -15,13 +15,15 @@ ABOUT = About(
     number=18,
     title="Flatten equals reshape",
     title_zh="flatten 等于 reshape",
-    claim="Flatten, (batch, 1, 28, 28) → (batch, 784), and a reshape to (−1, 784) are one operation.",
+    claim="Flatten, (batch, 1, 28, 28) → (batch, 784), and a reshape to (−1, 784) are one "
+    "operation.",
     claim_zh="flatten（(batch, 1, 28, 28) → (batch, 784)）与 reshape 到 (−1, 784) 是同一操作。",
     section="The network and its parts, last row",
     how="Arrays of several shapes go through the network's own flatten and through a reshape to "
     "(−1, features); compared are all values, the gradients through both, and the programs that "
     "XLA is handed. Then what the sentence leaves out: in which order the features stand.",
-    how_zh="多种形状的数组分别经过网络自己的 flatten 与 reshape 到 (−1, 特征数)，比较全部数值、两者的梯度，"
+    how_zh="多种形状的数组分别经过网络自己的 flatten 与 reshape 到 (−1, 特征数)，比较全部数值、两者"
+    "的梯度，"
     "以及交给 XLA 的程序。再看这句话没说的：特征的排列顺序。",
     setting={
         "shapes": [[5, 1, 28, 28], [5, 28, 28, 1], [5, 7, 7, 64], [5, 64, 7, 7], [1, 3, 5, 2]],
@@ -46,18 +48,23 @@ ABOUT = About(
     threshold={"differing": 0},
     rule="Holds if no more than {differing:g} values, gradients and programs differ; depends if "
     "values and gradients agree and programs do not; else it fails.",
-    rule_zh="若不同的数值、梯度和程序都不超过 {differing:g} 个则成立；数值与梯度一致而程序不同则视情况而定；否则不成立。",
+    rule_zh="若不同的数值、梯度和程序都不超过 {differing:g} 个则成立；数值与梯度一致而程序不同则视"
+    "情况而定；否则不成立。",
     picture="An image of 2 × 2 pixels and two channels, and the two rows of eight features that it "
     "flattens to: with channels last the channels alternate, with channels first one channel "
     "follows the other.",
-    picture_zh="一幅 2 × 2 像素、两个通道的图像，以及它展平成的两种八元素行：通道在后时两通道交替，通道在前时一个通道接另一个。",
-    remark="True, and with two traps. The order of the features is the layout's: the same 64 × 7 × 7 "
+    picture_zh="一幅 2 × 2 像素、两个通道的图像，以及它展平成的两种八元素行：通道在后时两通道交替，"
+    "通道在前时一个通道接另一个。",
+    remark="True, and with two traps. The order of the features is the layout's: the same 64 × 7 × "
+    "7 "
     "block gives another row with channels last, so dense weights cannot pass between the two "
     "without a permutation (jaxopt_notes.models.from_torch does it). And −1 stands in the wrong "
     "place: given three channels, (−1, 784) silently makes three rows of an image, where "
     "(batch, −1) would have made one.",
-    remark_zh="正确，但有两个陷阱。特征的顺序取决于内存布局：同一个 64 × 7 × 7 块在通道在后时展成另一行，"
-    "因此全连接层的权重不经置换不能互换（jaxopt_notes.models.from_torch 会处理）。另外 −1 放错了位置：若有三个通道，"
+    remark_zh="正确，但有两个陷阱。特征的顺序取决于内存布局：同一个 64 × 7 × 7 块在通道在后时展成另"
+    "一行，"
+    "因此全连接层的权重不经置换不能互换（jaxopt_notes.models.from_torch 会处理）。另外 −1 放错了位"
+    "置：若有三个通道，"
     "(−1, 784) 会悄悄把一张图变成三行，而 (batch, −1) 只得一行。",
     sources=("torch.nn.Flatten; numpy.reshape, order C",),
 )
@@ -106,7 +113,7 @@ def measure(setting: dict[str, Any]) -> Measured:
         "wrong_rows": jnp.zeros(setting["wrong"]).reshape(-1, 784).shape[0],
     }
     small = np.arange(8).reshape(2, 2, 2)  # row, column, channel
-    last, first = sequence.flatten(small[None])[0], small.transpose(2, 0, 1).ravel()
+    last, first = sequence.flatten(jnp.asarray(small[None]))[0], small.transpose(2, 0, 1).ravel()
     return Measured(numbers, {"channels_last": last, "channels_first": first})
 
 
@@ -117,11 +124,15 @@ def verdict(numbers: dict[str, Any], threshold: dict[str, float]) -> Verdict:
     word = HOLDS if equal and n["programs"] <= few else DEPENDS if equal else FAILS
     return Verdict(
         word,
-        f"{n['values']} values, {n['gradients']} gradients and {n['programs']} programs differ. But "
-        f"{n['moved']:.1%} of the features of a 7 × 7 × 64 block stand elsewhere with channels last, "
+        f"{n['values']} values, {n['gradients']} gradients and {n['programs']} programs differ. "
+        f"But "
+        f"{n['moved']:.1%} of the features of a 7 × 7 × 64 block stand elsewhere with channels "
+        f"last, "
         f"and (−1, 784) makes {n['wrong_rows']} rows of 4 images with 3 channels.",
-        f"有 {n['values']} 个数值、{n['gradients']} 个梯度、{n['programs']} 个程序不同。但 7 × 7 × 64 块的特征有 "
-        f"{n['moved']:.1%} 在通道在后时位置不同；(−1, 784) 把 4 张三通道图像变成 {n['wrong_rows']} 行。",
+        f"有 {n['values']} 个数值、{n['gradients']} 个梯度、{n['programs']} 个程序不同。但 7 × 7 × "
+        f"64 块的特征有 "
+        f"{n['moved']:.1%} 在通道在后时位置不同；(−1, 784) 把 4 张三通道图像变成 {n['wrong_rows']} "
+        f"行。",
     )
 
 

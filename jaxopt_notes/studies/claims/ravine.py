@@ -27,7 +27,8 @@ ABOUT = About(
     "the same number of rates; home is within 1 % of the first distance, for good. Then, along one "
     "direction of curvature λ, the rate at which the distance falls is measured on the path at "
     "many αλ, and held against the closed form.",
-    how_zh="两者都沿二次峡谷下降，各自从同样多的学习率中取最早到达的那一个；“到达”指距离降到初始的 1 % "
+    how_zh="两者都沿二次峡谷下降，各自从同样多的学习率中取最早到达的那一个；“到达”指距离降到初始的 "
+    "1 % "
     "以内且不再离开。然后沿曲率为 λ 的单一方向，在许多 αλ 处从轨迹测出收敛速度，并与解析式比较。",
     setting={
         "curvatures": [1.0, 100.0],
@@ -53,7 +54,8 @@ ABOUT = About(
             "同一学习率 α 下动量横向振荡的每步因子",
         ),
         "damped_share": (
-            "share of the rates at which SGD swings (1 < αλ < 2) where momentum's swing dies sooner",
+            "share of the rates at which SGD swings (1 < αλ < 2) where momentum's swing dies "
+            "sooner",
             "在 SGD 振荡的学习率（1 < αλ < 2）中，动量的振荡衰减更快者所占比例",
         ),
         "own_swing_share": (
@@ -70,15 +72,18 @@ ABOUT = About(
     "{damped:.0%} or more of the rates at which SGD swings, and it swings of its own at no more "
     "than {own:.0%} of the others. Fails if it does not arrive sooner and does not damp at SGD's "
     "best rate either. Else it depends.",
-    rule_zh="若动量所需步数不超过 SGD 的 1/{sooner:g}，在 SGD 振荡的学习率中至少 {damped:.0%} 衰减更快，"
-    "且在其余学习率中自身振荡不超过 {own:.0%}，则成立；若不更早到达，在 SGD 最佳学习率下也不抑制振荡，"
+    rule_zh="若动量所需步数不超过 SGD 的 1/{sooner:g}，在 SGD 振荡的学习率中至少 {damped:.0%} 衰减"
+    "更快，"
+    "且在其余学习率中自身振荡不超过 {own:.0%}，则成立；若不更早到达，在 SGD 最佳学习率下也不抑制振"
+    "荡，"
     "则不成立；否则视情况而定。",
     picture="Above, paths over the ravine's contours: SGD jumps from wall to wall at every step, "
     "momentum swings in long waves. In the middle, the rate of convergence over αλ: SGD's is a V "
     "that touches 0 at αλ = 1, momentum's is flat at √β = 0.95, below SGD's only at the two ends; "
     "the measured points lie on the closed form's lines. Below, along the floor at αλ = 0.5, SGD "
     "falls straight and momentum overshoots again and again.",
-    picture_zh="上：峡谷等高线上的轨迹，SGD 每步在两壁间跳跃，动量呈长波摆动。中：收敛速度随 αλ 的变化，SGD 呈 V 形，"
+    picture_zh="上：峡谷等高线上的轨迹，SGD 每步在两壁间跳跃，动量呈长波摆动。中：收敛速度随 αλ 的"
+    "变化，SGD 呈 V 形，"
     "在 αλ = 1 处为 0；动量平坦地停在 √β = 0.95，仅在两端低于 SGD；实测点落在解析曲线上。"
     "下：沿谷底 αλ = 0.5 时，SGD 单调下降，动量反复越过目标。",
     remark="That momentum arrives sooner is right, and by the closed form it is the square root of "
@@ -86,7 +91,8 @@ ABOUT = About(
     "dies as √β^t whatever the rate, so it damps SGD's only where |1 − αλ| > √β, at the edge of "
     "stability; everywhere else it is momentum that swings, and β, not the ravine, says for how "
     "long (Goh 2017, “Why Momentum Really Works”).",
-    remark_zh="“更早到达”是对的：按解析式，步数由条件数降为其平方根（Polyak 1964）。“抑制振荡”只对一半：无论学习率多大，"
+    remark_zh="“更早到达”是对的：按解析式，步数由条件数降为其平方根（Polyak 1964）。“抑制振荡”只对"
+    "一半：无论学习率多大，"
     "动量的振荡都按 √β^t 衰减，因此只有在 |1 − αλ| > √β、即接近稳定边界时才比 SGD 衰减得快；"
     "在其他地方，振荡恰恰来自动量本身，持续多久由 β 而不是峡谷决定（Goh 2017）。",
     sources=(
@@ -198,12 +204,14 @@ def verdict(numbers: dict[str, Any], threshold: dict[str, float]) -> Verdict:
         word,
         f"Momentum arrives after {n['steps_momentum']:.0f} steps, SGD after {n['steps_sgd']:.0f}. "
         f"At SGD's best rate a step leaves {n['momentum_swing']:.3f} of its swing across, and "
-        f"{n['sgd_swing']:.3f} of SGD's; but of all rates at which SGD swings momentum's dies sooner at "
+        f"{n['sgd_swing']:.3f} of SGD's; but of all rates at which SGD swings momentum's dies "
+        f"sooner at "
         f"{n['damped_share']:.0%} only, and at {n['own_swing_share']:.0%} of the others it swings "
         "of its own.",
         f"动量用 {n['steps_momentum']:.0f} 步到达，SGD 用 {n['steps_sgd']:.0f} 步。"
         f"在 SGD 的最佳学习率下，动量的横向振荡每步乘 {n['momentum_swing']:.3f}，SGD 乘 "
-        f"{n['sgd_swing']:.3f}；但在 SGD 振荡的全部学习率中，动量衰减更快的占 {n['damped_share']:.0%}；"
+        f"{n['sgd_swing']:.3f}；但在 SGD 振荡的全部学习率中，动量衰减更快的占 "
+        f"{n['damped_share']:.0%}；"
         f"在其余学习率中，有 {n['own_swing_share']:.0%} 动量自己产生振荡。",
     )
 

@@ -32,12 +32,15 @@ ABOUT = About(
     claim_zh="输出层之后再加 ReLU 有害：应直接给出 logits 或 softmax。",
     section="The network and its parts, claims",
     equations=("L = −log softmax(relu(z))_y, ∂L/∂z_k = 0 wherever z_k < 0",),
-    how="The notes' dense network (64 features here) learns mnist-12k with Adam, with and without a "
+    how="The notes' dense network (64 features here) learns mnist-12k with Adam, with and without "
+    "a "
     "ReLU on its logits; same initial weights, same batches, same rates. Each gets its best rate; "
     "and both are compared at Adam's usual 0.001. A class is dead if its output is 0 on every test "
     "image; an image is stuck if the output of its own class is 0, for then nothing pulls it up.",
-    how_zh="笔记中的全连接网络（此处 64 个特征）用 Adam 学习 mnist-12k，logits 上加或不加 ReLU；初始权重、批次、学习率都相同。"
-    "各取最佳学习率比较，并在 Adam 常用的 0.001 处比较。若某类的输出在所有测试图像上都是 0，称该类已死；"
+    how_zh="笔记中的全连接网络（此处 64 个特征）用 Adam 学习 mnist-12k，logits 上加或不加 ReLU；初"
+    "始权重、批次、学习率都相同。"
+    "各取最佳学习率比较，并在 Adam 常用的 0.001 处比较。若某类的输出在所有测试图像上都是 0，称该类"
+    "已死；"
     "若图像自身类别的输出为 0，称该图像卡住，因为没有梯度把它拉起来。",
     setting={
         "seeds": 7,
@@ -57,27 +60,37 @@ ABOUT = About(
         "harm_usual": ("the same at 0.001 (points)", "同上，学习率 0.001（百分点）"),
         "plain_best": ("test accuracy without, best rate", "不加 ReLU 的测试准确率，最佳学习率"),
         "relu_best": ("test accuracy with, best rate", "加 ReLU 的测试准确率，最佳学习率"),
-        "dead_usual": ("dead classes of 10, with, at 0.001", "加 ReLU、0.001 时死去的类别数（共 10）"),
-        "stuck_usual": ("share of test images stuck, with, at 0.001", "加 ReLU、0.001 时卡住的图像比例"),
+        "dead_usual": (
+            "dead classes of 10, with, at 0.001",
+            "加 ReLU、0.001 时死去的类别数（共 10）",
+        ),
+        "stuck_usual": (
+            "share of test images stuck, with, at 0.001",
+            "加 ReLU、0.001 时卡住的图像比例",
+        ),
         "dead_runs": (
             "share of all runs with a ReLU that have a dead class",
             "所有加 ReLU 的训练中出现死类的比例",
         ),
     },
     threshold={"harm": 1.0},
-    rule="Holds if the ReLU costs {harm:g} point of test accuracy or more (median) both at the best "
+    rule="Holds if the ReLU costs {harm:g} point of test accuracy or more (median) both at the "
+    "best "
     "rates and at the usual one; depends if at one of the two; fails if at neither.",
-    rule_zh="若在最佳学习率和常用学习率下，ReLU 都使测试准确率（中位数）降低 {harm:g} 个百分点以上，则成立；"
+    rule_zh="若在最佳学习率和常用学习率下，ReLU 都使测试准确率（中位数）降低 {harm:g} 个百分点以"
+    "上，则成立；"
     "只在其一则视情况而定；都没有则不成立。",
     picture="Above, test accuracy over the rate, with and without the ReLU, medians and the range "
     "of the seeds: without it is above everywhere, and the range with it is wide. Below, how many "
     "classes are dead at each rate.",
-    picture_zh="上：测试准确率随学习率变化，加与不加 ReLU（中位数与各种子的范围）：不加处处更高，加了则范围很宽。"
+    picture_zh="上：测试准确率随学习率变化，加与不加 ReLU（中位数与各种子的范围）：不加处处更高，加"
+    "了则范围很宽。"
     "下：各学习率下死去的类别数。",
     remark="The function itself is not to blame: a softmax does not change when all logits are "
     "raised, so positive ones could say everything. It is the gradient: a class whose output is 0 "
     "is not pulled up by its own images, and once dead it stays so.",
-    remark_zh="错不在函数的表达力：所有 logits 同时加一个数，softmax 不变，所以正数也能表达一切。问题在梯度："
+    remark_zh="错不在函数的表达力：所有 logits 同时加一个数，softmax 不变，所以正数也能表达一切。问"
+    "题在梯度："
     "输出为 0 的类不会被自己的图像拉起来，一旦死去就不再复活。",
     sources=(
         "Goodfellow, Bengio & Courville 2016, “Deep Learning”, §6.2.2.3",
@@ -123,9 +136,10 @@ def trained(setting: dict[str, Any], relu: bool) -> tuple[np.ndarray, np.ndarray
         return (guess == test_y).mean(), (z <= 0).all(0).sum(), (own <= 0).mean()
 
     over_rates = jax.vmap(one, (None, None, 0))
-    run = jax.jit(lambda *a: lax.map(lambda b: over_rates(*b, tried), a))
-    tried = jnp.asarray(rates(setting), jnp.float32)
-    return tuple(map(np.asarray, run(starts, jnp.arange(setting["seeds"]))))
+    tried, seeds = jnp.asarray(rates(setting), jnp.float32), jnp.arange(setting["seeds"])
+    run = jax.jit(lambda a: lax.map(lambda b: over_rates(b[0], b[1], tried), a))
+    accuracy, dead, stuck = run((starts, seeds))
+    return np.asarray(accuracy), np.asarray(dead), np.asarray(stuck)
 
 
 def _normal(images: np.ndarray) -> jax.Array:
@@ -165,8 +179,10 @@ def verdict(numbers: dict[str, Any], threshold: dict[str, float]) -> Verdict:
         f"The ReLU costs {n['harm_best']:.1f} points of test accuracy at the best rates "
         f"({n['plain_best']:.1%} without, {n['relu_best']:.1%} with) and {n['harm_usual']:.1f} at "
         f"0.001; {n['dead_runs']:.0%} of the runs with it have a dead class.",
-        f"最佳学习率下 ReLU 使测试准确率降低 {n['harm_best']:.1f} 个百分点（不加 {n['plain_best']:.1%}，加 "
-        f"{n['relu_best']:.1%}），0.001 时降低 {n['harm_usual']:.1f} 个；加 ReLU 的训练有 {n['dead_runs']:.0%} "
+        f"最佳学习率下 ReLU 使测试准确率降低 {n['harm_best']:.1f} 个百分点（不加 "
+        f"{n['plain_best']:.1%}，加 "
+        f"{n['relu_best']:.1%}），0.001 时降低 {n['harm_usual']:.1f} 个；加 ReLU 的训练有 "
+        f"{n['dead_runs']:.0%} "
         "出现死类。",
     )
 

@@ -34,10 +34,12 @@ ABOUT = About(
     ),
     how="On the saddle both start beside the ridge and every gradient has a little noise; they are "
     "off when |y| > ½; rates at which they do not end in a minimum do not count. They are compared "
-    "at the same rate α, and each at the best of the same number of rates. On the ledge, without noise, both come down to a level spot that is no "
+    "at the same rate α, and each at the best of the same number of rates. On the ledge, without "
+    "noise, both come down to a level spot that is no "
     "minimum, at the same rates; they are past it when x < −½. Last, both start on the ridge "
     "itself without noise.",
-    how_zh="在鞍点处，两者从山脊旁出发，每个梯度带少许噪声；|y| > ½ 算离开；最终没有到达极小的学习率不计。先在相同学习率 α 下比较，"
+    how_zh="在鞍点处，两者从山脊旁出发，每个梯度带少许噪声；|y| > ½ 算离开；最终没有到达极小的学习"
+    "率不计。先在相同学习率 α 下比较，"
     "再各取同样多学习率中最好的一个比较。在台阶处无噪声，两者下到一处并非极小的平坦点，学习率相同；"
     "x < −½ 算越过。最后，两者都从山脊正上方无噪声出发。",
     setting={
@@ -58,7 +60,10 @@ ABOUT = About(
         "same_momentum": ("the same of momentum", "动量，同一 α"),
         "best_sgd": ("steps of SGD off the saddle, best α", "离开鞍点的步数，SGD，最佳 α"),
         "best_momentum": ("the same of momentum", "动量，最佳 α"),
-        "ledge_sgd": ("share of the rates at which SGD passes the ledge", "SGD 越过台阶的学习率占比"),
+        "ledge_sgd": (
+            "share of the rates at which SGD passes the ledge",
+            "SGD 越过台阶的学习率占比",
+        ),
         "ledge_momentum": ("the same of momentum", "动量越过台阶的学习率占比"),
         "ridge_moves": (
             "largest |y| of either, started on the ridge itself",
@@ -70,15 +75,19 @@ ABOUT = About(
     "1/{sooner:g} of SGD's steps (medians); past the ledge at a share of the rates larger than "
     "SGD's by {passes:g} or more. Holds if momentum passes all three, fails if none, else it "
     "depends.",
-    rule_zh="三项检验：在相同学习率下、以及各自最佳学习率下离开鞍点，步数中位数不超过 SGD 的 1/{sooner:g}；"
-    "越过台阶的学习率占比至少比 SGD 多 {passes:g}。三项全过则成立，全不过则不成立，否则视情况而定。",
+    rule_zh="三项检验：在相同学习率下、以及各自最佳学习率下离开鞍点，步数中位数不超过 SGD 的 "
+    "1/{sooner:g}；"
+    "越过台阶的学习率占比至少比 SGD 多 {passes:g}。三项全过则成立，全不过则不成立，否则视情况而定。"
+    "",
     picture="Above, |y| beside the saddle at the same rate, on a logarithmic scale: both lines "
     "rise straight from the noise, SGD's a little sooner than momentum's. In the middle, steps "
     "off the saddle over the rate: the two fall together, and where SGD's ends, momentum's goes "
     "on to larger rates and fewer steps. Below, the ledge: SGD creeps to x = 0 and stays, momentum "
     "goes through it to the minimum at −1.",
-    picture_zh="上：同一学习率下鞍点旁的 |y|（对数坐标），两条线都从噪声中直线上升，SGD 略早于动量。"
-    "中：离开鞍点的步数随学习率变化，两者一同下降；SGD 的曲线终止处，动量继续延伸到更大学习率、更少步数。"
+    picture_zh="上：同一学习率下鞍点旁的 |y|（对数坐标），两条线都从噪声中直线上升，SGD 略早于动"
+    "量。"
+    "中：离开鞍点的步数随学习率变化，两者一同下降；SGD 的曲线终止处，动量继续延伸到更大学习率、更少"
+    "步数。"
     "下：台阶处 SGD 慢慢爬到 x = 0 停住，动量穿过它到达 −1 处的极小。",
     remark="The rolling ball fits the ledge, where one and the same direction leads in and out. At "
     "a true saddle the speed points to the ridge, not off it, and does not help: in the notes' "
@@ -86,9 +95,12 @@ ABOUT = About(
     "because it stands larger rates; the heavy ball of other books, whose steps are 1/(1 − β) as "
     "large at the same α, hides that. Nor does SGD stall for good: it leaves a saddle from almost "
     "every start (Lee et al. 2016), and noise sees to it (Ge et al. 2015).",
-    remark_zh="“滚动的小球”适用于台阶：进与出在同一方向。在真正的鞍点，速度指向山脊而不是离开它，帮不上忙：按笔记的滑动平均形式，"
-    "同一学习率下 y 的增长比 SGD 还慢。动量获胜只因它能承受更大的学习率；其他书中的“重球”形式在同一 α 下步长放大 "
-    "1/(1 − β) 倍，掩盖了这一点。SGD 也不会永远停滞：几乎从任何起点都会离开鞍点（Lee 等 2016），噪声更保证了这一点（Ge 等 2015）。",
+    remark_zh="“滚动的小球”适用于台阶：进与出在同一方向。在真正的鞍点，速度指向山脊而不是离开它，帮"
+    "不上忙：按笔记的滑动平均形式，"
+    "同一学习率下 y 的增长比 SGD 还慢。动量获胜只因它能承受更大的学习率；其他书中的“重球”形式在同一"
+    " α 下步长放大 "
+    "1/(1 − β) 倍，掩盖了这一点。SGD 也不会永远停滞：几乎从任何起点都会离开鞍点（Lee 等 2016），噪"
+    "声更保证了这一点（Ge 等 2015）。",
     sources=(
         "Lee, Simchowitz, Jordan & Recht 2016, “Gradient Descent Only Converges to Minimizers”",
         "Ge, Huang, Jin & Yuan 2015, “Escaping From Saddle Points: Online Stochastic Gradient for "
@@ -112,7 +124,9 @@ def on_saddle(name: str, alphas: Any, setting: dict[str, Any], start: Any, noise
     def path(alpha: jax.Array, seed: jax.Array) -> jax.Array:
         def gradient(theta: jax.Array, t: jax.Array, key: jax.Array) -> jax.Array:
             x, y = theta
-            return jnp.stack([setting["curvature"] * x, y**3 - y]) + noise * jax.random.normal(key, (2,))
+            return jnp.stack([setting["curvature"] * x, y**3 - y]) + noise * jax.random.normal(
+                key, (2,)
+            )
 
         optimizer = _optimizer(name, alpha, setting["beta"])
         return walk(optimizer, gradient, jnp.asarray(start), setting["steps"], jax.random.key(seed))
@@ -185,8 +199,10 @@ def verdict(numbers: dict[str, Any], threshold: dict[str, float]) -> Verdict:
         f"Off the saddle: momentum {same[1]:.0f} steps and SGD {same[0]:.0f} at the same rate, "
         f"{best[1]:.0f} and {best[0]:.0f} each at its best. Past the ledge: momentum at "
         f"{ledge[1]:.0%} of the rates, SGD at {ledge[0]:.0%}.",
-        f"离开鞍点：同一学习率下动量 {same[1]:.0f} 步、SGD {same[0]:.0f} 步；各取最佳时为 {best[1]:.0f} 步和 "
-        f"{best[0]:.0f} 步。越过台阶：动量在 {ledge[1]:.0%} 的学习率下成功，SGD 为 {ledge[0]:.0%}。",
+        f"离开鞍点：同一学习率下动量 {same[1]:.0f} 步、SGD {same[0]:.0f} 步；各取最佳时为 "
+        f"{best[1]:.0f} 步和 "
+        f"{best[0]:.0f} 步。越过台阶：动量在 {ledge[1]:.0%} 的学习率下成功，SGD 为 {ledge[0]:.0%}。"
+        f"",
     )
 
 

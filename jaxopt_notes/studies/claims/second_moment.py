@@ -77,7 +77,8 @@ ABOUT = About(
     threshold={"within": 0.1},
     rule="Holds if v̂ is the variance within {within:.0%} at every mean; fails if at none; else it "
     "depends.",
-    rule_zh="若在所有均值下 v̂ 与方差相差都在 {within:.0%} 以内则成立；全都不在则不成立；否则视情况而定。",
+    rule_zh="若在所有均值下 v̂ 与方差相差都在 {within:.0%} 以内则成立；全都不在则不成立；否则视情况"
+    "而定。",
     picture="Above, v̂ over the variance against the mean: dots on the curve 1 + mean², level at "
     "1 while the mean is small and 26 at 5 σ. Below, the share of mean² in real gradients by batch "
     "size: it grows with the batch, and is far smaller after training than at the start.",
@@ -88,8 +89,10 @@ ABOUT = About(
     "and Adam takes full steps; dividing by the standard deviation instead, as centred RMSProp "
     "does, would make them without bound. With small batches, late in training, the word is nearly "
     "right.",
-    remark_zh="v 是未中心化的二阶矩（Kingma & Ba 2014，§2），即方差与均值平方之和。这并非咬文嚼字：均值占优时 m̂/√v̂ "
-    "接近 ±1，Adam 迈满步；若像中心化 RMSProp 那样除以标准差，步长将没有上界。批较小、训练后期时，这个说法近乎正确。",
+    remark_zh="v 是未中心化的二阶矩（Kingma & Ba 2014，§2），即方差与均值平方之和。这并非咬文嚼字："
+    "均值占优时 m̂/√v̂ "
+    "接近 ±1，Adam 迈满步；若像中心化 RMSProp 那样除以标准差，步长将没有上界。批较小、训练后期时，"
+    "这个说法近乎正确。",
     sources=(
         "Kingma & Ba 2014, “Adam: A Method for Stochastic Optimization”, §2",
         "Graves 2013, “Generating Sequences With Recurrent Neural Networks”, §2.3 (centred)",
@@ -196,7 +199,8 @@ def verdict(numbers: dict[str, Any], threshold: dict[str, float]) -> Verdict:
         f"v̂ is {zero:.2f} of the variance where the mean is 0, and {largest:.1f} times it at a "
         f"mean of 5 σ. Of real gradients' second moment, batch 64, the squared mean is "
         f"{n['mnist_start']:.0%} at the start and {n['mnist_later']:.0%} after training.",
-        f"均值为 0 时 v̂ 是方差的 {zero:.2f} 倍，均值为 5 σ 时是 {largest:.1f} 倍。真实梯度（批 64）的二阶矩中，"
+        f"均值为 0 时 v̂ 是方差的 {zero:.2f} 倍，均值为 5 σ 时是 {largest:.1f} 倍。真实梯度（批 "
+        f"64）的二阶矩中，"
         f"均值平方在训练开始时占 {n['mnist_start']:.0%}，训练后占 {n['mnist_later']:.0%}。",
     )
 

@@ -17,16 +17,19 @@ ABOUT = About(
     number=16,
     title="Shapes, layer by layer",
     title_zh="逐层的形状",
-    claim="The CNN's shapes are (32, 28, 28), (32, 14, 14), (64, 14, 14), (64, 7, 7), 3136, 128, 10 "
+    claim="The CNN's shapes are (32, 28, 28), (32, 14, 14), (64, 14, 14), (64, 7, 7), 3136, 128, "
+    "10 "
     "with 421,642 parameters; a 6×6 input under a 3×3 kernel gives 4×4 at stride 1 and 2×2 at "
     "stride 2; and pooling needs no ReLU of its own.",
-    claim_zh="该 CNN 的形状依次为 (32, 28, 28)、(32, 14, 14)、(64, 14, 14)、(64, 7, 7)、3136、128、10，共 421,642 个参数；"
+    claim_zh="该 CNN 的形状依次为 (32, 28, 28)、(32, 14, 14)、(64, 14, 14)、(64, 7, 7)、3136、128、"
+    "10，共 421,642 个参数；"
     "6×6 输入经 3×3 卷积核，步幅 1 得 4×4，步幅 2 得 2×2；池化之后不需要再加 ReLU。",
     section="The network and its parts",
     equations=("side out = ⌊(n + 2p − k) / s⌋ + 1", "relu(max pool(x)) = max pool(relu(x))"),
     how="The package's CNN is traced layer by layer, and each shape, turned to channels first, is "
     "compared with the notes'. The formula for the side is compared with XLA's own answer for "
-    "every input up to 16, kernel up to 5, stride up to 3 and padding up to 2. Pooling and ReLU are "
+    "every input up to 16, kernel up to 5, stride up to 3 and padding up to 2. Pooling and ReLU "
+    "are "
     "exchanged on random arrays.",
     how_zh="逐层追踪本包的 CNN，把每个形状换成通道在前后与笔记比较。边长公式与 XLA 的结果比较："
     "输入至 16、卷积核至 5、步幅至 3、填充至 2 的全部组合。在随机数组上交换池化与 ReLU 的次序。",
@@ -68,17 +71,22 @@ ABOUT = About(
     },
     threshold={"wrong": 0, "side_1": 4, "side_2": 2},
     rule="Holds if there are no more than {wrong:g} wrong shapes, parameters, formulas and values "
-    "and the sides are {side_1:g} and {side_2:g}; fails if shapes or parameters are wrong; else it depends.",
-    rule_zh="若错误的形状、参数、公式与数值都不超过 {wrong:g} 个，且边长为 {side_1:g} 与 {side_2:g}，则成立；形状或参数有误则不成立；否则视情况而定。",
+    "and the sides are {side_1:g} and {side_2:g}; fails if shapes or parameters are wrong; else it "
+    "depends.",
+    rule_zh="若错误的形状、参数、公式与数值都不超过 {wrong:g} 个，且边长为 {side_1:g} 与 "
+    "{side_2:g}，则成立；形状或参数有误则不成立；否则视情况而定。",
     picture="Above, the layers one below the other, each a bar as long as the logarithm of its "
-    "numbers, with its shape and its parameters: the first dense layer has 95 % of them. Below, the "
+    "numbers, with its shape and its parameters: the first dense layer has 95 % of them. Below, "
+    "the "
     "6×6 example: the places of a 3×3 kernel at stride 1, sixteen, and at stride 2, four.",
-    picture_zh="上：各层自上而下排列，条长为元素数的对数，旁注形状与参数：第一个全连接层占 95 %。下：6×6 的例子，"
+    picture_zh="上：各层自上而下排列，条长为元素数的对数，旁注形状与参数：第一个全连接层占 95 %。"
+    "下：6×6 的例子，"
     "3×3 卷积核在步幅 1 时有十六个位置，步幅 2 时有四个。",
     remark="At stride 2 the last row and column of the 6×6 input are never looked at: the floor in "
     "the formula throws them away. That a pool needs no ReLU of its own is right for max pooling, "
     "which commutes with ReLU; an average does not commute, and there the order matters.",
-    remark_zh="步幅 2 时，6×6 输入的最后一行和一列从未被看到：公式中的向下取整把它们丢掉了。“池化不需要 ReLU”对最大池化是对的，"
+    remark_zh="步幅 2 时，6×6 输入的最后一行和一列从未被看到：公式中的向下取整把它们丢掉了。“池化不"
+    "需要 ReLU”对最大池化是对的，"
     "它与 ReLU 可交换；平均池化不可交换，次序就有影响。",
     sources=("Dumoulin & Visin 2016, “A guide to convolution arithmetic for deep learning”, §2",),
 )
@@ -101,7 +109,9 @@ def side_by_xla(n: int, k: int, s: int, p: int) -> int:
 def measure(setting: dict[str, Any]) -> Measured:
     """The network's rows, the formula, and ReLU against the pool."""
     rows = summarize(CNN(nnx.Rngs(0)))
-    shapes = [[r.shape[2], r.shape[0], r.shape[1]] if len(r.shape) == 3 else [*r.shape] for r in rows]
+    shapes = [
+        [r.shape[2], r.shape[0], r.shape[1]] if len(r.shape) == 3 else [*r.shape] for r in rows
+    ]
     parameters = sum(row.parameters for row in rows)
     largest = np.array(setting["largest"]) - [0, 0, 0, -1]
     cases = [(n + 1, k + 1, s + 1, p) for n, k, s, p in np.ndindex(*largest)]
@@ -133,7 +143,8 @@ def verdict(numbers: dict[str, Any], threshold: dict[str, float]) -> Verdict:
     word = HOLDS if network and rest else DEPENDS if network else FAILS
     return Verdict(
         word,
-        f"{n['shapes_wrong']} shapes are wrong; there are {n['parameters']:,} parameters; 6×6 gives "
+        f"{n['shapes_wrong']} shapes are wrong; there are {n['parameters']:,} parameters; 6×6 "
+        f"gives "
         f"{n['side_stride_1']}×{n['side_stride_1']} and {n['side_stride_2']}×{n['side_stride_2']}; "
         f"{n['exchange_wrong']} values differ when ReLU and max pool change places.",
         f"{n['shapes_wrong']} 个形状有误；参数共 {n['parameters']:,} 个；6×6 得到 "

@@ -33,14 +33,17 @@ ABOUT = About(
     title_zh="稀疏特征上的 AdaGrad",
     claim="AdaGrad gives often-updated parameters a falling rate and rarely-updated ones a larger "
     "one: good for sparse features, as words are.",
-    claim_zh="AdaGrad 使频繁更新的参数学习率下降，而很少更新的参数学习率较大：适合稀疏特征（如单词）。",
+    claim_zh="AdaGrad 使频繁更新的参数学习率下降，而很少更新的参数学习率较大：适合稀疏特征（如单"
+    "词）。",
     section="Claims about the optimizers, 3",
     equations=("effective rate of a parameter: α / √G_t", "logits = W · (words of the text) + b"),
-    how="The docstrings of ten packages of Python's own library, which is on every machine that can "
+    how="The docstrings of ten packages of Python's own library, which is on every machine that "
+    "can "
     "run this, as bags of words; softmax regression has to tell the package. 60 % of the texts "
     "train, 20 % choose each optimizer's rate out of the same ones, 20 % test; the seed deals the "
     "texts. A word's effective rate is read off AdaGrad's own state at the end.",
-    how_zh="把 Python 标准库十个包的文档字符串（凡能运行本程序的机器上都有）当作词袋，用 softmax 回归判断属于哪个包。"
+    how_zh="把 Python 标准库十个包的文档字符串（凡能运行本程序的机器上都有）当作词袋，用 softmax 回"
+    "归判断属于哪个包。"
     "60 % 的文本训练，20 % 在同一组学习率中为每个优化器选取，20 % 测试；随机种子决定划分。"
     "单词的有效学习率在结束时从 AdaGrad 自身的状态读出。",
     setting={
@@ -73,18 +76,22 @@ ABOUT = About(
     },
     threshold={"slope": -0.25, "better": 0.95},
     rule="Holds if a word's effective rate goes as its number of texts to the power {slope:g} or "
-    "less, and AdaGrad's test loss is at most {better:g} times SGD's (median over the seeds). Depends if only one "
+    "less, and AdaGrad's test loss is at most {better:g} times SGD's (median over the seeds). "
+    "Depends if only one "
     "of the two is so; fails if neither.",
-    rule_zh="若单词的有效学习率随文本数的幂次不高于 {slope:g}，且 AdaGrad 的测试损失不超过 SGD 的 {better:g} 倍（中位数），则成立；"
+    rule_zh="若单词的有效学习率随文本数的幂次不高于 {slope:g}，且 AdaGrad 的测试损失不超过 SGD 的 "
+    "{better:g} 倍（中位数），则成立；"
     "只满足其一则视情况而定；都不满足则不成立。",
     picture="Above, each word as a dot: its effective rate over the number of texts that hold it, "
     "falling. Below, the test loss of five optimizers over their rate, U-shaped curves, and the "
     "lowest point of each.",
-    picture_zh="上：每个点是一个单词，其有效学习率随含它的文本数下降。下：五种优化器的测试损失随学习率变化的 U 形曲线及各自最低点。",
+    picture_zh="上：每个点是一个单词，其有效学习率随含它的文本数下降。下：五种优化器的测试损失随学"
+    "习率变化的 U 形曲线及各自最低点。",
     remark="The rates do as the notes say. How much that is worth depends on what it is held "
     "against: the notes compare with plain SGD, whose one rate must serve common and rare words "
     "alike; RMSProp and Adam divide by a root of their own.",
-    remark_zh="学习率确如笔记所说。其价值取决于与谁比较：笔记比较的是普通 SGD，它的单一学习率要同时顾及常见词与罕见词；"
+    remark_zh="学习率确如笔记所说。其价值取决于与谁比较：笔记比较的是普通 SGD，它的单一学习率要同时"
+    "顾及常见词与罕见词；"
     "RMSProp 与 Adam 也各自除以均方根。",
     sources=(
         "Duchi, Hazan & Singer 2011, “Adaptive Subgradient Methods for Online Learning and "
@@ -93,7 +100,9 @@ ABOUT = About(
     ),
 )
 
-OPTIMIZERS = {name: getattr(notes, name) for name in ("sgd", "momentum", "adagrad", "rmsprop", "adam")}
+OPTIMIZERS = {
+    name: getattr(notes, name) for name in ("sgd", "momentum", "adagrad", "rmsprop", "adam")
+}
 
 
 class Texts(NamedTuple):
@@ -242,12 +251,14 @@ def verdict(numbers: dict[str, Any], threshold: dict[str, float]) -> Verdict:
     word = HOLDS if falls and better else DEPENDS if falls or better else FAILS
     return Verdict(
         word,
-        f"A word's effective rate goes as its number of texts to the {n['slope']:.2f}. The test "
+        f"A word's effective rate goes as (number of its texts)^{n['slope']:.2f}. The test "
         f"loss is {n['loss_adagrad']:.3f} for AdaGrad and {n['loss_sgd']:.3f} for SGD (RMSProp "
         f"{n['loss_rmsprop']:.3f}, Adam {n['loss_adam']:.3f}), the accuracy "
         f"{n['accuracy_adagrad']:.1%} and {n['accuracy_sgd']:.1%}.",
-        f"单词的有效学习率随文本数的 {n['slope']:.2f} 次幂变化。测试损失：AdaGrad {n['loss_adagrad']:.3f}，SGD "
-        f"{n['loss_sgd']:.3f}（RMSProp {n['loss_rmsprop']:.3f}，Adam {n['loss_adam']:.3f}）；准确率 "
+        f"单词的有效学习率按 (文本数)^{n['slope']:.2f} 变化。测试损失：AdaGrad "
+        f"{n['loss_adagrad']:.3f}，SGD "
+        f"{n['loss_sgd']:.3f}（RMSProp {n['loss_rmsprop']:.3f}，Adam {n['loss_adam']:.3f}）；准确率"
+        f" "
         f"{n['accuracy_adagrad']:.1%} 与 {n['accuracy_sgd']:.1%}。",
     )
 

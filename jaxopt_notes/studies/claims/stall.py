@@ -23,21 +23,25 @@ ABOUT = About(
     number=4,
     title="AdaGrad stalls, RMSProp does not",
     title_zh="AdaGrad 停滞，RMSProp 不会",
-    claim="AdaGrad's G only grows, so its rate falls for ever and training can stall; RMSProp cures "
+    claim="AdaGrad's G only grows, so its rate falls for ever and training can stall; RMSProp "
+    "cures "
     "that with a decaying average, in which far gradients fade.",
-    claim_zh="AdaGrad 的 G 只增不减，学习率不断下降，训练可能停滞；RMSProp 用衰减平均解决：远处的梯度淡出。",
+    claim_zh="AdaGrad 的 G 只增不减，学习率不断下降，训练可能停滞；RMSProp 用衰减平均解决：远处的梯"
+    "度淡出。",
     section="Claims about the optimizers, 4 and 5",
     equations=(
         "constant g: AdaGrad's step is α/√t, RMSProp's tends to α",
         "bowl: L = Σ ¼ x^4; noisy: L = Σ ½ x^2, g = x + noise",
     ),
-    how="First the length of the steps under a constant gradient. Then a bowl that is steep far out "
+    how="First the length of the steps under a constant gradient. Then a bowl that is steep far "
+    "out "
     "and flat within, Σ ¼ x⁴ over parameters that start in [−10, 10]: both get the best of the "
     "same rates, and are home when the mean |x| is below 0.1. Last, the reverse: a quadratic "
     "with noise in every gradient, where a rate that falls is what is wanted: each gets the "
     "rate that is best over the first tenth of the steps, and measured is the mean loss over the "
     "last fifth.",
-    how_zh="先看恒定梯度下的步长。再看外陡内平的碗 Σ ¼ x⁴，参数从 [−10, 10] 出发：两者各取同一组学习率中最好的，"
+    how_zh="先看恒定梯度下的步长。再看外陡内平的碗 Σ ¼ x⁴，参数从 [−10, 10] 出发：两者各取同一组学"
+    "习率中最好的，"
     "平均 |x| 低于 0.1 算到达。最后反过来：每个梯度都带噪声的二次函数，此时需要的正是下降的学习率；"
     "各取在前十分之一步数内最好的学习率，测最后五分之一步数的平均损失。",
     setting={
@@ -51,9 +55,15 @@ ABOUT = About(
     },
     quick={"parameters": 16, "rates": [1e-3, 30.0, 19], "bowl_steps": 8000, "noisy_steps": 5000},
     measured={
-        "exponent_adagrad": ("AdaGrad's step under constant g goes as t to the power", "AdaGrad 步长随 t 的幂次"),
+        "exponent_adagrad": (
+            "AdaGrad's step under constant g goes as t to the power",
+            "AdaGrad 步长随 t 的幂次",
+        ),
         "exponent_rmsprop": ("RMSProp's step goes as t to the power", "RMSProp 步长随 t 的幂次"),
-        "bowl_adagrad": ("steps of AdaGrad down the bowl, best rate", "AdaGrad 下碗步数，最佳学习率"),
+        "bowl_adagrad": (
+            "steps of AdaGrad down the bowl, best rate",
+            "AdaGrad 下碗步数，最佳学习率",
+        ),
         "bowl_rmsprop": ("steps of RMSProp, best rate", "RMSProp 下碗步数，最佳学习率"),
         "noisy_adagrad": ("last loss of AdaGrad under noise", "噪声下 AdaGrad 的末段损失"),
         "noisy_rmsprop": ("last loss of RMSProp under noise", "噪声下 RMSProp 的末段损失"),
@@ -62,20 +72,26 @@ ABOUT = About(
     rule="Holds if AdaGrad's step falls at least as t^{falls:g} and RMSProp's no faster than "
     "t^{level:g}, and AdaGrad needs {longer:g} times RMSProp's steps down the bowl or more, each "
     "at its best rate. Depends if only one of the two is so; fails if neither.",
-    rule_zh="若 AdaGrad 步长至少按 t^{falls:g} 下降，RMSProp 不快于 t^{level:g}，且各取最佳学习率时 AdaGrad "
+    rule_zh="若 AdaGrad 步长至少按 t^{falls:g} 下降，RMSProp 不快于 t^{level:g}，且各取最佳学习率时"
+    " AdaGrad "
     "下碗步数至少是 RMSProp 的 {longer:g} 倍，则成立；只满足其一则视情况而定；都不满足则不成立。",
-    picture="Above, step length over steps under a constant gradient: AdaGrad's falls as a straight "
+    picture="Above, step length over steps under a constant gradient: AdaGrad's falls as a "
+    "straight "
     "line on logarithmic axes, RMSProp's stays level. In the middle, the mean |x| in the bowl: "
     "both drop at once, then RMSProp goes on falling and AdaGrad creeps. Below, the loss under "
     "noise: AdaGrad's keeps falling, RMSProp's stays at a floor.",
-    picture_zh="上：恒定梯度下的步长，AdaGrad 在对数坐标上直线下降，RMSProp 保持不变。中：碗中的平均 |x|，两者先骤降，"
-    "随后 RMSProp 继续下降，AdaGrad 缓慢爬行。下：噪声下的损失，AdaGrad 持续下降，RMSProp 停在底线上。",
+    picture_zh="上：恒定梯度下的步长，AdaGrad 在对数坐标上直线下降，RMSProp 保持不变。中：碗中的平"
+    "均 |x|，两者先骤降，"
+    "随后 RMSProp 继续下降，AdaGrad 缓慢爬行。下：噪声下的损失，AdaGrad 持续下降，RMSProp 停在底线"
+    "上。",
     remark="It falls as 1/√t, and Σ 1/√t has no bound: AdaGrad never stops for good, and on convex "
     "problems with noise its fall is just what lets it converge (Duchi et al. 2011), where RMSProp "
     "at a constant rate stays at a floor. Forgetting has a price of its own: RMSProp and Adam can "
     "fail to converge even on a convex problem (Reddi et al. 2018).",
-    remark_zh="它按 1/√t 下降，而 Σ 1/√t 无界：AdaGrad 不会永远停住；在带噪的凸问题上，正是这种下降使它收敛"
-    "（Duchi 等 2011），而恒定学习率的 RMSProp 停在底线上。遗忘也有代价：RMSProp 和 Adam 甚至在凸问题上也可能不收敛（Reddi 等 2018）。",
+    remark_zh="它按 1/√t 下降，而 Σ 1/√t 无界：AdaGrad 不会永远停住；在带噪的凸问题上，正是这种下降"
+    "使它收敛"
+    "（Duchi 等 2011），而恒定学习率的 RMSProp 停在底线上。遗忘也有代价：RMSProp 和 Adam 甚至在凸问"
+    "题上也可能不收敛（Reddi 等 2018）。",
     sources=(
         "Duchi, Hazan & Singer 2011, “Adaptive Subgradient Methods for Online Learning and "
         "Stochastic Optimization”",
@@ -84,7 +100,7 @@ ABOUT = About(
     ),
 )
 
-OPTIMIZERS = {"adagrad": notes.adagrad, "rmsprop": notes.rmsprop}
+OPTIMIZERS: dict[str, Any] = {"adagrad": notes.adagrad, "rmsprop": notes.rmsprop}
 
 
 def step_lengths(name: str, steps: int) -> np.ndarray:
@@ -117,8 +133,8 @@ def followed(name: str, setting: dict[str, Any], bowl: bool) -> np.ndarray:
         return abs(x).mean(-1) if bowl else (x**2 / 2).mean(-1)
 
     over_seeds = jax.vmap(path, (None, 0))
-    run = jax.jit(lambda tried: jax.lax.map(lambda r: over_seeds(r, seeds), tried))
     seeds = jnp.arange(setting["seeds"])
+    run = jax.jit(lambda tried: jax.lax.map(lambda r: over_seeds(r, seeds), tried))
     return np.asarray(run(jnp.asarray(rates(setting), jnp.float32)))
 
 
@@ -158,10 +174,12 @@ def verdict(numbers: dict[str, Any], threshold: dict[str, float]) -> Verdict:
     return Verdict(
         word,
         f"AdaGrad's step goes as t^{power['adagrad']}, RMSProp's as t^{power['rmsprop']}. Down the "
-        f"bowl AdaGrad needs {n['bowl_adagrad']:,.0f} steps, RMSProp {n['bowl_rmsprop']:,.0f}. Under noise AdaGrad ends at a loss of "
+        f"bowl AdaGrad needs {n['bowl_adagrad']:,.0f} steps, RMSProp {n['bowl_rmsprop']:,.0f}. "
+        f"Under noise AdaGrad ends at a loss of "
         f"{n['noisy_adagrad']:.4f}, RMSProp at {n['noisy_rmsprop']:.4f}.",
         f"AdaGrad 的步长按 t^{power['adagrad']} 变化，RMSProp 按 t^{power['rmsprop']}。"
-        f"下碗时 AdaGrad 需 {n['bowl_adagrad']:,.0f} 步，RMSProp 需 {n['bowl_rmsprop']:,.0f} 步。噪声下 AdaGrad "
+        f"下碗时 AdaGrad 需 {n['bowl_adagrad']:,.0f} 步，RMSProp 需 {n['bowl_rmsprop']:,.0f} 步。噪"
+        f"声下 AdaGrad "
         f"末段损失为 {n['noisy_adagrad']:.4f}，RMSProp 为 {n['noisy_rmsprop']:.4f}。",
     )
 

@@ -18,7 +18,8 @@ ABOUT = About(
     title_zh="滑动平均就是加权和",
     claim="m_t unrolled is (1 − β1) Σ β1^{t−i} g_i, and v_t likewise with g²: weighted averages in "
     "which newer terms count for more.",
-    claim_zh="m_t 展开即 (1 − β1) Σ β1^{t−i} g_i，v_t 同理（以 g² 代替）：越新的项权重越大的加权平均。",
+    claim_zh="m_t 展开即 (1 − β1) Σ β1^{t−i} g_i，v_t 同理（以 g² 代替）：越新的项权重越大的加权平"
+    "均。",
     section="Claims about the optimizers, 7",
     equations=(
         "m_t = β m_{t−1} + (1 − β) g_t, m_0 = 0",
@@ -28,7 +29,8 @@ ABOUT = About(
     how="Random gradients go through the package's Adam in float64, with several β; its m and v at "
     "every step are compared with the sums, worked out term by term. The weights themselves are "
     "read off Adam by gradients that are 0 but for one step.",
-    how_zh="以 float64 将随机梯度输入本包的 Adam，取多个 β；把每一步的 m、v 与逐项计算的加权和比较。"
+    how_zh="以 float64 将随机梯度输入本包的 Adam，取多个 β；把每一步的 m、v 与逐项计算的加权和比"
+    "较。"
     "权重本身由只在某一步非零的梯度从 Adam 中读出。",
     setting={
         "seeds": 5,
@@ -67,7 +69,8 @@ ABOUT = About(
     picture="Above, the weight of each of the last 40 gradients for β = 0.9: it grows towards the "
     "newest by 1/β a step. Below, noisy gradients, Adam's m, and the weighted sum as dots on m's "
     "line: no dot is off it.",
-    picture_zh="上：β = 0.9 时最近 40 个梯度的权重，向最新一步以 1/β 倍递增。下：带噪梯度、Adam 的 m，"
+    picture_zh="上：β = 0.9 时最近 40 个梯度的权重，向最新一步以 1/β 倍递增。下：带噪梯度、Adam 的 "
+    "m，"
     "以及落在 m 曲线上的加权和圆点，没有一点偏离。",
     remark="It is exact. One word is early: the weights add up to 1 − β^t, not to 1, so m is a "
     "weighted sum, and an average only after the bias correction, or when t is large.",
