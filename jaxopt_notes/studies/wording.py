@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from jaxopt_notes.studies.study import DEPENDS, FAILS, HOLDS, About
 
 LANGUAGES = ("en", "zh")
+TAGS = ("en", "zh-CN")
 VERDICTS = {
     HOLDS: ("✓", "holds", "成立"),
     FAILS: ("✗", "fails", "不成立"),
@@ -27,6 +28,11 @@ WORDS = {
     "files": ("Files", "文件"),
     "measured": ("measured", "测得"),
     "notes": ("The notes", "笔记"),
+    "playground": (
+        "Playground: move the rates, β and ε yourself, and watch the paths",
+        "演练场：亲手调节学习率、β 和 ε，观察优化轨迹",
+    ),
+    "open": ("download it and open it in a browser", "下载后用浏览器打开"),
     "quick": (
         "made with --quick: smaller settings, and verdicts that may differ",
         "以 --quick 生成：设置较小，结论可能不同",
@@ -114,3 +120,14 @@ def marked(text: str) -> str:
         ]
         text = "".join(x for pair in zip(parts[::3], [*inner, ""]) for x in pair)
     return text
+
+
+def each(*texts: str) -> str:
+    """A text in every language as HTML; the page shows one of them."""
+    return "".join(f'<span lang="{tag}">{marked(text)}</span>' for tag, text in zip(TAGS, texts))
+
+
+def link(file: str, *texts: str) -> str:
+    """The same as a link to another of the gallery's pages, which opens in that language."""
+    links = (f'<a href="{file}{kept}">{marked(t)}</a>' for t, kept in zip(texts, ("", "#zh")))
+    return "".join(f'<span lang="{tag}">{a}</span>' for tag, a in zip(TAGS, links))
