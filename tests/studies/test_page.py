@@ -1,21 +1,21 @@
-"""The gallery's pages in a real browser: what they compute, load, fetch, and how they fit a phone."""
+"""The gallery's pages in a real browser: they compute what we do, need no network, fit a phone."""
 
 import inspect
 import json
 import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from browser import Browser, find
 
 from jaxopt_notes import adagrad, adam, adamw, momentum, rmsprop, sgd
 from jaxopt_notes.studies import gallery, playground, study
-from jaxopt_notes.studies.walks import walk
 from jaxopt_notes.studies.wording import Story
 
 REPORT = Path(__file__).parents[2] / "docs" / "studies"
@@ -77,7 +77,7 @@ def played(browser: Browser, pages: Path) -> Browser:
 
 
 def normals(t: int) -> tuple[float, float]:
-    """The page's noise: two MurmurHash3 finalizers as uniforms, through Box and Muller's formula."""
+    """The page's noise: two MurmurHash3 finalizers as uniforms, through Box and Muller's form."""
     uniform = []
     for n in (2 * t + 1, 2 * t + 2):
         for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35), (16, 1)):
@@ -87,58 +87,70 @@ def normals(t: int) -> tuple[float, float]:
     return radius * math.cos(angle), radius * math.sin(angle)
 
 
-def settings_of(browser: Browser, name: str) -> list[tuple[str, list[float], dict[str, float]]]:
-    """(landscape, start, settings): each landscape with the page's settings, and with others."""
-    given = browser.evaluate(
-        f"Object.entries(landscapes).map(([n, l]) => [n, l.start, "
-        f"{{ ...rules['{name}'].settings, rate: l.rates['{name}'] }}])"
-    )
-    assert {landscape for landscape, *_ in given} == set(LOSSES)
-    other = [
-        (n, start, {key: FAR_FROM_DEFAULTS.get(key, x / 2) for key, x in settings.items()})
-        for n, start, settings in given
-    ]
-    return [*map(tuple, given), *other]
+class Case(NamedTuple):
+    """A walk on the page. A led one is compared step by step: at some rates paths are chaotic."""
+
+    landscape: str
+    start: list[float]
+    settings: dict[str, float]
+    led: bool
 
 
-def our_paths(name: str, cases: list[tuple[str, list[float], dict[str, float]]]) -> np.ndarray:
-    """(cases, steps + 1, 2), in float64."""
-    optimizer, keywords = OURS[name]
+def cases_of(name: str, browser: Browser) -> list[Case]:
+    """Each landscape with the page's settings, led, and with others, free."""
+    cases = []
+    for landscape in LOSSES:
+        start, settings, rate = browser.evaluate(
+            f"(({{ start, rates }}) => [start, rules['{name}'].settings, rates['{name}']])"
+            f"(landscapes['{landscape}'])"
+        )
+        others = {key: FAR_FROM_DEFAULTS[key] for key in settings}
+        cases.append(Case(landscape, start, {**settings, "rate": rate}, led=True))
+        cases.append(Case(landscape, start, {**others, "rate": rate / 4}, led=False))
+    return cases
+
+
+def our_paths(name: str, cases: list[Case], theirs: np.ndarray) -> np.ndarray:
+    """(cases, steps + 1, 2), in float64; led ones make each step from where theirs is."""
+    make, keywords = OURS[name]
     noise = 2 * jnp.array([normals(t) for t in range(STEPS)])
     slopes = [jax.grad(lambda xy, t, f=f: f(*xy, t)) for f in LOSSES.values()]
     place = {landscape: i for i, landscape in enumerate(LOSSES)}
 
-    def path(settings: dict[str, jax.Array], start: jax.Array, which: jax.Array) -> jax.Array:
-        def gradient(theta: jax.Array, t: jax.Array, key: jax.Array) -> jax.Array:
-            slope = jax.lax.switch(which, slopes, theta, t.astype(float))
-            return slope + jnp.where(which == place["noisy"], noise[t], 0.0)
-
+    def path(settings: Any, which: jax.Array, led: jax.Array, theirs: jax.Array) -> jax.Array:
         given = {ours: settings[theirs] for theirs, ours in keywords.items()}
-        return walk(optimizer(settings["rate"], **given), gradient, start, STEPS)
+        optimizer = make(settings["rate"], **given)
 
-    keys = cases[0][2]
-    settings = {key: jnp.array([case[2][key] for case in cases]) for key in keys}
-    which = jnp.array([place[case[0]] for case in cases])
-    return np.asarray(jax.jit(jax.vmap(path))(settings, jnp.array([c[1] for c in cases]), which))
+        def step(carry: Any, t: jax.Array) -> Any:
+            theta, state = carry
+            theta = jnp.where(led, theirs[t], theta)
+            slope = jax.lax.switch(which, slopes, theta, t.astype(float))
+            g = slope + jnp.where(which == place["noisy"], noise[t], 0.0)
+            updates, state = optimizer.update(g, state, theta)
+            theta = optax.apply_updates(theta, updates)
+            return (theta, state), theta
+
+        _, walked = jax.lax.scan(step, (theirs[0], optimizer.init(theirs[0])), jnp.arange(STEPS))
+        return jnp.concatenate([theirs[:1], walked])
+
+    settings = {key: jnp.array([c.settings[key] for c in cases]) for key in cases[0].settings}
+    which = jnp.array([place[c.landscape] for c in cases])
+    led = jnp.array([c.led for c in cases])
+    return np.asarray(jax.jit(jax.vmap(path))(settings, which, led, jnp.asarray(theirs)))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", OURS)
 def test_paths_are_ours_on_every_landscape(name: str, played: Browser) -> None:
-    cases = settings_of(played, name)
-    told = json.dumps(cases)
-    theirs = np.array(
-        played.evaluate(
-            f"{told}.map(([l, start, s]) => walk('{name}', landscapes[l], s, start, {STEPS}))"
-        )
-    )
+    cases = cases_of(name, played)
+    paths = f"([l, start, settings]) => walk('{name}', landscapes[l], settings, start, {STEPS})"
+    theirs = np.array(played.evaluate(f"{json.dumps(cases)}.map({paths})"))
     with jax.enable_x64(True):
-        ours = our_paths(name, cases)
+        ours = our_paths(name, cases, theirs)
     assert ours.shape == theirs.shape == (2 * len(LOSSES), STEPS + 1, 2)
-    moved = np.abs(theirs[:, -1] - theirs[:, 0]).max(-1)
-    assert moved.min() > 0.05
-    for (landscape, *_), a, b in zip(cases, ours, theirs):
-        np.testing.assert_allclose(b, a, rtol=1e-6, atol=1e-6, err_msg=landscape)
+    assert np.abs(theirs[:, -1] - theirs[:, 0]).max(-1).min() > 0.05
+    for case, a, b in zip(cases, ours, theirs):
+        np.testing.assert_allclose(b, a, rtol=1e-6, atol=1e-6, err_msg=str(case))
 
 
 def test_defaults_are_the_packages(played: Browser) -> None:
