@@ -55,13 +55,23 @@ def make_train_step(
     optimizer: optax.GradientTransformation,
     normalize: Normalization,
     shift_by: int = 0,
+    ema_decay: float | None = None,
+    check_gradients: bool = False,
 ) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
     """The step: normalise, network, loss, gradient, optimizer. Pure; jit it with the state donated.
 
-    Before all that, each image is shifted by up to `shift_by` pixels, at random.
-
     The loss that it differentiates is the batch's mean; the metrics are of the parameters before
     the update.
+
+    Args:
+      model: the network.
+      optimizer: the update rule.
+      normalize: from pixels to the network's input.
+      shift_by: before all that, each image is shifted by up to so many pixels, at random.
+      ema_decay: β of `state.ema`'s average of the parameters, θ̄ ← β_t θ̄ + (1 − β_t) θ with
+        β_t = min(β, t / (t + 9)): the average forgets where it began as fast as it can.
+      check_gradients: whether the loss becomes NaN where a gradient is not finite though the loss
+        is; without it, that shows in the next step's loss.
     """
 
     def loss_fn(params: Any, state: TrainState, batch: Batch) -> tuple[jax.Array, Any]:
@@ -75,7 +85,14 @@ def make_train_step(
         grads, (batch_stats, metrics) = jax.grad(loss_fn, has_aux=True)(state.params, state, batch)
         updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
-        return TrainState(state.step + 1, params, opt_state, batch_stats, state.key), metrics
+        ema = state.ema
+        if ema_decay is not None:
+            beta = jnp.minimum(ema_decay, (state.step + 1) / (state.step + 10))
+            ema = optax.incremental_update(params, ema, 1 - beta)
+        if check_gradients:
+            sound = jnp.isfinite(optax.global_norm(grads))
+            metrics = metrics._replace(loss=jnp.where(sound, metrics.loss, jnp.nan))
+        return TrainState(state.step + 1, params, opt_state, batch_stats, state.key, ema), metrics
 
     return step
 
