@@ -139,6 +139,15 @@ def test_a_picture_that_fails_leaves_no_result(tmp_path: Path) -> None:
     assert not (tmp_path / "flatten").exists()
 
 
+def test_a_write_that_is_cut_off_leaves_no_result_of_before(tmp_path: Path) -> None:
+    pictures = {"png": b"1", "svg": b"2"}
+    files.write(tmp_path, {"key": "old"}, {"x": [1]}, pictures)
+    with pytest.raises(TypeError):
+        files.write(tmp_path, {"key": "new"}, {"x": [2]}, {"png": "no bytes", "svg": b"2"})
+    assert (tmp_path / "series.csv").read_text(encoding="utf-8") == "x\n2\n"
+    assert files.stored(tmp_path, "old") is None
+
+
 def test_numbers_without_a_name_are_refused(tmp_path: Path) -> None:
     module = pretended([])
     module.measure = lambda setting: Measured({"other": 1}, {})
