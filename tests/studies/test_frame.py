@@ -102,9 +102,9 @@ def test_run_leaves_whole_files_and_measures_once(tmp_path: Path) -> None:
     assert kept["series.csv"] == f"x,y\n1.0,2.0\n{1 / 3!r},\n".encode()
     stored = files.stored(where, first["key"])
     assert stored is not None
-    assert stored.numbers["moved"] == math.inf
-    assert stored.series["x"].tolist() == [1.0, 1 / 3]
-    assert stored.series["y"].tolist() == [2.0]
+    assert stored.measured.numbers["moved"] == math.inf
+    assert stored.measured.series["x"].tolist() == [1.0, 1 / 3]
+    assert stored.measured.series["y"].tolist() == [2.0]
 
 
 def test_another_setting_is_measured_anew() -> None:
