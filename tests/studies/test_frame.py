@@ -102,9 +102,9 @@ def test_run_leaves_whole_files_and_measures_once(tmp_path: Path) -> None:
     assert kept["series.csv"] == f"x,y\n1.0,2.0\n{1 / 3!r},\n".encode()
     stored = files.stored(where, first["key"])
     assert stored is not None
-    assert stored.numbers["moved"] == math.inf
-    assert stored.series["x"].tolist() == [1.0, 1 / 3]
-    assert stored.series["y"].tolist() == [2.0]
+    assert stored.measured.numbers["moved"] == math.inf
+    assert stored.measured.series["x"].tolist() == [1.0, 1 / 3]
+    assert stored.measured.series["y"].tolist() == [2.0]
 
 
 def test_another_setting_is_measured_anew() -> None:
@@ -137,6 +137,15 @@ def test_a_picture_that_fails_leaves_no_result(tmp_path: Path) -> None:
     with patch.object(study, "load", lambda name: module), pytest.raises(ZeroDivisionError):
         runner.run("flatten", tmp_path)
     assert not (tmp_path / "flatten").exists()
+
+
+def test_a_write_that_is_cut_off_leaves_no_result_of_before(tmp_path: Path) -> None:
+    pictures = {"png": b"1", "svg": b"2"}
+    files.write(tmp_path, {"key": "old"}, {"x": [1]}, pictures)
+    with pytest.raises(TypeError):
+        files.write(tmp_path, {"key": "new"}, {"x": [2]}, {"png": "no bytes", "svg": b"2"})
+    assert (tmp_path / "series.csv").read_text(encoding="utf-8") == "x\n2\n"
+    assert files.stored(tmp_path, "old") is None
 
 
 def test_numbers_without_a_name_are_refused(tmp_path: Path) -> None:

@@ -113,7 +113,7 @@ def test_all_verdicts_stand_in_the_first_table(text: str, stories: list[Story]) 
     for word in ("holds", "fails", "depends"):
         found = sum(story.result["verdict"]["word"] == word for story in stories)
         assert table.count(f'class="verdict {word}"') == found
-        assert f"{found} {word}" in counted(stories, "en")
+        assert f"{word}: {found}" in counted(stories, "en")
 
 
 def test_a_quick_page_says_so(stories: list[Story], text: str) -> None:

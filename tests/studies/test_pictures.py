@@ -42,11 +42,12 @@ def test_texts_are_readable_whole_and_apart(name: str) -> None:
     from matplotlib.figure import Figure
 
     kept = json.loads((REPORT / name / "result.json").read_text(encoding="utf-8"))
-    measured = files.stored(REPORT / name, kept["key"])
+    before = files.stored(REPORT / name, kept["key"])
+    assert before is not None
     with matplotlib.rc_context(style.RC):
         figure = Figure(figsize=(style.WIDTH, 3.6), layout="constrained")
         FigureCanvasAgg(figure)
-        study.load(name).draw(figure, measured)
+        study.load(name).draw(figure, before.measured)
         written = texts(figure)
     whole = figure.bbox
     assert written

@@ -111,7 +111,10 @@ def test_the_reported_verdict_follows_from_the_reported_numbers(name: str) -> No
     assert not result["quick"]
     kept = files.stored(REPORT / name, result["key"])
     assert kept is not None
-    assert study.load(name).verdict(kept.numbers, about.threshold)._asdict() == result["verdict"]
+    assert (
+        study.load(name).verdict(kept.measured.numbers, about.threshold)._asdict()
+        == result["verdict"]
+    )
     assert result["threshold"] == about.threshold
     assert result["setting"] == about.setting
 
@@ -122,7 +125,7 @@ def test_other_numbers_give_another_verdict(name: str) -> None:
     assert kept is not None
     words = set()
     for word, changes in ALTERED[name]:
-        numbers = dict(kept.numbers)
+        numbers = dict(kept.measured.numbers)
         for changed, value in changes.items():
             same = {"median": value, "lowest": value, "highest": value}
             numbers[changed] = same if isinstance(numbers[changed], dict) else value

@@ -140,14 +140,14 @@ def test_drifting_target_that_rests_without_noise_is_met() -> None:
 
 def test_drifting_target_moves_sgd_as_the_geometric_sum_says() -> None:
     quiet = {"steps": 12, "parameters": 1, "largest_curvature": 1.0, "noise": 0.0, "drift": 0.1}
-    setting = {**quiet, "jump": 1.0, "stretch": 100, "scale": 1.0}
+    setting = {**quiet, "jump": 1.0, "stretch": 4, "scale": 2.0}
     place, _ = jax.random.split(jax.random.key(3))
-    c = drifting_target.centres("drift", setting, place)[:, 0]
+    c = drifting_target.centres("scales", setting, place)[:, 0]
     x, apart = 0.0, []
-    for target in c:
-        x += 0.3 * (target - x)
+    for t, target in enumerate(c):
+        x += 0.3 * (2.0 if 4 <= t < 8 else 1.0) * (target - x)
         apart.append((x - target) ** 2)
-    found = drifting_target.error("sgd", "drift", setting, 0.3, 3)
+    found = drifting_target.error("sgd", "scales", setting, 0.3, 3)
     assert found == pytest.approx(np.mean(apart[6:]), rel=1e-6)
 
 
