@@ -32,7 +32,7 @@ WORDS = {
         "Playground: move the rates, β and ε yourself, and watch the paths",
         "演练场：亲手调节学习率、β 和 ε，观察优化轨迹",
     ),
-    "open": ("download it and open it in a browser", "下载后用浏览器打开"),
+    "open": (" (download it and open it in a browser)", "（下载后用浏览器打开）"),
     "quick": (
         "made with --quick: smaller settings, and verdicts that may differ",
         "以 --quick 生成：设置较小，结论可能不同",
