@@ -183,8 +183,10 @@ def verdict(numbers: dict[str, Any], threshold: dict[str, float]) -> Verdict:
         f"Under noise AdaGrad ends at a loss of "
         f"{n['noisy_adagrad']:.4f}, RMSProp at {n['noisy_rmsprop']:.4f}.",
         f"AdaGrad 的步长按 t^{power['adagrad']} 变化，RMSProp 按 t^{power['rmsprop']}。"
-        f"到达碗底：AdaGrad 需 {n['bowl_adagrad']:,.0f} 步，RMSProp 需 {n['bowl_rmsprop']:,.0f} 步。"
-        f"噪声下 AdaGrad 末段损失为 {n['noisy_adagrad']:.4f}，RMSProp 为 {n['noisy_rmsprop']:.4f}。",
+        f"到达碗底：AdaGrad 需 {n['bowl_adagrad']:,.0f} 步，"
+        f"RMSProp 需 {n['bowl_rmsprop']:,.0f} 步。"
+        f"噪声下 AdaGrad 末段损失为 {n['noisy_adagrad']:.4f}，"
+        f"RMSProp 为 {n['noisy_rmsprop']:.4f}。",
     )
 
 
