@@ -86,13 +86,14 @@ def _glance(stories: list[Story]) -> str:
 def _article(story: Story, where: Path) -> str:
     about, result = story.about, story.result
     setting = json.dumps(result["setting"], ensure_ascii=False)
-    seconds = f"{word('measured', 'en')} {result['seconds']:g} s"
+    seconds = each(*(text.format(result["seconds"]) for text in WORDS["measured"]))
+    notes = each(*(word("notes", la).format(said(story, "section", la)) for la in LANGUAGES))
     versions = ", ".join(f"{name} {v}" for name, v in result["versions"].items())
     parts = [
         f'<article id="{story.name}">',
         f"<h2>{about.number}. {_told(story, 'title')}</h2>",
         f"<blockquote>{_told(story, 'claim')}</blockquote>",
-        f'<p class="small">{each(*WORDS["notes"])}: {html.escape(about.section)}</p>',
+        f'<p class="small">{notes}</p>',
         f"<p>{_verdict(story)} · {_told(story, 'reason')}</p>",
         _figure(story, where),
         _section("how", f"<p>{_told(story, 'how')}</p>"),

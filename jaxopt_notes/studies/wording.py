@@ -26,8 +26,8 @@ WORDS = {
     "command": ("Command", "命令"),
     "sources": ("Sources", "来源"),
     "files": ("Files", "文件"),
-    "measured": ("measured", "测得"),
-    "notes": ("The notes", "笔记"),
+    "measured": ("measured in {:g} s", "测量用时 {:g} 秒"),
+    "notes": ("The notes: {}", "笔记：{}"),
     "playground": (
         "Playground: move the rates, β and ε yourself, and watch the paths",
         "演练场：亲手调节学习率、β 和 ε，观察优化轨迹",
@@ -48,6 +48,17 @@ WORDS = {
     ),
 }
 
+# Where the notes say it, in Chinese, piece by piece.
+PLACES = {
+    "Claims about the optimizers": "关于优化器的论断",
+    "Optimizers": "优化器",
+    "The network and its parts": "网络及其组成部分",
+    "Entropy": "熵",
+    "the column “beware”": "“注意”一栏",
+    "claims": "论断",
+    "down-sampling": "下采样",
+    "last row": "最后一行",
+}
 
 _HIGH = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -70,8 +81,19 @@ def said(story: Story, field: str, language: str) -> str:
     suffix = "" if language == "en" else "_zh"
     if field == "reason":
         return story.result["verdict"][f"reason{suffix}"]
+    if field == "section":
+        return _section(story.about.section, language)
     text = getattr(story.about, f"{field}{suffix}")
     return text.format(**story.about.threshold) if field == "rule" else text
+
+
+def _section(section: str, language: str) -> str:
+    if language == "en":
+        return section
+    return "，".join(
+        f"第 {piece.replace(' and ', '、')} 条" if piece[0].isdigit() else PLACES.get(piece, piece)
+        for piece in section.split(", ")
+    )
 
 
 def counted(stories: list[Story], language: str) -> str:

@@ -13,7 +13,7 @@ import pytest
 
 from jaxopt_notes.studies import gallery, markdown, playground, study
 from jaxopt_notes.studies.style import COLOURS, DASHES, LABELS, _apart
-from jaxopt_notes.studies.wording import WORDS, Story, counted, marked
+from jaxopt_notes.studies.wording import WORDS, Story, counted, marked, said
 
 REPORT = Path(__file__).parents[2] / "docs" / "studies"
 PLAYGROUND = (playground.FILE, f"{playground.FILE}#zh")
@@ -96,6 +96,12 @@ def test_everything_is_said_in_both_languages(page: Page) -> None:
     )
     assert english == chinese > 20 * len(study.names()) / 2
     assert all(len(texts) == 2 for texts in WORDS.values())
+
+
+def test_where_the_notes_say_it_is_told_in_chinese(stories: list[Story]) -> None:
+    for story in stories:
+        assert not re.search(r"[A-Za-z]", said(story, "section", "zh")), story.about.section
+        assert said(story, "section", "en") == story.about.section
 
 
 def test_the_page_is_for_phones_and_for_print(page: Page, text: str) -> None:
