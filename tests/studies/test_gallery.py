@@ -17,7 +17,7 @@ from jaxopt_notes.studies.wording import WORDS, Story, counted, marked, said
 
 REPORT = Path(__file__).parents[2] / "docs" / "studies"
 PLAYGROUND = (playground.FILE, f"{playground.FILE}#zh")
-VOID = {"meta", "link", "img", "br"}
+VOID = {"meta", "link", "img", "br", "input"}
 
 
 class Page(HTMLParser):
@@ -102,6 +102,16 @@ def test_where_the_notes_say_it_is_told_in_chinese(stories: list[Story]) -> None
     for story in stories:
         assert not re.search(r"[A-Za-z]", said(story, "section", "zh")), story.about.section
         assert said(story, "section", "en") == story.about.section
+
+
+def test_the_playground_is_said_in_both_languages_and_whole() -> None:
+    page = Page(playground.as_page())
+    places = page.values("id")
+    assert len(places) == len(set(places))
+    spans = [attributes.get("lang") for tag, attributes in page.elements if tag == "span"]
+    assert spans.count("en") == spans.count("zh-CN") > 30
+    assert set(page.values("href")) == {"data:,", "index.html", "index.html#zh"}
+    assert not page.values("src")
 
 
 def test_the_page_is_for_phones_and_for_print(page: Page, text: str) -> None:

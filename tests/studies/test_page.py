@@ -32,7 +32,7 @@ OURS: dict[str, tuple[Callable[..., Any], dict[str, str]]] = {
     "adam": (adam, {"beta1": "b1", "beta2": "b2", "eps": "eps"}),
     "adamw": (adamw, {"beta1": "b1", "beta2": "b2", "eps": "eps", "decay": "weight_decay"}),
 }
-FAR_FROM_DEFAULTS = {"beta": 0.6, "beta1": 0.7, "beta2": 0.95, "eps": 0.03, "decay": 0.1}
+FAR_FROM_DEFAULTS = {"beta": 0.6, "beta1": 0.7, "beta2": 0.95, "eps": 0.1, "decay": 0.1}
 
 LOSSES: dict[str, Callable[..., Any]] = {
     "ravine": lambda x, y, t: 0.5 * x**2 + 25 * y**2,

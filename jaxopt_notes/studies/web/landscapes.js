@@ -3,7 +3,7 @@
 // from bottom to top; where to start; and for each optimizer a rate that gets on here.
 const landscapes = {};
 
-landscapes["ravine"] = {
+landscapes.ravine = {
   loss: ([x, y]) => (x ** 2 + 50 * y ** 2) / 2,
   gradient: ([x, y]) => [x, 50 * y],
   minima: () => [[0, 0]],
@@ -15,7 +15,7 @@ landscapes["ravine"] = {
   },
 };
 
-landscapes["saddle"] = {
+landscapes.saddle = {
   loss: ([x, y]) => 5 * x ** 2 + (y ** 2 - 1) ** 2 / 4,
   gradient: ([x, y]) => [10 * x, y ** 3 - y],
   minima: () => [[0, 1], [0, -1]],
@@ -27,7 +27,7 @@ landscapes["saddle"] = {
   },
 };
 
-landscapes["beale"] = {
+landscapes.beale = {
   loss: ([x, y]) =>
     (1.5 - x + x * y) ** 2 + (2.25 - x + x * y ** 2) ** 2 + (2.625 - x + x * y ** 3) ** 2,
   gradient([x, y]) {
@@ -46,7 +46,7 @@ landscapes["beale"] = {
   },
 };
 
-landscapes["rosenbrock"] = {
+landscapes.rosenbrock = {
   loss: ([x, y]) => (1 - x) ** 2 + 100 * (y - x ** 2) ** 2,
   gradient: ([x, y]) => [2 * (x - 1) - 400 * x * (y - x ** 2), 200 * (y - x ** 2)],
   minima: () => [[1, 1]],
@@ -58,7 +58,7 @@ landscapes["rosenbrock"] = {
   },
 };
 
-landscapes["noisy"] = {
+landscapes.noisy = {
   loss: ([x, y]) => (x ** 2 + 10 * y ** 2) / 2,
   gradient([x, y], t) {
     const [a, b] = noise(t);
@@ -73,7 +73,7 @@ landscapes["noisy"] = {
   },
 };
 
-landscapes["drifting"] = {
+landscapes.drifting = {
   loss: ([x, y], t) => ((x - centre(t)[0]) ** 2 + 10 * (y - centre(t)[1]) ** 2) / 2,
   gradient: ([x, y], t) => [x - centre(t)[0], 10 * (y - centre(t)[1])],
   minima: (t) => [centre(t)],

@@ -3,13 +3,13 @@
 // returns u, and θ becomes θ + u. A rule stands here with the package's defaults.
 const rules = {};
 
-rules["sgd"] = {
+rules.sgd = {
   memory: {},
   settings: {},
   step: (g, s, t, { rate }) => -rate * g,
 };
 
-rules["momentum"] = {
+rules.momentum = {
   memory: { v: 0 },
   settings: { beta: 0.9 },
   step(g, s, t, { rate, beta }) {
@@ -27,7 +27,7 @@ rules["heavy-ball"] = {
   },
 };
 
-rules["adagrad"] = {
+rules.adagrad = {
   memory: { G: 0.1 },
   settings: { eps: 1e-7 },
   step(g, s, t, { rate, eps }) {
@@ -36,7 +36,7 @@ rules["adagrad"] = {
   },
 };
 
-rules["rmsprop"] = {
+rules.rmsprop = {
   memory: { E: 0 },
   settings: { beta: 0.9, eps: 1e-8 },
   step(g, s, t, { rate, beta, eps }) {
@@ -45,7 +45,7 @@ rules["rmsprop"] = {
   },
 };
 
-rules["adam"] = {
+rules.adam = {
   memory: { m: 0, v: 0 },
   settings: { beta1: 0.9, beta2: 0.999, eps: 1e-8 },
   step(g, s, t, { rate, beta1, beta2, eps }) {
@@ -57,11 +57,11 @@ rules["adam"] = {
   },
 };
 
-rules["adamw"] = {
+rules.adamw = {
   memory: { m: 0, v: 0 },
   settings: { beta1: 0.9, beta2: 0.999, eps: 1e-8, decay: 1e-4 },
   step(g, s, t, settings, theta) {
-    return rules["adam"].step(g, s, t, settings) - settings.rate * settings.decay * theta;
+    return rules.adam.step(g, s, t, settings) - settings.rate * settings.decay * theta;
   },
 };
 
