@@ -1,0 +1,102 @@
+"""`python -m jaxopt_notes.studies`: runs the notes' claims, one or all, and shows what became."""
+
+import argparse
+import sys
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+
+from jaxopt_notes.command import OneLineParser
+from jaxopt_notes.errors import InputError
+from jaxopt_notes.studies import study
+
+ACTIONS = ("list", "run", "report")
+OUT, QUICK_OUT = Path("runs") / "studies", Path("runs") / "studies-quick"
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command's options."""
+    parser = OneLineParser(
+        prog="python -m jaxopt_notes.studies",
+        description="Each claim of the notes as a study: list them; run NAME, one of them; or "
+        "report: run all that have not run, and write them as a page.",
+        epilog="A verdict, whatever it is, is no error: the exit code is 0, or 2 for a mistake.",
+    )
+    add = parser.add_argument
+    add("action", metavar="|".join(ACTIONS))
+    add("name", nargs="?", metavar="NAME", help="of the study to run")
+    add("--quick", action="store_true", help="smaller settings: seconds a study")
+    add("--out", type=Path, metavar="DIR", help=f"({OUT}; {QUICK_OUT} with --quick)")
+    return parser
+
+
+def validate(args: argparse.Namespace) -> None:
+    """Raises InputError for what no run could use, before JAX is imported; makes --out."""
+    if args.action not in ACTIONS:
+        raise InputError(f"action {args.action!r}: choose from {', '.join(ACTIONS)}")
+    if args.action == "run":
+        if not args.name:
+            raise InputError("run: give the NAME of a study; `list` lists them")
+        study.check_name(args.name)
+    elif args.name:
+        raise InputError(f"{args.action} takes no name, such as {args.name!r}")
+    if args.action != "list":
+        args.out = args.out or (QUICK_OUT if args.quick else OUT)
+        try:
+            args.out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"--out {args.out} cannot be a folder: {error.strerror}") from None
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command; returns its exit code: 0, or 2 for a mistake, 130 after Ctrl-C."""
+    try:
+        args = build_parser().parse_args(argv)
+        validate(args)
+        if args.action == "list":
+            _list()
+        else:
+            _run(args)
+        return 0
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("stopped: the studies that had ended are kept", file=sys.stderr)
+        return 130
+
+
+def _list() -> None:
+    for name in study.names():
+        about = study.about(name)
+        print(f"{about.number:2}  {name}")
+        print(textwrap.fill(about.claim, 88, initial_indent=" " * 4, subsequent_indent=" " * 4))
+
+
+def _run(args: argparse.Namespace) -> None:
+    from jaxopt_notes.studies import runner
+
+    runner.need_matplotlib()
+    from tqdm import tqdm
+
+    names = study.names() if args.action == "report" else (args.name,)
+    results = []
+    with tqdm(names, unit="study", disable=None, leave=False) as bar:
+        for name in bar:
+            bar.set_description(name)
+            result = runner.run(name, args.out, args.quick)
+            results.append(result)
+            verdict = result["verdict"]
+            tqdm.write(f"{name}: {verdict['word']}. {verdict['reason']}")
+    if args.action == "report":
+        from jaxopt_notes.studies import gallery
+
+        written = gallery.write(args.out, results)
+    else:
+        written = [args.out / args.name / "result.json"]
+    for path in written:
+        print(f"wrote {path}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,215 @@
+"""Entropy, cross-entropy and information gain: limits, and the floor."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxopt_notes import losses
+from jaxopt_notes.optimizers import sgd
+from jaxopt_notes.studies import style
+from jaxopt_notes.studies.study import (
+    DEPENDS,
+    FAILS,
+    HOLDS,
+    About,
+    Measured,
+    Verdict,
+    spread,
+)
+from jaxopt_notes.studies.walks import walk
+
+ABOUT = About(
+    number=17,
+    title="Entropy and its floor",
+    title_zh="熵与交叉熵的下限",
+    claim="H is 0 for a certain outcome and largest for a uniform one; minimising the "
+    "cross-entropy "
+    "drives ŷ to y, and its smallest value is H(y).",
+    claim_zh="结果确定时 H 为 0，均匀时最大；最小化交叉熵使 ŷ 趋于 y，其最小值为 H(y)。",
+    section="Entropy",
+    equations=(
+        "H(p) = −Σ p log p",
+        "L = −Σ y log ŷ = H(y) + KL(y ‖ ŷ), ŷ = softmax(z)",
+        "information gain = H(Y) − Σ_g (n_g/n) H(Y in g)",
+    ),
+    how="H of certain, uniform and random distributions. Then L is minimised over the logits z by "
+    "gradient descent, for random soft labels y and for one-hot ones, in float64, and compared "
+    "with H(y). Information gain is worked out for random splits and held between 0 and H(Y).",
+    how_zh="计算确定、均匀和随机分布的 H。然后以 float64 用梯度下降在 logits z 上最小化 L，y 取随机"
+    "软标签与 one-hot，"
+    "并与 H(y) 比较。对随机划分计算信息增益，检查它在 0 与 H(Y) 之间。",
+    setting={
+        "seeds": 11,
+        "classes": 10,
+        "random": 10000,
+        "rate": 2.0,
+        "steps": 10000,
+        "splits": 500,
+    },
+    quick={"seeds": 5, "random": 2000, "steps": 3000, "splits": 100},
+    measured={
+        "certain": ("H of a certain outcome (nats)", "确定结果的 H（奈特）"),
+        "uniform": ("H of a uniform outcome less log 10", "均匀分布的 H 减 log 10"),
+        "above_uniform": (
+            "largest H of a random distribution less log 10",
+            "随机分布的最大 H 减 log 10",
+        ),
+        "below_floor": ("least L − H(y) over random ŷ", "随机 ŷ 下 L − H(y) 的最小值"),
+        "soft_gap": ("L − H(y) after minimising, soft labels", "最小化后的 L − H(y)，软标签"),
+        "soft_distance": ("largest |ŷ − y| then", "此时最大的 |ŷ − y|"),
+        "one_hot_gap": ("L after minimising, one-hot labels", "最小化后的 L，one-hot 标签"),
+        "one_hot_power": ("it falls as t to the power", "L 随 t 变化的幂指数"),
+        "gain_least": ("least information gain of a random split", "随机划分的最小信息增益"),
+        "gain_over": (
+            "largest information gain less H(Y)",
+            "最大信息增益减 H(Y)",
+        ),
+    },
+    threshold={"rounding": 1e-6, "gap": 1e-6, "distance": 1e-3},
+    rule="Holds if H of the certain outcome is 0, of the uniform one log 10, no H exceeds that, no "
+    "L is below "
+    "H(y), no gain outside [0, H(Y)], all by more than {rounding:g}, and for soft labels L comes "
+    "within {gap:g} of H(y) and ŷ within {distance:g} of y. Depends if the limits hold and the "
+    "minimum is not reached; else it fails.",
+    rule_zh="若确定结果的 H 为 0，均匀分布的 H 为 log 10，没有 H 超过它，没有 L 低于 H(y)，信息增益"
+    "都在 [0, H(Y)] 内（容差 {rounding:g}），"
+    "且软标签下 L 与 H(y) 相差 {gap:g} 以内、ŷ 与 y 相差 {distance:g} 以内，则成立；界限成立而未达"
+    "到最小值则视情况而定；否则不成立。",
+    picture="From above: H of a coin, a bow from 0 over log 2 back to 0; the cross-entropy for y = "
+    "0.3 over ŷ, which touches its floor H(y) at ŷ = 0.3 only; L − H(y) over the steps, which "
+    "falls "
+    "straight down for soft labels and as 1/t for one-hot ones; the information gain of a split "
+    "over its place between two classes, largest half-way.",
+    picture_zh="自上而下：抛硬币的 H，从 0 升到 log 2 再回到 0，呈拱形；"
+    "y = 0.3 时交叉熵随 ŷ 变化，仅在 "
+    "ŷ = 0.3 处触到下限 H(y)；"
+    "L − H(y) 随步数变化，软标签时直线下降，one-hot 时按 1/t 下降；划分位置在两类之间时的信息增益，"
+    "正中最大。",
+    remark="For one-hot y the floor is 0 and has no place: ŷ = y would need infinite logits, so L "
+    "falls as 1/t for ever and the logits grow (Soudry et al. 2018). A training loss that is still "
+    "falling is therefore no sign that something is still being learned.",
+    remark_zh="y 为 one-hot 时下限 0 取不到：ŷ = y 需要无穷大的 logits，因此 L 永远按 1/t 下降、"
+    "logits 不断增长"
+    "（Soudry 等 2018）。所以训练损失仍在下降，并不说明仍在学到东西。",
+    sources=(
+        "Shannon 1948, “A Mathematical Theory of Communication”, §6",
+        "Quinlan 1986, “Induction of Decision Trees”, §4",
+        "Soudry et al. 2018, “The Implicit Bias of Gradient Descent on Separable Data”",
+    ),
+)
+
+
+def minimised(y: jax.Array, rate: float, steps: int) -> tuple[jax.Array, jax.Array]:
+    """L of labels y at each step down its gradient in the logits, from 0, and ŷ at the end."""
+
+    def loss(z: jax.Array) -> jax.Array:
+        return losses.cross_entropy(z, y)
+
+    path = walk(sgd(rate), lambda z, *_: jax.grad(loss)(z), jnp.zeros_like(y), steps)
+    return jax.vmap(loss)(path), jax.nn.softmax(path[-1])
+
+
+def gains(setting: dict[str, Any], rng: np.random.Generator) -> tuple[float, float]:
+    """Least gain, and largest gain − H(Y), of random splits of random labels."""
+    labels = jnp.asarray(rng.integers(0, 3, (setting["splits"], 60)))
+    groups = jnp.asarray(rng.integers(0, 4, labels.shape))
+    found = _many(lambda y, g: losses.information_gain(y, g, classes=3, groups=4))
+    itself = _many(lambda y: losses.information_gain(y, y, classes=3, groups=3))
+    gain, whole = found(labels, groups), itself(labels)
+    return float(gain.min()), float((gain - whole).max())
+
+
+def _many(function: Any) -> Any:
+    return jax.jit(jax.vmap(function))
+
+
+def split_curve(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Gain in bits of splitting two classes, around −1 and 1, at each place."""
+    labels = np.repeat([0, 1], 2000)
+    values = rng.normal(2.0 * labels - 1.0, 0.7)
+    places = np.linspace(-3, 3, 61)
+    gain = _many(lambda p: losses.information_gain(labels, values < p, classes=2, base=2))
+    return places, np.asarray(gain(jnp.asarray(places)))
+
+
+def measure(setting: dict[str, Any]) -> Measured:
+    """Limits, minimisation, and gains."""
+    rng, k = np.random.default_rng(0), setting["classes"]
+    with jax.enable_x64(True):
+        many = jnp.asarray(rng.dirichlet(np.full(k, 2.0), setting["random"]))
+        y = jnp.asarray(rng.dirichlet(np.full(k, 3.0), setting["seeds"]))
+        z = jnp.asarray(rng.normal(0, 2, (setting["random"], k)))
+        over = jax.vmap(lambda z: losses.cross_entropy(jnp.broadcast_to(z, y.shape), y))(z)
+        run = jax.jit(jax.vmap(lambda y: minimised(y, setting["rate"], setting["steps"])))
+        loss, guess = run(y)
+        one_hot = np.asarray(run(jnp.eye(k)[:1])[0][0])
+        floor = np.asarray(losses.entropy(y))
+        least, over_whole = gains(setting, rng)
+        gap = np.maximum(np.asarray(loss) - floor[:, None], 1e-17)
+        t = np.unique(np.geomspace(1, setting["steps"], 100).astype(int))
+        p = np.linspace(0, 1, 101)
+        coin = np.asarray(losses.entropy(jnp.stack([p, 1 - p], 1)))
+        places, curve = split_curve(rng)
+        numbers = {
+            "certain": float(losses.entropy(jnp.eye(k)[0])),
+            "uniform": float(losses.entropy(jnp.full(k, 1 / k)) - np.log(k)),
+            "above_uniform": float(losses.entropy(many).max() - np.log(k)),
+            "below_floor": float((np.asarray(over) - floor).min()),
+            "soft_gap": spread(np.asarray(loss)[:, -1] - floor),
+            "soft_distance": spread(abs(np.asarray(guess - y)).max(-1)),
+            "one_hot_gap": float(one_hot[-1]),
+            "one_hot_power": float(np.log2(one_hot[-1] / one_hot[len(one_hot) // 2])),
+            "gain_least": least,
+            "gain_over": over_whole,
+        }
+    series = {"p": p, "coin": coin, "t": t, "soft": np.median(gap, 0)[t], "one_hot": one_hot[t]}
+    return Measured(numbers, {**series, "place": places, "gain": curve})
+
+
+def verdict(numbers: dict[str, Any], threshold: dict[str, float]) -> Verdict:
+    """By ABOUT.rule."""
+    n, rounding = numbers, threshold["rounding"]
+    above = max(n["above_uniform"], -n["below_floor"], -n["gain_least"], n["gain_over"])
+    exact = max(abs(n["certain"]), abs(n["uniform"]))
+    limits = exact <= rounding and above <= rounding
+    gap, distance = n["soft_gap"]["highest"], n["soft_distance"]["highest"]
+    reached = abs(gap) <= threshold["gap"] and distance <= threshold["distance"]
+    word = HOLDS if limits and reached else DEPENDS if limits else FAILS
+    return Verdict(
+        word,
+        f"H(certain) = {n['certain']:g}; the nearest that a random H comes to log 10 is "
+        f"{-n['above_uniform']:.3f} below it. For soft labels L ends {gap:.0e} above H(y) at most, "
+        f"ŷ within {distance:.0e} of y; for one-hot labels L is still {n['one_hot_gap']:.0e} and "
+        f"falls as t^{n['one_hot_power']:.2f}.",
+        f"H(确定) = {n['certain']:g}；随机分布的 H 最多只比 log 10 低 {-n['above_uniform']:.3f}。软"
+        f"标签下 L 最终至多比 "
+        f"H(y) 高 {gap:.0e}，ŷ 与 y 相差不超过 {distance:.0e}；one-hot 下 L 仍为 "
+        f"{n['one_hot_gap']:.0e}，"
+        f"按 t^{n['one_hot_power']:.2f} 下降。",
+    )
+
+
+def draw(figure: Any, measured: Measured) -> None:
+    """The coin, the floor, the way down, and a split."""
+    s = measured.series
+    coin, floor, down, split = style.panels(figure, [1.7, 1.9, 2.0, 1.7])
+    coin.plot(s["p"], s["coin"], color=style.BLUE)
+    coin.axhline(np.log(2), color="#777777", linewidth=1)
+    coin.text(0.02, np.log(2) - 0.09, "log 2", fontsize=8.5)
+    coin.set(title="Entropy of a coin", xlabel="p", ylabel="H (nats)", ylim=(0, 0.8))
+    guess, y = np.linspace(0.01, 0.99, 99), 0.3
+    h = s["coin"][30]
+    floor.plot(guess, -y * np.log(guess) - (1 - y) * np.log(1 - guess), color=style.RED)
+    floor.axhline(h, color="#777777", linewidth=1)
+    floor.plot(y, h, "o", color=style.BLACK)
+    floor.text(0.98, h - 0.06, "H(y)", ha="right", va="top", fontsize=8.5)
+    floor.set(title="Cross-entropy at y = 0.3", xlabel="ŷ", ylabel="L (nats)", ylim=(0.3, 2))
+    down.loglog(s["t"], s["soft"], color=style.GREEN, label="soft labels")
+    down.loglog(s["t"], s["one_hot"], color=style.ORANGE, linestyle="--", label="one-hot")
+    down.set(title="Minimising over the logits", xlabel="step", ylabel="L − H(y) (nats)")
+    down.set_ylim(bottom=1e-17)
+    down.legend(loc="lower left")
+    split.plot(s["place"], s["gain"], color=style.PURPLE)
+    split.set(title="Information gain of a split", xlabel="where it cuts", ylabel="gain (bits)")

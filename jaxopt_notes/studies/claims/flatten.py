@@ -1,0 +1,168 @@
+"""Flatten and reshape: one operation?"""
+
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxopt_notes.models import sequence
+from jaxopt_notes.studies import style
+from jaxopt_notes.studies.study import DEPENDS, FAILS, HOLDS, About, Measured, Verdict
+
+ABOUT = About(
+    number=18,
+    title="Flatten equals reshape",
+    title_zh="flatten 等于 reshape",
+    claim="Flatten, (batch, 1, 28, 28) → (batch, 784), and a reshape to (−1, 784) are one "
+    "operation.",
+    claim_zh="flatten（(batch, 1, 28, 28) → (batch, 784)）与 reshape 到 (−1, 784) 是同一操作。",
+    section="The network and its parts, last row",
+    how="Arrays of several shapes go through the network's own flatten and through a reshape to "
+    "(−1, features); compared are all values, the gradients through both, and the programs that "
+    "XLA is handed. Then what the sentence leaves out: in which order the features stand.",
+    how_zh="多种形状的数组分别经过网络自己的 flatten 与 reshape 到 (−1, 特征数)，比较全部数值、两者"
+    "的梯度，"
+    "以及交给 XLA 的程序。再看这句话没说的：特征的排列顺序。",
+    setting={
+        "shapes": [[5, 1, 28, 28], [5, 28, 28, 1], [5, 7, 7, 64], [5, 64, 7, 7], [1, 3, 5, 2]],
+        "layout": [7, 7, 64],
+        "wrong": [4, 28, 28, 3],
+    },
+    quick={},
+    measured={
+        "values": ("values that differ", "不一致的数值个数"),
+        "gradients": ("gradients that differ", "不一致的梯度个数"),
+        "programs": ("shapes for which the programs differ", "程序不一致的形状个数"),
+        "moved": (
+            "share of the 3,136 features that stand elsewhere with channels last",
+            "通道在后时，3136 个特征中换了位置的比例",
+        ),
+        "moved_one_channel": ("the same of 28×28 with one channel", "单通道 28×28 时的同一比例"),
+        "wrong_rows": (
+            "rows of a reshape to (−1, 784) of 4 images with 3 channels",
+            "4 张三通道图像 reshape 到 (−1, 784) 后的行数",
+        ),
+    },
+    threshold={"differing": 0},
+    rule="Holds if no more than {differing:g} values, gradients and programs differ; depends if "
+    "values and gradients agree and programs do not; else it fails.",
+    rule_zh="若不一致的数值、梯度和程序都不超过 {differing:g} 个则成立；"
+    "数值与梯度一致而程序不同则视"
+    "情况而定；否则不成立。",
+    picture="An image of 2 × 2 pixels and two channels, and the two rows of eight features that it "
+    "flattens to: with channels last the channels alternate, with channels first one channel "
+    "follows the other.",
+    picture_zh="一幅 2 × 2 像素、两个通道的图像，以及它展平成的两种八元素行：通道在后时两通道交替，"
+    "通道在前时一个通道接另一个。",
+    remark="True, and with two traps. The order of the features is the layout's: the same 64 × 7 × "
+    "7 "
+    "block gives another row with channels last, so dense weights cannot pass between the two "
+    "without a permutation (jaxopt_notes.models.from_torch does it). And −1 stands in the wrong "
+    "place: given three channels, (−1, 784) silently makes three rows of an image, where "
+    "(batch, −1) would have made one.",
+    remark_zh="正确，但有两个陷阱。特征的顺序取决于内存布局：同一个 64 × 7 × 7 块在通道在后时展成另"
+    "一行，"
+    "因此全连接层的权重不经置换不能互换（jaxopt_notes.models.from_torch 会处理）。另外 −1 放错了位"
+    "置：若有三个通道，"
+    "(−1, 784) 会悄悄把一张图变成三行，而 (batch, −1) 只得一行。",
+    sources=("torch.nn.Flatten; numpy.reshape, order C",),
+)
+
+
+def reshaped(x: jax.Array) -> jax.Array:
+    """The notes' reshape, to (−1, features)."""
+    return x.reshape(-1, math.prod(x.shape[1:]))
+
+
+def program(function: Any, x: jax.Array) -> str:
+    """What XLA is handed for it."""
+
+    def f(x: jax.Array) -> jax.Array:
+        return function(x)
+
+    return jax.jit(f).lower(x).as_text()
+
+
+def moved(height: int, width: int, channels: int) -> float:
+    """Share of the features whose places in the two layouts' rows differ."""
+    last = np.arange(height * width * channels).reshape(height, width, channels)
+    return float((last.transpose(2, 0, 1).ravel() != last.ravel()).mean())
+
+
+def measure(setting: dict[str, Any]) -> Measured:
+    """All shapes, both ways."""
+    rng = np.random.default_rng(0)
+    values = gradients = programs = 0
+    for shape in setting["shapes"]:
+        x = jnp.asarray(rng.normal(size=shape), jnp.float32)
+        weights = jnp.asarray(rng.normal(size=(shape[0], math.prod(shape[1:]))), jnp.float32)
+        a, b = (
+            jax.value_and_grad(lambda x, f=f, w=weights: (f(x) * w).sum())(x)[1]
+            for f in (sequence.flatten, reshaped)
+        )
+        gradients += int((a != b).sum())
+        values += int((sequence.flatten(x) != reshaped(x)).sum())
+        programs += program(sequence.flatten, x) != program(reshaped, x)
+    numbers = {
+        "values": values,
+        "gradients": gradients,
+        "programs": programs,
+        "moved": moved(*setting["layout"]),
+        "moved_one_channel": moved(28, 28, 1),
+        "wrong_rows": jnp.zeros(setting["wrong"]).reshape(-1, 784).shape[0],
+    }
+    small = np.arange(8).reshape(2, 2, 2)  # row, column, channel
+    last, first = sequence.flatten(jnp.asarray(small[None]))[0], small.transpose(2, 0, 1).ravel()
+    return Measured(numbers, {"channels_last": last, "channels_first": first})
+
+
+def verdict(numbers: dict[str, Any], threshold: dict[str, float]) -> Verdict:
+    """By ABOUT.rule."""
+    n, few = numbers, threshold["differing"]
+    equal = n["values"] <= few and n["gradients"] <= few
+    word = HOLDS if equal and n["programs"] <= few else DEPENDS if equal else FAILS
+    return Verdict(
+        word,
+        f"{n['values']} values, {n['gradients']} gradients and {n['programs']} programs differ. "
+        f"But "
+        f"{n['moved']:.1%} of the features of a 7 × 7 × 64 block stand elsewhere with channels "
+        f"last, "
+        f"and (−1, 784) makes {n['wrong_rows']} rows of 4 images with 3 channels.",
+        f"有 {n['values']} 个数值、{n['gradients']} 个梯度、{n['programs']} 个程序不同。但 7 × 7 × "
+        f"64 块的特征有 "
+        f"{n['moved']:.1%} 在通道在后时位置不同；(−1, 784) 把 4 张三通道图像变成 {n['wrong_rows']} "
+        f"行。",
+    )
+
+
+def draw(figure: Any, measured: Measured) -> None:
+    """A small image, and its two rows."""
+    (axes,) = style.panels(figure, [3.4])
+    colours = (style.SKY, style.ORANGE)
+
+    def cell(x: float, y: float, feature: int) -> None:
+        place, channel = divmod(int(feature), 2)
+        text = f"{'abcd'[place]}{channel + 1}"
+        axes.add_patch(_square(x, y, colours[channel]))
+        axes.text(x + 0.5, y + 0.5, text, ha="center", va="center")
+
+    for feature in range(8):
+        place, channel = divmod(feature, 2)
+        cell(3 * channel + place % 2, 6 - place // 2, feature)
+    axes.text(0, 7.15, "channel 1", va="bottom")
+    axes.text(3, 7.15, "channel 2", va="bottom")
+    for row, name in enumerate(("channels_last", "channels_first")):
+        for i, feature in enumerate(measured.series[name]):
+            cell(i, 2.6 - 2.2 * row, feature)
+        axes.text(0, 3.7 - 2.2 * row, f"flattened, {name.replace('_', ' ')}", va="bottom")
+    axes.set(xlim=(-0.1, 8.1), ylim=(0, 8))
+    axes.set_aspect("equal")
+    axes.axis("off")
+
+
+def _square(x: float, y: float, colour: str) -> Any:
+    from matplotlib.patches import Rectangle
+
+    return Rectangle((x, y), 1, 1, facecolor=colour, edgecolor="white", linewidth=1.5)

@@ -1,0 +1,160 @@
+"""Adam's averages, unrolled: a weighted sum of all gradients so far."""
+
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from jaxopt_notes.optimizers import scale_by_adam
+from jaxopt_notes.studies import style
+from jaxopt_notes.studies.study import DEPENDS, FAILS, HOLDS, About, Measured, Verdict
+
+ABOUT = About(
+    number=5,
+    title="The moving average is a weighted sum",
+    title_zh="滑动平均就是加权和",
+    claim="m_t unrolled is (1 − β1) Σ β1^{t−i} g_i, and v_t likewise with g²: weighted averages in "
+    "which newer terms count for more.",
+    claim_zh="m_t 展开即 (1 − β1) Σ β1^{t−i} g_i，v_t 同理（以 g² 代替）：越新的项权重越大的加权平"
+    "均。",
+    section="Claims about the optimizers, 7",
+    equations=(
+        "m_t = β m_{t−1} + (1 − β) g_t, m_0 = 0",
+        "m_t = Σ_i w_i g_i with w_i = (1 − β) β^{t−i}",
+        "Σ_i w_i = 1 − β^t",
+    ),
+    how="Random gradients go through the package's Adam in float64, with several β; its m and v at "
+    "every step are compared with the sums, worked out term by term. The weights themselves are "
+    "read off Adam by gradients that are 0 but for one step.",
+    how_zh="以 float64 将随机梯度输入本包的 Adam，取多个 β；把每一步的 m、v 与逐项计算的加权和比"
+    "较。"
+    "权重本身由只在某一步非零的梯度从 Adam 中读出。",
+    setting={
+        "seeds": 5,
+        "steps": 300,
+        "betas": [0.5, 0.9, 0.99, 0.999],
+        "shown": 0.9,
+        "weights_after": 40,
+    },
+    quick={"steps": 100},
+    measured={
+        "error_m": ("largest error of the sum for m, relative", "m 与加权和的最大相对误差"),
+        "error_v": ("largest error of the sum for v, relative", "v 与加权和的最大相对误差"),
+        "least_growth": (
+            "least weight divided by the weight before it",
+            "相邻权重之比（新/旧）的最小值",
+        ),
+        "sum_of_weights": (
+            "sum of the weights at β = 0.9 after 10 steps",
+            "β = 0.9 时 10 步后的权重之和",
+        ),
+        "sum_error": (
+            "largest difference of a sum of weights from 1 − β^t",
+            "权重之和与 1 − β^t 的最大差",
+        ),
+        "half_life": (
+            "steps in which a weight halves, β = 0.9",
+            "权重减半所需的步数，β = 0.9",
+        ),
+    },
+    threshold={"error": 1e-12},
+    rule="Holds if m and v are the sums within {error:g} of the largest term, and every weight is "
+    "larger than the one before it. Depends if that is so for one of m and v only, or the weights "
+    "do not grow. Fails if it is so for neither.",
+    rule_zh="若 m、v 与加权和之差都不超过最大项的 {error:g}，且每个权重都大于前一个，则成立；"
+    "只有其一相符或权重不递增，则视情况而定；都不相符则不成立。",
+    picture="Above, the weight of each of the last 40 gradients for β = 0.9: it grows towards the "
+    "newest by 1/β a step. Below, noisy gradients, Adam's m, and the weighted sum as dots on m's "
+    "line: no dot is off it.",
+    picture_zh="上：β = 0.9 时最近 40 个梯度的权重，向最新一步以 1/β 倍递增。下：带噪梯度、Adam 的 "
+    "m，"
+    "以及落在 m 曲线上的加权和圆点，无一偏离。",
+    remark="It is exact. One word is early: the weights add up to 1 − β^t, not to 1, so m is a "
+    "weighted sum, and an average only after the bias correction, or when t is large.",
+    remark_zh="此式精确成立。只是“平均”一词说早了：权重之和为 1 − β^t 而不是 1，所以 m 是加权和，"
+    "经过偏差修正或 t 很大之后才是平均。",
+    sources=("Kingma & Ba 2014, “Adam: A Method for Stochastic Optimization”, §3, equation 1",),
+)
+
+
+def averages(g: jax.Array, beta: float) -> tuple[jax.Array, jax.Array]:
+    """(m_t, v_t) of the package's Adam after each of the gradients g (steps, …)."""
+    adam = scale_by_adam(beta, beta)
+
+    def step(state: Any, g: jax.Array) -> Any:
+        _, state = adam.update(g, state)
+        return state, (state.mu, state.nu)
+
+    return lax.scan(step, adam.init(g[0]), g)[1]
+
+
+def weights(steps: int, beta: float) -> np.ndarray:
+    """w_{t,i} = (1 − β) β^{t−i} for i ≤ t, else 0: row t is of m_t."""
+    t, i = np.indices((steps, steps))
+    return np.where(i <= t, (1 - beta) * beta ** np.maximum(t - i, 0.0), 0.0)
+
+
+def measure(setting: dict[str, Any]) -> Measured:
+    """Adam's averages against the sums."""
+    errors_m, errors_v, growth, sums = [], [], [], []
+    steps, shown = setting["steps"], setting["weights_after"]
+    with jax.enable_x64(True):
+        run = jax.jit(averages, static_argnums=1)
+        g = np.random.default_rng(0).normal(0.3, 1.0, (steps, setting["seeds"]))
+        for beta in setting["betas"]:
+            m, v = map(np.asarray, run(jnp.asarray(g), beta))
+            w = weights(steps, beta)
+            errors_m.append(abs(m - w @ g).max() / abs(g).max())
+            errors_v.append(abs(v - w @ g**2).max() / (g**2).max())
+            read = np.asarray(run(jnp.eye(shown), beta)[0])  # row t: the weights in m_t
+            growth.append((read[-1, 1:] / read[-1, :-1]).min())
+            sums.append(abs(read.sum(1) - (1 - beta ** np.arange(1, shown + 1))).max())
+            if beta == setting["shown"]:
+                path, last, ten = (m[:, 0], (w @ g)[:, 0]), read[-1], read[9].sum()
+    return Measured(
+        {
+            "error_m": float(max(errors_m)),
+            "error_v": float(max(errors_v)),
+            "least_growth": float(min(growth)),
+            "sum_of_weights": float(ten),
+            "sum_error": float(max(sums)),
+            "half_life": math.log(2) / -math.log(setting["shown"]),
+        },
+        {"weight": last, "g": g[:100, 0], "m": path[0][:100], "sum": path[1][:100]},
+    )
+
+
+def verdict(numbers: dict[str, Any], threshold: dict[str, float]) -> Verdict:
+    """By ABOUT.rule."""
+    equal = [numbers[f"error_{which}"] <= threshold["error"] for which in "mv"]
+    whole = all(equal) and numbers["least_growth"] > 1
+    word = HOLDS if whole else DEPENDS if any(equal) else FAILS
+    n = numbers
+    return Verdict(
+        word,
+        f"The sums are Adam's averages within {n['error_m']:.0e} (m) and {n['error_v']:.0e} (v); "
+        f"each weight is at least {n['least_growth']:.4f} times the one before it. After 10 steps "
+        f"at β = 0.9 the weights add up to {n['sum_of_weights']:.3f}, not to 1.",
+        f"加权和与 Adam 的平均之差不超过 {n['error_m']:.0e}（m）和 {n['error_v']:.0e}（v）；"
+        f"每个权重至少是前一个的 {n['least_growth']:.4f} 倍。β = 0.9 时 10 步后权重之和为 "
+        f"{n['sum_of_weights']:.3f}，而不是 1。",
+    )
+
+
+def draw(figure: Any, measured: Measured) -> None:
+    """The weights; the average and the sum."""
+    s = measured.series
+    stems, path = style.panels(figure, [2.0, 2.6])
+    age = np.arange(len(s["weight"])) - len(s["weight"]) + 1
+    stems.bar(age, s["weight"], color=style.BLUE, width=0.7)
+    stems.set(title="Weight of each gradient in m, β = 0.9", xlabel="steps from now")
+    stems.set(ylabel="weight")
+    path.plot(s["g"], ".", color="#AAAAAA", markersize=4, label="gradient")
+    path.plot(s["m"], color=style.BLUE, label="Adam's m")
+    path.plot(s["sum"], "o", color=style.RED, markersize=2.6, label="weighted sum")
+    path.set(title="Recursion and sum are one", xlabel="step", ylabel="gradient", xlim=(0, 100))
+    path.legend(loc="upper center", ncols=3, bbox_to_anchor=(0.5, 1.02))
+    path.set_ylim(top=4)

@@ -1,0 +1,99 @@
+"""A study's folder: result.json, series.csv, picture.png, picture.svg, each whole or not there.
+
+result.json is written last and removed first, so where it is, the others belong to it.
+"""
+
+import csv
+import io
+import itertools
+import json
+import math
+import os
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jaxopt_notes.studies.study import Measured
+from jaxopt_notes.training import folder
+
+
+def write(where: Path, result: dict[str, Any], series: dict[str, Any], pictures: Any) -> None:
+    """Writes the files of one study.
+
+    Args:
+      where: the study's folder; made if it is not there.
+      result: what goes into result.json.
+      series: columns of numbers.
+      pictures: the bytes of "png" and "svg".
+    """
+    where.mkdir(parents=True, exist_ok=True)
+    (where / "result.json").unlink(missing_ok=True)
+    folder.write_text(where / "series.csv", _as_csv(series))
+    for kind, content in pictures.items():
+        _write_bytes(where / f"picture.{kind}", content)
+    folder.write_json(where / "result.json", _plain(result))
+
+
+class Kept(NamedTuple):
+    """What was measured before, how many seconds it took, and with which versions."""
+
+    measured: Measured
+    seconds: float
+    versions: dict[str, str]
+
+
+def stored(where: Path, key: str) -> Kept | None:
+    """What was measured here before, if it is the measurement of that key."""
+    try:
+        result = json.loads((where / "result.json").read_text(encoding="utf-8"))
+        if result["key"] != key:
+            return None
+        series = _from_csv((where / "series.csv").read_text(encoding="utf-8"))
+        measured = Measured(_numbers(result["numbers"]), series)
+        return Kept(measured, result["seconds"], result["versions"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # missing, or not ours: measured anew
+
+
+def _write_bytes(path: Path, content: bytes) -> None:
+    beside = path.with_name(f".{path.name}.part")
+    beside.write_bytes(content)
+    os.replace(beside, path)
+
+
+def _as_csv(series: dict[str, Any]) -> str:
+    columns = [[_digits(x) for x in np.ravel(column)] for column in series.values()]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(series)
+    writer.writerows(itertools.zip_longest(*columns, fillvalue=""))
+    return text.getvalue()
+
+
+def _digits(x: Any) -> str:
+    """Of a float32 no more digits than it has."""
+    return str(x) if isinstance(x, np.floating | np.integer) else repr(x)
+
+
+def _from_csv(text: str) -> dict[str, np.ndarray]:
+    head, *rows = csv.reader(io.StringIO(text))
+    columns = zip(*rows) if rows else ([] for _ in head)
+    return {n: np.array([float(x) for x in column if x != ""]) for n, column in zip(head, columns)}
+
+
+def _plain(value: Any) -> Any:
+    """Without NumPy's numbers, and without infinities, which JSON does not have."""
+    if isinstance(value, dict):
+        return {name: _plain(x) for name, x in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(x) for x in value]
+    value = value.item() if isinstance(value, np.generic) else value
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _numbers(value: Any) -> Any:
+    """The inverse of `_plain`, for numbers."""
+    if isinstance(value, dict):
+        return {name: _numbers(x) for name, x in value.items()}
+    return float(value) if isinstance(value, str) else value

@@ -1,0 +1,91 @@
+"""Runs a study: measures unless that is done already, judges, draws, writes."""
+
+import io
+import time
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from platform import machine, python_version, system
+from typing import Any
+
+from jaxopt_notes import __version__
+from jaxopt_notes.errors import InputError
+from jaxopt_notes.studies import files, study
+from jaxopt_notes.studies.study import Measured
+
+
+def need_matplotlib() -> None:
+    """Raises InputError where there is nothing to draw with."""
+    if find_spec("matplotlib") is None:
+        raise InputError(
+            "the studies draw pictures, and matplotlib is not installed: "
+            'pip install "jaxopt-notes[plots]"'
+        )
+
+
+def run(name: str, out: Path, quick: bool = False) -> dict[str, Any]:
+    """Runs one study, or takes what it measured before in this folder, in this setting.
+
+    Judging and drawing are done anew in any case: they take no time.
+
+    Args:
+      name: one of `study.names()`.
+      out: the study's files go to its folder `name`.
+      quick: the smaller setting.
+
+    Returns:
+      What result.json holds.
+    """
+    about, module = study.about(name), study.load(name)
+    setting = about.setting_for(quick)
+    key = study.key(name, setting)
+    kept = files.stored(out / name, key)
+    if kept is None:
+        began = time.perf_counter()
+        measured = module.measure(setting)
+        kept = files.Kept(measured, round(time.perf_counter() - began, 1), _versions())
+    measured = kept.measured
+    if set(measured.numbers) != set(about.measured):
+        raise ValueError(f"study {name}: its numbers are not those that ABOUT.measured names")
+    verdict = module.verdict(measured.numbers, about.threshold)
+    result = {
+        "name": name,
+        "claim": about.claim,
+        "claim_zh": about.claim_zh,
+        "verdict": verdict._asdict(),
+        "rule": about.rule.format(**about.threshold),
+        "threshold": about.threshold,
+        "numbers": measured.numbers,
+        "setting": setting,
+        "quick": quick,
+        "command": f"python -m jaxopt_notes.studies run {name}" + " --quick" * quick,
+        "seconds": kept.seconds,
+        "versions": kept.versions,
+        "key": key,
+    }
+    files.write(out / name, result, measured.series, _pictures(module, measured))
+    return result
+
+
+def _versions() -> dict[str, str]:
+    installed = {package: version(package) for package in ("jax", "optax", "flax", "numpy")}
+    where = {"python": python_version(), "system": f"{system()} {machine()}"}
+    return {"jaxopt_notes": __version__, **installed, **where}
+
+
+def _pictures(module: Any, measured: Measured) -> dict[str, bytes]:
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    from jaxopt_notes.studies import style
+
+    pictures = {}
+    with matplotlib.rc_context(style.RC):
+        figure = Figure(figsize=(style.WIDTH, 3.6), layout="constrained")
+        module.draw(figure, measured)
+        for kind in ("png", "svg"):
+            content = io.BytesIO()
+            # No date, so that the same numbers give the same file.
+            figure.savefig(content, format=kind, metadata={"Date": None} if kind == "svg" else {})
+            pictures[kind] = content.getvalue()
+    return pictures

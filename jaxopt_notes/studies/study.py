@@ -1,0 +1,168 @@
+"""What a study is. Needs no JAX: what a study says of itself is read off its file, not run.
+
+A study is a module of `jaxopt_notes.studies.claims` with, at its top, `ABOUT = About(…)`, all in
+literals; and three functions:
+
+    measure(setting) -> Measured              pure: the same setting, the same numbers
+    verdict(numbers, threshold) -> Verdict    by the rule that ABOUT states, from the numbers alone
+    draw(figure, measured)                    on a matplotlib figure
+
+So nobody can move the threshold after seeing the numbers without its showing in the file's top.
+"""
+
+import ast
+import hashlib
+import importlib
+import json
+import pkgutil
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NamedTuple
+
+from jaxopt_notes.errors import InputError
+from jaxopt_notes.studies import claims
+
+HOLDS, FAILS, DEPENDS = "holds", "fails", "depends"
+
+
+class About(NamedTuple):
+    """What a study says of itself, fixed before it runs. `…_zh` is the same in Chinese.
+
+    Attributes:
+      number: its place in the list.
+      title: two to five words.
+      claim: what the notes say, in one sentence.
+      section: where they say it.
+      how: what is done, in a few sentences.
+      setting: all that the measurement depends on, seeds among it.
+      quick: what `--quick` puts in place of some of it.
+      measured: the name of each number, and what it is in English and in Chinese.
+      threshold: the numbers that decide.
+      rule: how they decide; names in braces stand for them.
+      picture: what is to be seen, for who cannot see it.
+      remark: where the notes are put badly, and who says so.
+      sources: papers and books.
+      equations: in Unicode, with _ and ^ before what stands low or high.
+    """
+
+    number: int
+    title: str
+    title_zh: str
+    claim: str
+    claim_zh: str
+    section: str
+    how: str
+    how_zh: str
+    setting: dict[str, Any]
+    quick: dict[str, Any]
+    measured: dict[str, tuple[str, str]]
+    threshold: dict[str, float]
+    rule: str
+    rule_zh: str
+    picture: str
+    picture_zh: str
+    sources: tuple[str, ...]
+    remark: str = ""
+    remark_zh: str = ""
+    equations: tuple[str, ...] = ()
+
+    def setting_for(self, quick: bool) -> dict[str, Any]:
+        """The whole setting."""
+        return {**self.setting, **self.quick} if quick else self.setting
+
+
+class Measured(NamedTuple):
+    """What a study measured.
+
+    Attributes:
+      numbers: what decides: a number, or a `spread` over seeds, for each name in ABOUT.measured.
+      series: what is drawn: columns of numbers, of any lengths.
+    """
+
+    numbers: dict[str, Any]
+    series: dict[str, Any]
+
+
+class Verdict(NamedTuple):
+    """holds, fails or depends, and the numbers that say so in a sentence."""
+
+    word: str
+    reason: str
+    reason_zh: str
+
+
+def spread(values: Any) -> dict[str, float]:
+    """Median, lowest and highest of a number over the seeds.
+
+    Of five independent values, the range holds the true median with probability 1 − 2 · 2⁻⁵ = 94 %.
+
+    >>> spread([3.0, 1.0, 2.0])
+    {'median': 2.0, 'lowest': 1.0, 'highest': 3.0}
+    """
+    ordered = sorted(float(x) for x in values)
+    middle = len(ordered) // 2
+    median = ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
+    return {"median": median, "lowest": ordered[0], "highest": ordered[-1]}
+
+
+@cache
+def names() -> tuple[str, ...]:
+    """All studies, in the order of their numbers."""
+    found = (module.name for module in pkgutil.iter_modules(claims.__path__))
+    return tuple(sorted((name.replace("_", "-") for name in found), key=lambda n: about(n).number))
+
+
+@cache
+def about(name: str) -> About:
+    """ABOUT of a study, without importing it."""
+    for node in _tree(name).body:
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call) and _is_about(node):
+            keywords = node.value.keywords
+            return About(**{str(k.arg): ast.literal_eval(k.value) for k in keywords})
+    raise ValueError(f"study {name}: its file has no ABOUT = About(…)")
+
+
+def load(name: str) -> ModuleType:
+    """The study itself."""
+    return importlib.import_module(_module(name))
+
+
+def key(name: str, setting: dict[str, Any]) -> str:
+    """Which measurement this is: the setting and the code that measures.
+
+    What only tells, judges or draws is left out: it can change, and the measurement stays.
+    """
+    kept = [node for node in _tree(name).body[1:] if not _only_tells(node)]
+    code = ast.unparse(ast.Module(kept, []))
+    told = json.dumps([setting, code], sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(told.encode()).hexdigest()[:16]
+
+
+def check_name(name: str) -> None:
+    """Raises InputError for a study that is not there."""
+    if name not in names():
+        raise InputError(f"study {name!r}: unknown; give one of {', '.join(names())}")
+
+
+def _module(name: str) -> str:
+    return f"{claims.__name__}.{name.replace('-', '_')}"
+
+
+def _tree(name: str) -> ast.Module:
+    spec = find_spec(_module(name))
+    if spec is None or spec.origin is None:
+        raise ValueError(f"study {name}: it has no file")
+    return ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
+
+
+def _is_about(node: ast.stmt) -> bool:
+    targets = node.targets if isinstance(node, ast.Assign) else []
+    return any(isinstance(target, ast.Name) and target.id == "ABOUT" for target in targets)
+
+
+def _only_tells(node: ast.stmt) -> bool:
+    if isinstance(node, ast.FunctionDef):
+        return node.name in ("verdict", "draw") or node.name.startswith("_draw")
+    return _is_about(node)

@@ -1,0 +1,141 @@
+"""One look for all pictures: they are 5 inches wide, which is a phone's width at 72 dots an inch.
+
+So no text is smaller than 8 points on a phone, and panels stand one below the other. The colours
+are Okabe and Ito's (2008, "Color Universal Design"), which people with any colour vision can tell
+apart; an optimizer has the same colour and the same dashes everywhere.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+WIDTH = 5.0  # inches
+
+BLACK, ORANGE, SKY, GREEN, BLUE, RED, PURPLE = (
+    "#333333",
+    "#E69F00",
+    "#56B4E9",
+    "#009E73",
+    "#0072B2",
+    "#D55E00",
+    "#CC79A7",
+)
+COLOURS = {
+    "sgd": BLACK,
+    "momentum": BLUE,
+    "adagrad": ORANGE,
+    "rmsprop": GREEN,
+    "adam": RED,
+    "adamw": PURPLE,
+    "adam-to-sgd": SKY,
+}
+LABELS = {
+    "sgd": "SGD",
+    "momentum": "momentum",
+    "adagrad": "AdaGrad",
+    "rmsprop": "RMSProp",
+    "adam": "Adam",
+    "adamw": "AdamW",
+    "adam-to-sgd": "Adam → SGD",
+}
+DASHES = {
+    "sgd": (0, (5, 1.5)),
+    "momentum": "-",
+    "adagrad": (0, (4, 1.2, 1, 1.2)),
+    "rmsprop": "-",
+    "adam": "-",
+    "adamw": (0, (6, 2)),
+    "adam-to-sgd": (0, (1, 1)),
+}
+
+RC = {
+    "font.family": "DejaVu Sans",  # matplotlib's own: the same everywhere
+    "font.size": 9,
+    "axes.titlesize": 9.5,
+    "axes.titlelocation": "left",
+    "axes.titleweight": "bold",
+    "axes.labelsize": 9,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+    "legend.fontsize": 8.5,
+    "legend.frameon": False,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": "#777777",
+    "axes.labelcolor": "#222222",
+    "text.color": "#222222",
+    "xtick.color": "#444444",
+    "ytick.color": "#444444",
+    "axes.grid": True,
+    "grid.color": "#DDDDDD",
+    "grid.linewidth": 0.6,
+    "axes.axisbelow": True,
+    "lines.linewidth": 1.8,
+    "figure.facecolor": "white",  # of its own, or the text would vanish on a dark page
+    "savefig.dpi": 150,
+    "svg.fonttype": "path",
+    "svg.hashsalt": "jaxopt_notes",
+}
+
+
+def line(name: str) -> dict[str, Any]:
+    """How an optimizer's line looks, for `axes.plot`."""
+    return {"color": COLOURS[name], "linestyle": DASHES[name], "label": LABELS[name]}
+
+
+def panels(figure: Any, heights: Sequence[float]) -> list[Any]:
+    """Panels one below the other, of these heights in inches."""
+    figure.set_figheight(sum(heights))
+    axes = figure.subplots(len(heights), 1, height_ratios=heights, squeeze=False)
+    return list(axes[:, 0])
+
+
+def ink(colour: str) -> Any:
+    """A colour dark enough for letters on white."""
+    from matplotlib.colors import to_rgb
+
+    return tuple(0.72 * part for part in to_rgb(colour))
+
+
+def band(axes: Any, x: Any, values: Any, look: Mapping[str, Any]) -> None:
+    """The median over the seeds as a line, lowest to highest as a band; values (seeds, x)."""
+    import numpy as np
+
+    axes.fill_between(
+        x, np.min(values, 0), np.max(values, 0), color=look["color"], alpha=0.2, linewidth=0
+    )
+    axes.plot(x, np.median(values, 0), **look)
+
+
+def name_lines(axes: Any, gap: float = 0.09) -> None:
+    """Each labelled line's name at its right end, in its colour, in place of a legend.
+
+    Args:
+      axes: its limits are final.
+      gap: the least distance of two names, as a share of the axes' height.
+    """
+    import numpy as np
+
+    ends = []
+    for drawn in axes.get_lines():
+        label = drawn.get_label()
+        x, y = np.asarray(drawn.get_xdata(), float), np.asarray(drawn.get_ydata(), float)
+        seen = np.isfinite(y) & np.isfinite(x) & (x <= max(axes.get_xlim()))
+        if label.startswith("_") or not seen.any():
+            continue
+        last = (x[seen][-1], y[seen][-1])
+        _, height = axes.transAxes.inverted().transform(axes.transData.transform(last))
+        ends.append((float(np.clip(height, 0, 1)), label, drawn.get_color()))
+    for height, label, colour in _apart(sorted(ends), gap):
+        axes.text(1.015, height, label, color=ink(colour), transform=axes.transAxes, va="center")
+
+
+def _apart(ends: list[tuple[float, str, str]], gap: float) -> list[tuple[float, str, str]]:
+    """Moved up or down until no two are closer than the gap."""
+    heights = [height for height, *_ in ends]
+    for _ in range(200):
+        for i in range(len(heights) - 1):
+            close = gap - (heights[i + 1] - heights[i])
+            if close > 0:
+                heights[i] -= close / 2
+                heights[i + 1] += close / 2
+    return [(height, label, colour) for height, (_, label, colour) in zip(heights, ends)]
