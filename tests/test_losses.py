@@ -167,6 +167,7 @@ def test_the_minimum_of_cross_entropy_over_its_softmax_is_the_labels_entropy(see
     np.testing.assert_allclose(kl, stats.entropy(y, softmax(elsewhere[0])), rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_information_gain_equals_its_definition():
     labels, groups = RNG.integers(0, 4, 200), RNG.integers(0, 3, 200)
 

@@ -44,7 +44,10 @@ def write_striped(data_dir, size, names):
 
 @pytest.mark.parametrize(
     ("size", "names"),
-    [((12, 12), ["healthy", "ill"]), ((12, 12, 3), ["cat", "dog", "emu"])],
+    [
+        ((12, 12), ["healthy", "ill"]),
+        pytest.param((12, 12, 3), ["cat", "dog", "emu"], marks=pytest.mark.slow),
+    ],
     ids=["grey, two classes", "colour"],
 )
 def test_a_prepared_set_is_learnt(main, tmp_path, capsys, size, names):

@@ -239,6 +239,7 @@ def test_kernel_of_another_size_is_not_cut_down_to_3x3():
     assert "stablehlo.convolution" in lowered(x, [(jnp.ones((5, 5, 1, 2)), jnp.zeros(2))])
 
 
+@pytest.mark.slow
 def test_one_export_serves_cpu_gpu_and_tpu():
     x, blocks = whole_number_problem(13, 4, 8, 8, (1, 4, 3))
 

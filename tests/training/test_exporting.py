@@ -56,6 +56,7 @@ def images():
     return np.random.default_rng(0).integers(0, 256, (5, *SHAPE), dtype=np.uint8)
 
 
+@pytest.mark.slow
 def test_the_file_gives_the_same_logits_where_this_package_is_not_imported(tmp_path, images):
     pytest.importorskip("flatbuffers")
     np.save(tmp_path / "images.npy", images)

@@ -79,6 +79,7 @@ def test_a_second_signal_ends_the_run_at_once(small, monkeypatch, capsys):
     assert not Path("run/metrics.json").exists()
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_other_versions_is_read_and_that_is_told(small, monkeypatch, capsys):
     assert small("--quiet") == 0
     ours = checkpoint.versions()

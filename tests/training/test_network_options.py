@@ -10,6 +10,8 @@ from jaxopt_notes.errors import InputError
 from jaxopt_notes.training import config, run
 from jaxopt_notes.training.config import Config
 
+pytestmark = pytest.mark.usefixtures("no_pictures")
+
 
 @pytest.fixture
 def small(monkeypatch, digits, tmp_path):

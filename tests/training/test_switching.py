@@ -10,6 +10,8 @@ from jaxopt_notes.training import run, switching
 from jaxopt_notes.training.config import Config
 from jaxopt_notes.training.schedules import schedule
 
+pytestmark = pytest.mark.usefixtures("no_pictures")
+
 STEPS = 24  # 3 epochs of 8
 
 
@@ -67,6 +69,7 @@ def test_by_default_at_seven_tenths_with_momentum():
     assert switching.arguments(settings, STEPS)["switch_step"] == round(0.7 * STEPS)
 
 
+@pytest.mark.slow
 def test_by_swats_once_the_warm_up_is_over(small, tmp_path, capsys):
     assert small("--switch-at", "auto", "--switch-eps", "1e9", "--warmup", "0.5") == 0
     last = rows(tmp_path)[-1]
@@ -76,6 +79,7 @@ def test_by_swats_once_the_warm_up_is_over(small, tmp_path, capsys):
     assert config(tmp_path)["hyperparameters"] == {"carry": "swats", "switch_eps": 1e9}
 
 
+@pytest.mark.slow
 def test_swats_that_never_finds_its_moment_says_so(small, tmp_path, capsys, digits, monkeypatch):
     """On black images of one class: most gradients are 0 from the first step on."""
     blank = digits._replace(

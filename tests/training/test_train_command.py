@@ -14,7 +14,13 @@ from jaxopt_notes import train
 from jaxopt_notes.training.config import OPTIMIZERS
 
 
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        name if name in ("adam", "adam-to-sgd") else pytest.param(name, marks=pytest.mark.slow)
+        for name in OPTIMIZERS
+    ],
+)
 def test_each_optimizer_trains_and_leaves_its_files(small, tmp_path, capsys, optimizer):
     assert small("--optimizer", optimizer, "--epochs", "3") == 0
     found = rows(tmp_path / "run")
@@ -34,6 +40,7 @@ def test_each_optimizer_trains_and_leaves_its_files(small, tmp_path, capsys, opt
     assert all(name in printed for name in files.split())
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_by_default_it_is_the_notes_cnn(small, tmp_path, capsys):
     assert small("--model", "cnn") == 0
     config = json.loads((tmp_path / "run" / "config.json").read_text())
@@ -42,6 +49,8 @@ def test_by_default_it_is_the_notes_cnn(small, tmp_path, capsys):
     assert train.build_parser().parse_args([]).model == "cnn"
 
 
+@pytest.mark.usefixtures("no_pictures")
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_digits_and_another_seed_others(small, tmp_path):
     runs = []
     for name, seed in (("a", "1"), ("b", "1"), ("c", "2")):
@@ -53,6 +62,7 @@ def test_the_same_seed_gives_the_same_digits_and_another_seed_others(small, tmp_
     assert runs[0] != runs[2]
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_hyper_parameters_reach_the_optimizer(small, tmp_path):
     assert small("--optimizer", "sgd", "--momentum", "0.5", "--nesterov", "--quiet") == 0
     config = json.loads((tmp_path / "run" / "config.json").read_text())["config"]
@@ -68,6 +78,7 @@ def test_json_prints_a_value_a_line(small, capsys):
     assert "mistakes.png" in summary["files"]
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_metrics_json_is_of_the_final_weights(small, tmp_path, capsys):
     assert small("--epochs", "2") == 0
     scores = json.loads((tmp_path / "run" / "metrics.json").read_text())
@@ -80,6 +91,7 @@ def test_metrics_json_is_of_the_final_weights(small, tmp_path, capsys):
     assert line in capsys.readouterr().out
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_quiet_prints_nothing(small, capsys):
     assert small("--quiet") == 0
     assert capsys.readouterr() == ("", "")
@@ -125,12 +137,14 @@ def test_a_folder_that_cannot_be_written_is_refused(small, tmp_path, capsys):
     assert "--out file/run" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_a_folder_that_holds_a_run_is_refused(small, capsys):
     assert small("--quiet") == 0
     assert small("--quiet") == 2
     assert "holds a run already" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_divergence_names_the_step_and_keeps_the_epochs_before(small, tmp_path, capsys):
     args = "--optimizer sgd --schedule constant --learning-rate 1e18 --epochs 2"
     assert small(*args.split()) == 2
@@ -141,6 +155,7 @@ def test_divergence_names_the_step_and_keeps_the_epochs_before(small, tmp_path, 
     assert (tmp_path / "run" / "config.json").exists()
 
 
+@pytest.mark.slow
 def test_interrupted_run_keeps_its_epochs_and_exits_130(tmp_path):
     """A real Ctrl-C in the middle of a real run."""
     command = [sys.executable, "-m", "jaxopt_notes.train", "--dataset", "mnist-12k"]

@@ -54,6 +54,7 @@ def test_an_oracle_that_is_not_installed_is_skipped_by_name(oracle: str, name: s
     assert not rows[0].out
 
 
+@pytest.mark.slow
 def test_every_mutant_is_caught() -> None:
     table = mutants()
     assert len(table) >= 20
