@@ -10,7 +10,7 @@ import json
 import math
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -35,22 +35,25 @@ def write(where: Path, result: dict[str, Any], series: dict[str, Any], pictures:
     folder.write_json(where / "result.json", _plain(result))
 
 
-def stored(where: Path, key: str) -> Measured | None:
+class Kept(NamedTuple):
+    """What was measured before, how many seconds it took, and with which versions."""
+
+    measured: Measured
+    seconds: float
+    versions: dict[str, str]
+
+
+def stored(where: Path, key: str) -> Kept | None:
     """What was measured here before, if it is the measurement of that key."""
     try:
         result = json.loads((where / "result.json").read_text(encoding="utf-8"))
         if result["key"] != key:
             return None
         series = _from_csv((where / "series.csv").read_text(encoding="utf-8"))
-        return Measured(_numbers(result["numbers"]), series)
+        measured = Measured(_numbers(result["numbers"]), series)
+        return Kept(measured, result["seconds"], result["versions"])
     except (OSError, ValueError, KeyError, TypeError):
         return None  # missing, or not ours: measured anew
-
-
-def how_measured(where: Path) -> dict[str, Any]:
-    """Of a measurement kept here, how long it took and with which versions."""
-    result = json.loads((where / "result.json").read_text(encoding="utf-8"))
-    return {name: result[name] for name in ("seconds", "versions")}
 
 
 def _write_bytes(path: Path, content: bytes) -> None:

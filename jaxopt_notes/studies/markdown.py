@@ -52,30 +52,33 @@ def _glance(stories: list[Story], language: str) -> str:
 def _article(story: Story, language: str) -> str:
     about, result, name = story.about, story.result, story.name
 
+    stop = "." if language == "en" else "："
+
     def told(field: str) -> str:
         return _text(said(story, field, language))
 
     def headed(field: str) -> str:
-        return f"**{word(field, language)}.** {told(field)}"
+        return f"**{word(field, language)}{stop}** {told(field)}"
 
     alt = said(story, "picture", language).replace("[", "(").replace("]", ")").replace("|", "\\|")
     setting = json.dumps(result["setting"], ensure_ascii=False)
     sources = "; ".join(map(_text, about.sources))
     files = " · ".join(f"[{f}]({name}/{f})" for f in ("result.json", "series.csv", "picture.png"))
+    notes = word("notes", language)
     parts = [
         f'<a id="{name}"></a>\n\n## {about.number}. {told("title")}',
         f"> {told('claim')}",
-        f"**{_verdict(story, language)}.** {told('reason')}",
+        f"**{_verdict(story, language)}{stop}** {told('reason')}",
         f"![{alt}]({name}/picture.svg)",
         headed("how"),
         "<br>".join(map(_text, about.equations)),
         _numbers(story, language),
         headed("rule"),
         headed("remark") if about.remark else "",
-        f"**{word('command', language)}.** `{result['command']}` ({result['seconds']:g} s)",
-        f"**{word('setting', language)}.** `{setting}`",
-        f"**{word('sources', language)}.** {word('notes', language)}: {about.section}; {sources}",
-        f"**{word('files', language)}.** {files}",
+        f"**{word('command', language)}{stop}** `{result['command']}` ({result['seconds']:g} s)",
+        f"**{word('setting', language)}{stop}** `{setting}`",
+        f"**{word('sources', language)}{stop}** {notes}: {about.section}; {sources}",
+        f"**{word('files', language)}{stop}** {files}",
     ]
     return "\n\n".join(part for part in parts if part)
 

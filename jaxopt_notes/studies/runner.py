@@ -39,14 +39,12 @@ def run(name: str, out: Path, quick: bool = False) -> dict[str, Any]:
     about, module = study.about(name), study.load(name)
     setting = about.setting_for(quick)
     key = study.key(name, setting)
-    measured = files.stored(out / name, key)
-    told: dict[str, Any] = {}
-    if measured is None:
+    kept = files.stored(out / name, key)
+    if kept is None:
         began = time.perf_counter()
         measured = module.measure(setting)
-        told = {"seconds": round(time.perf_counter() - began, 1), "versions": _versions()}
-    else:
-        told = files.how_measured(out / name)
+        kept = files.Kept(measured, round(time.perf_counter() - began, 1), _versions())
+    measured = kept.measured
     if set(measured.numbers) != set(about.measured):
         raise ValueError(f"study {name}: its numbers are not those that ABOUT.measured names")
     verdict = module.verdict(measured.numbers, about.threshold)
@@ -61,7 +59,8 @@ def run(name: str, out: Path, quick: bool = False) -> dict[str, Any]:
         "setting": setting,
         "quick": quick,
         "command": f"python -m jaxopt_notes.studies run {name}" + " --quick" * quick,
-        **told,
+        "seconds": kept.seconds,
+        "versions": kept.versions,
         "key": key,
     }
     files.write(out / name, result, measured.series, _pictures(module, measured))

@@ -21,7 +21,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from jaxopt_notes import __version__
 from jaxopt_notes.errors import InputError
 from jaxopt_notes.studies import claims
 
@@ -137,7 +136,7 @@ def key(name: str, setting: dict[str, Any]) -> str:
     """
     kept = [node for node in _tree(name).body[1:] if not _only_tells(node)]
     code = ast.unparse(ast.Module(kept, []))
-    told = json.dumps([__version__, setting, code], sort_keys=True, ensure_ascii=False)
+    told = json.dumps([setting, code], sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(told.encode()).hexdigest()[:16]
 
 

@@ -72,8 +72,9 @@ def counted(stories: list[Story], language: str) -> str:
     """How many claims hold, fail, and depend."""
     found = [story.result["verdict"]["word"] for story in stories]
     place = 1 + LANGUAGES.index(language)
-    comma = ", " if language == "en" else "，"
-    return comma.join(f"{found.count(v)} {names[place]}" for v, names in VERDICTS.items())
+    colon = ": " if language == "en" else "："
+    parts = (f"{names[place]}{colon}{found.count(v)}" for v, names in VERDICTS.items())
+    return " · ".join(parts)
 
 
 def number(x: Any) -> str:

@@ -114,10 +114,14 @@ def gains(setting: dict[str, Any], rng: np.random.Generator) -> tuple[float, flo
     """Least gain, and largest gain − H(Y), of random splits of random labels."""
     labels = jnp.asarray(rng.integers(0, 3, (setting["splits"], 60)))
     groups = jnp.asarray(rng.integers(0, 4, labels.shape))
-    found = jax.vmap(lambda y, g: losses.information_gain(y, g, classes=3, groups=4))
-    itself = jax.vmap(lambda y: losses.information_gain(y, y, classes=3, groups=3))
+    found = _many(lambda y, g: losses.information_gain(y, g, classes=3, groups=4))
+    itself = _many(lambda y: losses.information_gain(y, y, classes=3, groups=3))
     gain, whole = found(labels, groups), itself(labels)
     return float(gain.min()), float((gain - whole).max())
+
+
+def _many(function: Any) -> Any:
+    return jax.jit(jax.vmap(function))
 
 
 def split_curve(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -125,7 +129,7 @@ def split_curve(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     labels = np.repeat([0, 1], 2000)
     values = rng.normal(2.0 * labels - 1.0, 0.7)
     places = np.linspace(-3, 3, 61)
-    gain = jax.vmap(lambda p: losses.information_gain(labels, values < p, classes=2, base=2))
+    gain = _many(lambda p: losses.information_gain(labels, values < p, classes=2, base=2))
     return places, np.asarray(gain(jnp.asarray(places)))
 
 

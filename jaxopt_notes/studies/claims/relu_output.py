@@ -81,11 +81,10 @@ ABOUT = About(
     "上，则成立；"
     "只在其一则视情况而定；都没有则不成立。",
     picture="Above, test accuracy over the rate, with and without the ReLU, medians and the range "
-    "of the seeds: without it is above everywhere, and the range with it is wide. Below, how many "
-    "classes are dead at each rate.",
-    picture_zh="上：测试准确率随学习率变化，加与不加 ReLU（中位数与各种子的范围）：不加处处更高，加"
-    "了则范围很宽。"
-    "下：各学习率下死去的类别数。",
+    "of the seeds: level at the smallest rates, at all others better without, and the range with "
+    "it is wide. Below, how many classes are dead at each rate.",
+    picture_zh="上：测试准确率随学习率变化，加与不加 ReLU（中位数与各种子的范围）："
+    "最小的学习率下持平，其余处不加更高，加了则范围很宽。下：各学习率下死去的类别数。",
     remark="The function itself is not to blame: a softmax does not change when all logits are "
     "raised, so positive ones could say everything. It is the gradient: a class whose output is 0 "
     "is not pulled up by its own images, and once dead it stays so.",

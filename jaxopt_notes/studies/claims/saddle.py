@@ -82,13 +82,13 @@ ABOUT = About(
     picture="Above, |y| beside the saddle at the same rate, on a logarithmic scale: both lines "
     "rise straight from the noise, SGD's a little sooner than momentum's. In the middle, steps "
     "off the saddle over the rate: the two fall together, and where SGD's ends, momentum's goes "
-    "on to larger rates and fewer steps. Below, the ledge: SGD creeps to x = 0 and stays, momentum "
+    "on to larger rates and fewer steps. Below, the ledge: SGD creeps towards x = 0, momentum "
     "goes through it to the minimum at −1.",
     picture_zh="上：同一学习率下鞍点旁的 |y|（对数坐标），两条线都从噪声中直线上升，SGD 略早于动"
     "量。"
     "中：离开鞍点的步数随学习率变化，两者一同下降；SGD 的曲线终止处，动量继续延伸到更大学习率、更少"
     "步数。"
-    "下：台阶处 SGD 慢慢爬到 x = 0 停住，动量穿过它到达 −1 处的极小。",
+    "下：台阶处 SGD 慢慢爬向 x = 0，动量穿过它到达 −1 处的极小。",
     remark="The rolling ball fits the ledge, where one and the same direction leads in and out. At "
     "a true saddle the speed points to the ridge, not off it, and does not help: in the notes' "
     "moving-average form y grows more slowly than SGD's at the same rate. Momentum wins there only "

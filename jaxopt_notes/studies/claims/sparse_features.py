@@ -269,9 +269,8 @@ def draw(figure: Any, measured: Measured) -> None:
     words, loss = style.panels(figure, [2.5, 2.9])
     shake = np.exp(np.random.default_rng(0).normal(0, 0.04, len(s["texts_with_word"])))
     colour = style.COLOURS["adagrad"]
-    words.loglog(
-        s["texts_with_word"] * shake, s["effective_rate"], ".", color=colour, markersize=2.5
-    )
+    dots = {"color": colour, "markersize": 2.5, "rasterized": True}  # or the SVG would be large
+    words.loglog(s["texts_with_word"] * shake, s["effective_rate"], ".", **dots)
     words.set(title="AdaGrad's rate for each word", xlabel="training texts with the word")
     # A few words' gradients are next to nothing, and their rates beyond all others.
     words.set(ylabel="effective rate α/√G", ylim=(None, 2 * np.quantile(s["effective_rate"], 0.99)))

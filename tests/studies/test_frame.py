@@ -1,0 +1,208 @@
+"""The frame: what a study must say, the commands, the files, and what is not done twice."""
+
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+import pytest
+
+from jaxopt_notes.errors import InputError
+from jaxopt_notes.studies import files, runner, study
+from jaxopt_notes.studies.__main__ import main
+from jaxopt_notes.studies.study import Measured, Verdict, spread
+
+NAMES = study.names()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_study_says_all_of_itself_in_both_languages(name: str) -> None:
+    about = study.about(name)
+    for field, value in about._asdict().items():
+        if field not in ("quick", "equations", "remark", "remark_zh"):
+            assert value, field
+        if field.endswith("_zh") and value:
+            assert any("一" <= sign <= "鿿" for sign in value), field
+    assert bool(about.remark) == bool(about.remark_zh)
+    assert set(about.quick) <= set(about.setting)
+    for rule in (about.rule, about.rule_zh):
+        assert "{" not in rule.format(**about.threshold)
+    assert all(len(texts) == 2 and all(texts) for texts in about.measured.values())
+    for setting in (about.setting, about.setting_for(quick=True)):
+        assert setting.get("seeds", 5) >= 5  # where there is chance
+
+
+def test_each_study_has_a_number_of_its_own() -> None:
+    numbers = [study.about(name).number for name in NAMES]
+    assert numbers == sorted(set(numbers))
+    assert set(numbers) <= set(range(1, 21))
+
+
+def test_what_is_read_off_the_file_is_what_the_module_has() -> None:
+    for name in ("ravine", "flatten"):
+        module = study.load(name)
+        assert study.about(name) == module.ABOUT
+        assert callable(module.measure)
+        assert callable(module.verdict)
+        assert callable(module.draw)
+
+
+def test_list_needs_neither_jax_nor_matplotlib() -> None:
+    code = (
+        "import sys; from jaxopt_notes.studies.__main__ import build_parser, main; main(['list']); "
+        "build_parser().format_help(); sys.exit(bool({'jax', 'matplotlib'} & set(sys.modules)))"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    for name in NAMES:
+        assert f"  {name}\n" in ran.stdout
+    assert "Plain SGD oscillates across a ravine" in ran.stdout
+
+
+def pretended(values: list[int]) -> Any:
+    """The study `flatten` with a measurement that only counts how often it is asked for."""
+
+    def measure(setting: dict[str, Any]) -> Measured:
+        values.append(1)
+        numbers = dict.fromkeys(study.about("flatten").measured, 0)
+        return Measured({**numbers, "moved": math.inf}, {"x": np.array([1.0, 1 / 3]), "y": [2.0]})
+
+    def draw(figure: Any, measured: Measured) -> None:
+        figure.subplots().plot(measured.series["x"])
+
+    def verdict(numbers: dict[str, Any], threshold: dict[str, float]) -> Verdict:
+        return Verdict("holds", "so it is", "如此")
+
+    return SimpleNamespace(measure=measure, verdict=verdict, draw=draw)
+
+
+def test_run_leaves_whole_files_and_measures_once(tmp_path: Path) -> None:
+    asked: list[int] = []
+    with patch.object(study, "load", lambda name: pretended(asked)):
+        first = runner.run("flatten", tmp_path)
+        where = tmp_path / "flatten"
+        kept = {path.name: path.read_bytes() for path in where.iterdir()}
+        assert set(kept) == {"result.json", "series.csv", "picture.png", "picture.svg"}
+        assert runner.run("flatten", tmp_path) == first
+        assert {path.name: path.read_bytes() for path in where.iterdir()} == kept
+        assert len(asked) == 1
+        (where / "result.json").unlink()  # as a run that was cut off leaves it
+        runner.run("flatten", tmp_path)
+        assert len(asked) == 2
+    result = json.loads(kept["result.json"])
+    for field in ("claim", "setting", "threshold", "numbers", "verdict", "versions", "command"):
+        assert result[field], field
+    assert result["numbers"]["moved"] == "inf"
+    assert kept["picture.png"].startswith(b"\x89PNG")
+    assert kept["series.csv"] == f"x,y\n1.0,2.0\n{1 / 3!r},\n".encode()
+    stored = files.stored(where, first["key"])
+    assert stored is not None
+    assert stored.measured.numbers["moved"] == math.inf
+    assert stored.measured.series["x"].tolist() == [1.0, 1 / 3]
+    assert stored.measured.series["y"].tolist() == [2.0]
+
+
+def test_another_setting_is_measured_anew() -> None:
+    setting = study.about("ravine").setting
+    assert study.key("ravine", setting) == study.key("ravine", dict(setting))
+    assert study.key("ravine", setting) != study.key("ravine", {**setting, "beta": 0.8})
+    assert study.key("ravine", setting) != study.key("saddle", setting)
+
+
+def test_the_key_changes_with_the_code_that_measures_and_not_with_the_words(tmp_path: Path) -> None:
+    source = Path(study.load("ravine").__file__).read_text(encoding="utf-8")
+
+    def key(text: str) -> str:
+        path = tmp_path / "other.py"
+        path.write_text(text, encoding="utf-8")
+        with patch.object(study, "find_spec", lambda name: SimpleNamespace(origin=str(path))):
+            return study.key("ravine", {})
+
+    same = source.replace("Momentum in a ravine", "Another title").replace(
+        'step", ylabel', 's", ylabel'
+    )
+    assert same != source
+    assert key(same) == key(source)
+    assert key(source.replace("0.01 * np.linalg", "0.02 * np.linalg")) != key(source)
+
+
+def test_a_picture_that_fails_leaves_no_result(tmp_path: Path) -> None:
+    module = pretended([])
+    module.draw = lambda figure, measured: 1 / 0
+    with patch.object(study, "load", lambda name: module), pytest.raises(ZeroDivisionError):
+        runner.run("flatten", tmp_path)
+    assert not (tmp_path / "flatten").exists()
+
+
+def test_a_write_that_is_cut_off_leaves_no_result_of_before(tmp_path: Path) -> None:
+    pictures = {"png": b"1", "svg": b"2"}
+    files.write(tmp_path, {"key": "old"}, {"x": [1]}, pictures)
+    with pytest.raises(TypeError):
+        files.write(tmp_path, {"key": "new"}, {"x": [2]}, {"png": "no bytes", "svg": b"2"})
+    assert (tmp_path / "series.csv").read_text(encoding="utf-8") == "x\n2\n"
+    assert files.stored(tmp_path, "old") is None
+
+
+def test_numbers_without_a_name_are_refused(tmp_path: Path) -> None:
+    module = pretended([])
+    module.measure = lambda setting: Measured({"other": 1}, {})
+    with (
+        patch.object(study, "load", lambda name: module),
+        pytest.raises(ValueError, match="not those that"),
+    ):
+        runner.run("flatten", tmp_path)
+
+
+def test_run_and_report_as_commands(tmp_path: Path, capsys: Any) -> None:
+    with (
+        patch.object(study, "load", lambda name: pretended([])),
+        patch.object(study, "names", lambda: ("flatten",)),
+    ):
+        assert main(["run", "flatten", "--quick", "--out", str(tmp_path / "a")]) == 0
+        assert "flatten: holds. so it is" in capsys.readouterr().out
+        assert main(["report", "--out", str(tmp_path / "b")]) == 0
+    told = capsys.readouterr().out
+    for name in ("index.html", "README.md", "README.zh-CN.md"):
+        assert (tmp_path / "b" / name).exists()
+        assert f"wrote {tmp_path / 'b' / name}" in told
+    result = json.loads((tmp_path / "a" / "flatten" / "result.json").read_text(encoding="utf-8"))
+    assert result["quick"] is True
+    assert result["command"].endswith("run flatten --quick")
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ([], "the following arguments are required"),
+        (["show"], "action 'show': choose from list, run, report"),
+        (["run"], "run: give the NAME of a study"),
+        (["run", "ravin"], "study 'ravin': unknown; give one of ravine, saddle"),
+        (["list", "ravine"], "list takes no name, such as 'ravine'"),
+        (["report", "--out", __file__], "cannot be a folder"),
+        (["list", "--wrong"], "unrecognized arguments: --wrong"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2(options: list[str], says: str, capsys: Any) -> None:
+    assert main(options) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("error: ")
+    assert says in told
+    assert told.count("\n") == 1
+
+
+def test_without_matplotlib_one_line_says_what_to_install(tmp_path: Path, capsys: Any) -> None:
+    with patch.object(runner, "find_spec", lambda name: None):
+        with pytest.raises(InputError, match="matplotlib is not installed"):
+            runner.need_matplotlib()
+        assert main(["run", "ravine", "--out", str(tmp_path)]) == 2
+    assert 'pip install "jaxopt-notes[plots]"' in capsys.readouterr().err
+
+
+def test_spread_is_median_lowest_and_highest() -> None:
+    assert spread([4, 1, math.inf, 2, 3]) == {"median": 3, "lowest": 1, "highest": math.inf}
+    assert spread(np.array([1.0, 2.0]))["median"] == 1.5

@@ -1,0 +1,137 @@
+"""A verdict follows from the numbers: it is another one where they are altered by hand."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jaxopt_notes.studies import files, study
+
+REPORT = Path(__file__).parents[2] / "docs" / "studies"
+
+# Of each study: its numbers altered, and what must come of it.
+ALTERED: dict[str, list[tuple[str, dict[str, float]]]] = {
+    "ravine": [
+        ("holds", {"sooner": 3.0, "damped_share": 0.95, "own_swing_share": 0.0}),
+        ("depends", {"sooner": 3.0, "damped_share": 0.95, "own_swing_share": 0.5}),
+        ("depends", {"sooner": 1.5, "sgd_swing": 0.97, "momentum_swing": 0.95}),
+        ("fails", {"sooner": 1.5, "sgd_swing": 0.94, "momentum_swing": 0.95}),
+    ],
+    "saddle": [
+        ("holds", {"same_sgd": 200, "same_momentum": 90, "best_momentum": 10, "best_sgd": 40}),
+        ("depends", {"same_sgd": 200, "same_momentum": 110}),
+        ("fails", {"same_momentum": 999, "best_momentum": 999, "ledge_momentum": 0.0}),
+        ("fails", {"same_momentum": 999, "best_momentum": float("inf"), "ledge_sgd": 0.9}),
+    ],
+    "sparse-features": [
+        ("holds", {"slope": -0.3, "better": 0.9}),
+        ("depends", {"slope": -0.3, "better": 1.0}),
+        ("depends", {"slope": -0.1, "better": 0.9}),
+        ("fails", {"slope": -0.1, "better": 1.0}),
+    ],
+    "stall": [
+        ("holds", {"bowl_adagrad": 300, "bowl_rmsprop": 100}),
+        ("depends", {"bowl_adagrad": 299, "bowl_rmsprop": 100}),
+        ("depends", {"exponent_rmsprop": -0.2}),
+        ("fails", {"exponent_adagrad": -0.4, "bowl_adagrad": 100}),
+    ],
+    "weighted-sum": [
+        ("depends", {"error_v": 1e-6}),
+        ("depends", {"least_growth": 0.99}),
+        ("fails", {"error_m": 1e-6, "error_v": 1e-6}),
+    ],
+    "second-moment": [
+        ("holds", {"largest_error": 0.05}),
+        ("depends", {"least_error": 0.05, "largest_error": 0.5}),
+        ("fails", {"least_error": 0.2, "largest_error": 0.5}),
+    ],
+    "bias-correction": [
+        ("holds", {"step_first": 0.5}),
+        ("depends", {"step_first": 1.1}),
+        ("depends", {"m_first": 0.9}),
+        ("fails", {"step_first": 0.9, "v_first": 0.9}),
+    ],
+    "drifting-target": [
+        ("holds", {"drift_adam": 1.0, "jumps_adam": 1.1, "scales_adam": 1.25}),
+        ("depends", {"drift_adam": 1.0, "jumps_adam": 2.0}),
+        ("fails", {"drift_adam": 1.3, "jumps_adam": 2.0, "scales_adam": 3.0}),
+    ],
+    "depth": [
+        ("holds", {"relu_lecun": 0.5}),
+        ("depends", {"sigmoid_larger": 0.5}),
+        ("fails", {"relu": 0.01}),
+        ("fails", {"sigmoid": 0.5}),
+    ],
+    "relu-output": [
+        ("holds", {"harm_best": 1.0, "harm_usual": 1.0}),
+        ("depends", {"harm_best": 0.9, "harm_usual": 2.0}),
+        ("fails", {"harm_best": -1.0, "harm_usual": 0.0}),
+    ],
+    "shapes": [
+        ("depends", {"side_stride_2": 3}),
+        ("depends", {"exchange_wrong": 1}),
+        ("fails", {"parameters_wrong": 1}),
+        ("fails", {"shapes_wrong": 1}),
+    ],
+    "entropy": [
+        ("depends", {"soft_gap": 1e-3}),
+        ("depends", {"soft_distance": 0.1}),
+        ("fails", {"below_floor": -0.1}),
+        ("fails", {"uniform": 0.1}),
+    ],
+    "flatten": [
+        ("depends", {"programs": 1}),
+        ("fails", {"values": 1}),
+        ("fails", {"gradients": 1}),
+    ],
+    "five-books": [
+        ("holds", {"adam_defaults": 0.02}),
+        ("depends", {"adam_defaults": 0.001}),
+        (
+            "fails",
+            {
+                f"{name}_{trial}": 0.0
+                for name in ("rmsprop", "adagrad", "adam")
+                for trial in ("defaults", "tiny")
+            },
+        ),
+    ],
+}
+
+
+def reported(name: str) -> dict[str, Any]:
+    """result.json of the report in the repository."""
+    return json.loads((REPORT / name / "result.json").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("name", study.names())
+def test_the_reported_verdict_follows_from_the_reported_numbers(name: str) -> None:
+    result, about = reported(name), study.about(name)
+    assert not result["quick"]
+    kept = files.stored(REPORT / name, result["key"])
+    assert kept is not None
+    assert (
+        study.load(name).verdict(kept.measured.numbers, about.threshold)._asdict()
+        == result["verdict"]
+    )
+    assert result["threshold"] == about.threshold
+    assert result["setting"] == about.setting
+
+
+@pytest.mark.parametrize("name", study.names())
+def test_other_numbers_give_another_verdict(name: str) -> None:
+    kept = files.stored(REPORT / name, reported(name)["key"])
+    assert kept is not None
+    words = set()
+    for word, changes in ALTERED[name]:
+        numbers = dict(kept.measured.numbers)
+        for changed, value in changes.items():
+            same = {"median": value, "lowest": value, "highest": value}
+            numbers[changed] = same if isinstance(numbers[changed], dict) else value
+        verdict = study.load(name).verdict(numbers, study.about(name).threshold)
+        assert verdict.word == word, changes
+        assert verdict.reason
+        assert verdict.reason_zh
+        words.add(word)
+    assert words | {reported(name)["verdict"]["word"]} == {"holds", "fails", "depends"}
