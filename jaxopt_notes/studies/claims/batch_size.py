@@ -27,9 +27,9 @@ ABOUT = About(
     "each gets the same quasi-random rates, and images kept aside choose one; the rate falls to 0 "
     "along half a cosine. First all sizes see the images equally often, so that the largest makes "
     "a few steps only. Then the largest goes on for several times as many steps.",
-    how_zh="全连接网络在每种批大小下分别用两者学习 MNIST，各五个种子；每种大小两者试同样的拟随机学习"
-    "率，由留出的图像选定；学习率按半个余弦降到 0。先让各种大小看同样多遍图像，因此最大的批只走几步；"
-    "再让最大的批走数倍的步数。",
+    how_zh="全连接网络在每种批大小下分别用两者学习 MNIST，各五个种子；每种大小两者试同样的拟随机学"
+    "习率，由留出的图像选定；学习率按半个余弦降到 0。先让各种大小看同样多遍图像，因此最大的批只走"
+    "几步；再让最大的批走数倍的步数。",
     setting={
         "seeds": 5,
         "images": 8192,
@@ -62,24 +62,25 @@ ABOUT = About(
     "momentum's; it is behind at the largest if its test loss is {behind:g} times momentum's or "
     "more (medians over the seeds). Holds if it is fine and behind at both budgets; fails if it is "
     "behind at neither; else it depends.",
-    rule_zh="最小批时 Adam 的测试损失不超过动量的 {fine:g} 倍算良好；最大批时不低于动量的 {behind:g} "
-    "倍算落后（中位数）。良好且两种预算下都落后则成立；两种预算下都不落后则不成立；否则视情况而定。",
+    rule_zh="最小批时 Adam 的测试损失不超过动量的 {fine:g} 倍算良好；最大批时不低于动量的 "
+    "{behind:g} 倍算落后（中位数）。良好且两种预算下都落后则成立；两种预算下都不落后则不成立；否则"
+    "视情况而定。",
     picture="Above, the test loss over the batch size, as many epochs each: both lines rise to the "
     "right, where there are few steps, and Adam's stays at momentum's or below it. Hollow marks at "
     "the right: the largest batch with more steps, where both are low again. Below, the rates "
     "chosen: both grow with the batch.",
-    picture_zh="上：同样遍数下测试损失随批大小变化，右端步数少，两条线都上升，Adam 不高于动量。右侧空"
-    "心标记：最大批走更多步，两者又都降低。下：选定的学习率，都随批大小增大。",
+    picture_zh="上：同样遍数下测试损失随批大小变化，右端步数少，两条线都上升，Adam 不高于动量。右"
+    "侧空心标记：最大批走更多步，两者又都降低。下：选定的学习率，都随批大小增大。",
     remark="A large batch means less noise and fewer steps, and both favour what moves far in a "
     "step: with less noise Adam's lead over SGD grows (Kunstner et al. 2023), and momentum and "
     "Adam use larger batches than plain SGD can (Zhang et al. 2019). What made it look otherwise "
     "is mostly tuning: with rates tuned at each size Adam and Nesterov momentum keep up at very "
     "large batches (Nado et al. 2021). Momentum is in the notes' moving-average form, which "
     "starts slowly.",
-    remark_zh="大批量意味着噪声小、步数少，两者都有利于每步走得远的方法：噪声越小，Adam 对 SGD 的优势"
-    "越大（Kunstner 等 2023）；动量与 Adam 能利用比普通 SGD 更大的批（Zhang 等 2019）。看似相反的结"
-    "果多半出于调参：逐个批大小调整学习率后，Adam 与 Nesterov 动量在极大批量下也不落后（Nado 等 "
-    "2021）。动量用笔记的移动平均形式，起步较慢。",
+    remark_zh="大批量意味着噪声小、步数少，两者都有利于每步走得远的方法：噪声越小，Adam 对 SGD 的"
+    "优势越大（Kunstner 等 2023）；动量与 Adam 能利用比普通 SGD 更大的批（Zhang 等 2019）。看似相"
+    "反的结果多半出于调参：逐个批大小调整学习率后，Adam 与 Nesterov 动量在极大批量下也不落后（"
+    "Nado 等 2021）。动量用笔记的移动平均形式，起步较慢。",
     sources=(
         "Kunstner et al. 2023, “Noise Is Not the Main Factor Behind the Gap Between SGD and Adam "
         "on Transformers, but Sign Descent Might Be”",

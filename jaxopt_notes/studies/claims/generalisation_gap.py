@@ -27,6 +27,7 @@ from jaxopt_notes.studies.sweeps import (
     trials,
 )
 from jaxopt_notes.studies.walks import arrival
+from jaxopt_notes.studies.wording import number
 
 ABOUT = About(
     number=11,
@@ -41,9 +42,9 @@ ABOUT = About(
     "heart. Adam, AdamW, Adam that hands its momentum to SGD late in the run, and SGD get as many "
     "quasi-random trials each, of the rate, and of the decay or SGD's rate where there is one; "
     "images kept aside choose, test images judge, five seeds. Rates fall to 0 along half a cosine.",
-    how_zh="笔记的全连接网络在少量图像上训练很多遍，使各方法都能背下它们。Adam、AdamW、后期把动量交"
-    "给 SGD 的 Adam、以及 SGD 得到同样多的拟随机试验（学习率，以及有则包括衰减系数或 SGD 的学习率）；"
-    "由留出的图像选定，用测试图像评判，五个种子。学习率按半个余弦降到 0。",
+    how_zh="笔记的全连接网络在少量图像上训练很多遍，使各方法都能背下它们。Adam、AdamW、后期把动量"
+    "交给 SGD 的 Adam、以及 SGD 得到同样多的拟随机试验（学习率，以及有则包括衰减系数或 SGD 的学习"
+    "率）；由留出的图像选定，用测试图像评判，五个种子。学习率按半个余弦降到 0。",
     setting={
         "seeds": 5,
         "images": 1000,
@@ -87,22 +88,22 @@ ABOUT = About(
     "regains {mended:g} of that (medians over the seeds). Holds if all three are so; fails if Adam "
     "is neither faster nor worse; else it depends.",
     rule_zh="快：Adam 达到目标训练损失的步数不超过 SGD 的 {faster:g}。差：测试准确率比 SGD 低 "
-    "{worse:g} 个百分点以上。弥补：AdamW 或切换挽回其中 {mended:g} 以上（中位数）。三者都满足则成立；"
-    "Adam 既不快也不差则不成立；否则视情况而定。",
+    "{worse:g} 个百分点以上。弥补：AdamW 或切换挽回其中 {mended:g} 以上（中位数）。三者都满足则成"
+    "立；Adam 既不快也不差则不成立；否则视情况而定。",
     picture="Above, the training loss over the steps at the chosen rates, on a logarithmic scale: "
     "all four fall towards 0. In the middle, the test loss: all four level off at nearly the same "
     "height. Below, the test accuracy of the four with the range of the seeds, which overlap.",
-    picture_zh="上：选定学习率下训练损失随步数变化（对数坐标），四者都趋于 0。中：测试损失，四者停在"
-    "几乎同一高度。下：四者的测试准确率及种子间的范围，彼此重叠。",
-    remark="That adaptive methods generalise worse was seen on image networks with little tuning of "
-    "Adam (Wilson et al. 2017; Keskar & Socher 2017). With more parameters tuned for each the gap "
-    "closes or turns round (Choi et al. 2019). AdamW's decay mends what L2 inside Adam spoils "
+    picture_zh="上：选定学习率下训练损失随步数变化（对数坐标），四者都趋于 0。中：测试损失，四者停"
+    "在几乎同一高度。下：四者的测试准确率及种子间的范围，彼此重叠。",
+    remark="That adaptive methods generalise worse was seen on image networks with little tuning "
+    "of Adam (Wilson et al. 2017; Keskar & Socher 2017). With more parameters tuned for each the "
+    "gap closes or turns round (Choi et al. 2019). AdamW's decay mends what L2 inside Adam spoils "
     "(Loshchilov & Hutter 2019), which the notes' plain Adam does not have. On a problem as small "
     "as this nothing can be said of large ones.",
     remark_zh="自适应方法泛化较差的现象见于图像网络，且 Adam 调参较少（Wilson 等 2017；Keskar 与 "
-    "Socher 2017）。对每种方法充分调参后，差距消失甚至逆转（Choi 等 2019）。AdamW 的衰减修正的是 Adam"
-    " 内的 L2 正则（Loshchilov 与 Hutter 2019），而笔记的普通 Adam 没有它。这样小的问题不能推及大问"
-    "题。",
+    "Socher 2017）。对每种方法充分调参后，差距消失甚至逆转（Choi 等 2019）。AdamW 的衰减修正的是 "
+    "Adam 内的 L2 正则（Loshchilov 与 Hutter 2019），而笔记的普通 Adam 没有它。这样小的问题不能推"
+    "及大问题。",
     sources=(
         "Wilson et al. 2017, “The Marginal Value of Adaptive Gradient Methods in Machine Learning”",
         "Keskar & Socher 2017, “Improving Generalization Performance by Switching from Adam to "
@@ -173,15 +174,15 @@ def verdict(numbers: dict[str, Any], threshold: dict[str, float]) -> Verdict:
     gains = [f"{n[f'gain_{r}']:+.1f}".replace("-", "−") for r in ("adamw", "switch")]
     return Verdict(
         word,
-        f"Adam takes {n['steps_adam']:.0f} steps to the training loss aimed at, SGD "
-        f"{n['steps_sgd']:.0f}. Of the test SGD has {n['accuracy_sgd']:.1%} right, Adam "
+        f"Adam takes {number(n['steps_adam'])} steps to the training loss aimed at, SGD "
+        f"{number(n['steps_sgd'])}. Of the test SGD has {n['accuracy_sgd']:.1%} right, Adam "
         f"{n['accuracy_adam']:.1%} (seed by seed SGD is {behind} points from Adam); AdamW is "
         f"{gains[0]} and the switch {gains[1]} points from Adam. The gap is "
         f"{n['gap_adam']:.2f} nats for Adam, {n['gap_sgd']:.2f} for SGD.",
-        f"达到目标训练损失，Adam 需 {n['steps_adam']:.0f} 步，SGD 需 {n['steps_sgd']:.0f} 步。测试准"
-        f"确率：SGD {n['accuracy_sgd']:.1%}，Adam {n['accuracy_adam']:.1%}（同种子下 SGD 相对 Adam "
-        f"{behind} 个百分点）；AdamW 相对 Adam {gains[0]}，切换 {gains[1]}。差距：Adam "
-        f"{n['gap_adam']:.2f} 奈特，SGD {n['gap_sgd']:.2f}。",
+        f"达到目标训练损失，Adam 需 {number(n['steps_adam'])} 步，SGD 需 {number(n['steps_sgd'])} "
+        f"步。测试准确率：SGD {n['accuracy_sgd']:.1%}，Adam {n['accuracy_adam']:.1%}（同种子下 "
+        f"SGD 相对 Adam {behind} 个百分点）；AdamW 相对 Adam {gains[0]}，切换 {gains[1]}。差距："
+        f"Adam {n['gap_adam']:.2f} 奈特，SGD {n['gap_sgd']:.2f}。",
     )
 
 

@@ -44,9 +44,9 @@ ABOUT = About(
     "images judge. Parameters and multiply-adds are counted on the network. The time of a step is "
     "measured in turns, and given as a multiple of max pooling's; it is that of this machine and "
     "of this package's convolutions.",
-    how_zh="笔记的 CNN 以四种形式用 Adam 学习 MNIST 的一部分。每种形式试同样的拟随机学习率，由留出的"
-    "图像选定，再用五个种子训练，用测试图像评判。参数和乘加次数在网络上数出。每步时间轮流测量，以最大"
-    "池化的倍数给出；它只属于这台机器和本包的卷积实现。",
+    how_zh="笔记的 CNN 以四种形式用 Adam 学习 MNIST 的一部分。每种形式试同样的拟随机学习率，由留出"
+    "的图像选定，再用五个种子训练，用测试图像评判。参数和乘加次数在网络上数出。每步时间轮流测量，"
+    "以最大池化的倍数给出；它只属于这台机器和本包的卷积实现。",
     setting={
         "seeds": 5,
         "images": 2000,
@@ -89,22 +89,22 @@ ABOUT = About(
     threshold={"points": 1.0},
     rule="A form is as good as max pooling if its test accuracy is at most {points:g} point below "
     "(medians over the seeds). Holds if all three others are, fails if none is, else it depends.",
-    rule_zh="测试准确率（中位数）比最大池化至多低 {points:g} 个百分点，算与之相当。其余三种都相当则成"
-    "立，都不相当则不成立，否则视情况而定。",
+    rule_zh="测试准确率（中位数）比最大池化至多低 {points:g} 个百分点，算与之相当。其余三种都相当"
+    "则成立，都不相当则不成立，否则视情况而定。",
     picture="Three panels with a row for each form. Test accuracy with the range of the seeds: max "
     "and average pooling lead, the stride follows, the global average is far behind. Parameters on "
     "a logarithmic scale: the global average has some twenty times fewer. Time of a step: the "
     "stride is quickest.",
-    picture_zh="三幅图，每种形式一行。测试准确率及种子间的范围：最大与平均池化领先，步幅次之，全局平"
-    "均远远落后。参数量（对数坐标）：全局平均约少二十倍。每步时间：步幅最快。",
+    picture_zh="三幅图，每种形式一行。测试准确率及种子间的范围：最大与平均池化领先，步幅次之，全局"
+    "平均远远落后。参数量（对数坐标）：全局平均约少二十倍。每步时间：步幅最快。",
     remark="All four shrink the image alike, but not at the same price. A stride throws away three "
     "of four results before it has them, and saves their work; what is lost in accuracy a deeper "
     "network makes up for (Springenberg et al. 2015). The global average leaves out nearly all "
     "parameters, as a regulariser for networks whose last channels are already one a class (Lin "
     "et al. 2014); after two small blocks it sees only edges and corners, and learns slowly.",
-    remark_zh="四种方式都能缩小图像，但代价不同。步幅 2 不计算四分之三的结果，省下其工作量；损失的准"
-    "确率可由更深的网络弥补（Springenberg 等 2015）。全局平均几乎去掉所有参数，本是给最后通道已与类别"
-    "对应的网络作正则用的（Lin 等 2014）；在两个小块之后它只看到边和角，学得慢。",
+    remark_zh="四种方式都能缩小图像，但代价不同。步幅 2 不计算四分之三的结果，省下其工作量；损失的"
+    "准确率可由更深的网络弥补（Springenberg 等 2015）。全局平均几乎去掉所有参数，本是给最后通道已"
+    "与类别对应的网络作正则用的（Lin 等 2014）；在两个小块之后它只看到边和角，学得慢。",
     sources=(
         "Scherer, Müller & Behnke 2010, “Evaluation of Pooling Operations in Convolutional "
         "Architectures”",
@@ -237,9 +237,9 @@ def verdict(numbers: dict[str, Any], threshold: dict[str, float]) -> Verdict:
         f"average {a['gap']}. Parameters: {p['max']}, but {p['gap']} with the global average. A "
         f"step takes {n['time_average']:.2f}, {n['time_stride']:.2f} and {n['time_gap']:.2f} times "
         "max pooling's.",
-        f"测试准确率：最大 {a['max']}，平均 {a['average']}，步幅 {a['stride']}，全局平均 {a['gap']}。"
-        f"参数量：{p['max']}，全局平均 {p['gap']}。每步时间为最大池化的 {n['time_average']:.2f}、"
-        f"{n['time_stride']:.2f}、{n['time_gap']:.2f} 倍。",
+        f"测试准确率：最大 {a['max']}，平均 {a['average']}，步幅 {a['stride']}，全局平均 "
+        f"{a['gap']}。参数量：{p['max']}，全局平均 {p['gap']}。每步时间为最大池化的 "
+        f"{n['time_average']:.2f}、{n['time_stride']:.2f}、{n['time_gap']:.2f} 倍。",
     )
 
 

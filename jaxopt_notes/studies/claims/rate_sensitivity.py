@@ -82,10 +82,10 @@ ABOUT = About(
     "width, is why one default carries over. Benchmarks that tune all by the same budget find "
     "Adam hard to beat with few trials (Sivaprasad et al. 2020) and no winner with many "
     "(Schmidt et al. 2021).",
-    remark_zh="谷宽只在猜测范围包含谷时才说明盲猜的命中率：这里六者用同一范围。Adam 的学习率有自己的"
-    "尺度，因为无论损失乘以多少，步长都约为 α；默认值能通用主要因为这一点，而不只是谷宽。按同样预算"
-    "调参的比较发现：试验少时 Adam 难以超越（Sivaprasad 等 2020），试验多时没有赢家（Schmidt 等 "
-    "2021）。",
+    remark_zh="谷宽只在猜测范围包含谷时才说明盲猜的命中率：这里六者用同一范围。Adam 的学习率有自己"
+    "的尺度，因为无论损失乘以多少，步长都约为 α；默认值能通用主要因为这一点，而不只是谷宽。按同样"
+    "预算调参的比较发现：试验少时 Adam 难以超越（Sivaprasad 等 2020），试验多时没有赢家（Schmidt "
+    "等 2021）。",
     sources=(
         "Dahl et al. 2023, “Benchmarking Neural Network Training Algorithms” (AlgoPerf), §4",
         "Sivaprasad et al. 2020, “Optimizer Benchmarking Needs to Account for Hyperparameter "

@@ -46,9 +46,9 @@ ABOUT = About(
     "images judge. The rate falls to 0 along half a cosine. Adam runs once more at the rate that "
     "its paper gives, untuned. The time of a step is measured in turns, and given as a multiple of "
     "SGD's.",
-    how_zh="笔记的全连接网络分别用六种优化器学习 MNIST，各五个种子。每种优化器试同样的拟随机学习率，"
-    "由留出的图像选定，用测试图像评判；学习率按半个余弦降到 0。Adam 另用其论文给出的学习率不加调整"
-    "地跑一次。每步时间轮流测量，以 SGD 的倍数给出。",
+    how_zh="笔记的全连接网络分别用六种优化器学习 MNIST，各五个种子。每种优化器试同样的拟随机学习率"
+    "，由留出的图像选定，用测试图像评判；学习率按半个余弦降到 0。Adam 另用其论文给出的学习率不加调"
+    "整地跑一次。每步时间轮流测量，以 SGD 的倍数给出。",
     setting={
         "seeds": 5,
         "images": 6000,
@@ -86,14 +86,14 @@ ABOUT = About(
     rule="Two trials: tuned, Adam's test accuracy is at most {behind:g} points below the best of "
     "the six; untuned, it is at most {untuned:g} point below Adam tuned (medians over the seeds). "
     "Holds if both are so, depends if one, fails if neither.",
-    rule_zh="两项检验：调整后，Adam 的测试准确率比六者最好的至多低 {behind:g} 个百分点；未调整时，比"
-    "调整后的 Adam 至多低 {untuned:g} 个百分点（中位数）。两项都满足则成立，一项则视情况而定，都不满"
-    "足则不成立。",
+    rule_zh="两项检验：调整后，Adam 的测试准确率比六者最好的至多低 {behind:g} 个百分点；未调整时，"
+    "比调整后的 Adam 至多低 {untuned:g} 个百分点（中位数）。两项都满足则成立，一项则视情况而定，都"
+    "不满足则不成立。",
     picture="Above, the training loss over the steps, each at its chosen rate: all six fall alike, "
     "plain SGD and AdaGrad last. In the middle, the test accuracy of each with the range of the "
     "seeds. Below, the time of a step as a multiple of SGD's.",
-    picture_zh="上：各取选定学习率时训练损失随步数变化，六者都下降，普通 SGD 与 AdaGrad 最慢。中：各"
-    "自的测试准确率及种子间的范围。下：每步时间与 SGD 之比。",
+    picture_zh="上：各取选定学习率时训练损失随步数变化，六者都下降，普通 SGD 与 AdaGrad 最慢。中："
+    "各自的测试准确率及种子间的范围。下：每步时间与 SGD 之比。",
     remark="Tuned by the same budget most of the six end close together, and which is first is "
     "within what the seeds do: the ranking of optimizers depends on how they are tuned (Choi et "
     "al. 2019), and none wins everywhere (Schmidt et al. 2021). The notes' “CNN, RNN and "
@@ -178,9 +178,9 @@ def verdict(numbers: dict[str, Any], threshold: dict[str, float]) -> Verdict:
         f"Tuned, Adam has {accuracy['adam']:.1%} of the test right, the best of the six, "
         f"{label}, {accuracy[best]:.1%}, and SGD {accuracy['sgd']:.1%}; untuned Adam has "
         f"{n['accuracy_untuned']:.1%}. A step of Adam takes {n['time_adam']:.2f} times SGD's.",
-        f"调整后 Adam 测试准确率 {accuracy['adam']:.1%}，六者最好的 {label} {accuracy[best]:.1%}，SGD"
-        f" {accuracy['sgd']:.1%}；未调整的 Adam {n['accuracy_untuned']:.1%}。Adam 每步时间是 SGD 的 "
-        f"{n['time_adam']:.2f} 倍。",
+        f"调整后 Adam 测试准确率 {accuracy['adam']:.1%}，六者最好的 {label} {accuracy[best]:.1%}，"
+        f"SGD {accuracy['sgd']:.1%}；未调整的 Adam {n['accuracy_untuned']:.1%}。Adam 每步时间是 "
+        f"SGD 的 {n['time_adam']:.2f} 倍。",
     )
 
 
