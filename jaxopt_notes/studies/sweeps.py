@@ -105,12 +105,12 @@ def deal(images: int) -> Deal:
     data = load("mnist-12k")
     order = np.random.default_rng(0).permutation(len(data.train_labels))
     training, held = order[KEPT_ASIDE:][:images], order[:KEPT_ASIDE]
-    parts = [
-        Batch(jnp.asarray(data.train_images[rows]), jnp.asarray(data.train_labels[rows]))
-        for rows in (training, held)
-    ]
+
+    def of(rows: np.ndarray) -> Batch:
+        return Batch(jnp.asarray(data.train_images[rows]), jnp.asarray(data.train_labels[rows]))
+
     test = Batch(jnp.asarray(data.test_images), jnp.asarray(data.test_labels))
-    return Deal(*parts, test, normalization_of(data.train_images[training]))
+    return Deal(of(training), of(held), test, normalization_of(data.train_images[training]))
 
 
 def plan_of(setting: Mapping[str, Any], **other: Any) -> Plan:

@@ -179,10 +179,11 @@ def draw(figure: Any, measured: Measured) -> None:
         gap.plot(np.median(values), -i, "o", color=look["color"])
     valley.set(title="Loss over the rate", xlabel="momentum's rate α", xscale="log", yscale="log")
     valley.set(ylabel="held-aside loss (nats)", ylim=(None, 1.1 * np.log(10)))
-    valley.set_yticks([0.2, 0.5, 1, 2], ["0.2", "0.5", "1", "2"])
-    valley.minorticks_off()
     training.set(title="Training loss, chosen rates", xlabel="step", yscale="log")
     training.set(ylabel="mean of an epoch (nats)")
+    for axes in (valley, training):
+        axes.set_yticks([0.05, 0.1, 0.2, 0.5, 1, 2], ["0.05", "0.1", "0.2", "0.5", "1", "2"])
+        axes.minorticks_off()
     gap.set(title="Test loss − training loss", xlabel="nats", ylim=(-2.6, 0.6))
     gap.set_yticks([0, -1, -2], [look["label"] for look in looks.values()])
     figure.legend(*valley.get_legend_handles_labels(), loc="outside lower center", ncols=3)

@@ -61,7 +61,7 @@ ABOUT = About(
     },
     quick={
         "images": 512,
-        "epochs": 2,
+        "epochs": 4,
         "trials": 3,
         "features": [8, 16],
         "rounds": 3,

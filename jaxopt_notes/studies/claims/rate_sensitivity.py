@@ -72,10 +72,13 @@ ABOUT = About(
     rule_zh="若 Adam 的谷比 SGD 宽 {wider:g} 个十倍程以上，且没有别的优化器比 Adam 宽超过 {tie:g}"
     "（中位数），则成立；只有前者则视情况而定；否则不成立。",
     picture="Above, the loss on images kept aside over the rate: six U-shaped curves, those of "
-    "Adam, AdamW and RMSProp at rates a hundred times smaller than those of SGD and momentum. "
-    "Below, the test accuracy to be expected of the best of k trials: all rise with k and meet.",
-    picture_zh="上：留出图像上的损失随学习率变化的六条 U 形曲线；Adam、AdamW、RMSProp 的谷在比 SGD "
-    "和动量小约百倍的学习率处。下：k 次试验取最佳时可期望的测试准确率，都随 k 上升并会合。",
+    "Adam, AdamW and RMSProp wide and at small rates, AdaGrad's higher and beside them, those of "
+    "SGD and momentum at rates some fifty times larger, with a sheer right wall. A dotted line is "
+    "the limit of the valleys. Below, the test accuracy to be expected of the best of k trials: "
+    "all rise with k, plain SGD's last.",
+    picture_zh="上：留出图像上的损失随学习率变化的六条 U 形曲线；Adam、AdamW、RMSProp 的谷宽且在小"
+    "学习率处，AdaGrad 的较高、在其旁边，SGD 和动量的在约大五十倍的学习率处，右壁陡峭。虚线为谷的"
+    "界限。下：k 次试验取最佳时可期望的测试准确率，都随 k 上升，普通 SGD 最慢。",
     remark="A valley's width says how often a blind guess is right only if the guess comes from a "
     "range that holds the valley: here one range serves all six. Adam's rate has a scale of its "
     "own, since its steps have length α whatever the loss is multiplied by; that, more than the "
