@@ -42,8 +42,8 @@ ABOUT = About(
     how="The notes' CNN in its four forms learns part of MNIST by Adam. Each form gets the same "
     "quasi-random rates; images kept aside choose one; five seeds are trained with it, and test "
     "images judge. Parameters and multiply-adds are counted on the network. The time of a step is "
-    "measured in turns, and given as a multiple of max pooling's; it is that of this machine and "
-    "of this package's convolutions.",
+    "measured in turns and given as a multiple of max pooling's, the median and the quartiles of "
+    "the turns; it is that of one machine and of this package's convolutions.",
     how_zh="笔记的 CNN 以四种形式用 Adam 学习 MNIST 的一部分。每种形式试同样的拟随机学习率，由留出"
     "的图像选定，再用五个种子训练，用测试图像评判。参数和乘加次数在网络上数出。每步时间轮流测量，"
     "以最大池化的倍数给出；它只属于这台机器和本包的卷积实现。",
