@@ -101,12 +101,17 @@ def number(x: Any) -> str:
 
 
 def marked(text: str) -> str:
-    """Text as HTML: what is set low or high by _ and ^ gets its tags.
+    """Text as HTML: what is set low or high by _ and ^ gets its tags, and 1e-05 is spelt out.
 
+    >>> marked("1e-05 or -2")
+    '1 × 10<sup>−5</sup> or −2'
     >>> marked("m_{t−1} + β^t < x_i, but from_torch")
     'm<sub>t−1</sub> + β<sup>t</sup> &lt; x<sub>i</sub>, but from_torch'
     """
-    text = html.escape(text, quote=False)
+    text = re.sub(
+        r"(?<=\d)e([-+]\d+)", lambda m: f" × 10^{int(m[1])}", html.escape(text, quote=False)
+    )
+    text = re.sub(r"(?<![\w^{-])-(?=\d)", "−", text)
     for mark, tag in (("_", "sub"), (r"\^", "sup")):
         one = r"\{([^}]*)\}|(-?\d+(?:\.\d+)?|[A-Za-z])(?![A-Za-z0-9])"
         parts = re.split(rf"(?<=\S){mark}(?:{one})", text)  # text, in braces, one sign, text, …
