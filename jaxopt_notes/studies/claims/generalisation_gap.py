@@ -123,6 +123,13 @@ def _short(name: str) -> str:
     return "switch" if name == "adam-to-sgd" else name
 
 
+def trials_of(name: str, setting: dict[str, Any]) -> np.ndarray:
+    """The trials of one of NAMES: its rate, and AdamW's λ or the rate that SGD is handed."""
+    second = {"adamw": ["decay_range"], "adam-to-sgd": ["handed_range"]}.get(name, [])
+    ranges = ["sgd_range" if name == "sgd" else "adam_range", *second]
+    return trials(setting["trials"], *(setting[r] for r in ranges))
+
+
 def swept(name: str, plan: Plan, setting: dict[str, Any]) -> Runs:
     """All trials of one of NAMES."""
     at = round(setting["switch_at"] * plan.steps)
@@ -131,14 +138,10 @@ def swept(name: str, plan: Plan, setting: dict[str, Any]) -> Runs:
         if name == "adamw":
             return notes.adamw(fall(rate), weight_decay=other)
         if name == "adam-to-sgd":
-            given = {"sgd_learning_rate": fall(other), "carry": "momentum"}
-            return adam_to_sgd(fall(rate), at, **given)
+            return adam_to_sgd(fall(rate), at, sgd_learning_rate=fall(other), carry="momentum")
         return (notes.adam if name == "adam" else notes.sgd)(fall(rate))
 
-    second = {"adamw": ["decay_range"], "adam-to-sgd": ["handed_range"]}.get(name, [])
-    ranges = ["sgd_range" if name == "sgd" else "adam_range", *second]
-    tried = trials(setting["trials"], *(setting[r] for r in ranges))
-    return sweep(networks(plan), make, tried, plan, name)
+    return sweep(networks(plan), make, trials_of(name, setting), plan, name)
 
 
 def measure(setting: dict[str, Any]) -> Measured:
@@ -160,6 +163,7 @@ def measure(setting: dict[str, Any]) -> Measured:
         for part in ("train", "test"):
             series[f"{part}_{short}"] = np.median(found.loss[part][best], axis=0)
         series[f"accuracy_{short}"] = accuracy[short]
+        series[f"trial_{short}"] = trials_of(name, setting)[best]
     numbers["behind"] = spread(100 * (accuracy["sgd"] - accuracy["adam"]))
     for remedy in ("adamw", "switch"):
         numbers[f"gain_{remedy}"] = spread(100 * (accuracy[remedy] - accuracy["adam"]))
