@@ -179,9 +179,7 @@ def draw(figure: Any, measured: Measured) -> None:
         shown = np.where(np.median(losses, 0) < np.log(10), np.minimum(losses, 10), np.nan)
         style.band(valley, s["rate"], shown, look)
         training.plot(s["step"], s[f"train_{kind}"], **look)
-        values = s[f"gap_{kind}"]
-        gap.plot([min(values), max(values)], [-i, -i], color=look["color"], linewidth=3, alpha=0.35)
-        gap.plot(np.median(values), -i, "o", color=look["color"])
+        style.bar(gap, -i, s[f"gap_{kind}"], look["color"])
     valley.set(title="Loss over the rate", xlabel="momentum's rate α", xscale="log", yscale="log")
     valley.set(ylabel="held-aside loss (nats)", ylim=(None, 1.1 * np.log(10)))
     training.set(title="Training loss, chosen rates", xlabel="step", yscale="log")

@@ -37,7 +37,7 @@ ABOUT = About(
         "batches": [32, 128, 512, 2048, 8192],
         "epochs": 4,
         "long_epochs": 32,
-        "trials": 10,
+        "trials": 20,
         "range": [3e-4, 10.0],
     },
     quick={"batches": [32, 512, 8192], "epochs": 2, "long_epochs": 8, "trials": 6, "widths": [24]},

@@ -200,9 +200,8 @@ def draw(figure: Any, measured: Measured) -> None:
     for i, name in enumerate(NAMES):
         training.plot(s["step"], s[f"train_{_short(name)}"], **style.line(name))
         test.plot(s["step"], s[f"test_{_short(name)}"], **style.line(name))
-        values, colour = 100 * s[f"accuracy_{_short(name)}"], style.COLOURS[name]
-        accuracy.plot([min(values), max(values)], [-i, -i], color=colour, linewidth=3, alpha=0.35)
-        accuracy.plot(np.median(values), -i, "o", color=colour)
+        values = 100 * s[f"accuracy_{_short(name)}"]
+        style.bar(accuracy, -i, values, style.COLOURS[name])
     training.set(title="Training loss, chosen rates", ylabel="cross-entropy (nats)", yscale="log")
     test.set(title="Test loss", ylabel="cross-entropy (nats)")
     for axes in (training, test):

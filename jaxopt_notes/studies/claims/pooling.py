@@ -251,10 +251,10 @@ def draw(figure: Any, measured: Measured) -> None:
     colours = dict(zip(POOLINGS, (style.BLUE, style.GREEN, style.ORANGE, style.PURPLE)))
     for i, pooling in enumerate(POOLINGS):
         colour = colours[pooling]
-        _draw_range(accuracy, -i, 100 * np.asarray(s[f"accuracy_{pooling}"]), colour)
+        style.bar(accuracy, -i, 100 * np.asarray(s[f"accuracy_{pooling}"]), colour)
         size.plot(s[f"parameters_{pooling}"], [-i], "o", color=colour)
         if pooling != "max":
-            _draw_range(slower, -i, s[f"time_{pooling}"], colour)
+            style.bar(slower, -i, s[f"time_{pooling}"], colour)
     for axes, names in ((accuracy, POOLINGS), (size, POOLINGS), (slower, POOLINGS[1:])):
         axes.set_yticks([-POOLINGS.index(name) for name in names], [labels[n] for n in names])
         axes.margins(y=0.2)
@@ -262,8 +262,3 @@ def draw(figure: Any, measured: Measured) -> None:
     size.set(title="Parameters", xlabel="numbers learned", xscale="log", xlim=(1e3, 1e6))
     slower.axvline(1, color="#777777", linewidth=1, linestyle="--")
     slower.set(title="Time of a step", xlabel="times max pooling's (middle half of the turns)")
-
-
-def _draw_range(axes: Any, y: float, values: np.ndarray, colour: str) -> None:
-    axes.plot([min(values), max(values)], [y, y], color=colour, linewidth=3, alpha=0.35)
-    axes.plot(np.median(values), y, "o", color=colour)

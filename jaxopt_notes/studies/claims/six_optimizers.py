@@ -193,9 +193,11 @@ def draw(figure: Any, measured: Measured) -> None:
     loss, accuracy, slower = style.panels(figure, [2.7, 2.0, 1.7])
     for i, name in enumerate(SIX):
         loss.semilogy(s["step"], s[f"train_{name}"], **style.line(name))
-        _draw_range(accuracy, -i, 100 * s[f"accuracy_{name}"], name)
+        style.bar(accuracy, -i, 100 * s[f"accuracy_{name}"], style.COLOURS[name])
         if name != "sgd":
-            _draw_range(slower, -i, np.quantile(s[f"time_{name}"], [0.25, 0.5, 0.75]), name)
+            style.bar(
+                slower, -i, np.quantile(s[f"time_{name}"], [0.25, 0.5, 0.75]), style.COLOURS[name]
+            )
     loss.set(title="Training loss, chosen rates", xlabel="step", ylabel="cross-entropy (nats)")
     loss.set_yticks([0.1, 0.2, 0.5, 1, 2], ["0.1", "0.2", "0.5", "1", "2"])
     loss.minorticks_off()
@@ -206,9 +208,3 @@ def draw(figure: Any, measured: Measured) -> None:
     slower.axvline(1, color="#777777", linewidth=1, linestyle="--")
     slower.set(title="Time of a step", xlabel="times SGD's (middle half of the turns)")
     loss.legend(ncols=2, loc="upper right")
-
-
-def _draw_range(axes: Any, y: float, values: np.ndarray, name: str) -> None:
-    colour = style.COLOURS[name]
-    axes.plot([values.min(), values.max()], [y, y], color=colour, linewidth=3, alpha=0.35)
-    axes.plot(np.median(values), y, "o", color=colour)
