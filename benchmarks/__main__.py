@@ -11,6 +11,8 @@ BENCHMARKS = {
     "update_step": "the optimizer alone on six trees: ours, optax, torch, the memory floor",
     "time_to_accuracy": "whole processes from start to 99.0% of MNIST's test set",
     "start_up": "--help, import, and process start to first step done, first and second run",
+    "soak": "the memory of a training run that goes on for an hour",
+    "many_devices": "collectives and memory per device in the programs of a shared step",
 }
 
 

@@ -1,6 +1,8 @@
 """What the commands share. Needs nothing but the standard library: `--help` must be quick."""
 
 import argparse
+import sys
+from collections.abc import Callable
 from typing import NoReturn
 
 from jaxopt_notes.errors import InputError
@@ -21,3 +23,26 @@ class OneLineParser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         raise InputError(message)
+
+
+def add_run(parser: argparse.ArgumentParser) -> None:
+    """The options that say whose weights to take."""
+    parser.add_argument("--run", required=True, metavar="DIR", help="the folder of a training run")
+    parser.add_argument(
+        "--which",
+        default="best",
+        choices=("best", "last", "ema"),
+        help="its weights: of the best test accuracy, the last, or their average (best)",
+    )
+
+
+def exit_code(command: Callable[[], int]) -> int:
+    """What a command returns; 2 after a mistake and 130 after Ctrl-C, each told in one line."""
+    try:
+        return command()
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return 130

@@ -1,152 +1,82 @@
 """`python -m jaxopt_notes.train`: trains the notes' CNN and shows how it goes."""
 
 import argparse
+import contextlib
 import datetime
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from jaxopt_notes.command import OneLineParser
 from jaxopt_notes.errors import InputError
-from jaxopt_notes.training import folder
-from jaxopt_notes.training.config import (
-    ACTIVATIONS,
-    HYPERPARAMETERS,
-    LEARNING_RATES,
-    MODELS,
-    NORMS,
-    OPTIMIZERS,
-    POOLINGS,
-    SCHEDULES,
-    Config,
-    option,
-    validate,
-)
-
-_METAVARS = {"mu_dtype": "DTYPE", "accumulator_dtype": "DTYPE", "carry": "NAME"}
-
-
-def build_parser() -> argparse.ArgumentParser:
-    """The command's options; None is left to the run or to the optimizer."""
-    parser = OneLineParser(
-        prog="python -m jaxopt_notes.train",
-        description="Train the notes' CNN on MNIST, or on another set of small images.",
-    )
-    run = parser.add_argument_group("the run")
-    run.add_argument(
-        "--optimizer", default="adam", metavar="NAME", help=f"{', '.join(OPTIMIZERS)} (adam)"
-    )
-    rates = ", ".join(f"{name} {rate}" for name, rate in LEARNING_RATES.items())
-    run.add_argument("--learning-rate", type=float, metavar="α", help=f"largest rate ({rates})")
-    run.add_argument(
-        "--schedule",
-        default="one-cycle",
-        metavar="NAME",
-        help=f"{', '.join(SCHEDULES)} (one-cycle)",
-    )
-    run.add_argument(
-        "--warmup", type=float, metavar="SHARE", help="share of the run (one-cycle 0.25, else 0)"
-    )
-    run.add_argument(
-        "--switch-at",
-        metavar="SHARE",
-        help="adam-to-sgd: the share of the run that is Adam's; auto: SWATS decides (0.7)",
-    )
-    run.add_argument(
-        "--epochs", type=int, metavar="N", help="(as many as show 150,000 images, and at least 3)"
-    )
-    run.add_argument("--batch-size", type=int, default=64, metavar="N", help="(64)")
-    run.add_argument(
-        "--shift", type=int, default=2, metavar="N", help="pixels that training images move (2)"
-    )
-    run.add_argument("--seed", type=int, default=0, metavar="N", help="(0)")
-    _add_network(parser.add_argument_group("the network"))
-    data = parser.add_argument_group("data and output")
-    data.add_argument(
-        "--dataset",
-        default="auto",
-        metavar="NAME",
-        help="auto, mnist, mnist-12k (in the package), a prepared TFDS set, or a folder of PNG or "
-        "JPEG files, one folder a class (auto)",
-    )
-    data.add_argument("--image-size", metavar="N|HxW", help="scale a folder's pictures to this")
-    data.add_argument("--data-dir", metavar="DIR", help="TFDS's folder (~/tensorflow_datasets)")
-    data.add_argument("--out", metavar="DIR", help="the run's folder (runs/DATASET-OPTIMIZER-TIME)")
-    data.add_argument(
-        "--compilation-cache",
-        metavar="DIR",
-        help="where compiled programs are kept; off: nowhere (~/.cache/jaxopt_notes)",
-    )
-    data.add_argument("--quiet", action="store_true", help="print nothing but errors")
-    data.add_argument("--json", action="store_true", help="print JSON lines in place of text")
-    hyper = parser.add_argument_group("hyper-parameters, by default the optimizer's own")
-    for name, (kind, text) in HYPERPARAMETERS.items():
-        takers = ", ".join(o for o, takes in OPTIMIZERS.items() if name in takes)
-        shape: dict[str, Any] = (
-            {"action": argparse.BooleanOptionalAction}
-            if kind is bool
-            else {"type": kind, "metavar": _METAVARS.get(name, "X")}
-        )
-        hyper.add_argument(option(name), default=None, help=f"{text} ({takers})", **shape)
-    return parser
-
-
-def _add_network(group: argparse._ArgumentGroup) -> None:
-    def names(known: Sequence[str], default: str) -> dict[str, Any]:
-        return {"metavar": "NAME", "help": f"{', '.join(known)} ({default})"}
-
-    group.add_argument("--model", default="cnn", **names(MODELS, "cnn"))
-    group.add_argument("--pooling", **names(POOLINGS, "the cnn's: max"))
-    group.add_argument("--widths", type=_widths, metavar="N,N", help="of the mlp (128,64)")
-    group.add_argument("--norm", default="none", **names(NORMS, "none"))
-    group.add_argument("--activation", default="relu", **names(ACTIVATIONS, "relu"))
-    group.add_argument(
-        "--dropout", type=float, default=0.0, metavar="SHARE", help="of hidden features (0)"
-    )
-    group.add_argument(
-        "--summary", action="store_true", help="print the network layer by layer; train nothing"
-    )
-
-
-def _widths(text: str) -> tuple[int, ...]:
-    try:
-        return tuple(int(width) for width in text.split(","))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r}: give whole numbers, such as 128,64") from None
-
-
-def config_from(args: argparse.Namespace) -> Config:
-    """The settings that the options give."""
-    given = {name: getattr(args, name) for name in HYPERPARAMETERS}
-    return Config(
-        hyperparameters={name: value for name, value in given.items() if value is not None},
-        **{
-            name: getattr(args, name)
-            for name in Config.__dataclass_fields__
-            if name in args and name != "hyperparameters"
-        },
-    )
+from jaxopt_notes.training import distributed, folder, resume
+from jaxopt_notes.training.config import Config, validate
+from jaxopt_notes.training.options import build_parser, config_from
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command; returns its exit code: 0, 2 for a mistake, 130 after Ctrl-C."""
+    """Runs the command; returns its exit code.
+
+    0; 1 where something of the run could not be written; 2 for a mistake, or a loss that is not
+    finite; 130 after Ctrl-C and 143 after SIGTERM, with the run kept up to there.
+    """
     try:
-        args = build_parser().parse_args(argv)
-        config = config_from(args)
-        validate(config)  # before anything slow is imported
-        if config.out:
-            folder.refuse_used(config.out)
-        if args.summary:
-            return _summarize(config, as_json=args.json)
-        return _train(config, quiet=args.quiet, as_json=args.json)
+        return _run(sys.argv[1:] if argv is None else argv)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         return 130
+
+
+def _run(argv: Sequence[str]) -> int:
+    args = build_parser().parse_args(argv)
+    if args.resume:
+        return _resume(argv, args.resume)
+    if args.override:
+        raise InputError("--override: only with --resume DIR; leave it out")
+    config = config_from(args)
+    validate(config)  # before anything slow is imported
+    if config.out:
+        folder.refuse_used(config.out)
+    if args.summary:
+        return _summarize(config, as_json=args.json)
+    return _together(argv, args, lambda: _train(config, args))
+
+
+def _resume(argv: Sequence[str], run: str) -> int:
+    described = resume.read(run)
+    old = resume.from_dict(described["config"])
+    args = _parse_again(argv, resume.defaults(old))
+    if args.optimizer != old.optimizer:
+        args = _parse_again(argv, resume.defaults(old, keep_optimizer=False))
+    if args.out != old.out:
+        raise InputError(f"--out {args.out}: a resumed run stays in its folder; leave it out")
+    args.out = run
+    config = config_from(args)
+    changed = resume.changes(run, old, config, args.override)
+    validate(config)
+    return _together(argv, args, lambda: _train(config, args, described, changed))
+
+
+def _together(argv: Sequence[str], args: argparse.Namespace, train: Callable[[], int]) -> int:
+    """Trains in this process, or as one of several."""
+    processes = distributed.processes_from(
+        args.coordinator, args.processes, args.process_id, args.distributed
+    )
+    if processes is None:
+        return train()
+    if not distributed.is_supervised():
+        return distributed.supervise("jaxopt_notes.train", argv)
+    return distributed.train_joined(processes, train)
+
+
+def _parse_again(argv: Sequence[str], defaults: dict[str, Any]) -> argparse.Namespace:
+    parser = build_parser()
+    parser.set_defaults(**defaults)
+    return parser.parse_args(argv)
 
 
 def _summarize(config: Config, as_json: bool) -> int:
@@ -159,52 +89,97 @@ def _summarize(config: Config, as_json: bool) -> int:
     return 0
 
 
-def _train(config: Config, quiet: bool, as_json: bool) -> int:
-    from tqdm import tqdm
-
-    from jaxopt_notes.training import evaluation, report, run
-    from jaxopt_notes.training.loop import DivergedError
-
-    def say(text: str, value: dict[str, Any]) -> None:
-        if not quiet:
-            tqdm.write(json.dumps(value) if as_json else text)
+def _train(
+    config: Config,
+    args: argparse.Namespace,
+    before: dict[str, Any] | None = None,
+    changed: Collection[str] = (),
+) -> int:
+    """Trains from the first step on, or from where the run described as `before` was left."""
+    from jaxopt_notes.training import record, report, run, session
 
     ready = run.prepare(config)
-    config, data = ready.config, ready.data
-    out = folder.create(config.out or _default_folder(data.name, config.optimizer))
+    say = _speaker(args)
+    config = ready.config
     described = report.describe(ready)
-    folder.write_json(out / "config.json", described)
-    say(report.header(described), {"header": described})
+    if before is not None:
+        session.refuse_other_data(before, described, args.override)
+    distributed.refuse_unequal(_common(described))
+    out = _folder(ready, resumed=before is not None)
+    with folder.held(out) if distributed.leads() else contextlib.nullcontext():
+        begun = session.start(ready, out, before is not None, changed)
+        if begun.position.epoch >= (config.epochs or 0):
+            text = f"{out}: all of its {config.epochs} epochs are done; give more --epochs"
+            say(text, {"summary": begun.rows[-1], "out": str(out)})
+            return 0
+        kept = record.Record(out, config, described, begun.rows, _complain)
+        if distributed.leads():
+            folder.write_json(out / "config.json", described)
+        say(report.header(described, begun.lines), {"header": described, "notes": begun.lines})
+        with _progress(ready, args, say) as show:
+            ended = session.go(ready, begun, kept, show)
+        if distributed.leads():
+            summary = report.finish(out, ready, kept.rows, ended.weights)
+            say(summary.text, summary.value)
+    if ended.line and distributed.leads():
+        _complain(ended.line)
+    for what, reason in kept.failed.items():
+        _complain(f"error: {out}: {what} could not be written ({reason}); make room or check it")
+    return ended.code or int(bool(kept.failed))
 
-    rows: list[dict[str, Any]] = []
-    weights = None
-    total = ready.steps_per_epoch * (config.epochs or 0)
-    code, problem = 0, ""
-    with tqdm(total=total, unit="step", disable=quiet or as_json or None, leave=False) as bar:
 
-        def on_stretch(steps: int, result: Any) -> None:
-            bar.set_postfix(loss=f"{result.loss:.4f}", refresh=False)
-            bar.update(steps - bar.n)
+def _speaker(args: argparse.Namespace) -> Callable[[str, dict[str, Any]], None]:
+    from tqdm import tqdm
 
-        try:
-            for row, state in run.train(ready, on_stretch):
-                weights = evaluation.keep(state)
-                rows.append(row)
-                folder.write_rows(out / "metrics.jsonl", rows)
-                say(report.row_text(row), row)
-        except KeyboardInterrupt:
-            code, problem = 130, "stopped"
-        except DivergedError as error:
-            code = 2
-            problem = (
-                f"error: the loss is not finite at step {error.step}; try a smaller "
-                f"--learning-rate than {config.learning_rate:g}, or a longer --warmup"
-            )
-    summary = report.finish(out, ready, rows, weights)
-    say(summary.text, summary.value)
-    if problem:
-        print(problem, file=sys.stderr)
-    return code
+    args.quiet |= not distributed.leads()
+
+    def say(text: str, value: dict[str, Any]) -> None:
+        if not args.quiet:
+            tqdm.write(json.dumps(value) if args.json else text)
+
+    return say
+
+
+def _complain(text: str) -> None:
+    from tqdm import tqdm
+
+    tqdm.write(text, file=sys.stderr)
+
+
+@contextlib.contextmanager
+def _progress(
+    ready: Any, args: argparse.Namespace, say: Callable[[str, dict[str, Any]], None]
+) -> Iterator[Callable[[Any], None]]:
+    """A bar over the run's steps, and a line an epoch."""
+    from tqdm import tqdm
+
+    from jaxopt_notes.training import report
+
+    total = ready.steps_per_epoch * ready.config.epochs
+    quiet = args.quiet or args.json
+    with tqdm(total=total, unit="step", disable=quiet or None, leave=False) as bar:
+
+        def show(moment: Any) -> None:
+            where = moment.position
+            bar.set_postfix(loss=f"{moment.result.loss:.4f}", refresh=False)
+            bar.update(where.epoch * ready.steps_per_epoch + where.in_epoch - bar.n)
+            if moment.row is not None:
+                say(report.row_text(moment.row), moment.row)
+
+        yield show
+
+
+def _common(described: dict[str, Any]) -> dict[str, Any]:
+    """What all processes of a run must have alike: not the places where each keeps its files."""
+    own = {"data_dir": None, "compilation_cache": None, "out": None}
+    return {"config": described["config"] | own, "data": described["data"]}
+
+
+def _folder(ready: Any, resumed: bool) -> Path:
+    name = ready.config.out or _default_folder(ready.data.name, ready.config.optimizer)
+    if distributed.leads():
+        folder.create(name, resumed)
+    return Path(distributed.from_first(name))
 
 
 def _default_folder(dataset: str, optimizer: str) -> str:

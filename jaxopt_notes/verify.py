@@ -11,7 +11,7 @@ from jaxopt_notes.command import OneLineParser
 from jaxopt_notes.errors import InputError
 
 OPTIMIZERS = ("sgd", "momentum", "adagrad", "rmsprop", "adam", "adamw")
-ORACLES = ("optax", "torch", "keras", "equation")
+ORACLES = ("optax", "torch", "keras", "tensorflow", "equation")
 DTYPES = ("float32", "float64", "bfloat16")
 STEPS, QUICK_STEPS = 200, 30
 
@@ -20,9 +20,9 @@ def build_parser() -> argparse.ArgumentParser:
     """The command's options."""
     parser = OneLineParser(
         prog="python -m jaxopt_notes.verify",
-        description="Run every optimizer in every keyword setting beside optax, torch, Keras "
-        "(where they are installed) and the written equation, on awkward gradients; print how far "
-        "apart they are, in units in the last place.",
+        description="Run every optimizer in every keyword setting beside optax, torch, Keras, "
+        "TensorFlow (where they are installed) and the written equation, on awkward gradients; "
+        "print how far apart they are, in units in the last place.",
         epilog="Exit code: 0 if all are equal (with --mutate: all mutants caught), 1 if not, 2 for "
         "a mistake.",
     )

@@ -3,13 +3,18 @@
 import re
 from pathlib import Path
 
+import jax
+import jax.numpy as jnp
+import optax
 import pytest
 
 from jaxopt_notes import __all__ as public
+from jaxopt_notes import translate, translate_state
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-EXAMPLES = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+EXAMPLES = [code for code in BLOCKS if "import" in code]
 
 
 @pytest.mark.parametrize(
@@ -19,6 +24,36 @@ def test_example_runs(code):
     if "import torch" in code:
         pytest.importorskip("torch", reason="needs the extra torch")
     exec(compile(code, "README.md", "exec"), {})
+
+
+def test_five_lines_move_a_run_from_torch():
+    torch = pytest.importorskip("torch", reason="needs the extra torch")
+    (move,) = (code for code in BLOCKS if "import" not in code)
+    lines = move.splitlines()
+    assert len(lines) == 5
+    torch.manual_seed(0)
+    net = torch.nn.Linear(3, 2)
+    theirs = eval(re.search(r"`theirs = ([^`]+)`", README)[1], {"torch": torch, "net": net})
+    x, y = torch.randn(8, 3), torch.randn(8, 2)
+
+    def torch_steps(n):
+        for _ in range(n):
+            theirs.zero_grad()
+            ((net(x) - y) ** 2).mean().backward()
+            theirs.step()
+
+    def loss(p):
+        return ((x.numpy() @ p["weight"].T + p["bias"] - y.numpy()) ** 2).mean()
+
+    run = {"jax": jax, "jnp": jnp, "optax": optax, "net": net, "theirs": theirs, "loss": loss}
+    run |= {"translate": translate, "translate_state": translate_state}
+    torch_steps(50)
+    exec(move, run)
+    for _ in range(49):
+        exec("\n".join(lines[3:]), run)
+    torch_steps(50)
+    for name, p in net.named_parameters():
+        assert abs(run["params"][name] - p.detach().numpy()).max() < 1e-6
 
 
 def test_both_flax_manners_are_shown():

@@ -18,7 +18,7 @@ from benchmarks.contestants.recipe import (
 from jaxopt_notes.models import CNN, pure
 from jaxopt_notes.optimizers import adam
 from jaxopt_notes.training.compilation import keep_compiled
-from jaxopt_notes.training.loop import compile_stretch, evaluate, pad, run_epoch
+from jaxopt_notes.training.loop import begin, compile_stretch, evaluate, pad, run_epoch
 from jaxopt_notes.training.schedules import schedule
 from jaxopt_notes.training.state import create
 from jaxopt_notes.training.step import Batch, make_eval_step, make_train_step, normalization_of
@@ -37,7 +37,7 @@ def train(task: Task) -> list[float]:
     step = make_train_step(model, optimizer, normalize)
     stretch = compile_stretch(step, state, train_set, jnp.asarray(task.order(0)))
     if task.first_step_only:
-        next(run_epoch(stretch, state, train_set, task.order(0), length=1))
+        next(run_epoch(stretch, begin(state), train_set, task.order(0), stops=[1]))
         return []
 
     eval_step = jax.jit(make_eval_step(model, normalize))
@@ -45,9 +45,10 @@ def train(task: Task) -> list[float]:
     accuracies: list[float] = []
     while len(accuracies) < EPOCHS and task.target > max(accuracies, default=0):
         order = task.order(len(accuracies))
-        for after, _ in run_epoch(stretch, state, train_set, order, length=steps):
-            state = after
-        accuracies.append(evaluate(eval_step, state, test_set).accuracy)
+        (reached,) = run_epoch(stretch, begin(state), train_set, order, stops=[steps])
+        state = reached.state
+        test = evaluate(eval_step, state.params, state.batch_stats, test_set)
+        accuracies.append(test.accuracy)
     return accuracies
 
 

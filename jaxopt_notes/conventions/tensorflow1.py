@@ -1,9 +1,13 @@
 """tf.compat.v1.train's optimizers, and contrib's AdamW: their arguments, their trajectories.
 
 From the documentation of TensorFlow 1.15 and of the operations beneath (ApplyMomentum,
-ApplyAdagrad, ApplyRMSProp, ApplyCenteredRMSProp, ApplyAdam), which is also what the tests hold them
-to, in NumPy: TensorFlow itself is not run. Its own traps: RMSProp's average starts from 1, AdaGrad
-has no ε, and AdamW's decay is not multiplied by the rate.
+ApplyAdagrad, ApplyRMSProp, ApplyCenteredRMSProp, ApplyAdam). The tests run the classes that
+TensorFlow 2 has kept; contrib's AdamW is gone, and held to its equation. Its own traps: RMSProp's
+average starts from 1, AdaGrad has no ε, and AdamW's decay is not multiplied by the rate.
+
+Python numbers are float32 to TensorFlow even where the variables are float64: what was run there
+with decay=0.9 is `decay=float(numpy.float32(0.9))` here. In float32 Adam's steps are up to 1.4e-5
+of themselves from TensorFlow's, which takes 1 − β of the rounded β and multiplies β^t up.
 
 A rate may be a number or a schedule, a function of the steps taken. use_locking and name are left
 out.

@@ -18,6 +18,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from jaxopt_notes.models import winograd
+from jaxopt_notes.models.spreading import per_device
 
 
 def max_pool_2x2(x: Array) -> Array:
@@ -75,7 +76,8 @@ def conv_stack(x: Array, blocks: Sequence[tuple[Array, Array]]) -> Array:
     """`conv_relu_pool` once for each (kernel, bias) of `blocks`, each on the output of the last.
 
     On a CPU float32 images that halve evenly go through `winograd.conv_stack`, which is the same
-    function up to rounding; everything else, and every other platform, through XLA's convolutions.
+    function up to rounding; everything else, and every other platform, through XLA's convolutions:
+    also a batch of a size that an exported program leaves open, since the former cuts it up.
     Being a `jax.custom_vjp`, the former allows reverse-mode derivatives only (`jax.grad`).
 
     Args:
@@ -92,9 +94,11 @@ def conv_stack(x: Array, blocks: Sequence[tuple[Array, Array]]) -> Array:
     """
     blocks = [(kernel, bias) for kernel, bias in blocks]
     float32 = all(a.dtype == jnp.float32 for a in jax.tree.leaves((x, blocks)))
-    evenly = x.size > 0 and all(size % 2 ** len(blocks) == 0 for size in x.shape[1:3])
+    known = isinstance(x.shape[0], int)
+    evenly = known and x.size > 0 and all(size % 2 ** len(blocks) == 0 for size in x.shape[1:3])
     if float32 and evenly and all(kernel.shape[:2] == (3, 3) for kernel, _ in blocks):
-        return lax.platform_dependent(x, blocks, cpu=winograd.conv_stack, default=_conv_stack)
+        quick = per_device(winograd.conv_stack, len(x))
+        return lax.platform_dependent(x, blocks, cpu=quick, default=_conv_stack)
     return _conv_stack(x, blocks)
 
 

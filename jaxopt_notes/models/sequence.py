@@ -27,9 +27,10 @@ class Layer(NamedTuple):
 
 
 def apply_layers(layers: Sequence[Layer], x: jax.Array, rngs: nnx.Rngs | None = None) -> jax.Array:
-    """One layer after the other; `rngs` feeds dropout."""
+    """One layer after the other; `rngs` feeds dropout in training."""
     for _, apply in layers:
-        x = apply(x, rngs=rngs) if isinstance(apply, nnx.Dropout) else apply(x)
+        random = rngs is not None and isinstance(apply, nnx.Dropout)
+        x = apply(x, rngs=rngs) if random else apply(x)
     return x
 
 

@@ -247,7 +247,8 @@ def _sgd_at_found_rate(
 def _dot(a: jax.Array, b: jax.Array) -> jax.Array:
     """The real inner product, in float32 at least: half precision has too few digits for a sum."""
     dtype = jnp.promote_types(jnp.result_type(a, b), jnp.float32)
-    return jnp.vdot(a.astype(dtype), b.astype(dtype)).real
+    # Not `vdot`: it flattens first, for which an array that is cut among devices would be gathered.
+    return jnp.tensordot(a.astype(dtype).conj(), b.astype(dtype), jnp.ndim(a)).real
 
 
 def _is_found(x: Any) -> bool:

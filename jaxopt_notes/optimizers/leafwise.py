@@ -145,7 +145,13 @@ def increment(count: ArrayLike) -> jax.Array:
 
 def _filled_like(params: optax.Params, slot: Slot) -> Any:
     dtype = None if slot.dtype is None else jax.dtypes.canonicalize_dtype(slot.dtype)
-    return jax.tree.map(lambda p: jnp.full_like(p, slot.initial, dtype=dtype), params)
+
+    def filled_like(p: Any) -> jax.Array:
+        filled = jnp.full_like(p, slot.initial, dtype=dtype)
+        # Outside jit it lies on the devices as p does. Inside, XLA has to see that it belongs to p.
+        return jnp.where(p == p, filled, filled) if isinstance(p, jax.core.Tracer) else filled
+
+    return jax.tree.map(filled_like, params)
 
 
 def _as_tuple(x: Any) -> tuple[Any, ...]:

@@ -7,6 +7,9 @@ the slots of small leaves lie end to end in blocks, their gradients are laid end
 update, and the update is cut up again; large leaves stay as they are. The numbers are the same, as
 long as the rule treats each element by itself.
 
+It is for leaves that every device has whole: to be laid end to end, leaves that are cut among
+devices have to travel at each step.
+
 A block stays within 128 KB of float32: XLA's CPU backend splits the slicing of a larger array over
 the cores, which a thousand times is slow to compile and to run.
 """

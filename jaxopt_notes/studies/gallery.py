@@ -7,13 +7,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from jaxopt_notes.studies import markdown, page, study
+from jaxopt_notes.studies import markdown, page, playground, study
 from jaxopt_notes.studies.wording import (
     LANGUAGES,
     VERDICTS,
     WORDS,
     Story,
     counted,
+    each,
+    link,
     marked,
     number,
     said,
@@ -21,11 +23,9 @@ from jaxopt_notes.studies.wording import (
 )
 from jaxopt_notes.training import folder
 
-TAGS = dict(zip(LANGUAGES, ("en", "zh-CN")))
-
 
 def write(out: Path, results: Sequence[dict[str, Any]]) -> list[Path]:
-    """Writes index.html, README.md and README.zh-CN.md beside the studies' folders.
+    """Writes the pages, README.md and README.zh-CN.md beside the studies' folders.
 
     Args:
       out: where the studies' own files are.
@@ -37,6 +37,7 @@ def write(out: Path, results: Sequence[dict[str, Any]]) -> list[Path]:
     stories = [Story(r["name"], study.about(r["name"]), r) for r in results]
     written = {
         "index.html": as_page(stories, out),
+        playground.FILE: playground.as_page(),
         "README.md": markdown.page(stories, "en"),
         "README.zh-CN.md": markdown.page(stories, "zh"),
     }
@@ -49,11 +50,12 @@ def as_page(stories: list[Story], out: Path) -> str:
     """The whole page."""
     quick = any(story.result["quick"] for story in stories)
     head = [
-        f"<h1>{_each(*WORDS['title'])}</h1>",
+        f"<h1>{each(*WORDS['title'])}</h1>",
         '<button id="language" type="button">中文</button>',
-        f"<p>{_each(*WORDS['intro'])}</p>",
-        f"<p><strong>{_each(*(counted(stories, la) for la in LANGUAGES))}</strong></p>",
-        f"<p>{_each(*WORDS['quick'])}</p>" if quick else "",
+        f"<p>{each(*WORDS['intro'])}</p>",
+        f"<p>{link(playground.FILE, *WORDS['playground'])}</p>",
+        f"<p><strong>{each(*(counted(stories, la) for la in LANGUAGES))}</strong></p>",
+        f"<p>{each(*WORDS['quick'])}</p>" if quick else "",
         _glance(stories),
     ]
     body = "\n".join([*head, *(_article(story, out / story.name) for story in stories)])
@@ -61,23 +63,18 @@ def as_page(stories: list[Story], out: Path) -> str:
     return page.PAGE.format(title=title, style=page.STYLE, script=page.SCRIPT, body=body)
 
 
-def _each(*texts: str) -> str:
-    """A text in every language; the page shows one of them."""
-    return "".join(f'<span lang="{TAGS[la]}">{marked(t)}</span>' for la, t in zip(LANGUAGES, texts))
-
-
 def _told(story: Story, field: str) -> str:
-    return _each(*(said(story, field, language) for language in LANGUAGES))
+    return each(*(said(story, field, language) for language in LANGUAGES))
 
 
 def _verdict(story: Story) -> str:
     kind = story.result["verdict"]["word"]
     sign, *names = VERDICTS[kind]
-    return f'<span class="verdict {kind}">{sign} {_each(*names)}</span>'
+    return f'<span class="verdict {kind}">{sign} {each(*names)}</span>'
 
 
 def _glance(stories: list[Story]) -> str:
-    head = f"<tr><th>{_each(*WORDS['claim'])}</th><th>{_each(*WORDS['verdict'])}</th></tr>"
+    head = f"<tr><th>{each(*WORDS['claim'])}</th><th>{each(*WORDS['verdict'])}</th></tr>"
     rows = [
         f'<tr><td><a href="#{s.name}">{s.about.number}. {_told(s, "title")}</a>'
         f'<p class="small">{_told(s, "claim")}</p></td><td>{_verdict(s)}</td></tr>'
@@ -89,13 +86,14 @@ def _glance(stories: list[Story]) -> str:
 def _article(story: Story, where: Path) -> str:
     about, result = story.about, story.result
     setting = json.dumps(result["setting"], ensure_ascii=False)
-    seconds = f"{word('measured', 'en')} {result['seconds']:g} s"
+    seconds = each(*(text.format(result["seconds"]) for text in WORDS["measured"]))
+    notes = each(*(word("notes", la).format(said(story, "section", la)) for la in LANGUAGES))
     versions = ", ".join(f"{name} {v}" for name, v in result["versions"].items())
     parts = [
         f'<article id="{story.name}">',
         f"<h2>{about.number}. {_told(story, 'title')}</h2>",
         f"<blockquote>{_told(story, 'claim')}</blockquote>",
-        f'<p class="small">{_each(*WORDS["notes"])}: {html.escape(about.section)}</p>',
+        f'<p class="small">{notes}</p>',
         f"<p>{_verdict(story)} · {_told(story, 'reason')}</p>",
         _figure(story, where),
         _section("how", f"<p>{_told(story, 'how')}</p>"),
@@ -113,7 +111,7 @@ def _article(story: Story, where: Path) -> str:
 
 
 def _section(name: str, content: str) -> str:
-    return f"<h3>{_each(*WORDS[name])}</h3>\n{content}"
+    return f"<h3>{each(*WORDS[name])}</h3>\n{content}"
 
 
 def _figure(story: Story, where: Path) -> str:
@@ -130,7 +128,7 @@ def _equations(equations: Sequence[str]) -> str:
 
 def _numbers(story: Story) -> str:
     rows = [
-        f'<tr><td>{_each(*texts)}</td><td class="value">{number(story.result["numbers"][name])}'
+        f'<tr><td>{each(*texts)}</td><td class="value">{number(story.result["numbers"][name])}'
         "</td></tr>"
         for name, texts in story.about.measured.items()
     ]

@@ -22,6 +22,7 @@ def page(stories: list[Story], language: str) -> str:
         f"# {word('title', language)}",
         other,
         word("intro", language),
+        f"[{word('playground', language)}](playground.html){word('open', language)}",
         *([word("quick", language)] if quick else []),
         f"**{counted(stories, language)}**",
         _glance(stories, language),
@@ -64,7 +65,7 @@ def _article(story: Story, language: str) -> str:
     setting = json.dumps(result["setting"], ensure_ascii=False)
     sources = "; ".join(map(_text, about.sources))
     files = " · ".join(f"[{f}]({name}/{f})" for f in ("result.json", "series.csv", "picture.png"))
-    notes = word("notes", language)
+    notes = word("notes", language).format(told("section"))
     parts = [
         f'<a id="{name}"></a>\n\n## {about.number}. {told("title")}',
         f"> {told('claim')}",
@@ -77,7 +78,7 @@ def _article(story: Story, language: str) -> str:
         headed("remark") if about.remark else "",
         f"**{word('command', language)}{stop}** `{result['command']}` ({result['seconds']:g} s)",
         f"**{word('setting', language)}{stop}** `{setting}`",
-        f"**{word('sources', language)}{stop}** {notes}: {about.section}; {sources}",
+        f"**{word('sources', language)}{stop}** {notes}; {sources}",
         f"**{word('files', language)}{stop}** {files}",
     ]
     return "\n\n".join(part for part in parts if part)

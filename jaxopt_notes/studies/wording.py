@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from jaxopt_notes.studies.study import DEPENDS, FAILS, HOLDS, About
 
 LANGUAGES = ("en", "zh")
+TAGS = ("en", "zh-CN")
 VERDICTS = {
     HOLDS: ("✓", "holds", "成立"),
     FAILS: ("✗", "fails", "不成立"),
@@ -25,8 +26,13 @@ WORDS = {
     "command": ("Command", "命令"),
     "sources": ("Sources", "来源"),
     "files": ("Files", "文件"),
-    "measured": ("measured", "测得"),
-    "notes": ("The notes", "笔记"),
+    "measured": ("measured in {:g} s", "测量用时 {:g} 秒"),
+    "notes": ("The notes: {}", "笔记：{}"),
+    "playground": (
+        "Playground: move the rates, β and ε yourself, and watch the paths",
+        "演练场：亲手调节学习率、β 和 ε，观察优化轨迹",
+    ),
+    "open": (" (download it and open it in a browser)", "（下载后用浏览器打开）"),
     "quick": (
         "made with --quick: smaller settings, and verdicts that may differ",
         "以 --quick 生成：设置较小，结论可能不同",
@@ -42,6 +48,17 @@ WORDS = {
     ),
 }
 
+# Where the notes say it, in Chinese, piece by piece.
+PLACES = {
+    "Claims about the optimizers": "关于优化器的论断",
+    "Optimizers": "优化器",
+    "The network and its parts": "网络及其组成部分",
+    "Entropy": "熵",
+    "the column “beware”": "“注意”一栏",
+    "claims": "论断",
+    "down-sampling": "下采样",
+    "last row": "最后一行",
+}
 
 _HIGH = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -64,8 +81,19 @@ def said(story: Story, field: str, language: str) -> str:
     suffix = "" if language == "en" else "_zh"
     if field == "reason":
         return story.result["verdict"][f"reason{suffix}"]
+    if field == "section":
+        return _section(story.about.section, language)
     text = getattr(story.about, f"{field}{suffix}")
     return text.format(**story.about.threshold) if field == "rule" else text
+
+
+def _section(section: str, language: str) -> str:
+    if language == "en":
+        return section
+    return "，".join(
+        f"第 {piece.replace(' and ', '、')} 条" if piece[0].isdigit() else PLACES.get(piece, piece)
+        for piece in section.split(", ")
+    )
 
 
 def counted(stories: list[Story], language: str) -> str:
@@ -120,3 +148,14 @@ def marked(text: str) -> str:
         ]
         text = "".join(x for pair in zip(parts[::3], [*inner, ""]) for x in pair)
     return text
+
+
+def each(*texts: str) -> str:
+    """A text in every language as HTML; the page shows one of them."""
+    return "".join(f'<span lang="{tag}">{marked(text)}</span>' for tag, text in zip(TAGS, texts))
+
+
+def link(file: str, *texts: str) -> str:
+    """The same as a link to another of the gallery's pages, which opens in that language."""
+    links = (f'<a href="{file}{kept}">{marked(t)}</a>' for t, kept in zip(texts, ("", "#zh")))
+    return "".join(f'<span lang="{tag}">{a}</span>' for tag, a in zip(TAGS, links))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import jax
 
-OFF = "off"
+from jaxopt_notes.training.config import OFF
 
 
 def keep_compiled(folder: str | None) -> str:

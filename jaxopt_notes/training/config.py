@@ -8,9 +8,10 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from jaxopt_notes.errors import InputError
+from jaxopt_notes.training.distributed import mesh_size
 
 MODELS = ("cnn", "mlp")
 POOLINGS = ("max", "average", "stride", "gap")
@@ -18,6 +19,7 @@ NORMS = ("none", "batch")
 ACTIVATIONS = ("relu", "sigmoid", "tanh", "gelu")
 WIDTHS = (128, 64)  # the notes' dense network
 
+ON_NONFINITE = ("stop", "skip", "save")
 SCHEDULES = ("constant", "cosine", "one-cycle")
 
 # optimizer: the hyper-parameters it takes beside the learning rate, by its argument names
@@ -52,6 +54,7 @@ OPTIMIZERS: dict[str, tuple[str, ...]] = {
 }
 SWITCHING = "adam-to-sgd"
 AUTO = "auto"
+OFF = "off"
 CARRIES = ("plain", "momentum", "swats")
 
 # hyper-parameter: its type and what it is
@@ -118,6 +121,16 @@ class Config:
     image_size: str | None = None
     out: str | None = None
     compilation_cache: str | None = None
+    clip_norm: float | None = None
+    ema: float | None = None
+    patience: int | None = None
+    on_nonfinite: str = "stop"
+    checkpoint_every: str | None = None
+    keep: int = 2
+    tensorboard: bool = False
+    profile: bool = False
+    mesh: str | None = None
+    shard_optimizer_state: bool = False
 
 
 def validate(config: Config) -> None:
@@ -148,9 +161,54 @@ def validate(config: Config) -> None:
     if not 0 <= config.seed < 2**32:
         raise InputError(f"--seed {config.seed}: give a whole number from 0 to 2**32 - 1")
     image_size(config.image_size)
+    mesh_size(config.mesh)
+    _check_guards(config)
     _check_network(config)
     _check_hyperparameters(config.hyperparameters)
     _check_switch(config)
+
+
+def _check_guards(config: Config) -> None:
+    _one_of("on_nonfinite", config.on_nonfinite, ON_NONFINITE)
+    if config.clip_norm is not None and not 0 < config.clip_norm < math.inf:
+        raise InputError(f"--clip-norm {config.clip_norm}: give a positive number, such as 1")
+    if config.ema is not None and not 0 < config.ema < 1:
+        raise InputError(f"--ema {config.ema}: give a number above 0 and below 1, such as 0.999")
+    if config.patience is not None and config.patience < 1:
+        raise InputError(f"--patience {config.patience}: give a whole number of epochs from 1")
+    if config.keep < 1:
+        raise InputError(f"--keep {config.keep}: give a whole number from 1")
+    interval(config.checkpoint_every)
+
+
+class Interval(NamedTuple):
+    """How often checkpoints are written within an epoch; both None where they are not."""
+
+    steps: int | None = None
+    seconds: float | None = None
+
+
+def interval(text: str | None) -> Interval:
+    """How often: "500" steps, "30s", "5m" or "1h"; neither from None and from "off".
+
+    Raises:
+      InputError: the text is none of these.
+
+    >>> interval("500"), interval("5m")
+    (Interval(steps=500, seconds=None), Interval(steps=None, seconds=300.0))
+    """
+    if text in (None, OFF):
+        return Interval()
+    found = re.fullmatch(r"([1-9]\d{0,8})([smh]?)", text or "", re.ASCII)
+    if not found:
+        raise InputError(
+            f"--checkpoint-every {text}: give a number of steps, a time such as 30s, 5m or 1h, or "
+            f"{OFF}"
+        )
+    number, unit = int(found[1]), found[2]
+    if not unit:
+        return Interval(steps=number)
+    return Interval(seconds=float(number * {"s": 1, "m": 60, "h": 3600}[unit]))
 
 
 def _check_network(config: Config) -> None:

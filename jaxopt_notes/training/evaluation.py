@@ -36,7 +36,10 @@ class Weights(NamedTuple):
 
 def keep(state: TrainState) -> Weights:
     """Copies a state's weights, which the training would otherwise overwrite."""
-    copied = jax.tree.map(jnp.copy, (state.params, state.batch_stats))
+    weights = state.params, state.batch_stats
+    if len(state.step.devices()) > 1:  # one of the copies, in this process's own memory
+        return Weights(int(state.step), *jax.device_get(weights))
+    copied = jax.tree.map(jnp.copy, weights)
     return Weights(int(state.step), *copied)
 
 

@@ -4,7 +4,7 @@ The data lies on the device, and so does the epoch's order; a stretch gathers it
 sums its metrics there. The host waits once a stretch, for three numbers.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -12,30 +12,42 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from jaxopt_notes.training.mesh import Layout
 from jaxopt_notes.training.state import TrainState
 from jaxopt_notes.training.step import Batch, Metrics
 
-Stretch = Callable[..., tuple[TrainState, Metrics]]
+ALONE = Layout()  # on one device
+
+Stretch = Callable[..., tuple[TrainState, "Sums"]]
 
 
 class DivergedError(ArithmeticError):
-    """The loss became NaN or infinite at `step`, counted from 1."""
+    """A loss or gradient became NaN or infinite at `step`, counted from 1."""
 
     def __init__(self, step: int) -> None:
-        super().__init__(f"the loss is not finite at step {step}")
+        super().__init__(f"not finite at step {step}")
         self.step = step
 
 
-def zero_metrics() -> Metrics:
-    """The sums before any example."""
-    return Metrics(jnp.zeros([], jnp.float32), jnp.zeros([], jnp.int32), jnp.zeros([], jnp.int32))
+class Sums(NamedTuple):
+    """What the steps of an epoch add up to; steps that were not finite are counted, not added."""
+
+    loss: jax.Array  # float32, nats
+    correct: jax.Array  # int32
+    examples: jax.Array  # int32
+    failed: jax.Array  # int32, steps
 
 
-def _add(total: Metrics, new: Metrics) -> Metrics:
-    """The sums; `examples` stands still from the first loss on that is not finite."""
-    loss = total.loss + new.loss
-    examples = jnp.where(jnp.isfinite(loss), new.examples, 0)
-    return Metrics(loss, total.correct + new.correct, total.examples + examples)
+def zero_sums() -> Sums:
+    """The sums before any step."""
+    loss: Any = np.float32(0)  # on no device: any layout takes it
+    count: Any = np.int32(0)
+    return Sums(loss, count, count, count)
+
+
+def _add(total: Sums, new: Metrics, ok: jax.Array) -> Sums:
+    loss, correct, examples = (jnp.where(ok, x + y, x) for x, y in zip(total[:3], new))
+    return Sums(loss, correct, examples, total.failed + ~ok)
 
 
 def compile_stretch(
@@ -43,50 +55,69 @@ def compile_stretch(
     state: TrainState,
     data: Batch,
     order: jax.Array,
+    on_nonfinite: str = "stop",
+    layout: Layout = ALONE,
 ) -> Stretch:
-    """Compiles `stretch(state, metrics, data, order, start, stop) -> (state, metrics)`.
+    """Compiles `stretch(state, sums, data, order, start, stop) -> (state, sums)`.
 
-    It takes the steps start … stop − 1 of an epoch, whose order is int32 (steps, batch), adds to
-    the metrics, and ends early at a loss that is not finite. One compilation serves stretches of
-    any length. The state is donated.
+    It takes the steps start … stop − 1 of an epoch, whose order is int32 (steps, batch), and adds
+    to the sums. One compilation serves stretches of any length. The state is donated.
 
     XLA's CPU backend runs convolutions inside a loop on one core and slowly, so where the step has
     convolutions there, the loop is Python's instead.
-    """
 
-    def one(state: TrainState, metrics: Metrics, data: Batch, order: jax.Array, i: Any) -> Any:
+    Args:
+      step: from `make_train_step`.
+      state: an example of what it carries.
+      data: the training set.
+      order: an example of an epoch's order.
+      on_nonfinite: at a loss that is not finite the stretch ends early, with the state broken
+        ("stop") or as it was before that step ("save"); or that step is left out ("skip").
+      layout: how all but the sums lie on the devices, before and after.
+    """
+    goes_on = on_nonfinite == "skip"
+
+    def one(state: TrainState, sums: Sums, data: Batch, order: jax.Array, i: Any) -> Any:
         batch = Batch(*(x[order[i]] for x in data))
-        state, new = step(state, batch)
-        return state, _add(metrics, new)
+        new, metrics = step(state, batch)
+        ok = jnp.isfinite(metrics.loss)
+        if not goes_on:
+            ok &= sums.failed == 0
+        if on_nonfinite != "stop":
+            kept = state._replace(step=new.step) if goes_on else state
+            new = jax.tree.map(lambda x, y: jnp.where(ok, x, y), new, kept)
+        return layout.pin(new), _add(sums, metrics, ok)
 
     def many(
-        state: TrainState, metrics: Metrics, data: Batch, order: jax.Array, start: Any, stop: Any
+        state: TrainState, sums: Sums, data: Batch, order: jax.Array, start: Any, stop: Any
     ) -> Any:
         def body(carry: Any) -> Any:
-            i, state, metrics = carry
-            return i + 1, *one(state, metrics, data, order, i)
+            i, state, sums = carry
+            return i + 1, *one(state, sums, data, order, i)
 
         def unfinished(carry: Any) -> Any:
-            i, _, metrics = carry
-            return (i < stop) & jnp.isfinite(metrics.loss)
+            i, _, sums = carry
+            return (i < stop) & (goes_on | (sums.failed == 0))
 
-        _, state, metrics = lax.while_loop(unfinished, body, (start, state, metrics))
-        return state, metrics
+        _, state, sums = lax.while_loop(unfinished, body, (start, state, sums))
+        return state, sums
 
-    args = (state, zero_metrics(), data, order)
+    args = (state, zero_sums(), data, order)
     index = np.int32(0)
-    lowered = jax.jit(many, donate_argnums=0).lower(*args, index, index)
-    if not _convolves(lowered):
-        return lowered.compile()
+    kept = layout.step_shardings(state)
+    with layout.context():
+        lowered = jax.jit(many, donate_argnums=0, **kept).lower(*args, index, index)
+        if not _convolves(lowered):
+            return lowered.compile()
 
-    single = jax.jit(one, donate_argnums=0).lower(*args, index).compile()
+        single = jax.jit(one, donate_argnums=0, **kept).lower(*args, index).compile()
 
     def python_loop(
-        state: TrainState, metrics: Metrics, data: Batch, order: jax.Array, start: int, stop: int
-    ) -> tuple[TrainState, Metrics]:
+        state: TrainState, sums: Sums, data: Batch, order: jax.Array, start: int, stop: int
+    ) -> tuple[TrainState, Sums]:
         for i in range(start, stop):
-            state, metrics = single(state, metrics, data, order, np.int32(i))
-        return state, metrics
+            state, sums = single(state, sums, data, order, np.int32(i))
+        return state, sums
 
     return python_loop
 
@@ -96,37 +127,76 @@ def _convolves(lowered: jax.stages.Lowered) -> bool:
 
 
 class Result(NamedTuple):
-    """Means over the examples so far."""
+    """Means over the examples so far; NaN before any."""
 
     loss: float
     accuracy: float
     examples: int
 
 
-def _result(metrics: Metrics) -> Result:
-    loss, correct, examples = float(metrics.loss), int(metrics.correct), int(metrics.examples)
+def _result(sums: Sums) -> Result:
+    loss, correct, examples = float(sums.loss), int(sums.correct), int(sums.examples)
+    if not examples:
+        return Result(float("nan"), float("nan"), 0)
     return Result(loss / examples, correct / examples, examples)
 
 
-def run_epoch(
-    stretch: Stretch, state: TrainState, data: Batch, order: np.ndarray, length: int
-) -> Iterator[tuple[TrainState, Result]]:
-    """Takes the steps of one epoch, `length` at a time, and yields after each stretch.
+class Reached(NamedTuple):
+    """Where an epoch stands after a stretch: its next step, the state, and the sums so far.
 
-    The state that it is given, and each that it yields, is gone once the next stretch starts.
+    The state is gone once the next stretch starts.
+    """
+
+    next: int
+    state: TrainState
+    sums: Sums
+
+    @property
+    def result(self) -> Result:
+        """The means so far."""
+        return _result(self.sums)
+
+
+def run_epoch(
+    stretch: Stretch,
+    reached: Reached,
+    data: Batch,
+    order: np.ndarray,
+    stops: Iterable[int],
+    on_nonfinite: str = "stop",
+) -> Iterator[Reached]:
+    """Takes the steps of one epoch, and yields at each stop.
+
+    Args:
+      stretch: from `compile_stretch`.
+      reached: where to begin; `begin(state)` for the epoch's beginning.
+      data: the training set.
+      order: int32 (steps, batch).
+      stops: ascending steps of the epoch, each a stretch's end.
+      on_nonfinite: as the stretch was compiled with.
 
     Raises:
-      DivergedError: the loss is not finite.
+      DivergedError: the loss is not finite. With "save" the state before that step comes first.
     """
-    before = int(state.step)
     on_device = jnp.asarray(order)
-    metrics = zero_metrics()
-    for start in range(0, len(order), length):
-        stop = min(start + length, len(order))
-        state, metrics = stretch(state, metrics, data, on_device, np.int32(start), np.int32(stop))
-        if not np.isfinite(float(metrics.loss)):
-            raise DivergedError(before + int(metrics.examples) // order.shape[1] + 1)
-        yield state, _result(metrics)
+    before = int(reached.state.step) - reached.next
+    for stop in stops:
+        state, sums = stretch(
+            reached.state, reached.sums, data, on_device, np.int32(reached.next), np.int32(stop)
+        )
+        if int(sums.failed) and on_nonfinite != "skip":
+            taken = (int(sums.examples) - int(reached.sums.examples)) // order.shape[1]
+            at = reached.next + taken
+            if on_nonfinite == "save":
+                yield Reached(at, state, sums._replace(failed=jnp.zeros_like(sums.failed)))
+            raise DivergedError(before + at + 1)
+        reached = Reached(stop, state, sums)
+        yield reached
+
+
+def begin(state: TrainState) -> Reached:
+    """The beginning of an epoch."""
+    return Reached(0, state, zero_sums())
 
 
 class Padded(NamedTuple):
@@ -136,25 +206,28 @@ class Padded(NamedTuple):
     real: jax.Array
 
 
-def pad(images: np.ndarray, labels: np.ndarray, batch_size: int) -> Padded:
-    """Cuts a set into batches on the device; the last is filled up with blank images."""
+def pad(images: np.ndarray, labels: np.ndarray, batch_size: int, layout: Layout = ALONE) -> Padded:
+    """Cuts a set into batches on the devices; the last is filled up with blank images.
+
+    A batch is of `batch_size` images, or of a few more where the devices share them evenly then.
+    """
     size = len(labels)
-    batch_size = min(batch_size, size)
+    batch_size = -(-min(batch_size, size) // layout.devices) * layout.devices
     missing = -size % batch_size
 
     def cut(x: np.ndarray) -> jax.Array:
         x = np.concatenate([x, np.zeros((missing, *x.shape[1:]), x.dtype)])
-        return jnp.asarray(x.reshape(-1, batch_size, *x.shape[1:]))
+        return layout.cut(x.reshape(-1, batch_size, *x.shape[1:]), axis=1)
 
     return Padded(Batch(cut(images), cut(labels)), cut(np.ones(size, bool)))
 
 
-def evaluate(eval_step: Callable[..., Metrics], state: TrainState, data: Padded) -> Result:
-    """Loss and accuracy on a whole set, by a jitted evaluation step."""
-    total = zero_metrics()
+def evaluate(
+    eval_step: Callable[..., Metrics], params: Any, batch_stats: Any, data: Padded
+) -> Result:
+    """Loss and accuracy on a whole set, by a jitted evaluation step; NaN where a loss is."""
+    total = Metrics(*zero_sums()[:3])
     for i in range(len(data.real)):
         batch = Batch(*(x[i] for x in data.batches))
-        total = _add(total, eval_step(state.params, state.batch_stats, batch, data.real[i]))
-    if not int(total.examples):  # not even the first batch has a finite loss
-        return Result(float("nan"), 0.0, 0)
-    return _result(total)
+        total = Metrics(*map(jnp.add, total, eval_step(params, batch_stats, batch, data.real[i])))
+    return _result(Sums(*total, failed=jnp.int32(0)))

@@ -1,9 +1,12 @@
-"""A run in pictures: curves.png, confusion.png, mistakes.png, where matplotlib is installed."""
+"""Runs in pictures, where matplotlib is installed.
+
+Of one run curves.png, confusion.png and mistakes.png; of several, their curves over each other.
+"""
 
 import math
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,16 +61,52 @@ def _save(figure: Any, path: Path) -> None:
     os.replace(beside, path)
 
 
+def draw_comparison(path: Path, runs: Mapping[str, Sequence[dict[str, Any]]]) -> None:
+    """Draws the curves of several runs over each other: tests as lines, training dashed.
+
+    Args:
+      path: the file, a .png.
+      runs: the name of each and its rows, at least one.
+
+    Raises:
+      ImportError: matplotlib is not installed.
+    """
+    from matplotlib import colormaps
+    from matplotlib.figure import Figure
+
+    beside = math.ceil(len(runs) / math.ceil(len(runs) / 4))
+    figure = Figure(figsize=(9, 3.6 + 0.25 * math.ceil(len(runs) / beside)), layout="constrained")
+    panels = _curve_panels(figure)
+    few = len(runs) <= 10
+    for i, rows in enumerate(runs.values()):
+        color = colormaps["tab10"](i) if few else colormaps["viridis"](i / (len(runs) - 1))
+        _plot_curves(panels, rows, [("train", "--"), ("test", "o-")], color=color)
+    tested = panels[0].get_lines()[1::2]
+    legend = figure.legend(
+        tested, map(str, range(len(runs))), loc="outside lower center", ncols=beside
+    )
+    # Set by hand, as matplotlib would leave out a name that begins with an underscore.
+    for text, name in zip(legend.get_texts(), runs):
+        text.set_parse_math(False)
+        text.set_text(_short(name, 40))
+    figure.suptitle("test, and training dashed")
+    _save(figure, path)
+
+
 def _draw_curves(figure: Any, rows: Sequence[dict[str, Any]], title: str) -> None:
     """Loss and accuracy over the epochs."""
+    panels = _curve_panels(figure)
+    _plot_curves(panels, rows, [("train", "o--"), ("test", "o-")])
+    panels[1].legend(loc="lower right")
+    figure.suptitle(title, parse_math=False)
+
+
+def _curve_panels(figure: Any) -> Any:
+    """One for the loss and one for the accuracy, over the epochs."""
     from matplotlib.ticker import MaxNLocator, PercentFormatter
 
     panels = figure.subplots(1, 2)
-    epochs = [row["epoch"] for row in rows]
-    for panel, what in zip(panels, ("loss", "accuracy")):
-        for part, style in (("train", "o--"), ("test", "o-")):
-            values = [row[f"{part}_{what}"] for row in rows]
-            panel.plot(epochs, values, style, markersize=4, label=part)
+    for panel in panels:
         panel.set_xlabel("epoch")
         panel.xaxis.set_major_locator(MaxNLocator(integer=True))
         panel.grid(alpha=0.3)
@@ -75,8 +114,17 @@ def _draw_curves(figure: Any, rows: Sequence[dict[str, Any]], title: str) -> Non
     panels[0].set_yscale("log")
     panels[1].set_ylabel("accuracy")
     panels[1].yaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=1))
-    panels[1].legend(loc="lower right")
-    figure.suptitle(title, parse_math=False)
+    return panels
+
+
+def _plot_curves(
+    panels: Any, rows: Sequence[dict[str, Any]], parts: Sequence[tuple[str, str]], **style: Any
+) -> None:
+    epochs = [row["epoch"] for row in rows]
+    for panel, what in zip(panels, ("loss", "accuracy")):
+        for part, line in parts:
+            values = [row[f"{part}_{what}"] for row in rows]
+            panel.plot(epochs, values, line, markersize=4, label=part, **style)
 
 
 def _draw_confusion(figure: Any, counts: np.ndarray, names: Sequence[str], title: str) -> None:

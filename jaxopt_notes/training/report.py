@@ -2,6 +2,7 @@
 
 import json
 import os
+import zlib
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -9,11 +10,14 @@ from typing import Any, NamedTuple
 
 import flax
 import jax
+import numpy as np
 import optax
 
 from jaxopt_notes import __version__
+from jaxopt_notes.data import Dataset
 from jaxopt_notes.models import parameter_count
-from jaxopt_notes.training import folder, pictures, switching
+from jaxopt_notes.training import checkpoint, folder, pictures, switching
+from jaxopt_notes.training.config import OFF
 from jaxopt_notes.training.evaluation import Weights, evaluate_classes
 from jaxopt_notes.training.network import describe_network
 from jaxopt_notes.training.run import Run
@@ -27,8 +31,10 @@ def describe(run: Run) -> dict[str, Any]:
         "versions": {m.__name__: m.__version__ for m in (jax, flax, optax)},
         "device": {
             "kind": device.device_kind,
-            "count": jax.device_count(),
+            "count": run.layout.devices,
+            "processes": jax.process_count(),
             "cores": os.cpu_count(),
+            **run.layout.memory(jax.eval_shape(run.optimizer.init, run.model.params)),
         },
         "config": asdict(run.config),
         "data": {
@@ -40,14 +46,23 @@ def describe(run: Run) -> dict[str, Any]:
             "class_names": list(run.data.class_names),
             "mean": list(run.normalize.mean),
             "std": list(run.normalize.std),
+            "fingerprint": fingerprint(run.data),
         },
         "model": {"name": run.config.model, "parameters": parameter_count(run.model.params)},
         "steps_per_epoch": run.steps_per_epoch,
     }
 
 
-def header(run: dict[str, Any]) -> str:
-    """The lines before the first epoch."""
+def fingerprint(data: Dataset) -> str:
+    """Eight hexadecimal digits that change with any pixel or label."""
+    crc = 0
+    for array in data[1:5]:
+        crc = zlib.crc32(np.ascontiguousarray(array).data, crc)
+    return f"{crc:08x}"
+
+
+def header(run: dict[str, Any], notes: Sequence[str] = ()) -> str:
+    """The lines before the first epoch; a resumed run's `notes` are among them."""
     data, config, device = run["data"], run["config"], run["device"]
     versions = ", ".join(f"{name} {version}" for name, version in run["versions"].items())
     hyper = "".join(f", {name}={value}" for name, value in config["hyperparameters"].items())
@@ -64,9 +79,20 @@ def header(run: dict[str, Any]) -> str:
         f"{config['epochs']} × {run['steps_per_epoch']} steps, batch "
         f"{config['batch_size']}, seed {config['seed']}",
     ]
+    if device["count"] > 1:
+        lines.append(_sharing(device))
     if data["note"]:
         lines.insert(1, data["note"])
-    return "\n".join([*lines, "", "epoch   train loss    acc     test loss    acc     seconds"])
+    columns = "epoch   train loss    acc     test loss    acc     seconds"
+    return "\n".join([*lines, *notes, "", columns])
+
+
+def _sharing(device: dict[str, Any]) -> str:
+    held, whole = (device[f"optimizer_state{x}"] / 1e6 for x in ("", "_whole"))
+    saved = f" instead of {whole:.2f}" if held < whole else ""
+    count, processes = device["count"], device["processes"]
+    of = f" of {processes} processes" if processes > 1 else ""
+    return f"{count} devices{of} share each batch; optimizer state: {held:.2f} MB on each{saved}"
 
 
 def row_text(row: dict[str, Any]) -> str:
@@ -101,12 +127,15 @@ def finish(out: Path, run: Run, rows: Sequence[dict[str, Any]], weights: Weights
       The summary, which lists the run's files and names the class found least.
     """
     if weights is None:
-        return Summary(f"no epoch was finished; {out}", {"summary": None, "out": str(out)})
+        text = f"stopped within an epoch; {out}" if rows else f"no epoch was finished; {out}"
+        return Summary(text, {"summary": None, "out": str(out)})
     evaluation = evaluate_classes(weights, run.model, run.normalize, run.data)
     last, worst = rows[-1], evaluation.worst
     folder.write_text(out / "metrics.json", _a_row_a_line(evaluation.as_json()))
     drawn = pictures.draw(out, rows, evaluation, run.data, run.config.optimizer)
     files = ("config.json", "metrics.jsonl", "metrics.json", *drawn)
+    if run.config.checkpoint_every != OFF:
+        files += (checkpoint.FOLDER,)
     text = (
         f"\n{last['test_accuracy']:.2%} of {len(run.data.test_labels):,} test images right after "
         f"{last['step']:,} steps in {last['seconds']:.1f} s"

@@ -1,12 +1,12 @@
 """A run from its settings: data, network, optimizer, driver, and the row of each epoch."""
 
+import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import optax
 
 from jaxopt_notes import optimizers
@@ -21,9 +21,23 @@ from jaxopt_notes.training.config import (
     Config,
     epochs_for,
     image_size,
+    interval,
     validate,
 )
-from jaxopt_notes.training.loop import Result, compile_stretch, evaluate, pad, run_epoch
+from jaxopt_notes.training.distributed import mesh_size
+from jaxopt_notes.training.loop import (
+    DivergedError,
+    Reached,
+    Result,
+    Sums,
+    begin,
+    compile_stretch,
+    evaluate,
+    pad,
+    run_epoch,
+    zero_sums,
+)
+from jaxopt_notes.training.mesh import Layout, make_layout
 from jaxopt_notes.training.network import build_network, with_parts
 from jaxopt_notes.training.schedules import schedule
 from jaxopt_notes.training.state import TrainState, create
@@ -37,6 +51,7 @@ from jaxopt_notes.training.step import (
 
 EVAL_BATCH = 1000
 STRETCHES = 25  # an epoch: as often as progress is shown
+LONGEST_STRETCH = 200  # steps: how long a signal may have to wait
 
 
 class Run(NamedTuple):
@@ -49,6 +64,7 @@ class Run(NamedTuple):
     optimizer: optax.GradientTransformation
     normalize: Normalization
     steps_per_epoch: int
+    layout: Layout
 
 
 def prepare(config: Config) -> Run:
@@ -67,11 +83,13 @@ def prepare(config: Config) -> Run:
     rates = GAP_LEARNING_RATES if config.pooling == "gap" else LEARNING_RATES
     config = replace(
         config,
+        dataset=data.name if config.dataset == "auto" else config.dataset,
         learning_rate=config.learning_rate or rates[config.optimizer],
         epochs=config.epochs or epochs_for(size),
         compilation_cache=keep_compiled(config.compilation_cache),
     )
     config = with_parts(switching.resolved(config))
+    layout = make_layout(mesh_size(config.mesh), config.batch_size, config.shard_optimizer_state)
     steps = size // config.batch_size
     network = build_network(config, data.train_images.shape[1:], len(data.class_names))
     return Run(
@@ -79,9 +97,10 @@ def prepare(config: Config) -> Run:
         data,
         network,
         pure(network),
-        build_optimizer(config, steps * (config.epochs or 0)),
+        layout.optimizer(build_optimizer(config, steps * (config.epochs or 0))),
         normalization_of(data.train_images),
         steps,
+        layout,
     )
 
 
@@ -94,59 +113,134 @@ def build_optimizer(config: Config, steps: int) -> optax.GradientTransformation:
     rate = schedule(config.schedule, config.learning_rate or 0.0, steps, config.warmup)
     given = switching.arguments(config, steps)
     try:
-        return getattr(optimizers, config.optimizer.replace("-", "_"))(rate, **given)
+        optimizer = getattr(optimizers, config.optimizer.replace("-", "_"))(rate, **given)
     except (TypeError, ValueError) as error:
         raise InputError(f"--optimizer {config.optimizer}: {error}") from error
+    if config.clip_norm is None:
+        return optimizer
+    return optax.chain(optax.clip_by_global_norm(config.clip_norm), optimizer)
 
 
-class Epoch(NamedTuple):
-    """Where a run stands after an epoch: its row of metrics, and its whole state.
+class Position(NamedTuple):
+    """Where a run stands: all that it needs to go on from there as if it had not been left.
 
-    The state's memory is used again by the next epoch: what shall outlast it has to be copied.
+    Attributes:
+      state: what a step carries; its memory is used again by the next stretch.
+      sums: of the epoch under way.
+      epoch: how many epochs are finished.
+      in_epoch: how many steps of the next one are taken.
+      seconds: spent so far.
     """
 
-    row: dict[str, Any]
     state: TrainState
+    sums: Sums
+    epoch: int
+    in_epoch: int
+    seconds: float
 
 
-def train(run: Run, on_stretch: Callable[[int, Result], None]) -> Iterator[Epoch]:
-    """Trains, and yields after each epoch.
+class Moment(NamedTuple):
+    """A run after a stretch: its position, the epoch's means so far, and its row at its end."""
+
+    position: Position
+    result: Result
+    row: dict[str, Any] | None
+
+
+def first_position(run: Run) -> Position:
+    """The position before the first step."""
+    config = run.config
+    key = jax.random.key(config.seed)
+    state = create(run.model, run.optimizer, key, averaged=config.ema is not None)
+    return Position(run.layout.place(state), zero_sums(), 0, 0, 0.0)
+
+
+def train(run: Run, position: Position, also_stop: Sequence[int] = ()) -> Iterator[Moment]:
+    """Trains to the last epoch, and yields after each stretch of steps.
 
     Args:
       run: from `prepare`.
-      on_stretch: called with (steps taken in all, the epoch's result so far) as the run goes on.
+      position: where to begin.
+      also_stop: steps of the run that shall end a stretch too.
 
     Raises:
-      DivergedError: the loss is not finite.
+      DivergedError: the loss is not finite; with `on_nonfinite` "save", the position before that
+        step has been yielded.
     """
-    config, data = run.config, run.data
-    start = time.perf_counter()
-    state = create(run.model, run.optimizer, jax.random.key(config.seed))
-    train_set = Batch(jnp.asarray(data.train_images), jnp.asarray(data.train_labels))
-    test_set = pad(data.test_images, data.test_labels, EVAL_BATCH)
-    step = make_train_step(run.model, run.optimizer, run.normalize, config.shift)
-    eval_step = jax.jit(make_eval_step(run.model, run.normalize))
+    config, data, layout = run.config, run.data, run.layout
+    start = time.perf_counter() - position.seconds
+    train_set = Batch(*layout.replicate((data.train_images, data.train_labels)))
+    test = _tester(run)
+    step = make_train_step(
+        run.model,
+        run.optimizer,
+        run.normalize,
+        config.shift,
+        config.ema,
+        check_gradients=config.on_nonfinite != "stop",
+    )
 
     def order_of(epoch: int) -> Any:
-        return epoch_order(config.seed, epoch, len(data.train_labels), config.batch_size)
+        order = epoch_order(config.seed, epoch, len(data.train_labels), config.batch_size)
+        return layout.cut(order, axis=1)
 
-    stretch = compile_stretch(step, state, train_set, jnp.asarray(order_of(0)))
+    stretch = compile_stretch(
+        step, position.state, train_set, order_of(0), config.on_nonfinite, layout
+    )
     total = run.steps_per_epoch * (config.epochs or 0)
-    length = max(1, run.steps_per_epoch // STRETCHES)
-    for epoch in range(config.epochs or 0):
-        before = epoch * run.steps_per_epoch
-        for after, result in run_epoch(stretch, state, train_set, order_of(epoch), length):
-            state = after
-            on_stretch(before + result.examples // config.batch_size, result)
-        test = evaluate(eval_step, state, test_set)
+    reached = Reached(position.in_epoch, position.state, position.sums)
+    for epoch in range(position.epoch, config.epochs or 0):
+        before = int(reached.state.step) - reached.next
+        stops = [s for s in _stops(run, before, also_stop) if s > reached.next]
+        stretches = run_epoch(
+            stretch, reached, train_set, order_of(epoch), stops, config.on_nonfinite
+        )
+        for reached in stretches:
+            if reached.next < run.steps_per_epoch:
+                seconds = time.perf_counter() - start
+                where = Position(reached.state, reached.sums, epoch, reached.next, seconds)
+                yield Moment(where, reached.result, None)
+        state, result = reached.state, reached.result
+        tested = test(state)
+        if not math.isfinite(tested["test_loss"]):
+            raise DivergedError(int(state.step))
+        seconds = time.perf_counter() - start
         row = {
             "epoch": epoch + 1,
-            "step": before + run.steps_per_epoch,
-            "seconds": round(time.perf_counter() - start, 3),
+            "step": int(state.step),
+            "seconds": round(seconds, 3),
             "train_loss": result.loss,
             "train_accuracy": result.accuracy,
-            "test_loss": test.loss,
-            "test_accuracy": test.accuracy,
+            **tested,
+            **({"skipped": int(reached.sums.failed)} if config.on_nonfinite == "skip" else {}),
             **switching.describe(config, total, state.opt_state),
         }
-        yield Epoch(row, state)
+        reached = begin(state)
+        yield Moment(Position(state, reached.sums, epoch + 1, 0, seconds), result, row)
+
+
+def _stops(run: Run, before: int, also: Sequence[int]) -> list[int]:
+    """The steps of an epoch that end a stretch; `before` it the run had taken so many."""
+    steps = run.steps_per_epoch
+    length = min(max(1, steps // STRETCHES), LONGEST_STRETCH)
+    every = interval(run.config.checkpoint_every).steps
+    asked = {step - before for step in also if before < step <= before + steps}
+    if every:
+        asked |= {step for step in range(1, steps) if (before + step) % every == 0}
+    return sorted({*range(length, steps, length), *asked, steps})
+
+
+def _tester(run: Run) -> Callable[[TrainState], dict[str, float]]:
+    """The test set's part of an epoch's row, of the parameters and, if kept, of their average."""
+    test_set = pad(run.data.test_images, run.data.test_labels, EVAL_BATCH, run.layout)
+    eval_step = run.layout.jit(make_eval_step(run.model, run.normalize))
+
+    def test(state: TrainState) -> dict[str, float]:
+        row: dict[str, float] = {}
+        for name, params in (("test", state.params), ("ema_test", state.ema)):
+            if params != ():
+                result = evaluate(eval_step, params, state.batch_stats, test_set)
+                row |= {f"{name}_loss": result.loss, f"{name}_accuracy": result.accuracy}
+        return row
+
+    return test

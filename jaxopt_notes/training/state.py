@@ -19,6 +19,7 @@ class TrainState(NamedTuple):
       batch_stats: running averages of batch normalisation.
       key: the run's random key; a step draws from it folded with the step's number, so that a step
         needs no key but this one.
+      ema: the running average of the parameters.
     """
 
     step: jax.Array
@@ -26,13 +27,22 @@ class TrainState(NamedTuple):
     opt_state: Any
     batch_stats: Any
     key: jax.Array
+    ema: Any = ()
 
 
-def create(model: PureModel, optimizer: optax.GradientTransformation, key: jax.Array) -> TrainState:
-    """The state before the first step.
+def create(
+    model: PureModel,
+    optimizer: optax.GradientTransformation,
+    key: jax.Array,
+    averaged: bool = False,
+) -> TrainState:
+    """The state before the first step; `averaged` where the parameters' average is kept too.
 
     The parameters are copied: a step gives its state's memory away, and the model keeps its own.
     """
     params = jax.tree.map(jnp.copy, model.params)
     batch_stats = jax.tree.map(jnp.copy, model.batch_stats)
-    return TrainState(jnp.zeros([], jnp.int32), params, optimizer.init(params), batch_stats, key)
+    ema = jax.tree.map(jnp.copy, params) if averaged else ()
+    return TrainState(
+        jnp.zeros([], jnp.int32), params, optimizer.init(params), batch_stats, key, ema
+    )

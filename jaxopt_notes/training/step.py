@@ -10,6 +10,7 @@ import optax
 
 from jaxopt_notes.losses import cross_entropy
 from jaxopt_notes.models import PureModel
+from jaxopt_notes.models.spreading import devices_in_trace
 from jaxopt_notes.training.augment import shift
 from jaxopt_notes.training.state import TrainState
 
@@ -55,13 +56,23 @@ def make_train_step(
     optimizer: optax.GradientTransformation,
     normalize: Normalization,
     shift_by: int = 0,
+    ema_decay: float | None = None,
+    check_gradients: bool = False,
 ) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
     """The step: normalise, network, loss, gradient, optimizer. Pure; jit it with the state donated.
 
-    Before all that, each image is shifted by up to `shift_by` pixels, at random.
-
     The loss that it differentiates is the batch's mean; the metrics are of the parameters before
     the update.
+
+    Args:
+      model: the network.
+      optimizer: the update rule.
+      normalize: from pixels to the network's input.
+      shift_by: before all that, each image is shifted by up to so many pixels, at random.
+      ema_decay: β of `state.ema`'s average of the parameters, θ̄ ← β_t θ̄ + (1 − β_t) θ with
+        β_t = min(β, t / (t + 9)): the average forgets where it began as fast as it can.
+      check_gradients: whether the loss becomes NaN where a gradient is not finite though the loss
+        is; without it, that shows in the next step's loss.
     """
 
     def loss_fn(params: Any, state: TrainState, batch: Batch) -> tuple[jax.Array, Any]:
@@ -75,7 +86,14 @@ def make_train_step(
         grads, (batch_stats, metrics) = jax.grad(loss_fn, has_aux=True)(state.params, state, batch)
         updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
-        return TrainState(state.step + 1, params, opt_state, batch_stats, state.key), metrics
+        ema = state.ema
+        if ema_decay is not None:
+            beta = jnp.minimum(ema_decay, (state.step + 1) / (state.step + 10))
+            ema = optax.incremental_update(params, ema, 1 - beta)
+        if check_gradients:
+            sound = jnp.isfinite(optax.global_norm(grads))
+            metrics = metrics._replace(loss=jnp.where(sound, metrics.loss, jnp.nan))
+        return TrainState(state.step + 1, params, opt_state, batch_stats, state.key, ema), metrics
 
     return step
 
@@ -98,4 +116,8 @@ def measure(
     """Sums the losses (batch,) and right answers of the examples that are `real` (all if None)."""
     real = jnp.ones(labels.shape, bool) if real is None else real
     correct = (logits.argmax(-1) == labels) & real
-    return Metrics(jnp.where(real, losses, 0).sum(), correct.sum(), real.sum())
+    if devices_in_trace() > 1:
+        # As float32 (exact to 2²⁴) the count travels with the gradients, not by itself.
+        correct = correct.astype(jnp.float32)
+    count = correct.sum().astype(jnp.int32)
+    return Metrics(jnp.where(real, losses, 0).sum(), count, real.sum())

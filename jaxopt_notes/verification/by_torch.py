@@ -1,10 +1,14 @@
 """torch itself as an oracle. Imported only when asked for."""
 
+from collections.abc import Iterator
 from importlib import import_module
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
+from jaxopt_notes.conventions import translate_state
 from jaxopt_notes.verification import problem
 
 CLASSES = {
@@ -37,24 +41,29 @@ def optimizer(name: str, params: Any, keywords: dict[str, Any], rate: Any) -> An
     return getattr(_load().optim, CLASSES[name])(params, lr=float(np.ravel(rate)[0]), **keywords)
 
 
-def advance(opt: Any, params: dict[str, Any], rate: Any, steps: int, dtype: str) -> problem.Path:
-    """The path of the given number of steps."""
+def _walk(
+    opt: Any, params: dict[str, Any], rate: Any, steps: int, dtype: str
+) -> Iterator[dict[str, np.ndarray]]:
+    """θ after each step, as one takes it."""
     torch = _load()
     gs = {
         name: torch.tensor(np.asarray(g, np.float64)).to(getattr(torch, dtype))
         for name, g in problem.gradients(steps, dtype).items()
     }
     rates = np.broadcast_to(np.asarray(rate, np.float64), steps)
-    seen: dict[str, list[np.ndarray]] = {name: [] for name in params}
     for k in range(steps):
         for group in opt.param_groups:
             group["lr"] = float(rates[k])
         for name, p in params.items():
             p.grad = gs[name][k].clone()
         opt.step()
-        for name, p in params.items():
-            seen[name].append(p.detach().to(torch.float64).numpy().copy())
-    return {name: np.stack(path) for name, path in seen.items()}
+        yield {name: p.detach().numpy().copy() for name, p in params.items()}
+
+
+def advance(opt: Any, params: dict[str, Any], rate: Any, steps: int, dtype: str) -> problem.Path:
+    """The path of the given number of steps."""
+    seen = list(_walk(opt, params, rate, steps, dtype))
+    return {name: np.stack([at[name] for at in seen]) for name in params}
 
 
 def path(name: str, keywords: dict[str, Any], rate: Any, steps: int, dtype: str) -> problem.Path:
@@ -62,3 +71,17 @@ def path(name: str, keywords: dict[str, Any], rate: Any, steps: int, dtype: str)
     params = parameters(dtype)
     opt = optimizer(name, params.values(), keywords, rate)
     return advance(opt, params, rate, steps, dtype)
+
+
+def states(name: str, keywords: dict[str, Any], rate: Any, steps: int, dtype: str) -> list[Any]:
+    """torch's state after each step, as ours."""
+    params = parameters(dtype)
+    opt = optimizer(name, params.values(), keywords, rate)
+    lr = problem.schedule(steps) if np.ndim(rate) else None
+    seen = []
+    with jax.enable_x64(dtype == "float64"):
+        for k, at in enumerate(_walk(opt, params, rate, steps, dtype), start=1):
+            theta = {leaf: jnp.asarray(p) for leaf, p in at.items()}
+            state = translate_state(opt.state_dict(), theta, lr=lr, names=list(at), steps=k)
+            seen.append(state)
+    return seen

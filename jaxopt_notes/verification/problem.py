@@ -1,6 +1,6 @@
 """One run for all books: gradients that tempt every trap, and how far two runs are apart."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -68,12 +68,7 @@ def path(
         theta = {name: jnp.asarray(p) for name, p in at.items()}
         state = optimizer.init(theta) if state is None else state
         gs = {name: jnp.asarray(g) for name, g in gradients(steps, dtype).items()}
-
-        def step(theta: Any, state: Any, g: Any) -> Any:
-            updates, state = optimizer.update(g, state, theta)
-            return optax.apply_updates(theta, updates), state
-
-        take = jax.jit(step) if jit else step
+        take = _step(optimizer, jit)
         seen = []
         for k in range(first, steps):
             theta, state = take(theta, state, {name: g[k] for name, g in gs.items()})
@@ -81,18 +76,65 @@ def path(
         return {name: np.stack([np.asarray(at[name]) for at in seen]) for name in theta}
 
 
+def each_step(
+    optimizer: optax.GradientTransformation,
+    there: Path,
+    dtype: str,
+    *,
+    jit: bool = True,
+    states: Sequence[Any] = (),
+) -> Path:
+    """Where each step of a transformation goes from where the source stood: no error is fed back.
+
+    Args:
+      optimizer: the transformation.
+      there: the source's path.
+      dtype: the parameters' dtype.
+      jit: compile the step.
+      states: the source's state after each of its steps; without them the transformation keeps its
+        own, which it has from the same gradients.
+    """
+    steps = len(next(iter(there.values())))
+    with jax.enable_x64(dtype == "float64"):
+        gs = {name: jnp.asarray(g) for name, g in gradients(steps, dtype).items()}
+        before = {
+            name: jnp.asarray(np.concatenate([at[None], there[name][:-1].astype(dtype)]))
+            for name, at in start(dtype).items()
+        }
+        take = _step(optimizer, jit)
+        state = optimizer.init({name: at[0] for name, at in before.items()})
+        seen = []
+        for k in range(steps):
+            state = states[k - 1] if k and states else state
+            theta, g = ({name: x[k] for name, x in of.items()} for of in (before, gs))
+            theta, state = take(theta, state, g)
+            seen.append(theta)
+        return {name: np.stack([np.asarray(at[name]) for at in seen]) for name in there}
+
+
+def _step(optimizer: optax.GradientTransformation, jit: bool) -> Callable[..., Any]:
+    def step(theta: Any, state: Any, g: Any) -> Any:
+        updates, state = optimizer.update(g, state, theta)
+        return optax.apply_updates(theta, updates), state
+
+    return jax.jit(step) if jit else step
+
+
 def ulps(ours: Mapping[str, np.ndarray], theirs: Mapping[str, np.ndarray], dtype: str) -> float:
     """The largest difference of an element, in units in the last place of the largest that it was.
 
-    Infinite if either is not finite.
+    The largest by then, the start included: an error is made at the size that the element has when
+    it is rounded, and is as large still when the element has come back to 0. A unit is the dtype's
+    eps times that size. Infinite if either is not finite.
     """
     worst = 0.0
     for name, there in theirs.items():
         x, y = np.asarray(ours[name], np.float64), np.asarray(there, np.float64)
         if not (np.isfinite(x).all() and np.isfinite(y).all()):
             return np.inf
-        unit = float(jnp.finfo(dtype).eps) * np.abs(y).max(axis=0)
-        gap = np.abs(x - y).max(axis=0)
+        size = np.maximum.accumulate(np.maximum(np.abs(y), np.abs(start(dtype)[name])), axis=0)
+        unit = float(jnp.finfo(dtype).eps) * size
+        gap = np.abs(x - y)
         worst = max(worst, float((gap / np.where(unit > 0, unit, np.finfo(float).tiny)).max()))
     return worst
 

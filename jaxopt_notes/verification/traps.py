@@ -240,11 +240,12 @@ def markdown() -> str:
         "Where optax, torch, Keras 3, TensorFlow 1 and the papers part, and what to write here to "
         "go where each of them goes. α is a rate or a schedule, g the gradient, θ the parameters.",
         "",
-        "Every line is run by the tests: the formula in NumPy, the book's own optimizer "
-        "(TensorFlow 1 by its documentation only) and the call to write here go the same way in "
-        "float64, under a rate that changes at each step; and two lines of a table have the same "
-        "formula only if they do. `conventions` has every book's functions with its own names and "
-        "defaults; `translate` reads them off a torch or Keras optimizer.",
+        "Every line is run by the tests: the formula in NumPy, the book's own optimizer where it "
+        "is installed (but TensorFlow 1's AdamW, of which only the documentation is left) and the "
+        "call to write here go the same way in float64, under a rate that changes at each step; "
+        "and two lines of a table have the same formula only if they do. `conventions` has every "
+        "book's functions with its own names and defaults; `translate` reads them off a torch or "
+        "Keras optimizer.",
         "",
         "Written by `python -m jaxopt_notes.verification.traps`.",
     ]

@@ -11,12 +11,13 @@ from xml.etree import ElementTree
 
 import pytest
 
-from jaxopt_notes.studies import gallery, markdown, study
+from jaxopt_notes.studies import gallery, markdown, playground, study
 from jaxopt_notes.studies.style import COLOURS, DASHES, LABELS, _apart
-from jaxopt_notes.studies.wording import WORDS, Story, counted, marked
+from jaxopt_notes.studies.wording import WORDS, Story, counted, marked, said
 
 REPORT = Path(__file__).parents[2] / "docs" / "studies"
-VOID = {"meta", "link", "img", "br"}
+PLAYGROUND = (playground.FILE, f"{playground.FILE}#zh")
+VOID = {"meta", "link", "img", "br", "input"}
 
 
 class Page(HTMLParser):
@@ -61,7 +62,7 @@ def page(text: str) -> Page:
 
 def test_nothing_is_fetched(page: Page, text: str) -> None:
     for address in page.values("src", "href", "srcset", "action", "poster", "data"):
-        assert address.startswith(("data:", "#")), address[:80]
+        assert address.startswith(("data:", "#")) or address in PLAYGROUND, address[:80]
     assert not re.search(r"url\(|@import|https?://|fetch\(|XMLHttpRequest|import\(", text)
     assert {tag for tag, _ in page.elements}.isdisjoint({"iframe", "object", "embed", "base"})
 
@@ -95,6 +96,22 @@ def test_everything_is_said_in_both_languages(page: Page) -> None:
     )
     assert english == chinese > 20 * len(study.names()) / 2
     assert all(len(texts) == 2 for texts in WORDS.values())
+
+
+def test_where_the_notes_say_it_is_told_in_chinese(stories: list[Story]) -> None:
+    for story in stories:
+        assert not re.search(r"[A-Za-z]", said(story, "section", "zh")), story.about.section
+        assert said(story, "section", "en") == story.about.section
+
+
+def test_the_playground_is_said_in_both_languages_and_whole() -> None:
+    page = Page(playground.as_page())
+    places = page.values("id")
+    assert len(places) == len(set(places))
+    spans = [attributes.get("lang") for tag, attributes in page.elements if tag == "span"]
+    assert spans.count("en") == spans.count("zh-CN") > 30
+    assert set(page.values("href")) == {"data:,", "index.html", "index.html#zh"}
+    assert not page.values("src")
 
 
 def test_the_page_is_for_phones_and_for_print(page: Page, text: str) -> None:

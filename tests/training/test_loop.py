@@ -11,11 +11,12 @@ from jaxopt_notes.models import CNN, pure
 from jaxopt_notes.training import loop
 from jaxopt_notes.training.loop import (
     DivergedError,
+    begin,
     compile_stretch,
     evaluate,
     pad,
     run_epoch,
-    zero_metrics,
+    zero_sums,
 )
 from jaxopt_notes.training.state import create
 from jaxopt_notes.training.step import Batch, make_eval_step, make_train_step, normalization_of
@@ -57,9 +58,10 @@ def test_a_stretch_takes_the_steps_of_a_plain_loop(parts, network):
     order = np.arange(192).reshape(6, 32)[:, ::-1]
     expected, losses = steps_by_hand(step, state, data, order)
     stretch = compile_stretch(step, state, data, jnp.asarray(order))
-    results = list(run_epoch(stretch, state, data, order, length=4))
-    got, result = results[-1]
-    assert [r.examples for _, r in results] == [128, 192]
+    results = list(run_epoch(stretch, begin(state), data, order, stops=[4, 6]))
+    _, got, _ = results[-1]
+    result = results[-1].result
+    assert [(r.next, r.result.examples) for r in results] == [(4, 128), (6, 192)]
     assert int(got.step) == 6
     np.testing.assert_allclose(result.loss, sum(losses) / 192, rtol=1e-6)
     for ours, theirs in zip(jax.tree.leaves(got.params), jax.tree.leaves(expected.params)):
@@ -72,7 +74,8 @@ def test_stretches_of_any_length_give_the_same_bits(parts):
     for length in (1, 5, 16):
         _, _, state, data, step = parts(Dense(nnx.Rngs(0)), adam(1e-3))
         stretch = compile_stretch(step, state, data, jnp.asarray(order))
-        *_, (final, _) = run_epoch(stretch, state, data, order, length)
+        stops = [*range(length, 16, length), 16]
+        *_, (_, final, _) = run_epoch(stretch, begin(state), data, order, stops)
         finals.append(jax.tree.map(np.asarray, final.params))
     for other in finals[1:]:
         jax.tree.map(np.testing.assert_array_equal, finals[0], other)
@@ -91,7 +94,7 @@ def test_divergence_stops_the_run_and_names_the_step(parts, monkeypatch, on_devi
         monkeypatch.setattr(loop, "_convolves", lambda lowered: True)
     stretch = compile_stretch(step, state, data, jnp.asarray(order))
     with pytest.raises(DivergedError) as caught:
-        list(run_epoch(stretch, state, data, order, length=16))
+        list(run_epoch(stretch, begin(state), data, order, stops=[16]))
     assert caught.value.step == first_bad
 
 
@@ -104,11 +107,12 @@ def test_evaluation_counts_each_image_once_whatever_the_batch(parts, digits):
     loss = (np.log(np.exp(logits).sum(1)) - picked).mean()
     accuracy = (logits.argmax(1) == digits.test_labels).mean()
     for batch_size in (1000, 300, 128, 7):
-        result = evaluate(eval_step, state, pad(digits.test_images, digits.test_labels, batch_size))
+        test_set = pad(digits.test_images, digits.test_labels, batch_size)
+        result = evaluate(eval_step, state.params, state.batch_stats, test_set)
         assert result.examples == 300
         assert result.accuracy == pytest.approx(accuracy)
         assert result.loss == pytest.approx(loss, rel=1e-5)
 
 
 def test_metrics_start_at_nothing():
-    assert [float(x) for x in zero_metrics()] == [0, 0, 0]
+    assert [float(x) for x in zero_sums()] == [0, 0, 0, 0]

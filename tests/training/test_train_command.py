@@ -8,36 +8,16 @@ import sys
 import time
 
 import pytest
+from runs import rows, shown_files, without_seconds
 
 from jaxopt_notes import train
-from jaxopt_notes.training import run
 from jaxopt_notes.training.config import OPTIMIZERS
-
-
-@pytest.fixture
-def small(monkeypatch, digits, tmp_path):
-    """The command on a few digits: main(…) writes to tmp_path / 'run'."""
-    monkeypatch.setattr(run, "load", lambda *_: digits)
-    monkeypatch.chdir(tmp_path)
-
-    def main(*args):
-        return train.main(["--out", "run", "--epochs", "1", "--model", "mlp", *args])
-
-    return main
-
-
-def rows(path):
-    return [json.loads(line) for line in (path / "run" / "metrics.jsonl").read_text().splitlines()]
-
-
-def without_seconds(found):
-    return [{k: v for k, v in row.items() if k != "seconds"} for row in found]
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_each_optimizer_trains_and_leaves_its_files(small, tmp_path, capsys, optimizer):
     assert small("--optimizer", optimizer, "--epochs", "3") == 0
-    found = rows(tmp_path)
+    found = rows(tmp_path / "run")
     keys = "epoch step seconds train_loss train_accuracy test_loss test_accuracy"
     assert [list(row)[:7] for row in found] == [keys.split()] * 3
     assert [row["step"] for row in found] == [8, 16, 24]
@@ -48,8 +28,9 @@ def test_each_optimizer_trains_and_leaves_its_files(small, tmp_path, capsys, opt
     printed = capsys.readouterr().out
     for word in (optimizer, "512 training", "300 test", "test images right"):
         assert word in printed
-    files = "config.json confusion.png curves.png metrics.json metrics.jsonl mistakes.png"
-    assert sorted(os.listdir(tmp_path / "run")) == files.split()
+    files = "checkpoints config.json confusion.png curves.png metrics.json metrics.jsonl"
+    files += " mistakes.png"
+    assert shown_files(tmp_path / "run") == files.split()
     assert all(name in printed for name in files.split())
 
 
@@ -66,7 +47,7 @@ def test_the_same_seed_gives_the_same_digits_and_another_seed_others(small, tmp_
     for name, seed in (("a", "1"), ("b", "1"), ("c", "2")):
         assert small("--out", name, "--seed", seed, "--quiet") == 0
         (tmp_path / name).rename(tmp_path / "run")
-        runs.append(without_seconds(rows(tmp_path)))
+        runs.append(without_seconds(rows(tmp_path / "run")))
         (tmp_path / "run").rename(tmp_path / f"{name}-done")
     assert runs[0] == runs[1]
     assert runs[0] != runs[2]
@@ -90,7 +71,7 @@ def test_json_prints_a_value_a_line(small, capsys):
 def test_metrics_json_is_of_the_final_weights(small, tmp_path, capsys):
     assert small("--epochs", "2") == 0
     scores = json.loads((tmp_path / "run" / "metrics.json").read_text())
-    last = rows(tmp_path)[-1]
+    last = rows(tmp_path / "run")[-1]
     assert (scores["step"], scores["examples"]) == (last["step"], 300)
     assert scores["accuracy"] == pytest.approx(last["test_accuracy"], rel=1e-12)
     assert [row["name"] for row in scores["classes"]] == [str(k) for k in range(10)]
@@ -108,7 +89,7 @@ def test_without_matplotlib_the_run_goes_on_and_says_which_extra(small, capsys, 
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     assert small() == 0
     assert "jaxopt-notes[plots]" in capsys.readouterr().out
-    assert sorted(os.listdir("run")) == ["config.json", "metrics.json", "metrics.jsonl"]
+    assert shown_files("run") == ["checkpoints", "config.json", "metrics.json", "metrics.jsonl"]
 
 
 @pytest.mark.parametrize(
@@ -173,7 +154,7 @@ def test_interrupted_run_keeps_its_epochs_and_exits_130(tmp_path):
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
     assert "Traceback" not in err
-    found = rows(tmp_path)
+    found = rows(tmp_path / "run")
     assert len(found) >= 1
     scores = json.loads((tmp_path / "run" / "metrics.json").read_text())
     assert scores["step"] == found[-1]["step"]  # what the next epoch had overwritten was kept

@@ -41,12 +41,16 @@ def test_an_error_in_a_formula_is_out(capsys: Any) -> None:
     assert told[-1].startswith("3 of 4 equal, 1 out")
 
 
-def test_an_oracle_that_is_not_installed_is_skipped_by_name() -> None:
-    table = [s for s in settings() if s.name == "torch.sgd"][:1]
-    without = {"optax": "1", "torch": None, "keras": None}
+@pytest.mark.parametrize(
+    ("oracle", "name"), [("torch", "torch.sgd"), ("tensorflow", "tensorflow1.momentum")]
+)
+def test_an_oracle_that_is_not_installed_is_skipped_by_name(oracle: str, name: str) -> None:
+    table = [s for s in settings() if s.name == name][:1]
+    without = {"optax": "1", "torch": None, "keras": None, "tensorflow": None}
     with patch.object(proof, "installed", lambda: without):
-        rows = list(proof.check(table, ["torch"], proof.DTYPES, 5))
-    assert [row.verdict for row in rows] == ["skipped: torch is not installed"]
+        rows = list(proof.check(table, [oracle], proof.DTYPES, 5))
+    reason = f"skipped: {oracle} is not installed (jaxopt-notes[{oracle}])"
+    assert [row.verdict for row in rows] == [reason]
     assert not rows[0].out
 
 

@@ -77,8 +77,9 @@ ABOUT = About(
     "at "
     "3.2, rises to 6.6 near step 12 and comes back to 1 after thousands; with β2 = 0.9 it starts "
     "at 0.3 and is too small.",
-    picture_zh="上：m、v 与其估计量之比，都从接近 0 升到 1，v 晚百倍。下：不修正与修正的步长之比，"
-    "用常见 β 时从 3.2 开始，在约第 12 步升到 6.6，几千步后才回到 1；β2 = 0.9 时从 0.3 开始，偏小。"
+    picture_zh="上：m、v 与其估计量之比，都从接近 0 升到 1，v 慢一百倍。下："
+    "不修正与修正的步长之比，"
+    "用常见 β 时从 3.2 开始，约第 12 步时升到 6.6，几千步后才回到 1；β2 = 0.9 时从 0.3 开始，偏小。"
     "",
     remark="Both are too small, and yet the steps are too large: v is the smaller by far, and it "
     "stands below. The reader may take the sentence for the contrary. Which way it errs hangs on β "

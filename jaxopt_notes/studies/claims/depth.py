@@ -73,10 +73,10 @@ ABOUT = About(
     "millionth, the sigmoids fall towards the first layers, with LeCun's weights by some twenty "
     "orders of magnitude. Below, the second layer's gradient over the depth: only ReLU with He's "
     "weights keeps it.",
-    picture_zh="上：32 层网络中各层梯度的范数（对数坐标）：He 初始化的 ReLU 平直在 1 附近，LeCun 初"
-    "始化的 ReLU 也平直但只有百万分之一，"
-    "sigmoid 向前几层下降，LeCun 初始化时约下降二十个数量级。下：第二层梯度随深度变化，只有 He 初始"
-    "化的 ReLU 保住了它。",
+    picture_zh="上：32 层网络中各层梯度的范数（对数坐标）：He 初始化的 ReLU 稳定在 1 附近，"
+    "LeCun 初始化的 ReLU 也平稳，但只有百万分之一，"
+    "sigmoid 越往前的层越小，LeCun 初始化时约相差二十个数量级。下：第二层梯度随深度变化，"
+    "只有 He 初始化的 ReLU 能保持。",
     remark="Half of what ReLU is credited with is its initialisation: it halves the variance, and "
     "only weights of variance 2/n make up for that (He et al. 2015, §2.2); with the older 1/n its "
     "gradients vanish too, in all layers alike, since signal and gradient both shrink. The "
@@ -86,7 +86,8 @@ ABOUT = About(
     "& Bengio 2010). Batch normalisation and residual connections are the other half of the cure.",
     remark_zh="ReLU 的功劳有一半属于初始化：它使方差减半，只有方差为 2/n 的权重才能弥补（He 等 "
     "2015，§2.2）；用旧的 1/n，"
-    "各层梯度会一同消失，因为信号与梯度都在缩小。sigmoid 的斜率至多 ¼，放大权重也不能根治，因为更大"
+    "各层梯度会一同消失，因为信号与梯度都在缩小。sigmoid 的斜率至多为 ¼，放大权重也不能根治，"
+    "因为更大"
     "的权重使它饱和（Glorot 与 Bengio 2010）。"
     "批归一化与残差连接是另一半解药。",
     sources=(

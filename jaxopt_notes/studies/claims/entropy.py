@@ -60,7 +60,7 @@ ABOUT = About(
         "soft_gap": ("L − H(y) after minimising, soft labels", "最小化后的 L − H(y)，软标签"),
         "soft_distance": ("largest |ŷ − y| then", "此时最大的 |ŷ − y|"),
         "one_hot_gap": ("L after minimising, one-hot labels", "最小化后的 L，one-hot 标签"),
-        "one_hot_power": ("it falls as t to the power", "其随 t 下降的幂次"),
+        "one_hot_power": ("it falls as t to the power", "L 随 t 变化的幂指数"),
         "gain_least": ("least information gain of a random split", "随机划分的最小信息增益"),
         "gain_over": (
             "largest information gain less H(Y)",
@@ -82,7 +82,8 @@ ABOUT = About(
     "falls "
     "straight down for soft labels and as 1/t for one-hot ones; the information gain of a split "
     "over its place between two classes, largest half-way.",
-    picture_zh="自上而下：硬币的 H，呈从 0 经 log 2 回到 0 的弓形；y = 0.3 时交叉熵随 ŷ 变化，仅在 "
+    picture_zh="自上而下：抛硬币的 H，从 0 升到 log 2 再回到 0，呈拱形；"
+    "y = 0.3 时交叉熵随 ŷ 变化，仅在 "
     "ŷ = 0.3 处触到下限 H(y)；"
     "L − H(y) 随步数变化，软标签时直线下降，one-hot 时按 1/t 下降；划分位置在两类之间时的信息增益，"
     "正中最大。",

@@ -19,7 +19,7 @@ ABOUT = About(
     title_zh="同名优化器，五种写法",
     claim="RMSProp, AdaGrad and Adam are other formulas in other books: the same name and the same "
     "rate do not give the same path.",
-    claim_zh="RMSProp、AdaGrad 和 Adam 在不同书（框架）中公式不同：名字相同、学习率相同，轨迹却不"
+    claim_zh="RMSProp、AdaGrad 和 Adam 在不同的书（框架）中公式不同：名字相同、学习率相同，轨迹却不"
     "同。",
     section="Optimizers, the column “beware”",
     equations=(

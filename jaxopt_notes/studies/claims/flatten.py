@@ -32,9 +32,9 @@ ABOUT = About(
     },
     quick={},
     measured={
-        "values": ("values that differ", "不同的数值个数"),
-        "gradients": ("gradients that differ", "不同的梯度个数"),
-        "programs": ("shapes for which the programs differ", "程序不同的形状个数"),
+        "values": ("values that differ", "不一致的数值个数"),
+        "gradients": ("gradients that differ", "不一致的梯度个数"),
+        "programs": ("shapes for which the programs differ", "程序不一致的形状个数"),
         "moved": (
             "share of the 3,136 features that stand elsewhere with channels last",
             "通道在后时，3136 个特征中换了位置的比例",
@@ -48,7 +48,8 @@ ABOUT = About(
     threshold={"differing": 0},
     rule="Holds if no more than {differing:g} values, gradients and programs differ; depends if "
     "values and gradients agree and programs do not; else it fails.",
-    rule_zh="若不同的数值、梯度和程序都不超过 {differing:g} 个则成立；数值与梯度一致而程序不同则视"
+    rule_zh="若不一致的数值、梯度和程序都不超过 {differing:g} 个则成立；"
+    "数值与梯度一致而程序不同则视"
     "情况而定；否则不成立。",
     picture="An image of 2 × 2 pixels and two channels, and the two rows of eight features that it "
     "flattens to: with channels last the channels alternate, with channels first one channel "

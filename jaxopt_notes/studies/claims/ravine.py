@@ -91,8 +91,8 @@ ABOUT = About(
     "dies as √β^t whatever the rate, so it damps SGD's only where |1 − αλ| > √β, at the edge of "
     "stability; everywhere else it is momentum that swings, and β, not the ravine, says for how "
     "long (Goh 2017, “Why Momentum Really Works”).",
-    remark_zh="“更早到达”是对的：按解析式，步数由条件数降为其平方根（Polyak 1964）。“抑制振荡”只对"
-    "一半：无论学习率多大，"
+    remark_zh="“更早到达”是对的：按解析式，步数由条件数降为其平方根（Polyak 1964）。"
+    "“抑制振荡”只说对了一半：无论学习率多大，"
     "动量的振荡都按 √β^t 衰减，因此只有在 |1 − αλ| > √β、即接近稳定边界时才比 SGD 衰减得快；"
     "在其他地方，振荡恰恰来自动量本身，持续多久由 β 而不是峡谷决定（Goh 2017）。",
     sources=(

@@ -39,8 +39,8 @@ ABOUT = About(
     "image; an image is stuck if the output of its own class is 0, for then nothing pulls it up.",
     how_zh="笔记中的全连接网络（此处 64 个特征）用 Adam 学习 mnist-12k，logits 上加或不加 ReLU；初"
     "始权重、批次、学习率都相同。"
-    "各取最佳学习率比较，并在 Adam 常用的 0.001 处比较。若某类的输出在所有测试图像上都是 0，称该类"
-    "已死；"
+    "各取最佳学习率比较，并在 Adam 常用的 0.001 处比较。若某类的输出在所有测试图像上都是 0，"
+    "称该类“死亡”；"
     "若图像自身类别的输出为 0，称该图像卡住，因为没有梯度把它拉起来。",
     setting={
         "seeds": 7,
@@ -62,15 +62,15 @@ ABOUT = About(
         "relu_best": ("test accuracy with, best rate", "加 ReLU 的测试准确率，最佳学习率"),
         "dead_usual": (
             "dead classes of 10, with, at 0.001",
-            "加 ReLU、0.001 时死去的类别数（共 10）",
+            "加 ReLU、学习率 0.001 时的死亡类别数（共 10）",
         ),
         "stuck_usual": (
             "share of test images stuck, with, at 0.001",
-            "加 ReLU、0.001 时卡住的图像比例",
+            "加 ReLU、学习率 0.001 时卡住的测试图像比例",
         ),
         "dead_runs": (
             "share of all runs with a ReLU that have a dead class",
-            "所有加 ReLU 的训练中出现死类的比例",
+            "所有加 ReLU 的训练中出现死亡类别的比例",
         ),
     },
     threshold={"harm": 1.0},
@@ -84,12 +84,12 @@ ABOUT = About(
     "of the seeds: level at the smallest rates, at all others better without, and the range with "
     "it is wide. Below, how many classes are dead at each rate.",
     picture_zh="上：测试准确率随学习率变化，加与不加 ReLU（中位数与各种子的范围）："
-    "最小的学习率下持平，其余处不加更高，加了则范围很宽。下：各学习率下死去的类别数。",
+    "最小的学习率下持平，其余处不加 ReLU 的更高，加了 ReLU 的波动很大。下：各学习率下死亡类别数。",
     remark="The function itself is not to blame: a softmax does not change when all logits are "
     "raised, so positive ones could say everything. It is the gradient: a class whose output is 0 "
     "is not pulled up by its own images, and once dead it stays so.",
-    remark_zh="错不在函数的表达力：所有 logits 同时加一个数，softmax 不变，所以正数也能表达一切。问"
-    "题在梯度："
+    remark_zh="问题不在函数的表达能力：所有 logits 同时加一个数，softmax 不变，"
+    "所以正数也能表达一切。问题在梯度："
     "输出为 0 的类不会被自己的图像拉起来，一旦死去就不再复活。",
     sources=(
         "Goodfellow, Bengio & Courville 2016, “Deep Learning”, §6.2.2.3",
@@ -180,9 +180,9 @@ def verdict(numbers: dict[str, Any], threshold: dict[str, float]) -> Verdict:
         f"0.001; {n['dead_runs']:.0%} of the runs with it have a dead class.",
         f"最佳学习率下 ReLU 使测试准确率降低 {n['harm_best']:.1f} 个百分点（不加 "
         f"{n['plain_best']:.1%}，加 "
-        f"{n['relu_best']:.1%}），0.001 时降低 {n['harm_usual']:.1f} 个；加 ReLU 的训练有 "
+        f"{n['relu_best']:.1%}），学习率 0.001 时降低 {n['harm_usual']:.1f} 个；加 ReLU 的训练有 "
         f"{n['dead_runs']:.0%} "
-        "出现死类。",
+        "出现死亡类别。",
     )
 
 

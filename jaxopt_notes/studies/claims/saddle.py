@@ -38,10 +38,10 @@ ABOUT = About(
     "noise, both come down to a level spot that is no "
     "minimum, at the same rates; they are past it when x < −½. Last, both start on the ridge "
     "itself without noise.",
-    how_zh="在鞍点处，两者从山脊旁出发，每个梯度带少许噪声；|y| > ½ 算离开；最终没有到达极小的学习"
-    "率不计。先在相同学习率 α 下比较，"
+    how_zh="在鞍点处，两者从山脊旁出发，每个梯度带少许噪声；|y| > ½ 算离开；"
+    "最终没有到达极小点的学习率不计。先在相同学习率 α 下比较，"
     "再各取同样多学习率中最好的一个比较。在台阶处无噪声，两者下到一处并非极小的平坦点，学习率相同；"
-    "x < −½ 算越过。最后，两者都从山脊正上方无噪声出发。",
+    "x < −½ 算越过。最后，两者都正好从山脊线上无噪声出发。",
     setting={
         "seeds": 11,
         "beta": 0.9,
@@ -67,7 +67,7 @@ ABOUT = About(
         "ledge_momentum": ("the same of momentum", "动量越过台阶的学习率占比"),
         "ridge_moves": (
             "largest |y| of either, started on the ridge itself",
-            "从山脊正上方出发时两者的最大 |y|",
+            "正好从山脊线上出发时两者的最大 |y|",
         ),
     },
     threshold={"sooner": 2.0, "passes": 0.5},
@@ -88,7 +88,7 @@ ABOUT = About(
     "量。"
     "中：离开鞍点的步数随学习率变化，两者一同下降；SGD 的曲线终止处，动量继续延伸到更大学习率、更少"
     "步数。"
-    "下：台阶处 SGD 慢慢爬向 x = 0，动量穿过它到达 −1 处的极小。",
+    "下：台阶处 SGD 慢慢爬向 x = 0，动量穿过它到达 −1 处的极小点。",
     remark="The rolling ball fits the ledge, where one and the same direction leads in and out. At "
     "a true saddle the speed points to the ridge, not off it, and does not help: in the notes' "
     "moving-average form y grows more slowly than SGD's at the same rate. Momentum wins there only "

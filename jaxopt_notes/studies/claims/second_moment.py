@@ -54,16 +54,16 @@ ABOUT = About(
         ),
         "least_error": (
             "v̂'s relative difference from the variance, at the best mean",
-            "v̂ 与方差的相对差，最好的均值处",
+            "v̂ 与方差的相对差，在最有利的均值处",
         ),
-        "largest_error": ("the same at the worst mean", "同上，最差的均值处"),
+        "largest_error": ("the same at the worst mean", "同上，在最不利的均值处"),
         "closed_error": (
             "largest relative difference of v̂ from variance + mean²",
             "v̂ 与“方差 + 均值²”的最大相对差",
         ),
         "mnist_start": (
             "share of mean² in real gradients, batch 64, at the start",
-            "真实梯度中均值²的份额，批 64，训练开始时",
+            "真实梯度中均值²的份额，批大小 64，训练开始时",
         ),
         "mnist_later": (
             "the same after training",
@@ -71,7 +71,7 @@ ABOUT = About(
         ),
         "mnist_large_batch": (
             "the same at the start with batch 1,000",
-            "训练开始时，批 1000",
+            "训练开始时，批大小 1000",
         ),
     },
     threshold={"within": 0.1},
@@ -199,7 +199,7 @@ def verdict(numbers: dict[str, Any], threshold: dict[str, float]) -> Verdict:
         f"v̂ is {zero:.2f} of the variance where the mean is 0, and {largest:.1f} times it at a "
         f"mean of 5 σ. Of real gradients' second moment, batch 64, the squared mean is "
         f"{n['mnist_start']:.0%} at the start and {n['mnist_later']:.0%} after training.",
-        f"均值为 0 时 v̂ 是方差的 {zero:.2f} 倍，均值为 5 σ 时是 {largest:.1f} 倍。真实梯度（批 "
+        f"均值为 0 时 v̂ 是方差的 {zero:.2f} 倍，均值为 5 σ 时是 {largest:.1f} 倍。真实梯度（批大小 "
         f"64）的二阶矩中，"
         f"均值平方在训练开始时占 {n['mnist_start']:.0%}，训练后占 {n['mnist_later']:.0%}。",
     )

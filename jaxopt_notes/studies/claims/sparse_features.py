@@ -59,7 +59,7 @@ ABOUT = About(
     measured={
         "slope": (
             "power of a word's number of texts with which its effective rate goes",
-            "单词有效学习率随其出现文本数变化的幂次",
+            "单词有效学习率随其出现文本数变化的幂指数",
         ),
         "better": (
             "AdaGrad's test loss over SGD's, on the same texts",
@@ -79,7 +79,8 @@ ABOUT = About(
     "less, and AdaGrad's test loss is at most {better:g} times SGD's (median over the seeds). "
     "Depends if only one "
     "of the two is so; fails if neither.",
-    rule_zh="若单词的有效学习率随文本数的幂次不高于 {slope:g}，且 AdaGrad 的测试损失不超过 SGD 的 "
+    rule_zh="若单词有效学习率随文本数变化的幂指数不高于 {slope:g}，"
+    "且 AdaGrad 的测试损失不超过 SGD 的 "
     "{better:g} 倍（中位数），则成立；"
     "只满足其一则视情况而定；都不满足则不成立。",
     picture="Above, each word as a dot: its effective rate over the number of texts that hold it, "

@@ -26,8 +26,8 @@ ABOUT = About(
     claim="AdaGrad's G only grows, so its rate falls for ever and training can stall; RMSProp "
     "cures "
     "that with a decaying average, in which far gradients fade.",
-    claim_zh="AdaGrad 的 G 只增不减，学习率不断下降，训练可能停滞；RMSProp 用衰减平均解决：远处的梯"
-    "度淡出。",
+    claim_zh="AdaGrad 的 G 只增不减，学习率不断下降，训练可能停滞；RMSProp 用衰减平均解决："
+    "久远的梯度逐渐淡出。",
     section="Claims about the optimizers, 4 and 5",
     equations=(
         "constant g: AdaGrad's step is α/√t, RMSProp's tends to α",
@@ -57,14 +57,17 @@ ABOUT = About(
     measured={
         "exponent_adagrad": (
             "AdaGrad's step under constant g goes as t to the power",
-            "AdaGrad 步长随 t 的幂次",
+            "AdaGrad 步长随 t 变化的幂指数",
         ),
-        "exponent_rmsprop": ("RMSProp's step goes as t to the power", "RMSProp 步长随 t 的幂次"),
+        "exponent_rmsprop": (
+            "RMSProp's step goes as t to the power",
+            "RMSProp 步长随 t 变化的幂指数",
+        ),
         "bowl_adagrad": (
             "steps of AdaGrad down the bowl, best rate",
-            "AdaGrad 下碗步数，最佳学习率",
+            "AdaGrad 到达碗底的步数，最佳学习率",
         ),
-        "bowl_rmsprop": ("steps of RMSProp, best rate", "RMSProp 下碗步数，最佳学习率"),
+        "bowl_rmsprop": ("steps of RMSProp, best rate", "RMSProp 到达碗底的步数，最佳学习率"),
         "noisy_adagrad": ("last loss of AdaGrad under noise", "噪声下 AdaGrad 的末段损失"),
         "noisy_rmsprop": ("last loss of RMSProp under noise", "噪声下 RMSProp 的末段损失"),
     },
@@ -74,7 +77,8 @@ ABOUT = About(
     "at its best rate. Depends if only one of the two is so; fails if neither.",
     rule_zh="若 AdaGrad 步长至少按 t^{falls:g} 下降，RMSProp 不快于 t^{level:g}，且各取最佳学习率时"
     " AdaGrad "
-    "下碗步数至少是 RMSProp 的 {longer:g} 倍，则成立；只满足其一则视情况而定；都不满足则不成立。",
+    "到达碗底的步数至少是 RMSProp 的 {longer:g} 倍，则成立；只满足其一则视情况而定；"
+    "都不满足则不成立。",
     picture="Above, step length over steps under a constant gradient: AdaGrad's falls as a "
     "straight "
     "line on logarithmic axes, RMSProp's stays level. In the middle, the mean |x| in the bowl: "
@@ -82,15 +86,16 @@ ABOUT = About(
     "noise: AdaGrad's keeps falling, RMSProp's stays at a floor.",
     picture_zh="上：恒定梯度下的步长，AdaGrad 在对数坐标上直线下降，RMSProp 保持不变。中：碗中的平"
     "均 |x|，两者先骤降，"
-    "随后 RMSProp 继续下降，AdaGrad 缓慢爬行。下：噪声下的损失，AdaGrad 持续下降，RMSProp 停在底线"
-    "上。",
+    "随后 RMSProp 继续下降，AdaGrad 缓慢爬行。下：噪声下的损失，AdaGrad 持续下降，"
+    "RMSProp 停在一个下限上。",
     remark="It falls as 1/√t, and Σ 1/√t has no bound: AdaGrad never stops for good, and on convex "
     "problems with noise its fall is just what lets it converge (Duchi et al. 2011), where RMSProp "
     "at a constant rate stays at a floor. Forgetting has a price of its own: RMSProp and Adam can "
     "fail to converge even on a convex problem (Reddi et al. 2018).",
     remark_zh="它按 1/√t 下降，而 Σ 1/√t 无界：AdaGrad 不会永远停住；在带噪的凸问题上，正是这种下降"
     "使它收敛"
-    "（Duchi 等 2011），而恒定学习率的 RMSProp 停在底线上。遗忘也有代价：RMSProp 和 Adam 甚至在凸问"
+    "（Duchi 等 2011），而恒定学习率的 RMSProp 停在一个下限上。遗忘也有代价："
+    "RMSProp 和 Adam 甚至在凸问"
     "题上也可能不收敛（Reddi 等 2018）。",
     sources=(
         "Duchi, Hazan & Singer 2011, “Adaptive Subgradient Methods for Online Learning and "
@@ -178,9 +183,10 @@ def verdict(numbers: dict[str, Any], threshold: dict[str, float]) -> Verdict:
         f"Under noise AdaGrad ends at a loss of "
         f"{n['noisy_adagrad']:.4f}, RMSProp at {n['noisy_rmsprop']:.4f}.",
         f"AdaGrad 的步长按 t^{power['adagrad']} 变化，RMSProp 按 t^{power['rmsprop']}。"
-        f"下碗时 AdaGrad 需 {n['bowl_adagrad']:,.0f} 步，RMSProp 需 {n['bowl_rmsprop']:,.0f} 步。噪"
-        f"声下 AdaGrad "
-        f"末段损失为 {n['noisy_adagrad']:.4f}，RMSProp 为 {n['noisy_rmsprop']:.4f}。",
+        f"到达碗底：AdaGrad 需 {n['bowl_adagrad']:,.0f} 步，"
+        f"RMSProp 需 {n['bowl_rmsprop']:,.0f} 步。"
+        f"噪声下 AdaGrad 末段损失为 {n['noisy_adagrad']:.4f}，"
+        f"RMSProp 为 {n['noisy_rmsprop']:.4f}。",
     )
 
 

@@ -71,10 +71,10 @@ ABOUT = About(
     "line: no dot is off it.",
     picture_zh="上：β = 0.9 时最近 40 个梯度的权重，向最新一步以 1/β 倍递增。下：带噪梯度、Adam 的 "
     "m，"
-    "以及落在 m 曲线上的加权和圆点，没有一点偏离。",
+    "以及落在 m 曲线上的加权和圆点，无一偏离。",
     remark="It is exact. One word is early: the weights add up to 1 − β^t, not to 1, so m is a "
     "weighted sum, and an average only after the bias correction, or when t is large.",
-    remark_zh="此式精确成立。只有一个词说早了：权重之和为 1 − β^t 而不是 1，所以 m 是加权和，"
+    remark_zh="此式精确成立。只是“平均”一词说早了：权重之和为 1 − β^t 而不是 1，所以 m 是加权和，"
     "经过偏差修正或 t 很大之后才是平均。",
     sources=("Kingma & Ba 2014, “Adam: A Method for Stochastic Optimization”, §3, equation 1",),
 )

@@ -1,0 +1,65 @@
+"""`python -m jaxopt_notes.compare`: training runs beside each other, as a table and as curves."""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from jaxopt_notes.command import OneLineParser, exit_code
+from jaxopt_notes.errors import InputError
+from jaxopt_notes.training.comparison import Comparison, compare
+from jaxopt_notes.training.folder import reason
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command's options."""
+    parser = OneLineParser(
+        prog="python -m jaxopt_notes.compare",
+        description="Show training runs beside each other: the settings that differ, the best and "
+        "the last scores on the test set, steps, seconds, and the curves.",
+    )
+    parser.usage = "%(prog)s [options] RUN ..."
+    parser.add_argument("runs", nargs="+", metavar="RUN", help="the folder of a training run")
+    parser.add_argument(
+        "--out", metavar="FILE.png", help="draw the curves over each other (needs matplotlib)"
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON in place of a table")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command; returns its exit code: 0, 2 for a mistake, 130 after Ctrl-C."""
+    return exit_code(lambda: _compare(build_parser().parse_args(argv)))
+
+
+def _compare(args: argparse.Namespace) -> int:
+    if args.out and Path(args.out).suffix.lower() != ".png":
+        raise InputError(f"--out {args.out}: give a name that ends in .png")
+    found = compare(args.runs)
+    if args.out:
+        _draw(found, args.out)
+    print(json.dumps(found.as_json()) if args.json else found.text())
+    for note in found.notes:
+        print(f"note: {note}", file=sys.stderr)
+    return 0
+
+
+def _draw(found: Comparison, out: str) -> None:
+    from jaxopt_notes.training import pictures
+
+    curves = {run.name: run.rows for run in found.runs if run.rows}
+    if not curves:
+        raise InputError(f"--out {out}: no run has finished an epoch; there is nothing to draw")
+    try:
+        pictures.draw_comparison(Path(out), curves)
+    except ImportError:
+        raise InputError(
+            f"--out {out}: needs matplotlib; pip install 'jaxopt-notes[plots]'"
+        ) from None
+    except OSError as error:
+        raise InputError(f"--out {out}: cannot be written ({reason(error)})") from error
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,55 @@
+"""`python -m jaxopt_notes.export`: a trained network as one file that runs without this package."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from jaxopt_notes.command import OneLineParser, add_run, exit_code
+
+ONNX = ".onnx"
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command's options."""
+    parser = OneLineParser(
+        prog="python -m jaxopt_notes.export",
+        description="Write a trained network's forward pass, from uint8 images (batch, height, "
+        "width, channels) to logits, with its weights, for CPUs, GPUs and TPUs.",
+        epilog='It is used by jax.export.deserialize(open(FILE, "rb").read()).call(images).',
+    )
+    add_run(parser)
+    parser.add_argument(
+        "--out",
+        required=True,
+        metavar="FILE",
+        help=f"where to: as ONNX if its name ends in {ONNX}, else by jax.export",
+    )
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command; returns its exit code: 0, 2 for a mistake, 130 after Ctrl-C."""
+    return exit_code(lambda: _export(build_parser().parse_args(argv)))
+
+
+def _export(args: argparse.Namespace) -> int:
+    from jaxopt_notes.training import exporting
+    from jaxopt_notes.training.trained import load_trained
+
+    trained = load_trained(args.run, args.which)
+    path = Path(args.out)
+    onnx = path.suffix.lower() == ONNX
+    contents = exporting.as_onnx(trained) if onnx else exporting.as_jax(trained)
+    exporting.write(path, contents)
+    shape = ", ".join(map(str, ("batch", *trained.image_shape)))
+    form = "ONNX" if onnx else f"jax.export for {', '.join(exporting.PLATFORMS)}"
+    print(
+        f"{path}: {len(contents) / 1e6:.1f} MB, {form}; uint8 ({shape}) → float32 logits "
+        f"(batch, {len(trained.class_names)}); weights of step {trained.weights.step:,}"
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

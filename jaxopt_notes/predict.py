@@ -1,0 +1,156 @@
+"""`python -m jaxopt_notes.predict`: classifies picture files with what a run has learnt."""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from jaxopt_notes.command import OneLineParser, add_run, exit_code
+from jaxopt_notes.errors import InputError
+
+# Sets of digits laid out as MNIST's. (EMNIST's are turned on their side.)
+CENTRED = ("auto", "mnist", "mnist-12k")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command's options."""
+    parser = OneLineParser(
+        prog="python -m jaxopt_notes.predict",
+        description="Say what PNG or JPEG files show, by a trained network.",
+    )
+    parser.usage = "%(prog)s --run DIR [options] [FILE ...]"
+    add_run(parser)
+    parser.add_argument("files", nargs="*", metavar="FILE", help="pictures of any size")
+    parser.add_argument(
+        "--split", choices=("test",), help="in place of files: the run's own test set"
+    )
+    parser.add_argument(
+        "--ink",
+        choices=("dark", "light"),
+        help="dark on light, or light on dark (digits: told by the border; others: as the set's)",
+    )
+    parser.add_argument(
+        "--centre",
+        action=argparse.BooleanOptionalAction,
+        help="cut each digit out and lay it as MNIST's are (where the set is MNIST's)",
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON lines in place of a table")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command; its exit code: 0, 2 for a mistake or a file that is no picture, 130."""
+    return exit_code(lambda: _predict(build_parser().parse_args(argv)))
+
+
+def _predict(args: argparse.Namespace) -> int:
+    if bool(args.files) == bool(args.split):
+        both = "files and --split test: give one of them" if args.files else "give files"
+        raise InputError(both if args.files else f"{both}, or --split test")
+
+    from jaxopt_notes.training.compilation import keep_compiled
+    from jaxopt_notes.training.trained import load_trained
+
+    trained = load_trained(args.run, args.which)
+    keep_compiled(trained.config.compilation_cache)
+    return _split(args, trained) if args.split else _files(args, trained)
+
+
+def _files(args: argparse.Namespace, trained: Any) -> int:
+    import numpy as np
+
+    from jaxopt_notes.data import image_files, loose_pictures
+    from jaxopt_notes.training.prediction import probabilities
+
+    manner = _manner(args, trained)
+    found: dict[str, loose_pictures.Picture] = {}
+    broken = False
+    for name in args.files:
+        try:
+            found[name] = loose_pictures.read(Path(name), manner, args.ink)
+        except image_files.PictureError as error:
+            print(f"error: {error}", file=sys.stderr)
+            broken = True
+    images = np.array([picture.pixels for picture in found.values()], np.uint8)
+    rows = _rows(trained, probabilities(trained, images.reshape(-1, *trained.image_shape)))
+    for (name, picture), row in zip(found.items(), rows):
+        row |= {"file": name, "ink": picture.ink}
+    _print(rows, args.json, ("file", "class", "probability"))
+    return 2 if broken else 0
+
+
+def _manner(args: argparse.Namespace, trained: Any) -> Any:
+    from jaxopt_notes.data.centring import FIELD
+    from jaxopt_notes.data.loose_pictures import Manner
+
+    centred = args.centre
+    if centred is None:
+        centred = trained.config.dataset.split(":")[0] in CENTRED
+    if centred and trained.image_shape != (FIELD, FIELD, 1):
+        shape = "×".join(map(str, trained.image_shape))
+        raise InputError(f"--centre: the run's pictures are {shape}, not MNIST's; leave it out")
+    mean = trained.normalize.mean
+    # More of a picture is ground than ink.
+    return Manner(trained.image_shape, centred, dark_ink=sum(mean) / len(mean) > 0.5)
+
+
+def _split(args: argparse.Namespace, trained: Any) -> int:
+    from jaxopt_notes.data import load
+    from jaxopt_notes.training import report, resume
+    from jaxopt_notes.training.config import image_size
+    from jaxopt_notes.training.prediction import probabilities
+
+    config = trained.config
+    data = load(config.dataset, config.data_dir, image_size(config.image_size))
+    learnt = resume.read(args.run, "--run")["data"].get("fingerprint")
+    if (report.fingerprint(data), data.class_names) != (learnt, trained.class_names):
+        raise InputError(
+            f"--split test: {data.name} is not the set any more that {args.run} was trained on; "
+            "bring that back, or give files"
+        )
+    rows = _rows(trained, probabilities(trained, data.test_images))
+    right = 0
+    for i, (row, label) in enumerate(zip(rows, data.test_labels)):
+        row |= {"file": f"test[{i}]", "true": data.class_names[label]}
+        right += row["class"] == row["true"]
+    _print(rows, args.json, ("file", "class", "probability", "true"))
+    accuracy = right / len(rows)
+    total = {"split": "test", "accuracy": accuracy, "right": right, "examples": len(rows)}
+    print(json.dumps(total) if args.json else f"{accuracy:.2%} of {len(rows):,} right")
+    return 0
+
+
+def _rows(trained: Any, found: Any) -> list[dict[str, Any]]:
+    names = trained.class_names
+    return [
+        {
+            "file": "",
+            "class": names[row.argmax()],
+            "probability": float(row.max()),
+            "probabilities": dict(zip(names, map(float, row))),
+        }
+        for row in found
+    ]
+
+
+def _print(rows: Sequence[dict[str, Any]], as_json: bool, columns: Sequence[str]) -> None:
+    if as_json:
+        for row in rows:
+            print(json.dumps(row))
+        return
+    cells = [columns, *([_cell(row[column]) for column in columns] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*cells)]
+    for line in cells if rows else ():
+        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip())
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.2%}"
+    return value if value.isprintable() else repr(value)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,191 @@
+"""Where a run's arrays lie when several devices share it. JAX's partitioner does the rest.
+
+The devices stand along one axis, `data`. Each holds the parameters, the batch statistics and the
+whole training set (bytes: MNIST's are 47 MB), and takes its part of every batch, which it picks out
+of its own copy; the gradients' sum is all that travels. With `shard_optimizer_state` each device
+holds only its part of the optimizer's state and moves that part of the parameters; then the parts
+are gathered (Rajbhandari et al. 2020, "ZeRO", §5.1, stage 1; arXiv:1910.02054).
+"""
+
+import math
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec, Sharding
+
+from jaxopt_notes.errors import InputError
+from jaxopt_notes.models.spreading import BATCH_AXIS
+from jaxopt_notes.training.state import TrainState
+
+
+class Layout(NamedTuple):
+    """The devices of a run, and what is cut among them.
+
+    Attributes:
+      mesh: the devices; None for one device. Then arrays lie where JAX puts them, and the compiled
+        programs are those of a run that knows no mesh.
+      shard_optimizer_state: cut the optimizer's state too.
+    """
+
+    mesh: Mesh | None = None
+    shard_optimizer_state: bool = False
+
+    @property
+    def devices(self) -> int:
+        """How many share a batch."""
+        return self.mesh.size if self.mesh else 1
+
+    def context(self) -> AbstractContextManager[Any]:
+        """What to trace programs in, so that the network knows of the mesh."""
+        return jax.set_mesh(self.mesh) if self.mesh else nullcontext()
+
+    def jit(self, f: Callable[..., Any]) -> Callable[..., Any]:
+        """`jax.jit` of a function whose results every device shall have."""
+        if not self.mesh:
+            return jax.jit(f)
+        jitted = jax.jit(f, out_shardings=self._whole())
+
+        def traced_in_context(*args: Any) -> Any:
+            with self.context():
+                return jitted(*args)
+
+        return traced_in_context
+
+    def replicate(self, tree: Any) -> Any:
+        """A copy of each array on each device. Every process gives the same values."""
+        return self._put(tree, jax.tree.map(lambda _: self._whole(), tree) if self.mesh else tree)
+
+    def cut(self, tree: Any, axis: int) -> Any:
+        """Arrays in equal parts along an axis; a process keeps the parts of its own devices."""
+        return self._put(tree, jax.tree.map(lambda _: self._cut(axis), tree) if self.mesh else tree)
+
+    def place(self, state: TrainState) -> TrainState:
+        """The state laid out as `shardings` says."""
+        return self._put(state, self.shardings(state)) if self.mesh else state
+
+    def shardings(self, state: TrainState) -> Any:
+        """The sharding of each array of a state, from arrays or their shapes; needs a mesh."""
+        whole = jax.tree.map(lambda _: self._whole(), state)
+        if not self.shard_optimizer_state:
+            return whole
+        return whole._replace(opt_state=jax.tree.map(self._of_slot, state.opt_state))
+
+    def step_shardings(self, state: TrainState) -> dict[str, Any]:
+        """`jax.jit`'s argument that keeps a step's (state, metrics) where they were."""
+        return {"out_shardings": (self.shardings(state), self._whole())} if self.mesh else {}
+
+    def pin(self, state: TrainState) -> TrainState:
+        """The state of a traced step, kept as it is laid out: a loop's is XLA's to choose else."""
+        if not self.mesh:
+            return state
+        return jax.lax.with_sharding_constraint(state, self.shardings(state))
+
+    def optimizer(self, optimizer: optax.GradientTransformation) -> optax.GradientTransformation:
+        """The same optimizer, whose cut state leaves the network's gradient uncut.
+
+        Without, XLA carries the cuts back into the network, and gathers its activations too.
+        """
+        if not (self.mesh and self.shard_optimizer_state):
+            return optimizer
+        inner = optax.with_extra_args_support(optimizer)
+
+        def update(updates: Any, state: Any, params: Any = None, **extra: Any) -> Any:
+            updates = jax.lax.with_sharding_constraint(updates, self._whole())
+            return inner.update(updates, state, params, **extra)
+
+        return optax.GradientTransformationExtraArgs(inner.init, update)
+
+    def memory(self, opt_state: Any) -> dict[str, int]:
+        """Bytes of the optimizer's state on each device: as it is laid out, and if it were whole.
+
+        Args:
+          opt_state: the state, or its shapes.
+        """
+        whole = bytes_of(opt_state, lambda x: x.shape)
+        cut = self.mesh and self.shard_optimizer_state
+        held = (
+            bytes_of(opt_state, lambda x: self._of_slot(x).shard_shape(x.shape)) if cut else whole
+        )
+        return {"optimizer_state": held, "optimizer_state_whole": whole}
+
+    def _whole(self) -> NamedSharding:
+        return self._cut(None)
+
+    def _cut(self, axis: int | None) -> NamedSharding:
+        assert self.mesh is not None
+        spec = () if axis is None else (*[None] * axis, BATCH_AXIS)
+        return NamedSharding(self.mesh, PartitionSpec(*spec))
+
+    def _of_slot(self, x: Any) -> NamedSharding:
+        """Cut along the first axis that the devices divide; whole where there is none."""
+        divided = (axis for axis, size in enumerate(x.shape) if size and size % self.devices == 0)
+        return self._cut(next(divided, None))
+
+    def _put(self, tree: Any, shardings: Any) -> Any:
+        return jax.tree.map(put, tree, shardings) if self.mesh else jax.tree.map(jnp.asarray, tree)
+
+
+def make_layout(size: int | None, batch_size: int, shard_optimizer_state: bool = False) -> Layout:
+    """The layout of a run.
+
+    Args:
+      size: how many devices; None for all that there are, those of other processes included.
+      batch_size: of all devices together.
+      shard_optimizer_state: cut the optimizer's state among them.
+
+    Raises:
+      InputError: there are fewer devices, or they do not divide the batch.
+    """
+    devices = jax.devices()
+    size = len(devices) if size is None else size
+    if size > len(devices):
+        raise InputError(f"--mesh data={size}: there are {len(devices)} devices; give no more")
+    if jax.process_count() > 1 and size != len(devices):
+        raise InputError(f"--mesh data={size}: the processes have {len(devices)} devices; use all")
+    check_batch_size(batch_size, size)
+    if size == 1:
+        return Layout(None, shard_optimizer_state)
+    mesh = jax.make_mesh((size,), (BATCH_AXIS,), (AxisType.Auto,), devices=devices[:size])
+    layout = Layout(mesh, shard_optimizer_state)
+    if jax.process_count() > 1:
+        # CPUs of several processes give each other 30 s to come to their first sum: before any
+        # of them compiles, which may take one of them longer than that.
+        layout.jit(jnp.sum)(layout.cut(np.ones(size), 0)).block_until_ready()
+    return layout
+
+
+def check_batch_size(batch_size: int, devices: int) -> None:
+    """Raises InputError unless the devices divide the batch, naming the nearest that they do.
+
+    >>> check_batch_size(64, 6)
+    Traceback (most recent call last):
+        ...
+    jaxopt_notes.errors.InputError: --batch-size 64: 6 devices do not divide it; give 66, or --mesh
+    data=4
+    """
+    if batch_size % devices:
+        nearest = max(1, round(batch_size / devices)) * devices
+        fewer = max(n for n in range(1, devices) if batch_size % n == 0)
+        raise InputError(
+            f"--batch-size {batch_size}: {devices} devices do not divide it; "
+            f"give {nearest}, or --mesh {BATCH_AXIS}={fewer}"
+        )
+
+
+def bytes_of(tree: Any, shape: Callable[[Any], tuple[int, ...]]) -> int:
+    """What a tree takes, if of each array this shape is kept."""
+    return sum(math.prod(shape(x)) * x.dtype.itemsize for x in jax.tree.leaves(tree))
+
+
+def put(x: Any, sharding: Sharding) -> jax.Array:
+    """Lays out an array that every process has whole; each keeps the parts of its own devices."""
+    if jnp.issubdtype(x.dtype, jax.dtypes.prng_key):
+        data = put(jax.random.key_data(x), sharding)
+        return jax.random.wrap_key_data(data, impl=jax.random.key_impl(x))
+    values = np.asarray(x)
+    return jax.make_array_from_callback(values.shape, sharding, lambda index: values[index])

@@ -1,0 +1,204 @@
+"""Hardware that a step can be compiled for, whether it is here or not.
+
+    cpu, cpu:8                  this machine, as one device or as several virtual ones
+    tpu:v5e:2x2, tpu:v6e:1x1    a slice of TPU chips, by the compiler in libtpu (extra `tpu`)
+    cuda:h100, cuda:h200:8      GPUs of one host, by JAX's CUDA plugin (extra `cuda12` or `cuda13`)
+
+XLA's CUDA compiler is told of the GPU what it would otherwise ask the driver. It cannot try out
+kernels so: the program is whole, but not the quickest one.
+
+Sources: TPU memory from Google Cloud's pages on v5e and v6e; GPU memory, bandwidth and processors
+from NVIDIA's H100 SXM and H200 SXM data sheets; the other limits from table "Technical
+Specifications per Compute Capability" (9.0) of NVIDIA's CUDA C++ Programming Guide.
+"""
+
+import importlib.util
+import os
+import re
+from typing import Any, NamedTuple
+
+from jaxopt_notes.errors import InputError
+
+GB = 10**9
+
+
+class Target(NamedTuple):
+    """What to compile for.
+
+    Attributes:
+      name: as the user wrote it.
+      platform: "cpu", "cuda" or "tpu".
+      kind: the generation of TPU or the GPU's name; empty for a CPU.
+      shape: the slice of TPU chips, rows and columns; else (how many devices,).
+    """
+
+    name: str
+    platform: str
+    kind: str
+    shape: tuple[int, ...]
+
+
+class Memory(NamedTuple):
+    """What a device holds, in bytes, and who says so."""
+
+    size: int
+    source: str
+
+
+class _GPU(NamedTuple):
+    title: str
+    memory: int
+    bandwidth: int  # bytes a second
+
+
+_TPUS = {"v5e": 16 * GB, "v6e": 32 * GB}
+_GPUS = {
+    "h100": _GPU("NVIDIA H100 80GB HBM3", 80 * GB, 3350 * GB),
+    "h200": _GPU("NVIDIA H200", 141 * GB, 4800 * GB),
+}
+# libtpu takes itself to be on a TPU: it would ask the network which one, and lock it.
+_LIBTPU = {
+    "TPU_SKIP_MDS_QUERY": "1",
+    "TPU_ACCELERATOR_TYPE": "v5litepod-4",
+    "TPU_WORKER_HOSTNAMES": "localhost",
+    "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
+    "TPU_LOG_DIR": "disabled",
+}
+EXAMPLES = "cpu, cpu:8, tpu:v5e:2x2, tpu:v6e:1x1, cuda:h100, cuda:h200:8"
+
+
+def parse(text: str) -> Target:
+    """The target of that name.
+
+    Raises:
+      InputError: it is none.
+
+    >>> parse("tpu:v5e:2x2").shape, parse("cuda:h100").shape
+    ((2, 2), (1,))
+    """
+    number = r"([1-9]\d{0,3})"
+    forms = {
+        "cpu": rf"cpu()(?::{number})?",
+        "cuda": rf"cuda:({'|'.join(_GPUS)})(?::{number})?",
+        "tpu": rf"tpu:({'|'.join(_TPUS)}):{number}x{number}",
+    }
+    for platform, form in forms.items():
+        if found := re.fullmatch(form, text, re.ASCII):
+            kind, *sides = found.groups()
+            return Target(text, platform, kind, tuple(int(side or 1) for side in sides))
+    raise InputError(f"--target {text}: unknown; give one such as {EXAMPLES}")
+
+
+def memory(target: Target) -> Memory:
+    """How much memory one device has."""
+    if target.platform == "tpu":
+        return Memory(_TPUS[target.kind], f"Google Cloud's page on TPU {target.kind}")
+    if target.platform == "cuda":
+        return Memory(
+            _GPUS[target.kind].memory, f"NVIDIA's data sheet of the {target.kind.upper()}"
+        )
+    size = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return Memory(size, "this machine, shared by all devices")
+
+
+def devices(target: Target) -> list[Any]:
+    """Its devices: those of this machine for a CPU, else ones that can only be compiled for.
+
+    Call it before JAX is used: the number of virtual CPU devices is settled then.
+
+    Raises:
+      InputError: an extra is missing, or its compiler does not know such hardware.
+    """
+    from jax.errors import JaxRuntimeError
+
+    make = {"cpu": _cpus, "tpu": _tpus, "cuda": _gpus}[target.platform]
+    try:
+        return make(target)
+    except (JaxRuntimeError, NotImplementedError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"--target {target.name}: its compiler says: {reason}") from error
+
+
+def missing_extra(platform: str) -> str:
+    """What to install before compiling for a platform; empty where nothing is missing."""
+
+    def lacks(*modules: str) -> bool:
+        return not any(importlib.util.find_spec(module) for module in modules)
+
+    if platform == "tpu" and lacks("libtpu"):
+        return "jaxopt-notes[tpu]"
+    if platform == "cuda" and lacks("jax_cuda12_plugin", "jax_cuda13_plugin"):
+        return "jaxopt-notes[cuda12]"
+    return ""
+
+
+def _cpus(target: Target) -> list[Any]:
+    import jax
+
+    (count,) = target.shape
+    if count > 1:
+        jax.config.update("jax_num_cpu_devices", count)
+    return jax.devices("cpu")[:count]
+
+
+def _tpus(target: Target) -> list[Any]:
+    from jax.experimental.topologies import get_topology_desc
+
+    _require_extra(target)
+    for name, value in _LIBTPU.items():
+        os.environ.setdefault(name, value)
+    rows, columns = target.shape
+    # A host has four chips, but where there is only one.
+    bounds = {"chips_per_host_bounds": (1, 1, 1)} if rows * columns == 1 else {}
+    slice_name = f"{target.kind}:{rows}x{columns}"
+    return get_topology_desc(slice_name, platform="tpu", **bounds).devices
+
+
+def _gpus(target: Target) -> list[Any]:
+    from jax.experimental.topologies import get_topology_desc
+
+    _require_extra(target)
+    (count,) = target.shape
+    return get_topology_desc(
+        target.kind,
+        platform="cuda",
+        topology=f"1x1x{count}",  # slices, hosts, devices of a host
+        target_config=_gpu_as_protobuf(_GPUS[target.kind]),
+    ).devices
+
+
+def _require_extra(target: Target) -> None:
+    if extra := missing_extra(target.platform):
+        raise InputError(f"--target {target.name}: needs its compiler; pip install '{extra}'")
+
+
+def _gpu_as_protobuf(gpu: _GPU) -> str:
+    """XLA's `GpuTargetConfigProto` as text: Hopper's limits, and what tells its cards apart."""
+    info = {
+        "threads_per_block_limit": 1024,
+        "threads_per_warp": 32,
+        "threads_per_core_limit": 2048,
+        "shared_memory_per_block": 48 * 1024,
+        "shared_memory_per_block_optin": 227 * 1024,
+        "shared_memory_per_core": 228 * 1024,
+        "registers_per_block_limit": 64 * 1024,
+        "registers_per_core_limit": 64 * 1024,
+        "block_dim_limit_x": 2**31 - 1,
+        "block_dim_limit_y": 2**16 - 1,
+        "block_dim_limit_z": 2**16 - 1,
+        "core_count": 132,
+        "fpus_per_core": 128,
+        "l2_cache_size": 50 * 1024**2,
+        "clock_rate_ghz": 1.98,
+        "device_memory_size": gpu.memory,
+        "memory_bandwidth": gpu.bandwidth,
+        "cuda_compute_capability": "{ major: 9 }",
+    }
+    fields = "\n".join(f"{name}: {value}" for name, value in info.items())
+    return f"""
+        gpu_device_info {{ {fields.replace(": {", " {")} }}
+        platform_name: "CUDA"
+        dnn_version_info {{ major: 9 minor: 8 }}
+        runtime_version {{ major: 12 minor: 8 }}
+        device_description_str: "{gpu.title}"
+    """

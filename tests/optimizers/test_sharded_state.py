@@ -1,0 +1,57 @@
+"""An optimizer's state lies on the devices as the parameters do, however these are cut."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+NAMES = (
+    *("sgd", "sgd, momentum", "momentum", "adagrad", "rmsprop", "rmsprop, centered"),
+    *("adam", "adam, bfloat16", "adamw", "adam-to-sgd", "swats", "handover"),
+    "packed, no small leaves",
+)
+
+
+@pytest.fixture(scope="module")
+def found():
+    flags = {"XLA_FLAGS": "--xla_force_host_platform_device_count=8", "JAX_PLATFORMS": "cpu"}
+    done = subprocess.run(
+        [sys.executable, str(Path(__file__).with_name("sharded_states.py"))],
+        capture_output=True,
+        text=True,
+        env=os.environ | flags,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_state_and_updates_lie_as_the_parameters_do(found, name):
+    for where in ("init", "init inside jit", "step", "step outside jit"):
+        assert found[name][where] == [], where
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_an_update_needs_no_word_from_another_device(found, name):
+    needed = found[name]["collectives"]
+    if name == "swats":  # its rate is a quotient of inner products over all parameters
+        assert set(needed) == {"all-reduce"}
+    else:
+        assert needed == {}
+
+
+@pytest.mark.slow
+def test_the_values_are_those_of_one_device(found):
+    for name, each in found.items():
+        assert each["largest"] < 2e-6, name
+
+
+@pytest.mark.slow
+def test_packing_leaves_that_are_cut_moves_them_about(found):
+    """What `packed` says of itself: it is for leaves that every device has whole."""
+    assert found["packed, small leaves"]["collectives"]

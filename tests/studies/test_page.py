@@ -1,0 +1,272 @@
+"""The gallery's pages in a real browser: they compute what we do, need no network, fit a phone."""
+
+import inspect
+import json
+import math
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from browser import Browser, find
+
+from jaxopt_notes import adagrad, adam, adamw, momentum, rmsprop, sgd
+from jaxopt_notes.studies import gallery, playground, study
+from jaxopt_notes.studies.wording import Story
+
+REPORT = Path(__file__).parents[2] / "docs" / "studies"
+STEPS = 200
+PHONE = 390
+
+# The page's name of each setting, and ours.
+OURS: dict[str, tuple[Callable[..., Any], dict[str, str]]] = {
+    "sgd": (sgd, {}),
+    "momentum": (momentum, {"beta": "beta"}),
+    "heavy-ball": (sgd, {"beta": "momentum"}),
+    "adagrad": (adagrad, {"eps": "eps"}),
+    "rmsprop": (rmsprop, {"beta": "decay", "eps": "eps"}),
+    "adam": (adam, {"beta1": "b1", "beta2": "b2", "eps": "eps"}),
+    "adamw": (adamw, {"beta1": "b1", "beta2": "b2", "eps": "eps", "decay": "weight_decay"}),
+}
+FAR_FROM_DEFAULTS = {"beta": 0.6, "beta1": 0.7, "beta2": 0.95, "eps": 0.1, "decay": 0.1}
+
+LOSSES: dict[str, Callable[..., Any]] = {
+    "ravine": lambda x, y, t: 0.5 * x**2 + 25 * y**2,
+    "saddle": lambda x, y, t: 5 * x**2 + 0.25 * y**4 - 0.5 * y**2 + 0.25,
+    "beale": lambda x, y, t: sum(
+        (c - x * (1 - y**k)) ** 2 for k, c in enumerate((1.5, 2.25, 2.625), 1)
+    ),
+    "rosenbrock": lambda x, y, t: 100 * (x**2 - y) ** 2 + (x - 1) ** 2,
+    "noisy": lambda x, y, t: 0.5 * x**2 + 5 * y**2,
+    "drifting": lambda x, y, t: (
+        0.5 * (x - 1.2 * jnp.cos(t * jnp.pi / 250)) ** 2
+        + 5 * (y - 1.2 * jnp.sin(t * jnp.pi / 250)) ** 2
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    program = find()
+    if program is None:
+        pytest.skip("needs a browser: Chromium or Chrome")
+    browser = Browser(program, tmp_path_factory.mktemp("profile"))
+    yield browser
+    browser.close()
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Both pages as they are written now, from the results in the repository."""
+    out = tmp_path_factory.mktemp("pages")
+    results = [json.loads((REPORT / n / "result.json").read_text("utf-8")) for n in study.names()]
+    stories = [Story(r["name"], study.about(r["name"]), r) for r in results]
+    (out / "index.html").write_text(gallery.as_page(stories, REPORT), encoding="utf-8")
+    (out / playground.FILE).write_text(playground.as_page(), encoding="utf-8")
+    return out
+
+
+@pytest.fixture(scope="module")
+def played(browser: Browser, pages: Path) -> Browser:
+    browser.open(pages / playground.FILE, 1280)
+    return browser
+
+
+def normals(t: int) -> tuple[float, float]:
+    """The page's noise: two MurmurHash3 finalizers as uniforms, through Box and Muller's form."""
+    uniform = []
+    for n in (2 * t + 1, 2 * t + 2):
+        for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35), (16, 1)):
+            n = (n ^ n >> shift) * factor % 2**32
+        uniform.append((n + 0.5) / 2**32)
+    radius, angle = math.sqrt(-2 * math.log(uniform[0])), 2 * math.pi * uniform[1]
+    return radius * math.cos(angle), radius * math.sin(angle)
+
+
+class Case(NamedTuple):
+    """A walk on the page. A led one is compared step by step: at some rates paths are chaotic."""
+
+    landscape: str
+    start: list[float]
+    settings: dict[str, float]
+    led: bool
+
+
+def cases_of(name: str, browser: Browser) -> list[Case]:
+    """Each landscape with the page's settings, led, and with others, free."""
+    cases = []
+    for landscape in LOSSES:
+        start, settings, rate = browser.evaluate(
+            f"(({{ start, rates }}) => [start, rules['{name}'].settings, rates['{name}']])"
+            f"(landscapes['{landscape}'])"
+        )
+        others = {key: FAR_FROM_DEFAULTS[key] for key in settings}
+        cases.append(Case(landscape, start, {**settings, "rate": rate}, led=True))
+        cases.append(Case(landscape, start, {**others, "rate": rate / 4}, led=False))
+    return cases
+
+
+def our_paths(name: str, cases: list[Case], theirs: np.ndarray) -> np.ndarray:
+    """(cases, steps + 1, 2), in float64; led ones make each step from where theirs is."""
+    make, keywords = OURS[name]
+    noise = 2 * jnp.array([normals(t) for t in range(STEPS)])
+    slopes = [jax.grad(lambda xy, t, f=f: f(*xy, t)) for f in LOSSES.values()]
+    place = {landscape: i for i, landscape in enumerate(LOSSES)}
+
+    def path(settings: Any, which: jax.Array, led: jax.Array, theirs: jax.Array) -> jax.Array:
+        given = {ours: settings[theirs] for theirs, ours in keywords.items()}
+        optimizer = make(settings["rate"], **given)
+
+        def step(carry: Any, t: jax.Array) -> Any:
+            theta, state = carry
+            theta = jnp.where(led, theirs[t], theta)
+            slope = jax.lax.switch(which, slopes, theta, t.astype(float))
+            g = slope + jnp.where(which == place["noisy"], noise[t], 0.0)
+            updates, state = optimizer.update(g, state, theta)
+            theta = optax.apply_updates(theta, updates)
+            return (theta, state), theta
+
+        _, walked = jax.lax.scan(step, (theirs[0], optimizer.init(theirs[0])), jnp.arange(STEPS))
+        return jnp.concatenate([theirs[:1], walked])
+
+    settings = {key: jnp.array([c.settings[key] for c in cases]) for key in cases[0].settings}
+    which = jnp.array([place[c.landscape] for c in cases])
+    led = jnp.array([c.led for c in cases])
+    return np.asarray(jax.jit(jax.vmap(path))(settings, which, led, jnp.asarray(theirs)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", OURS)
+def test_paths_are_ours_on_every_landscape(name: str, played: Browser) -> None:
+    cases = cases_of(name, played)
+    paths = f"([l, start, settings]) => walk('{name}', landscapes[l], settings, start, {STEPS})"
+    theirs = np.array(played.evaluate(f"{json.dumps(cases)}.map({paths})"))
+    with jax.enable_x64(True):
+        ours = our_paths(name, cases, theirs)
+    assert ours.shape == theirs.shape == (2 * len(LOSSES), STEPS + 1, 2)
+    assert np.abs(theirs[:, -1] - theirs[:, 0]).max(-1).min() > 0.05
+    for case, a, b in zip(cases, ours, theirs):
+        np.testing.assert_allclose(b, a, rtol=1e-6, atol=1e-6, err_msg=str(case))
+
+
+def test_defaults_are_the_packages(played: Browser) -> None:
+    for name, (optimizer, keywords) in OURS.items():
+        settings = played.evaluate(f"rules['{name}'].settings")
+        assert set(settings) == set(keywords)
+        for theirs, ours in keywords.items():
+            default = inspect.signature(optimizer).parameters[ours].default
+            assert settings[theirs] == (0.9 if default is None else default), (name, theirs)
+
+
+def test_losses_are_least_where_the_crosses_are(played: Browser) -> None:
+    for name, loss in LOSSES.items():
+        minima = played.evaluate(f"landscapes['{name}'].minima(70)")
+        for minimum in minima:
+            assert loss(*minimum, 70) == pytest.approx(0, abs=1e-5)
+        told = played.evaluate(f"landscapes['{name}'].loss([0.3, -0.7], 70)")
+        assert told == pytest.approx(float(loss(0.3, -0.7, 70)), rel=1e-5)
+
+
+def test_noise_is_normal() -> None:
+    drawn = np.array([normals(t) for t in range(4000)])
+    assert abs(drawn.mean(0)).max() < 0.05
+    np.testing.assert_allclose(np.cov(drawn.T), np.eye(2), atol=0.06)
+
+
+def test_every_optimizer_has_its_row_its_look_and_its_sliders(played: Browser) -> None:
+    assert played.evaluate("Object.keys(rules)") == list(playground.OPTIMIZERS) == list(OURS)
+    assert played.evaluate("Object.keys(landscapes)") == list(playground.LANDSCAPES)
+    for name in OURS:
+        row = f"document.querySelector('[data-name={name}]')"
+        assert played.evaluate(
+            f"[...{row}.querySelectorAll('[type=range]')].map((s) => s.dataset.key)"
+        ) == ["rate", *played.evaluate(f"Object.keys(rules['{name}'].settings)")]
+        colour = playground.look(name)["colour"]
+        assert played.evaluate(f"{row}.querySelector('path').getAttribute('stroke')") == colour
+
+
+def test_the_reader_moves_it(browser: Browser, pages: Path) -> None:
+    """A slider, all of a letter at once, a step, a start by the pointer and by keys, and play."""
+    browser.open(pages / playground.FILE, 1280)
+    row = "document.querySelector('[data-name=adam]')"
+
+    def slide(at: float) -> None:
+        slider = f"{row}.querySelector('[data-key=rate]')"
+        browser.evaluate(f"{slider}.value = {at}; {slider}.dispatchEvent(new Event('input'))")
+
+    slide(-2)
+    assert browser.evaluate("[now.settings.adam.rate, now.settings.sgd.rate]") == [0.01, 0.03]
+    assert "α 0.01" in browser.evaluate(f"{row}.querySelector('summary').textContent")
+    browser.evaluate("page.together.click()")
+    slide(-1)
+    assert browser.evaluate("Object.values(now.settings).every((s) => s.rate === 0.1)")
+
+    browser.evaluate("document.getElementById('reset').click()")
+    assert browser.evaluate("now.walkers.adam.path.length") == 1
+    for _ in range(3):
+        browser.evaluate("document.getElementById('step').click()")
+    assert browser.evaluate("document.getElementById('steps').textContent") == "3"
+    walked = browser.evaluate("walk('adam', landscapes.ravine, now.settings.adam, now.start, 3)")
+    assert browser.evaluate("now.walkers.adam.path") == walked
+
+    box = browser.evaluate(
+        "(({ x, y, width, height }) => [x, y, width, height])(page.canvas.getBoundingClientRect())"
+    )
+    at = {"x": box[0] + box[2] / 4, "y": box[1] + box[3] / 4, "button": "left", "clickCount": 1}
+    browser.call("Input.dispatchMouseEvent", type="mousePressed", **at)
+    browser.call("Input.dispatchMouseEvent", type="mouseReleased", **at)
+    assert browser.evaluate("now.start") == pytest.approx([-1.1, 0.825], abs=0.02)
+    browser.evaluate(
+        "new Promise((done) => setInterval(() => now.steps > 2 && done(), 20)).then(() => 0)"
+    )
+    browser.evaluate("page.play.click()")
+    stopped = browser.evaluate("now.steps")
+    browser.evaluate("page.canvas.focus()")
+    browser.call("Input.dispatchKeyEvent", type="keyDown", key="ArrowRight", code="ArrowRight")
+    assert browser.evaluate("[now.start[0] > -1.05, now.steps]") == [True, stopped]
+    assert not browser.complaints()
+
+
+@pytest.mark.parametrize("file", ["index.html", playground.FILE])
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_fits_a_phone_and_fetches_nothing(
+    file: str, language: str, browser: Browser, pages: Path
+) -> None:
+    browser.open(pages / file, PHONE)
+    if language == "zh":
+        browser.evaluate("document.getElementById('language').click()")
+        assert browser.evaluate("location.hash") == "#zh"
+    browser.evaluate("document.querySelectorAll('details').forEach((d) => (d.open = true))")
+    assert browser.evaluate("document.documentElement.scrollWidth") <= PHONE
+    wide = browser.evaluate(
+        "[...document.body.querySelectorAll('*')].map((e) => [e, e.getBoundingClientRect()])"
+        ".filter(([e, box]) => box.right > innerWidth + 0.5 || box.left < -0.5)"
+        ".map(([e]) => e.outerHTML.slice(0, 120))"
+    )
+    assert wide == []
+    assert all(address.startswith(("file:", "data:")) for address in browser.fetched())
+    assert browser.fetched()[0].startswith("file:")
+    files = [address for address in browser.fetched() if address.startswith("file:")]
+    assert len(files) == 1
+    assert browser.complaints() == []
+
+
+def test_every_picture_loads(browser: Browser, pages: Path) -> None:
+    browser.open(pages / "index.html", 1280, dark=True)
+    sizes = browser.evaluate(
+        "[...document.images].map((i) => [i.complete, i.naturalWidth, i.width, i.height])"
+    )
+    assert len(sizes) == len(study.names())
+    assert all(complete and min(sides) > 100 for complete, *sides in sizes)
+    browser.open(pages / playground.FILE, 1280, dark=True)
+    ink = "page.canvas.getContext('2d').getImageData(0, 0, page.canvas.width, page.canvas.height)"
+    assert browser.evaluate(f"new Set(new Uint32Array({ink}.data.buffer)).size") > 100
+
+
+def test_the_playground_in_the_repository_is_up_to_date() -> None:
+    told = (REPORT / playground.FILE).read_text(encoding="utf-8")
+    assert told == playground.as_page(), "run `python -m jaxopt_notes.studies report`"

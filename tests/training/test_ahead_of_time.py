@@ -1,0 +1,194 @@
+"""The real step for hardware that is not here: lowered always, compiled where its compiler is."""
+
+import functools
+import json
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from jaxopt_notes import adam, aot
+from jaxopt_notes.models import CNN, MLP, pure
+from jaxopt_notes.training import ahead_of_time, targets
+from jaxopt_notes.training.state import create
+from jaxopt_notes.training.step import Batch, Normalization, make_train_step
+
+PLATFORMS = ("cpu", "cuda", "tpu")
+
+
+@pytest.fixture(scope="module")
+def cnn():
+    return pure(CNN(nnx.Rngs(0)))
+
+
+def batch(size, side=28):
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (size, side, side, 1), dtype=np.uint8)
+    return Batch(jnp.asarray(images), jnp.asarray(rng.integers(0, 10, size, dtype=np.int32)))
+
+
+def exported(model, platforms, side=28):
+    """The step as a function of arrays, its state donated, and what it was exported from."""
+    step = make_train_step(model, adam(1e-3), Normalization((0.1,), (0.3,)), shift_by=2)
+    state = create(model, adam(1e-3), jax.random.key(0))
+    leaves, tree = jax.tree.flatten(state)
+
+    def of_arrays(leaves, images, labels):
+        return jax.tree.leaves(step(jax.tree.unflatten(tree, leaves), Batch(images, labels)))
+
+    args = (leaves, *batch(4, side))
+    jitted = jax.jit(of_arrays, donate_argnums=0)
+    return jax.export.export(jitted, platforms=platforms)(*args), jax.jit(of_arrays), args
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
+def test_the_step_is_lowered_for_a_platform_with_its_own_layers_and_donated_state(cnn, platform):
+    found, _, (leaves, *_) = exported(cnn, [platform])
+    program = found.mlir_module()
+    # Forward, and for weights and images backward, but for the first layer's images.
+    assert program.count("stablehlo.convolution") == (0 if platform == "cpu" else 5)
+    assert program.count("tf.aliasing_output") == len(leaves)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "network",
+    [
+        CNN(nnx.Rngs(0), (8, 8, 1), features=(4,), hidden=5),
+        MLP(nnx.Rngs(0), (8, 8, 1), widths=(5,), norm="batch", dropout=0.1),
+    ],
+    ids=["cnn", "mlp"],
+)
+def test_one_file_holds_the_step_for_all_platforms_and_steps_alike(network):
+    pytest.importorskip("flatbuffers", reason="flatbuffers, which jax.export writes with, is not")
+    found, step, args = exported(pure(network), PLATFORMS, side=8)
+    assert found.platforms == PLATFORMS
+    loaded = jax.export.deserialize(found.serialize())
+    expected = step(*args)
+    for ours, theirs in zip(loaded.call(*args), expected, strict=True):
+        if jnp.issubdtype(theirs.dtype, jax.dtypes.prng_key):
+            ours, theirs = jax.random.key_data(ours), jax.random.key_data(theirs)
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-6)
+
+
+@pytest.fixture(scope="module")
+def dense():
+    """The report of the dense network's step on this machine, batch 32."""
+    target, model = targets.parse("cpu"), pure(MLP(nnx.Rngs(0)))
+    devices = targets.devices(target)
+    return ahead_of_time.compile_for(target, devices, model, adam(1e-3), (28, 28, 1), 32)
+
+
+def test_the_report_says_what_is_known_of_a_dense_network(dense):
+    state = create(pure(MLP(nnx.Rngs(0))), adam(1e-3), jax.random.key(0))
+    assert (dense.devices, dense.collectives) == (1, {})
+    assert dense.aliased == dense.donated == len(jax.tree.leaves(state))
+    key = 8  # bytes
+    numbers = [leaf for leaf in jax.tree.leaves(state) if leaf.dtype != state.key.dtype]
+    held = sum(leaf.nbytes for leaf in numbers) + key
+    assert dense.arguments == held + sum(x.nbytes for x in batch(32))
+    assert dense.aliased_bytes == held
+    assert dense.needed == dense.arguments + dense.outputs - held + dense.temporaries
+    assert dense.sound
+    first, others = 784 * 128, 128 * 64 + 64 * 10
+    dots = 2 * 32 * (2 * first + 3 * others)  # the images need no gradient
+    assert dots < dense.flops < 1.2 * dots
+
+
+def test_what_does_not_fit_or_does_not_alias_is_not_sound(dense):
+    small = dense._replace(memory=targets.Memory(dense.needed - 1, "a test"))
+    assert not small.sound
+    assert "DOES NOT FIT" in ahead_of_time.text(small)
+    assert not dense._replace(aliased=dense.donated - 1).sound
+
+
+def test_collectives_are_counted_where_they_start():
+    program = """
+      %a = (f32[3]{0}, s32[]) all-reduce(%x, %y), channel_id=1
+      %b = f32[8]{0} all-reduce-start(%a), channel_id=2
+      %c = f32[8]{0} all-reduce-done(%b)
+      %all-reduce.7 = f32[] get-tuple-element(%a), index=0
+      %d = f32[8]{0:T(128)} all-gather(%c), metadata={op_name="all-to-all("}
+    """
+    assert ahead_of_time.count_collectives(program) == {"all-reduce": 2, "all-gather": 1}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        "gpu",
+        "tpu",
+        "tpu:v5e",
+        "tpu:v9:2x2",
+        "tpu:v5e:2",
+        "tpu:v5e:0x2",
+        "tpu:v5e:2x2:1",
+        "cuda",
+        "cuda:t4",
+        "cuda:h100:0",
+        "cuda:h100:2:2",
+        "cpu:0",
+        "cpu:x",
+        "cpu:٣",
+    ],
+)
+def test_an_unknown_target_is_one_line_with_examples(name, capsys):
+    assert aot.main(["--target", name]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: --target {name}: unknown")
+    assert "tpu:v5e:2x2" in error
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(("name", "extra"), [("tpu:v5e:2x2", "tpu"), ("cuda:h100", "cuda12")])
+def test_a_missing_compiler_is_named_by_its_extra(name, extra, monkeypatch):
+    monkeypatch.setattr(targets.importlib.util, "find_spec", lambda _: None)
+    with pytest.raises(ValueError, match=rf"--target {name}: .*jaxopt-notes\[{extra}\]"):
+        targets.devices(targets.parse(name))
+
+
+@functools.cache
+def report(*args):
+    command = [sys.executable, "-m", "jaxopt_notes.aot", "--json", *args]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "devices"),
+    {
+        "cpu": 1,
+        "cpu:8": 8,
+        "tpu:v5e:1x1": 1,
+        "tpu:v5e:2x2": 4,
+        "tpu:v6e:2x2": 4,
+        "cuda:h100": 1,
+        "cuda:h200": 1,
+        "cuda:h200:8": 8,
+    }.items(),
+)
+def test_the_step_compiles_aliases_all_its_state_and_sends_one_sum(name, devices):
+    if extra := targets.missing_extra(targets.parse(name).platform):
+        pytest.skip(f"{name}: {extra} is not installed")
+    found = report("--target", name)
+    assert found["devices"] == devices
+    assert found["aliased"] == found["donated"]
+    assert found["collectives"] == ({"all-reduce": 1} if devices > 1 else {})
+    assert found["fits"]
+    # Parameters and Adam's two averages of them, whole on each device, and the images.
+    assert 3 * 4 * 421_642 < found["arguments"] < 1.1 * 3 * 4 * 421_642
+
+
+@pytest.mark.slow
+def test_a_cut_optimizer_state_takes_an_eighth_of_each_device():
+    whole, cut = (report("--target", "cpu:8", *more) for more in ((), ("--shard-optimizer-state",)))
+    saved = 2 * 4 * 421_642 * 7 / 8  # but for the few slots that 8 does not divide
+    assert whole["arguments"] - cut["arguments"] == pytest.approx(saved, rel=0.01)
+    assert cut["aliased"] == cut["donated"]

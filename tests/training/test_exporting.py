@@ -1,0 +1,132 @@
+"""A trained network as a file gives the same logits, without this package."""
+
+import errno
+import json
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import pytest
+from flax import nnx
+
+from jaxopt_notes.errors import InputError
+from jaxopt_notes.models import CNN, MLP, pure
+from jaxopt_notes.training import exporting
+from jaxopt_notes.training.config import Config
+from jaxopt_notes.training.evaluation import Weights
+from jaxopt_notes.training.prediction import forward, probabilities
+from jaxopt_notes.training.step import Normalization
+from jaxopt_notes.training.trained import Trained
+
+SHAPE = (8, 12, 1)
+NETWORKS = {
+    "cnn": CNN(nnx.Rngs(0), SHAPE, features=(3, 4), hidden=5, dropout=0.1),
+    "cnn-norm": CNN(
+        nnx.Rngs(0), SHAPE, features=(3,), norm="batch", activation="gelu", pooling="average"
+    ),
+    "mlp": MLP(nnx.Rngs(0), SHAPE, widths=(5,), norm="batch", dropout=0.1),
+}
+LOADER = """
+import json, sys
+import jax
+import numpy as np
+images = np.load(sys.argv[1])
+found = {}
+for file in sys.argv[2:]:
+    loaded = jax.export.deserialize(open(file, "rb").read())
+    found[file] = [loaded.call(images[:n]).tolist() for n in (1, 5)]
+assert not any(name.startswith(("jaxopt_notes", "flax")) for name in sys.modules)
+print(json.dumps(found))
+"""
+
+
+def trained(network):
+    model = pure(network)
+    rng = np.random.default_rng(0)
+    stats = jax.tree.map(lambda x: x + rng.random(x.shape, np.float32), model.batch_stats)
+    weights = Weights(7, model.params, stats)
+    return Trained(
+        Config(), model, weights, Normalization((0.2,), (0.4,)), SHAPE, tuple("0123456789")
+    )
+
+
+@pytest.fixture(scope="module")
+def images():
+    return np.random.default_rng(0).integers(0, 256, (5, *SHAPE), dtype=np.uint8)
+
+
+def test_the_file_gives_the_same_logits_where_this_package_is_not_imported(tmp_path, images):
+    pytest.importorskip("flatbuffers")
+    np.save(tmp_path / "images.npy", images)
+    files = {name: tmp_path / name for name in NETWORKS}
+    for name, file in files.items():
+        exporting.write(file, exporting.as_jax(trained(NETWORKS[name])))
+    command = [
+        sys.executable,
+        "-c",
+        LOADER,
+        str(tmp_path / "images.npy"),
+        *map(str, files.values()),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    for name, file in files.items():
+        # Compiled with a known batch, which on a CPU goes through the quick convolution.
+        expected = jax.jit(forward(trained(NETWORKS[name])))(images)
+        one, five = found[str(file)]
+        np.testing.assert_allclose(five, expected, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(one, expected[:1], rtol=1e-4, atol=1e-5)
+
+
+def test_it_is_for_all_platforms_with_the_batch_left_open():
+    loaded = jax.export.deserialize(bytearray(exporting.as_jax(trained(NETWORKS["cnn"]))))
+    assert loaded.platforms == ("cpu", "cuda", "tpu")
+    (given,) = loaded.in_avals
+    assert str(given.shape) == "(batch, 8, 12, 1)"
+    assert given.dtype == np.uint8
+    assert str(loaded.out_avals[0].shape) == "(batch, 10)"
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_onnx_gives_the_same_logits(name, images):
+    pytest.importorskip("jax2onnx", reason="jax2onnx (extra onnx) is not installed")
+    onnxruntime = pytest.importorskip("onnxruntime")
+    session = onnxruntime.InferenceSession(exporting.as_onnx(trained(NETWORKS[name])))
+    expected = jax.jit(forward(trained(NETWORKS[name])))(images)
+    for n in (1, 5):
+        (found,) = session.run(["logits"], {"images": images[:n]})
+        np.testing.assert_allclose(found, expected[:n], rtol=1e-4, atol=1e-5)
+
+
+def test_without_jax2onnx_its_extra_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "jax2onnx", None)
+    with pytest.raises(InputError, match=r"jaxopt-notes\[onnx\]"):
+        exporting.as_onnx(trained(NETWORKS["mlp"]))
+
+
+def test_a_full_disk_leaves_the_file_that_was_there(tmp_path, monkeypatch):
+    path = tmp_path / "net"
+    exporting.write(path, b"whole")
+    with monkeypatch.context() as patch:
+
+        def fill(self, contents):
+            with open(self, "wb") as file:
+                file.write(contents[:3])
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        patch.setattr(type(path), "write_bytes", fill)
+        with pytest.raises(InputError, match=r"--out .*net: cannot be written \(No space"):
+            exporting.write(path, b"another")
+    assert path.read_bytes() == b"whole"
+    assert [file.name for file in tmp_path.iterdir()] == ["net"]
+
+
+@pytest.mark.parametrize("n", [0, 1, 3, 5])
+def test_probabilities_of_any_number_of_images(n, images):
+    net = trained(NETWORKS["mlp"])
+    expected = jax.nn.softmax(forward(net)(images))
+    found = probabilities(net, images[:n])
+    assert found.shape == (n, 10)
+    np.testing.assert_allclose(found, expected[:n], rtol=1e-4, atol=1e-6)

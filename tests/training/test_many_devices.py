@@ -1,0 +1,181 @@
+"""Devices that share a batch: the same numbers, one sum a step, memory as promised, refusals."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from jaxopt_notes.errors import InputError
+from jaxopt_notes.models.spreading import per_device
+from jaxopt_notes.training import mesh
+from jaxopt_notes.training.distributed import Processes, mesh_size, processes_from
+from jaxopt_notes.training.mesh import Layout, make_layout
+
+SPREAD_RUNS = Path(__file__).with_name("spread_runs.py")
+# processes and the devices of each
+PLACES = {"8 devices": (1, 8), "2 processes": (2, 1), "2 processes of 4": (2, 4)}
+
+
+def environment(devices):
+    """Of a process with so many virtual devices."""
+    return os.environ | {
+        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
+        "JAX_PLATFORMS": "cpu",
+    }
+
+
+def free_port():
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        return held.getsockname()[1]
+
+
+def python(*args, devices=1):
+    return subprocess.Popen(
+        [sys.executable, *map(str, args)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=environment(devices),
+    )
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """What `spread_runs.py` finds on one device and in each of the places."""
+
+    def found(processes, devices):
+        out = tmp_path_factory.mktemp("runs") / "found.json"
+        host = f"127.0.0.1:{free_port()}"
+        together = [(host, processes, i) for i in range(processes)] if processes > 1 else [()]
+        started = [python(SPREAD_RUNS, out, *args, devices=devices) for args in together]
+        for process in started:
+            printed, _ = process.communicate(timeout=600)
+            assert process.returncode == 0, printed
+        return json.loads(out.read_text())
+
+    return {"1 device": found(1, 1), **{name: found(*place) for name, place in PLACES.items()}}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("place", PLACES)
+def test_any_devices_give_the_losses_and_statistics_of_one(runs, place):
+    processes, devices = PLACES[place]
+    for name, alone in runs["1 device"].items():
+        shared = runs[place][name]
+        assert shared["devices"] == processes * devices
+        np.testing.assert_allclose(shared["losses"], alone["losses"], rtol=2e-5, err_msg=name)
+        for ours, theirs in zip(shared["statistics"], alone["statistics"], strict=True):
+            np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-6, err_msg=name)
+        assert np.ptp(alone["losses"]) > 0.1  # each step tells of the ones before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("place", PLACES)
+def test_only_the_optimizer_state_is_cut_and_stays_so(runs, place):
+    size = np.prod(PLACES[place])
+    for name, found in runs[place].items():
+        assert all(found["whole"])
+        assert set(found["parts"]) == ({1.0, 1 / size} if "cut" in name else {1.0})
+
+
+@pytest.fixture(scope="module")
+def programs():
+    """The compiled programs of `benchmarks.many_devices`, by network, devices and cut."""
+    script = (
+        "import json\n"
+        "from benchmarks.many_devices import compiled\n"
+        "cases = [(n, d, c) for n in ('mlp', 'mlp, batch norm', 'cnn')\n"
+        "         for d, c in ((1, False), (8, False), (8, True))]\n"
+        "print(json.dumps([compiled(*case) for case in cases]))"
+    )
+    process = python("-c", script, devices=8)
+    printed, _ = process.communicate(timeout=600)
+    assert process.returncode == 0, printed
+    found = json.loads(printed.splitlines()[-1])
+    return {(p["network"], p["devices"], p["optimizer_state_cut"]): p for p in found}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("network", ["mlp", "cnn"])
+def test_a_step_adds_up_once_and_gathers_each_cut_parameter_once(programs, network):
+    leaves = {"mlp": 6, "cnn": 8}[network]
+    assert programs[network, 1, False]["collectives"] == {}
+    assert programs[network, 8, False]["collectives"] == {"all-reduce": 1}
+    # The last bias has ten elements: the devices do not divide it.
+    expected = {"all-reduce": 1, "all-gather": leaves - 1}
+    assert programs[network, 8, True]["collectives"] == expected
+
+
+@pytest.mark.slow
+def test_batch_normalisation_adds_up_four_times_a_layer_besides(programs):
+    layers = 2
+    assert programs["mlp, batch norm", 8, False]["collectives"] == {"all-reduce": 1 + 4 * layers}
+
+
+@pytest.mark.slow
+def test_memory_is_as_promised_and_the_state_is_written_over(programs):
+    for found in programs.values():
+        assert found["donated"] == pytest.approx(found["state"], rel=1e-3)
+    for network in ("mlp", "cnn"):
+        whole, cut = (programs[network, 8, c] for c in (False, True))
+        saved = whole["optimizer_state"] - cut["optimizer_state"]
+        assert cut["optimizer_state"] < 0.126 * whole["optimizer_state"]
+        assert whole["arguments"] - cut["arguments"] == pytest.approx(saved, rel=1e-3)
+
+
+def test_one_device_knows_no_mesh():
+    layout = make_layout(1, 64, shard_optimizer_state=True)
+    assert layout == Layout(None, True)
+    assert layout.step_shardings({}) == {}
+    assert per_device(min, 8) is min
+
+
+@pytest.mark.parametrize(
+    ("size", "batch_size", "words"),
+    [
+        (4, 64, ["--mesh data=4", "there are 3"]),
+        (None, 64, ["--batch-size 64", "3 devices", "give 63, or --mesh data=2"]),
+        (3, 1, ["--batch-size 1", "give 3, or --mesh data=1"]),
+    ],
+)
+def test_what_the_devices_cannot_share_is_refused(monkeypatch, size, batch_size, words):
+    monkeypatch.setattr(mesh.jax, "devices", lambda: ["device"] * 3)
+    with pytest.raises(InputError) as refused:
+        make_layout(size, batch_size)
+    for word in words:
+        assert word in str(refused.value)
+
+
+@pytest.mark.parametrize("text", ["8", "model=8", "data=", "data=0", "data=-1", "data=2,model=4"])
+def test_another_mesh_is_refused(text):
+    with pytest.raises(InputError, match=f"--mesh {text}: .*data=N"):
+        mesh_size(text)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (("host:1", None, 0, False), ["--processes", "missing"]),
+        (("host:1", 2, 0, True), ["--distributed"]),
+        (("host", 2, 0, False), ["--coordinator host", "HOST:PORT"]),
+        (("host:1", 0, 0, False), ["--processes 0"]),
+        (("host:1", 2, 2, False), ["--process-id 2", "0 to 1"]),
+    ],
+)
+def test_processes_that_cannot_be_are_refused(given, words):
+    with pytest.raises(InputError) as refused:
+        processes_from(*given)
+    for word in words:
+        assert word in str(refused.value)
+
+
+def test_a_run_is_of_one_process_unless_told():
+    assert processes_from(None, None, None, False) is None
+    assert processes_from(None, None, None, True) == Processes()
+    assert processes_from("host:1", 2, 1, False) == Processes("host:1", 2, 1)

@@ -1,0 +1,185 @@
+"""What is done with a finished run from the command line: predict and export."""
+
+import json
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import pytest
+from PIL import Image
+
+from jaxopt_notes import export, predict, train
+from jaxopt_notes.data import load
+from jaxopt_notes.training import run as run_module
+from jaxopt_notes.training.trained import load_trained
+
+pytest.importorskip("flatbuffers")
+
+
+@pytest.fixture(scope="module")
+def run(digits, tmp_path_factory):
+    """A dense network's run on a few digits, its test set the one that `load` gives."""
+    folder = tmp_path_factory.mktemp("runs") / "mlp"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run_module, "load", lambda *_: digits)
+        patch.setitem(sys.modules, "matplotlib.figure", None)  # no pictures
+        args = ["--dataset", "mnist-12k", "--model", "mlp", "--epochs", "2", "--quiet"]
+        assert train.main([*args, "--out", str(folder)]) == 0
+    return str(folder)
+
+
+@pytest.fixture
+def files(digits, tmp_path):
+    """Three test digits: as they are, large and dark on light, and a JPEG in a corner."""
+    a, b, c = (Image.fromarray(image[..., 0]) for image in digits.test_images[:3])
+    a.save(tmp_path / "a.png")
+    Image.eval(b.resize((300, 300)), lambda x: 255 - x).save(tmp_path / "b.png")
+    corner = Image.new("L", (200, 120))
+    corner.paste(c.resize((84, 84)), (110, 30))
+    corner.save(tmp_path / "c.JPG", "JPEG", quality=95)
+    return [str(tmp_path / name) for name in ("a.png", "b.png", "c.JPG")]
+
+
+def classes(found):
+    return [row["class"] for row in found]
+
+
+def test_files_get_the_classes_of_the_digits_on_them(run, files, digits, capsys):
+    assert predict.main(["--run", run, "--json", *files]) == 0
+    found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [row["file"] for row in found] == files
+    assert [row["ink"] for row in found] == ["light", "dark", "light"]
+    trained = load_trained(run)
+    logits, _ = trained.model.apply(
+        trained.weights.params, {}, trained.normalize(digits.test_images[:3])
+    )
+    for row, expected in zip(found, jax.nn.softmax(logits)):
+        assert sum(row["probabilities"].values()) == pytest.approx(1, abs=1e-5)
+        assert row["probability"] == max(row["probabilities"].values())
+        np.testing.assert_allclose([*row["probabilities"].values()], expected, atol=0.15)
+
+
+def test_the_table_has_a_line_a_file(run, files, capsys):
+    assert predict.main(["--run", run, *files]) == 0
+    head, *lines = (line.split() for line in capsys.readouterr().out.splitlines())
+    assert head == ["file", "class", "probability"]
+    assert [line[0] for line in lines] == files
+    assert all(line[2].endswith("%") for line in lines)
+
+
+def test_what_is_no_picture_is_named_and_the_others_are_classified(run, files, tmp_path, capsys):
+    (tmp_path / "text.png").write_text("no picture")
+    Image.new("L", (9, 9), 77).save(tmp_path / "blank.png")
+    Image.new("I;16", (9, 9)).save(tmp_path / "deep.png")
+    broken = [str(tmp_path / name) for name in ("text.png", "blank.png", "deep.png", "missing.png")]
+    assert predict.main(["--run", run, "--json", broken[0], files[0], *broken[1:], files[1]]) == 2
+    printed = capsys.readouterr()
+    assert [json.loads(line)["file"] for line in printed.out.splitlines()] == files[:2]
+    errors = printed.err.splitlines()
+    assert len(errors) == len(broken)
+    for error, file in zip(errors, broken):
+        assert error.startswith(f"error: {file!r} ")
+
+
+def test_only_broken_files_print_nothing_else(run, tmp_path, capsys):
+    assert predict.main(["--run", run, str(tmp_path)]) == 2
+    printed = capsys.readouterr()
+    assert (printed.out, printed.err.count("\n")) == ("", 1)
+
+
+def test_a_picture_too_large_to_be_safe_is_refused(run, tmp_path, capsys, monkeypatch):
+    Image.new("1", (300, 300)).save(tmp_path / "bomb.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10_000)
+    assert predict.main(["--run", run, str(tmp_path / "bomb.png")]) == 2
+    assert "claims to hold more than 10,000 pixels" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("which", ["best", "last"])
+def test_the_test_set_has_the_accuracy_that_the_training_measured(
+    run, which, digits, capsys, monkeypatch
+):
+    monkeypatch.setattr("jaxopt_notes.data.load", lambda *_: digits)
+    assert predict.main(["--run", run, "--which", which, "--split", "test", "--json"]) == 0
+    *rows, total = (json.loads(line) for line in capsys.readouterr().out.splitlines())
+    with open(f"{run}/metrics.jsonl") as file:
+        accuracies = [json.loads(line)["test_accuracy"] for line in file]
+    expected = max(accuracies) if which == "best" else accuracies[-1]
+    assert total["accuracy"] == pytest.approx(expected, rel=1e-12)
+    assert total["examples"] == len(rows) == 300
+    assert sum(row["class"] == row["true"] for row in rows) == total["right"]
+
+
+def test_another_data_set_than_the_runs_is_refused(run, digits, capsys, monkeypatch):
+    other = digits._replace(class_names=tuple("abcdefghij"))
+    monkeypatch.setattr("jaxopt_notes.data.load", lambda *_: other)
+    assert predict.main(["--run", run, "--split", "test"]) == 2
+    assert "not the set any more" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        ([], "--run"),
+        (["--run", "nowhere", "x.png"], "--run nowhere: holds no run"),
+        (["--run", "nowhere"], "give files, or --split test"),
+        (["--run", "nowhere", "--split", "test", "x.png"], "give one of them"),
+        (["--run", "nowhere", "--ink", "red", "x.png"], "red"),
+        (["--run", "nowhere", "--which", "first", "x.png"], "first"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2(args, words, capsys):
+    assert predict.main(args) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith("error: ")
+    assert printed.err.count("\n") == 1
+    assert words in printed.err
+
+
+def test_export_writes_a_file_that_agrees(run, digits, tmp_path, capsys):
+    out = tmp_path / "net.jax"
+    assert export.main(["--run", run, "--out", str(out)]) == 0
+    assert "uint8 (batch, 28, 28, 1)" in capsys.readouterr().out
+    trained = load_trained(run)
+    images = digits.test_images[:7]
+    expected, _ = trained.model.apply(trained.weights.params, {}, trained.normalize(images))
+    found = jax.export.deserialize(bytearray(out.read_bytes())).call(images)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+    assert export.main(["--run", run, "--out", str(tmp_path / "no" / "net")]) == 2
+    assert export.main(["--run", str(tmp_path), "--out", str(out)]) == 2
+
+
+@pytest.mark.parametrize("name", ["aot", "compare", "export", "predict"])
+def test_help_needs_no_jax(name):
+    code = (
+        f"import sys; from jaxopt_notes import {name}\n"
+        f"try: {name}.main(['--help'])\n"
+        "except SystemExit: pass\n"
+        "sys.exit(any(m in sys.modules for m in ('jax', 'optax', 'flax', 'numpy', 'PIL')))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert f"python -m jaxopt_notes.{name}" in done.stdout
+
+
+@pytest.mark.slow
+def test_of_a_hundred_digits_of_all_sizes_and_inks_nearly_all_are_told(tmp_path, capsys):
+    out = str(tmp_path / "run")
+    assert train.main(["--dataset", "mnist-12k", "--epochs", "3", "--quiet", "--out", out]) == 0
+    data, rng = load("mnist-12k"), np.random.default_rng(0)
+    files = []
+    for i in rng.choice(len(data.test_labels), 100, replace=False):
+        side = int(rng.choice([28, 50, 100, 400]))
+        digit = Image.fromarray(data.test_images[i, ..., 0])
+        page = np.pad(
+            digit.resize((side, side), Image.Resampling.BICUBIC), rng.integers(0, side, (2, 2))
+        )
+        page = 255 - page if rng.random() < 0.5 else page
+        form = rng.choice(["png", "jpg"])
+        files.append(str(tmp_path / f"{i}-{data.test_labels[i]}.{form}"))
+        Image.fromarray(page).save(files[-1])
+    assert predict.main(["--run", out, "--json", *files]) == 0
+    found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    right = sum(row["class"] == row["file"].split("-")[-1][0] for row in found)
+    assert right >= 93
