@@ -26,7 +26,7 @@ from jaxopt_notes.studies.study import (
     spread,
 )
 from jaxopt_notes.studies.sweeps import deal, trials
-from jaxopt_notes.training.loop import compile_stretch, evaluate, pad, zero_metrics
+from jaxopt_notes.training.loop import compile_stretch, evaluate, pad, zero_sums
 from jaxopt_notes.training.schedules import schedule
 from jaxopt_notes.training.state import create
 from jaxopt_notes.training.step import make_eval_step, make_train_step
@@ -53,7 +53,7 @@ ABOUT = About(
         "features": [32, 64],
         "hidden": 128,
         "batch": 64,
-        "epochs": 4,
+        "epochs": 8,
         "trials": 5,
         "range": [3e-4, 0.1],
         "rounds": 9,
@@ -160,9 +160,14 @@ def trained(form: Form, seed: int, rate: float, setting: dict[str, Any]) -> tupl
     state = create(form.models[seed], form.optimizer, jax.random.key(seed))
     state.opt_state.hyperparams["rate"] = jnp.asarray(rate, jnp.float32)
     bounds = np.int32(0), np.int32(len(rows))
-    state, _ = form.stretch(state, zero_metrics(), parts.train, rows, *bounds)
+    state, _ = form.stretch(state, zero_sums(), parts.train, rows, *bounds)
     held, test = (
-        evaluate(form.evaluation, state, pad(np.asarray(x.images), np.asarray(x.labels), 500))
+        evaluate(
+            form.evaluation,
+            state.params,
+            state.batch_stats,
+            pad(np.asarray(x.images), np.asarray(x.labels), 500),
+        )
         for x in (parts.held, parts.test)
     )
     return held.loss if np.isfinite(held.loss) else np.inf, test.accuracy
@@ -180,10 +185,10 @@ def times(forms: dict[str, Form], setting: dict[str, Any]) -> dict[str, np.ndarr
     for _ in tqdm(range(setting["rounds"]), desc="time", unit="round", leave=False, disable=None):
         for name, form in forms.items():
             began = time.perf_counter()
-            states[name], metrics = form.stretch(
-                states[name], zero_metrics(), parts.train, form.rows[0], *bounds
+            states[name], sums = form.stretch(
+                states[name], zero_sums(), parts.train, form.rows[0], *bounds
             )
-            float(metrics.loss)
+            float(sums.loss)
             taken[name].append(time.perf_counter() - began)
     return {name: np.asarray(found) for name, found in taken.items()}
 

@@ -30,7 +30,7 @@ from jaxopt_notes.studies.sweeps import (
     sweep,
     trials,
 )
-from jaxopt_notes.training.loop import compile_stretch, zero_metrics
+from jaxopt_notes.training.loop import compile_stretch, zero_sums
 from jaxopt_notes.training.state import create
 from jaxopt_notes.training.step import make_train_step
 
@@ -130,8 +130,8 @@ def times(plan: Plan, rounds: int, steps: int) -> dict[str, np.ndarray]:
     for _ in tqdm(range(rounds + 1), desc="time", unit="round", leave=False, disable=None):
         for name, (stretch, state) in going.items():
             began = time.perf_counter()
-            state, metrics = stretch(state, zero_metrics(), parts.train, rows, *bounds)
-            float(metrics.loss)
+            state, sums = stretch(state, zero_sums(), parts.train, rows, *bounds)
+            float(sums.loss)
             taken[name].append(time.perf_counter() - began)
             going[name] = stretch, state
     return {name: np.asarray(found[1:]) for name, found in taken.items()}  # the first warms up
