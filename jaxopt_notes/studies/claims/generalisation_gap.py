@@ -41,10 +41,11 @@ ABOUT = About(
     how="The notes' dense network sees few images for many epochs, so that all can learn them by "
     "heart. Adam, AdamW, Adam that hands its momentum to SGD late in the run, and SGD get as many "
     "quasi-random trials each, of the rate, and of the decay or SGD's rate where there is one; "
-    "images kept aside choose, test images judge, five seeds. Rates fall to 0 along half a cosine.",
+    "the least loss on images kept aside chooses, test images judge, five seeds. Rates fall to 0 "
+    "along half a cosine.",
     how_zh="笔记的全连接网络在少量图像上训练很多遍，使各方法都能背下它们。Adam、AdamW、后期把动量"
     "交给 SGD 的 Adam、以及 SGD 得到同样多的拟随机试验（学习率，以及有则包括衰减系数或 SGD 的学习"
-    "率）；由留出的图像选定，用测试图像评判，五个种子。学习率按半个余弦降到 0。",
+    "率）；由留出图像上的最小损失选定，用测试图像评判，五个种子。学习率按半个余弦降到 0。",
     setting={
         "seeds": 5,
         "images": 1000,
@@ -101,12 +102,12 @@ ABOUT = About(
     "of Adam (Wilson et al. 2017; Keskar & Socher 2017); with as much tuning for each the gap "
     "closes or turns round (Choi et al. 2019), and so it does here, where rates are chosen for "
     "what they do to images kept aside, not for speed. AdamW gains although there was nothing to "
-    "mend: its decay allows larger rates (Loshchilov & Hutter 2019). Nothing here can be said of "
-    "large networks.",
+    "mend: its decay let it choose a rate twenty times Adam's (Loshchilov & Hutter 2019). Nothing "
+    "here can be said of large networks.",
     remark_zh="自适应方法泛化较差的现象见于图像网络，且 Adam 调参较少（Wilson 等 2017；Keskar 与 "
     "Socher 2017）；对每种方法同样充分调参后，差距消失甚至逆转（Choi 等 2019），这里也是如此：学习"
-    "率按留出图像上的表现而不是按速度选定。虽无可弥补，AdamW 仍有所得：其衰减容许更大的学习率（"
-    "Loshchilov 与 Hutter 2019）。这里的结果不能推及大网络。",
+    "率按留出图像上的表现而不是按速度选定。虽无可弥补，AdamW 仍有所得：衰减使它选了 Adam 二十倍的"
+    "学习率（Loshchilov 与 Hutter 2019）。这里的结果不能推及大网络。",
     sources=(
         "Wilson et al. 2017, “The Marginal Value of Adaptive Gradient Methods in Machine Learning”",
         "Keskar & Socher 2017, “Improving Generalization Performance by Switching from Adam to "
