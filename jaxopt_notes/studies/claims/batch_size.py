@@ -65,24 +65,24 @@ ABOUT = About(
     rule_zh="最小批时 Adam 的测试损失不超过动量的 {fine:g} 倍算良好；最大批时不低于动量的 "
     "{behind:g} 倍算落后（中位数）。良好且两种预算下都落后则成立；两种预算下都不落后则不成立；否则"
     "视情况而定。",
-    picture="Above, the test loss over the batch size, as many epochs each: both lines rise to the "
-    "right, where there are few steps; they lie together up to 512, and at 8192 Adam's is above "
-    "momentum's. Hollow marks at the right: the largest batch with more steps, both much lower, "
-    "Adam's still above. Below, the rates chosen: momentum's grows with the batch up to 512, "
-    "Adam's hardly.",
-    picture_zh="上：同样遍数下测试损失随批大小变化，右端步数少，两条线都上升；到 512 为止两者重合"
-    "，8192 时 Adam 高于动量。右侧空心标记：最大批走更多步，两者都低得多，Adam 仍较高。下：选定的"
-    "学习率：动量的随批大小增大到 512 为止，Adam 的几乎不变。",
+    picture="Above, the test loss over the batch size, as many epochs each: both lines rise to "
+    "the right, where there are few steps; they lie together up to 128, and from 512 on Adam's is "
+    "above momentum's. Hollow marks at the right: the largest batch with more steps, both much "
+    "lower, Adam's still above. Below, the rates chosen: momentum's grows with the batch more "
+    "than tenfold, Adam's hardly.",
+    picture_zh="上：同样遍数下测试损失随批大小变化，右端步数少，两条线都上升；到 128 为止两者重合"
+    "，从 512 起 Adam 高于动量。右侧空心标记：最大批走更多步，两者都低得多，Adam 仍较高。下：选定"
+    "的学习率：动量的随批大小增大十倍以上，Adam 的几乎不变。",
     remark="On this small problem the notes are right, though the lead shrinks as the steps grow "
-    "in number, and a few dozen steps are no long run. It is no law: with rates tuned at each "
-    "size Adam keeps up at very large batches on image and language networks (Nado et al. 2021); "
-    "momentum and Adam both use larger batches than plain SGD can (Zhang et al. 2019); and on "
-    "transformers Adam's lead over SGD grows as the batch does, up to the whole of the data "
-    "(Kunstner et al. 2023).",
+    "in number, and a few dozen steps are no long run. It is no law: tuned, Adam on BERT and "
+    "Nesterov momentum on ImageNet both keep up with optimizers made for very large batches (Nado "
+    "et al. 2021); momentum and Adam both use larger batches than plain SGD can (Zhang et al. "
+    "2019); and on transformers Adam's lead over SGD grows as the batch does, up to the whole of "
+    "the data (Kunstner et al. 2023).",
     remark_zh="在这个小问题上笔记是对的，不过随步数增多差距缩小，而几十步也算不上长训练。这并非定"
-    "律：逐个批大小调整学习率后，Adam 在图像与语言网络的极大批量下并不落后（Nado 等 2021）；动量与"
-    " Adam 都能利用比普通 SGD 更大的批（Zhang 等 2019）；在 Transformer 上，批越大直到全部数据，"
-    "Adam 对 SGD 的优势越大（Kunstner 等 2023）。",
+    "律：经过调参，BERT 上的 Adam 和 ImageNet 上的 Nesterov 动量都不逊于专为极大批量设计的优化器（"
+    "Nado 等 2021）；动量与 Adam 都能利用比普通 SGD 更大的批（Zhang 等 2019）；在 Transformer 上，"
+    "批越大直到全部数据，Adam 对 SGD 的优势越大（Kunstner 等 2023）。",
     sources=(
         "Kunstner et al. 2023, “Noise Is Not the Main Factor Behind the Gap Between SGD and Adam "
         "on Transformers, but Sign Descent Might Be”",
