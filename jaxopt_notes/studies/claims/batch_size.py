@@ -74,15 +74,17 @@ ABOUT = About(
     "，从 512 起 Adam 高于动量。右侧空心标记：最大批走更多步，两者都低得多，Adam 仍较高。下：选定"
     "的学习率：动量的随批大小增大十倍以上，Adam 的几乎不变。",
     remark="On this small problem the notes are right, though the lead shrinks as the steps grow "
-    "in number, and a few dozen steps are no long run. It is no law: tuned, Adam on BERT and "
+    "in number, and a few dozen steps are no long run. It is no law, rather the reverse: the "
+    "batch beyond which more images a step no longer help is larger for Adam than for momentum in "
+    "the networks of Zhang et al. (2019); on transformers Adam's lead over SGD grows as the batch "
+    "does, up to the whole of the data (Kunstner et al. 2023); and tuned, Adam on BERT and "
     "Nesterov momentum on ImageNet both keep up with optimizers made for very large batches (Nado "
-    "et al. 2021); momentum and Adam both use larger batches than plain SGD can (Zhang et al. "
-    "2019); and on transformers Adam's lead over SGD grows as the batch does, up to the whole of "
-    "the data (Kunstner et al. 2023).",
+    "et al. 2021).",
     remark_zh="在这个小问题上笔记是对的，不过随步数增多差距缩小，而几十步也算不上长训练。这并非定"
-    "律：经过调参，BERT 上的 Adam 和 ImageNet 上的 Nesterov 动量都不逊于专为极大批量设计的优化器（"
-    "Nado 等 2021）；动量与 Adam 都能利用比普通 SGD 更大的批（Zhang 等 2019）；在 Transformer 上，"
-    "批越大直到全部数据，Adam 对 SGD 的优势越大（Kunstner 等 2023）。",
+    "律，甚至相反：在 Zhang 等（2019）的网络上，再增大便无益的批大小，Adam 比动量更大；在 "
+    "Transformer 上，批越大直到全部数据，Adam 对 SGD 的优势越大（Kunstner 等 2023）；经过调参，"
+    "BERT 上的 Adam 和 ImageNet 上的 Nesterov 动量都不逊于专为极大批量设计的优化器（Nado 等 2021）"
+    "。",
     sources=(
         "Kunstner et al. 2023, “Noise Is Not the Main Factor Behind the Gap Between SGD and Adam "
         "on Transformers, but Sign Descent Might Be”",
