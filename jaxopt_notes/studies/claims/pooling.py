@@ -101,10 +101,13 @@ ABOUT = About(
     "of four results before it has them, and saves their work; what is lost in accuracy a deeper "
     "network makes up for (Springenberg et al. 2015). The global average leaves out nearly all "
     "parameters, as a regulariser for networks whose last channels are already one a class (Lin "
-    "et al. 2014); after two small blocks it sees only edges and corners, and learns slowly.",
+    "et al. 2014); after two small blocks it learns slowly, and is far from its best in so short a "
+    "run. Average pooling is no more work than max pooling: it takes longer here because this "
+    "package has a quick convolution for max pooling only.",
     remark_zh="四种方式都能缩小图像，但代价不同。步幅 2 不计算四分之三的结果，省下其工作量；损失的"
     "准确率可由更深的网络弥补（Springenberg 等 2015）。全局平均几乎去掉所有参数，本是给最后通道已"
-    "与类别对应的网络作正则用的（Lin 等 2014）；在两个小块之后它只看到边和角，学得慢。",
+    "与类别对应的网络作正则用的（Lin 等 2014）；在两个小块之后它学得慢，这样短的训练远未到其最好。"
+    "平均池化的工作量并不比最大池化多，这里较慢是因为本包只为最大池化写了快速卷积。",
     sources=(
         "Scherer, Müller & Behnke 2010, “Evaluation of Pooling Operations in Convolutional "
         "Architectures”",
