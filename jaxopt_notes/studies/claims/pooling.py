@@ -46,7 +46,7 @@ ABOUT = About(
     "the turns; it is that of one machine and of this package's convolutions.",
     how_zh="笔记的 CNN 以四种形式用 Adam 学习 MNIST 的一部分。每种形式试同样的拟随机学习率，由留出"
     "的图像选定，再用五个种子训练，用测试图像评判。参数和乘加次数在网络上数出。每步时间轮流测量，"
-    "以最大池化的倍数给出；它只属于这台机器和本包的卷积实现。",
+    "以最大池化的倍数给出：中位数，括号内为各轮的四分位数；它只属于一台机器和本包的卷积实现。",
     setting={
         "seeds": 5,
         "images": 2000,
