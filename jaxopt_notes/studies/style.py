@@ -106,6 +106,14 @@ def band(axes: Any, x: Any, values: Any, look: Mapping[str, Any]) -> None:
     axes.plot(x, np.median(values, 0), **look)
 
 
+def bar(axes: Any, y: float, values: Any, colour: str) -> None:
+    """The median over the seeds as a dot, lowest to highest as a bar, in a row of its own."""
+    import numpy as np
+
+    axes.plot([np.min(values), np.max(values)], [y, y], color=colour, linewidth=3, alpha=0.35)
+    axes.plot(np.median(values), y, "o", color=colour)
+
+
 def name_lines(axes: Any, gap: float = 0.09) -> None:
     """Each labelled line's name at its right end, in its colour, in place of a legend.
 

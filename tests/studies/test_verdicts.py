@@ -97,6 +97,90 @@ ALTERED: dict[str, list[tuple[str, dict[str, float]]]] = {
             },
         ),
     ],
+    "six-optimizers": [
+        ("holds", {"accuracy_adam": 0.92, "accuracy_rmsprop": 0.924, "accuracy_untuned": 0.911}),
+        ("depends", {"accuracy_adam": 0.92, "accuracy_rmsprop": 0.93, "accuracy_untuned": 0.915}),
+        ("depends", {"accuracy_adam": 0.92, "accuracy_rmsprop": 0.924, "accuracy_untuned": 0.9}),
+        ("fails", {"accuracy_adam": 0.92, "accuracy_sgd": 0.93, "accuracy_untuned": 0.9}),
+    ],
+    "rate-sensitivity": [
+        ("holds", {"width_adam": 2.0, "width_sgd": 1.75, "width_rmsprop": 2.25}),
+        ("depends", {"width_adam": 2.0, "width_sgd": 1.75, "width_adagrad": 2.3}),
+        ("fails", {"width_adam": 2.0, "width_sgd": 1.8}),
+    ],
+    "batch-size": [
+        ("holds", {"small": 1.0, "large": 1.1, "long": 1.1}),
+        ("depends", {"small": 1.1, "large": 1.1, "long": 1.1}),
+        ("depends", {"small": 1.0, "large": 1.1, "long": 1.0}),
+        ("depends", {"small": 1.0, "large": 0.5, "long": 1.05}),
+        ("fails", {"small": 1.0, "large": 1.04, "long": 1.04}),
+    ],
+    "generalisation-gap": [
+        ("holds", {"steps_adam": 80, "steps_sgd": 100, "behind": 1.0, "gain_adamw": 0.5}),
+        (
+            "depends",
+            {
+                "steps_adam": 80,
+                "steps_sgd": 100,
+                "behind": 1.0,
+                "gain_adamw": 0.4,
+                "gain_switch": 0.4,
+            },
+        ),
+        ("depends", {"steps_adam": 80, "steps_sgd": 100, "behind": 0.2}),
+        ("depends", {"steps_adam": 90, "steps_sgd": 100, "behind": 0.4, "gain_switch": 0.4}),
+        ("fails", {"steps_adam": 90, "steps_sgd": 100, "behind": 0.2}),
+    ],
+    "batch-normalisation": [
+        (
+            "holds",
+            {
+                "width_none": 1.0,
+                "width_batch": 1.25,
+                "steps_none": 100,
+                "steps_batch": 80,
+                "gap_none": 0.4,
+                "gap_batch": 0.3,
+                "loss_none": 0.5,
+                "loss_batch": 0.5,
+            },
+        ),
+        ("depends", {"width_none": 1.0, "width_batch": 1.2, "steps_none": 100, "steps_batch": 80}),
+        (
+            "fails",
+            {
+                "width_none": 1.0,
+                "width_batch": 1.2,
+                "steps_none": 100,
+                "steps_batch": 81,
+                "gap_none": 0.4,
+                "gap_batch": 0.3,
+                "loss_none": 0.5,
+                "loss_batch": 0.51,
+            },
+        ),
+    ],
+    "pooling": [
+        (
+            "holds",
+            {
+                "accuracy_max": 0.95,
+                "accuracy_average": 0.941,
+                "accuracy_stride": 0.96,
+                "accuracy_gap": 0.95,
+            },
+        ),
+        ("depends", {"accuracy_max": 0.95, "accuracy_average": 0.941, "accuracy_stride": 0.93}),
+        (
+            "fails",
+            {
+                "accuracy_max": 0.95,
+                "accuracy_average": 0.93,
+                "accuracy_stride": 0.93,
+                "accuracy_gap": 0.93,
+            },
+        ),
+    ],
 }
 
 

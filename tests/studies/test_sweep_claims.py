@@ -1,0 +1,213 @@
+"""The mathematics of the sweeps on MNIST, and of the studies that rest on them, on small sizes."""
+
+import itertools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from jaxopt_notes.models.pooling import POOLINGS
+from jaxopt_notes.studies import sweeps
+from jaxopt_notes.studies.claims import (
+    batch_size,
+    generalisation_gap,
+    pooling,
+    rate_sensitivity,
+)
+from jaxopt_notes.studies.sweeps import SIX, Plan, Runs, corput, plan_of, smooth, trials, width
+from jaxopt_notes.training.state import create
+from jaxopt_notes.training.step import Batch, make_train_step
+
+PLAN = Plan(images=48, widths=(4,), batch=16, steps=6, seeds=2, marks=2)
+
+
+def test_trials_are_halton_s_points() -> None:
+    qmc = pytest.importorskip("scipy.stats.qmc", reason="SciPy is a part of [dev]")
+    points = qmc.Halton(d=2, scramble=False).random(41)[1:]
+    found = trials(40, [1e-4, 10.0], [0.5, 2.0])
+    np.testing.assert_allclose(np.log10(found[:, 0]), -4 + 5 * points[:, 0], atol=1e-12)
+    np.testing.assert_allclose(np.log2(found[:, 1]), -1 + 2 * points[:, 1], atol=1e-12)
+
+
+@pytest.mark.parametrize("count", [1, 7, 8, 100])
+def test_every_start_of_the_sequence_is_evenly_spread(count: int) -> None:
+    points = np.sort(np.concatenate([[0, 1], corput(count, 2)]))
+    assert np.diff(points).max() <= 2 / (count + 1)
+    assert np.diff(points).min() > 0.25 / (count + 1)
+
+
+def test_width_of_a_known_valley() -> None:
+    rates = np.array([1.0, 1e-2, 1e-1, 1e1])  # in any order
+    losses = 2.0 * 10.0 ** abs(np.log10(rates) + 0.5)  # 2 · 10^|log10 α + ½|
+    assert width(rates, losses, 2.0 * 10**0.6) == pytest.approx(1.2)
+    assert width(rates, losses, 1e9) == pytest.approx(3)
+    assert width(rates, losses, 1.0) == 0
+    losses[3] = np.inf
+    assert width(rates, losses, 2.0 * 10**0.6) == pytest.approx(1.1, abs=0.01)
+    assert width(7 * rates, losses, 2.0 * 10**0.6) == pytest.approx(
+        width(rates, losses, 2.0 * 10**0.6)
+    )
+
+
+def test_smooth_is_the_mean_of_what_came_last() -> None:
+    losses = np.random.default_rng(0).random((2, 9))
+    for over in (1, 4, 9, 20):
+        wanted = [[row[max(0, i - over + 1) : i + 1].mean() for i in range(9)] for row in losses]
+        np.testing.assert_allclose(smooth(losses, over), wanted)
+    assert (smooth(np.array([1.0, np.inf, np.inf, np.inf]), 2)[1:] == np.inf).all()
+
+
+def test_best_of_k_is_the_mean_over_all_ways_to_draw_them() -> None:
+    rng = np.random.default_rng(0)
+    loss, worth = rng.random(6), rng.random(6)
+    for k in range(1, 7):
+        drawn = [list(some) for some in itertools.combinations(range(6), k)]
+        wanted = np.mean([worth[some][loss[some].argmin()] for some in drawn])
+        assert rate_sensitivity.best_of(k, loss, worth) == pytest.approx(wanted)
+
+
+def test_no_image_both_trains_and_judges() -> None:
+    found = sweeps.deal(200)
+    sizes = [len(part.labels) for part in found[:3]]
+    assert sizes == [200, sweeps.KEPT_ASIDE, 2000]
+    images = {image.tobytes() for part in found[:3] for image in np.asarray(part.images)}
+    assert len(images) == sum(sizes)
+    held = sweeps.deal(48).held
+    assert (held.images == found.held.images).all()  # the same, however many train
+    normal = found.normalize(found.train.images)
+    assert float(normal.mean()) == pytest.approx(0, abs=1e-4)
+    assert float(normal.std()) == pytest.approx(1, abs=1e-4)
+
+
+def test_order_takes_each_image_once_an_epoch() -> None:
+    plan = plan_of({"images": 48, "widths": [4], "batch": 16, "epochs": 5, "seeds": 2, "marks": 2})
+    assert plan.steps == 14  # 15, less one for two equal halves
+    rows = sweeps.order(plan, 1)
+    assert rows.shape == (2, 7, 16)
+    rows = rows.reshape(14, 16)[:12].reshape(4, 48)
+    for epoch in rows:
+        assert sorted(epoch) == list(range(48))
+    assert (rows[0] != rows[1]).any()
+    assert (sweeps.order(plan, 0) != sweeps.order(plan, 1)).any()
+
+
+@pytest.fixture(scope="module")
+def swept() -> Runs:
+    return sweeps.by_rate("adam", PLAN, 3, 1e-4, 1e-1)
+
+
+def test_a_sweep_is_the_package_s_own_training(swept: Runs) -> None:
+    parts, trial, seed = sweeps.deal(PLAN.images), 2, 1
+    rate = trials(3, [1e-4, 1e-1])[trial, 0]
+    model = sweeps.networks(PLAN)[seed]
+    optimizer = optax.adam(optax.cosine_decay_schedule(rate, PLAN.steps))
+    step = jax.jit(make_train_step(model, optimizer, parts.normalize))
+    state, losses = create(model, optimizer, jax.random.key(seed)), []
+    for rows in sweeps.order(PLAN, seed).reshape(PLAN.steps, PLAN.batch):
+        state, metrics = step(state, Batch(*(x[rows] for x in parts.train)))
+        losses.append(float(metrics.loss) / PLAN.batch)
+    np.testing.assert_allclose(swept.batch_loss[trial, seed], losses, rtol=1e-4)
+    logits, _ = model.apply(state.params, {}, parts.normalize(parts.test.images))
+    right = (logits.argmax(-1) == parts.test.labels).mean()
+    loss = optax.softmax_cross_entropy_with_integer_labels(logits, parts.test.labels).mean()
+    assert swept.accuracy["test"][trial, seed, -1] == pytest.approx(float(right), abs=1.5e-3)
+    assert swept.loss["test"][trial, seed, -1] == pytest.approx(float(loss), rel=1e-4)
+
+
+def test_a_sweep_has_every_trial_seed_and_mark_and_is_kept(swept: Runs) -> None:
+    assert swept.batch_loss.shape == (3, 2, 6)
+    for part in sweeps.PARTS:
+        assert swept.loss[part].shape == swept.accuracy[part].shape == (3, 2, 2)
+    assert sweeps.by_rate("adam", PLAN, 3, 1e-4, 1e-1) is swept
+    assert (swept.batch_loss[:, 0, 0] == swept.batch_loss[0, 0, 0]).all()  # no step yet
+    assert (swept.batch_loss[:, 0, 0] != swept.batch_loss[:, 1, 0]).all()
+
+
+def test_the_best_trial_is_chosen_by_what_is_kept_aside() -> None:
+    held = np.array([[[3.0]], [[1.0]], [[np.inf]]])
+    others = np.array([[[0.0]], [[5.0]], [[np.inf]]])
+    loss = {"train": others, "held": held, "test": others}
+    runs = Runs(np.zeros((3, 1, 1)), loss, {"test": np.array([[[0.9]], [[0.5]], [[0.1]]])})
+    assert runs.best() == 1
+    assert runs.at_best("loss", "test") == [5.0]
+    assert runs.at_best("accuracy", "test") == [0.5]
+
+
+def test_a_run_that_diverges_has_lost_without_bound() -> None:
+    runs = sweeps.sweep(sweeps.networks(PLAN), SIX["sgd"], np.array([[1e30], [1e-3]]), PLAN, "")
+    assert (runs.loss["held"][0, :, -1] == np.inf).all()
+    assert np.isfinite(runs.loss["held"][1]).all()
+    assert runs.best() == 1
+
+
+@pytest.mark.slow
+def test_adam_hands_over_late_and_is_adam_until_then() -> None:
+    setting = {
+        "trials": 2,
+        "adam_range": [1e-4, 1e-1],
+        "handed_range": [1e-3, 0.3],
+        "decay_range": [0.5, 1.0],
+        "switch_at": 0.5,
+    }
+    found = {
+        name: generalisation_gap.swept(name, PLAN, setting)
+        for name in ("adam", "adamw", "adam-to-sgd")
+    }
+    adam, switched = found["adam"].batch_loss, found["adam-to-sgd"].batch_loss
+    np.testing.assert_allclose(switched[..., :4], adam[..., :4], rtol=1e-4)  # 3 steps were Adam's
+    assert (abs(switched[..., 5] - adam[..., 5]) > 1e-5).all()
+    assert (abs(found["adamw"].batch_loss[..., 3] - adam[..., 3]) > 0).all()
+
+
+@pytest.mark.slow
+def test_batch_sizes_see_as_many_images() -> None:
+    setting = {
+        "images": 48,
+        "widths": [4],
+        "epochs": 4,
+        "seeds": 2,
+        "trials": 1,
+        "range": [1e-3, 1e-2],
+    }
+    steps = [batch_size.swept(setting, b, 4)["adam"].batch_loss.shape[-1] for b in (16, 48)]
+    assert steps == [12, 4]
+
+
+SMALL: dict[str, Any] = {
+    "seeds": 2,
+    "images": 64,
+    "features": [4],
+    "hidden": 8,
+    "batch": 16,
+    "epochs": 2,
+    "timed_steps": 1,
+    "rounds": 2,
+}
+
+
+def test_pooling_s_networks_differ_in_their_shrinking_only() -> None:
+    rows = {p: pooling.summarize(pooling.network(p, 0, SMALL)) for p in POOLINGS}
+    size = {p: sum(row.parameters for row in r) for p, r in rows.items()}
+    work = {p: sum(row.multiply_adds for row in r) for p, r in rows.items()}
+    assert size["max"] == size["average"] == size["stride"] > size["gap"]
+    assert work["max"] == work["average"] > work["stride"]
+    conv, dense = 4 * 9 * 28 * 28, 14 * 14 * 4 * 8 + 8 * 10
+    assert work["max"] == conv + dense
+    assert work["stride"] == conv / 4 + dense
+
+
+@pytest.mark.slow
+def test_pooling_s_rate_is_a_part_of_the_state() -> None:
+    form = pooling.compiled("average", SMALL)
+    still = pooling.trained(form, 0, 1e-12, SMALL)
+    assert still == pooling.trained(form, 0, 1e-12, SMALL)
+    moved = pooling.trained(form, 0, 1e-2, SMALL)
+    assert moved[0] < still[0] - 0.05
+    assert pooling.trained(form, 1, 1e-2, SMALL) != moved
+    taken = pooling.times({"average": form}, SMALL)["average"]
+    assert taken.shape == (2,)
+    assert (taken > 0).all()
+    assert jnp.array_equal(form.rows[0], pooling.order(0, SMALL))
