@@ -140,6 +140,7 @@ def finish(out: Path, run: Run, rows: Sequence[dict[str, Any]], weights: Weights
         f"\n{last['test_accuracy']:.2%} of {len(run.data.test_labels):,} test images right after "
         f"{last['step']:,} steps in {last['seconds']:.1f} s"
         f"{'; ' if 'switched_at' in last else ''}{switching.text(last)}\n"
+        f"{_best_text(rows)}"
         f"lowest recall: {worst.recall:.2%} of the {worst.support:,} of class {worst.name}\n"
         f"{out}: {', '.join(files)}"
     )
@@ -147,6 +148,14 @@ def finish(out: Path, run: Run, rows: Sequence[dict[str, Any]], weights: Weights
         text += "; for pictures install jaxopt-notes[plots]"
     value = {"summary": last, "worst_class": worst._asdict(), "out": str(out), "files": files}
     return Summary(text, value)
+
+
+def _best_text(rows: Sequence[dict[str, Any]]) -> str:
+    """A line on the best epoch, whose checkpoint is kept; empty where it is the last."""
+    best = max(rows, key=lambda row: row["test_accuracy"])
+    if best["test_accuracy"] == rows[-1]["test_accuracy"]:
+        return ""
+    return f"best: {best['test_accuracy']:.2%} after epoch {best['epoch']}\n"
 
 
 def _a_row_a_line(value: dict[str, Any]) -> str:

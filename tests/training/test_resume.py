@@ -246,13 +246,15 @@ def test_two_processes_do_not_run_in_one_folder(small, broken, capsys):
     assert small("--resume", "run", "--quiet") == 0
 
 
-def test_the_newest_and_the_best_are_kept(small):
-    assert small("--epochs", "6", "--keep", "1", "--quiet", "--learning-rate", "0.05") == 0
+def test_the_newest_and_the_best_are_kept(small, capsys):
+    assert small("--epochs", "6", "--keep", "1", "--learning-rate", "0.05") == 0
     steps = {int(p.name) for p in Path("run/checkpoints").iterdir() if p.name.isdigit()}
     found = rows(Path("run"))
     best = max(found, key=lambda row: (row["test_accuracy"], row["step"]))
     assert steps == {48, best["step"]}
     assert load_trained("run").weights.step == best["step"]
+    told = f"best: {best['test_accuracy']:.2%} after epoch {best['epoch']}"
+    assert (told in capsys.readouterr().out) == (best["step"] != 48)
 
 
 def test_checkpoints_within_an_epoch_and_none_at_all(small):
