@@ -106,6 +106,7 @@ def test_batch_norm_of_a_single_number_a_channel_is_refused():
     assert norm(jnp.zeros((1, 3))).shape == (1, 3)
 
 
+@pytest.mark.slow
 def test_dropout_of_the_last_layers_inputs_keeps_the_expected_logits():
     network = CNN(nnx.Rngs(0), dropout=0.4, **SMALL)
     model = pure(network)

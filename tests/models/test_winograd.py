@@ -91,6 +91,7 @@ pull_back_compiled_fast = jax.jit(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=8, deadline=None, phases=[Phase.generate])
 @given(
     seed=st.integers(0, 2**32 - 1),

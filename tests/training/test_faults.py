@@ -30,6 +30,7 @@ def at_the_first_moment(monkeypatch, act):
     monkeypatch.setattr(record.Record, "add", patched)
 
 
+@pytest.mark.slow
 def test_the_folder_is_removed_while_the_run_goes_on(small, monkeypatch, capsys):
     at_the_first_moment(monkeypatch, lambda: shutil.rmtree("run"))
     assert small() == 1

@@ -31,10 +31,11 @@ def small(monkeypatch, digits, tmp_path):
 @pytest.mark.parametrize(
     ("options", "kept", "shown"),
     [
-        (
+        pytest.param(
             "--model mlp --norm batch --widths 32,16 --dropout 0.1",
             {"model": "mlp", "widths": [32, 16], "norm": "batch", "dropout": 0.1, "pooling": None},
             "mlp(widths 32, 16; norm batch; dropout 0.1): 7,098 parameters",
+            marks=pytest.mark.slow,
         ),
         (
             "--pooling gap --activation gelu --batch-size 128",
