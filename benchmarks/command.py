@@ -2,11 +2,10 @@
 
 import argparse
 import difflib
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from jaxopt_notes.command import OneLineParser
+from jaxopt_notes.command import OneLineParser, exit_code
 from jaxopt_notes.errors import InputError
 
 RESULTS = Path(__file__).parent / "results"
@@ -78,12 +77,9 @@ def guarded(
     body: Callable[[argparse.Namespace], None],
 ) -> int:
     """Runs a command; returns its exit code: 0, 2 for a mistake, 130 after Ctrl-C."""
-    try:
+
+    def command() -> int:
         body(parser.parse_args(argv))
         return 0
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("stopped; nothing was written", file=sys.stderr)
-        return 130
+
+    return exit_code(command, "stopped; nothing was written")

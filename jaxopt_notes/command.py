@@ -36,13 +36,18 @@ def add_run(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def exit_code(command: Callable[[], int]) -> int:
-    """What a command returns; 2 after a mistake and 130 after Ctrl-C, each told in one line."""
+def exit_code(command: Callable[[], int], stopped: str = "stopped") -> int:
+    """What a command returns; 2 after a mistake and 130 after Ctrl-C, each told in one line.
+
+    Args:
+      command: what the user asked for.
+      stopped: the line for Ctrl-C.
+    """
     try:
         return command()
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("stopped", file=sys.stderr)
+        print(stopped, file=sys.stderr)
         return 130

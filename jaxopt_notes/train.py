@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from jaxopt_notes.command import exit_code
 from jaxopt_notes.errors import InputError
 from jaxopt_notes.training import distributed, folder, resume
 from jaxopt_notes.training.config import Config, validate
@@ -21,14 +22,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     0; 1 where something of the run could not be written; 2 for a mistake, or a loss that is not
     finite; 130 after Ctrl-C and 143 after SIGTERM, with the run kept up to there.
     """
-    try:
-        return _run(sys.argv[1:] if argv is None else argv)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("stopped", file=sys.stderr)
-        return 130
+    return exit_code(lambda: _run(sys.argv[1:] if argv is None else argv))
 
 
 def _run(argv: Sequence[str]) -> int:
@@ -119,8 +113,11 @@ def _train(
         with _progress(ready, args, say) as show:
             ended = session.go(ready, begun, kept, show)
         if distributed.leads():
-            summary = report.finish(out, ready, kept.rows, ended.weights)
-            say(summary.text, summary.value)
+            try:
+                summary = report.finish(out, ready, kept.rows, ended.weights)
+                say(summary.text, summary.value)
+            except OSError as error:  # the folder is gone, or the disk is full
+                kept.failed["scores and pictures"] = folder.reason(error)
     if ended.line and distributed.leads():
         _complain(ended.line)
     for what, reason in kept.failed.items():

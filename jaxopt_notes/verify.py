@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from jaxopt_notes.command import OneLineParser
+from jaxopt_notes.command import OneLineParser, exit_code
 from jaxopt_notes.errors import InputError
 
 OPTIMIZERS = ("sgd", "momentum", "adagrad", "rmsprop", "adam", "adamw")
@@ -54,16 +54,13 @@ def validate(args: argparse.Namespace) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code: 0, 1 if anything is out, 2 for a mistake."""
-    try:
+
+    def command() -> int:
         args = build_parser().parse_args(argv)
         validate(args)
         return _verify(args)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("stopped: nothing was written", file=sys.stderr)
-        return 130
+
+    return exit_code(command, "stopped: nothing was written")
 
 
 def _verify(args: argparse.Namespace) -> int:

@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
-from jaxopt_notes.command import OneLineParser
+from jaxopt_notes.command import OneLineParser, exit_code
 from jaxopt_notes.errors import InputError
 from jaxopt_notes.studies import study
 
@@ -50,7 +50,8 @@ def validate(args: argparse.Namespace) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code: 0, or 2 for a mistake, 130 after Ctrl-C."""
-    try:
+
+    def command() -> int:
         args = build_parser().parse_args(argv)
         validate(args)
         if args.action == "list":
@@ -58,12 +59,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         else:
             _run(args)
         return 0
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("stopped: the studies that had ended are kept", file=sys.stderr)
-        return 130
+
+    return exit_code(command, "stopped: the studies that had ended are kept")
 
 
 def _list() -> None:

@@ -8,7 +8,6 @@ import io
 import itertools
 import json
 import math
-import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,7 +30,7 @@ def write(where: Path, result: dict[str, Any], series: dict[str, Any], pictures:
     (where / "result.json").unlink(missing_ok=True)
     folder.write_text(where / "series.csv", _as_csv(series))
     for kind, content in pictures.items():
-        _write_bytes(where / f"picture.{kind}", content)
+        folder.write_bytes(where / f"picture.{kind}", content)
     folder.write_json(where / "result.json", _plain(result))
 
 
@@ -54,12 +53,6 @@ def stored(where: Path, key: str) -> Kept | None:
         return Kept(measured, result["seconds"], result["versions"])
     except (OSError, ValueError, KeyError, TypeError):
         return None  # missing, or not ours: measured anew
-
-
-def _write_bytes(path: Path, content: bytes) -> None:
-    beside = path.with_name(f".{path.name}.part")
-    beside.write_bytes(content)
-    os.replace(beside, path)
 
 
 def _as_csv(series: dict[str, Any]) -> str:

@@ -8,16 +8,14 @@ left open:
 JAX reads it for at least six months of its own releases. As ONNX it is for whatever runs ONNX.
 """
 
-import contextlib
 import logging
-import os
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 
 from jaxopt_notes.errors import InputError
-from jaxopt_notes.training.folder import reason
+from jaxopt_notes.training.folder import reason, write_bytes
 from jaxopt_notes.training.prediction import forward
 from jaxopt_notes.training.trained import Trained
 
@@ -68,11 +66,7 @@ def write(path: Path, contents: bytes) -> None:
     Raises:
       InputError: it cannot be written.
     """
-    beside = path.with_name(f".{path.name}.part")
     try:
-        beside.write_bytes(contents)
-        os.replace(beside, path)
+        write_bytes(path, contents)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            beside.unlink()
         raise InputError(f"--out {path}: cannot be written ({reason(error)})") from error

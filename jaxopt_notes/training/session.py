@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 
 from jaxopt_notes.errors import InputError
 from jaxopt_notes.training import checkpoint, resume, run
@@ -17,7 +16,7 @@ from jaxopt_notes.training.record import Record
 from jaxopt_notes.training.run import Moment, Position, Run
 from jaxopt_notes.training.signals import NAMES, caught
 
-PROFILED = (10, 20)  # steps of this process: after those that pay for the start
+TRACED = range(10, 20)  # steps of this process: after those that pay for the start
 
 
 class Start(NamedTuple):
@@ -90,16 +89,17 @@ def go(ready: Run, begun: Start, record: Record, show: Callable[[Moment], None])
       show: is called at each.
     """
     config, position = ready.config, begun.position
-    first = int(position.state.step)
-    profiled = [first + step for step in PROFILED] if config.profile else []
+    step = int(position.state.step)
+    traced = range(step + TRACED.start, step + TRACED.stop) if config.profile else range(0)
     weights = keep(position.state) if begun.rows and position.in_epoch == 0 else None
     code, line = 0, ""
     with caught() as stop:
         try:
-            for moment in run.train(ready, position, profiled):
+            for moment in run.train(ready, position, [traced.start, traced.stop]):
                 position = moment.position
+                step = int(position.state.step)
                 if leads():
-                    _profile(record.out, int(position.state.step), profiled)
+                    _trace(record.out, traced, step)
                 show(moment)
                 record.add(moment)
                 if moment.row is not None:
@@ -127,6 +127,8 @@ def go(ready: Run, begun: Start, record: Record, show: Callable[[Moment], None])
                 f"({reason(error)}); give a smaller one"
             ) from error
         finally:
+            if step in traced and leads():  # a run of fewer steps
+                jax.profiler.stop_trace()
             record.close()
     return Ended(weights, code, line)
 
@@ -137,9 +139,8 @@ def _stands_still(rows: Sequence[dict[str, Any]], patience: int) -> bool:
     return len(rows) - 1 - best >= patience
 
 
-def _profile(out: Path, step: int, profiled: Sequence[int]) -> None:
-    if step in profiled[:1]:
+def _trace(out: Path, traced: range, step: int) -> None:
+    if step == traced.start and traced:
         jax.profiler.start_trace(str(out / "profile"), create_perfetto_trace=True)
-    elif step in profiled[1:]:
-        jax.block_until_ready(jnp.zeros([]))
+    elif step == traced.stop and traced:
         jax.profiler.stop_trace()

@@ -39,6 +39,13 @@ def test_the_folder_is_removed_while_the_run_goes_on(small, monkeypatch, capsys)
     assert "Traceback" not in error
 
 
+def test_the_folder_is_gone_and_nothing_makes_it_again(small, monkeypatch, capsys):
+    at_the_first_moment(monkeypatch, lambda: shutil.rmtree("run"))
+    assert small("--checkpoint-every", "off") == 1
+    error = capsys.readouterr().err
+    assert "error: run: scores and pictures could not be written (No such file" in error
+
+
 def test_the_clock_jumps_back(small, monkeypatch):
     real = time.time
     jumps = itertools.count()

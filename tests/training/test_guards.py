@@ -173,6 +173,12 @@ def test_a_profile_is_a_trace_that_perfetto_opens(small):
     assert len(events) > 100
 
 
+@pytest.mark.slow
+def test_a_run_too_short_for_the_profile_has_what_there_is(small):
+    assert small("--profile", "--quiet", "--epochs", "2") == 0  # 16 steps
+    assert list(Path("run/profile").rglob("perfetto_trace.json.gz"))
+
+
 def test_a_checkpoint_that_cannot_be_written_is_told_and_the_run_goes_on(
     small, capsys, monkeypatch
 ):
