@@ -1,5 +1,6 @@
 """Shared by all tests: the embedded digits, a few of them, as a data set."""
 
+import jax
 import pytest
 
 from jaxopt_notes.data import Dataset, load
@@ -15,6 +16,12 @@ def digits() -> Dataset:
         test_images=whole.test_images[::6][:300],
         test_labels=whole.test_labels[::6][:300],
     )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_device():
+    """JAX has started: no run in a test's own process takes the CPU for several devices."""
+    jax.devices()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,7 +1,8 @@
 """MNIST to a target accuracy with jaxopt_notes."""
 
+from typing import Any
+
 import jax
-import jax.numpy as jnp
 from flax import nnx
 
 from benchmarks.contestants.recipe import (
@@ -19,6 +20,7 @@ from jaxopt_notes.models import CNN, pure
 from jaxopt_notes.optimizers import adam
 from jaxopt_notes.training.compilation import keep_compiled
 from jaxopt_notes.training.loop import begin, compile_stretch, evaluate, pad, run_epoch
+from jaxopt_notes.training.mesh import make_layout, split_cpu
 from jaxopt_notes.training.schedules import schedule
 from jaxopt_notes.training.state import create
 from jaxopt_notes.training.step import Batch, make_eval_step, make_train_step, normalization_of
@@ -27,25 +29,32 @@ from jaxopt_notes.training.step import Batch, make_eval_step, make_train_step, n
 def train(task: Task) -> list[float]:
     """Trains until the target is reached; returns the test accuracy after each epoch."""
     keep_compiled(task.compilation_cache)
+    split_cpu(None, BATCH, convolves=True)
+    layout = make_layout(None, BATCH)
     data = task.data
     steps = len(data.train_labels) // BATCH
     cycle = schedule("one-cycle", PEAK, steps, WARMUP)
     optimizer = adam(lambda step: cycle(step % steps), b2=B2)
     model, normalize = pure(CNN(nnx.Rngs(task.seed))), normalization_of(data.train_images)
-    state = create(model, optimizer, jax.random.key(task.seed))
-    train_set = Batch(jnp.asarray(data.train_images), jnp.asarray(data.train_labels))
+    state = layout.place(create(model, optimizer, jax.random.key(task.seed)))
+    train_set = Batch(*layout.replicate((data.train_images, data.train_labels)))
     step = make_train_step(model, optimizer, normalize)
-    stretch = compile_stretch(step, state, train_set, jnp.asarray(task.order(0)))
+
+    def order(epoch: int) -> Any:
+        return layout.cut(task.order(epoch), axis=1)
+
+    stretch = compile_stretch(step, state, train_set, order(0), layout=layout)
     if task.first_step_only:
-        next(run_epoch(stretch, begin(state), train_set, task.order(0), stops=[1]))
+        next(run_epoch(stretch, begin(state), train_set, order(0), stops=[1]))
         return []
 
-    eval_step = jax.jit(make_eval_step(model, normalize))
-    test_set = pad(data.test_images, data.test_labels, EVAL_BATCH)
+    eval_step = layout.jit(make_eval_step(model, normalize))
+    test_set = pad(data.test_images, data.test_labels, EVAL_BATCH, layout)
     accuracies: list[float] = []
     while len(accuracies) < EPOCHS and task.target > max(accuracies, default=0):
-        order = task.order(len(accuracies))
-        (reached,) = run_epoch(stretch, begin(state), train_set, order, stops=[steps])
+        (reached,) = run_epoch(
+            stretch, begin(state), train_set, order(len(accuracies)), stops=[steps]
+        )
         state = reached.state
         test = evaluate(eval_step, state.params, state.batch_stats, test_set)
         accuracies.append(test.accuracy)

@@ -19,6 +19,7 @@ from jaxopt_notes.data import epoch_order, load
 from jaxopt_notes.models import CNN, pure
 from jaxopt_notes.optimizers import adam
 from jaxopt_notes.training.loop import compile_stretch, zero_sums
+from jaxopt_notes.training.mesh import Layout, make_layout, split_cpu
 from jaxopt_notes.training.state import create
 from jaxopt_notes.training.step import Batch, make_train_step, normalization_of
 
@@ -29,22 +30,31 @@ def _order(batch: int) -> np.ndarray:
     return epoch_order(0, 0, len(load("mnist-12k").train_labels), batch)
 
 
-def _ours() -> tuple[Any, Any, Batch]:
-    """Our step, its first state, and the data on the device."""
+def _ours(layout: Layout) -> tuple[Any, Any, Batch]:
+    """Our step, its first state, and the data on the devices."""
     data = load("mnist-12k")
     model, optimizer = pure(CNN(nnx.Rngs(0))), adam(RATE)
     step = make_train_step(model, optimizer, normalization_of(data.train_images))
-    state = create(model, optimizer, jax.random.key(0))
-    return step, state, Batch(jnp.asarray(data.train_images), jnp.asarray(data.train_labels))
+    state = layout.place(create(model, optimizer, jax.random.key(0)))
+    return step, state, Batch(*layout.replicate((data.train_images, data.train_labels)))
 
 
 def ours_driven(batch: int) -> Bench:
-    """Our step in our driver, which gathers the batches and sums the metrics on the device."""
-    step, state, data = _ours()
-    order = jnp.asarray(_order(batch))
+    """Our step in our driver, which gathers the batches and sums the metrics on the devices.
+
+    As in the training command, a CPU is one device or several, by the batch.
+    """
+    split_cpu(None, batch, convolves=True)
+    layout = make_layout(None, batch)
+    step, state, data = _ours(layout)
+    order = layout.cut(_order(batch), axis=1)
     start = time.perf_counter()
-    stretch = compile_stretch(step, state, data, order)
-    facts = {"build_seconds": time.perf_counter() - start, **temporary_memory(stretch)}
+    stretch = compile_stretch(step, state, data, order, layout=layout)
+    facts = {
+        "devices": layout.devices,
+        "build_seconds": time.perf_counter() - start,
+        **temporary_memory(stretch),
+    }
 
     def run(steps: int) -> None:
         nonlocal state
@@ -58,7 +68,7 @@ def ours_driven(batch: int) -> Bench:
 
 def ours_single(batch: int) -> Bench:
     """Our step by itself, jitted, the state donated, on batches that lie on the device."""
-    step, state, data = _ours()
+    step, state, data = _ours(Layout())
     batches = [Batch(*(x[i] for x in data)) for i in _order(batch)]
     start = time.perf_counter()
     jitted = jax.jit(step, donate_argnums=0).lower(state, batches[0]).compile()

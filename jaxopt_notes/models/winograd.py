@@ -44,7 +44,8 @@ G = np.array([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]])
 A_T = np.array([[1, 1, 1, 0], [0, 1, -1, -1]])
 
 # A turn of the scan takes LANES parts of LANE images that do not wait for each other, so that the
-# additions of one, which keep one core busy, run beside the dots of another.
+# additions of one, which keep one core busy, run beside the dots of another. A device of several
+# that share a CPU takes one part: the others keep the rest of the cores busy.
 LANE = 8
 LANES = 2
 FEW = 4  # of fewer channels in than this, one dot is quicker than Winograd's thin 16
@@ -85,7 +86,7 @@ def _forward(x, blocks):
             x = y
         return x, saved
 
-    lanes = _split(x)
+    lanes = _split(x, 1 if jax.sharding.get_abstract_mesh().manual_axes else LANES)
     _, outputs = lax.scan(lambda _, xs: (None, [lane(x) for x in xs]), None, lanes)
     ys, saved = zip(*outputs, strict=True)
     return _join(ys, len(x)), (blocks, saved)
@@ -108,7 +109,8 @@ def _backward(residuals, y_bar):
         return jax.tree.map(lambda *terms: sum(terms), total, *weights_bars), x_bars
 
     zero = jax.tree.map(jnp.zeros_like, [(u, b) for u, (_, b) in zip(us, blocks, strict=True)])
-    total, x_bars = lax.scan(chunk, zero, list(zip(_split(y_bar), saved, strict=True)))
+    lanes = _split(y_bar, len(saved))
+    total, x_bars = lax.scan(chunk, zero, list(zip(lanes, saved, strict=True)))
     (kernels_bar,) = untransform([u_bar for u_bar, _ in total])
     blocks_bar = [(k, b) for (k, _), (_, b) in zip(kernels_bar, total, strict=True)]
     return _join(x_bars, len(y_bar)), blocks_bar
@@ -117,9 +119,9 @@ def _backward(residuals, y_bar):
 _conv_stack.defvjp(_forward, _backward)
 
 
-def _split(x: Array) -> list[Array]:
+def _split(x: Array, lanes: int) -> list[Array]:
     """Each lane's (turns, rows, columns, images, channels), made even with a few blank images."""
-    lanes = min(LANES, len(x))
+    lanes = min(lanes, len(x))
     turns = -(-len(x) // (LANE * lanes))
     images = -(-len(x) // (turns * lanes))
     x = jnp.pad(x, ((0, turns * lanes * images - len(x)), (0, 0), (0, 0), (0, 0)))

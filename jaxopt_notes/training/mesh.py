@@ -8,8 +8,9 @@ are gathered (Rajbhandari et al. 2020, "ZeRO", §5.1, stage 1; arXiv:1910.02054)
 """
 
 import math
+import os
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any, NamedTuple
 
 import jax
@@ -21,6 +22,8 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec, Sharding
 from jaxopt_notes.errors import InputError
 from jaxopt_notes.models.spreading import BATCH_AXIS
 from jaxopt_notes.training.state import TrainState
+
+PER_CORE = 32  # images of a batch; with fewer, coming together at each step costs what is gained
 
 
 class Layout(NamedTuple):
@@ -128,6 +131,38 @@ class Layout(NamedTuple):
 
     def _put(self, tree: Any, shardings: Any) -> Any:
         return jax.tree.map(put, tree, shardings) if self.mesh else jax.tree.map(jnp.asarray, tree)
+
+
+def split_cpu(size: int | None, batch_size: int, convolves: bool) -> None:
+    """Has JAX take the CPU for several devices: `size`, or without it one a core where that pays.
+
+    One program keeps two cores busy for part of its time only. Two devices, each with its part of a
+    batch, do better where most of the work is in convolutions. On GPUs and TPUs nothing changes.
+    Neither does anything once JAX has started, nor where the user has said how many CPU devices
+    there shall be, nor among several processes.
+
+    Args:
+      size: how many devices are asked for.
+      batch_size: of all devices together.
+      convolves: whether the network has convolutions.
+    """
+    config: Any = jax.config
+    said = "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", "")
+    if said or config.jax_num_cpu_devices != -1 or jax.distributed.is_initialized():
+        return
+    if size is None:
+        most = min(_cores(), batch_size // PER_CORE) if convolves else 1
+        size = max((n for n in range(1, most + 1) if batch_size % n == 0), default=1)
+    if size > 1:
+        with suppress(RuntimeError):  # JAX has started
+            config.update("jax_num_cpu_devices", size)
+
+
+def _cores() -> int:
+    """That this process may run on."""
+    if hasattr(os, "sched_getaffinity"):  # not on macOS
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def make_layout(size: int | None, batch_size: int, shard_optimizer_state: bool = False) -> Layout:

@@ -37,7 +37,7 @@ from jaxopt_notes.training.loop import (
     run_epoch,
     zero_sums,
 )
-from jaxopt_notes.training.mesh import Layout, make_layout
+from jaxopt_notes.training.mesh import Layout, make_layout, split_cpu
 from jaxopt_notes.training.network import build_network, with_parts
 from jaxopt_notes.training.schedules import schedule
 from jaxopt_notes.training.state import TrainState, create
@@ -89,7 +89,9 @@ def prepare(config: Config) -> Run:
         compilation_cache=keep_compiled(config.compilation_cache),
     )
     config = with_parts(switching.resolved(config))
-    layout = make_layout(mesh_size(config.mesh), config.batch_size, config.shard_optimizer_state)
+    devices = mesh_size(config.mesh)
+    split_cpu(devices, config.batch_size, convolves=config.model == "cnn")
+    layout = make_layout(devices, config.batch_size, config.shard_optimizer_state)
     steps = size // config.batch_size
     network = build_network(config, data.train_images.shape[1:], len(data.class_names))
     return Run(

@@ -14,7 +14,7 @@ from jaxopt_notes.errors import InputError
 from jaxopt_notes.models.spreading import per_device
 from jaxopt_notes.training import mesh
 from jaxopt_notes.training.distributed import Processes, mesh_size, processes_from
-from jaxopt_notes.training.mesh import Layout, make_layout
+from jaxopt_notes.training.mesh import Layout, make_layout, split_cpu
 
 SPREAD_RUNS = Path(__file__).with_name("spread_runs.py")
 # processes and the devices of each
@@ -150,6 +150,62 @@ def test_what_the_devices_cannot_share_is_refused(monkeypatch, size, batch_size,
         make_layout(size, batch_size)
     for word in words:
         assert word in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("cores", "size", "batch_size", "convolves", "asked"),
+    [
+        (2, None, 64, True, 2),
+        (2, None, 63, True, None),  # less than 32 images for each
+        (2, None, 64, False, None),
+        (8, None, 128, True, 4),
+        (8, None, 1024, True, 8),
+        (6, None, 256, True, 4),  # 6 and 5 do not divide it
+        (2, None, 127, True, None),
+        (1, None, 1024, True, None),
+        (2, 8, 64, False, 8),  # as the user says
+        (8, 1, 1024, True, None),
+    ],
+)
+def test_a_cpu_is_split_where_it_pays(monkeypatch, cores, size, batch_size, convolves, asked):
+    asked_for = []
+    monkeypatch.delenv("XLA_FLAGS", raising=False)
+    monkeypatch.setattr(mesh, "_cores", lambda: cores)
+    monkeypatch.setattr(mesh.jax.config, "update", lambda *setting: asked_for.append(setting))
+    split_cpu(size, batch_size, convolves)
+    assert asked_for == ([("jax_num_cpu_devices", asked)] if asked else [])
+
+
+def test_a_cpu_is_not_split_against_the_users_word(monkeypatch):
+    monkeypatch.setattr(mesh.jax.config, "update", lambda *_: pytest.fail("asked for devices"))
+    monkeypatch.setenv("XLA_FLAGS", "--xla_force_host_platform_device_count=3")
+    split_cpu(None, 1024, convolves=True)
+    monkeypatch.delenv("XLA_FLAGS")
+    monkeypatch.setattr(mesh.jax.distributed, "is_initialized", lambda: True)
+    split_cpu(None, 1024, convolves=True)
+
+
+def test_a_process_that_has_started_keeps_its_devices():
+    before = mesh.jax.devices()
+    split_cpu(8, 64, convolves=True)
+    assert mesh.jax.devices() == before
+
+
+def test_the_command_makes_as_many_devices_as_it_is_told_to(tmp_path):
+    """Without XLA_FLAGS; a small network."""
+    environment = {k: v for k, v in os.environ.items() if k != "XLA_FLAGS"}
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "jaxopt_notes.train", "--dataset", "mnist-12k"),
+            *("--model", "mlp", "--widths", "8", "--epochs", "1", "--batch-size", "500"),
+            *("--mesh", "data=5", "--out", str(tmp_path / "run")),
+        ],
+        env=environment | {"JAX_PLATFORMS": "cpu"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "5 devices share each batch" in done.stdout
 
 
 @pytest.mark.parametrize("text", ["8", "model=8", "data=", "data=0", "data=-1", "data=2,model=4"])
