@@ -161,6 +161,7 @@ def race(
     rounds: int,
     seconds: float,
     builds: int = 0,
+    starts: int = 1,
     title: str = "",
 ) -> dict[str, Measured]:
     """Measures the contestants in turn.
@@ -170,29 +171,44 @@ def race(
       rounds: turns that each gets.
       seconds: about how long a turn is.
       builds: turns before that, in which each traces and compiles.
+      starts: how many times all that is done, each time in new processes.
       title: what progress is shown under.
     """
     measured = {name: Measured(absent=missing(c.needs)) for name, c in contestants.items()}
-    total = len(contestants) * (1 + builds + rounds)
+    total = starts * len(contestants) * (1 + builds + rounds)
+    turns = ["build"] * builds + ["run"] * rounds
+    with tqdm(desc=title, total=total, leave=False, disable=None, unit="turn") as bar:
+        for start in range(starts):
+            # The process that starts first often gets slower memory: not the same one each time.
+            by = start * -(-len(contestants) // starts)
+            order = [*list(contestants)[by:], *list(contestants)[:by]]
+            _race_once({name: contestants[name] for name in order}, measured, turns, seconds, bar)
+    return measured
+
+
+def _race_once(
+    contestants: dict[str, Contestant],
+    measured: dict[str, Measured],
+    turns: Sequence[str],
+    seconds: float,
+    bar: Any,
+) -> None:
     with ExitStack() as stack:
-        bar = stack.enter_context(tqdm(total=total, leave=False, disable=None, unit="turn"))
         workers: dict[str, Worker] = {}
         for name, contestant in contestants.items():
-            bar.set_description_str(f"{title}: {name} starts")
+            bar.set_postfix_str(f"{name} starts")
             bar.update()
             if measured[name].absent:
                 continue
             log = stack.enter_context(tempfile.TemporaryFile("w+"))
-            worker = stack.enter_context(Worker(contestant, seconds, log))
-            _take(measured[name], worker.answer())
-            workers[name] = worker
-        for turn in ["build"] * builds + ["run"] * rounds:
+            workers[name] = stack.enter_context(Worker(contestant, seconds, log))
+            _take(measured[name], workers[name].answer())
+        for turn in turns:
             for name, worker in workers.items():
-                bar.set_description_str(f"{title}: {name}")
+                bar.set_postfix_str(name)
                 bar.update()
                 if not measured[name].absent:
                     _take(measured[name], worker.ask(turn))
-    return measured
 
 
 def _take(measured: Measured, answer: dict[str, Any]) -> None:

@@ -11,7 +11,8 @@ It is for leaves that every device has whole: to be laid end to end, leaves that
 devices have to travel at each step.
 
 A block stays within 128 KB of float32: XLA's CPU backend splits the slicing of a larger array over
-the cores, which a thousand times is slow to compile and to run.
+the cores, which a thousand times is slow to compile and to run. It holds a few leaves only: to lay
+many end to end is slow to compile, and keeps one core busy alone.
 """
 
 from collections.abc import Callable
@@ -24,6 +25,7 @@ import optax
 
 SMALL = 8_192  # elements; a larger leaf stays by itself
 BLOCK = 32_768  # elements of a block at most
+LEAVES = 16  # of a block at most
 
 
 @jax.tree_util.register_static
@@ -161,7 +163,7 @@ def _lay_out(params: Any, masked: list[bool], small: int, block: int) -> Layout:
             continue
         alike = (jnp.result_type(leaf), masked[i])
         group, filled = opened.get(alike, ([], block + 1))
-        if filled + size > block:
+        if filled + size > block or len(group) == LEAVES:
             group, filled = [], 0
             blocks.append(group)
         group.append(i)

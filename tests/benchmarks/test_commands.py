@@ -39,7 +39,7 @@ def test_each_has_help_and_a_quick_look(name, capsys):
         ("update_step", ["--trees", "cn"], "did you mean 'cnn'?"),
         ("update_step", ["--rules", "lion"], "give some of sgd-momentum"),
         ("update_step", ["--contestants", "oours"], "did you mean 'ours'?"),
-        ("update_step", ["--builds", "0"], "--builds 0"),
+        ("update_step", ["--starts", "0"], "--starts 0"),
         ("time_to_accuracy", ["--target", "99"], "--target 99.0: give a share"),
         ("time_to_accuracy", ["--seeds", "0"], "--seeds 0"),
         ("time_to_accuracy", ["--dataset", "mnist-12q"], "did you mean 'mnist-12k'"),

@@ -61,12 +61,12 @@ def test_a_race_measures_those_who_can_and_names_the_others():
         "broken": contestant("failing"),
         "not installed": contestant("counting", needs="no_such_package"),
     }
-    found = race(contestants, rounds=3, seconds=1e-5, builds=2)
+    found = race(contestants, rounds=3, seconds=1e-5, builds=2, starts=2)
     assert found["a"].facts["label"] == "A"
     assert {key: len(values) for key, values in found["a"].samples.items()} == {
-        "trace_seconds": 2,
-        "seconds": 3,
-        "faults": 3,
+        "trace_seconds": 2 * 2,
+        "seconds": 2 * 3,
+        "faults": 2 * 3,
     }
     assert all(math.isfinite(x) and x >= 0 for x in found["a"].samples["seconds"])
     assert found["gone"].absent == "no such thing here"
