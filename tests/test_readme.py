@@ -18,7 +18,7 @@ EXAMPLES = [code for code in BLOCKS if "import" in code]
 
 
 @pytest.mark.parametrize(
-    "code", EXAMPLES, ids=lambda code: code.split("from jaxopt_notes ")[1][:20]
+    "code", EXAMPLES, ids=lambda code: re.split(r"from jaxopt_notes\S* ", code)[1][:20]
 )
 def test_example_runs(code):
     if "import torch" in code:

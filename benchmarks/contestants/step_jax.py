@@ -39,13 +39,13 @@ def _ours(layout: Layout) -> tuple[Any, Any, Batch]:
     return step, state, Batch(*layout.replicate((data.train_images, data.train_labels)))
 
 
-def ours_driven(batch: int) -> Bench:
+def ours_driven(batch: int, devices: int | None = None) -> Bench:
     """Our step in our driver, which gathers the batches and sums the metrics on the devices.
 
-    As in the training command, a CPU is one device or several, by the batch.
+    As in the training command, a CPU is taken for one device or several, by the batch.
     """
-    split_cpu(None, batch, convolves=True)
-    layout = make_layout(None, batch)
+    split_cpu(devices, batch, convolves=True)
+    layout = make_layout(devices, batch)
     step, state, data = _ours(layout)
     order = layout.cut(_order(batch), axis=1)
     start = time.perf_counter()

@@ -2,6 +2,7 @@
 
 from jaxopt_notes.models.batch_norm import BatchNorm
 from jaxopt_notes.models.cnn import CNN
+from jaxopt_notes.models.layers import conv_stack
 from jaxopt_notes.models.mlp import MLP
 from jaxopt_notes.models.pure import PureModel, parameter_count, pure
 from jaxopt_notes.models.summary import summarize, summary_text
@@ -12,6 +13,7 @@ __all__ = [
     "MLP",
     "BatchNorm",
     "PureModel",
+    "conv_stack",
     "from_torch",
     "parameter_count",
     "pure",

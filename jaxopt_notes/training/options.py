@@ -151,7 +151,9 @@ def _add_network(group: argparse._ArgumentGroup) -> None:
 
 
 def _add_devices(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--mesh", metavar="data=N", help="devices that share a batch (all)")
+    group.add_argument(
+        "--mesh", metavar="data=N", help="devices that share a batch (all; of a CPU, cores)"
+    )
     group.add_argument(
         "--shard-optimizer-state",
         action=argparse.BooleanOptionalAction,
