@@ -9,6 +9,7 @@ from benchmarks.command import guarded, one_line_parser
 BENCHMARKS = {
     "train_step": "one training step of the CNN: ours, Flax NNX and Linen, torch at its best",
     "update_step": "the optimizer alone on six trees: ours, optax, torch, the memory floor",
+    "same_update": "our update and optax's by turns on the same arrays: is ours slower?",
     "time_to_accuracy": "whole processes from start to 99.0% of MNIST's test set",
     "start_up": "--help, import, and process start to first step done, first and second run",
     "soak": "the memory of a training run that goes on for an hour",

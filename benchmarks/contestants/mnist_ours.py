@@ -37,24 +37,22 @@ def train(task: Task) -> list[float]:
     optimizer = adam(lambda step: cycle(step % steps), b2=B2)
     model, normalize = pure(CNN(nnx.Rngs(task.seed))), normalization_of(data.train_images)
     state = layout.place(create(model, optimizer, jax.random.key(task.seed)))
-    train_set = Batch(*layout.replicate((data.train_images, data.train_labels)))
+    train_set = layout.hold(Batch(data.train_images, data.train_labels))
     step = make_train_step(model, optimizer, normalize)
 
-    def order(epoch: int) -> Any:
-        return layout.cut(task.order(epoch), axis=1)
+    def batches(epoch: int) -> Any:
+        return layout.epoch(train_set, task.order(epoch))
 
-    stretch = compile_stretch(step, state, train_set, order(0), layout=layout)
+    stretch = compile_stretch(step, state, *batches(0), layout=layout)
     if task.first_step_only:
-        next(run_epoch(stretch, begin(state), train_set, order(0), stops=[1]))
+        next(run_epoch(stretch, begin(state), *batches(0), stops=[1]))
         return []
 
     eval_step = layout.jit(make_eval_step(model, normalize))
     test_set = pad(data.test_images, data.test_labels, EVAL_BATCH, layout)
     accuracies: list[float] = []
     while len(accuracies) < EPOCHS and task.target > max(accuracies, default=0):
-        (reached,) = run_epoch(
-            stretch, begin(state), train_set, order(len(accuracies)), stops=[steps]
-        )
+        (reached,) = run_epoch(stretch, begin(state), *batches(len(accuracies)), stops=[steps])
         state = reached.state
         test = evaluate(eval_step, state.params, state.batch_stats, test_set)
         accuracies.append(test.accuracy)

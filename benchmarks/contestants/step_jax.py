@@ -31,12 +31,12 @@ def _order(batch: int) -> np.ndarray:
 
 
 def _ours(layout: Layout) -> tuple[Any, Any, Batch]:
-    """Our step, its first state, and the data on the devices."""
+    """Our step, its first state, and the data."""
     data = load("mnist-12k")
     model, optimizer = pure(CNN(nnx.Rngs(0))), adam(RATE)
     step = make_train_step(model, optimizer, normalization_of(data.train_images))
     state = layout.place(create(model, optimizer, jax.random.key(0)))
-    return step, state, Batch(*layout.replicate((data.train_images, data.train_labels)))
+    return step, state, layout.hold(Batch(data.train_images, data.train_labels))
 
 
 def ours_driven(batch: int, devices: int | None = None) -> Bench:
@@ -47,9 +47,10 @@ def ours_driven(batch: int, devices: int | None = None) -> Bench:
     split_cpu(devices, batch, convolves=True)
     layout = make_layout(devices, batch)
     step, state, data = _ours(layout)
-    order = layout.cut(_order(batch), axis=1)
+    order = _order(batch)
+    batches = layout.epoch(data, order)
     start = time.perf_counter()
-    stretch = compile_stretch(step, state, data, order, layout=layout)
+    stretch = compile_stretch(step, state, *batches, layout=layout)
     facts = {
         "devices": layout.devices,
         "build_seconds": time.perf_counter() - start,
@@ -60,7 +61,7 @@ def ours_driven(batch: int, devices: int | None = None) -> Bench:
         nonlocal state
         for first in range(0, steps, len(order)):
             stop = np.int32(min(steps - first, len(order)))
-            state, sums = stretch(state, zero_sums(), data, order, np.int32(0), stop)
+            state, sums = stretch(state, zero_sums(), *batches, np.int32(0), stop)
         jax.block_until_ready((state, sums))
 
     return Bench(run, facts)

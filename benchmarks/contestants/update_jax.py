@@ -78,13 +78,13 @@ def update(kind: str, rule: str, tree: str) -> Bench:
     init, step = KINDS[kind](rule)
     one_leaf = {"0": jnp.ones(3)}  # what is done but once in a process is not a tree's own cost
     jax.jit(step).lower(one_leaf, init(one_leaf), one_leaf).compile()
-    params, grads = _arrays(tree)
+    params, grads = arrays(tree)
     return _bench(step, params, init(params), grads)
 
 
 def passing(rule: str, tree: str) -> Bench:
     """The same arrays in and out, and no arithmetic: what handing them over costs."""
-    params, grads = _arrays(tree)
+    params, grads = arrays(tree)
     state = of_library(optax, rule)[0](params)
     return _bench(lambda params, state, grads: (params, state), params, state, grads)
 
@@ -115,7 +115,8 @@ def _seconds(bench: Bench) -> float:
     return min(taken)
 
 
-def _arrays(tree: str) -> tuple[dict[str, Any], dict[str, Any]]:
+def arrays(tree: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Parameters and gradients."""
     random = np.random.default_rng(0)
     shapes = {f"{i:04d}": shape for i, shape in enumerate(TREES[tree]())}
 

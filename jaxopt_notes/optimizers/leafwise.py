@@ -101,9 +101,10 @@ def leafwise(
             for update, new, row in zip(moved, kept, rows)
         ]
 
-    # Under a trace the rules are traced once for each (shape, dtype), not once for each leaf.
+    # Under a trace the rules are traced once for each (shape, dtype), not once for each leaf: but
+    # for those that keep nothing, which are an operation or two, as quickly traced as called.
     # Outside jit every operation rounds by itself, as optax's do.
-    traced_advance = jax.jit(advance)
+    traced_advance = jax.jit(advance) if slots else advance
 
     def init(params: optax.Params) -> Any:
         fields = {name: _filled_like(params, slot) for name, slot in slots.items()}

@@ -1,7 +1,8 @@
 """The driver: runs stretches of steps on the device, an epoch at a time.
 
 The data lies on the device, and so does the epoch's order; a stretch gathers its batches there and
-sums its metrics there. The host waits once a stretch, for three numbers.
+sums its metrics there. Several devices have their parts of an epoch's batches instead, in order.
+The host waits once a stretch, for three numbers.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -54,7 +55,7 @@ def compile_stretch(
     step: Callable[[TrainState, Batch], tuple[TrainState, Metrics]],
     state: TrainState,
     data: Batch,
-    order: jax.Array,
+    order: jax.Array | None,
     on_nonfinite: str = "stop",
     layout: Layout = ALONE,
 ) -> Stretch:
@@ -69,16 +70,17 @@ def compile_stretch(
     Args:
       step: from `make_train_step`.
       state: an example of what it carries.
-      data: the training set.
-      order: an example of an epoch's order.
+      data: the training set; without an order the batches, (steps, batch, …).
+      order: an example of an epoch's order. Both as `layout.epoch` gives them.
       on_nonfinite: at a loss that is not finite the stretch ends early, with the state broken
         ("stop") or as it was before that step ("save"); or that step is left out ("skip").
       layout: how all but the sums lie on the devices, before and after.
     """
     goes_on = on_nonfinite == "skip"
 
-    def one(state: TrainState, sums: Sums, data: Batch, order: jax.Array, i: Any) -> Any:
-        batch = Batch(*(x[order[i]] for x in data))
+    def one(state: TrainState, sums: Sums, data: Batch, order: Any, i: Any) -> Any:
+        rows = i if order is None else order[i]
+        batch = Batch(*(x[rows] for x in data))
         new, metrics = step(state, batch)
         ok = jnp.isfinite(metrics.loss)
         if not goes_on:
@@ -88,9 +90,7 @@ def compile_stretch(
             new = jax.tree.map(lambda x, y: jnp.where(ok, x, y), new, kept)
         return layout.pin(new), _add(sums, metrics, ok)
 
-    def many(
-        state: TrainState, sums: Sums, data: Batch, order: jax.Array, start: Any, stop: Any
-    ) -> Any:
+    def many(state: TrainState, sums: Sums, data: Batch, order: Any, start: Any, stop: Any) -> Any:
         def body(carry: Any) -> Any:
             i, state, sums = carry
             return i + 1, *one(state, sums, data, order, i)
@@ -113,7 +113,7 @@ def compile_stretch(
         single = jax.jit(one, donate_argnums=0, **kept).lower(*args, index).compile()
 
     def python_loop(
-        state: TrainState, sums: Sums, data: Batch, order: jax.Array, start: int, stop: int
+        state: TrainState, sums: Sums, data: Batch, order: Any, start: int, stop: int
     ) -> tuple[TrainState, Sums]:
         for i in range(start, stop):
             state, sums = single(state, sums, data, order, np.int32(i))
@@ -161,7 +161,7 @@ def run_epoch(
     stretch: Stretch,
     reached: Reached,
     data: Batch,
-    order: np.ndarray,
+    order: jax.Array | None,
     stops: Iterable[int],
     on_nonfinite: str = "stop",
 ) -> Iterator[Reached]:
@@ -170,22 +170,22 @@ def run_epoch(
     Args:
       stretch: from `compile_stretch`.
       reached: where to begin; `begin(state)` for the epoch's beginning.
-      data: the training set.
-      order: int32 (steps, batch).
+      data: from `layout.epoch`, as is the order.
+      order: int32 (steps, batch), or None.
       stops: ascending steps of the epoch, each a stretch's end.
       on_nonfinite: as the stretch was compiled with.
 
     Raises:
       DivergedError: the loss is not finite. With "save" the state before that step comes first.
     """
-    on_device = jnp.asarray(order)
+    batch_size = (data.labels if order is None else order).shape[1]
     before = int(reached.state.step) - reached.next
     for stop in stops:
         state, sums = stretch(
-            reached.state, reached.sums, data, on_device, np.int32(reached.next), np.int32(stop)
+            reached.state, reached.sums, data, order, np.int32(reached.next), np.int32(stop)
         )
         if int(sums.failed) and on_nonfinite != "skip":
-            taken = (int(sums.examples) - int(reached.sums.examples)) // order.shape[1]
+            taken = (int(sums.examples) - int(reached.sums.examples)) // batch_size
             at = reached.next + taken
             if on_nonfinite == "save":
                 yield Reached(at, state, sums._replace(failed=jnp.zeros_like(sums.failed)))

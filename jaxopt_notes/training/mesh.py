@@ -1,8 +1,8 @@
 """Where a run's arrays lie when several devices share it. JAX's partitioner does the rest.
 
-The devices stand along one axis, `data`. Each holds the parameters, the batch statistics and the
-whole training set (bytes: MNIST's are 47 MB), and takes its part of every batch, which it picks out
-of its own copy; the gradients' sum is all that travels. With `shard_optimizer_state` each device
+The devices stand along one axis, `data`. Each holds the parameters, the batch statistics and, for
+an epoch, its part of every batch, which its process picks out of the training set; the gradients'
+sum is all that travels. With `shard_optimizer_state` each device
 holds only its part of the optimizer's state and moves that part of the parameters; then the parts
 are gathered (Rajbhandari et al. 2020, "ZeRO", §5.1, stage 1; arXiv:1910.02054).
 """
@@ -59,9 +59,31 @@ class Layout(NamedTuple):
 
         return traced_in_context
 
-    def replicate(self, tree: Any) -> Any:
-        """A copy of each array on each device. Every process gives the same values."""
-        return self._put(tree, jax.tree.map(lambda _: self._whole(), tree) if self.mesh else tree)
+    def hold(self, data: Any) -> Any:
+        """The training set where `epoch` takes it from: one device, or the process's own memory."""
+        return data if self.mesh else jax.tree.map(jnp.asarray, data)
+
+    def epoch(self, data: Any, order: np.ndarray) -> tuple[Any, jax.Array | None]:
+        """What the steps of an epoch are given, as `compile_stretch` takes it.
+
+        Args:
+          data: from `hold`, arrays of n examples.
+          order: int32 (steps, batch), the examples of each step.
+
+        Returns:
+          On one device the set and the order. On several the batches, (steps, batch, …), of which
+          each device has its part, and no order; a process reads its own devices' examples only.
+        """
+        if not self.mesh:
+            return data, jnp.asarray(order)
+
+        def batches(x: np.ndarray) -> jax.Array:
+            shape = (*order.shape, *x.shape[1:])
+            return jax.make_array_from_callback(
+                shape, self._cut(1), lambda part: x[order[part[:2]]]
+            )
+
+        return jax.tree.map(batches, data), None
 
     def cut(self, tree: Any, axis: int) -> Any:
         """Arrays in equal parts along an axis; a process keeps the parts of its own devices."""

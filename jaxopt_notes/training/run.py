@@ -171,7 +171,7 @@ def train(run: Run, position: Position, also_stop: Sequence[int] = ()) -> Iterat
     """
     config, data, layout = run.config, run.data, run.layout
     start = time.perf_counter() - position.seconds
-    train_set = Batch(*layout.replicate((data.train_images, data.train_labels)))
+    train_set = layout.hold(Batch(data.train_images, data.train_labels))
     test = _tester(run)
     step = make_train_step(
         run.model,
@@ -182,21 +182,17 @@ def train(run: Run, position: Position, also_stop: Sequence[int] = ()) -> Iterat
         check_gradients=config.on_nonfinite != "stop",
     )
 
-    def order_of(epoch: int) -> Any:
+    def batches_of(epoch: int) -> Any:
         order = epoch_order(config.seed, epoch, len(data.train_labels), config.batch_size)
-        return layout.cut(order, axis=1)
+        return layout.epoch(train_set, order)
 
-    stretch = compile_stretch(
-        step, position.state, train_set, order_of(0), config.on_nonfinite, layout
-    )
+    stretch = compile_stretch(step, position.state, *batches_of(0), config.on_nonfinite, layout)
     total = run.steps_per_epoch * (config.epochs or 0)
     reached = Reached(position.in_epoch, position.state, position.sums)
     for epoch in range(position.epoch, config.epochs or 0):
         before = int(reached.state.step) - reached.next
         stops = [s for s in _stops(run, before, also_stop) if s > reached.next]
-        stretches = run_epoch(
-            stretch, reached, train_set, order_of(epoch), stops, config.on_nonfinite
-        )
+        stretches = run_epoch(stretch, reached, *batches_of(epoch), stops, config.on_nonfinite)
         for reached in stretches:
             if reached.next < run.steps_per_epoch:
                 seconds = time.perf_counter() - start

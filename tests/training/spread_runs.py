@@ -43,11 +43,11 @@ def losses(name):
     images, labels = digits.train_images[::50], digits.train_labels[::50]
     step = make_train_step(model, optimizer, normalization_of(images), shift_by=2)
     state = layout.place(create(model, optimizer, jax.random.key(0)))
-    data = Batch(*layout.replicate((images, labels)))
-    order = layout.cut(np.arange(BATCH * STEPS, dtype=np.int32).reshape(STEPS, BATCH), axis=1)
-    stretch = compile_stretch(step, state, data, order, layout=layout)
+    order = np.arange(BATCH * STEPS, dtype=np.int32).reshape(STEPS, BATCH)
+    batches = layout.epoch(layout.hold(Batch(images, labels)), order)
+    stretch = compile_stretch(step, state, *batches, layout=layout)
     sums = []
-    for reached in run_epoch(stretch, begin(state), data, order, range(1, STEPS + 1)):
+    for reached in run_epoch(stretch, begin(state), *batches, range(1, STEPS + 1)):
         sums.append(float(reached.sums.loss))
     statistics = [np.asarray(x).tolist() for x in jax.tree.leaves(reached.state.batch_stats)]
     return {

@@ -77,7 +77,7 @@ def test_skip_leaves_the_bad_step_out_and_goes_on(fragile, monkeypatch, on_devic
     if not on_device:
         monkeypatch.setattr(loop, "_convolves", lambda lowered: True)
     stretch = compile_stretch(step, state, data, jnp.asarray(order), "skip")
-    *_, reached = run_epoch(stretch, begin(state), data, order, [4, 8], "skip")
+    *_, reached = run_epoch(stretch, begin(state), data, jnp.asarray(order), [4, 8], "skip")
     assert_close(reached.state.params, expected.params)
     assert_close(reached.state.opt_state, expected.opt_state)
     assert int(reached.sums.failed) == 1
@@ -92,7 +92,7 @@ def test_save_keeps_what_the_steps_before_gave(fragile, monkeypatch, on_device):
     if not on_device:
         monkeypatch.setattr(loop, "_convolves", lambda lowered: True)
     stretch = compile_stretch(step, state, data, jnp.asarray(order), "save")
-    running = run_epoch(stretch, begin(state), data, order, [4, 8], "save")
+    running = run_epoch(stretch, begin(state), data, jnp.asarray(order), [4, 8], "save")
     assert next(running).next == 4
     last = next(running)
     assert (last.next, int(last.state.step), last.result.examples) == (BAD, BAD, BAD * BATCH)

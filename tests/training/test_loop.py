@@ -58,7 +58,7 @@ def test_a_stretch_takes_the_steps_of_a_plain_loop(parts, network):
     order = np.arange(192).reshape(6, 32)[:, ::-1]
     expected, losses = steps_by_hand(step, state, data, order)
     stretch = compile_stretch(step, state, data, jnp.asarray(order))
-    results = list(run_epoch(stretch, begin(state), data, order, stops=[4, 6]))
+    results = list(run_epoch(stretch, begin(state), data, jnp.asarray(order), stops=[4, 6]))
     _, got, _ = results[-1]
     result = results[-1].result
     assert [(r.next, r.result.examples) for r in results] == [(4, 128), (6, 192)]
@@ -75,7 +75,7 @@ def test_stretches_of_any_length_give_the_same_bits(parts):
         _, _, state, data, step = parts(Dense(nnx.Rngs(0)), adam(1e-3))
         stretch = compile_stretch(step, state, data, jnp.asarray(order))
         stops = [*range(length, 16, length), 16]
-        *_, (_, final, _) = run_epoch(stretch, begin(state), data, order, stops)
+        *_, (_, final, _) = run_epoch(stretch, begin(state), data, jnp.asarray(order), stops)
         finals.append(jax.tree.map(np.asarray, final.params))
     for other in finals[1:]:
         jax.tree.map(np.testing.assert_array_equal, finals[0], other)
@@ -94,7 +94,7 @@ def test_divergence_stops_the_run_and_names_the_step(parts, monkeypatch, on_devi
         monkeypatch.setattr(loop, "_convolves", lambda lowered: True)
     stretch = compile_stretch(step, state, data, jnp.asarray(order))
     with pytest.raises(DivergedError) as caught:
-        list(run_epoch(stretch, begin(state), data, order, stops=[16]))
+        list(run_epoch(stretch, begin(state), data, jnp.asarray(order), stops=[16]))
     assert caught.value.step == first_bad
 
 

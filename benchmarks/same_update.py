@@ -1,0 +1,83 @@
+"""`python -m benchmarks.same_update`: ours and optax's update by turns on the same arrays.
+
+`update_step` gives each contestant a process of its own, and the memory that it gets there changes
+its time by a few percent. This settles what is less than that: whether ours is slower than optax.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+
+from tqdm import tqdm
+
+from benchmarks import machine, report
+from benchmarks.command import benchmark_parser, choose, guarded, out_folder, whole_number
+from benchmarks.contestants.trees import BYTES, TREES
+from benchmarks.harness import Measured, ratio
+from benchmarks.processes import timed_process
+
+HOW = (
+    "Update and apply in one jit, as imported, parameters and state donated, float32; a process a "
+    "rule and tree, in which ours and optax's step take turns on the same arrays, first one, then "
+    "the other first. Ratio of the medians (quartiles of the ratios of each turn)."
+)
+QUICK_TREES = "cnn,1000-leaves"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command; returns its exit code."""
+    parser = benchmark_parser("same_update", "Time our update and optax's on the same arrays.")
+    parser.add_argument("--trees", metavar="NAME,…", help=", ".join(TREES))
+    parser.add_argument("--rules", metavar="NAME,…", help=", ".join(BYTES))
+    parser.add_argument("--rounds", type=int, metavar="N", help="turns of each (20; --quick: 5)")
+    return guarded(parser, argv, _run)
+
+
+def _run(args: argparse.Namespace) -> None:
+    out, quick = out_folder(args), args.quick
+    trees = choose("--trees", args.trees or (QUICK_TREES if quick else None), list(TREES))
+    rules = choose("--rules", args.rules, list(BYTES))
+    rounds = (5 if quick else 20) if args.rounds is None else args.rounds
+    rounds = whole_number("--rounds", rounds, least=2)
+    here = machine.facts()
+    print(machine.header(here))
+    found = measure(trees, rules, rounds)
+    rows = [
+        [tree, *(report.between(ratio(*found[tree][rule].values())) for rule in rules)]
+        for tree in trees
+    ]
+    print(f"\nours / optax\n{report.table(['tree', *rules], rows)}\n\n{HOW}")
+    value = {
+        tree: {
+            rule: {**report.as_json(pair), "ratio": ratio(*pair.values())}
+            for rule, pair in of.items()
+        }
+        for tree, of in found.items()
+    }
+    series = {rule: [ratio(*found[tree][rule].values()) for tree in trees] for rule in rules}
+    panel = report.Panel(
+        "the same arrays", "time of our update, ratio to optax", trees, series, at=1.0
+    )
+    print(report.write(out, here, "same_update", {"how": HOW, "trees": value}, [panel]))
+
+
+def measure(
+    trees: Sequence[str], rules: Sequence[str], rounds: int
+) -> dict[str, dict[str, dict[str, Measured]]]:
+    """[tree][rule]: ours, and optax."""
+    found: dict[str, dict[str, dict[str, Measured]]] = {}
+    with tqdm(total=len(trees) * len(rules), leave=False, disable=None, unit="run") as bar:
+        for tree in trees:
+            for rule in rules:
+                bar.set_description_str(f"{tree}, {rule}")
+                command = ["-m", "benchmarks.contestants.same_arrays", rule, tree, str(rounds)]
+                taken = json.loads(timed_process(command, {}).printed)
+                pair = {name: Measured({"seconds": taken[name]}) for name in ("ours", "optax")}
+                found.setdefault(tree, {})[rule] = pair
+                bar.update()
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main())
