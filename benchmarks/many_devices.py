@@ -73,7 +73,7 @@ def compiled(name: str, devices: int, cut: bool) -> dict[str, Any]:
     from jaxopt_notes.training.loop import compile_stretch
     from jaxopt_notes.training.mesh import make_layout
     from jaxopt_notes.training.state import create
-    from jaxopt_notes.training.step import Batch, Normalization, make_train_step
+    from jaxopt_notes.training.step import Normalization, make_train_step
 
     jax.config.update("jax_enable_compilation_cache", False)
     layout = make_layout(devices, BATCH, cut)
@@ -84,7 +84,7 @@ def compiled(name: str, devices: int, cut: bool) -> dict[str, Any]:
     images, labels = np.zeros((10_000, 28, 28, 1), np.uint8), np.zeros(10_000, np.int32)
     held = sum(x.addressable_shards[0].data.nbytes for x in jax.tree.leaves(state))
     order = np.arange(156 * BATCH, dtype=np.int32).reshape(156, BATCH)
-    batches = layout.epoch(layout.hold(Batch(images, labels)), order)
+    batches = layout.epoch(layout.hold(images, labels), order)
     step = make_train_step(model, optimizer, Normalization((0.1,), (0.3,)), shift_by=2)
     start = time.process_time()
     stretch: Any = compile_stretch(step, state, *batches, layout=layout)

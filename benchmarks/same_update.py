@@ -14,7 +14,7 @@ from tqdm import tqdm
 from benchmarks import machine, report
 from benchmarks.command import benchmark_parser, choose, guarded, out_folder, whole_number
 from benchmarks.contestants.trees import BYTES, TREES
-from benchmarks.harness import Measured, ratio
+from benchmarks.harness import Measured, Spread, ratio
 from benchmarks.processes import timed_process
 
 HOW = (
@@ -44,22 +44,22 @@ def _run(args: argparse.Namespace) -> None:
     print(machine.header(here))
     found = measure(trees, rules, rounds)
     rows = [
-        [tree, *(report.between(ratio(*found[tree][rule].values())) for rule in rules)]
-        for tree in trees
+        [tree, *(report.between(_ratio(found[tree][rule])) for rule in rules)] for tree in trees
     ]
     print(f"\nours / optax\n{report.table(['tree', *rules], rows)}\n\n{HOW}")
     value = {
-        tree: {
-            rule: {**report.as_json(pair), "ratio": ratio(*pair.values())}
-            for rule, pair in of.items()
-        }
+        tree: {rule: {**report.as_json(pair), "ratio": _ratio(pair)} for rule, pair in of.items()}
         for tree, of in found.items()
     }
-    series = {rule: [ratio(*found[tree][rule].values()) for tree in trees] for rule in rules}
+    series = {rule: [_ratio(found[tree][rule]) for tree in trees] for rule in rules}
     panel = report.Panel(
         "the same arrays", "time of our update, ratio to optax", trees, series, at=1.0
     )
     print(report.write(out, here, "same_update", {"how": HOW, "trees": value}, [panel]))
+
+
+def _ratio(pair: dict[str, Measured]) -> Spread | None:
+    return ratio(pair["ours"], pair["optax"])
 
 
 def measure(

@@ -1,7 +1,5 @@
 """MNIST to a target accuracy with jaxopt_notes."""
 
-from typing import Any
-
 import jax
 from flax import nnx
 
@@ -37,10 +35,10 @@ def train(task: Task) -> list[float]:
     optimizer = adam(lambda step: cycle(step % steps), b2=B2)
     model, normalize = pure(CNN(nnx.Rngs(task.seed))), normalization_of(data.train_images)
     state = layout.place(create(model, optimizer, jax.random.key(task.seed)))
-    train_set = layout.hold(Batch(data.train_images, data.train_labels))
+    train_set = layout.hold(data.train_images, data.train_labels)
     step = make_train_step(model, optimizer, normalize)
 
-    def batches(epoch: int) -> Any:
+    def batches(epoch: int) -> tuple[Batch, jax.Array | None]:
         return layout.epoch(train_set, task.order(epoch))
 
     stretch = compile_stretch(step, state, *batches(0), layout=layout)

@@ -36,7 +36,7 @@ def _ours(layout: Layout) -> tuple[Any, Any, Batch]:
     model, optimizer = pure(CNN(nnx.Rngs(0))), adam(RATE)
     step = make_train_step(model, optimizer, normalization_of(data.train_images))
     state = layout.place(create(model, optimizer, jax.random.key(0)))
-    return step, state, layout.hold(Batch(data.train_images, data.train_labels))
+    return step, state, layout.hold(data.train_images, data.train_labels)
 
 
 def ours_driven(batch: int, devices: int | None = None) -> Bench:

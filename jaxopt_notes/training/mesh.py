@@ -22,6 +22,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec, Sharding
 from jaxopt_notes.errors import InputError
 from jaxopt_notes.models.spreading import BATCH_AXIS
 from jaxopt_notes.training.state import TrainState
+from jaxopt_notes.training.step import Batch
 
 PER_CORE = 32  # images of a batch; with fewer, coming together at each step costs what is gained
 
@@ -59,15 +60,16 @@ class Layout(NamedTuple):
 
         return traced_in_context
 
-    def hold(self, data: Any) -> Any:
+    def hold(self, images: np.ndarray, labels: np.ndarray) -> Batch:
         """The training set where `epoch` takes it from: one device, or the process's own memory."""
+        data: Any = Batch(images, labels)  # type: ignore[arg-type]
         return data if self.mesh else jax.tree.map(jnp.asarray, data)
 
-    def epoch(self, data: Any, order: np.ndarray) -> tuple[Any, jax.Array | None]:
+    def epoch(self, data: Batch, order: np.ndarray) -> tuple[Batch, jax.Array | None]:
         """What the steps of an epoch are given, as `compile_stretch` takes it.
 
         Args:
-          data: from `hold`, arrays of n examples.
+          data: from `hold`.
           order: int32 (steps, batch), the examples of each step.
 
         Returns:
@@ -78,10 +80,11 @@ class Layout(NamedTuple):
             return data, jnp.asarray(order)
 
         def batches(x: np.ndarray) -> jax.Array:
+            def read(part: Any) -> np.ndarray:
+                return x[order[part[:2]]]
+
             shape = (*order.shape, *x.shape[1:])
-            return jax.make_array_from_callback(
-                shape, self._cut(1), lambda part: x[order[part[:2]]]
-            )
+            return jax.make_array_from_callback(shape, self._cut(1), read)
 
         return jax.tree.map(batches, data), None
 

@@ -171,7 +171,7 @@ def train(run: Run, position: Position, also_stop: Sequence[int] = ()) -> Iterat
     """
     config, data, layout = run.config, run.data, run.layout
     start = time.perf_counter() - position.seconds
-    train_set = layout.hold(Batch(data.train_images, data.train_labels))
+    train_set = layout.hold(data.train_images, data.train_labels)
     test = _tester(run)
     step = make_train_step(
         run.model,
@@ -182,7 +182,7 @@ def train(run: Run, position: Position, also_stop: Sequence[int] = ()) -> Iterat
         check_gradients=config.on_nonfinite != "stop",
     )
 
-    def batches_of(epoch: int) -> Any:
+    def batches_of(epoch: int) -> tuple[Batch, jax.Array | None]:
         order = epoch_order(config.seed, epoch, len(data.train_labels), config.batch_size)
         return layout.epoch(train_set, order)
 

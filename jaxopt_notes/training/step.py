@@ -91,7 +91,7 @@ def make_train_step(
             beta = jnp.minimum(ema_decay, (state.step + 1) / (state.step + 10))
             ema = optax.incremental_update(params, ema, 1 - beta)
         if check_gradients:
-            sound = jnp.isfinite(optax.global_norm(grads))
+            sound = jnp.isfinite(optax.tree.norm(grads))
             metrics = metrics._replace(loss=jnp.where(sound, metrics.loss, jnp.nan))
         return TrainState(state.step + 1, params, opt_state, batch_stats, state.key, ema), metrics
 

@@ -17,7 +17,7 @@ from jaxopt_notes.models import CNN, MLP, pure
 from jaxopt_notes.training.loop import begin, compile_stretch, run_epoch
 from jaxopt_notes.training.mesh import make_layout
 from jaxopt_notes.training.state import create
-from jaxopt_notes.training.step import Batch, make_train_step, normalization_of
+from jaxopt_notes.training.step import make_train_step, normalization_of
 
 BATCH, STEPS = 16, 10
 # name: network and optimizer, made after the processes have met; whether its state is cut
@@ -44,7 +44,7 @@ def losses(name):
     step = make_train_step(model, optimizer, normalization_of(images), shift_by=2)
     state = layout.place(create(model, optimizer, jax.random.key(0)))
     order = np.arange(BATCH * STEPS, dtype=np.int32).reshape(STEPS, BATCH)
-    batches = layout.epoch(layout.hold(Batch(images, labels)), order)
+    batches = layout.epoch(layout.hold(images, labels), order)
     stretch = compile_stretch(step, state, *batches, layout=layout)
     sums = []
     for reached in run_epoch(stretch, begin(state), *batches, range(1, STEPS + 1)):

@@ -135,7 +135,7 @@ def test_clipping_is_by_the_global_norm():
     grads = {"a": jnp.array([6.0, 0.0]), "b": jnp.array([8.0])}
     updates, _ = optimizer.update(grads, optimizer.init(grads), grads)
     np.testing.assert_allclose(updates["a"], [-1.2, 0])
-    assert float(optax.global_norm(updates)) == pytest.approx(2.0)
+    assert float(optax.tree.norm(updates)) == pytest.approx(2.0)
 
 
 def test_patience_ends_a_run_that_gets_no_better(small, capsys):
