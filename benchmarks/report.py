@@ -153,7 +153,9 @@ def draw(name: str, machine: dict[str, Any], panels: Sequence[Panel]) -> Any:
         axes.set_axis_off()
     handles, labels = grid[0].get_legend_handles_labels()
     if len(labels) > 1:
-        figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 7))
+        figure.legend(
+            handles, labels, loc="outside lower center", ncols=min(len(labels), 3 * across)
+        )
     figure.suptitle(f"{name} on {folder_name(machine)}")
     return figure
 

@@ -106,7 +106,7 @@ def _floor(size: int, pieces: int) -> Bench:
 
 
 def _seconds(bench: Bench) -> float:
-    """That a run of a few steps takes, the best of three."""
+    """What a run of a few steps takes, the best of three."""
     taken = []
     for _ in range(3):
         start = time.perf_counter()

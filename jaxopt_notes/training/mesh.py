@@ -2,9 +2,9 @@
 
 The devices stand along one axis, `data`. Each holds the parameters, the batch statistics and, for
 an epoch, its part of every batch, which its process picks out of the training set; the gradients'
-sum is all that travels. With `shard_optimizer_state` each device
-holds only its part of the optimizer's state and moves that part of the parameters; then the parts
-are gathered (Rajbhandari et al. 2020, "ZeRO", §5.1, stage 1; arXiv:1910.02054).
+sum is all that travels. With `shard_optimizer_state` each device holds only its part of the
+optimizer's state and moves that part of the parameters; then the parts are gathered (Rajbhandari et
+al. 2020, "ZeRO", §5.1, stage 1; arXiv:1910.02054).
 """
 
 import math
@@ -184,7 +184,7 @@ def split_cpu(size: int | None, batch_size: int, convolves: bool) -> None:
 
 
 def _cores() -> int:
-    """That this process may run on."""
+    """How many this process may run on."""
     if hasattr(os, "sched_getaffinity"):  # not on macOS
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
