@@ -1,7 +1,6 @@
 """MNIST to a target accuracy with jaxopt_notes."""
 
 import jax
-from flax import nnx
 
 from benchmarks.contestants.recipe import (
     B2,
@@ -16,9 +15,10 @@ from benchmarks.contestants.recipe import (
 )
 from jaxopt_notes.models import CNN, pure
 from jaxopt_notes.optimizers import adam
-from jaxopt_notes.training.compilation import keep_compiled
+from jaxopt_notes.training.compilation import keep_compiled, sooner
 from jaxopt_notes.training.loop import begin, compile_stretch, evaluate, pad, run_epoch
 from jaxopt_notes.training.mesh import make_layout, split_cpu
+from jaxopt_notes.training.network import initialised
 from jaxopt_notes.training.schedules import schedule
 from jaxopt_notes.training.state import create
 from jaxopt_notes.training.step import Batch, make_eval_step, make_train_step, normalization_of
@@ -33,7 +33,7 @@ def train(task: Task) -> list[float]:
     steps = len(data.train_labels) // BATCH
     cycle = schedule("one-cycle", PEAK, steps, WARMUP)
     optimizer = adam(lambda step: cycle(step % steps), b2=B2)
-    model, normalize = pure(CNN(nnx.Rngs(task.seed))), normalization_of(data.train_images)
+    model, normalize = pure(initialised(CNN, task.seed)), normalization_of(data.train_images)
     state = layout.place(create(model, optimizer, jax.random.key(task.seed)))
     train_set = layout.hold(data.train_images, data.train_labels)
     step = make_train_step(model, optimizer, normalize)
@@ -46,7 +46,7 @@ def train(task: Task) -> list[float]:
         next(run_epoch(stretch, begin(state), *batches(0), stops=[1]))
         return []
 
-    eval_step = layout.jit(make_eval_step(model, normalize))
+    eval_step = layout.jit(make_eval_step(model, normalize), **sooner())
     test_set = pad(data.test_images, data.test_labels, EVAL_BATCH, layout)
     accuracies: list[float] = []
     while len(accuracies) < EPOCHS and task.target > max(accuracies, default=0):

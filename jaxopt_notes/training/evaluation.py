@@ -20,6 +20,7 @@ import numpy as np
 
 from jaxopt_notes.data import Dataset
 from jaxopt_notes.models import PureModel
+from jaxopt_notes.training.compilation import sooner
 from jaxopt_notes.training.loop import pad
 from jaxopt_notes.training.run import EVAL_BATCH
 from jaxopt_notes.training.state import TrainState
@@ -106,9 +107,9 @@ def evaluate_classes(
     Returns:
       The `Evaluation`.
     """
-    predict = jax.jit(make_predict_step(model, normalize))
+    predict = jax.jit(make_predict_step(model, normalize), **sooner())
     padded = pad(data.test_images, data.test_labels, EVAL_BATCH)
-    parts = [predict(weights.params, weights.batch_stats, x) for x in padded.batches.images]
+    parts = [predict(weights.params, weights.batch_stats, x.images) for x in padded.batches]
     size = len(data.test_labels)
     predicted, confidence = (np.concatenate(column)[:size] for column in zip(*parts))
     confusion = confusion_matrix(data.test_labels, predicted, len(data.class_names))

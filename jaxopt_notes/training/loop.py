@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from jaxopt_notes.training.compilation import sooner
 from jaxopt_notes.training.mesh import Layout
 from jaxopt_notes.training.state import TrainState
 from jaxopt_notes.training.step import Batch, Metrics
@@ -104,7 +105,7 @@ def compile_stretch(
 
     args = (state, zero_sums(), data, order)
     index = np.int32(0)
-    kept = layout.step_shardings(state)
+    kept = layout.step_shardings(state) | sooner()
     with layout.context():
         lowered = jax.jit(many, donate_argnums=0, **kept).lower(*args, index, index)
         if not _convolves(lowered):
@@ -117,6 +118,8 @@ def compile_stretch(
     ) -> tuple[TrainState, Sums]:
         for i in range(start, stop):
             state, sums = single(state, sums, data, order, np.int32(i))
+            if layout.mesh:  # as in `evaluate`
+                jax.block_until_ready(sums)
         return state, sums
 
     return python_loop
@@ -134,11 +137,10 @@ class Result(NamedTuple):
     examples: int
 
 
-def _result(sums: Sums) -> Result:
-    loss, correct, examples = float(sums.loss), int(sums.correct), int(sums.examples)
-    if not examples:
+def _result(loss: Any, correct: Any, examples: Any) -> Result:
+    if not int(examples):
         return Result(float("nan"), float("nan"), 0)
-    return Result(loss / examples, correct / examples, examples)
+    return Result(float(loss) / int(examples), int(correct) / int(examples), int(examples))
 
 
 class Reached(NamedTuple):
@@ -154,7 +156,7 @@ class Reached(NamedTuple):
     @property
     def result(self) -> Result:
         """The means so far."""
-        return _result(self.sums)
+        return _result(*self.sums[:3])
 
 
 def run_epoch(
@@ -200,10 +202,10 @@ def begin(state: TrainState) -> Reached:
 
 
 class Padded(NamedTuple):
-    """A set cut into equal batches: (batches, batch, …), with padding marked in `real`."""
+    """A set cut into equal batches, in each of which `real` marks what is no padding."""
 
-    batches: Batch
-    real: jax.Array
+    batches: tuple[Batch, ...]
+    real: tuple[jax.Array, ...]
 
 
 def pad(images: np.ndarray, labels: np.ndarray, batch_size: int, layout: Layout = ALONE) -> Padded:
@@ -215,19 +217,22 @@ def pad(images: np.ndarray, labels: np.ndarray, batch_size: int, layout: Layout 
     batch_size = -(-min(batch_size, size) // layout.devices) * layout.devices
     missing = -size % batch_size
 
-    def cut(x: np.ndarray) -> jax.Array:
+    def cut(x: np.ndarray) -> list[jax.Array]:
         x = np.concatenate([x, np.zeros((missing, *x.shape[1:]), x.dtype)])
-        return layout.cut(x.reshape(-1, batch_size, *x.shape[1:]), axis=1)
+        return [layout.cut(part, axis=0) for part in np.split(x, len(x) // batch_size)]
 
-    return Padded(Batch(cut(images), cut(labels)), cut(np.ones(size, bool)))
+    batches = map(Batch, cut(images), cut(labels))
+    return Padded(tuple(batches), tuple(cut(np.ones(size, bool))))
 
 
 def evaluate(
     eval_step: Callable[..., Metrics], params: Any, batch_stats: Any, data: Padded
 ) -> Result:
     """Loss and accuracy on a whole set, by a jitted evaluation step; NaN where a loss is."""
-    total = Metrics(*zero_sums()[:3])
-    for i in range(len(data.real)):
-        batch = Batch(*(x[i] for x in data.batches))
-        total = Metrics(*map(jnp.add, total, eval_step(params, batch_stats, batch, data.real[i])))
-    return _result(Sums(*total, failed=jnp.int32(0)))
+    # Each is awaited: a CPU's devices share the threads that programs under way would hold.
+    each = [
+        jax.device_get(eval_step(params, batch_stats, batch, real))
+        for batch, real in zip(data.batches, data.real)
+    ]
+    loss, correct, examples = (sum(column) for column in zip(*each))
+    return _result(loss, correct, examples)

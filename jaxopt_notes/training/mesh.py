@@ -48,11 +48,11 @@ class Layout(NamedTuple):
         """What to trace programs in, so that the network knows of the mesh."""
         return jax.set_mesh(self.mesh) if self.mesh else nullcontext()
 
-    def jit(self, f: Callable[..., Any]) -> Callable[..., Any]:
+    def jit(self, f: Callable[..., Any], **kwargs: Any) -> Callable[..., Any]:
         """`jax.jit` of a function whose results every device shall have."""
         if not self.mesh:
-            return jax.jit(f)
-        jitted = jax.jit(f, out_shardings=self._whole())
+            return jax.jit(f, **kwargs)
+        jitted = jax.jit(f, out_shardings=self._whole(), **kwargs)
 
         def traced_in_context(*args: Any) -> Any:
             with self.context():

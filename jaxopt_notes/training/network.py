@@ -1,11 +1,14 @@
 """The network that the settings describe."""
 
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from typing import Any
 
+import jax
 from flax import nnx
 
 from jaxopt_notes.models import CNN, MLP
+from jaxopt_notes.training.compilation import sooner
 from jaxopt_notes.training.config import WIDTHS, Config
 
 
@@ -30,12 +33,23 @@ def build_network(config: Config, image_shape: tuple[int, ...], classes: int) ->
     parts = asdict(with_parts(config))
     kind: Any
     kind, own = (MLP, "widths") if config.model == "mlp" else (CNN, "pooling")
-    return kind(
-        nnx.Rngs(config.seed),
-        image_shape=image_shape,
-        classes=classes,
-        **{name: parts[name] for name in (own, "norm", "activation", "dropout")},
+    chosen = {name: parts[name] for name in (own, "norm", "activation", "dropout")}
+    return initialised(
+        lambda rngs: kind(rngs, image_shape=image_shape, classes=classes, **chosen), config.seed
     )
+
+
+def initialised(make: Callable[[nnx.Rngs], Any], seed: int) -> Any:
+    """`make(nnx.Rngs(seed))`, by one program; outside of jit there is one for each kernel's shape.
+
+    Drawing a kernel takes milliseconds, compiling that a second.
+    """
+
+    def draw(key: jax.Array) -> Any:
+        return nnx.split(make(nnx.Rngs(key)))[1]
+
+    graph, _ = nnx.split(nnx.eval_shape(lambda: make(nnx.Rngs(seed))))
+    return nnx.merge(graph, jax.jit(draw, **sooner())(jax.random.key(seed)))
 
 
 def describe_network(config: dict[str, Any]) -> str:

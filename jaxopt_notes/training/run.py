@@ -14,7 +14,7 @@ from jaxopt_notes.data import Dataset, epoch_order, load
 from jaxopt_notes.errors import InputError
 from jaxopt_notes.models import PureModel, pure
 from jaxopt_notes.training import switching
-from jaxopt_notes.training.compilation import keep_compiled
+from jaxopt_notes.training.compilation import keep_compiled, sooner
 from jaxopt_notes.training.config import (
     GAP_LEARNING_RATES,
     LEARNING_RATES,
@@ -231,7 +231,7 @@ def _stops(run: Run, before: int, also: Sequence[int]) -> list[int]:
 def _tester(run: Run) -> Callable[[TrainState], dict[str, float]]:
     """The test set's part of an epoch's row, of the parameters and, if kept, of their average."""
     test_set = pad(run.data.test_images, run.data.test_labels, EVAL_BATCH, run.layout)
-    eval_step = run.layout.jit(make_eval_step(run.model, run.normalize))
+    eval_step = run.layout.jit(make_eval_step(run.model, run.normalize), **sooner())
 
     def test(state: TrainState) -> dict[str, float]:
         row: dict[str, float] = {}

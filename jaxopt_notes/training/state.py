@@ -40,9 +40,12 @@ def create(
 
     The parameters are copied: a step gives its state's memory away, and the model keeps its own.
     """
-    params = jax.tree.map(jnp.copy, model.params)
-    batch_stats = jax.tree.map(jnp.copy, model.batch_stats)
-    ema = jax.tree.map(jnp.copy, params) if averaged else ()
-    return TrainState(
-        jnp.zeros([], jnp.int32), params, optimizer.init(params), batch_stats, key, ema
-    )
+
+    @jax.jit  # one program: outside of jit there would be one for each shape
+    def fresh(params: Any, batch_stats: Any, key: jax.Array) -> TrainState:
+        params, batch_stats = jax.tree.map(jnp.copy, (params, batch_stats))
+        ema = jax.tree.map(jnp.copy, params) if averaged else ()
+        step = jnp.zeros([], jnp.int32)
+        return TrainState(step, params, optimizer.init(params), batch_stats, key, ema)
+
+    return fresh(model.params, model.batch_stats, key)

@@ -1,5 +1,6 @@
 """One training step, and one evaluation step, as pure functions."""
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -13,6 +14,8 @@ from jaxopt_notes.models import PureModel
 from jaxopt_notes.models.spreading import devices_in_trace
 from jaxopt_notes.training.augment import shift
 from jaxopt_notes.training.state import TrainState
+
+_AT_ONCE = 1 << 20  # pixels
 
 
 class Batch(NamedTuple):
@@ -44,10 +47,16 @@ class Normalization(NamedTuple):
 
 def normalization_of(images: np.ndarray) -> Normalization:
     """Measures uint8 images (n, height, width, channels); a constant channel keeps its scale."""
-    counts = [np.bincount(images[..., c].ravel(), minlength=256) for c in range(images.shape[-1])]
-    pixels = np.arange(256) / 255
-    mean = [float(n @ pixels / n.sum()) for n in counts]
-    std = [float(np.sqrt(n @ (pixels - m) ** 2 / n.sum())) for n, m in zip(counts, mean)]
+    pixels = images.reshape(-1, images.shape[-1])
+    total = squares = np.zeros(images.shape[-1], np.int64)  # exact
+    for first in range(0, len(pixels), _AT_ONCE):
+        some = pixels[first : first + _AT_ONCE].astype(np.uint16)  # room for 255²
+        total = total + some.sum(0, np.int64)
+        squares = squares + np.square(some).sum(0, np.int64)
+    # n Σ x² − (Σ x)² in Python's integers: nothing cancels
+    n, sums = len(pixels), list(zip(total.tolist(), squares.tolist()))
+    mean = [x / (255 * n) for x, _ in sums]
+    std = [math.sqrt(n * x2 - x * x) / (255 * n) for x, x2 in sums]
     return Normalization(tuple(mean), tuple(s or 1.0 for s in std))
 
 

@@ -18,6 +18,7 @@ from flax import nnx
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from jax import export, lax
+from virtual_devices import environment
 
 from jaxopt_notes.models import layers, winograd
 
@@ -209,10 +210,9 @@ assert_equal(pull_back(local, shared, blocks), alone)
 
 @pytest.mark.slow
 def test_batch_sharded_over_devices():
-    flags = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
     path = os.pathsep.join([os.path.dirname(__file__), *sys.path])
-    environment = {**os.environ, "XLA_FLAGS": flags, "PYTHONPATH": path, "JAX_PLATFORMS": "cpu"}
-    subprocess.run([sys.executable, "-c", SHARDED], env=environment, check=True, timeout=120)
+    variables = environment(8) | {"PYTHONPATH": path}
+    subprocess.run([sys.executable, "-c", SHARDED], env=variables, check=True, timeout=120)
 
 
 def lowered(x, blocks):

@@ -1,12 +1,12 @@
 """An optimizer's state lies on the devices as the parameters do, however these are cut."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from virtual_devices import environment
 
 NAMES = (
     *("sgd", "sgd, momentum", "momentum", "adagrad", "rmsprop", "rmsprop, centered"),
@@ -17,12 +17,11 @@ NAMES = (
 
 @pytest.fixture(scope="module")
 def found():
-    flags = {"XLA_FLAGS": "--xla_force_host_platform_device_count=8", "JAX_PLATFORMS": "cpu"}
     done = subprocess.run(
         [sys.executable, str(Path(__file__).with_name("sharded_states.py"))],
         capture_output=True,
         text=True,
-        env=os.environ | flags,
+        env=environment(8),
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)

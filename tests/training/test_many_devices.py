@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from virtual_devices import environment
 
 from jaxopt_notes.errors import InputError
 from jaxopt_notes.models.spreading import per_device
@@ -19,14 +20,6 @@ from jaxopt_notes.training.mesh import Layout, make_layout, split_cpu
 SPREAD_RUNS = Path(__file__).with_name("spread_runs.py")
 # processes and the devices of each
 PLACES = {"8 devices": (1, 8), "2 processes": (2, 1), "2 processes of 4": (2, 4)}
-
-
-def environment(devices):
-    """Of a process with so many virtual devices."""
-    return os.environ | {
-        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
-        "JAX_PLATFORMS": "cpu",
-    }
 
 
 def free_port():

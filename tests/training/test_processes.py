@@ -1,6 +1,5 @@
 """Several processes train one network by the command: stopped, lost, and resumed elsewhere."""
 
-import os
 import re
 import signal
 import socket
@@ -10,16 +9,10 @@ import time
 
 import pytest
 from runs import rows
+from virtual_devices import environment
 
 TRAIN = (sys.executable, "-m", "jaxopt_notes.train")
 SETTINGS = ("--dataset", "mnist-12k", "--model", "mlp", "--norm", "batch", "--schedule", "constant")
-
-
-def environment(devices):
-    return os.environ | {
-        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
-        "JAX_PLATFORMS": "cpu",
-    }
 
 
 def together(*args, each=((), ())):

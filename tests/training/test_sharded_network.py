@@ -1,11 +1,11 @@
 """Gradient and batch statistics are the whole batch's when it is spread over devices."""
 
 import json
-import os
 import subprocess
 import sys
 
 import pytest
+from virtual_devices import environment
 
 SCRIPT = """
 import json
@@ -62,9 +62,8 @@ print(json.dumps(found))
 
 @pytest.mark.slow
 def test_eight_devices_give_the_gradient_and_statistics_of_one():
-    flags = {"XLA_FLAGS": "--xla_force_host_platform_device_count=8", "JAX_PLATFORMS": "cpu"}
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT], capture_output=True, text=True, env=os.environ | flags
+        [sys.executable, "-c", SCRIPT], capture_output=True, text=True, env=environment(8)
     )
     assert done.returncode == 0, done.stderr
     for name, largest in json.loads(done.stdout).items():
