@@ -4,6 +4,7 @@ import jax
 import pytest
 
 from jaxopt_notes.data import Dataset, load
+from jaxopt_notes.training.compilation import keep_compiled
 
 
 @pytest.fixture(scope="session")
@@ -25,9 +26,13 @@ def _one_device():
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _own_compilation_cache(tmp_path_factory):
-    """Runs keep their compiled programs for each other, but not with the user's."""
-    folder = tmp_path_factory.getbasetemp().parent / "compiled"
+def _own_compilation_cache(request):
+    """Tests keep compiled programs for each other and for next time, but not with the user's.
+
+    Most of the tests' time goes into compiling.
+    """
+    folder = request.config.cache.mkdir("compiled")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("JAX_COMPILATION_CACHE_DIR", str(folder))
+        keep_compiled(None)
         yield
