@@ -3,14 +3,29 @@
 import json
 import os
 
+import jax
+import numpy as np
 import pytest
+from flax import nnx
 
 from jaxopt_notes import train
 from jaxopt_notes.errors import InputError
+from jaxopt_notes.models import CNN
 from jaxopt_notes.training import config, run
 from jaxopt_notes.training.config import Config
+from jaxopt_notes.training.network import initialised
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
+
+
+@pytest.mark.slow
+def test_a_network_drawn_by_one_program_is_flax_own_bit_for_bit():
+    def make(rngs):
+        return CNN(rngs, (8, 8, 1), features=(4, 8), hidden=16, norm="batch", dropout=0.1)
+
+    ours, flax = initialised(make, 3), make(nnx.Rngs(3))
+    assert nnx.graphdef(ours) == nnx.graphdef(flax)
+    jax.tree.map(np.testing.assert_array_equal, nnx.state(ours), nnx.state(flax))
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from flax import nnx
 
 from jaxopt_notes import adam
 from jaxopt_notes.models import CNN, pure
+from jaxopt_notes.training import step as steps
 from jaxopt_notes.training.state import create
 from jaxopt_notes.training.step import Batch, Normalization, make_train_step, normalization_of
 
@@ -28,6 +29,16 @@ def test_normalization_is_by_channel_and_survives_a_constant_one():
     assert normalize.mean[2] == 1
     assert normalize.std[0] == normalize.std[2] == 1
     assert np.isfinite(normalize(jnp.asarray(images))).all()
+
+
+def test_normalization_is_that_of_numpy_in_double_precision_over_any_number_of_parts(monkeypatch):
+    images = np.random.default_rng(0).integers(0, 256, (7, 5, 3, 2), np.uint8)
+    wanted = images / np.float64(255)
+    for at_once in (1, 4, 105, 1000):
+        monkeypatch.setattr(steps, "_AT_ONCE", at_once)
+        found = normalization_of(images)
+        np.testing.assert_allclose(found.mean, wanted.mean((0, 1, 2)), rtol=1e-14)
+        np.testing.assert_allclose(found.std, wanted.std((0, 1, 2)), rtol=1e-14)
 
 
 def test_a_step_with_our_adam_equals_one_with_optax(digits):
