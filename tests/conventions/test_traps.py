@@ -21,6 +21,7 @@ def by_equation(cell: Cell) -> problem.Path:
     return books.path(setting.name, setting.keywords, setting.rate(STEPS), STEPS, "float64")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("trap", "cell"), CELLS)
 def test_what_to_write_here_goes_where_the_book_goes(trap: Trap, cell: Cell) -> None:
     names: dict[str, Any] = {n: getattr(jaxopt_notes, n) for n in jaxopt_notes.__all__}

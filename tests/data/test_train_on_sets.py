@@ -42,6 +42,7 @@ def write_striped(data_dir, size, names):
     tiny_sets.write_set(data_dir, "striped", splits, features)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("size", "names"),
     [

@@ -9,7 +9,8 @@ each_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 
 
 @pytest.mark.parametrize(
-    "tree", ["mixed", "x64", "empty", pytest.param("many", marks=pytest.mark.slow)]
+    "tree",
+    ["mixed", "empty", *(pytest.param(tree, marks=pytest.mark.slow) for tree in ("x64", "many"))],
 )
 @each_case
 def test_a_hundred_steps_have_the_same_bits(case: Case, tree: str) -> None:

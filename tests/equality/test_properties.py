@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import optax
+import pytest
 from cases import DECAY_SCHEDULE, RATE_SCHEDULES, Case, not_scalars
 from comparison import assert_same_path
 from gradients import gradients_for, parameters
@@ -116,6 +117,7 @@ def test_any_tree_and_any_keywords_give_the_same_bits(
     assert_same_path(case.ours(params), case.optaxs(params), params, gradients_for(params, 5, seed))
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.data(), cases(), st.integers(0, 2**16))
 def test_the_same_holds_in_double_precision(data: st.DataObject, case: Case, seed: int) -> None:

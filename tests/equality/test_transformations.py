@@ -108,6 +108,7 @@ def test_vmap_over_other_arguments(name: str, argument: str) -> None:
     )
 
 
+@pytest.mark.slow
 @each_optimizer
 def test_the_gradient_through_training_is_optaxs(name: str) -> None:
     arguments = {"sgd": "momentum", "momentum": "beta", "adagrad": "eps", "rmsprop": "decay"}

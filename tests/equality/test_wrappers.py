@@ -152,6 +152,7 @@ def images() -> tuple[jax.Array, jax.Array]:
     return jnp.asarray(rng.normal(size=(8, 5)), jnp.float32), jnp.arange(8) % 3
 
 
+@pytest.mark.slow
 @each_optimizer
 def test_in_an_nnx_optimizer(name: str) -> None:
     x, y = images()

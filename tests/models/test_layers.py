@@ -29,6 +29,7 @@ def pull_back(function, cotangent_seed, *arguments):
     return value, *pullback(jnp.asarray(cotangent, value.dtype))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
 def test_pool_is_flax_pool_bit_for_bit(shape, dtype):
@@ -53,6 +54,7 @@ def test_pool_passes_nan_on():
         assert np.isnan(max_pool_2x2(jnp.asarray(x).reshape(1, 2, 2, 1))).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", SHAPES)
 def test_conv_relu_pool_is_flax_layers(shape):
     # Small whole numbers: activations are exact, many are 0, and many windows tie.

@@ -24,6 +24,7 @@ def test_the_command_knows_every_part():
     assert tuple(ACTIVATIONS) == config.ACTIVATIONS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(2, 4, 4, 1), (3, 5, 7, 2), (1, 2, 3, 4)])
 def test_average_pools_are_flax_pools_with_their_gradients(shape):
     x = jnp.asarray(np.random.default_rng(0).normal(size=shape), jnp.float32)
@@ -43,6 +44,7 @@ def test_average_pools_are_flax_pools_with_their_gradients(shape):
         np.testing.assert_allclose(*pullback(cotangent), *flax_pullback(cotangent), rtol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pooling", ["max", "gap"])
 def test_the_quick_convolutions_are_the_layers_one_by_one(pooling):
     network = CNN(nnx.Rngs(0), pooling=pooling, **SMALL)
@@ -53,6 +55,7 @@ def test_the_quick_convolutions_are_the_layers_one_by_one(pooling):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["relu", "tanh", "gelu"])
 def test_an_activation_keeps_the_size_of_what_passes(name):
     """Through ten layers neither lost nor grown: the initial weights suit it."""

@@ -41,6 +41,7 @@ NETWORKS = [
 ] + [MLP(nnx.Rngs(0), image_shape=(3, 4, 2), widths=(6, 5), norm="batch", dropout=0.5)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("network", NETWORKS)
 def test_shapes_and_parameters_are_those_of_the_running_network(network):
     rows = summarize(network)

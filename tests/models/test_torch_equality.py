@@ -76,6 +76,7 @@ MODES = [(name, True) for name in NETWORKS]
 MODES += [(name, False) for name, (_, _, parts, _) in NETWORKS.items() if "norm" in parts]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("both", "training"),
     MODES,

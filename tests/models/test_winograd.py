@@ -126,6 +126,7 @@ def test_every_pattern_of_ties_has_flax_winner(channels):
     assert_equal(pull_back(winograd.conv_stack, x, blocks), pull_back(flax_conv_stack, x, blocks))
 
 
+@pytest.mark.slow
 def test_blank_images_agree_with_flax_and_with_float64():
     x, blocks = blank_images(40), he_blocks(1, 32, 64)
     z = lax.conv_general_dilated(
@@ -176,6 +177,7 @@ def test_vmap_over_models_and_scan_over_steps():
     assert_equal(trained(layers.conv_stack), trained(flax_conv_stack))
 
 
+@pytest.mark.slow
 def test_unwanted_image_gradient_costs_nothing_and_memory_stays_low():
     x, blocks = blank_images(128), he_blocks(1, 32, 64)
 
@@ -223,6 +225,7 @@ def test_cpu_runs_float32_images_that_halve_evenly_without_convolutions():
     assert "stablehlo.convolution" not in lowered(*whole_number_problem(11, 2, 8, 8, (1, 2, 3)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("rows", "columns", "dtype"),
     [(8, 8, jnp.bfloat16), (8, 8, jnp.float16), (7, 8, jnp.float32), (8, 6, jnp.float32)],

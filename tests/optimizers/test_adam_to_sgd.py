@@ -97,6 +97,7 @@ def test_swats_keeps_the_paper_rule_where_a_gradient_is_zero():
     assert state.switched_at == switched
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("switch_step", [None, 3])
 @pytest.mark.parametrize("bad", [0.0, 1e-30, 1e30, np.inf, np.nan])
 def test_swats_outlives_any_gradient(bad, switch_step):
@@ -201,6 +202,7 @@ def test_outside_jit_adams_phase_is_adam_to_the_bit(carry):
         jax.tree.map(np.testing.assert_array_equal, got, expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("carry", ["plain", "momentum", "swats"])
 def test_in_scan_vmap_multi_steps_and_inject_hyperparams(carry):
     def make(learning_rate):

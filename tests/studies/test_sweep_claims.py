@@ -99,6 +99,7 @@ def swept() -> Runs:
     return sweeps.by_rate("adam", PLAN, 3, 1e-4, 1e-1)
 
 
+@pytest.mark.slow
 def test_a_sweep_is_the_package_s_own_training(swept: Runs) -> None:
     parts, trial, seed = sweeps.deal(PLAN.images), 2, 1
     rate = trials(3, [1e-4, 1e-1])[trial, 0]

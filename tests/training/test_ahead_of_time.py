@@ -45,6 +45,7 @@ def exported(model, platforms, side=28):
     return jax.export.export(jitted, platforms=platforms)(*args), jax.jit(of_arrays), args
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("platform", PLATFORMS)
 def test_the_step_is_lowered_for_a_platform_with_its_own_layers_and_donated_state(cnn, platform):
     found, _, (leaves, *_) = exported(cnn, [platform])
@@ -83,6 +84,7 @@ def dense():
     return ahead_of_time.compile_for(target, devices, model, adam(1e-3), (28, 28, 1), 32)
 
 
+@pytest.mark.slow
 def test_the_report_says_what_is_known_of_a_dense_network(dense):
     state = create(pure(MLP(nnx.Rngs(0))), adam(1e-3), jax.random.key(0))
     assert (dense.devices, dense.collectives) == (1, {})

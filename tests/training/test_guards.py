@@ -85,6 +85,7 @@ def test_skip_leaves_the_bad_step_out_and_goes_on(fragile, monkeypatch, on_devic
     assert int(reached.state.step) == 8  # as the data goes on, and what is drawn from the key
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("on_device", [True, False])
 def test_save_keeps_what_the_steps_before_gave(fragile, monkeypatch, on_device):
     step, state, data, order = fragile
@@ -117,6 +118,7 @@ def test_the_average_is_the_written_recursion(digits):
         np.testing.assert_allclose(state.ema["out"]["kernel"], average, rtol=1e-5, atol=1e-7)
 
 
+@pytest.mark.slow
 def test_the_average_is_evaluated_beside_the_parameters_and_can_be_had(small):
     assert small("--ema", "0.5", "--quiet") == 0
     (row,) = rows(Path("run"))

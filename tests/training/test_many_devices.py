@@ -184,6 +184,7 @@ def test_a_process_that_has_started_keeps_its_devices():
     assert mesh.jax.devices() == before
 
 
+@pytest.mark.slow
 def test_the_command_makes_as_many_devices_as_it_is_told_to(tmp_path):
     """Without XLA_FLAGS; a small network."""
     environment = {k: v for k, v in os.environ.items() if k != "XLA_FLAGS"}

@@ -37,6 +37,7 @@ def draw(folder, names, shape=(8, 8, 1), right=0.8, count=300):
     return sizes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(8, 8, 1), (12, 6, 3)], ids=["grey", "colour"])
 def test_two_classes(tmp_path, shape):
     draw(tmp_path, ["healthy", "ill"], shape)
@@ -58,6 +59,7 @@ def test_any_name_can_be_written(tmp_path):
         draw(tmp_path, ["$\\frac{$", "犬", "a name of far more letters than there is room for"])
 
 
+@pytest.mark.slow
 def test_no_mistakes_is_a_picture_too(tmp_path):
     height = draw(tmp_path, ["a", "b"], right=1.1)["mistakes.png"][1]
     assert height < draw(tmp_path, ["a", "b"])["mistakes.png"][1]
