@@ -105,13 +105,13 @@ def compile_stretch(
 
     args = (state, zero_sums(), data, order)
     index = np.int32(0)
-    kept = layout.step_shardings(state) | sooner()
+    options = layout.step_shardings(state) | sooner()
     with layout.context():
-        lowered = jax.jit(many, donate_argnums=0, **kept).lower(*args, index, index)
+        lowered = jax.jit(many, donate_argnums=0, **options).lower(*args, index, index)
         if not _convolves(lowered):
             return lowered.compile()
 
-        single = jax.jit(one, donate_argnums=0, **kept).lower(*args, index).compile()
+        single = jax.jit(one, donate_argnums=0, **options).lower(*args, index).compile()
 
     def python_loop(
         state: TrainState, sums: Sums, data: Batch, order: Any, start: int, stop: int
@@ -138,9 +138,10 @@ class Result(NamedTuple):
 
 
 def _result(loss: Any, correct: Any, examples: Any) -> Result:
-    if not int(examples):
+    loss, correct, examples = float(loss), int(correct), int(examples)
+    if not examples:
         return Result(float("nan"), float("nan"), 0)
-    return Result(float(loss) / int(examples), int(correct) / int(examples), int(examples))
+    return Result(loss / examples, correct / examples, examples)
 
 
 class Reached(NamedTuple):

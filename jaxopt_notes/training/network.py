@@ -46,9 +46,9 @@ def initialised(make: Callable[[nnx.Rngs], Any], seed: int) -> Any:
     """
 
     def draw(key: jax.Array) -> Any:
-        return nnx.split(make(nnx.Rngs(key)))[1]
+        return nnx.state(make(nnx.Rngs(key)))
 
-    graph, _ = nnx.split(nnx.eval_shape(lambda: make(nnx.Rngs(seed))))
+    graph = nnx.graphdef(nnx.eval_shape(lambda: make(nnx.Rngs(seed))))
     return nnx.merge(graph, jax.jit(draw, **sooner())(jax.random.key(seed)))
 
 
