@@ -110,7 +110,7 @@ def _add_guards(group: argparse._ArgumentGroup) -> None:
         "--checkpoint-every",
         metavar="N|TIME",
         help="also within an epoch: steps, or 30s, 5m, 1h; off: none at all (at an epoch's end, if "
-        "it is the best or the last, or 10 s after the one before)",
+        "it is the best or the last, or 3 s after the one before)",
     )
     group.add_argument(
         "--keep", type=int, default=2, metavar="N", help="newest checkpoints, beside the best (2)"
