@@ -1,6 +1,7 @@
 """Several devices and processes that train one network: which ones, and how they keep together.
 
-The processes find each other by `jax.distributed`. Nothing here needs JAX before `join`.
+The processes find each other by `jax.distributed`. Nothing here needs JAX before `join`, nor what
+else is slow to import and of no use to a single process: `--help` must be quick.
 
 JAX ends a process from within C++, by SIGABRT, when another one is gone, or when the coordinator
 cannot be reached; no Python handler gets to run. So the command starts itself once more: the child
@@ -13,11 +14,8 @@ import json
 import os
 import re
 import signal
-import subprocess
 import sys
-import threading
 import time
-import traceback
 import zlib
 from collections.abc import Callable, Sequence
 from types import FrameType
@@ -97,6 +95,8 @@ def is_supervised() -> bool:
 
 def supervise(module: str, argv: Sequence[str]) -> int:
     """Runs `python -m module argv…` as a child; returns its exit code, 1 if a signal ended it."""
+    import subprocess
+
     child = subprocess.Popen(
         [sys.executable, "-m", module, *argv],
         stdin=subprocess.PIPE,
@@ -132,6 +132,8 @@ def train_joined(processes: Processes, train: Callable[[], int]) -> int:
     # What a lost process raises depends on the devices and on what this one was about.
     except Exception as error:
         if type(error).__name__ != "JaxRuntimeError" and "Gloo" not in str(error):
+            import traceback
+
             traceback.print_exc()
         print(f"error: {reason(error)}; {_AGAIN}", file=sys.stderr)
         code = 1
@@ -147,6 +149,8 @@ def join(processes: Processes) -> None:
     Raises:
       InputError: JAX does not know where the others are.
     """
+    import threading
+
     threading.Thread(target=_end_with_parent, daemon=True).start()
     import jax
 

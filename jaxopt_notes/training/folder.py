@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,8 @@ def create(path: str, resumed: bool = False) -> Path:
     Raises:
       InputError: it cannot be made or written to, or holds a run that is not to be resumed.
     """
+    import tempfile  # here, so that `--help` need not wait for it
+
     if not resumed:
         refuse_used(path)
     folder = Path(path)
