@@ -5,10 +5,13 @@ A checkpoint has three parts: `weights` (parameters, their average, batch statis
 the checksums of the other two). So that the weights can be read without knowing the optimizer.
 """
 
+import contextlib
+import gc
 import logging
 import math
+import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -153,13 +156,27 @@ def restore_newest(
       None where there is no whole checkpoint.
     """
     for step in sorted(checkpoints.all_steps(), reverse=True):
-        try:
-            return _restore(checkpoints, step, like, new_optimizer)
-        # Whatever a damaged file makes orbax, tensorstore or JSON raise.
-        except Exception as error:
-            say(f"the checkpoint of step {step:,} is damaged and left out ({reason(error)})")
-            _set_aside(checkpoints, step)
+        with _unfinished_reads_untold():
+            try:
+                return _restore(checkpoints, step, like, new_optimizer)
+            # Whatever a damaged file makes orbax, tensorstore or JSON raise.
+            except Exception as error:
+                why = reason(error)
+        say(f"the checkpoint of step {step:,} is damaged and left out ({why})")
+        _set_aside(checkpoints, step)
     return None
+
+
+@contextlib.contextmanager
+def _unfinished_reads_untold() -> Iterator[None]:
+    """When one array cannot be read, orbax drops its reads of the others: a traceback for each."""
+    told = sys.unraisablehook
+    sys.unraisablehook = lambda _: None
+    try:
+        yield
+    finally:
+        gc.collect()
+        sys.unraisablehook = told
 
 
 def _set_aside(checkpoints: ocp.CheckpointManager, step: int) -> None:
