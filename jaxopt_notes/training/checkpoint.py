@@ -5,15 +5,13 @@ A checkpoint has three parts: `weights` (parameters, their average, batch statis
 the checksums of the other two). So that the weights can be read without knowing the optimizer.
 """
 
-import contextlib
-import gc
 import logging
 import math
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import flax
 import jax
@@ -32,6 +30,8 @@ from jaxopt_notes.training.run import Position
 from jaxopt_notes.training.state import TrainState
 
 FOLDER = "checkpoints"
+
+T = TypeVar("T")
 
 # orbax logs what goes as it should, and errors that it raises as well.
 logging.getLogger("absl").setLevel(logging.CRITICAL)
@@ -135,7 +135,7 @@ class Restored(NamedTuple):
 
 
 class DamagedError(Exception):
-    """A checkpoint's contents are not those that were written."""
+    """A checkpoint cannot be read, or its contents are not those that were written."""
 
 
 def restore_newest(
@@ -156,27 +156,33 @@ def restore_newest(
       None where there is no whole checkpoint.
     """
     for step in sorted(checkpoints.all_steps(), reverse=True):
-        with _unfinished_reads_untold():
-            try:
-                return _restore(checkpoints, step, like, new_optimizer)
-            # Whatever a damaged file makes orbax, tensorstore or JSON raise.
-            except Exception as error:
-                why = reason(error)
-        say(f"the checkpoint of step {step:,} is damaged and left out ({why})")
+        try:
+            return _whole(_restore, checkpoints, step, like, new_optimizer)
+        except DamagedError as error:
+            say(f"the checkpoint of step {step:,} is damaged and left out ({error})")
         _set_aside(checkpoints, step)
     return None
 
 
-@contextlib.contextmanager
-def _unfinished_reads_untold() -> Iterator[None]:
-    """When one array cannot be read, orbax drops its reads of the others: a traceback for each."""
+def _whole(read: Callable[..., T], *args: Any) -> T:
+    """What `read` returns; DamagedError with the reason, whatever it raises."""
     told = sys.unraisablehook
-    sys.unraisablehook = lambda _: None
     try:
-        yield
-    finally:
-        gc.collect()
-        sys.unraisablehook = told
+        return read(*args)
+    # Whatever a damaged file makes orbax, tensorstore or JSON raise.
+    except Exception as error:
+        why = reason(error)
+
+    # Where one array cannot be read, orbax drops its reads of the others and closes their loop: a
+    # traceback for each, as they end, now or later.
+    def tell(unraisable: Any) -> None:
+        code = getattr(unraisable.object, "cr_code", None)  # a coroutine's
+        of_orbax = code is not None and "orbax" in Path(code.co_filename).parts
+        if not of_orbax and str(unraisable.exc_value) != "Event loop is closed":
+            told(unraisable)
+
+    sys.unraisablehook = tell
+    raise DamagedError(why)
 
 
 def _set_aside(checkpoints: ocp.CheckpointManager, step: int) -> None:
@@ -194,7 +200,7 @@ def _restore(
     checkpoints: ocp.CheckpointManager, step: int, like: TrainState, new_optimizer: bool
 ) -> Restored:
     told = read_told(checkpoints, step)
-    weights = read_weights(checkpoints, step, like)
+    weights = _read_weights(checkpoints, step, like)
     opt_state = like.opt_state
     if not new_optimizer:
         args = ocp.args.StandardRestore(_abstract(_optimizer(like)))
@@ -225,8 +231,12 @@ def read_weights(checkpoints: ocp.CheckpointManager, step: int, like: TrainState
     """A checkpoint's `params`, `batch_stats` and `ema`.
 
     Raises:
-      DamagedError: they are not those that were written.
+      DamagedError: they cannot be read, or are not those that were written.
     """
+    return _whole(_read_weights, checkpoints, step, like)
+
+
+def _read_weights(checkpoints: ocp.CheckpointManager, step: int, like: TrainState) -> Any:
     args = ocp.args.StandardRestore(_abstract(_weights(like)))
     weights = _read(checkpoints, step, weights=args)
     _check(weights, read_told(checkpoints, step)["checksums"]["weights"])

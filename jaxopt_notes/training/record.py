@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxopt_notes.errors import InputError
-from jaxopt_notes.training import checkpoint, folder
+from jaxopt_notes.training import checkpoint, folder, memory
 from jaxopt_notes.training.config import OFF, Config, interval
 from jaxopt_notes.training.distributed import largest, leads
 from jaxopt_notes.training.run import Moment, Position
@@ -102,6 +102,7 @@ class Record:
         if not written:
             self._saved_step = -1
             self._attempt("the checkpoints", self._open)
+        memory.give_back()
 
     def close(self) -> None:
         """Waits until all is on disk."""

@@ -11,7 +11,6 @@ from jaxopt_notes.models import PureModel, pure
 from jaxopt_notes.training import checkpoint, resume
 from jaxopt_notes.training.config import Config
 from jaxopt_notes.training.evaluation import Weights
-from jaxopt_notes.training.folder import reason
 from jaxopt_notes.training.network import build_network
 from jaxopt_notes.training.state import TrainState
 from jaxopt_notes.training.step import Normalization
@@ -66,10 +65,9 @@ def load_trained(run: str, which: str = "best") -> Trained:
             raise InputError(f"--run {run}: holds no checkpoint yet; let it finish an epoch")
         try:
             read = checkpoint.read_weights(checkpoints, step, _like(model, config))
-        # Whatever a damaged file makes orbax or tensorstore raise.
-        except Exception as error:
+        except checkpoint.DamagedError as error:
             raise InputError(
-                f"--run {run}: the checkpoint of step {step:,} is damaged ({reason(error)}); "
+                f"--run {run}: the checkpoint of step {step:,} is damaged ({error}); "
                 f"give another of {', '.join(WHICH)}, or resume the run"
             ) from error
     params = read["ema"] if which == "ema" else read["params"]

@@ -1,6 +1,8 @@
 """What is done with a finished run from the command line: predict and export."""
 
+import gc
 import json
+import shutil
 import subprocess
 import sys
 
@@ -9,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import jaxopt_notes
 from jaxopt_notes import export, predict, train
 from jaxopt_notes.data import load
 from jaxopt_notes.training import run as run_module
@@ -135,6 +138,33 @@ def test_a_mistake_is_one_line_and_exit_code_2(args, words, capsys):
     assert printed.err.startswith("error: ")
     assert printed.err.count("\n") == 1
     assert words in printed.err
+
+
+@pytest.mark.parametrize("damage", ["remove", "flip"])
+@pytest.mark.parametrize("command", ["predict", "export"])
+def test_a_damaged_checkpoint_is_one_line(
+    run, files, tmp_path, capsys, monkeypatch, command, damage
+):
+    told_by_python = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda e: told_by_python.append(str(e.exc_value)))
+    damaged = tmp_path / "damaged"
+    shutil.copytree(run, damaged)
+    arrays = [f for f in damaged.glob("checkpoints/*/weights/**/*") if f.stat().st_size > 2000]
+    assert arrays
+    for file in arrays:
+        if file.is_file() and damage == "remove":
+            file.unlink()
+        elif file.is_file():
+            content = bytearray(file.read_bytes())
+            content[len(content) // 2] ^= 1
+            file.write_bytes(content)
+    rest = files if command == "predict" else ["--out", str(tmp_path / "x.jaxexport")]
+    assert getattr(jaxopt_notes, command).main(["--run", str(damaged), *rest]) == 2
+    gc.collect()
+    error = capsys.readouterr().err
+    assert "is damaged" in error
+    assert error.count("\n") == 1
+    assert not told_by_python
 
 
 def test_export_writes_a_file_that_agrees(run, digits, tmp_path, capsys):
