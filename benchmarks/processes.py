@@ -11,8 +11,9 @@ from benchmarks.harness import ENVIRONMENT
 
 
 class Finished(NamedTuple):
-    """A process that ended well."""
+    """A process that ended well: by `time.monotonic`, which all processes share, when it began."""
 
+    began: float
     seconds: float
     printed: str
 
@@ -28,12 +29,12 @@ def timed_process(arguments: Sequence[str], environment: dict[str, str]) -> Fini
       Failed: the exit code is not 0.
     """
     everything = {**os.environ, **ENVIRONMENT, **environment}
-    start = time.perf_counter()
+    start = time.monotonic()
     done = subprocess.run(
         [sys.executable, *arguments], capture_output=True, text=True, env=everything
     )
-    seconds = time.perf_counter() - start
+    seconds = time.monotonic() - start
     if done.returncode:
         said = [line.strip() for line in done.stderr.splitlines() if line.strip()]
         raise Failed(f"failed: {said[-1][:200] if said else f'exit code {done.returncode}'}")
-    return Finished(seconds, done.stdout)
+    return Finished(start, seconds, done.stdout)

@@ -1,6 +1,7 @@
 """What the commands share. Needs nothing but the standard library: `--help` must be quick."""
 
 import argparse
+import gc
 import sys
 from collections.abc import Callable
 from typing import NoReturn
@@ -43,6 +44,7 @@ def exit_code(command: Callable[[], int], stopped: str = "stopped") -> int:
       command: what the user asked for.
       stopped: the line for Ctrl-C.
     """
+    collect_seldom()
     try:
         return command()
     except InputError as error:
@@ -51,3 +53,16 @@ def exit_code(command: Callable[[], int], stopped: str = "stopped") -> int:
     except KeyboardInterrupt:
         print(stopped, file=sys.stderr)
         return 130
+
+
+def collect_seldom() -> None:
+    """Lets Python look for garbage after every 100,000 new objects in place of 700.
+
+    The imports of JAX and flax and the tracing of a step make 200,000 objects that stay. By default
+    Python looks through them 400 times, and takes a tenth of the time to the first step for it.
+
+    >>> collect_seldom()
+    >>> gc.get_threshold()[0]
+    100000
+    """
+    gc.set_threshold(100_000)

@@ -1,5 +1,10 @@
 """MNIST to a target accuracy with jaxopt_notes."""
 
+# ruff: noqa: E402 - as our commands do, before the imports that it hastens
+from jaxopt_notes.command import collect_seldom
+
+collect_seldom()
+
 import jax
 
 from benchmarks.contestants.recipe import (

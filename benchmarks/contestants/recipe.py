@@ -7,6 +7,7 @@ images. An epoch that misses the target is followed by another, from where it en
 import argparse
 import json
 import math
+import time
 from typing import NamedTuple
 
 import numpy as np
@@ -66,5 +67,5 @@ def rate(step: int, steps: int) -> float:
 
 
 def report(accuracies: list[float]) -> None:
-    """Says how the test accuracy stood after each epoch."""
-    print(json.dumps({"accuracies": accuracies}))
+    """Says how the test accuracy stood after each epoch, and when all was done."""
+    print(json.dumps({"accuracies": accuracies, "done": time.monotonic()}))

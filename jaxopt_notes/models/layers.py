@@ -18,7 +18,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from jaxopt_notes.models import winograd
-from jaxopt_notes.models.spreading import per_device
+from jaxopt_notes.models.spreading import device_kind_in_trace, per_device
 
 
 def max_pool_2x2(x: Array) -> Array:
@@ -98,7 +98,10 @@ def conv_stack(x: Array, blocks: Sequence[tuple[Array, Array]]) -> Array:
     evenly = known and x.size > 0 and all(size % 2 ** len(blocks) == 0 for size in x.shape[1:3])
     if float32 and evenly and all(kernel.shape[:2] == (3, 3) for kernel, _ in blocks):
         quick = per_device(winograd.conv_stack, len(x))
-        return lax.platform_dependent(x, blocks, cpu=quick, default=_conv_stack)
+        if (kind := device_kind_in_trace()) is None:  # both are traced, and one compiled
+            return lax.platform_dependent(x, blocks, cpu=quick, default=_conv_stack)
+        if kind == "cpu":
+            return quick(x, blocks)
     return _conv_stack(x, blocks)
 
 

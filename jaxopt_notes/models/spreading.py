@@ -1,7 +1,7 @@
 """A batch that lies spread over the devices of a mesh, as a program being traced may know it.
 
 JAX partitions a program by itself, from the layout of its arguments: the parts of a network say
-nothing about devices. Two places do better by knowing: see who calls this.
+nothing about devices. Three places do better by knowing: see who calls this.
 """
 
 from collections.abc import Callable
@@ -22,6 +22,15 @@ def devices_in_trace() -> int:
     mesh = jax.sharding.get_abstract_mesh()
     by_xla = dict(zip(mesh.axis_names, mesh.axis_types)).get(BATCH_AXIS) == AxisType.Auto
     return mesh.shape[BATCH_AXIS] if by_xla else 1
+
+
+def device_kind_in_trace() -> str | None:
+    """What `jax.set_mesh` says of the devices: "cpu", "TPU v5 lite", …; None without.
+
+    >>> device_kind_in_trace()
+    """
+    device = jax.sharding.get_abstract_mesh().abstract_device
+    return device and device.device_kind
 
 
 def per_device(f: Callable[[jax.Array, Any], jax.Array], batch: int) -> Callable[..., jax.Array]:

@@ -37,6 +37,19 @@ T = TypeVar("T")
 logging.getLogger("absl").setLevel(logging.CRITICAL)
 
 
+def _tell(unraisable: Any, others: Callable[[Any], Any] = sys.unraisablehook) -> None:
+    """All but what becomes of orbax's other reads, which it drops where one array is damaged."""
+    code = getattr(unraisable.object, "cr_code", None)  # a coroutine's
+    of_orbax = code is not None and "orbax" in Path(code.co_filename).parts
+    if not of_orbax and str(unraisable.exc_value) != "Event loop is closed":
+        others(unraisable)
+
+
+# They end at any time, each with a traceback on stderr.
+sys.unraisablehook = _tell
+logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+
+
 def open_checkpoints(run: Path, keep: int = 1, read_only: bool = False) -> ocp.CheckpointManager:
     """The checkpoints of a run's folder; saving leaves the newest `keep` of them and the best."""
     latest = policies.LatestN(keep)
@@ -166,22 +179,11 @@ def restore_newest(
 
 def _whole(read: Callable[..., T], *args: Any) -> T:
     """What `read` returns; DamagedError with the reason, whatever it raises."""
-    told = sys.unraisablehook
     try:
         return read(*args)
     # Whatever a damaged file makes orbax, tensorstore or JSON raise.
     except Exception as error:
-        why = reason(error)
-
-    # Where one array cannot be read, orbax drops its reads of the others and closes their loop: a
-    # traceback for each, as they end, now or later.
-    def tell(unraisable: Any) -> None:
-        code = getattr(unraisable.object, "cr_code", None)  # a coroutine's
-        of_orbax = code is not None and "orbax" in Path(code.co_filename).parts
-        if not of_orbax and str(unraisable.exc_value) != "Event loop is closed":
-            told(unraisable)
-
-    sys.unraisablehook = tell
+        why = reason(error.__cause__ if isinstance(error.__cause__, Exception) else error)
     raise DamagedError(why)
 
 

@@ -46,10 +46,9 @@ def initialised(make: Callable[[nnx.Rngs], Any], seed: int) -> Any:
     """
 
     def draw(key: jax.Array) -> Any:
-        return nnx.state(make(nnx.Rngs(key)))
+        return nnx.split(make(nnx.Rngs(key)))
 
-    graph = nnx.graphdef(nnx.eval_shape(lambda: make(nnx.Rngs(seed))))
-    return nnx.merge(graph, jax.jit(draw, **sooner())(jax.random.key(seed)))
+    return nnx.merge(*jax.jit(draw, **sooner())(jax.random.key(seed)))
 
 
 def describe_network(config: dict[str, Any]) -> str:

@@ -1,14 +1,22 @@
 """The plain layers against flax's own: value and gradients, ties and odd sizes included."""
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
 
-from jaxopt_notes.models.layers import conv_relu_pool, max_pool_2x2
+from jaxopt_notes.models.layers import conv_relu_pool, conv_stack, max_pool_2x2
 
 SHAPES = [(2, 4, 4, 1), (3, 28, 28, 2), (1, 2, 6, 5), (2, 5, 7, 3), (4, 3, 2, 1)]
+
+
+class Device(NamedTuple):
+    """What a mesh says of its devices, as far as we ask; jax 0.10.0 and 0.10.2 make others."""
+
+    device_kind: str
 
 
 def flax_pool(x):
@@ -66,3 +74,15 @@ def test_conv_relu_pool_is_flax_layers(shape):
     theirs = pull_back(flax_conv_relu_pool, 3, x, kernel, bias)
     for a, b in zip(ours, theirs, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", [None, "cpu", "TPU v5 lite", "NVIDIA H100 80GB HBM3"])
+def test_a_mesh_that_says_what_its_devices_are_has_their_way_traced_alone(kind):
+    device = kind and Device(kind)
+    auto = (jax.sharding.AxisType.Auto,)
+    mesh = jax.sharding.AbstractMesh((1,), ("data",), axis_types=auto, abstract_device=device)
+    blocks = [(jnp.ones((3, 3, 1, 4)), jnp.zeros(4))]
+    with jax.sharding.use_abstract_mesh(mesh):
+        traced = str(jax.make_jaxpr(conv_stack)(jnp.ones((2, 8, 8, 1)), blocks))
+    assert ("conv_general_dilated" in traced) == (kind != "cpu")
+    assert ("dot_general" in traced) == (kind in (None, "cpu"))

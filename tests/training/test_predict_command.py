@@ -1,6 +1,5 @@
 """What is done with a finished run from the command line: predict and export."""
 
-import gc
 import json
 import shutil
 import subprocess
@@ -11,7 +10,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import jaxopt_notes
 from jaxopt_notes import export, predict, train
 from jaxopt_notes.data import load
 from jaxopt_notes.training import run as run_module
@@ -140,31 +138,26 @@ def test_a_mistake_is_one_line_and_exit_code_2(args, words, capsys):
     assert words in printed.err
 
 
-@pytest.mark.parametrize("damage", ["remove", "flip"])
-@pytest.mark.parametrize("command", ["predict", "export"])
-def test_a_damaged_checkpoint_is_one_line(
-    run, files, tmp_path, capsys, monkeypatch, command, damage
-):
-    told_by_python = []
-    monkeypatch.setattr(sys, "unraisablehook", lambda e: told_by_python.append(str(e.exc_value)))
+@pytest.mark.parametrize(("command", "damage"), [("predict", "remove"), ("export", "flip")])
+def test_a_damaged_checkpoint_is_one_line(run, files, tmp_path, command, damage):
     damaged = tmp_path / "damaged"
     shutil.copytree(run, damaged)
-    arrays = [f for f in damaged.glob("checkpoints/*/weights/**/*") if f.stat().st_size > 2000]
+    arrays = [f for f in damaged.glob("checkpoints/*/weights/**/*") if f.is_file()]
+    arrays = [f for f in arrays if f.stat().st_size > 2000]
     assert arrays
     for file in arrays:
-        if file.is_file() and damage == "remove":
-            file.unlink()
-        elif file.is_file():
-            content = bytearray(file.read_bytes())
-            content[len(content) // 2] ^= 1
+        content = bytearray(file.read_bytes())
+        content[len(content) // 2] ^= 1
+        file.unlink()
+        if damage == "flip":
             file.write_bytes(content)
-    rest = files if command == "predict" else ["--out", str(tmp_path / "x.jaxexport")]
-    assert getattr(jaxopt_notes, command).main(["--run", str(damaged), *rest]) == 2
-    gc.collect()
-    error = capsys.readouterr().err
-    assert "is damaged" in error
-    assert error.count("\n") == 1
-    assert not told_by_python
+    rest = files if command == "predict" else ["--out", str(tmp_path / "x")]
+    # In a process of its own: what orbax leaves undone is told whenever it ends.
+    args = [sys.executable, "-m", f"jaxopt_notes.{command}", "--run", str(damaged), *rest]
+    done = subprocess.run(args, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "is damaged" in done.stderr
+    assert done.stderr.count("\n") == 1
 
 
 def test_export_writes_a_file_that_agrees(run, digits, tmp_path, capsys):
