@@ -90,6 +90,9 @@ def _train(
     changed: Collection[str] = (),
 ) -> int:
     """Trains from the first step on, or from where the run described as `before` was left."""
+    from jaxopt_notes.training import memory
+
+    memory.share_heaps()
     from jaxopt_notes.training import record, report, run, session
 
     ready = run.prepare(config)
