@@ -57,6 +57,9 @@ def _resume(argv: Sequence[str], run: str) -> int:
 
 def _together(argv: Sequence[str], args: argparse.Namespace, train: Callable[[], int]) -> int:
     """Trains in this process, or as one of several."""
+    from jaxopt_notes.training import memory
+
+    memory.share_heaps()  # JAX is about to start threads
     processes = distributed.processes_from(
         args.coordinator, args.processes, args.process_id, args.distributed
     )
@@ -90,9 +93,6 @@ def _train(
     changed: Collection[str] = (),
 ) -> int:
     """Trains from the first step on, or from where the run described as `before` was left."""
-    from jaxopt_notes.training import memory
-
-    memory.share_heaps()
     from jaxopt_notes.training import record, report, run, session
 
     ready = run.prepare(config)
