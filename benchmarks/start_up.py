@@ -4,7 +4,7 @@ import argparse
 import json
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,7 +13,7 @@ from tqdm import tqdm
 from benchmarks import machine, report
 from benchmarks.command import benchmark_parser, guarded, out_folder, whole_number
 from benchmarks.harness import Measured, missing, ratio
-from benchmarks.processes import Failed, timed_process
+from benchmarks.processes import Failed, Finished, timed_process
 
 
 class Start(NamedTuple):
@@ -23,21 +23,27 @@ class Start(NamedTuple):
       arguments: of python; DIR stands for the folder of compiled programs.
       beside: the name of the process that it is compared with.
       needs: the package that it needs beside ours.
-      says: it prints the seconds itself, of a part of what it does.
-      until_done: it prints when it was done; how long Python takes to end does not count.
+      seconds: what of it counts; by default all, to its end.
     """
 
     arguments: Sequence[str]
     beside: str = ""
     needs: str = ""
-    says: bool = False
-    until_done: bool = False
+    seconds: Callable[[Finished], float] = lambda finished: finished.seconds
+
+
+def _as_printed(finished: Finished) -> float:
+    return float(finished.printed)
+
+
+def _until_done(finished: Finished) -> float:
+    return float(json.loads(finished.printed)["done"]) - finished.began
 
 
 def _first_step(script: str, *options: str, beside: str = "", needs: str = "") -> Start:
     module = f"benchmarks.contestants.{script}"
     arguments = ["-m", module, "--first-step-only", "--dataset", "mnist-12k", *options]
-    return Start(arguments, beside, needs, until_done=True)
+    return Start(arguments, beside, needs, _until_done)
 
 
 _LOAD = """
@@ -56,7 +62,7 @@ STARTS = {
     "import jaxopt_notes": Start(["-c", "import jaxopt_notes"], "python itself"),
     "import optax": Start(["-c", "import optax"]),
     "from jaxopt_notes import adam": Start(["-c", "from jaxopt_notes import adam"], "import optax"),
-    "load full MNIST, cached": Start(["-c", _LOAD], says=True),
+    "load full MNIST, cached": Start(["-c", _LOAD], seconds=_as_printed),
     "first step, flax: first run": _first_step("mnist_flax"),
     "first step, flax: second run": _first_step("mnist_flax"),
     "first step, torch": _first_step("mnist_torch", needs="torch"),
@@ -121,13 +127,7 @@ def _one(m: Measured, start: Start, cache: Path) -> None:
     }
     arguments = [str(cache) if part == "DIR" else part for part in start.arguments]
     try:
-        done = timed_process(arguments, environment)
-        seconds = done.seconds
-        if start.says:
-            seconds = float(done.printed)
-        elif start.until_done:
-            seconds = json.loads(done.printed)["done"] - done.began
-        m.add({"seconds": seconds})
+        m.add({"seconds": start.seconds(timed_process(arguments, environment))})
     except Failed as reason:
         m.absent = str(reason)
 
