@@ -56,7 +56,8 @@ HOW = (
     "process of its own, in turn, and that several times: where its arrays come to lie in memory "
     "changes a process's time. Median (quartiles) of the rounds; ratios of medians (quartiles of "
     "the ratios of each round). The memory floor is x · c in place, moving as many bytes as the "
-    "rule must, in pieces of the size that is quickest. trace: tracing and lowering."
+    "rule must, in pieces of the size that is quickest. trace: tracing and lowering; that and "
+    "compiling three times in each process (--quick: once)."
 )
 Results = dict[str, dict[str, dict[str, Measured]]]  # [tree][rule][contestant]
 
@@ -93,9 +94,8 @@ def _run(args: argparse.Namespace) -> None:
             continue
         for rule in rules:
             everyone = _contestants(names, rule, tree, here["device"]["platform"])
-            found = race(
-                everyone, rounds, 0.1 if quick else 0.4, 1, starts, title=f"{tree}, {rule}"
-            )
+            seconds, builds = (0.1, 1) if quick else (0.4, 3)
+            found = race(everyone, rounds, seconds, builds, starts, title=f"{tree}, {rule}")
             results.setdefault(tree, {})[rule] = found
             print(f"\n{tree} ({elements(tree):,} in {len(TREES[tree]())} leaves), {rule}")
             print(table(found, elements(tree) * BYTES[rule]), *report.absences(found), sep="\n")
