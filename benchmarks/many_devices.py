@@ -15,7 +15,7 @@ from typing import Any
 
 from benchmarks import machine, report
 from benchmarks.command import benchmark_parser, guarded, out_folder, whole_number
-from jaxopt_notes.training import folder
+from jaxopt_notes.runs import folder
 
 BATCH = 64
 NETWORKS = {
@@ -71,7 +71,7 @@ def compiled(name: str, devices: int, cut: bool) -> dict[str, Any]:
     from jaxopt_notes import adam
     from jaxopt_notes.models import CNN, MLP, pure
     from jaxopt_notes.training.loop import compile_stretch
-    from jaxopt_notes.training.mesh import make_layout
+    from jaxopt_notes.training.sharding import make_layout
     from jaxopt_notes.training.state import create
     from jaxopt_notes.training.step import Normalization, make_train_step
 

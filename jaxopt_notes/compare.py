@@ -8,8 +8,8 @@ from pathlib import Path
 
 from jaxopt_notes.command import OneLineParser, exit_code
 from jaxopt_notes.errors import InputError
-from jaxopt_notes.training.comparison import Comparison, compare
-from jaxopt_notes.training.folder import reason
+from jaxopt_notes.runs.comparison import Comparison, compare
+from jaxopt_notes.runs.folder import reason
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -46,13 +46,13 @@ def _compare(args: argparse.Namespace) -> int:
 
 
 def _draw(found: Comparison, out: str) -> None:
-    from jaxopt_notes.training import pictures
+    from jaxopt_notes.runs import plots
 
     curves = {run.name: run.rows for run in found.runs if run.rows}
     if not curves:
         raise InputError(f"--out {out}: no run has finished an epoch; there is nothing to draw")
     try:
-        pictures.draw_comparison(Path(out), curves)
+        plots.draw_comparison(Path(out), curves)
     except ImportError:
         raise InputError(
             f"--out {out}: needs matplotlib; pip install 'jaxopt-notes[plots]'"

@@ -34,8 +34,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _export(args: argparse.Namespace) -> int:
-    from jaxopt_notes.training import exporting
-    from jaxopt_notes.training.trained import load_trained
+    from jaxopt_notes.inference import exporting
+    from jaxopt_notes.inference.trained import load_trained
 
     trained = load_trained(args.run, args.which)
     path = Path(args.out)

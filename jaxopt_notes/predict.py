@@ -50,8 +50,8 @@ def _predict(args: argparse.Namespace) -> int:
         both = "files and --split test: give one of them" if args.files else "give files"
         raise InputError(both if args.files else f"{both}, or --split test")
 
-    from jaxopt_notes.training.compilation import keep_compiled
-    from jaxopt_notes.training.trained import load_trained
+    from jaxopt_notes.inference.trained import load_trained
+    from jaxopt_notes.runtime.compilation import keep_compiled
 
     trained = load_trained(args.run, args.which)
     keep_compiled(trained.config.compilation_cache)
@@ -61,20 +61,21 @@ def _predict(args: argparse.Namespace) -> int:
 def _files(args: argparse.Namespace, trained: Any) -> int:
     import numpy as np
 
-    from jaxopt_notes.data import image_files, loose_pictures
-    from jaxopt_notes.training.prediction import probabilities
+    from jaxopt_notes.data import image_files
+    from jaxopt_notes.inference import images
+    from jaxopt_notes.inference.prediction import probabilities
 
     manner = _manner(args, trained)
-    found: dict[str, loose_pictures.Picture] = {}
+    found: dict[str, images.Picture] = {}
     broken = False
     for name in args.files:
         try:
-            found[name] = loose_pictures.read(Path(name), manner, args.ink)
+            found[name] = images.read(Path(name), manner, args.ink)
         except image_files.PictureError as error:
             print(f"error: {error}", file=sys.stderr)
             broken = True
-    images = np.array([picture.pixels for picture in found.values()], np.uint8)
-    rows = _rows(trained, probabilities(trained, images.reshape(-1, *trained.image_shape)))
+    pixels = np.array([picture.pixels for picture in found.values()], np.uint8)
+    rows = _rows(trained, probabilities(trained, pixels.reshape(-1, *trained.image_shape)))
     for (name, picture), row in zip(found.items(), rows):
         row |= {"file": name, "ink": picture.ink}
     _print(rows, args.json, ("file", "class", "probability"))
@@ -82,8 +83,8 @@ def _files(args: argparse.Namespace, trained: Any) -> int:
 
 
 def _manner(args: argparse.Namespace, trained: Any) -> Any:
-    from jaxopt_notes.data.centring import FIELD
-    from jaxopt_notes.data.loose_pictures import Manner
+    from jaxopt_notes.inference.images import Manner
+    from jaxopt_notes.inference.mnist_layout import FIELD
 
     centred = args.centre
     if centred is None:
@@ -97,10 +98,10 @@ def _manner(args: argparse.Namespace, trained: Any) -> Any:
 
 
 def _split(args: argparse.Namespace, trained: Any) -> int:
+    from jaxopt_notes.config.settings import image_size
     from jaxopt_notes.data import load
-    from jaxopt_notes.training import report, resume
-    from jaxopt_notes.training.config import image_size
-    from jaxopt_notes.training.prediction import probabilities
+    from jaxopt_notes.inference.prediction import probabilities
+    from jaxopt_notes.runs import report, resume
 
     config = trained.config
     data = load(config.dataset, config.data_dir, image_size(config.image_size))

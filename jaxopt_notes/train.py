@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from jaxopt_notes.command import exit_code
+from jaxopt_notes.config.options import build_parser, config_from
+from jaxopt_notes.config.settings import Config, validate
 from jaxopt_notes.errors import InputError
-from jaxopt_notes.training import distributed, folder, resume
-from jaxopt_notes.training.config import Config, validate
-from jaxopt_notes.training.options import build_parser, config_from
+from jaxopt_notes.runs import folder, resume
+from jaxopt_notes.runtime import processes
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -57,17 +58,17 @@ def _resume(argv: Sequence[str], run: str) -> int:
 
 def _together(argv: Sequence[str], args: argparse.Namespace, train: Callable[[], int]) -> int:
     """Trains in this process, or as one of several."""
-    from jaxopt_notes.training import memory
+    from jaxopt_notes.runtime import memory
 
     memory.share_heaps()  # JAX is about to start threads
-    processes = distributed.processes_from(
+    members = processes.processes_from(
         args.coordinator, args.processes, args.process_id, args.distributed
     )
-    if processes is None:
+    if members is None:
         return train()
-    if not distributed.is_supervised():
-        return distributed.supervise("jaxopt_notes.train", argv)
-    return distributed.train_joined(processes, train)
+    if not processes.is_supervised():
+        return processes.supervise("jaxopt_notes.train", argv)
+    return processes.train_joined(members, train)
 
 
 def _parse_again(argv: Sequence[str], defaults: dict[str, Any]) -> argparse.Namespace:
@@ -93,7 +94,8 @@ def _train(
     changed: Collection[str] = (),
 ) -> int:
     """Trains from the first step on, or from where the run described as `before` was left."""
-    from jaxopt_notes.training import record, report, run, session
+    from jaxopt_notes.runs import recorder, report, session
+    from jaxopt_notes.training import run
 
     ready = run.prepare(config)
     say = _speaker(args)
@@ -101,27 +103,27 @@ def _train(
     described = report.describe(ready)
     if before is not None:
         session.refuse_other_data(before, described, args.override)
-    distributed.refuse_unequal(_common(described))
+    processes.refuse_unequal(_common(described))
     out = _folder(ready, resumed=before is not None)
-    with folder.held(out) if distributed.leads() else contextlib.nullcontext():
+    with folder.held(out) if processes.leads() else contextlib.nullcontext():
         begun = session.start(ready, out, before is not None, changed)
         if begun.position.epoch >= (config.epochs or 0):
             text = f"{out}: all of its {config.epochs} epochs are done; give more --epochs"
             say(text, {"summary": begun.rows[-1], "out": str(out)})
             return 0
-        kept = record.Record(out, config, described, begun.rows, _complain)
-        if distributed.leads():
+        kept = recorder.Record(out, config, described, begun.rows, _complain)
+        if processes.leads():
             folder.write_json(out / "config.json", described)
         say(report.header(described, begun.lines), {"header": described, "notes": begun.lines})
         with _progress(ready, args, say) as show:
             ended = session.go(ready, begun, kept, show)
-        if distributed.leads():
+        if processes.leads():
             try:
                 summary = report.finish(out, ready, kept.rows, ended.weights)
                 say(summary.text, summary.value)
             except OSError as error:  # the folder is gone, or the disk is full
                 kept.failed["scores and pictures"] = folder.reason(error)
-    if ended.line and distributed.leads():
+    if ended.line and processes.leads():
         _complain(ended.line)
     for what, reason in kept.failed.items():
         _complain(f"error: {out}: {what} could not be written ({reason}); make room or check it")
@@ -131,7 +133,7 @@ def _train(
 def _speaker(args: argparse.Namespace) -> Callable[[str, dict[str, Any]], None]:
     from tqdm import tqdm
 
-    args.quiet |= not distributed.leads()
+    args.quiet |= not processes.leads()
 
     def say(text: str, value: dict[str, Any]) -> None:
         if not args.quiet:
@@ -153,7 +155,7 @@ def _progress(
     """A bar over the run's steps, and a line an epoch."""
     from tqdm import tqdm
 
-    from jaxopt_notes.training import report
+    from jaxopt_notes.runs import report
 
     total = ready.steps_per_epoch * ready.config.epochs
     quiet = args.quiet or args.json
@@ -177,9 +179,9 @@ def _common(described: dict[str, Any]) -> dict[str, Any]:
 
 def _folder(ready: Any, resumed: bool) -> Path:
     name = ready.config.out or _default_folder(ready.data.name, ready.config.optimizer)
-    if distributed.leads():
+    if processes.leads():
         folder.create(name, resumed)
-    return Path(distributed.from_first(name))
+    return Path(processes.from_first(name))
 
 
 def _default_folder(dataset: str, optimizer: str) -> str:

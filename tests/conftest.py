@@ -4,7 +4,7 @@ import jax
 import pytest
 
 from jaxopt_notes.data import Dataset, load
-from jaxopt_notes.training.compilation import keep_compiled
+from jaxopt_notes.runtime.compilation import keep_compiled
 
 
 @pytest.fixture(scope="session")

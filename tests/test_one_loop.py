@@ -11,7 +11,7 @@ import optax
 import pytest
 
 from jaxopt_notes import adam, adamw, sgd, update_in_one_loop
-from jaxopt_notes.optimizers import one_loop
+from jaxopt_notes.optimizers import _one_loop
 
 OPTIMIZERS = {
     "sgd": sgd(0.1, momentum=0.9),
@@ -77,7 +77,7 @@ def test_an_option_of_the_user_is_left_alone_and_the_plain_update_taken():
 @pytest.mark.parametrize("works", [False, True])
 def test_equals_the_plain_update_whether_or_not_the_trick_is_on(monkeypatch, name, works):
     """Even where the trick would do harm it does not change a number."""
-    monkeypatch.setattr(one_loop, "one_loop_works", lambda: works)
+    monkeypatch.setattr(_one_loop, "one_loop_works", lambda: works)
     optimizer = OPTIMIZERS[name]
     params = {"w": jnp.linspace(-1, 1, 12).reshape(3, 4), "n": None}
     grads = jax.tree.map(jnp.cos, params)
@@ -91,7 +91,7 @@ def test_equals_the_plain_update_whether_or_not_the_trick_is_on(monkeypatch, nam
 
 def test_a_negative_first_gradient_changes_nothing(monkeypatch):
     """The one that the compiler cannot know is made from that number's sign."""
-    monkeypatch.setattr(one_loop, "one_loop_works", lambda: True)
+    monkeypatch.setattr(_one_loop, "one_loop_works", lambda: True)
     for first in (-1.0, -0.0, 0.0, jnp.inf, -jnp.inf):
         theta, grads = jnp.array([1.0, 1.0]), jnp.array([first, 3.0])
         got, _ = update_in_one_loop(sgd(0.5), grads, sgd(0.5).init(theta), theta)

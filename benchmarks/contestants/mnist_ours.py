@@ -20,11 +20,11 @@ from benchmarks.contestants.recipe import (
 )
 from jaxopt_notes.models import CNN, pure
 from jaxopt_notes.optimizers import adam
-from jaxopt_notes.training.compilation import keep_compiled, sooner
+from jaxopt_notes.runtime.compilation import keep_compiled, sooner
 from jaxopt_notes.training.loop import begin, compile_stretch, evaluate, pad, run_epoch
-from jaxopt_notes.training.mesh import make_layout, split_cpu
 from jaxopt_notes.training.network import initialised
 from jaxopt_notes.training.schedules import schedule
+from jaxopt_notes.training.sharding import make_layout, split_cpu
 from jaxopt_notes.training.state import create
 from jaxopt_notes.training.step import Batch, make_eval_step, make_train_step, normalization_of
 

@@ -19,7 +19,7 @@ from jaxopt_notes.data import epoch_order, load
 from jaxopt_notes.models import CNN, pure
 from jaxopt_notes.optimizers import adam
 from jaxopt_notes.training.loop import compile_stretch, zero_sums
-from jaxopt_notes.training.mesh import Layout, make_layout, split_cpu
+from jaxopt_notes.training.sharding import Layout, make_layout, split_cpu
 from jaxopt_notes.training.state import create
 from jaxopt_notes.training.step import Batch, make_train_step, normalization_of
 

@@ -17,11 +17,11 @@ import optax
 from jaxopt_notes import optimizers
 from jaxopt_notes.conventions.terms import Rate, decay_beside, given
 from jaxopt_notes.optimizers import scale_by_learning_rate
-from jaxopt_notes.optimizers.adagrad import sum_of_squares
-from jaxopt_notes.optimizers.adam_forms import scale_by_adam_form
+from jaxopt_notes.optimizers._adagrad import sum_of_squares
+from jaxopt_notes.optimizers._adam_forms import scale_by_adam_form
+from jaxopt_notes.optimizers._rmsprop import over_root
 from jaxopt_notes.optimizers.checks import check_not_negative
-from jaxopt_notes.optimizers.leafwise import Slot, leafwise
-from jaxopt_notes.optimizers.rmsprop import over_root
+from jaxopt_notes.optimizers.engine import Slot, leafwise
 
 
 def _decay(learning_rate: Rate, weight_decay: float | None) -> list[optax.GradientTransformation]:

@@ -17,7 +17,7 @@ import optax
 
 from jaxopt_notes import optimizers
 from jaxopt_notes.conventions.terms import Rate, given
-from jaxopt_notes.optimizers.adam_forms import scale_by_adam_form
+from jaxopt_notes.optimizers._adam_forms import scale_by_adam_form
 
 
 def gradient_descent(learning_rate: Rate) -> optax.GradientTransformation:

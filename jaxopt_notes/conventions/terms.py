@@ -16,7 +16,7 @@ import optax
 
 from jaxopt_notes.optimizers import add_decayed_weights, scale_by_learning_rate
 from jaxopt_notes.optimizers.checks import check_finite_or_schedule
-from jaxopt_notes.optimizers.leafwise import leafwise
+from jaxopt_notes.optimizers.engine import leafwise
 
 Rate = float | jax.Array | Callable[[Any], Any]  # a number, or a schedule of the steps taken
 

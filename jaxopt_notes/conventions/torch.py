@@ -18,7 +18,7 @@ import optax
 from jaxopt_notes import optimizers
 from jaxopt_notes.conventions.terms import Rate, ascend, dampened, given, shrunk
 from jaxopt_notes.optimizers import add_decayed_weights, scale_by_learning_rate
-from jaxopt_notes.optimizers.adam_forms import scale_by_adam_form
+from jaxopt_notes.optimizers._adam_forms import scale_by_adam_form
 
 
 def _gradient(weight_decay: float, maximize: bool) -> list[optax.GradientTransformation]:

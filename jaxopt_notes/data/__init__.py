@@ -7,14 +7,15 @@ import difflib
 import os
 from pathlib import Path
 
-from jaxopt_notes.data import embedded, faults, mnist, mnist_files, prepared
-from jaxopt_notes.data.batches import epoch_order
+from jaxopt_notes.data import bundled, errors
 from jaxopt_notes.data.dataset import Dataset
+from jaxopt_notes.data.order import epoch_order
+from jaxopt_notes.data.tfds import mnist, mnist_files, prepared
 from jaxopt_notes.errors import InputError
 
 __all__ = ["Dataset", "default_data_dir", "epoch_order", "load", "names"]
 
-_OURS = ("auto", mnist_files.NAME, embedded.NAME)
+_OURS = ("auto", mnist_files.NAME, bundled.NAME)
 
 
 def default_data_dir() -> Path:
@@ -71,8 +72,8 @@ def load(
             )
         if name == "auto":
             return _auto(where, chosen=data_dir is not None)
-        if name == embedded.NAME:
-            return embedded.load()
+        if name == bundled.NAME:
+            return bundled.load()
         if name == mnist_files.NAME:
             return prepared.load(mnist.obtain(where), name)
         found = prepared.find(name, where)
@@ -80,7 +81,7 @@ def load(
             raise _unknown(name, where)
         return prepared.load(found, name)
     except OSError as error:
-        raise faults.data_dir_error(where, error) from error
+        raise errors.data_dir_error(where, error) from error
 
 
 def _is_folder(name: str, data_dir: Path) -> bool:
@@ -102,12 +103,12 @@ def _auto(folder: Path, chosen: bool) -> Dataset:
         return prepared.load(mnist.obtain(folder), mnist_files.NAME)
     except mnist_files.UnobtainableError as error:
         reason = error.reason
-    except faults.DataDirError as error:
+    except errors.DataDirError as error:
         if chosen:  # a directory that the user named is to be used, or to be named as the mistake
             raise
         reason = str(error)
-    note = f"using {embedded.NAME}, the 12,000 digits in this package, not all of MNIST: {reason}"
-    return embedded.load()._replace(note=note)
+    note = f"using {bundled.NAME}, the 12,000 digits in this package, not all of MNIST: {reason}"
+    return bundled.load()._replace(note=note)
 
 
 def _unknown(name: str, folder: Path) -> InputError:

@@ -13,7 +13,7 @@ from typing import IO, NamedTuple
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from jaxopt_notes.data import faults
+from jaxopt_notes.data import errors
 
 _FORMATS = ("PNG", "JPEG")  # no other of Pillow's readers is let near a file
 _GREY = ("1", "L", "LA")
@@ -113,4 +113,4 @@ def _is_transparent(image: Image.Image) -> bool:
 
 def _broken(path: Path, error: Exception) -> PictureError:
     reason = error.strerror if isinstance(error, OSError) and error.strerror else None
-    return PictureError(path, f"cannot be read ({reason or faults.first_line(error)})")
+    return PictureError(path, f"cannot be read ({reason or errors.first_line(error)})")

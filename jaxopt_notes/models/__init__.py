@@ -2,9 +2,9 @@
 
 from jaxopt_notes.models.batch_norm import BatchNorm
 from jaxopt_notes.models.cnn import CNN
-from jaxopt_notes.models.layers import conv_stack
+from jaxopt_notes.models.convolutions import conv_stack
+from jaxopt_notes.models.functional import PureModel, parameter_count, pure
 from jaxopt_notes.models.mlp import MLP
-from jaxopt_notes.models.pure import PureModel, parameter_count, pure
 from jaxopt_notes.models.summary import summarize, summary_text
 from jaxopt_notes.models.torch_weights import from_torch, to_torch
 

@@ -21,15 +21,15 @@ from flax import nnx
 from jaxopt_notes.errors import InputError
 from jaxopt_notes.models.activations import ACTIVATIONS, before_logits
 from jaxopt_notes.models.batch_norm import NORMS, BatchNorm
-from jaxopt_notes.models.layers import conv_stack, max_pool_2x2
-from jaxopt_notes.models.pooling import POOLINGS, average_pool_2x2, global_average_pool
-from jaxopt_notes.models.sequence import (
+from jaxopt_notes.models.convolutions import conv_stack, max_pool_2x2
+from jaxopt_notes.models.layer_list import (
     FLATTEN,
     Layer,
     apply_layers,
     check_choice,
     check_dropout,
 )
+from jaxopt_notes.models.pooling import POOLINGS, average_pool_2x2, global_average_pool
 
 _MAX = Layer("max pool 2×2", max_pool_2x2)
 # how a block halves the image after its activation; a stride has done so before

@@ -14,7 +14,7 @@ from flax import nnx
 from jaxopt_notes.errors import InputError
 from jaxopt_notes.models.activations import ACTIVATIONS, before_logits
 from jaxopt_notes.models.batch_norm import NORMS, BatchNorm
-from jaxopt_notes.models.sequence import (
+from jaxopt_notes.models.layer_list import (
     FLATTEN,
     Layer,
     apply_layers,

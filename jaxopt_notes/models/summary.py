@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from jaxopt_notes.models.pure import parameter_count
+from jaxopt_notes.models.functional import parameter_count
 
 
 class Row(NamedTuple):

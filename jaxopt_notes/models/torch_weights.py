@@ -21,7 +21,7 @@ import numpy as np
 from flax import nnx
 
 from jaxopt_notes.errors import InputError
-from jaxopt_notes.models.sequence import FLATTEN
+from jaxopt_notes.models.layer_list import FLATTEN
 from jaxopt_notes.models.summary import summarize
 
 # A layer's entries there: the collection they are in here (parameters or statistics), and the name

@@ -1,15 +1,15 @@
 """The notes: one optimizer, one file; `leafwise` is the engine that they share."""
 
-from jaxopt_notes.optimizers.adagrad import adagrad, scale_by_rss
-from jaxopt_notes.optimizers.adam import adam, adamw, scale_by_adam
-from jaxopt_notes.optimizers.adam_to_sgd import adam_to_sgd
-from jaxopt_notes.optimizers.handover import handover
-from jaxopt_notes.optimizers.learning_rate import scale_by_learning_rate
-from jaxopt_notes.optimizers.momentum import ema, momentum, sgd, trace
-from jaxopt_notes.optimizers.one_loop import allow_one_loop, one_loop_works, update_in_one_loop
-from jaxopt_notes.optimizers.packed import pack_state, packed, unpack_state
-from jaxopt_notes.optimizers.rmsprop import rmsprop, scale_by_rms, scale_by_stddev
-from jaxopt_notes.optimizers.weight_decay import add_decayed_weights
+from jaxopt_notes.optimizers._adagrad import adagrad, scale_by_rss
+from jaxopt_notes.optimizers._adam import adam, adamw, scale_by_adam
+from jaxopt_notes.optimizers._adam_to_sgd import adam_to_sgd
+from jaxopt_notes.optimizers._handover import handover
+from jaxopt_notes.optimizers._learning_rate import scale_by_learning_rate
+from jaxopt_notes.optimizers._momentum import ema, momentum, sgd, trace
+from jaxopt_notes.optimizers._one_loop import allow_one_loop, one_loop_works, update_in_one_loop
+from jaxopt_notes.optimizers._packed import pack_state, packed, unpack_state
+from jaxopt_notes.optimizers._rmsprop import rmsprop, scale_by_rms, scale_by_stddev
+from jaxopt_notes.optimizers._weight_decay import add_decayed_weights
 
 __all__ = [
     "adagrad",

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from jaxopt_notes.runs import folder
 from jaxopt_notes.studies.study import Measured
-from jaxopt_notes.training import folder
 
 
 def write(where: Path, result: dict[str, Any], series: dict[str, Any], pictures: Any) -> None:

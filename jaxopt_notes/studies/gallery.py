@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from jaxopt_notes.runs import folder
 from jaxopt_notes.studies import markdown, page, playground, study
 from jaxopt_notes.studies.wording import (
     LANGUAGES,
@@ -21,7 +22,6 @@ from jaxopt_notes.studies.wording import (
     said,
     word,
 )
-from jaxopt_notes.training import folder
 
 
 def write(out: Path, results: Sequence[dict[str, Any]]) -> list[Path]:

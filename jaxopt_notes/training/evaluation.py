@@ -20,7 +20,7 @@ import numpy as np
 
 from jaxopt_notes.data import Dataset
 from jaxopt_notes.models import PureModel
-from jaxopt_notes.training.compilation import sooner
+from jaxopt_notes.runtime.compilation import sooner
 from jaxopt_notes.training.loop import pad
 from jaxopt_notes.training.run import EVAL_BATCH
 from jaxopt_notes.training.state import TrainState

@@ -13,8 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jaxopt_notes.training.compilation import sooner
-from jaxopt_notes.training.mesh import Layout
+from jaxopt_notes.runtime.compilation import sooner
+from jaxopt_notes.training.sharding import Layout
 from jaxopt_notes.training.state import TrainState
 from jaxopt_notes.training.step import Batch, Metrics
 

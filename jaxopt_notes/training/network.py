@@ -7,9 +7,9 @@ from typing import Any
 import jax
 from flax import nnx
 
+from jaxopt_notes.config.settings import WIDTHS, Config
 from jaxopt_notes.models import CNN, MLP
-from jaxopt_notes.training.compilation import sooner
-from jaxopt_notes.training.config import WIDTHS, Config
+from jaxopt_notes.runtime.compilation import sooner
 
 
 def with_parts(config: Config) -> Config:

@@ -10,12 +10,7 @@ import jax
 import optax
 
 from jaxopt_notes import optimizers
-from jaxopt_notes.data import Dataset, epoch_order, load
-from jaxopt_notes.errors import InputError
-from jaxopt_notes.models import PureModel, pure
-from jaxopt_notes.training import switching
-from jaxopt_notes.training.compilation import keep_compiled, sooner
-from jaxopt_notes.training.config import (
+from jaxopt_notes.config.settings import (
     GAP_LEARNING_RATES,
     LEARNING_RATES,
     Config,
@@ -24,7 +19,12 @@ from jaxopt_notes.training.config import (
     interval,
     validate,
 )
-from jaxopt_notes.training.distributed import mesh_size
+from jaxopt_notes.data import Dataset, epoch_order, load
+from jaxopt_notes.errors import InputError
+from jaxopt_notes.models import PureModel, pure
+from jaxopt_notes.runtime.compilation import keep_compiled, sooner
+from jaxopt_notes.runtime.processes import mesh_size
+from jaxopt_notes.training import adam_to_sgd
 from jaxopt_notes.training.loop import (
     DivergedError,
     Reached,
@@ -37,9 +37,9 @@ from jaxopt_notes.training.loop import (
     run_epoch,
     zero_sums,
 )
-from jaxopt_notes.training.mesh import Layout, make_layout, split_cpu
 from jaxopt_notes.training.network import build_network, with_parts
 from jaxopt_notes.training.schedules import schedule
+from jaxopt_notes.training.sharding import Layout, make_layout, split_cpu
 from jaxopt_notes.training.state import TrainState, create
 from jaxopt_notes.training.step import (
     Batch,
@@ -88,7 +88,7 @@ def prepare(config: Config) -> Run:
         epochs=config.epochs or epochs_for(size),
         compilation_cache=keep_compiled(config.compilation_cache),
     )
-    config = with_parts(switching.resolved(config))
+    config = with_parts(adam_to_sgd.resolved(config))
     devices = mesh_size(config.mesh)
     split_cpu(devices, config.batch_size, convolves=config.model == "cnn")
     layout = make_layout(devices, config.batch_size, config.shard_optimizer_state)
@@ -113,7 +113,7 @@ def build_optimizer(config: Config, steps: int) -> optax.GradientTransformation:
       InputError: a hyper-parameter is refused by the optimizer, or its switch is not in the run.
     """
     rate = schedule(config.schedule, config.learning_rate or 0.0, steps, config.warmup)
-    given = switching.arguments(config, steps)
+    given = adam_to_sgd.arguments(config, steps)
     try:
         optimizer = getattr(optimizers, config.optimizer.replace("-", "_"))(rate, **given)
     except (TypeError, ValueError) as error:
@@ -211,7 +211,7 @@ def train(run: Run, position: Position, also_stop: Sequence[int] = ()) -> Iterat
             "train_accuracy": result.accuracy,
             **tested,
             **({"skipped": int(reached.sums.failed)} if config.on_nonfinite == "skip" else {}),
-            **switching.describe(config, total, state.opt_state),
+            **adam_to_sgd.describe(config, total, state.opt_state),
         }
         reached = begin(state)
         yield Moment(Position(state, reached.sums, epoch + 1, 0, seconds), result, row)

@@ -11,7 +11,7 @@ import optax
 
 from jaxopt_notes.losses import cross_entropy
 from jaxopt_notes.models import PureModel
-from jaxopt_notes.models.spreading import devices_in_trace
+from jaxopt_notes.models.sharding import devices_in_trace
 from jaxopt_notes.training.augment import shift
 from jaxopt_notes.training.state import TrainState
 

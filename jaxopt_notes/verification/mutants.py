@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import Any, NamedTuple
 from unittest.mock import patch
 
-from jaxopt_notes.optimizers.momentum import moving_average
+from jaxopt_notes.optimizers._momentum import moving_average
 from jaxopt_notes.verification import wrong
 from jaxopt_notes.verification.settings import Setting, named
 
@@ -49,98 +49,98 @@ _CORRECTION = "optimizers.moments.correction"
 # book.optimizer: (error, keywords, what is replaced, by what)
 _ERRORS: dict[str, list[tuple[str, dict[str, Any], str, Any]]] = {
     "optax.sgd": [
-        ("climbs", _NOTHING, "optimizers.momentum.scale_by_learning_rate", wrong.climbing),
-        ("momentum ignored", _MOMENTUM, "optimizers.momentum.trace", wrong.nothing),
+        ("climbs", _NOTHING, "optimizers._momentum.scale_by_learning_rate", wrong.climbing),
+        ("momentum ignored", _MOMENTUM, "optimizers._momentum.trace", wrong.nothing),
         (
             "moving average for heavy ball",
             _MOMENTUM,
-            "optimizers.momentum.heavy_ball",
+            "optimizers._momentum.heavy_ball",
             moving_average,
         ),
-        ("push decayed", _MOMENTUM, "optimizers.momentum.heavy_ball", wrong.push_decayed),
-        ("Nesterov ignored", _NESTEROV, "optimizers.momentum.trace", wrong.not_nesterov),
+        ("push decayed", _MOMENTUM, "optimizers._momentum.heavy_ball", wrong.push_decayed),
+        ("Nesterov ignored", _NESTEROV, "optimizers._momentum.trace", wrong.not_nesterov),
     ],
     "optax.momentum": [
         (
             "heavy ball for moving average",
             _NOTHING,
-            "optimizers.momentum.moving_average",
+            "optimizers._momentum.moving_average",
             wrong.push_not_weighted,
         ),
-        ("bias corrected", _NOTHING, "optimizers.momentum.ema", wrong.debiased),
+        ("bias corrected", _NOTHING, "optimizers._momentum.ema", wrong.debiased),
         (
             "weights swapped",
             _NOTHING,
-            "optimizers.momentum.moving_average",
+            "optimizers._momentum.moving_average",
             wrong.weights_swapped,
         ),
     ],
     "optax.adagrad": [
-        ("ε outside the root", _EPS, "optimizers.adagrad.over_root", wrong.root_swapped),
-        ("ε ignored", _EPS, "optimizers.adagrad.over_root", wrong.no_eps),
-        ("no root", _NOTHING, "optimizers.adagrad.over_root", wrong.no_root),
-        ("accumulator from 0", _NOTHING, "optimizers.adagrad.Slot", wrong.from_zero),
+        ("ε outside the root", _EPS, "optimizers._adagrad.over_root", wrong.root_swapped),
+        ("ε ignored", _EPS, "optimizers._adagrad.over_root", wrong.no_eps),
+        ("no root", _NOTHING, "optimizers._adagrad.over_root", wrong.no_root),
+        ("accumulator from 0", _NOTHING, "optimizers._adagrad.Slot", wrong.from_zero),
         (
             "average for sum",
             _NOTHING,
-            "optimizers.adagrad.sum_of_squares",
+            "optimizers._adagrad.sum_of_squares",
             wrong.average_of_squares,
         ),
     ],
     "optax.rmsprop": [
-        ("ε outside the root", _NOTHING, "optimizers.rmsprop.over_root", wrong.root_swapped),
-        ("sum for average", _NOTHING, "optimizers.rmsprop.mean_square", wrong.sum_of_squares),
+        ("ε outside the root", _NOTHING, "optimizers._rmsprop.over_root", wrong.root_swapped),
+        ("sum for average", _NOTHING, "optimizers._rmsprop.mean_square", wrong.sum_of_squares),
         (
             "centring ignored",
             {"centered": True, **_EPS},
-            "optimizers.rmsprop.over_deviation",
+            "optimizers._rmsprop.over_deviation",
             wrong.not_centred,
         ),
-        ("momentum ignored", _MOMENTUM, "optimizers.rmsprop.trace", wrong.nothing),
-        ("moving average for heavy ball", _MOMENTUM, "optimizers.rmsprop.trace", wrong.averaging),
-        ("Nesterov ignored", _NESTEROV, "optimizers.rmsprop.trace", wrong.not_nesterov),
-        ("average from 0", {"initial_scale": 0.5}, "optimizers.rmsprop.Slot", wrong.from_zero),
+        ("momentum ignored", _MOMENTUM, "optimizers._rmsprop.trace", wrong.nothing),
+        ("moving average for heavy ball", _MOMENTUM, "optimizers._rmsprop.trace", wrong.averaging),
+        ("Nesterov ignored", _NESTEROV, "optimizers._rmsprop.trace", wrong.not_nesterov),
+        ("average from 0", {"initial_scale": 0.5}, "optimizers._rmsprop.Slot", wrong.from_zero),
         ("no bias correction", {"bias_correction": True}, _CORRECTION, wrong.no_correction),
     ],
     "optax.adam": [
         ("no bias correction", _NOTHING, _CORRECTION, wrong.no_correction),
         ("correction a step late", _NOTHING, _CORRECTION, wrong.correction_a_step_late),
-        ("ε inside the root", _NOTHING, "optimizers.adam.direction", wrong.eps_inside),
-        ("ε before the correction", _NOTHING, "optimizers.adam.scale_by_adam", wrong.eps_hat),
-        ("ε_root ignored", {"eps_root": 1e-4}, "optimizers.adam.direction", wrong.no_eps_root),
+        ("ε inside the root", _NOTHING, "optimizers._adam.direction", wrong.eps_inside),
+        ("ε before the correction", _NOTHING, "optimizers._adam.scale_by_adam", wrong.eps_hat),
+        ("ε_root ignored", {"eps_root": 1e-4}, "optimizers._adam.direction", wrong.no_eps_root),
         (
             "β1 and β2 swapped",
             _NOTHING,
-            "optimizers.adam.first_and_second_moment",
+            "optimizers._adam.first_and_second_moment",
             wrong.moments_swapped,
         ),
         (
             "heavy ball for moving average",
             _NOTHING,
-            "optimizers.adam.first_and_second_moment",
+            "optimizers._adam.first_and_second_moment",
             wrong.moments_heavy,
         ),
         (
             "variance for square",
             _NOTHING,
-            "optimizers.adam.first_and_second_moment",
+            "optimizers._adam.first_and_second_moment",
             wrong.moments_centred,
         ),
         (
             "Nesterov ignored",
             {"nesterov": True},
-            "optimizers.adam.nesterov_direction",
+            "optimizers._adam.nesterov_direction",
             wrong.not_ahead,
         ),
     ],
     "optax.adamw": [
-        ("decay ignored", _LAMBDA, "optimizers.adam.add_decayed_weights", wrong.nothing),
-        ("decay grows", _LAMBDA, "optimizers.adam.add_decayed_weights", wrong.growing),
+        ("decay ignored", _LAMBDA, "optimizers._adam.add_decayed_weights", wrong.nothing),
+        ("decay grows", _LAMBDA, "optimizers._adam.add_decayed_weights", wrong.growing),
         ("no bias correction", _LAMBDA, _CORRECTION, wrong.no_correction),
-        ("ε inside the root", _LAMBDA, "optimizers.adam.direction", wrong.eps_inside),
+        ("ε inside the root", _LAMBDA, "optimizers._adam.direction", wrong.eps_inside),
     ],
     "notes.adagrad": [
-        ("ε inside the root", _NOTHING, "optimizers.adagrad.over_root", wrong.root_swapped),
+        ("ε inside the root", _NOTHING, "optimizers._adagrad.over_root", wrong.root_swapped),
     ],
     "torch.sgd": [
         (
@@ -155,7 +155,7 @@ _ERRORS: dict[str, list[tuple[str, dict[str, Any], str, Any]]] = {
         ("decay ignored", _LAMBDA, "conventions.torch.add_decayed_weights", wrong.nothing),
     ],
     "torch.rmsprop": [
-        ("ε inside the root", _NOTHING, "optimizers.rmsprop.over_root", wrong.root_swapped),
+        ("ε inside the root", _NOTHING, "optimizers._rmsprop.over_root", wrong.root_swapped),
     ],
     "torch.adam": [
         (
@@ -167,7 +167,7 @@ _ERRORS: dict[str, list[tuple[str, dict[str, Any], str, Any]]] = {
         (
             "maximum forgotten",
             {"amsgrad": True},
-            "optimizers.adam_forms.moments_and_largest",
+            "optimizers._adam_forms.moments_and_largest",
             wrong.largest_forgotten,
         ),
     ],
@@ -186,7 +186,7 @@ _ERRORS: dict[str, list[tuple[str, dict[str, Any], str, Any]]] = {
         ("decay not times the rate", _LAMBDA, "conventions.keras.decay_beside", wrong.unscaled),
     ],
     "tensorflow1.rmsprop": [
-        ("average from 0", _NOTHING, "optimizers.rmsprop.Slot", wrong.from_zero),
+        ("average from 0", _NOTHING, "optimizers._rmsprop.Slot", wrong.from_zero),
     ],
     "tensorflow1.adamw": [
         (
@@ -207,8 +207,8 @@ def mutants() -> list[Mutant]:
         for error, keywords, target, replacement in rows
     ]
     through = {
-        "optimizers.adam.scale_by_adam": wrong.coupled(0.1),
-        "optimizers.adam.add_decayed_weights": wrong.nothing,
+        "optimizers._adam.scale_by_adam": wrong.coupled(0.1),
+        "optimizers._adam.add_decayed_weights": wrong.nothing,
     }
     outside = {
         "conventions.keras.scale_by_learning_rate": wrong.velocity_before_rate(0.9),

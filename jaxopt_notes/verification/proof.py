@@ -6,7 +6,13 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any, NamedTuple
 
 from jaxopt_notes import __version__
-from jaxopt_notes.verification import books, by_keras, by_tensorflow, by_torch, problem
+from jaxopt_notes.verification import (
+    frameworks,
+    oracle_keras,
+    oracle_tensorflow,
+    oracle_torch,
+    problem,
+)
 from jaxopt_notes.verification.mutants import Mutant
 from jaxopt_notes.verification.settings import Setting
 
@@ -107,7 +113,7 @@ def _powers_differ(oracle: str, setting: Setting) -> bool:
     units on its side. An average that starts from E_0 holds E_0 β^t: its root is off by up to 0.6
     units more after each step.
     """
-    terms = books.terms(setting.name, setting.keywords)
+    terms = frameworks.terms(setting.name, setting.keywords)
     if oracle == "tensorflow":
         return "β2" in terms
     rounded = "β2" in terms and setting.book != "torch"
@@ -120,8 +126,10 @@ def path_of(oracle: str, setting: Setting, steps: int, dtype: str) -> problem.Pa
         return problem.path(setting.build_optax(steps), steps, dtype)
     rate, keywords = setting.rate(steps), setting.keywords
     if oracle == "equation":
-        return books.path(setting.name, keywords, rate, steps, dtype)
-    home: Any = {"torch": by_torch, "keras": by_keras, "tensorflow": by_tensorflow}[oracle]
+        return frameworks.path(setting.name, keywords, rate, steps, dtype)
+    home: Any = {"torch": oracle_torch, "keras": oracle_keras, "tensorflow": oracle_tensorflow}[
+        oracle
+    ]
     run: Callable[..., problem.Path] = home.path
     return run(setting.optimizer, keywords, rate, steps, dtype)
 
@@ -172,7 +180,7 @@ def _each_step(
     states: list[Any] = []
     if oracle == "torch":
         rate, keywords = setting.rate(steps), setting.keywords
-        states = by_torch.states(setting.optimizer, keywords, rate, steps, dtype)
+        states = oracle_torch.states(setting.optimizer, keywords, rate, steps, dtype)
     ours = setting.build(steps)
     return [problem.each_step(ours, there, dtype, jit=jit, states=states) for jit in (False, True)]
 

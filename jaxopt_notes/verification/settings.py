@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import optax
 
 from jaxopt_notes import conventions, optimizers
-from jaxopt_notes.verification import by_tensorflow, problem
+from jaxopt_notes.verification import oracle_tensorflow, problem
 
 RATE = 0.01
 
@@ -42,7 +42,7 @@ class Setting(NamedTuple):
     def oracles(self) -> tuple[str, ...]:
         """Who knows where this must go."""
         source = self.book if self.book in ("optax", "torch", "keras") else ""
-        if self.book == "tensorflow1" and self.optimizer in by_tensorflow.CLASSES:
+        if self.book == "tensorflow1" and self.optimizer in oracle_tensorflow.CLASSES:
             source = "tensorflow"
         if self.name == "optax.adagrad" and not self.keywords.get("eps_in_sqrt", True):
             source = ""  # optax has no such keyword

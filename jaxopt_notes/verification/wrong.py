@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import optax
 
 from jaxopt_notes.optimizers import add_decayed_weights, ema, scale_by_learning_rate, trace
-from jaxopt_notes.optimizers.adam_forms import scale_by_adam_form
-from jaxopt_notes.optimizers.leafwise import Slot, leafwise
-from jaxopt_notes.optimizers.rmsprop import over_root
+from jaxopt_notes.optimizers._adam_forms import scale_by_adam_form
+from jaxopt_notes.optimizers._rmsprop import over_root
+from jaxopt_notes.optimizers.engine import Slot, leafwise
 
 Transformation: TypeAlias = optax.GradientTransformation
 

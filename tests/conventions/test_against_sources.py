@@ -6,7 +6,7 @@ units in the last place of the largest value that the parameter had by then (`pr
 
 Where TensorFlow is not installed, and for contrib's AdamW, of which no code is left to run, its
 optimizers are held to closed forms from its documentation, in NumPy and float64
-(`jaxopt_notes.verification.equations`).
+(`jaxopt_notes.verification.oracle_equations`).
 """
 
 import inspect
@@ -21,7 +21,13 @@ import optax
 import pytest
 
 from jaxopt_notes import conventions
-from jaxopt_notes.verification import books, by_keras, by_tensorflow, by_torch, problem
+from jaxopt_notes.verification import (
+    frameworks,
+    oracle_keras,
+    oracle_tensorflow,
+    oracle_torch,
+    problem,
+)
 from jaxopt_notes.verification.settings import Setting, settings
 
 STEPS = 200
@@ -44,7 +50,7 @@ FEW = 8
 def of(book: str) -> Any:
     table = [s for s in TABLE if s.book == book and (s.scheduled or book == "torch")]
     if book == "tensorflow1":
-        table = [s for s in table if s.optimizer in by_tensorflow.CLASSES]
+        table = [s for s in table if s.optimizer in oracle_tensorflow.CLASSES]
     return pytest.mark.parametrize("setting", table, ids=_label)
 
 
@@ -71,23 +77,23 @@ def judge_steps(setting: Setting, source: Any, states: Any = ()) -> None:
 @of("torch")
 def test_torch_goes_the_same_way(setting: Setting) -> None:
     pytest.importorskip("torch", reason="torch is not installed")
-    judge_way(setting, by_torch)
+    judge_way(setting, oracle_torch)
     if setting.scheduled:  # either rate shows how the two round
-        judge_steps(setting, by_torch, by_torch.states(*asked(setting), "float32"))
+        judge_steps(setting, oracle_torch, oracle_torch.states(*asked(setting), "float32"))
 
 
 @of("keras")
 def test_keras_goes_the_same_way(setting: Setting) -> None:
     pytest.importorskip("keras", reason="Keras is not installed")
-    judge_way(setting, by_keras)
-    judge_steps(setting, by_keras)
+    judge_way(setting, oracle_keras)
+    judge_steps(setting, oracle_keras)
 
 
 @pytest.fixture(name="tensorflow")
 def _tensorflow() -> Any:
     reason = "TensorFlow is not installed: jaxopt-notes[tensorflow]"
     pytest.importorskip("tensorflow", reason=reason)
-    return by_tensorflow.load()
+    return oracle_tensorflow.load()
 
 
 def rounded(setting: Setting) -> Setting:
@@ -110,10 +116,10 @@ def multiplied_up(decay: float, t: jax.Array) -> jax.Array:
 @pytest.mark.usefixtures("tensorflow")
 @of("tensorflow1")
 def test_tensorflow_goes_the_same_way(setting: Setting) -> None:
-    judge_way(setting, by_tensorflow)
+    judge_way(setting, oracle_tensorflow)
     # Without these two of its roundings Adam's steps are off by up to 110 units, and no others.
     with patch("jaxopt_notes.optimizers.moments.correction", multiplied_up):
-        judge_steps(rounded(setting), by_tensorflow)
+        judge_steps(rounded(setting), oracle_tensorflow)
 
 
 def test_tensorflow_rounds_python_numbers_to_float32(tensorflow: Any) -> None:
@@ -133,7 +139,7 @@ BY_EQUATION = [s for s in TABLE if s.book in ("notes", "tensorflow1") and s.sche
 
 @pytest.mark.parametrize("setting", BY_EQUATION, ids=_label)
 def test_written_equation_goes_the_same_way(setting: Setting) -> None:
-    there = books.path(setting.name, setting.keywords, setting.rate(STEPS), STEPS, "float64")
+    there = frameworks.path(setting.name, setting.keywords, setting.rate(STEPS), STEPS, "float64")
     ours = problem.path(setting.build(STEPS), STEPS, "float64")
     assert problem.apart(ours, there, "float64") <= 1e-12
 
@@ -147,26 +153,26 @@ def test_every_keyword_is_run(book: str) -> None:
         assert keywords - run <= {"lr", "learning_rate", "alpha", "eta"}, name
 
 
-@pytest.mark.parametrize("name", list(by_torch.CLASSES))
+@pytest.mark.parametrize("name", list(oracle_torch.CLASSES))
 def test_torch_names_defaults_and_order(name: str) -> None:
     torch = pytest.importorskip("torch", reason="torch is not installed")
     same_signature(
-        getattr(conventions.torch, name), getattr(torch.optim, by_torch.CLASSES[name]), "torch"
+        getattr(conventions.torch, name), getattr(torch.optim, oracle_torch.CLASSES[name]), "torch"
     )
 
 
-@pytest.mark.parametrize("name", list(by_keras.CLASSES))
+@pytest.mark.parametrize("name", list(oracle_keras.CLASSES))
 def test_keras_names_defaults_and_order(name: str) -> None:
     pytest.importorskip("keras", reason="Keras is not installed")
-    optimizers = by_keras.load().optimizers
+    optimizers = oracle_keras.load().optimizers
     same_signature(
-        getattr(conventions.keras, name), getattr(optimizers, by_keras.CLASSES[name]), "keras"
+        getattr(conventions.keras, name), getattr(optimizers, oracle_keras.CLASSES[name]), "keras"
     )
 
 
-@pytest.mark.parametrize("name", list(by_tensorflow.CLASSES))
+@pytest.mark.parametrize("name", list(oracle_tensorflow.CLASSES))
 def test_tensorflow_names_defaults_and_order(name: str, tensorflow: Any) -> None:
-    source = getattr(tensorflow.compat.v1.train, by_tensorflow.CLASSES[name])
+    source = getattr(tensorflow.compat.v1.train, oracle_tensorflow.CLASSES[name])
     same_signature(getattr(conventions.tensorflow1, name), source, "tensorflow1")
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from jaxopt_notes.conventions import translate, translate_state
 from jaxopt_notes.errors import InputError
-from jaxopt_notes.verification import by_torch, problem
+from jaxopt_notes.verification import oracle_torch, problem
 from jaxopt_notes.verification.settings import RATE, Setting, settings
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
@@ -19,8 +19,8 @@ TABLE = [s for s in settings() if s.book == "torch"]
 
 
 def half_way(setting: Setting, dtype: str) -> tuple[Any, dict[str, Any]]:
-    params = by_torch.parameters(dtype)
-    opt = by_torch.optimizer(setting.optimizer, params.values(), setting.keywords, RATE)
+    params = oracle_torch.parameters(dtype)
+    opt = oracle_torch.optimizer(setting.optimizer, params.values(), setting.keywords, RATE)
     # The first half of the long run's gradients.
     gs = problem.gradients(WHOLE, dtype)
     rates = np.broadcast_to(setting.rate(WHOLE), WHOLE)
@@ -46,7 +46,7 @@ def test_fifty_in_torch_and_fifty_here_are_a_hundred_in_torch(setting: Setting) 
         translate(opt, lr=lr), WHOLE, jit=False, params=params, state=state, first=HALF
     )
     keywords, rate = setting.keywords, setting.rate(WHOLE)
-    there = by_torch.path(setting.optimizer, keywords, rate, WHOLE, "float64")
+    there = oracle_torch.path(setting.optimizer, keywords, rate, WHOLE, "float64")
     there = {name: path[HALF:] for name, path in there.items()}
     assert problem.apart(ours, there, "float64") <= 1e-12
 
@@ -94,7 +94,7 @@ def test_a_model_whose_kernels_are_transposed() -> None:
 
 
 def test_param_groups_that_differ() -> None:
-    params = by_torch.parameters("float32")
+    params = oracle_torch.parameters("float32")
     groups = [
         {"params": [("weight", params["weight"])]},
         {"params": [("bias", params["bias"])], "lr": 0.5, "weight_decay": 0.0},

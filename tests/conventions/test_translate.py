@@ -8,7 +8,7 @@ import pytest
 
 from jaxopt_notes.conventions import translate
 from jaxopt_notes.errors import InputError
-from jaxopt_notes.verification import books, by_keras, by_torch, problem
+from jaxopt_notes.verification import frameworks, oracle_keras, oracle_torch, problem
 from jaxopt_notes.verification.settings import RATE, Setting, settings
 
 STEPS = 30
@@ -33,16 +33,16 @@ def _torch() -> Any:
 @pytest.fixture(name="optimizers")
 def _optimizers() -> Any:
     pytest.importorskip("keras", reason="Keras is not installed")
-    return by_keras.load().optimizers
+    return oracle_keras.load().optimizers
 
 
 @of("torch")
 @pytest.mark.parametrize("as_dict", [False, True], ids=["optimizer", "state_dict"])
 def test_torch_optimizer(setting: Setting, as_dict: bool, torch: Any) -> None:
-    params = by_torch.parameters("float64")
-    opt = by_torch.optimizer(setting.optimizer, params.values(), setting.keywords, RATE)
+    params = oracle_torch.parameters("float64")
+    opt = oracle_torch.optimizer(setting.optimizer, params.values(), setting.keywords, RATE)
     ours = path(translate(opt.state_dict() if as_dict else opt))
-    there = by_torch.path(setting.optimizer, setting.keywords, RATE, STEPS, "float64")
+    there = oracle_torch.path(setting.optimizer, setting.keywords, RATE, STEPS, "float64")
     assert problem.apart(ours, there, "float64") <= 1e-12
 
 
@@ -50,33 +50,33 @@ def test_torch_optimizer(setting: Setting, as_dict: bool, torch: Any) -> None:
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # Keras' own
 @pytest.mark.parametrize("form", ["optimizer", "config", "serialized"])
 def test_keras_optimizer(setting: Setting, form: str, optimizers: Any) -> None:
-    opt = by_keras.optimizer(setting.optimizer, setting.keywords, 0.5)
+    opt = oracle_keras.optimizer(setting.optimizer, setting.keywords, 0.5)
     source = {
         "optimizer": lambda: opt,
         "config": opt.get_config,
         "serialized": lambda: optimizers.serialize(opt),
     }[form]()
     same = setting._replace(scheduled=False)
-    expected = books.path(same.name, same.keywords, 0.5, STEPS, "float64")
+    expected = frameworks.path(same.name, same.keywords, 0.5, STEPS, "float64")
     assert problem.apart(path(translate(source)), expected, "float64") <= 1e-12
 
 
 def test_a_rate_of_ones_own(torch: Any) -> None:
-    opt = torch.optim.RMSprop(by_torch.parameters("float64").values(), momentum=0.9)
+    opt = torch.optim.RMSprop(oracle_torch.parameters("float64").values(), momentum=0.9)
     ours = path(translate(opt, lr=problem.schedule(STEPS)))
-    there = by_torch.path("rmsprop", {"momentum": 0.9}, problem.rates(STEPS), STEPS, "float64")
+    there = oracle_torch.path("rmsprop", {"momentum": 0.9}, problem.rates(STEPS), STEPS, "float64")
     assert problem.apart(ours, there, "float64") <= 1e-12
 
 
 def two_groups(torch: Any, **second: Any) -> tuple[Any, dict[str, Any]]:
-    params = by_torch.parameters("float64")
+    params = oracle_torch.parameters("float64")
     groups = [{"params": [params["weight"]]}, {"params": [params["bias"]], **second}]
     return torch.optim.AdamW(groups, lr=RATE), params
 
 
 def test_equal_groups_are_one(torch: Any) -> None:
     opt, params = two_groups(torch)
-    there = by_torch.advance(opt, params, RATE, STEPS, "float64")
+    there = oracle_torch.advance(opt, params, RATE, STEPS, "float64")
     assert problem.apart(path(translate(opt)), there, "float64") <= 1e-12
 
 
@@ -86,7 +86,7 @@ def test_groups_that_differ_are_a_partition(torch: Any, as_function: bool) -> No
     names = {"weight": "fc.weight", "bias": "fc.bias"}
     arrange = (lambda of: {n: of[full] for n, full in names.items()}) if as_function else names
     ours = path(translate(opt, arrange=arrange, names=list(names.values())))
-    there = by_torch.advance(opt, params, RATE, STEPS, "float64")
+    there = oracle_torch.advance(opt, params, RATE, STEPS, "float64")
     assert problem.apart(ours, there, "float64") <= 1e-12
     with pytest.raises(InputError, match="the param groups differ: say by `arrange`"):
         translate(opt)
@@ -99,7 +99,7 @@ def refused(says: str, source: Any, **keywords: Any) -> None:
 
 
 def test_refuses_by_name_what_torch_has_alone(torch: Any) -> None:
-    params = list(by_torch.parameters("float32").values())
+    params = list(oracle_torch.parameters("float32").values())
     refused("torch.optim.nadam.NAdam has no equal here", torch.optim.NAdam(params))
     refused("is of no optimizer that has an equal here", torch.optim.NAdam(params).state_dict())
     refused("is of no optimizer that has an equal here", torch.optim.ASGD(params).state_dict())

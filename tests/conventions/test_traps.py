@@ -9,8 +9,8 @@ import pytest
 
 import jaxopt_notes
 from jaxopt_notes import conventions
-from jaxopt_notes.verification import books, problem, proof
-from jaxopt_notes.verification.traps import TRAPS, Cell, Trap, markdown
+from jaxopt_notes.verification import frameworks, problem, proof
+from jaxopt_notes.verification.differences import TRAPS, Cell, Trap, markdown
 
 STEPS = 60
 CELLS = [pytest.param(t, c, id=f"{t.title}: {c.setting.name}") for t in TRAPS for c in t.cells]
@@ -18,7 +18,7 @@ CELLS = [pytest.param(t, c, id=f"{t.title}: {c.setting.name}") for t in TRAPS fo
 
 def by_equation(cell: Cell) -> problem.Path:
     setting = cell.setting
-    return books.path(setting.name, setting.keywords, setting.rate(STEPS), STEPS, "float64")
+    return frameworks.path(setting.name, setting.keywords, setting.rate(STEPS), STEPS, "float64")
 
 
 @pytest.mark.slow
@@ -45,5 +45,5 @@ def test_formulas_differ_where_the_ways_do(trap: Trap) -> None:
 def test_the_file_is_the_one_that_is_written() -> None:
     docs = Path(__file__).parents[2] / "docs" / "optimizers-by-framework.md"
     assert docs.read_text(encoding="utf-8") == markdown(), (
-        "run python -m jaxopt_notes.verification.traps > docs/optimizers-by-framework.md"
+        "run python -m jaxopt_notes.verification.differences > docs/optimizers-by-framework.md"
     )

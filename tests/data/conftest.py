@@ -9,7 +9,7 @@ import pytest
 import tiny_sets
 from tensorflow_datasets.core.download import checksums
 
-from jaxopt_notes.data import mnist_files
+from jaxopt_notes.data.tfds import mnist_files
 
 
 @pytest.fixture

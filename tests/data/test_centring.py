@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jaxopt_notes.data import centring, image_files, loose_pictures
-from jaxopt_notes.data.loose_pictures import Manner
+from jaxopt_notes.data import image_files
+from jaxopt_notes.inference import images, mnist_layout
+from jaxopt_notes.inference.images import Manner
 
 DIGITS = Manner((28, 28, 1), centred=True, dark_ink=False)
 
@@ -38,7 +39,7 @@ def box_and_middle(digit):
 
 
 def test_a_digit_of_mnist_stays_nearly_as_it_is(some):
-    found = np.stack([centring.centre(digit, dark_ink=False) for digit in some])
+    found = np.stack([mnist_layout.centre(digit, dark_ink=False) for digit in some])
     assert (found.shape, found.dtype) == (some.shape, np.uint8)
     assert difference(found, some) < 7
     assert difference(some, np.roll(some, 1, axis=2)) > 15  # what a pixel aside would show
@@ -46,7 +47,7 @@ def test_a_digit_of_mnist_stays_nearly_as_it_is(some):
 
 def test_box_and_centre_of_mass_are_those_that_all_of_mnist_has(some):
     for digit in some:
-        for made in (digit, centring.centre(larger(digit, 4), dark_ink=False)):
+        for made in (digit, mnist_layout.centre(larger(digit, 4), dark_ink=False)):
             side, middle = box_and_middle(made)
             assert side == 20
             assert all(13.45 < m < 14.55 for m in middle)
@@ -60,8 +61,8 @@ def test_size_place_and_ink_make_no_difference(some, times, dark):
     for digit in some[:20]:
         page = np.pad(larger(digit, times), [*rng.integers(0, 40, (2, 2)), (0, 0)])
         page = 230 - page // 2 if dark else 20 + page // 2
-        assert centring.is_dark_on_light(page) == dark
-        found.append(difference(centring.centre(page, dark), digit))
+        assert mnist_layout.is_dark_on_light(page) == dark
+        found.append(difference(mnist_layout.centre(page, dark), digit))
     assert np.mean(found) < 11
 
 
@@ -70,21 +71,21 @@ def test_the_grain_and_shade_of_paper_are_no_ink(some):
     for digit in some[:10]:
         page = 200 - 0.6 * np.pad(larger(digit, 4), [(50, 30), (10, 70), (0, 0)])
         page += rng.normal(0, 8, page.shape) + np.linspace(-10, 10, page.shape[1])[:, None]
-        assert difference(centring.centre(page.clip(0, 255).astype(np.uint8), True), digit) < 20
+        assert difference(mnist_layout.centre(page.clip(0, 255).astype(np.uint8), True), digit) < 20
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 900), (900, 1), (5, 5)])
 def test_what_has_no_ink_is_refused(shape):
     page = np.full((*shape, 1), 180, np.uint8)
-    with pytest.raises(centring.NoInkError):
-        centring.centre(page, dark_ink=True)
+    with pytest.raises(mnist_layout.NoInkError):
+        mnist_layout.centre(page, dark_ink=True)
 
 
 def test_thin_and_wide_shapes_fit():
     for shape in ((900, 3), (3, 900), (40, 40)):
         page = np.zeros((*shape, 1), np.uint8)
         page[1:-1, 1:-1] = np.eye(*(side - 2 for side in shape), dtype=np.uint8)[..., None] * 200
-        found = centring.centre(page, dark_ink=False)
+        found = mnist_layout.centre(page, dark_ink=False)
         assert found.shape == (28, 28, 1)
         assert found.max() == 255
 
@@ -97,17 +98,17 @@ def save(path, pixels):
 def test_a_coloured_file_tells_its_ink(some, tmp_path):
     page = np.repeat(255 - larger(some[0], 3), 3, axis=2)
     page[..., 2] = 255 - (255 - page[..., 2]) // 4  # blue ink
-    found = loose_pictures.read(save(tmp_path / "blue.png", page), DIGITS)
+    found = images.read(save(tmp_path / "blue.png", page), DIGITS)
     assert found.ink == "dark"
     assert difference(found.pixels, some[0]) < 12
 
 
 def test_told_ink_is_taken_as_told(some, tmp_path):
     file = save(tmp_path / "digit.png", larger(some[0], 2))
-    assert loose_pictures.read(file, DIGITS).ink == "light"
-    assert difference(loose_pictures.read(file, DIGITS, "light").pixels, some[0]) < 12
+    assert images.read(file, DIGITS).ink == "light"
+    assert difference(images.read(file, DIGITS, "light").pixels, some[0]) < 12
     with pytest.raises(image_files.PictureError, match=r"digit\.png.*nothing dark"):
-        loose_pictures.read(file, DIGITS, "dark")
+        images.read(file, DIGITS, "dark")
 
 
 @pytest.mark.parametrize("dark_set", [True, False])
@@ -118,7 +119,7 @@ def test_pictures_of_other_sets_are_scaled_as_a_folders_are_and_turned_only_if_t
     file = save(tmp_path / "photo.png", rng.integers(0, 256, (31, 17, 3), dtype=np.uint8))
     manner = Manner((16, 8, 3), centred=False, dark_ink=dark_set)
     as_folder = image_files.pixels(file, 16, 8, 3)
-    np.testing.assert_array_equal(loose_pictures.read(file, manner).pixels, as_folder)
+    np.testing.assert_array_equal(images.read(file, manner).pixels, as_folder)
     same, other = ("dark", "light") if dark_set else ("light", "dark")
-    np.testing.assert_array_equal(loose_pictures.read(file, manner, same).pixels, as_folder)
-    np.testing.assert_array_equal(loose_pictures.read(file, manner, other).pixels, 255 - as_folder)
+    np.testing.assert_array_equal(images.read(file, manner, same).pixels, as_folder)
+    np.testing.assert_array_equal(images.read(file, manner, other).pixels, 255 - as_folder)

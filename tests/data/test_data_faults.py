@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import tiny_sets
 
-from jaxopt_notes.data import cache, decoding, load, names, tfrecord
+from jaxopt_notes.data import load, names
+from jaxopt_notes.data.tfds import cache, decoding, tfrecord
 from jaxopt_notes.errors import InputError
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jaxopt_notes.data import embedded, load, mnist_files
+from jaxopt_notes.data import bundled, load
+from jaxopt_notes.data.tfds import mnist_files
 from jaxopt_notes.errors import InputError
 
 SHA256 = {
@@ -75,7 +76,7 @@ def test_the_pixels_are_the_first_of_each_class_of_the_official_files(
 
 def test_a_damaged_installation_is_told_in_one_line(monkeypatch, tmp_path):
     (tmp_path / "mnist_12k.npz").write_bytes(b"PK")
-    monkeypatch.setattr(embedded.resources, "files", lambda package: tmp_path)
+    monkeypatch.setattr(bundled.resources, "files", lambda package: tmp_path)
     with pytest.raises(InputError, match="damaged; install jaxopt-notes again") as caught:
         load("mnist-12k")
     assert "\n" not in str(caught.value)

@@ -16,8 +16,9 @@ import tensorflow_datasets as tfds
 import tiny_sets
 from tensorflow_datasets.core.download import checksums
 
-from jaxopt_notes.data import cache, faults, load, mnist, mnist_files
-from jaxopt_notes.data.mnist_builder import Mnist
+from jaxopt_notes.data import errors, load
+from jaxopt_notes.data.tfds import cache, mnist, mnist_files
+from jaxopt_notes.data.tfds.builder import Mnist
 from jaxopt_notes.errors import InputError
 
 # Not a stopwatch: far below the minutes of TFDS's retries, far above a busy machine's delays.
@@ -187,7 +188,7 @@ def test_a_damaged_file_is_named_with_its_checksum(laid, damage, name):
 def test_no_room_is_told_before_anything_is_written(laid, monkeypatch):
     usage = shutil.disk_usage(laid)._replace(free=20_000_000)
     monkeypatch.setattr(mnist.shutil, "disk_usage", lambda path: usage)
-    with pytest.raises(faults.DataDirError, match="20 MB left on its disk, MNIST needs 150 MB"):
+    with pytest.raises(errors.DataDirError, match="20 MB left on its disk, MNIST needs 150 MB"):
         load("mnist", laid)
     assert nothing_prepared(laid)
 
@@ -210,7 +211,7 @@ def test_a_disk_that_refuses_in_the_midst_leaves_nothing_half_written(
         raise refusal
 
     monkeypatch.setattr(Mnist, "_generate_examples", refuse)
-    with pytest.raises(faults.DataDirError, match=told) as caught:
+    with pytest.raises(errors.DataDirError, match=told) as caught:
         load("mnist", laid)
     assert one_line(caught).startswith(f"data_dir='{laid}': ")
     assert nothing_prepared(laid)
@@ -218,10 +219,10 @@ def test_a_disk_that_refuses_in_the_midst_leaves_nothing_half_written(
 
 def test_a_directory_that_cannot_be_made_is_told(server, tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(faults.DataDirError, match="cannot be used") as caught:
+    with pytest.raises(errors.DataDirError, match="cannot be used") as caught:
         load("mnist", tmp_path / "file" / "data")
     one_line(caught)
-    with pytest.raises(faults.DataDirError):
+    with pytest.raises(errors.DataDirError):
         load("auto", tmp_path / "file" / "data")
 
 

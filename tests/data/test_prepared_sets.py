@@ -6,7 +6,8 @@ import tensorflow_datasets as tfds
 import tiny_sets
 from PIL import Image
 
-from jaxopt_notes.data import cache, load, names
+from jaxopt_notes.data import load, names
+from jaxopt_notes.data.tfds import cache
 from jaxopt_notes.errors import InputError
 
 

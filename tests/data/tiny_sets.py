@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 from PIL import Image
 
-from jaxopt_notes.data import mnist_files, quiet
+from jaxopt_notes.data.tfds import mnist_files, output
 
 Examples = list[dict[str, Any]]
 
@@ -61,7 +61,7 @@ def write_set(
     base = tfds.core.GeneratorBasedBuilder
     kind = type(base)("Tiny", (base,), members, skip_registration=True)
     builder = kind(data_dir=data_dir, file_format="array_record", config=config)
-    with quiet.tfds_output(progress=False):
+    with output.tfds_output(progress=False):
         builder.download_and_prepare(
             download_config=tfds.download.DownloadConfig(try_download_gcs=False)
         )

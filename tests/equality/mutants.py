@@ -17,9 +17,9 @@ def module(name: str) -> Any:
     return import_module(f"jaxopt_notes.optimizers.{name}")
 
 
-adagrad, adam, leafwise, momentum = map(module, ("adagrad", "adam", "leafwise", "momentum"))
+adagrad, adam, leafwise, momentum = map(module, ("_adagrad", "_adam", "engine", "_momentum"))
 moments, rmsprop, rate, weight_decay = map(
-    module, ("moments", "rmsprop", "learning_rate", "weight_decay")
+    module, ("moments", "_rmsprop", "_learning_rate", "_weight_decay")
 )
 
 

@@ -206,7 +206,7 @@ def test_the_count_stays_at_the_largest_integer(build: Any, jitted: bool) -> Non
 def rule_calls(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """The gradients' shapes and dtypes with which Adam's rule is called from now on."""
     calls: list[Any] = []
-    adam_module = import_module("jaxopt_notes.optimizers.adam")
+    adam_module = import_module("jaxopt_notes.optimizers._adam")
     rule = adam_module.first_and_second_moment
 
     def counted(g: jax.Array, *slots: jax.Array, **keywords: Any) -> Any:

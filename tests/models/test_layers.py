@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from jaxopt_notes.models.layers import conv_relu_pool, conv_stack, max_pool_2x2
+from jaxopt_notes.models.convolutions import conv_relu_pool, conv_stack, max_pool_2x2
 
 SHAPES = [(2, 4, 4, 1), (3, 28, 28, 2), (1, 2, 6, 5), (2, 5, 7, 3), (4, 3, 2, 1)]
 

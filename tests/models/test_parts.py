@@ -6,22 +6,22 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from jaxopt_notes.config import settings
 from jaxopt_notes.errors import InputError
 from jaxopt_notes.models import CNN, MLP, BatchNorm, pure
 from jaxopt_notes.models.activations import ACTIVATIONS
 from jaxopt_notes.models.batch_norm import NORMS
+from jaxopt_notes.models.layer_list import apply_layers
 from jaxopt_notes.models.pooling import POOLINGS, average_pool_2x2, global_average_pool
-from jaxopt_notes.models.sequence import apply_layers
-from jaxopt_notes.training import config
 
 SMALL = {"image_shape": (8, 8, 1), "features": (3, 4), "hidden": 5}
 
 
 def test_the_command_knows_every_part():
     """config.py lists them again, since it must not import JAX."""
-    assert config.POOLINGS == POOLINGS
-    assert config.NORMS == NORMS
-    assert tuple(ACTIVATIONS) == config.ACTIVATIONS
+    assert settings.POOLINGS == POOLINGS
+    assert settings.NORMS == NORMS
+    assert tuple(ACTIVATIONS) == settings.ACTIVATIONS
 
 
 @pytest.mark.slow

@@ -17,7 +17,7 @@ from torch_networks import channels_first, torch_cnn, torch_mlp  # noqa: E402
 from jaxopt_notes import adam, sgd  # noqa: E402
 from jaxopt_notes.losses import cross_entropy  # noqa: E402
 from jaxopt_notes.models import CNN, MLP, BatchNorm, from_torch, pure, to_torch  # noqa: E402
-from jaxopt_notes.models.sequence import flatten  # noqa: E402
+from jaxopt_notes.models.layer_list import flatten  # noqa: E402
 from jaxopt_notes.training.state import TrainState  # noqa: E402
 from jaxopt_notes.training.step import Batch, Normalization, make_train_step  # noqa: E402
 

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from jax import export, lax
 from virtual_devices import environment
 
-from jaxopt_notes.models import layers, winograd
+from jaxopt_notes.models import convolutions, winograd
 
 
 def flax_conv_stack(x, blocks):
@@ -173,8 +173,8 @@ def test_vmap_over_models_and_scan_over_steps():
             models[0]
         )
 
-    assert_equal(gradients(layers.conv_stack), gradients(flax_conv_stack))
-    assert_equal(trained(layers.conv_stack), trained(flax_conv_stack))
+    assert_equal(gradients(convolutions.conv_stack), gradients(flax_conv_stack))
+    assert_equal(trained(convolutions.conv_stack), trained(flax_conv_stack))
 
 
 @pytest.mark.slow
@@ -196,7 +196,7 @@ SHARDED = """
 import jax, jax.numpy as jnp
 from jax.sharding import AxisType, NamedSharding, PartitionSpec as P
 from test_winograd import assert_equal, pull_back, whole_number_problem
-from jaxopt_notes.models.layers import conv_stack
+from jaxopt_notes.models.convolutions import conv_stack
 
 assert jax.device_count() == 8
 x, blocks = whole_number_problem(10, 64, 8, 8, (1, 4, 3))
@@ -218,7 +218,7 @@ def test_batch_sharded_over_devices():
 
 
 def lowered(x, blocks):
-    return jax.jit(layers.conv_stack).lower(x, blocks).as_text()
+    return jax.jit(convolutions.conv_stack).lower(x, blocks).as_text()
 
 
 def test_cpu_runs_float32_images_that_halve_evenly_without_convolutions():
@@ -235,7 +235,7 @@ def test_everything_else_runs_the_plain_layers(rows, columns, dtype):
         lambda a: a.astype(dtype), whole_number_problem(12, 3, rows, columns, (1, 2, 3))
     )
     assert "stablehlo.convolution" in lowered(x, blocks)
-    assert_equal(layers.conv_stack(x, blocks), flax_conv_stack(x, blocks))
+    assert_equal(convolutions.conv_stack(x, blocks), flax_conv_stack(x, blocks))
 
 
 def test_kernel_of_another_size_is_not_cut_down_to_3x3():
@@ -248,7 +248,7 @@ def test_one_export_serves_cpu_gpu_and_tpu():
     x, blocks = whole_number_problem(13, 4, 8, 8, (1, 4, 3))
 
     def gradient(x, blocks):
-        return pull_back(layers.conv_stack, x, blocks)
+        return pull_back(convolutions.conv_stack, x, blocks)
 
     exported = export.export(jax.jit(gradient), platforms=("cpu", "cuda", "tpu"))(x, blocks)
     assert_equal(exported.call(x, blocks), gradient(x, blocks))

@@ -7,7 +7,7 @@ import optax
 import pytest
 
 from jaxopt_notes import adam, adam_to_sgd, sgd
-from jaxopt_notes.optimizers.adam_to_sgd import found_rate, projected_rate
+from jaxopt_notes.optimizers._adam_to_sgd import found_rate, projected_rate
 
 T, STEPS = 6, 20
 CURVATURE = np.array([0.5, 1.0, 2.0, 3.0, 5.0])

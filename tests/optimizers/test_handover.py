@@ -8,7 +8,7 @@ import pytest
 from walks import STEPS, T, assert_same, rate, run, tree
 
 from jaxopt_notes import adam, adamw, handover, momentum, rmsprop, sgd
-from jaxopt_notes.optimizers.handover import HandoverState
+from jaxopt_notes.optimizers._handover import HandoverState
 
 PAIRS = {
     "adam-sgd": (lambda: adam(0.1), lambda: sgd(0.1, momentum=0.9)),

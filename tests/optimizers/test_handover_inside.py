@@ -9,7 +9,7 @@ from flax import nnx
 from walks import STEPS, T, assert_same, rate, run, tree
 
 from jaxopt_notes import adam, handover, sgd
-from jaxopt_notes.optimizers.handover import find_handover
+from jaxopt_notes.optimizers._handover import find_handover
 
 
 def around(optimizer):

@@ -15,7 +15,7 @@ from jaxopt_notes import adam_to_sgd, momentum
 from jaxopt_notes.data import load
 from jaxopt_notes.models import CNN, MLP, pure
 from jaxopt_notes.training.loop import begin, compile_stretch, run_epoch
-from jaxopt_notes.training.mesh import make_layout
+from jaxopt_notes.training.sharding import make_layout
 from jaxopt_notes.training.state import create
 from jaxopt_notes.training.step import make_train_step, normalization_of
 

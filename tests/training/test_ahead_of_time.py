@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from jaxopt_notes import adam, aot
+from jaxopt_notes import adam
+from jaxopt_notes.aot import __main__ as aot
+from jaxopt_notes.aot import compiler, targets
 from jaxopt_notes.models import CNN, MLP, pure
-from jaxopt_notes.training import ahead_of_time, targets
 from jaxopt_notes.training.state import create
 from jaxopt_notes.training.step import Batch, Normalization, make_train_step
 
@@ -81,7 +82,7 @@ def dense():
     """The report of the dense network's step on this machine, batch 32."""
     target, model = targets.parse("cpu"), pure(MLP(nnx.Rngs(0)))
     devices = targets.devices(target)
-    return ahead_of_time.compile_for(target, devices, model, adam(1e-3), (28, 28, 1), 32)
+    return compiler.compile_for(target, devices, model, adam(1e-3), (28, 28, 1), 32)
 
 
 @pytest.mark.slow
@@ -104,7 +105,7 @@ def test_the_report_says_what_is_known_of_a_dense_network(dense):
 def test_what_does_not_fit_or_does_not_alias_is_not_sound(dense):
     small = dense._replace(memory=targets.Memory(dense.needed - 1, "a test"))
     assert not small.sound
-    assert "DOES NOT FIT" in ahead_of_time.text(small)
+    assert "DOES NOT FIT" in compiler.text(small)
     assert not dense._replace(aliased=dense.donated - 1).sound
 
 
@@ -116,7 +117,7 @@ def test_collectives_are_counted_where_they_start():
       %all-reduce.7 = f32[] get-tuple-element(%a), index=0
       %d = f32[8]{0:T(128)} all-gather(%c), metadata={op_name="all-to-all("}
     """
-    assert ahead_of_time.count_collectives(program) == {"all-reduce": 2, "all-gather": 1}
+    assert compiler.count_collectives(program) == {"all-reduce": 2, "all-gather": 1}
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from jaxopt_notes import compare
-from jaxopt_notes.training.config import Config
-from jaxopt_notes.training.folder import write_json, write_rows
+from jaxopt_notes.config.settings import Config
+from jaxopt_notes.runs.folder import write_json, write_rows
 
 
 def row(epoch, loss, accuracy):

@@ -7,10 +7,11 @@ import optax
 import pytest
 
 from jaxopt_notes import optimizers
+from jaxopt_notes.config import settings
+from jaxopt_notes.config.settings import HYPERPARAMETERS, LEARNING_RATES, OPTIMIZERS, Config
 from jaxopt_notes.errors import InputError
-from jaxopt_notes.optimizers.adam_to_sgd import CARRIES
-from jaxopt_notes.training import config, schedules
-from jaxopt_notes.training.config import HYPERPARAMETERS, LEARNING_RATES, OPTIMIZERS, Config
+from jaxopt_notes.optimizers._adam_to_sgd import CARRIES
+from jaxopt_notes.training import schedules
 from jaxopt_notes.training.schedules import schedule
 
 
@@ -25,11 +26,11 @@ def test_the_options_of_an_optimizer_are_its_arguments(name):
 
 
 def test_schedule_names_agree():
-    assert config.SCHEDULES == schedules.NAMES
+    assert settings.SCHEDULES == schedules.NAMES
 
 
 def test_names_of_what_is_carried_over_agree():
-    assert config.CARRIES == CARRIES
+    assert settings.CARRIES == CARRIES
 
 
 @pytest.mark.parametrize("warmup", [None, 0.0, 0.1, 0.5])
@@ -75,7 +76,7 @@ def test_cosine_is_optax_cosine():
 )
 def test_a_wrong_setting_is_one_line_that_names_it(change, words):
     with pytest.raises(InputError) as caught:
-        config.validate(Config(**change))
+        settings.validate(Config(**change))
     message = str(caught.value)
     assert "\n" not in message
     for word in words:

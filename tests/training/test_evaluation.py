@@ -10,7 +10,8 @@ from flax import nnx
 
 from jaxopt_notes import adam
 from jaxopt_notes.models import pure
-from jaxopt_notes.training import evaluation, report
+from jaxopt_notes.runs import report
+from jaxopt_notes.training import evaluation
 from jaxopt_notes.training.evaluation import (
     ClassScore,
     Evaluation,

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from jaxopt_notes.config.settings import Config
 from jaxopt_notes.errors import InputError
+from jaxopt_notes.inference import exporting
+from jaxopt_notes.inference.prediction import forward, probabilities
+from jaxopt_notes.inference.trained import Trained
 from jaxopt_notes.models import CNN, MLP, pure
-from jaxopt_notes.training import exporting
-from jaxopt_notes.training.config import Config
 from jaxopt_notes.training.evaluation import Weights
-from jaxopt_notes.training.prediction import forward, probabilities
 from jaxopt_notes.training.step import Normalization
-from jaxopt_notes.training.trained import Trained
 
 SHAPE = (8, 12, 1)
 NETWORKS = {

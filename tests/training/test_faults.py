@@ -13,13 +13,14 @@ import pytest
 from runs import rows
 
 from jaxopt_notes import train
-from jaxopt_notes.training import checkpoint, record, run, session
+from jaxopt_notes.runs import checkpoint, recorder, session
+from jaxopt_notes.training import run
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
 
 
 def at_the_first_moment(monkeypatch, act):
-    add, moments = record.Record.add, []
+    add, moments = recorder.Record.add, []
 
     def patched(self, moment):
         moments.append(moment)
@@ -27,7 +28,7 @@ def at_the_first_moment(monkeypatch, act):
             act()
         add(self, moment)
 
-    monkeypatch.setattr(record.Record, "add", patched)
+    monkeypatch.setattr(recorder.Record, "add", patched)
 
 
 @pytest.mark.slow

@@ -17,12 +17,13 @@ from flax import nnx
 from runs import rows
 
 from jaxopt_notes import adam
+from jaxopt_notes.inference.trained import load_trained
 from jaxopt_notes.models import pure
-from jaxopt_notes.training import checkpoint, loop, record
+from jaxopt_notes.runs import checkpoint, recorder
+from jaxopt_notes.training import loop
 from jaxopt_notes.training.loop import DivergedError, begin, compile_stretch, run_epoch
 from jaxopt_notes.training.state import create
 from jaxopt_notes.training.step import Batch, make_train_step, normalization_of
-from jaxopt_notes.training.trained import load_trained
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
 
@@ -129,8 +130,8 @@ def test_the_average_is_evaluated_beside_the_parameters_and_can_be_had(small):
 
 
 def test_clipping_is_by_the_global_norm():
+    from jaxopt_notes.config.settings import Config
     from jaxopt_notes.training import run
-    from jaxopt_notes.training.config import Config
 
     config = Config(optimizer="sgd", learning_rate=1.0, schedule="constant", clip_norm=2.0)
     optimizer = run.build_optimizer(config, 10)
@@ -192,7 +193,7 @@ def test_a_checkpoint_that_cannot_be_written_is_told_and_the_run_goes_on(
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         save(*args)
 
-    monkeypatch.setattr(record.checkpoint, "save", full)
+    monkeypatch.setattr(recorder.checkpoint, "save", full)
     assert small("--epochs", "2") == 0
     assert "a checkpoint could not be written (No space left" in capsys.readouterr().err
     assert load_trained("run", "last").weights.step == 16
@@ -222,7 +223,7 @@ def test_rows_that_cannot_be_written_are_told_and_end_in_exit_code_1(small, caps
     def gone(*_):
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
 
-    monkeypatch.setattr(record.folder, "write_rows", gone)
+    monkeypatch.setattr(recorder.folder, "write_rows", gone)
     assert small() == 1
     error = capsys.readouterr().err
     assert "error: run: metrics.jsonl could not be written (No such file" in error

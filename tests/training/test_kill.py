@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from runs import rows, without_seconds
 
-from jaxopt_notes.training.trained import load_trained
+from jaxopt_notes.inference.trained import load_trained
 
 KILLS = 20
 EPOCHS = 30

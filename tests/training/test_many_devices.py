@@ -12,10 +12,10 @@ import pytest
 from virtual_devices import environment
 
 from jaxopt_notes.errors import InputError
-from jaxopt_notes.models.spreading import per_device
-from jaxopt_notes.training import mesh
-from jaxopt_notes.training.distributed import Processes, mesh_size, processes_from
-from jaxopt_notes.training.mesh import Layout, make_layout, split_cpu
+from jaxopt_notes.models.sharding import per_device
+from jaxopt_notes.runtime.processes import Processes, mesh_size, processes_from
+from jaxopt_notes.training import sharding
+from jaxopt_notes.training.sharding import Layout, make_layout, split_cpu
 
 SPREAD_RUNS = Path(__file__).with_name("spread_runs.py")
 # processes and the devices of each
@@ -138,7 +138,7 @@ def test_one_device_knows_no_mesh():
     ],
 )
 def test_what_the_devices_cannot_share_is_refused(monkeypatch, size, batch_size, words):
-    monkeypatch.setattr(mesh.jax, "devices", lambda: ["device"] * 3)
+    monkeypatch.setattr(sharding.jax, "devices", lambda: ["device"] * 3)
     with pytest.raises(InputError) as refused:
         make_layout(size, batch_size)
     for word in words:
@@ -163,25 +163,25 @@ def test_what_the_devices_cannot_share_is_refused(monkeypatch, size, batch_size,
 def test_a_cpu_is_split_where_it_pays(monkeypatch, cores, size, batch_size, convolves, asked):
     asked_for = []
     monkeypatch.delenv("XLA_FLAGS", raising=False)
-    monkeypatch.setattr(mesh, "_cores", lambda: cores)
-    monkeypatch.setattr(mesh.jax.config, "update", lambda *setting: asked_for.append(setting))
+    monkeypatch.setattr(sharding, "_cores", lambda: cores)
+    monkeypatch.setattr(sharding.jax.config, "update", lambda *setting: asked_for.append(setting))
     split_cpu(size, batch_size, convolves)
     assert asked_for == ([("jax_num_cpu_devices", asked)] if asked else [])
 
 
 def test_a_cpu_is_not_split_against_the_users_word(monkeypatch):
-    monkeypatch.setattr(mesh.jax.config, "update", lambda *_: pytest.fail("asked for devices"))
+    monkeypatch.setattr(sharding.jax.config, "update", lambda *_: pytest.fail("asked for devices"))
     monkeypatch.setenv("XLA_FLAGS", "--xla_force_host_platform_device_count=3")
     split_cpu(None, 1024, convolves=True)
     monkeypatch.delenv("XLA_FLAGS")
-    monkeypatch.setattr(mesh.jax.distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(sharding.jax.distributed, "is_initialized", lambda: True)
     split_cpu(None, 1024, convolves=True)
 
 
 def test_a_process_that_has_started_keeps_its_devices():
-    before = mesh.jax.devices()
+    before = sharding.jax.devices()
     split_cpu(8, 64, convolves=True)
-    assert mesh.jax.devices() == before
+    assert sharding.jax.devices() == before
 
 
 @pytest.mark.slow

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from jaxopt_notes.training import memory
+from jaxopt_notes.runtime import memory
 
 GLIBC = sys.platform == "linux" and hasattr(ctypes.CDLL(None), "malloc_trim")
 

@@ -9,10 +9,11 @@ import pytest
 from flax import nnx
 
 from jaxopt_notes import train
+from jaxopt_notes.config import settings
+from jaxopt_notes.config.settings import Config
 from jaxopt_notes.errors import InputError
 from jaxopt_notes.models import CNN
-from jaxopt_notes.training import config, run
-from jaxopt_notes.training.config import Config
+from jaxopt_notes.training import run
 from jaxopt_notes.training.network import initialised
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
@@ -129,4 +130,4 @@ def test_images_too_small_for_the_pools_are_refused(small, tmp_path, capsys, mon
 
 def test_an_empty_list_of_widths_is_refused():
     with pytest.raises(InputError, match="--widths"):
-        config.validate(Config(model="mlp", widths=()))
+        settings.validate(Config(model="mlp", widths=()))

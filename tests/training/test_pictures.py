@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from jaxopt_notes.data import Dataset
-from jaxopt_notes.training import pictures
+from jaxopt_notes.runs import plots
 from jaxopt_notes.training.evaluation import Evaluation, class_scores, confusion_matrix
 
 pytest.importorskip("matplotlib")
@@ -27,7 +27,7 @@ def draw(folder, names, shape=(8, 8, 1), right=0.8, count=300):
     counts = confusion_matrix(labels, predicted, classes)
     found = Evaluation(2, predicted, rng.random(count), counts, class_scores(counts, names))
     losses = {"train_loss": 1.0, "test_loss": 1.0, "train_accuracy": 0.5, "test_accuracy": 0.5}
-    assert pictures.draw(folder, [{"epoch": 1, **losses}], found, data, "adam") == FILES
+    assert plots.draw(folder, [{"epoch": 1, **losses}], found, data, "adam") == FILES
     assert sorted(path.name for path in folder.iterdir()) == sorted(FILES)
     sizes = {}
     for name in FILES:
@@ -67,5 +67,5 @@ def test_no_mistakes_is_a_picture_too(tmp_path):
 
 def test_without_matplotlib_nothing_is_drawn(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    assert pictures.draw(tmp_path, [], None, None, "adam") == ()
+    assert plots.draw(tmp_path, [], None, None, "adam") == ()
     assert list(tmp_path.iterdir()) == []

@@ -12,8 +12,8 @@ from PIL import Image
 
 from jaxopt_notes import export, predict, train
 from jaxopt_notes.data import load
+from jaxopt_notes.inference.trained import load_trained
 from jaxopt_notes.training import run as run_module
-from jaxopt_notes.training.trained import load_trained
 
 pytest.importorskip("flatbuffers")
 

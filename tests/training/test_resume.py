@@ -14,8 +14,9 @@ import pytest
 from runs import rows, without_seconds
 
 from jaxopt_notes import train
-from jaxopt_notes.training import record, run
-from jaxopt_notes.training.trained import load_trained
+from jaxopt_notes.inference.trained import load_trained
+from jaxopt_notes.runs import recorder
+from jaxopt_notes.training import run
 
 # Whatever a state may hold: batch statistics, dropout's key, an average, a switch of optimizers.
 SETTINGS = {
@@ -31,7 +32,7 @@ pytestmark = pytest.mark.usefixtures("no_pictures")
 @contextlib.contextmanager
 def a_signal_at(step, number=signal.SIGTERM):
     """A signal comes as soon as the run has taken so many steps."""
-    add = record.Record.add
+    add = recorder.Record.add
 
     def patched(self, moment):
         if int(moment.position.state.step) == step:
@@ -39,7 +40,7 @@ def a_signal_at(step, number=signal.SIGTERM):
         add(self, moment)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(record.Record, "add", patched)
+        patch.setattr(recorder.Record, "add", patched)
         yield
 
 

@@ -6,8 +6,8 @@ import os
 import pytest
 
 from jaxopt_notes import train
-from jaxopt_notes.training import run, switching
-from jaxopt_notes.training.config import Config
+from jaxopt_notes.config.settings import Config
+from jaxopt_notes.training import adam_to_sgd, run
 from jaxopt_notes.training.schedules import schedule
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
@@ -63,10 +63,10 @@ def test_at_a_share_of_the_run(small, tmp_path, capsys):
 
 
 def test_by_default_at_seven_tenths_with_momentum():
-    settings = switching.resolved(Config(optimizer="adam-to-sgd"))
+    settings = adam_to_sgd.resolved(Config(optimizer="adam-to-sgd"))
     assert settings.switch_at == "0.7"
     assert settings.hyperparameters["carry"] == "momentum"
-    assert switching.arguments(settings, STEPS)["switch_step"] == round(0.7 * STEPS)
+    assert adam_to_sgd.arguments(settings, STEPS)["switch_step"] == round(0.7 * STEPS)
 
 
 @pytest.mark.slow
@@ -93,7 +93,7 @@ def test_swats_that_never_finds_its_moment_says_so(small, tmp_path, capsys, digi
 
 def test_swats_rate_can_be_taken_at_a_given_share():
     settings = Config(optimizer="adam-to-sgd", hyperparameters={"carry": "swats"})
-    given = switching.arguments(switching.resolved(settings), STEPS)
+    given = adam_to_sgd.arguments(adam_to_sgd.resolved(settings), STEPS)
     assert given == {"carry": "swats", "switch_step": 17}
 
 
@@ -131,7 +131,7 @@ def test_a_switch_that_cannot_be_is_one_line_and_exit_code_2(small, tmp_path, ca
 
 def test_other_optimizers_have_nothing_to_say_of_it():
     settings = Config(optimizer="sgd")
-    assert switching.resolved(settings) == settings
+    assert adam_to_sgd.resolved(settings) == settings
     optimizer = run.build_optimizer(Config(optimizer="sgd", learning_rate=0.1), STEPS)
-    assert switching.describe(settings, STEPS, optimizer.init({})) == {}
-    assert switching.text({}) == ""
+    assert adam_to_sgd.describe(settings, STEPS, optimizer.init({})) == {}
+    assert adam_to_sgd.text({}) == ""

@@ -11,7 +11,7 @@ import pytest
 from runs import rows, shown_files, without_seconds
 
 from jaxopt_notes import train
-from jaxopt_notes.training.config import OPTIMIZERS
+from jaxopt_notes.config.settings import OPTIMIZERS
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxopt_notes.models import sequence
+from jaxopt_notes.models import layer_list
 from jaxopt_notes.studies import style
 from jaxopt_notes.studies.study import DEPENDS, FAILS, HOLDS, About, Measured, Verdict
 
@@ -100,11 +100,11 @@ def measure(setting: dict[str, Any]) -> Measured:
         weights = jnp.asarray(rng.normal(size=(shape[0], math.prod(shape[1:]))), jnp.float32)
         a, b = (
             jax.value_and_grad(lambda x, f=f, w=weights: (f(x) * w).sum())(x)[1]
-            for f in (sequence.flatten, reshaped)
+            for f in (layer_list.flatten, reshaped)
         )
         gradients += int((a != b).sum())
-        values += int((sequence.flatten(x) != reshaped(x)).sum())
-        programs += program(sequence.flatten, x) != program(reshaped, x)
+        values += int((layer_list.flatten(x) != reshaped(x)).sum())
+        programs += program(layer_list.flatten, x) != program(reshaped, x)
     numbers = {
         "values": values,
         "gradients": gradients,
@@ -114,7 +114,7 @@ def measure(setting: dict[str, Any]) -> Measured:
         "wrong_rows": jnp.zeros(setting["wrong"]).reshape(-1, 784).shape[0],
     }
     small = np.arange(8).reshape(2, 2, 2)  # row, column, channel
-    last, first = sequence.flatten(jnp.asarray(small[None]))[0], small.transpose(2, 0, 1).ravel()
+    last, first = layer_list.flatten(jnp.asarray(small[None]))[0], small.transpose(2, 0, 1).ravel()
     return Measured(numbers, {"channels_last": last, "channels_first": first})
 
 

@@ -9,7 +9,7 @@ from flax import nnx
 from jax import lax
 
 from jaxopt_notes.models import CNN, summarize
-from jaxopt_notes.models.layers import max_pool_2x2
+from jaxopt_notes.models.convolutions import max_pool_2x2
 from jaxopt_notes.studies import style
 from jaxopt_notes.studies.study import DEPENDS, FAILS, HOLDS, About, Measured, Verdict
 

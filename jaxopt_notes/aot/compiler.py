@@ -1,0 +1,227 @@
+"""The training step compiled for hardware that need not be here, and what the compiler says of it.
+
+Each device keeps the state and takes its part of the batch (see `mesh.py`). Then a step should give
+its state's memory to the next (every buffer aliased), and send nothing but one sum of all gradients
+(one all-reduce; none on one device; batch statistics and a cut optimizer state need more).
+"""
+
+import re
+import time
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+from jaxopt_notes.aot import targets
+from jaxopt_notes.aot.targets import Memory, Target
+from jaxopt_notes.errors import InputError
+from jaxopt_notes.models import PureModel
+from jaxopt_notes.models.sharding import BATCH_AXIS
+from jaxopt_notes.training.sharding import Layout, check_batch_size
+from jaxopt_notes.training.state import TrainState, create
+from jaxopt_notes.training.step import Batch, Normalization, make_train_step
+
+COLLECTIVES = (
+    "all-reduce",
+    "all-gather",
+    "reduce-scatter",
+    "all-to-all",
+    "collective-permute",
+    "collective-broadcast",
+)
+# Pixels are 0 … 1 with MNIST's mean and deviation, rounded: constants, of no effect on the program.
+NORMALIZE = Normalization((0.13,), (0.31,))
+
+
+class Report(NamedTuple):
+    """What came of compiling a step for a target. Bytes are those of one device.
+
+    Attributes:
+      target: its name.
+      device_kind: what the device calls itself.
+      devices: how many share the step.
+      seconds: compiling took, on this machine.
+      donated: arrays of the state, whose memory the step gives away.
+      aliased: of these, how many the new state is written into.
+      collectives: kind to how many the program has; kinds without any are left out.
+      arguments, outputs, temporaries: bytes held by the step.
+      aliased_bytes: of the outputs, those that lie where arguments lay.
+      needed: arguments + outputs − aliased + temporaries.
+      memory: what a device has.
+      flops: of a step on all devices together, counted before the compiler's changes.
+    """
+
+    target: str
+    device_kind: str
+    devices: int
+    seconds: float
+    donated: int
+    aliased: int
+    collectives: dict[str, int]
+    arguments: int
+    outputs: int
+    temporaries: int
+    aliased_bytes: int
+    needed: int
+    memory: Memory
+    flops: int
+
+    @property
+    def fits(self) -> bool:
+        """Whether a device's memory holds the step."""
+        return self.needed <= self.memory.size
+
+    @property
+    def sound(self) -> bool:
+        """Whether it fits, and all that is donated is used."""
+        return self.fits and self.aliased == self.donated
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it."""
+        own = {"memory": self.memory._asdict(), "fits": self.fits, "sound": self.sound}
+        return self._asdict() | own
+
+
+def compile_for(
+    target: Target,
+    devices: Sequence[Any],
+    model: PureModel,
+    optimizer: optax.GradientTransformation,
+    image_shape: tuple[int, ...],
+    batch_size: int,
+    shard_optimizer_state: bool = False,
+) -> Report:
+    """Compiles a training step for a target.
+
+    Args:
+      target: from `targets.parse`.
+      devices: from `targets.devices`.
+      model: the network.
+      optimizer: its optimizer.
+      image_shape: (height, width, channels).
+      batch_size: of all devices together.
+      shard_optimizer_state: cut the optimizer's state among the devices.
+
+    Raises:
+      InputError: the devices do not divide the batch, or the compiler refuses the program (as too
+        large for the device, say).
+    """
+    check_batch_size(batch_size, len(devices))
+    mesh = Mesh(np.array(devices), (BATCH_AXIS,), axis_types=(AxisType.Auto,))
+    layout = Layout(mesh, shard_optimizer_state)
+    state, batch = _shapes(model, optimizer, (batch_size, *image_shape))
+    start = time.perf_counter()
+    compiled = _compile(target, layout, model, optimizer, state, batch)
+    seconds = time.perf_counter() - start
+    text: Any = compiled.as_text()
+    held: Any = compiled.memory_analysis()
+    arguments, outputs = held.argument_size_in_bytes, held.output_size_in_bytes
+    temporaries, aliased_bytes = held.temp_size_in_bytes, held.alias_size_in_bytes
+    return Report(
+        target=target.name,
+        device_kind=devices[0].device_kind,
+        devices=len(devices),
+        seconds=round(seconds, 2),
+        donated=len(jax.tree.leaves(state)),
+        aliased=count_aliased(text),
+        collectives=count_collectives(text),
+        arguments=arguments,
+        outputs=outputs,
+        temporaries=temporaries,
+        aliased_bytes=aliased_bytes,
+        needed=arguments + outputs - aliased_bytes + temporaries,
+        memory=targets.memory(target),
+        flops=_flops(target, model, optimizer, state, batch),
+    )
+
+
+def _shapes(
+    model: PureModel, optimizer: optax.GradientTransformation, images: tuple[int, ...]
+) -> tuple[TrainState, Batch]:
+    def make() -> tuple[TrainState, Batch]:
+        state = create(model, optimizer, jax.random.key(0))
+        return state, Batch(jnp.zeros(images, jnp.uint8), jnp.zeros(images[:1], jnp.int32))
+
+    return jax.eval_shape(make)
+
+
+def _compile(
+    target: Target,
+    layout: Layout,
+    model: PureModel,
+    optimizer: optax.GradientTransformation,
+    state: TrainState,
+    batch: Batch,
+) -> jax.stages.Compiled:
+    assert layout.mesh is not None
+    cut = NamedSharding(layout.mesh, PartitionSpec(BATCH_AXIS))
+    step = jax.jit(
+        make_train_step(model, layout.optimizer(optimizer), NORMALIZE, shift_by=2),
+        in_shardings=(layout.shardings(state), cut),
+        donate_argnums=0,
+        **layout.step_shardings(state),
+    )
+    with layout.context():
+        lowered = step.lower(state, batch)
+    try:
+        return lowered.compile()
+    except jax.errors.JaxRuntimeError as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"--target {target.name}: does not compile: {reason}") from error
+
+
+def _flops(target: Target, model: Any, optimizer: Any, state: TrainState, batch: Batch) -> int:
+    step = jax.jit(make_train_step(model, optimizer, NORMALIZE, shift_by=2))
+    lowered = step.trace(state, batch).lower(lowering_platforms=(target.platform,))
+    return int(lowered.cost_analysis()["flops"])
+
+
+def count_aliased(program: str) -> int:
+    """How many outputs of a compiled program lie in an argument's memory.
+
+    >>> count_aliased("HloModule f, input_output_alias={ {0}: (1, {}, may-alias) }, x={...}")
+    1
+    """
+    found = re.search(r"input_output_alias=\{((?: \{[\d, ]*\}: \([^)]*\),?)*) \}", program)
+    return found[1].count("alias)") if found else 0
+
+
+def count_collectives(program: str) -> dict[str, int]:
+    """The collectives in a compiled program's text: kind to count, of kinds that it has.
+
+    An asynchronous one is told by where it starts.
+
+    >>> count_collectives("%a = f32[] all-reduce-start(%b)  %c = f32[] all-reduce-done(%a)")
+    {'all-reduce': 1}
+    """
+    counts = {
+        kind: len(re.findall(rf"[\s)}}\]] ?{kind}(?:-start)?\(", program)) for kind in COLLECTIVES
+    }
+    return {kind: count for kind, count in counts.items() if count}
+
+
+def text(report: Report) -> str:
+    """The report for a person."""
+    several = "" if report.devices == 1 else f"{report.devices} × "
+    sent = ", ".join(f"{count} {kind}" for kind, count in report.collectives.items()) or "none"
+    fits = "fits" if report.fits else "DOES NOT FIT"
+    lines = {
+        "target": f"{report.target} ({several}{report.device_kind})",
+        "compiles": f"yes, in {report.seconds:.1f} s",
+        "donated buffers": f"{report.aliased} of {report.donated} aliased",
+        "collectives": f"{sent} a step",
+        "memory a device": f"{_mb(report.needed)} needed: arguments {_mb(report.arguments)}, "
+        f"outputs {_mb(report.outputs)} (aliased {_mb(report.aliased_bytes)}), "
+        f"temporaries {_mb(report.temporaries)}",
+        "": f"{fits} in {report.memory.size / targets.GB:.3g} GB ({report.memory.source})",
+        "arithmetic": f"{report.flops / 1e9:.3g} Gflop a step, all devices together",
+    }
+    return "\n".join(f"{name:15}  {value}" for name, value in lines.items())
+
+
+def _mb(size: int) -> str:
+    return f"{size / 1e6:.1f} MB"

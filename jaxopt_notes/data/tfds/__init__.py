@@ -1,0 +1,1 @@
+"""Data sets in TFDS's format: found, prepared, decoded and cached."""

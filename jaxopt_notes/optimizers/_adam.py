@@ -1,0 +1,211 @@
+r"""Adam, and AdamW: momentum's average over RMSProp's root, both made unbiased.
+
+    m_t = β1 m_{t−1} + (1 − β1) g_t            m̂_t = m_t / (1 − β1^t)
+    v_t = β2 v_{t−1} + (1 − β2) g_t²           v̂_t = v_t / (1 − β2^t)
+    u_t = −α m̂_t / (√(v̂_t + ε_root) + ε)       ε_root = 0 but for derivatives through the update
+    AdamW: u_t = −α (m̂_t / (√v̂_t + ε) + λ θ)   the decay does not pass through the moments
+
+ε stands outside the root and after the bias correction, as in the paper, the notes, optax and
+torch. TensorFlow 1 and Keras add it before ("epsilon hat"): their ε is this one times √(1 − β2^t).
+Nesterov's form (NAdam) takes m̂_t = β1 m_t / (1 − β1^{t+1}) + (1 − β1) g_t / (1 − β1^t).
+
+Sources: Kingma & Ba 2014, "Adam: A Method for Stochastic Optimization", Algorithm 1;
+Dozat 2016, "Incorporating Nesterov Momentum into Adam", Algorithm 2;
+Loshchilov & Hutter 2019, "Decoupled Weight Decay Regularization", Algorithm 2.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax.typing import ArrayLike, DTypeLike
+
+from jaxopt_notes.optimizers._learning_rate import scale_by_learning_rate
+from jaxopt_notes.optimizers._weight_decay import add_decayed_weights
+from jaxopt_notes.optimizers.checks import check_decay, check_dtype, check_not_negative
+from jaxopt_notes.optimizers.engine import Debiased, Slot, leafwise
+from jaxopt_notes.optimizers.moments import Scalar, abs_sq
+
+
+def first_and_second_moment(
+    g: jax.Array, m: jax.Array, v: jax.Array, *, b1: Scalar, b2: Scalar
+) -> tuple[jax.Array, jax.Array]:
+    """(m_t, v_t)."""
+    m = (1 - b1) * g + b1 * m
+    v = (1 - b2) * abs_sq(g) + b2 * v
+    return m, v
+
+
+def direction(
+    g: jax.Array, m_hat: jax.Array, v_hat: jax.Array, *, eps: Scalar, eps_root: Scalar
+) -> jax.Array:
+    """m̂ / (√(v̂ + ε_root) + ε)."""
+    return m_hat / (jnp.sqrt(v_hat + eps_root) + eps)
+
+
+def nesterov_direction(
+    g: jax.Array,
+    m_next: jax.Array,
+    v_hat: jax.Array,
+    g_hat: jax.Array,
+    *,
+    b1: Scalar,
+    eps: Scalar,
+    eps_root: Scalar,
+) -> jax.Array:
+    """The direction of β1 m_t / (1 − β1^{t+1}) + (1 − β1) g_t / (1 − β1^t)."""
+    m_hat = b1 * m_next + (1 - b1) * g_hat
+    return direction(g, m_hat, v_hat, eps=eps, eps_root=eps_root)
+
+
+def scale_by_adam(
+    b1: ArrayLike = 0.9,
+    b2: ArrayLike = 0.999,
+    eps: ArrayLike = 1e-8,
+    eps_root: ArrayLike = 0.0,
+    mu_dtype: DTypeLike | None = None,
+    *,
+    nesterov: bool = False,
+) -> optax.GradientTransformation:
+    """Adam's direction m̂_t / (√(v̂_t + ε_root) + ε).
+
+    Equal to `optax.scale_by_adam`.
+
+    Args:
+      b1: β1 in [0, 1).
+      b2: β2 in [0, 1).
+      eps: ε ≥ 0, outside the root.
+      eps_root: ε_root ≥ 0, inside the root; needed to differentiate through the update.
+      mu_dtype: dtype of m; None takes the parameters'.
+      nesterov: Nesterov's form.
+
+    Returns:
+      A transformation with state `optax.ScaleByAdamState(count=t, mu=m, nu=v)`.
+
+    Raises:
+      ValueError: an argument is outside its interval.
+      TypeError: an argument is no number.
+
+    >>> import jax.numpy as jnp
+    >>> from jaxopt_notes import scale_by_adam
+    >>> direction, g = scale_by_adam(), jnp.array([100.0, -0.01])
+    >>> u, state = direction.update(g, direction.init(g))
+    >>> print([f"{x:.4f}" for x in u])
+    ['1.0000', '-1.0000']
+    """
+    check_decay("b1", b1)
+    check_decay("b2", b2)
+    check_not_negative("eps", eps)
+    check_not_negative("eps_root", eps_root)
+    check_dtype("mu_dtype", mu_dtype)
+    if nesterov:
+        move = partial(nesterov_direction, b1=b1, eps=eps, eps_root=eps_root)
+        debias = [Debiased("mu", b1, ahead=True), Debiased("nu", b2), Debiased("g", b1)]
+    else:
+        move = partial(direction, eps=eps, eps_root=eps_root)
+        debias = [Debiased("mu", b1), Debiased("nu", b2)]
+    return leafwise(
+        move,
+        partial(first_and_second_moment, b1=b1, b2=b2),
+        optax.ScaleByAdamState,
+        {"mu": Slot(dtype=mu_dtype), "nu": Slot(keep_dtype=True)},
+        debias=debias,
+    )
+
+
+def adam(
+    learning_rate: optax.ScalarOrSchedule,
+    b1: ArrayLike = 0.9,
+    b2: ArrayLike = 0.999,
+    eps: ArrayLike = 1e-8,
+    eps_root: ArrayLike = 0.0,
+    mu_dtype: DTypeLike | None = None,
+    *,
+    nesterov: bool = False,
+) -> optax.GradientTransformationExtraArgs:
+    """Adam: θ ← θ − α m̂_t / (√v̂_t + ε).
+
+    Equal to `optax.adam` and to torch's `Adam`; with `nesterov`, to `optax.nadam`.
+
+    Args:
+      learning_rate: α, a number or a schedule.
+      b1: β1 in [0, 1).
+      b2: β2 in [0, 1).
+      eps: ε ≥ 0, outside the root.
+      eps_root: ε_root ≥ 0, inside the root.
+      mu_dtype: dtype of m; None takes the parameters'.
+      nesterov: Nesterov's form.
+
+    Returns:
+      `scale_by_adam` and then `scale_by_learning_rate`.
+
+    Raises:
+      ValueError: an argument is outside its interval.
+      TypeError: an argument is no number.
+
+    >>> import jax, jax.numpy as jnp, optax
+    >>> from jaxopt_notes import adam
+    >>> optimizer, theta = adam(0.1), jnp.array([1.0, -2.0])
+    >>> state = optimizer.init(theta)
+    >>> for _ in range(3):
+    ...     updates, state = optimizer.update(jax.grad(lambda x: x @ x)(theta), state)
+    ...     theta = optax.apply_updates(theta, updates)
+    >>> print([f"{x:.4f}" for x in theta])
+    ['0.7016', '-1.7006']
+    """
+    return optax.chain(
+        scale_by_adam(b1, b2, eps, eps_root, mu_dtype, nesterov=nesterov),
+        scale_by_learning_rate(learning_rate),
+    )
+
+
+def adamw(
+    learning_rate: optax.ScalarOrSchedule,
+    b1: ArrayLike = 0.9,
+    b2: ArrayLike = 0.999,
+    eps: ArrayLike = 1e-8,
+    eps_root: ArrayLike = 0.0,
+    mu_dtype: DTypeLike | None = None,
+    weight_decay: optax.ScalarOrSchedule = 1e-4,
+    mask: Any | Callable[[optax.Params], Any] | None = None,
+    *,
+    nesterov: bool = False,
+) -> optax.GradientTransformationExtraArgs:
+    """AdamW: θ ← θ − α (m̂_t / (√v̂_t + ε) + λ θ).
+
+    Equal to `optax.adamw` and to torch's `AdamW(weight_decay=λ)`. The decay is multiplied by α,
+    which Loshchilov & Hutter leave out of it. λ is 1e-4 by default in optax and here, 1e-2 in
+    torch.
+
+    Args:
+      learning_rate: α, a number or a schedule.
+      b1: β1 in [0, 1).
+      b2: β2 in [0, 1).
+      eps: ε ≥ 0, outside the root.
+      eps_root: ε_root ≥ 0, inside the root.
+      mu_dtype: dtype of m; None takes the parameters'.
+      weight_decay: λ, a number or a schedule.
+      mask: a tree of booleans, or a function of the parameters that gives one: where to decay.
+      nesterov: Nesterov's form.
+
+    Returns:
+      `scale_by_adam`, `add_decayed_weights`, `scale_by_learning_rate`; its update needs `params`.
+
+    Raises:
+      ValueError: an argument is outside its interval; at the update, if params is None.
+      TypeError: an argument is no number.
+
+    >>> import jax.numpy as jnp
+    >>> from jaxopt_notes import adamw
+    >>> optimizer, theta = adamw(0.1, weight_decay=0.5), jnp.array([1.0, -2.0])
+    >>> print(optimizer.update(jnp.zeros(2), optimizer.init(theta), theta)[0])
+    [-0.05  0.1 ]
+    """
+    return optax.chain(
+        scale_by_adam(b1, b2, eps, eps_root, mu_dtype, nesterov=nesterov),
+        add_decayed_weights(weight_decay, mask),
+        scale_by_learning_rate(learning_rate),
+    )

@@ -1,0 +1,104 @@
+r"""Adam as other books write it: ε before the bias correction, and AMSGrad.
+
+    Adam                  u_t = m̂_t / (√v̂_t + ε)
+    epsilon hat           u_t = m̂_t / (√v̂_t + ε̂ / √(1 − β2^t))
+    AMSGrad               s_t = max(s_{t−1}, v_t)
+                          u_t = m̂_t / (√ŝ_t + ε),   ŝ_t = s_t / (1 − β2^t)
+
+The second is what TensorFlow 1 and Keras compute, as α √(1 − β2^t) / (1 − β1^t) · m_t / (√v_t + ε̂),
+the form that stands just before §2.1 of Kingma & Ba: it is Adam with an ε that starts at
+ε̂ / √(1 − β2), 32 times ε̂ for β2 = 0.999, and falls to ε̂. The third is AMSGrad as torch and Keras
+have it, the maximum taken before the bias correction; optax takes it of v̂ (max, then correct, is
+not correct, then max: early v̂ are large, so optax's steps stay smaller).
+
+Sources: Kingma & Ba 2014, "Adam: A Method for Stochastic Optimization", Algorithm 1 and §2;
+Reddi, Kale & Kumar 2018, "On the Convergence of Adam and Beyond", Algorithm 2.
+"""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax.typing import ArrayLike
+
+from jaxopt_notes.optimizers import moments
+from jaxopt_notes.optimizers._adam import direction, first_and_second_moment
+from jaxopt_notes.optimizers.checks import check_decay, check_not_negative
+from jaxopt_notes.optimizers.engine import Debiased, Slot, increment, leafwise
+from jaxopt_notes.optimizers.moments import Scalar
+
+
+def moments_and_largest(
+    g: jax.Array, m: jax.Array, v: jax.Array, s: jax.Array, *, b1: Scalar, b2: Scalar
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """(m_t, v_t, s_t), s_t the largest v so far."""
+    m, v = first_and_second_moment(g, m, v, b1=b1, b2=b2)
+    return m, v, jnp.maximum(s, v)
+
+
+def direction_of_step(
+    g: jax.Array, m_hat: jax.Array, v_hat: jax.Array, eps: jax.Array
+) -> jax.Array:
+    """`direction` with an ε of its own at each step."""
+    return direction(g, m_hat, v_hat, eps=jnp.asarray(eps, v_hat.dtype), eps_root=0.0)
+
+
+def scale_by_adam_form(
+    b1: ArrayLike = 0.9,
+    b2: ArrayLike = 0.999,
+    eps: ArrayLike = 1e-8,
+    *,
+    eps_hat: bool = False,
+    amsgrad: bool = False,
+    exact_correction: bool = False,
+) -> optax.GradientTransformation:
+    """Adam's direction with ε-hat, or with AMSGrad's maximum before the bias correction.
+
+    Args:
+      b1: β1 in [0, 1).
+      b2: β2 in [0, 1).
+      eps: ε ≥ 0, or ε̂.
+      eps_hat: add ε to the root before the bias correction.
+      amsgrad: divide by the root of the largest v so far.
+      exact_correction: 1 − β^t to full precision, as torch has it; optax's and Keras' is off by
+        1e-5 of itself at first, in float32 with β2 = 0.999.
+
+    Returns:
+      A transformation with state `optax.ScaleByAdamState(count=t, mu=m, nu=v)`; for AMSGrad
+      `optax.ScaleByAmsgradState` with nu_max=s.
+
+    Raises:
+      ValueError: an argument is outside its interval.
+      TypeError: an argument is no number.
+
+    >>> import jax.numpy as jnp
+    >>> from jaxopt_notes.optimizers._adam_forms import scale_by_adam_form
+    >>> g = jnp.array([1.0, 1e-3])
+    >>> for eps_hat in [False, True]:
+    ...     adam = scale_by_adam_form(eps=1e-3, eps_hat=eps_hat)
+    ...     print([f"{u:.2f}" for u in adam.update(g, adam.init(g))[0]])
+    ['1.00', '0.50']
+    ['0.97', '0.03']
+    """
+    check_decay("b1", b1)
+    check_decay("b2", b2)
+    check_not_negative("eps", eps)
+
+    def eps_at(count: jax.Array) -> ArrayLike:
+        return eps / jnp.sqrt(moments.correction(b2, increment(count)))
+
+    slots = {"mu": Slot(), "nu": Slot(keep_dtype=True)}
+    if amsgrad:
+        slots["nu_max"] = Slot(keep_dtype=True)
+    return leafwise(
+        direction_of_step if eps_hat else partial(direction, eps=eps, eps_root=0.0),
+        partial(moments_and_largest if amsgrad else first_and_second_moment, b1=b1, b2=b2),
+        optax.ScaleByAmsgradState if amsgrad else optax.ScaleByAdamState,
+        slots,
+        debias=[
+            Debiased("mu", b1, exact=exact_correction),
+            Debiased("nu_max" if amsgrad else "nu", b2, exact=exact_correction),
+        ],
+        at_step=eps_at if eps_hat else None,
+    )

@@ -1,0 +1,210 @@
+"""Handover: one optimizer until a moment, another from then on.
+
+    u_t = first(g_t)     while t ≤ T        T = a given number of steps, or the first t at which
+    u_t = second(g_t)    once t > T         when(state_t, u_t) is True
+
+Time passes for both: a schedule in either counts all steps, as if it had run from the start. What
+an optimizer remembers of gradients, and the count that corrects its bias, stands still while it
+does not run. At T the second's state may be made out of the first's, by `carry`.
+
+Source: the switch as such has no paper; Adam to SGD, with rules for what to carry, is in
+`adam_to_sgd.py`.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import lax
+
+# These two state classes have no public name in optax.
+from optax.schedules._inject import WrappedScheduleState
+from optax.transforms._adding import WeightDecaySchedule
+
+from jaxopt_notes.optimizers.engine import increment
+
+
+class HandoverState(NamedTuple):
+    """What a handover remembers.
+
+    Attributes:
+      steps: int32, steps taken.
+      switched_at: int32, the steps that the first took; −1 while it still runs.
+      first: the first optimizer's state.
+      second: the second optimizer's state.
+    """
+
+    steps: jax.Array
+    switched_at: jax.Array
+    first: Any
+    second: Any
+
+
+When = Callable[[HandoverState, optax.Updates], Any]
+Carry = Callable[[Any, Any], Any]
+
+_SCHEDULES = (
+    optax.ScaleByScheduleState,
+    WeightDecaySchedule,
+    optax.InjectHyperparamsState,
+    optax.InjectStatefulHyperparamsState,
+    WrappedScheduleState,
+)
+
+
+def handover(
+    first: optax.GradientTransformation,
+    second: optax.GradientTransformation,
+    when: int | When,
+    carry: Carry | None = None,
+) -> optax.GradientTransformationExtraArgs:
+    """Runs `first` until `when`, and `second` from then on; there is no way back.
+
+    One compilation serves both, and only the one that runs is computed (under `jax.vmap` both are,
+    and one is selected). Before the switch updates are `first`'s; after it they are those of
+    `second` started at that point, but for its schedules, which have counted all along, and for
+    what `carry` brought over. Each keeps the dtype that `first` gives.
+
+    Args:
+      first: the optimizer that begins.
+      second: the optimizer that takes over.
+      when: the number of steps that `first` takes; or `when(state, updates)`, asked after each of
+        its steps with the `HandoverState` and the update, traced, whose True makes it the last.
+      carry: `carry(first_state, second_state) -> second_state`, at the switch; None leaves
+        `second` as `init` made it.
+
+    Returns:
+      A transformation with state `HandoverState`. Both optimizers' states are held throughout.
+
+    Raises:
+      ValueError: `when` is negative; at `init`, if an optimizer holds an `optax.MultiSteps`, which
+        counts its steps in its own way: put that around the handover.
+      TypeError: `when` is neither a whole number nor a function; at the update, if it answers
+        something else than one boolean.
+
+    >>> import jax.numpy as jnp
+    >>> from jaxopt_notes import adam, handover, sgd
+    >>> optimizer, g = handover(adam(0.1), sgd(1.0), when=2), jnp.array([4.0])
+    >>> state = optimizer.init(g)
+    >>> for _ in range(3):
+    ...     u, state = optimizer.update(g, state)
+    ...     print(f"{u[0]:.2f}")
+    -0.10
+    -0.10
+    -4.00
+    """
+    if not callable(when):
+        check_when("when", when)
+    first, second = map(optax.with_extra_args_support, (first, second))
+
+    def switch_if(due: Any, state: HandoverState) -> HandoverState:
+        def switch() -> HandoverState:
+            new = carry(state.first, state.second) if carry else state.second
+            # A copy: a donated state may not hold one buffer twice.
+            at = jnp.array(state.steps)
+            return state._replace(switched_at=at, second=_as(state.second, new))
+
+        return _choose(due, switch, lambda: state)
+
+    def init(params: optax.Params) -> HandoverState:
+        steps, never = jnp.zeros([], jnp.int32), jnp.full([], -1, jnp.int32)
+        state = HandoverState(steps, never, first.init(params), second.init(params))
+        _refuse_multi_steps(state)
+        return state if callable(when) else switch_if(when <= 0, state)
+
+    def update(
+        updates: optax.Updates,
+        state: HandoverState,
+        params: optax.Params | None = None,
+        **extra: Any,
+    ) -> tuple[optax.Updates, HandoverState]:
+        steps = increment(state.steps)
+
+        def run_first() -> tuple[optax.Updates, HandoverState]:
+            moved, after = first.update(updates, state.first, params, **extra)
+            waiting = advance_schedules(state.second)
+            new = HandoverState(steps, state.switched_at, after, waiting)
+            due = _answer(when, new, moved) if callable(when) else steps >= when
+            return moved, switch_if(due, new)
+
+        def run_second() -> tuple[optax.Updates, HandoverState]:
+            moved, after = second.update(updates, state.second, params, **extra)
+            done = advance_schedules(state.first)
+            return moved, HandoverState(steps, state.switched_at, done, after)
+
+        # In mixed precision an optimizer's first step may widen its own state; the other rule has
+        # to pass it on in that dtype.
+        moved, by_first = jax.eval_shape(run_first)
+        _, by_second = jax.eval_shape(run_second)
+        like = moved, by_first._replace(second=by_second.second)
+        return _choose(
+            state.switched_at >= 0, lambda: _as(like, run_second()), lambda: _as(like, run_first())
+        )
+
+    return optax.GradientTransformationExtraArgs(init, update)
+
+
+def find_handover(state: Any) -> HandoverState | None:
+    """The outermost handover's state within an optimizer's state, or None.
+
+    >>> import jax.numpy as jnp, optax
+    >>> from jaxopt_notes import adam, handover, sgd
+    >>> optimizer = optax.chain(optax.clip(1.0), handover(adam(0.1), sgd(0.1), when=3))
+    >>> print(find_handover(optimizer.init(jnp.zeros(2))).switched_at)
+    -1
+    """
+    return next(_instances(state, HandoverState), None)
+
+
+def advance_schedules(state: Any) -> Any:
+    """The state with each schedule's count one step on, and nothing else changed."""
+
+    def advance(node: Any) -> Any:
+        if not isinstance(node, _SCHEDULES):
+            return node
+        inner = {name: getattr(node, name) for name in node._fields if name != "count"}
+        return type(node)(count=increment(node.count), **advance_schedules(inner))
+
+    return jax.tree.map(advance, state, is_leaf=lambda x: isinstance(x, _SCHEDULES))
+
+
+def _choose(condition: Any, yes: Callable[[], Any], no: Callable[[], Any]) -> Any:
+    """`lax.cond` where the condition is traced; elsewhere nothing is compiled, each operation
+    rounds by itself, and the numbers are the plain optimizer's."""
+    if isinstance(condition, jax.core.Tracer):
+        return lax.cond(condition, yes, no)
+    return yes() if condition else no()
+
+
+def _as(like: Any, tree: Any) -> Any:
+    """The tree in the other's dtypes."""
+    return jax.tree.map(lambda old, new: jnp.asarray(new, old.dtype), like, tree)
+
+
+def _answer(when: When, state: HandoverState, updates: optax.Updates) -> jax.Array:
+    answer = jnp.asarray(when(state, updates))
+    if answer.shape != () or answer.dtype != bool:
+        raise TypeError(f"when(state, updates) gave {answer.dtype}{answer.shape}, not one boolean")
+    return answer
+
+
+def check_when(name: str, steps: Any) -> None:
+    """Raises TypeError unless it is a whole number, ValueError if it is negative."""
+    if isinstance(steps, jax.Array):
+        return
+    if isinstance(steps, bool) or not hasattr(steps, "__index__"):
+        raise TypeError(f"{name}={steps!r} is not a number of steps")
+    if steps < 0:
+        raise ValueError(f"{name}={steps!r} is negative")
+
+
+def _refuse_multi_steps(state: Any) -> None:
+    if next(_instances(state, optax.MultiStepsState), None) is not None:
+        raise ValueError("a MultiSteps inside of a handover: put MultiSteps around it instead")
+
+
+def _instances(state: Any, kind: Any) -> Any:
+    leaves = jax.tree.leaves(state, is_leaf=lambda x: isinstance(x, kind))
+    return (x for x in leaves if isinstance(x, kind))

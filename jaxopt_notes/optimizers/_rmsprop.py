@@ -1,0 +1,193 @@
+r"""RMSProp: AdaGrad with a sum that forgets.
+
+    E_t = β E_{t−1} + (1 − β) g_t²
+    u_t = −α g_t / √(E_t + ε)          the notes, optax's default, Keras: ε inside the root
+    u_t = −α g_t / (√E_t + ε)          torch: ε outside
+
+Centred, the root is taken of the variance E_t − m_t², m_t = β m_{t−1} + (1 − β) g_t (Graves 2013,
+"Generating Sequences With Recurrent Neural Networks", §2.3). With momentum, u_t drives a heavy
+ball: the rate stands inside the velocity, as in Keras; torch has it outside.
+
+Source: Hinton 2012, "Neural Networks for Machine Learning", lecture 6e.
+"""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax.typing import ArrayLike
+
+# The state classes with a count have no public name in optax.
+from optax._src.transform import ScaleByRmsWithCountState, ScaleByRStdDevWithCountState
+
+from jaxopt_notes.optimizers._learning_rate import scale_by_learning_rate
+from jaxopt_notes.optimizers._momentum import moving_average, trace
+from jaxopt_notes.optimizers.checks import check_decay, check_not_negative
+from jaxopt_notes.optimizers.engine import Debiased, Slot, leafwise
+from jaxopt_notes.optimizers.moments import Scalar, abs_sq
+
+
+def mean_square(g: jax.Array, E: jax.Array, *, beta: Scalar) -> jax.Array:
+    """E_t = (1 − β) g_t² + β E_{t−1}."""
+    return (1 - beta) * abs_sq(g) + beta * E
+
+
+def over_root(g: jax.Array, E: jax.Array, *, eps: Scalar, eps_in_sqrt: bool) -> jax.Array:
+    """g / √(E + ε), or g / (√E + ε)."""
+    inverse = jax.lax.rsqrt(E + eps) if eps_in_sqrt else 1 / (jnp.sqrt(E) + eps)
+    return inverse * g
+
+
+def mean_and_mean_square(
+    g: jax.Array, m: jax.Array, E: jax.Array, *, beta: Scalar
+) -> tuple[jax.Array, jax.Array]:
+    """(m_t, E_t)."""
+    return moving_average(g, m, beta=beta), mean_square(g, E, beta=beta)
+
+
+def over_deviation(
+    g: jax.Array, m: jax.Array, E: jax.Array, *, eps: Scalar, eps_in_sqrt: bool
+) -> jax.Array:
+    """`over_root` of the variance E − m²."""
+    return over_root(g, E - abs_sq(m), eps=eps, eps_in_sqrt=eps_in_sqrt)
+
+
+def _check(decay: ArrayLike, eps: ArrayLike, initial_scale: ArrayLike) -> None:
+    check_decay("decay", decay)
+    check_not_negative("eps", eps)
+    check_not_negative("initial_scale", initial_scale)
+
+
+def scale_by_rms(
+    decay: ArrayLike = 0.9,
+    eps: ArrayLike = 1e-8,
+    initial_scale: ArrayLike = 0.0,
+    eps_in_sqrt: bool = True,
+    bias_correction: bool = False,
+) -> optax.GradientTransformation:
+    """Divides by the root of the moving average of squares.
+
+    Equal to `optax.scale_by_rms`.
+
+    Args:
+      decay: β in [0, 1).
+      eps: ε ≥ 0.
+      initial_scale: E_0 ≥ 0.
+      eps_in_sqrt: g / √(E + ε); False: g / (√E + ε).
+      bias_correction: E_t / (1 − β^t) in place of E_t.
+
+    Returns:
+      A transformation with state `optax.ScaleByRmsState(nu=E)`, with a count where the bias is
+      corrected.
+
+    Raises:
+      ValueError: an argument is outside its interval.
+      TypeError: an argument is no number.
+
+    >>> import jax.numpy as jnp
+    >>> from jaxopt_notes import scale_by_rms
+    >>> rms, g = scale_by_rms(decay=0.75, eps=0.0), jnp.array([5.0, -0.01])
+    >>> print(rms.update(g, rms.init(g))[0])
+    [ 2. -2.]
+    """
+    _check(decay, eps, initial_scale)
+    return leafwise(
+        partial(over_root, eps=eps, eps_in_sqrt=eps_in_sqrt),
+        partial(mean_square, beta=decay),
+        ScaleByRmsWithCountState if bias_correction else optax.ScaleByRmsState,
+        {"nu": Slot(initial_scale)},
+        debias=[Debiased("nu", decay)] if bias_correction else [],
+    )
+
+
+def scale_by_stddev(
+    decay: ArrayLike = 0.9,
+    eps: ArrayLike = 1e-8,
+    initial_scale: ArrayLike = 0.0,
+    eps_in_sqrt: bool = True,
+    bias_correction: bool = False,
+) -> optax.GradientTransformation:
+    """Divides by the moving standard deviation: the root of the centred moving average of squares.
+
+    Equal to `optax.scale_by_stddev`.
+
+    Args:
+      decay: β in [0, 1).
+      eps: ε ≥ 0.
+      initial_scale: E_0 ≥ 0 (m_0 is 0).
+      eps_in_sqrt: g / √(E − m² + ε); False: g / (√(E − m²) + ε).
+      bias_correction: divide both averages by 1 − β^t.
+
+    Returns:
+      A transformation with state `optax.ScaleByRStdDevState(mu=m, nu=E)`, with a count where the
+      bias is corrected.
+
+    Raises:
+      ValueError: an argument is outside its interval.
+      TypeError: an argument is no number.
+
+    >>> import jax.numpy as jnp
+    >>> from jaxopt_notes import scale_by_stddev
+    >>> stddev, g = scale_by_stddev(decay=0.5, eps=0.0), jnp.array([5.0, -0.01])
+    >>> print(stddev.update(g, stddev.init(g))[0])
+    [ 2. -2.]
+    """
+    _check(decay, eps, initial_scale)
+    return leafwise(
+        partial(over_deviation, eps=eps, eps_in_sqrt=eps_in_sqrt),
+        partial(mean_and_mean_square, beta=decay),
+        ScaleByRStdDevWithCountState if bias_correction else optax.ScaleByRStdDevState,
+        {"mu": Slot(), "nu": Slot(initial_scale)},
+        debias=[Debiased("mu", decay), Debiased("nu", decay)] if bias_correction else [],
+    )
+
+
+def rmsprop(
+    learning_rate: optax.ScalarOrSchedule,
+    decay: ArrayLike = 0.9,
+    eps: ArrayLike = 1e-8,
+    initial_scale: ArrayLike = 0.0,
+    eps_in_sqrt: bool = True,
+    centered: bool = False,
+    momentum: ArrayLike | None = None,
+    nesterov: bool = False,
+    bias_correction: bool = False,
+) -> optax.GradientTransformationExtraArgs:
+    """RMSProp: θ ← θ − α g_t / √(E_t + ε), with E_t the moving average of g².
+
+    Equal to `optax.rmsprop` and, by default, to the notes and to Keras' `RMSprop(rho=β)`. torch's
+    is `rmsprop(α, decay=0.99, eps=1e-8, eps_in_sqrt=False)`, with momentum only at a constant rate.
+
+    Args:
+      learning_rate: α, a number or a schedule.
+      decay: β in [0, 1).
+      eps: ε ≥ 0.
+      initial_scale: E_0 ≥ 0.
+      eps_in_sqrt: g / √(E + ε); False: g / (√E + ε).
+      centered: divide by the standard deviation instead.
+      momentum: the heavy ball's β in [0, 1], after the rate; None for none.
+      nesterov: Nesterov's form of that momentum.
+      bias_correction: debias the averages.
+
+    Returns:
+      `scale_by_rms` or `scale_by_stddev`, `scale_by_learning_rate`, and `trace` or nothing.
+
+    Raises:
+      ValueError: an argument is outside its interval.
+      TypeError: an argument is no number.
+
+    >>> import jax.numpy as jnp
+    >>> from jaxopt_notes import rmsprop
+    >>> optimizer, g = rmsprop(0.1, decay=0.75), jnp.array([5.0, -0.01])
+    >>> print(optimizer.update(g, optimizer.init(g))[0])
+    [-0.2         0.19996001]
+    """
+    if momentum is not None:
+        check_decay("momentum", momentum, one_allowed=True)
+    scale = scale_by_stddev if centered else scale_by_rms
+    return optax.chain(
+        scale(decay, eps, initial_scale, eps_in_sqrt, bias_correction),
+        scale_by_learning_rate(learning_rate),
+        optax.identity() if momentum is None else trace(momentum, nesterov),
+    )

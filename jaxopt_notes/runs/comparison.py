@@ -1,0 +1,165 @@
+"""Runs beside each other, by the files that they left. Needs no JAX."""
+
+import json
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from jaxopt_notes.errors import InputError
+from jaxopt_notes.runs import resume
+
+# What a run learns does not depend on these.
+_APART = (
+    *("out", "data_dir", "compilation_cache", "checkpoint_every", "keep"),
+    *("tensorboard", "profile"),
+)
+_NUMBERS = ("epoch", "step", "seconds")
+_SCORES = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
+
+
+class Compared(NamedTuple):
+    """A run as its folder tells it.
+
+    Attributes:
+      name: what to call it.
+      settings: option to value, the optimizer's own among them.
+      data: the data set's name, and its fingerprint where it has one.
+      rows: a row of metrics an epoch.
+    """
+
+    name: str
+    settings: dict[str, Any]
+    data: tuple[str, str]
+    rows: list[dict[str, Any]]
+
+    def scores(self) -> dict[str, Any]:
+        """Steps, seconds, and test scores: None where there are none."""
+        last = self.rows[-1] if self.rows else {}
+        columns = {
+            "best_test_accuracy": max(self._finite("test_accuracy"), default=None),
+            "last_test_accuracy": last.get("test_accuracy"),
+            "best_test_loss": min(self._finite("test_loss"), default=None),
+            "last_test_loss": last.get("test_loss"),
+        }
+        return {"steps": last.get("step"), "seconds": last.get("seconds"), **columns}
+
+    def _finite(self, column: str) -> list[float]:
+        return [row[column] for row in self.rows if math.isfinite(row[column])]
+
+
+class Comparison(NamedTuple):
+    """Runs, the names of the settings that they differ in, and lines on what to mind."""
+
+    runs: list[Compared]
+    differing: list[str]
+    notes: list[str]
+
+    def as_json(self) -> dict[str, Any]:
+        """A member a run with the settings that differ, and the notes."""
+        runs = [
+            {"run": run.name, "settings": self._settings(run), **run.scores()} for run in self.runs
+        ]
+        return {"runs": runs, "notes": self.notes}
+
+    def _settings(self, run: Compared) -> dict[str, Any]:
+        return {name: run.settings.get(name) for name in self.differing}
+
+    def text(self) -> str:
+        """A table, a line a run."""
+        heads = ("steps", "seconds", "best acc", "last acc", "best loss", "last loss")
+        lines = [("run", *self.differing, *heads)]
+        for run in self.runs:
+            settings = map(_setting, self._settings(run).values())
+            lines.append((run.name, *settings, *map(_score, run.scores().items())))
+        widths = [max(map(len, column)) for column in zip(*lines)]
+        left = 1 + len(self.differing)
+        return "\n".join(
+            "  ".join(
+                cell.ljust(width) if i < left else cell.rjust(width)
+                for i, (cell, width) in enumerate(zip(line, widths))
+            )
+            for line in lines
+        )
+
+
+def compare(folders: Sequence[str]) -> Comparison:
+    """Reads runs.
+
+    Raises:
+      InputError: a folder holds no run, or its files cannot be read.
+    """
+    runs, notes = [], []
+    for folder, name in zip(folders, _names(folders)):
+        run, broken = _read(folder, name)
+        runs.append(run)
+        notes += broken
+    if len({run.data for run in runs}) > 1:
+        sets = (f"{run.name} {' '.join(run.data).strip()}" for run in runs)
+        notes.append(f"the data sets differ: {', '.join(sets)}")
+    known = dict.fromkeys(name for run in runs for name in run.settings)
+    differing = [name for name in known if len({_key(run, name) for run in runs}) > 1]
+    return Comparison(runs, differing, notes)
+
+
+def _read(folder: str, name: str) -> tuple[Compared, list[str]]:
+    described = resume.read(folder, "RUN")
+    # Through `Config`, so that what a run of before an option lacks is that option's default.
+    given = asdict(resume.from_dict(described["config"]))
+    settings = {name: value for name, value in given.items() if name not in _APART}
+    settings |= settings.pop("hyperparameters")
+    data = described["data"]
+    path = Path(folder) / "metrics.jsonl"
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except FileNotFoundError:
+        lines = []  # before its first epoch's end
+    except OSError as error:
+        raise InputError(f"RUN {folder}: {path.name} cannot be read ({error.strerror})") from error
+    parsed = [_row(line) for line in lines]
+    broken = [str(i + 1) for i, row in enumerate(parsed) if row is None]
+    rows = [row for row in parsed if row is not None]
+    notes = []
+    if broken:
+        which = "line" if len(broken) == 1 else "lines"
+        notes.append(f"{path}: {which} {', '.join(broken)} broken, and left out")
+    if not rows:
+        notes.append(f"{folder}: no epoch is finished")
+    return Compared(name, settings, (data["name"], data.get("fingerprint", "")), rows), notes
+
+
+def _row(line: str) -> dict[str, Any] | None:
+    """An epoch's row; None where the line is not one."""
+    try:
+        row = json.loads(line)
+        whole = all(isinstance(row[name], int | float) for name in (*_NUMBERS, *_SCORES))
+    except (ValueError, KeyError, TypeError):
+        return None
+    return row if whole else None
+
+
+def _names(folders: Sequence[str]) -> list[str]:
+    """The folders' last parts; the whole paths where these are not all different."""
+    short = [Path(os.path.abspath(folder)).name for folder in folders]
+    return short if len(set(short)) == len(short) else list(folders)
+
+
+def _key(run: Compared, name: str) -> str:
+    return json.dumps(run.settings.get(name))
+
+
+def _setting(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
+    return "–" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _score(item: tuple[str, Any]) -> str:
+    name, value = item
+    if value is None:
+        return "–"
+    if name == "steps":
+        return f"{value:,}"
+    return f"{value:.1f}" if name == "seconds" else f"{value:{'.2%' if 'acc' in name else '.4f'}}"

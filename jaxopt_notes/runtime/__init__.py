@@ -1,0 +1,1 @@
+"""The process around a computation: devices and hosts, compilation, memory, signals."""

@@ -1,0 +1,263 @@
+"""The known traps: where the books part, by which formula, and what to write here for each.
+
+A cell's formula is written from the terms with which the tests run the NumPy equation, the book's
+own optimizer and the call to write here: the three must go the same way.
+
+    python -m jaxopt_notes.verification.differences > docs/optimizers-by-framework.md
+"""
+
+import inspect
+from collections.abc import Callable
+from typing import NamedTuple
+
+from jaxopt_notes.verification import formulas
+from jaxopt_notes.verification.formulas import Terms
+from jaxopt_notes.verification.frameworks import BOOKS, terms
+from jaxopt_notes.verification.settings import Setting, named
+
+
+class Cell(NamedTuple):
+    """What one book does.
+
+    Attributes:
+      setting: its optimizer, with the keywords in question.
+      here: the call with the same trajectory, α a rate or a schedule.
+    """
+
+    setting: Setting
+    here: str
+
+    @property
+    def terms(self) -> Terms:
+        """Every term of the equation."""
+        parameters = inspect.signature(BOOKS[self.setting.name][0]).parameters.items()
+        defaults = {n: p.default for n, p in parameters if p.kind is p.KEYWORD_ONLY}
+        return defaults | terms(self.setting.name, self.setting.keywords)
+
+    @property
+    def call(self) -> str:
+        """As it is written in the book."""
+        setting = self.setting
+        keywords = ", ".join(f"{k}={v}" for k, v in setting.keywords.items())
+        return f"{_CALLED[setting.book].get(setting.optimizer, setting.optimizer)}({keywords})"
+
+
+class Trap(NamedTuple):
+    """One difference that a name hides."""
+
+    title: str
+    says: str
+    formula: Callable[[Terms], str]
+    cells: list[Cell]
+
+
+_CLASSES = {"sgd": "SGD", "rmsprop": "RMSprop", "adam": "Adam", "adamw": "AdamW"}
+_CALLED: dict[str, dict[str, str]] = {
+    "notes": {},
+    "optax": {},
+    "torch": _CLASSES | {"adagrad": "Adagrad"},
+    "keras": _CLASSES | {"adagrad": "Adagrad"},
+    "tensorflow1": {
+        "momentum": "MomentumOptimizer",
+        "adagrad": "AdagradOptimizer",
+        "rmsprop": "RMSPropOptimizer",
+        "adam": "AdamOptimizer",
+        "adamw": "AdamWOptimizer",
+    },
+}
+_NAMES = {
+    "notes": "notes, papers",
+    "optax": "optax",
+    "torch": "torch",
+    "keras": "Keras 3",
+    "tensorflow1": "TensorFlow 1",
+}
+
+
+def _cells(*rows: tuple[str, Terms, str]) -> list[Cell]:
+    """From (book.optimizer, keywords, what to write here)."""
+    return [Cell(named(name, keywords), here) for name, keywords, here in rows]
+
+
+_M = {"momentum": 0.9}
+_N = {"momentum": 0.9, "nesterov": True}
+_W = {"weight_decay": 0.1}
+
+TRAPS = [
+    Trap(
+        "ε and the first average in RMSProp",
+        "Where gradients are small ε decides the step: 1e-6 inside the root is 1e-3 outside. From "
+        "E_0 = 1 the first steps are short, from 0 they are α / √(1 − β) long whatever g is.",
+        formulas.rmsprop_eps,
+        _cells(
+            ("notes.rmsprop", {"epsilon": 1e-6}, "rmsprop(α, eps=1e-6)"),
+            ("optax.rmsprop", {"eps": 1e-6}, "rmsprop(α, eps=1e-6)"),
+            (
+                "torch.rmsprop",
+                {"alpha": 0.9, "eps": 1e-6},
+                "rmsprop(α, eps=1e-6, eps_in_sqrt=False)",
+            ),
+            ("keras.rmsprop", {"epsilon": 1e-6}, "rmsprop(α, eps=1e-6)"),
+            (
+                "tensorflow1.rmsprop",
+                {"epsilon": 1e-6},
+                "rmsprop(α, eps=1e-6, initial_scale=1.0)",
+            ),
+        ),
+    ),
+    Trap(
+        "ε and the first accumulator in AdaGrad",
+        "With the defaults no two books but optax and Keras agree. No keyword of optax puts ε "
+        "outside the root; here `eps_in_sqrt=False` does.",
+        formulas.adagrad_eps,
+        _cells(
+            ("notes.adagrad", {}, "adagrad(α, 0.0, eps=1e-8, eps_in_sqrt=False)"),
+            ("optax.adagrad", {}, "adagrad(α)"),
+            ("torch.adagrad", {}, "adagrad(α, 0.0, eps=1e-10, eps_in_sqrt=False)"),
+            ("keras.adagrad", {}, "adagrad(α)"),
+            ("tensorflow1.adagrad", {}, "adagrad(α, eps=0.0)"),
+        ),
+    ),
+    Trap(
+        "ε in Adam",
+        "ε-hat is added before the root's bias is corrected, so that at first it weighs 32 times "
+        "as much (β2 = 0.999).",
+        formulas.adam_eps,
+        _cells(
+            ("notes.adam", {"epsilon": 1e-6}, "adam(α, eps=1e-6)"),
+            ("optax.adam", {"eps": 1e-6}, "adam(α, eps=1e-6)"),
+            ("torch.adam", {"eps": 1e-6}, "adam(α, eps=1e-6)"),
+            ("keras.adam", {"epsilon": 1e-6}, "conventions.keras.adam(α, epsilon=1e-6)"),
+            (
+                "tensorflow1.adam",
+                {"epsilon": 1e-6},
+                "conventions.tensorflow1.adam(α, epsilon=1e-6)",
+            ),
+        ),
+    ),
+    Trap(
+        "Momentum: average or sum, bias correction, rate inside or outside",
+        "The moving average steps 1 − β times as far as the heavy ball. optax's `ema` corrects its "
+        "bias unless told not to. With the rate inside, what is in the velocity keeps the rate of "
+        "its day.",
+        formulas.velocity,
+        _cells(
+            ("notes.momentum", {}, "momentum(α)"),
+            ("optax.ema", {"decay": 0.9}, "optax.chain(ema(0.9), scale_by_learning_rate(α))"),
+            ("optax.sgd", _M, "sgd(α, momentum=0.9)"),
+            ("torch.sgd", _M, "sgd(α, momentum=0.9)"),
+            ("keras.sgd", _M, "optax.chain(scale_by_learning_rate(α), trace(0.9))"),
+            ("tensorflow1.momentum", _M, "sgd(α, momentum=0.9)"),
+        ),
+    ),
+    Trap(
+        "Dampening",
+        "torch's 1 − τ looks like the moving average's 1 − β, but its first step is undampened. "
+        "The other books have no such thing.",
+        formulas.velocity,
+        _cells(
+            ("notes.momentum", {}, "momentum(α)"),
+            ("optax.sgd", _M, "sgd(α, momentum=0.9)"),
+            (
+                "torch.sgd",
+                {"momentum": 0.9, "dampening": 0.9},
+                "conventions.torch.sgd(α, 0.9, dampening=0.9)",
+            ),
+            ("keras.sgd", _M, "conventions.keras.sgd(α, 0.9)"),
+            ("tensorflow1.momentum", _M, "sgd(α, momentum=0.9)"),
+        ),
+    ),
+    Trap(
+        "Nesterov",
+        "One formula for all, but for where the rate stands. Adam's form is "
+        "`adam(α, nesterov=True)`, optax's `nadam`; the notes have none.",
+        formulas.velocity,
+        _cells(
+            ("optax.sgd", _N, "sgd(α, 0.9, nesterov=True)"),
+            ("torch.sgd", _N, "sgd(α, 0.9, nesterov=True)"),
+            ("keras.sgd", _N, "conventions.keras.sgd(α, 0.9, nesterov=True)"),
+            (
+                "tensorflow1.momentum",
+                {"momentum": 0.9, "use_nesterov": True},
+                "sgd(α, 0.9, nesterov=True)",
+            ),
+        ),
+    ),
+    Trap(
+        "Momentum in RMSProp: rate inside or outside",
+        "The same while the rate is constant; under a schedule torch goes another way. The notes "
+        "have no momentum here.",
+        formulas.rmsprop_velocity,
+        _cells(
+            ("optax.rmsprop", {**_M, "eps": 1e-7}, "rmsprop(α, eps=1e-7, momentum=0.9)"),
+            (
+                "torch.rmsprop",
+                {**_M, "alpha": 0.9, "eps": 1e-7},
+                "conventions.torch.rmsprop(α, 0.9, 1e-7, momentum=0.9)",
+            ),
+            ("keras.rmsprop", _M, "rmsprop(α, eps=1e-7, momentum=0.9)"),
+            (
+                "tensorflow1.rmsprop",
+                {**_M, "epsilon": 1e-7},
+                "rmsprop(α, eps=1e-7, initial_scale=1.0, momentum=0.9)",
+            ),
+        ),
+    ),
+    Trap(
+        "Weight decay: coupled or decoupled, times the rate or not",
+        "Coupled decay passes through the moments, where AdamW's does not. The default λ is 1e-4 "
+        "in optax, 1e-2 in torch, 4e-3 in Keras; the notes and TensorFlow 1 give none.",
+        formulas.decay,
+        _cells(
+            ("notes.adamw", _W, "adamw(α, weight_decay=0.1)"),
+            ("optax.adamw", _W, "adamw(α, weight_decay=0.1)"),
+            ("torch.adam", _W, "optax.chain(add_decayed_weights(0.1), adam(α))"),
+            ("torch.adamw", _W, "adamw(α, weight_decay=0.1)"),
+            ("keras.adam", _W, "conventions.keras.adam(α, weight_decay=0.1)"),
+            ("keras.adamw", _W, "conventions.keras.adamw(α, weight_decay=0.1)"),
+            ("tensorflow1.adamw", _W, "conventions.tensorflow1.adamw(0.1, α)"),
+        ),
+    ),
+    Trap(
+        "AMSGrad: maximum or bias correction first",
+        "Early v̂ are large, so the maximum of v̂ holds optax's steps back. The notes and TensorFlow "
+        "1 have none.",
+        formulas.amsgrad,
+        _cells(
+            ("optax.amsgrad", {}, "optax.amsgrad(α)"),
+            ("torch.adam", {"amsgrad": True}, "conventions.torch.adam(α, amsgrad=True)"),
+            ("keras.adam", {"amsgrad": True}, "conventions.keras.adam(α, amsgrad=True)"),
+        ),
+    ),
+]
+
+
+def markdown() -> str:
+    """docs/optimizers-by-framework.md."""
+    lines = [
+        "# The same name, another formula",
+        "",
+        "Where optax, torch, Keras 3, TensorFlow 1 and the papers part, and what to write here to "
+        "go where each of them goes. α is a rate or a schedule, g the gradient, θ the parameters.",
+        "",
+        "Every line is run by the tests: the formula in NumPy, the book's own optimizer where it "
+        "is installed (but TensorFlow 1's AdamW, of which only the documentation is left) and the "
+        "call to write here go the same way in float64, under a rate that changes at each step; "
+        "and two lines of a table have the same formula only if they do. `conventions` has every "
+        "book's functions with its own names and defaults; `translate` reads them off a torch or "
+        "Keras optimizer.",
+        "",
+        "Written by `python -m jaxopt_notes.verification.differences`.",
+    ]
+    for trap in TRAPS:
+        lines += ["", f"## {trap.title}", "", trap.says, ""]
+        lines += ["| book | its call | formula | here |", "| --- | --- | --- | --- |"]
+        lines += [
+            f"| {_NAMES[c.setting.book]} | `{c.call}` | {trap.formula(c.terms)} | `{c.here}` |"
+            for c in trap.cells
+        ]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    print(markdown(), end="")
