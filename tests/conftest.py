@@ -1,10 +1,14 @@
-"""Shared by all tests: the embedded digits, a few of them, as a data set."""
+"""Shared by all tests: a few of the bundled digits as a data set, and the command on them."""
+
+import sys
 
 import jax
 import pytest
 
+from jaxopt_notes import train
 from jaxopt_notes.data import Dataset, load
 from jaxopt_notes.runtime.compilation import keep_compiled
+from jaxopt_notes.training import run
 
 
 @pytest.fixture(scope="session")
@@ -36,3 +40,23 @@ def _own_compilation_cache(request):
         patch.setenv("JAX_COMPILATION_CACHE_DIR", str(folder))
         keep_compiled(None)
         yield
+
+
+@pytest.fixture
+def no_pictures(monkeypatch):
+    """As where matplotlib is not installed: drawing would take most of the time."""
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+
+
+@pytest.fixture
+def small(monkeypatch, digits, tmp_path):
+    """main(…) writes to tmp_path / 'run', unless it is to resume."""
+    monkeypatch.setattr(run, "load", lambda *_: digits)
+    monkeypatch.chdir(tmp_path)
+
+    def main(*args):
+        if "--resume" in args:
+            return train.main(args)
+        return train.main(["--out", "run", "--epochs", "1", "--model", "mlp", *args])
+
+    return main

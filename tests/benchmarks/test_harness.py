@@ -50,9 +50,9 @@ def test_steps_are_found_that_fill_a_turn(monkeypatch):
 
 def test_a_race_measures_those_who_can_and_names_the_others():
     def contestant(function, settings=None, needs=""):
-        factory = f"pretended_contestants:{function}"
+        factory = f"tests.benchmarks.pretended_contestants:{function}"
         return Contestant(
-            factory, settings or {}, {"PYTHONPATH": str(Path(__file__).parent)}, needs
+            factory, settings or {}, {"PYTHONPATH": str(Path(__file__).parents[2])}, needs
         )
 
     contestants = {

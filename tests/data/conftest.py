@@ -6,23 +6,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tiny_sets
 from tensorflow_datasets.core.download import checksums
 
 from jaxopt_notes.data.tfds import mnist_files
+from tests.data import tiny_sets
 
 
 @pytest.fixture
 def official_mnist() -> Path:
-    """The folder of MNIST's four official files, where this machine has them."""
-    beside = Path(__file__).resolve().parents[3] / "shared" / "mnist"
-    folder = Path(os.environ.get("JAXOPT_NOTES_MNIST") or beside)
-    if not all((folder / file).is_file() for file in mnist_files.FILES):
-        pytest.skip(
-            "the official MNIST files are not here; set JAXOPT_NOTES_MNIST to the folder of the "
-            "four .gz files"
-        )
-    return folder
+    """The folder of MNIST's four official files: where JAXOPT_NOTES_MNIST says they are."""
+    folder = os.environ.get("JAXOPT_NOTES_MNIST")
+    if not folder:
+        pytest.skip("JAXOPT_NOTES_MNIST is not set to the folder of MNIST's four .gz files")
+    missing = [file for file in mnist_files.FILES if not (Path(folder) / file).is_file()]
+    if missing:
+        pytest.skip(f"JAXOPT_NOTES_MNIST={folder}: has no {', '.join(missing)}")
+    return Path(folder)
 
 
 @pytest.fixture

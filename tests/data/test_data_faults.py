@@ -7,11 +7,11 @@ import sys
 
 import numpy as np
 import pytest
-import tiny_sets
 
 from jaxopt_notes.data import load, names
 from jaxopt_notes.data.tfds import cache, decoding, tfrecord
 from jaxopt_notes.errors import InputError
+from tests.data import tiny_sets
 
 
 @pytest.fixture

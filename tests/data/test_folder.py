@@ -6,12 +6,12 @@ import zlib
 
 import numpy as np
 import pytest
-import tiny_sets
 from PIL import Image
 
 from jaxopt_notes.data import folder as folder_module
 from jaxopt_notes.data import image_files, load
 from jaxopt_notes.errors import InputError
+from tests.data import tiny_sets
 
 
 @pytest.fixture

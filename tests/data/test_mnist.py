@@ -13,13 +13,13 @@ import time
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
-import tiny_sets
 from tensorflow_datasets.core.download import checksums
 
 from jaxopt_notes.data import errors, load
 from jaxopt_notes.data.tfds import cache, mnist, mnist_files
 from jaxopt_notes.data.tfds.builder import Mnist
 from jaxopt_notes.errors import InputError
+from tests.data import tiny_sets
 
 # Not a stopwatch: far below the minutes of TFDS's retries, far above a busy machine's delays.
 PATIENCE = 20

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
-import tiny_sets
 from PIL import Image
 
 from jaxopt_notes.data import load, names
 from jaxopt_notes.data.tfds import cache
 from jaxopt_notes.errors import InputError
+from tests.data import tiny_sets
 
 
 def refused(name, data_dir):

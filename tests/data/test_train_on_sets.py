@@ -5,10 +5,10 @@ import os
 
 import pytest
 import tensorflow_datasets as tfds
-import tiny_sets
 from PIL import Image
 
 from jaxopt_notes import train
+from tests.data import tiny_sets
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from comparison import run
 
 from jaxopt_notes import adagrad, ema, momentum, scale_by_rss, sgd
+from tests.equality.comparison import run
 
 STEPS = 60
 

@@ -12,9 +12,10 @@ from typing import Any
 import jax
 import optax
 import pytest
-from cases import CASES, Case
-from comparison import assert_same_kind, ulps_apart
-from gradients import tree_and_gradients
+
+from tests.equality.cases import CASES, Case
+from tests.equality.comparison import assert_same_kind, ulps_apart
+from tests.equality.gradients import tree_and_gradients
 
 
 def jitted_step(optimizer: optax.GradientTransformation) -> Any:

@@ -1,10 +1,11 @@
 """The comparison sees mistakes: each wrong formula of `mutants` differs from optax's."""
 
 import pytest
-from cases import CASES, Case
-from comparison import assert_same_bits, run
-from gradients import tree_and_gradients
-from mutants import MUTANTS
+
+from tests.equality.cases import CASES, Case
+from tests.equality.comparison import assert_same_bits, run
+from tests.equality.gradients import tree_and_gradients
+from tests.equality.mutants import MUTANTS
 
 BY_NAME = {case.name: case for case in CASES}
 

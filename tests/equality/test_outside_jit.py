@@ -1,9 +1,10 @@
 """Outside jit every bit of the parameters, the updates and the state is optax's."""
 
 import pytest
-from cases import CASES, Case
-from comparison import assert_same_bits, assert_same_kind, assert_same_path, run
-from gradients import precision, tree_and_gradients
+
+from tests.equality.cases import CASES, Case
+from tests.equality.comparison import assert_same_bits, assert_same_kind, assert_same_path, run
+from tests.equality.gradients import precision, tree_and_gradients
 
 each_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 

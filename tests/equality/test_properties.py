@@ -7,13 +7,13 @@ import jax
 import jax.numpy as jnp
 import optax
 import pytest
-from cases import DECAY_SCHEDULE, RATE_SCHEDULES, Case, not_scalars
-from comparison import assert_same_path
-from gradients import gradients_for, parameters
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import jaxopt_notes
+from tests.equality.cases import DECAY_SCHEDULE, RATE_SCHEDULES, Case, not_scalars
+from tests.equality.comparison import assert_same_path
+from tests.equality.gradients import gradients_for, parameters
 
 SHAPES: list[tuple[int, ...]] = [(), (16,), (2, 3), (0, 3)]
 REAL = ["float32", "bfloat16", "float16"]

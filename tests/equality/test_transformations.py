@@ -9,11 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from cases import OPTAXS, RATE_SCHEDULES
-from comparison import assert_same_bits, assert_same_kind, ulps_apart
-from gradients import tree_and_gradients
 
 import jaxopt_notes
+from tests.equality.cases import OPTAXS, RATE_SCHEDULES
+from tests.equality.comparison import assert_same_bits, assert_same_kind, ulps_apart
+from tests.equality.gradients import tree_and_gradients
 
 FAMILY: dict[str, dict[str, Any]] = {
     "sgd": {"momentum": 0.9, "nesterov": True},

@@ -8,13 +8,19 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from cases import OPTAXS
-from comparison import assert_same_bits, assert_same_kind, assert_same_path, run, ulps_apart
 from flax import linen, nnx
 from flax.training.train_state import TrainState
-from gradients import parameters
 
 import jaxopt_notes
+from tests.equality.cases import OPTAXS
+from tests.equality.comparison import (
+    assert_same_bits,
+    assert_same_kind,
+    assert_same_path,
+    run,
+    ulps_apart,
+)
+from tests.equality.gradients import parameters
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "sgd": {"learning_rate": 0.1, "momentum": 0.9},

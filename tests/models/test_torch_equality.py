@@ -12,14 +12,13 @@ from flax import nnx
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
-from torch_networks import channels_first, torch_cnn, torch_mlp  # noqa: E402
-
 from jaxopt_notes import adam, sgd  # noqa: E402
 from jaxopt_notes.losses import cross_entropy  # noqa: E402
 from jaxopt_notes.models import CNN, MLP, BatchNorm, from_torch, pure, to_torch  # noqa: E402
 from jaxopt_notes.models.layer_list import flatten  # noqa: E402
 from jaxopt_notes.training.state import TrainState  # noqa: E402
 from jaxopt_notes.training.step import Batch, Normalization, make_train_step  # noqa: E402
+from tests.models.torch_networks import channels_first, torch_cnn, torch_mlp  # noqa: E402
 
 CLASSES, BATCH = 3, 6
 ONE = {"features": (4,)}  # block; a second one adds nothing but compilation

@@ -9,6 +9,7 @@ import itertools
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -18,9 +19,9 @@ from flax import nnx
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from jax import export, lax
-from virtual_devices import environment
 
 from jaxopt_notes.models import convolutions, winograd
+from tests.virtual_devices import environment
 
 
 def flax_conv_stack(x, blocks):
@@ -195,7 +196,7 @@ def test_unwanted_image_gradient_costs_nothing_and_memory_stays_low():
 SHARDED = """
 import jax, jax.numpy as jnp
 from jax.sharding import AxisType, NamedSharding, PartitionSpec as P
-from test_winograd import assert_equal, pull_back, whole_number_problem
+from tests.models.test_winograd import assert_equal, pull_back, whole_number_problem
 from jaxopt_notes.models.convolutions import conv_stack
 
 assert jax.device_count() == 8
@@ -212,7 +213,7 @@ assert_equal(pull_back(local, shared, blocks), alone)
 
 @pytest.mark.slow
 def test_batch_sharded_over_devices():
-    path = os.pathsep.join([os.path.dirname(__file__), *sys.path])
+    path = os.pathsep.join([str(Path(__file__).parents[2]), *sys.path])
     variables = environment(8) | {"PYTHONPATH": path}
     subprocess.run([sys.executable, "-c", SHARDED], env=variables, check=True, timeout=120)
 

@@ -5,10 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from walks import STEPS, T, assert_same, rate, run, tree
 
 from jaxopt_notes import adam, adamw, handover, momentum, rmsprop, sgd
 from jaxopt_notes.optimizers._handover import HandoverState
+from tests.optimizers.walks import STEPS, T, assert_same, rate, run, tree
 
 PAIRS = {
     "adam-sgd": (lambda: adam(0.1), lambda: sgd(0.1, momentum=0.9)),

@@ -6,10 +6,10 @@ import numpy as np
 import optax
 import pytest
 from flax import nnx
-from walks import STEPS, T, assert_same, rate, run, tree
 
 from jaxopt_notes import adam, handover, sgd
 from jaxopt_notes.optimizers._handover import find_handover
+from tests.optimizers.walks import STEPS, T, assert_same, rate, run, tree
 
 
 def around(optimizer):

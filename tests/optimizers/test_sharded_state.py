@@ -6,7 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from virtual_devices import environment
+
+from tests.virtual_devices import environment
 
 NAMES = (
     *("sgd", "sgd, momentum", "momentum", "adagrad", "rmsprop", "rmsprop, centered"),

@@ -12,11 +12,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from browser import Browser, find
 
 from jaxopt_notes import adagrad, adam, adamw, momentum, rmsprop, sgd
 from jaxopt_notes.studies import gallery, playground, study
 from jaxopt_notes.studies.wording import Story
+from tests.studies.browser import Browser, find
 
 REPORT = Path(__file__).parents[2] / "docs" / "studies"
 STEPS = 200

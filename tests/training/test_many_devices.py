@@ -9,15 +9,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from virtual_devices import environment
 
 from jaxopt_notes.errors import InputError
 from jaxopt_notes.models.sharding import per_device
 from jaxopt_notes.runtime.processes import Processes, mesh_size, processes_from
 from jaxopt_notes.training import sharding
 from jaxopt_notes.training.sharding import Layout, make_layout, split_cpu
+from tests.virtual_devices import environment
 
-SPREAD_RUNS = Path(__file__).with_name("spread_runs.py")
+RUNS_ON_DEVICES = Path(__file__).with_name("runs_on_devices.py")
 # processes and the devices of each
 PLACES = {"8 devices": (1, 8), "2 processes": (2, 1), "2 processes of 4": (2, 4)}
 
@@ -40,13 +40,13 @@ def python(*args, devices=1):
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """What `spread_runs.py` finds on one device and in each of the places."""
+    """What `runs_on_devices.py` finds on one device and in each of the places."""
 
     def found(processes, devices):
         out = tmp_path_factory.mktemp("runs") / "found.json"
         host = f"127.0.0.1:{free_port()}"
         together = [(host, processes, i) for i in range(processes)] if processes > 1 else [()]
-        started = [python(SPREAD_RUNS, out, *args, devices=devices) for args in together]
+        started = [python(RUNS_ON_DEVICES, out, *args, devices=devices) for args in together]
         for process in started:
             printed, _ = process.communicate(timeout=600)
             assert process.returncode == 0, printed

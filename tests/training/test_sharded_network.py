@@ -5,7 +5,8 @@ import subprocess
 import sys
 
 import pytest
-from virtual_devices import environment
+
+from tests.virtual_devices import environment
 
 SCRIPT = """
 import json

@@ -1,4 +1,4 @@
-"""`python spread_runs.py OUT [HOST:PORT N I]`: losses of a few runs on all devices that there are.
+"""`python runs_on_devices.py OUT [HOST:PORT N I]`: losses of a few runs on all devices here.
 
 Run by `test_many_devices.py`, in one process or in several.
 """

@@ -8,10 +8,10 @@ import sys
 import time
 
 import pytest
-from runs import rows, shown_files, without_seconds
 
 from jaxopt_notes import train
 from jaxopt_notes.config.settings import OPTIMIZERS
+from tests.run_files import rows, shown_files, without_seconds
 
 
 @pytest.mark.parametrize(

@@ -11,12 +11,12 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from runs import rows, without_seconds
 
 from jaxopt_notes import train
 from jaxopt_notes.inference.trained import load_trained
 from jaxopt_notes.runs import recorder
 from jaxopt_notes.training import run
+from tests.run_files import rows, without_seconds
 
 # Whatever a state may hold: batch statistics, dropout's key, an average, a switch of optimizers.
 SETTINGS = {

@@ -14,7 +14,6 @@ import numpy as np
 import optax
 import pytest
 from flax import nnx
-from runs import rows
 
 from jaxopt_notes import adam
 from jaxopt_notes.inference.trained import load_trained
@@ -24,6 +23,7 @@ from jaxopt_notes.training import loop
 from jaxopt_notes.training.loop import DivergedError, begin, compile_stretch, run_epoch
 from jaxopt_notes.training.state import create
 from jaxopt_notes.training.step import Batch, make_train_step, normalization_of
+from tests.run_files import rows
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
 

@@ -8,8 +8,9 @@ import sys
 import time
 
 import pytest
-from runs import rows
-from virtual_devices import environment
+
+from tests.run_files import rows
+from tests.virtual_devices import environment
 
 TRAIN = (sys.executable, "-m", "jaxopt_notes.train")
 SETTINGS = ("--dataset", "mnist-12k", "--model", "mlp", "--norm", "batch", "--schedule", "constant")

@@ -13,9 +13,9 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from runs import rows, without_seconds
 
 from jaxopt_notes.inference.trained import load_trained
+from tests.run_files import rows, without_seconds
 
 KILLS = 20
 EPOCHS = 30

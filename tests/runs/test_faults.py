@@ -10,11 +10,11 @@ from pathlib import Path
 
 import jax
 import pytest
-from runs import rows
 
 from jaxopt_notes import train
 from jaxopt_notes.runs import checkpoint, recorder, session
 from jaxopt_notes.training import run
+from tests.run_files import rows
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
 
