@@ -110,7 +110,7 @@ def _work(args: argparse.Namespace, steps: int) -> Any:
         return proof.hunt([m for m in mutants() if kind(m.setting) in chosen], oracles, steps)
     table = [s for s in settings() if kind(s) in chosen]
     if args.quick:  # the rate's own code is ours to prove once
-        table = [s for s in table if s.scheduled or s.book == "optax"]
+        table = [s for s in table if s.scheduled or s.framework == "optax"]
     dtypes = proof.QUICK if args.quick and not args.dtype else proof.DTYPES
     asked = {o: [d for d in able if d in (args.dtype or DTYPES)] for o, able in dtypes.items()}
     return proof.check(table, oracles, asked, steps)

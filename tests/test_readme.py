@@ -1,5 +1,7 @@
 """The README's examples run, and what it says of the commands is what CI runs."""
 
+import ast
+import inspect
 import re
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import pytest
 
 from jaxopt_notes import __all__ as public
 from jaxopt_notes import translate, translate_state
+from jaxopt_notes.optimizers import _adam
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -81,3 +84,15 @@ def test_ci_runs_the_two_commands():
 def test_files_it_links_to_exist():
     for target in re.findall(r"\]\((?!http)([^)#]+)\)", README):
         assert (ROOT / target).exists(), target
+
+
+@pytest.mark.parametrize("readme", ["README.md", "README.zh-CN.md"])
+def test_the_rule_shown_is_the_rule_that_runs(readme):
+    (shown,) = re.findall(
+        r"```py\n(.*?)```", (ROOT / readme).read_text(encoding="utf-8"), re.DOTALL
+    )
+    rule = ast.parse(inspect.getsource(_adam.adam_rule)).body[0]
+    rule.returns, rule.body = None, rule.body[1:]  # without the docstring
+    for argument in rule.args.args + rule.args.kwonlyargs:
+        argument.annotation = None
+    assert ast.unparse(ast.parse(shown)) == ast.unparse(rule)

@@ -1,7 +1,7 @@
-"""The known traps: where the books part, by which formula, and what to write here for each.
+"""The known traps: where the frameworks part, by which formula, and what to write here for each.
 
-A cell's formula is written from the terms with which the tests run the NumPy equation, the book's
-own optimizer and the call to write here: the three must go the same way.
+A cell's formula is written from the terms with which the tests run the NumPy equation, the
+framework's own optimizer and the call to write here: the three must take the same path.
 
     python -m jaxopt_notes.verification.differences > docs/optimizers-by-framework.md
 """
@@ -12,12 +12,12 @@ from typing import NamedTuple
 
 from jaxopt_notes.verification import formulas
 from jaxopt_notes.verification.formulas import Terms
-from jaxopt_notes.verification.frameworks import BOOKS, terms
+from jaxopt_notes.verification.frameworks import FRAMEWORKS, terms
 from jaxopt_notes.verification.settings import Setting, named
 
 
 class Cell(NamedTuple):
-    """What one book does.
+    """What one framework does.
 
     Attributes:
       setting: its optimizer, with the keywords in question.
@@ -30,16 +30,16 @@ class Cell(NamedTuple):
     @property
     def terms(self) -> Terms:
         """Every term of the equation."""
-        parameters = inspect.signature(BOOKS[self.setting.name][0]).parameters.items()
+        parameters = inspect.signature(FRAMEWORKS[self.setting.name][0]).parameters.items()
         defaults = {n: p.default for n, p in parameters if p.kind is p.KEYWORD_ONLY}
         return defaults | terms(self.setting.name, self.setting.keywords)
 
     @property
     def call(self) -> str:
-        """As it is written in the book."""
+        """As it is written in the framework."""
         setting = self.setting
         keywords = ", ".join(f"{k}={v}" for k, v in setting.keywords.items())
-        return f"{_CALLED[setting.book].get(setting.optimizer, setting.optimizer)}({keywords})"
+        return f"{_CALLED[setting.framework].get(setting.optimizer, setting.optimizer)}({keywords})"
 
 
 class Trap(NamedTuple):
@@ -75,7 +75,7 @@ _NAMES = {
 
 
 def _cells(*rows: tuple[str, Terms, str]) -> list[Cell]:
-    """From (book.optimizer, keywords, what to write here)."""
+    """From (framework.optimizer, keywords, what to write here)."""
     return [Cell(named(name, keywords), here) for name, keywords, here in rows]
 
 
@@ -107,7 +107,7 @@ TRAPS = [
     ),
     Trap(
         "ε and the first accumulator in AdaGrad",
-        "With the defaults no two books but optax and Keras agree. No keyword of optax puts ε "
+        "With the defaults no two frameworks but optax and Keras agree. No keyword of optax puts ε "
         "outside the root; here `eps_in_sqrt=False` does.",
         formulas.adagrad_eps,
         _cells(
@@ -153,7 +153,7 @@ TRAPS = [
     Trap(
         "Dampening",
         "torch's 1 − τ looks like the moving average's 1 − β, but its first step is undampened. "
-        "The other books have no such thing.",
+        "The other frameworks have no such thing.",
         formulas.velocity,
         _cells(
             ("notes.momentum", {}, "momentum(α)"),
@@ -240,20 +240,20 @@ def markdown() -> str:
         "Where optax, torch, Keras 3, TensorFlow 1 and the papers part, and what to write here to "
         "go where each of them goes. α is a rate or a schedule, g the gradient, θ the parameters.",
         "",
-        "Every line is run by the tests: the formula in NumPy, the book's own optimizer where it "
-        "is installed (but TensorFlow 1's AdamW, of which only the documentation is left) and the "
-        "call to write here go the same way in float64, under a rate that changes at each step; "
-        "and two lines of a table have the same formula only if they do. `conventions` has every "
-        "book's functions with its own names and defaults; `translate` reads them off a torch or "
-        "Keras optimizer.",
+        "The tests run every line: the formula in NumPy, the framework's own optimizer where it is "
+        "installed (except TensorFlow 1's AdamW, of which only the documentation is left) and the "
+        "call to write here take the same path in float64, under a learning rate that changes at "
+        "each step. Two lines of a table have the same formula only if their paths are equal. "
+        "`conventions` has every framework's functions with its own names and defaults; "
+        "`translate` makes them from a torch or Keras optimizer.",
         "",
         "Written by `python -m jaxopt_notes.verification.differences`.",
     ]
     for trap in TRAPS:
         lines += ["", f"## {trap.title}", "", trap.says, ""]
-        lines += ["| book | its call | formula | here |", "| --- | --- | --- | --- |"]
+        lines += ["| framework | its call | formula | here |", "| --- | --- | --- | --- |"]
         lines += [
-            f"| {_NAMES[c.setting.book]} | `{c.call}` | {trap.formula(c.terms)} | `{c.here}` |"
+            f"| {_NAMES[c.setting.framework]} | `{c.call}` | {trap.formula(c.terms)} | `{c.here}` |"
             for c in trap.cells
         ]
     return "\n".join(lines) + "\n"

@@ -1,4 +1,4 @@
-"""Which book has which equation: its terms, their defaults there, and what it calls them."""
+"""Which framework has which equation: its terms, their defaults there, and what it calls them."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -20,8 +20,8 @@ _KERAS_ADAM = "beta_1=β1 beta_2=β2 epsilon=ε amsgrad=amsgrad weight_decay=dec
 _OPTAX_ADAM = "b1=β1 b2=β2 eps=ε eps_root=ε_root nesterov=nesterov weight_decay=decoupled"
 _TF_ADAM = "beta1=β1 beta2=β2 epsilon=ε"
 
-# book.optimizer: the equation, its terms in that book, and the book's names of the terms
-BOOKS: dict[str, tuple[Callable[..., Iterator[np.ndarray]], dict[str, Any], str]] = {
+# framework.optimizer: the equation, its terms there, and the framework's names of the terms
+FRAMEWORKS: dict[str, tuple[Callable[..., Iterator[np.ndarray]], dict[str, Any], str]] = {
     "notes.sgd": (_SGD, {}, ""),
     "notes.momentum": (_SGD, {"β": 0.9, "average": True}, "beta=β"),
     "notes.adagrad": (_ADAGRAD, {"G0": 0.0, "ε": 1e-8, "inside": False}, "epsilon=ε"),
@@ -111,8 +111,8 @@ BOOKS: dict[str, tuple[Callable[..., Iterator[np.ndarray]], dict[str, Any], str]
 
 
 def terms(name: str, keywords: dict[str, Any]) -> dict[str, Any]:
-    """The equation's terms for the keywords of a book's optimizer, `book.optimizer`."""
-    _, own, called = BOOKS[name]
+    """The equation's terms for the keywords of a framework's optimizer, `framework.optimizer`."""
+    _, own, called = FRAMEWORKS[name]
     letters = dict(pair.split("=") for pair in called.split())
     chosen = dict(own)
     for keyword, value in keywords.items():
@@ -125,7 +125,7 @@ def terms(name: str, keywords: dict[str, Any]) -> dict[str, Any]:
 
 def path(name: str, keywords: dict[str, Any], rate: Any, steps: int, dtype: str) -> problem.Path:
     """Where the written equation goes, in float64 from gradients and θ_0 rounded to the dtype."""
-    equation, chosen = BOOKS[name][0], terms(name, keywords)
+    equation, chosen = FRAMEWORKS[name][0], terms(name, keywords)
     rates = np.broadcast_to(np.asarray(rate, np.float64), steps)
     at = problem.start(dtype)
     return {

@@ -1,4 +1,4 @@
-"""One run for all books: gradients that tempt every trap, and how far two runs are apart."""
+"""One run for all frameworks: gradients that tempt every trap, and how far two runs are apart."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -14,22 +14,26 @@ SHAPES = {"weight": (3, 8), "bias": (12,)}
 
 
 def gradients(steps: int, dtype: str = "float64") -> Path:
-    """A gradient for each step, of sizes from 1e-9 to 1e3, with zeros.
-
-    Some elements have none at first, some none later on, one never has any. They do not follow θ:
-    an error is not forgiven by the next gradient.
-    """
+    """A gradient for each step. They do not follow θ: no error is forgiven by the next one."""
     random = np.random.default_rng(0)
-    path = {}
-    for name, shape in SHAPES.items():
-        size = int(np.prod(shape))
-        g = random.normal(0.3, 1.0, (steps, size)) * np.logspace(-9, 3, size)
-        g[random.random((steps, size)) < 0.1] = 0.0
-        g[:, 1] = 0.0
-        g[: steps // 4, 2] = 0.0
-        g[steps // 2 :, 3] = 0.0
-        path[name] = g.reshape(steps, *shape).astype(dtype)
-    return path
+    return {
+        name: awkward(steps, int(np.prod(shape)), random).reshape(steps, *shape).astype(dtype)
+        for name, shape in SHAPES.items()
+    }
+
+
+def awkward(steps: int, size: int, random: np.random.Generator) -> np.ndarray:
+    """(steps, size) float64 gradients that tempt every trap: of sizes from 1e-9 to 1e3, with zeros.
+
+    The second element never has a gradient, the third has none in the first quarter, and the fourth
+    has none in the second half.
+    """
+    g = random.normal(0.3, 1.0, (steps, size)) * np.logspace(-9, 3, size)
+    g[random.random((steps, size)) < 0.1] = 0.0
+    g[:, 1:2] = 0.0
+    g[: steps // 4, 2:3] = 0.0
+    g[steps // 2 :, 3:4] = 0.0
+    return g
 
 
 def start(dtype: str = "float64") -> dict[str, np.ndarray]:

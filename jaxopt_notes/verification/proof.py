@@ -116,7 +116,7 @@ def _powers_differ(oracle: str, setting: Setting) -> bool:
     terms = frameworks.terms(setting.name, setting.keywords)
     if oracle == "tensorflow":
         return "β2" in terms
-    rounded = "β2" in terms and setting.book != "torch"
+    rounded = "β2" in terms and setting.framework != "torch"
     return oracle == "equation" and (rounded or terms.get("E0", 0.0) > 0)
 
 

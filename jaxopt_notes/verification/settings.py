@@ -12,37 +12,37 @@ RATE = 0.01
 
 
 class Setting(NamedTuple):
-    """One optimizer of one book with some keywords.
+    """One optimizer of one framework with some keywords.
 
     Attributes:
-      book: "optax" for `jaxopt_notes.adam` and the like, else the module of `conventions`.
+      framework: "optax" for `jaxopt_notes.adam` and the like, else the module of `conventions`.
       optimizer: the function's name.
       keywords: its keywords, but for the rate.
       scheduled: the rate changes at every step.
     """
 
-    book: str
+    framework: str
     optimizer: str
     keywords: dict[str, Any]
     scheduled: bool
 
     @property
     def name(self) -> str:
-        """book.optimizer."""
-        return f"{self.book}.{self.optimizer}"
+        """framework.optimizer."""
+        return f"{self.framework}.{self.optimizer}"
 
     @property
     def label(self) -> str:
         """As one would write the call; α is the rate, α(k) a schedule."""
-        home = "" if self.book == "optax" else f"{self.book}."
+        home = "" if self.framework == "optax" else f"{self.framework}."
         keywords = "".join(f", {k}={v}" for k, v in self.keywords.items())
         return f"{home}{self.optimizer}({'α(k)' if self.scheduled else 'α'}{keywords})"
 
     @property
     def oracles(self) -> tuple[str, ...]:
         """Who knows where this must go."""
-        source = self.book if self.book in ("optax", "torch", "keras") else ""
-        if self.book == "tensorflow1" and self.optimizer in oracle_tensorflow.CLASSES:
+        source = self.framework if self.framework in ("optax", "torch", "keras") else ""
+        if self.framework == "tensorflow1" and self.optimizer in oracle_tensorflow.CLASSES:
             source = "tensorflow"
         if self.name == "optax.adagrad" and not self.keywords.get("eps_in_sqrt", True):
             source = ""  # optax has no such keyword
@@ -54,7 +54,9 @@ class Setting(NamedTuple):
 
     def build(self, steps: int) -> optax.GradientTransformation:
         """Ours."""
-        home: Any = optimizers if self.book == "optax" else getattr(conventions, self.book)
+        home: Any = (
+            optimizers if self.framework == "optax" else getattr(conventions, self.framework)
+        )
         return self._call(getattr(home, self.optimizer), steps)
 
     def build_optax(self, steps: int) -> optax.GradientTransformation:
@@ -65,9 +67,9 @@ class Setting(NamedTuple):
     def _call(self, function: Callable[..., Any], steps: int) -> optax.GradientTransformation:
         rate = problem.schedule(steps) if self.scheduled else RATE
         called = "learning_rate"
-        if self.book == "notes":
+        if self.framework == "notes":
             called = "eta" if self.optimizer == "rmsprop" else "alpha"
-        elif self.book == "torch":
+        elif self.framework == "torch":
             called = "lr"
         chosen: optax.GradientTransformation = function(**{called: rate}, **self.keywords)
         return chosen
@@ -196,9 +198,9 @@ _KEYWORDS: dict[str, list[dict[str, Any]]] = {
 
 
 def named(name: str, keywords: dict[str, Any], *, scheduled: bool = True) -> Setting:
-    """The setting of `book.optimizer`."""
-    book, optimizer = name.split(".")
-    return Setting(book, optimizer, keywords, scheduled)
+    """The setting of `framework.optimizer`."""
+    framework, optimizer = name.split(".")
+    return Setting(framework, optimizer, keywords, scheduled)
 
 
 def kind(setting: Setting) -> str:

@@ -31,7 +31,7 @@ from jaxopt_notes.verification import (
 from jaxopt_notes.verification.settings import Setting, settings
 
 STEPS = 200
-TABLE = [s for s in settings() if s.book != "optax"]
+TABLE = [s for s in settings() if s.framework != "optax"]
 
 # What chooses the source's implementation, and what Keras does beside its optimizers.
 LEFT_OUT = {
@@ -47,9 +47,9 @@ LEFT_OUT = {
 FEW = 8
 
 
-def of(book: str) -> Any:
-    table = [s for s in TABLE if s.book == book and (s.scheduled or book == "torch")]
-    if book == "tensorflow1":
+def of(framework: str) -> Any:
+    table = [s for s in TABLE if s.framework == framework and (s.scheduled or framework == "torch")]
+    if framework == "tensorflow1":
         table = [s for s in table if s.optimizer in oracle_tensorflow.CLASSES]
     return pytest.mark.parametrize("setting", table, ids=_label)
 
@@ -134,7 +134,7 @@ def test_tensorflow_rounds_python_numbers_to_float32(tensorflow: Any) -> None:
     assert abs(theta.numpy()[0] - 0.9) > 1e-9
 
 
-BY_EQUATION = [s for s in TABLE if s.book in ("notes", "tensorflow1") and s.scheduled]
+BY_EQUATION = [s for s in TABLE if s.framework in ("notes", "tensorflow1") and s.scheduled]
 
 
 @pytest.mark.parametrize("setting", BY_EQUATION, ids=_label)
@@ -144,11 +144,13 @@ def test_written_equation_goes_the_same_way(setting: Setting) -> None:
     assert problem.apart(ours, there, "float64") <= 1e-12
 
 
-@pytest.mark.parametrize("book", ["notes", "torch", "keras", "tensorflow1"])
-def test_every_keyword_is_run(book: str) -> None:
-    module = getattr(conventions, book)
-    for name in {s.optimizer for s in TABLE if s.book == book}:
-        run = {k for s in TABLE if (s.book, s.optimizer) == (book, name) for k in s.keywords}
+@pytest.mark.parametrize("framework", ["notes", "torch", "keras", "tensorflow1"])
+def test_every_keyword_is_run(framework: str) -> None:
+    module = getattr(conventions, framework)
+    for name in {s.optimizer for s in TABLE if s.framework == framework}:
+        run = {
+            k for s in TABLE if (s.framework, s.optimizer) == (framework, name) for k in s.keywords
+        }
         keywords = set(inspect.signature(getattr(module, name)).parameters)
         assert keywords - run <= {"lr", "learning_rate", "alpha", "eta"}, name
 
@@ -176,10 +178,10 @@ def test_tensorflow_names_defaults_and_order(name: str, tensorflow: Any) -> None
     same_signature(getattr(conventions.tensorflow1, name), source, "tensorflow1")
 
 
-def same_signature(ours: Any, theirs: Any, book: str) -> None:
+def same_signature(ours: Any, theirs: Any, framework: str) -> None:
     here = {n: p.default for n, p in inspect.signature(ours).parameters.items()}
     there = inspect.signature(theirs.__init__).parameters
-    there = {n: p.default for n, p in there.items() if n not in LEFT_OUT[book]}
+    there = {n: p.default for n, p in there.items() if n not in LEFT_OUT[framework]}
     assert list(here.items()) == list(there.items())
 
 
@@ -210,9 +212,9 @@ def test_refuses_what_the_source_refuses(build: Callable[[], Any], says: str) ->
 
 @pytest.mark.parametrize("setting", [s for s in TABLE if not s.scheduled], ids=_label)
 def test_hyperparameters_can_be_injected(setting: Setting) -> None:
-    function = getattr(getattr(conventions, setting.book), setting.optimizer)
+    function = getattr(getattr(conventions, setting.framework), setting.optimizer)
     rates = {"lr", "learning_rate", "alpha", "eta"} & set(inspect.signature(function).parameters)
-    if (setting.book, setting.optimizer) == ("torch", "rmsprop"):
+    if (setting.framework, setting.optimizer) == ("torch", "rmsprop"):
         rates = {"lr"}  # its alpha is a decay
     keywords = {k: x for k, x in setting.keywords.items() if not isinstance(x, bool)}
     theta = np.ones(3, np.float32)

@@ -23,7 +23,7 @@ def by_equation(cell: Cell) -> problem.Path:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("trap", "cell"), CELLS)
-def test_what_to_write_here_goes_where_the_book_goes(trap: Trap, cell: Cell) -> None:
+def test_what_to_write_here_goes_where_the_framework_goes(trap: Trap, cell: Cell) -> None:
     names: dict[str, Any] = {n: getattr(jaxopt_notes, n) for n in jaxopt_notes.__all__}
     known = {**names, "optax": optax, "conventions": conventions, "α": problem.schedule(STEPS)}
     here = problem.path(eval(cell.here, known), STEPS)

@@ -15,7 +15,7 @@ from jaxopt_notes.verification.settings import RATE, Setting, settings
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
 HALF, WHOLE = 50, 100
-TABLE = [s for s in settings() if s.book == "torch"]
+TABLE = [s for s in settings() if s.framework == "torch"]
 
 
 def half_way(setting: Setting, dtype: str) -> tuple[Any, dict[str, Any]]:

@@ -12,16 +12,16 @@ from jaxopt_notes.verification import frameworks, oracle_keras, oracle_torch, pr
 from jaxopt_notes.verification.settings import RATE, Setting, settings
 
 STEPS = 30
-TABLE = [s for s in settings() if s.book in ("torch", "keras") and s.scheduled]
+TABLE = [s for s in settings() if s.framework in ("torch", "keras") and s.scheduled]
 
 
 def path(optimizer: optax.GradientTransformation) -> problem.Path:
     return problem.path(optimizer, STEPS, jit=False)  # so few are sooner run than compiled
 
 
-def of(book: str) -> Any:
+def of(framework: str) -> Any:
     return pytest.mark.parametrize(
-        "setting", [s for s in TABLE if s.book == book], ids=lambda s: s.label
+        "setting", [s for s in TABLE if s.framework == framework], ids=lambda s: s.label
     )
 
 

@@ -1,7 +1,8 @@
-"""The table of settings in which our optimizers and optax's are compared.
+"""The settings in which our optimizers and optax's are compared bit for bit.
 
-A setting that is added here is run by every test of this folder: outside jit, inside jit, swapped
-half way.
+They are the settings that `jaxopt_notes.verification.settings` lists, each with a learning rate, and
+what only this comparison tries: the blocks of the optimizers, numbers with a dtype, accumulator
+dtypes, masks and kinds of schedules. Every test of this folder runs all of them.
 """
 
 from collections.abc import Callable
@@ -13,6 +14,8 @@ import numpy as np
 import optax
 
 import jaxopt_notes
+from jaxopt_notes.verification import settings
+from jaxopt_notes.verification.settings import Setting, optax_function
 
 
 class ForParams(NamedTuple):
@@ -34,7 +37,7 @@ class Case(NamedTuple):
 
     def optaxs(self, params: Any) -> optax.GradientTransformation:
         """optax's."""
-        return OPTAXS.get(self.optimizer, getattr(optax, self.optimizer, None))(**self._for(params))
+        return optax_function(self.optimizer)(**self._for(params))
 
     @property
     def real_only(self) -> bool:
@@ -47,19 +50,6 @@ class Case(NamedTuple):
             for key, value in self.keywords.items()
         }
 
-
-def moving_average_momentum(
-    learning_rate: Any, beta: Any = 0.9, accumulator_dtype: Any = None
-) -> optax.GradientTransformation:
-    """The notes' momentum, put together from optax's parts."""
-    return optax.chain(
-        optax.ema(beta, debias=False, accumulator_dtype=accumulator_dtype),
-        optax.scale_by_learning_rate(learning_rate),
-    )
-
-
-# What optax has no function of the same name for.
-OPTAXS = {"momentum": moving_average_momentum}
 
 RATE_SCHEDULES: dict[str, Callable[[Any], Any]] = {
     "cosine": optax.cosine_decay_schedule(0.1, 80),
@@ -85,11 +75,9 @@ EVERY_OTHER = ForParams(_every_other)
 
 _TABLE: dict[str, list[dict[str, Any]]] = {
     "sgd": [
-        {"learning_rate": 0.1},
         {"learning_rate": 1},
         {"learning_rate": -0.01, "momentum": 0.9},
         {"learning_rate": 0.1, "momentum": 0.0},
-        {"learning_rate": 0.1, "momentum": 0.9, "nesterov": True},
         {"learning_rate": 0.1, "momentum": 0.5, "accumulator_dtype": "bfloat16"},
         {
             "learning_rate": 0.1,
@@ -103,28 +91,18 @@ _TABLE: dict[str, list[dict[str, Any]]] = {
         {"learning_rate": None, "momentum": 0.9},
     ],
     "momentum": [
-        {"learning_rate": 0.1},
         {"learning_rate": 0.1, "beta": 0.0},
-        {"learning_rate": 0.1, "beta": 0.99},
         {"learning_rate": 0.1, "beta": 0.9, "accumulator_dtype": "float16"},
-        {"learning_rate": RATE_SCHEDULES["warm-up"], "beta": 0.5},
         {"learning_rate": jnp.float32(0.1), "beta": np.float32(0.9)},
     ],
     "adagrad": [
-        {"learning_rate": 0.1},
-        {"learning_rate": 0.1, "initial_accumulator_value": 0.0},
         {"learning_rate": 0.1, "initial_accumulator_value": 0.0, "eps": 0.0},
         {"learning_rate": 0.1, "initial_accumulator_value": 1, "eps": 1e-3},
         {"learning_rate": RATE_SCHEDULES["steps"], "eps": 1e-10},
     ],
     "rmsprop": [
-        {"learning_rate": 0.1},
-        {"learning_rate": 0.1, "decay": 0.99, "eps": 1e-3, "initial_scale": 1.0},
-        {"learning_rate": 0.1, "eps_in_sqrt": False},
         {"learning_rate": 0.1, "eps_in_sqrt": False, "eps": 0.0},
         {"learning_rate": 0.1, "momentum": 0.9},
-        {"learning_rate": 0.1, "momentum": 0.9, "nesterov": True},
-        {"learning_rate": 0.1, "bias_correction": True},
         {"learning_rate": 0.1, "bias_correction": True, "eps_in_sqrt": False, "decay": 0.5},
         {"learning_rate": 0.1, "centered": True},
         {"learning_rate": 0.1, "centered": True, "eps_in_sqrt": False, "eps": 1e-4},
@@ -139,23 +117,23 @@ _TABLE: dict[str, list[dict[str, Any]]] = {
         },
     ],
     "adam": [
-        {"learning_rate": 0.1},
         {"learning_rate": 0.1, "b1": 0.0},
-        {"learning_rate": 0.1, "b1": 0.5, "b2": 0.9, "eps": 1e-3},
         {"learning_rate": 0.1, "b2": 0.0, "eps": 1e-6},
         {"learning_rate": 0.1, "eps": 0.0},
-        {"learning_rate": 0.1, "eps_root": 1e-6},
         {"learning_rate": 0.1, "mu_dtype": "bfloat16"},
         {"learning_rate": 0.1, "mu_dtype": np.float32},
-        {"learning_rate": 0.1, "nesterov": True},
         {"learning_rate": 0.1, "nesterov": True, "mu_dtype": jnp.float16, "eps_root": 1e-8},
-        {"learning_rate": RATE_SCHEDULES["warm-up"]},
         {"learning_rate": RATE_SCHEDULES["constant"], "b1": np.float64(0.8)},
         {"learning_rate": jnp.float32(0.1), "b1": jnp.float32(0.9), "eps": jnp.float32(1e-4)},
     ],
+    "nadam": [{"learning_rate": 0.1, "mu_dtype": "bfloat16"}],
+    "amsgrad": [
+        {"learning_rate": 0.1, "mu_dtype": "bfloat16"},
+        {"learning_rate": 0.1, "bias_correction_nu": False, "eps_root": 1e-6},
+        {"learning_rate": RATE_SCHEDULES["cosine"], "bias_correction_mu": False},
+        {"learning_rate": jnp.float32(0.1), "b1": jnp.float32(0.9), "eps": jnp.float32(1e-4)},
+    ],
     "adamw": [
-        {"learning_rate": 0.1},
-        {"learning_rate": 0.1, "weight_decay": 0.1},
         {"learning_rate": 0.1, "weight_decay": 0},
         {"learning_rate": 0.1, "weight_decay": DECAY_SCHEDULE},
         {"learning_rate": 0.1, "weight_decay": 0.1, "mask": EVERY_OTHER},
@@ -171,6 +149,11 @@ _TABLE: dict[str, list[dict[str, Any]]] = {
             "weight_decay": 0.5,
             "nesterov": True,
         },
+    ],
+    "lion": [
+        {"learning_rate": 0.1, "mu_dtype": "bfloat16", "weight_decay": 0},
+        {"learning_rate": 0.1, "weight_decay": DECAY_SCHEDULE, "mask": not_scalars},
+        {"learning_rate": jnp.float32(0.1), "b1": jnp.float32(0.9), "b2": np.float32(0.5)},
     ],
     "trace": [
         {"decay": 0.9},
@@ -208,6 +191,8 @@ _TABLE: dict[str, list[dict[str, Any]]] = {
         {"mu_dtype": jnp.bfloat16, "nesterov": True},
         {"b1": jnp.float32(0.9), "b2": jnp.float32(0.99), "nesterov": True},
     ],
+    "scale_by_amsgrad": [{}, {"b1": 0.5, "mu_dtype": jnp.bfloat16, "bias_correction_mu": False}],
+    "scale_by_lion": [{}, {"b1": 0.0, "b2": jnp.float32(0.9), "mu_dtype": jnp.bfloat16}],
     "scale_by_learning_rate": [
         {},
         {"learning_rate": 0.1},
@@ -239,12 +224,22 @@ def _shown(value: Any) -> str:
     return f"{kind}{value}"
 
 
+def case(optimizer: str, keywords: dict[str, Any]) -> Case:
+    """A case, named as one would write the call."""
+    shown = ",".join(f"{key}={_shown(value)}" for key, value in keywords.items())
+    return Case(optimizer, keywords, f"{optimizer}({shown})")
+
+
+def case_of(setting: Setting) -> Case:
+    """A setting of the proof, with a learning rate."""
+    rate = RATE_SCHEDULES["warm-up"] if setting.scheduled else 0.1
+    return case(setting.optimizer, {"learning_rate": rate, **setting.keywords})
+
+
+PROVED = [s for s in settings.settings() if "optax" in s.oracles]
 CASES = [
-    Case(
-        optimizer,
-        keywords,
-        f"{optimizer}({','.join(f'{key}={_shown(value)}' for key, value in keywords.items())})",
-    )
-    for optimizer, settings in _TABLE.items()
-    for keywords in settings
+    *map(case_of, PROVED),
+    *(case(optimizer, keywords) for optimizer, rows in _TABLE.items() for keywords in rows),
 ]
+# The optimizers with their last setting: none of them is left at its defaults.
+OPTIMIZERS = {s.optimizer: s.keywords for s in PROVED}

@@ -10,52 +10,56 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxopt_notes.verification.problem import awkward
+
 STEPS = 100
 
 
-def _values(dtype: Any, size: int, rng: np.random.Generator, step: int) -> np.ndarray:
-    """Real numbers for one leaf at one step; a kind of trouble an element, by its index."""
+def _values(dtype: Any, steps: int, size: int, rng: np.random.Generator) -> np.ndarray:
+    """Real gradients for one leaf: the proof's, and what only equal bits can bear.
+
+    Both zeros, the smallest and the largest numbers of the dtype, infinities and a NaN.
+    """
+    x = awkward(steps, size, rng)
     limits = jnp.finfo(dtype)
-    low, high = (max(-30.0, math.log10(limits.tiny)), min(30.0, math.log10(limits.max) - 1))
-    normal, sign = rng.normal(size=size), 1 if step % 2 else -1
-    kinds: list[Callable[[float], float]] = [
-        lambda x: x,
-        lambda x: 0.5 * sign,
-        lambda x: 1e-4 * x,
-        lambda x: x * 10 ** rng.uniform(low, high),
-        lambda x: 0.0,
-        lambda x: -0.0 if sign > 0 else 0.0,
-        lambda x: sign * 3 * float(limits.smallest_subnormal),
-        lambda x: x * 10**low,
-        lambda x: x * 10**high,
-        lambda x: x if step % 10 == 3 else 0.0,
-        lambda x: 1e-8 * x,
-        lambda x: math.inf if step == 41 else x,
-        lambda x: -math.inf if step in (3, 61) else -x,
-        lambda x: math.nan if step == 31 else 0.1 * x,
-        lambda x: 10 ** (high / 2) * x,
-        lambda x: 1e-2 * abs(x),
-    ]
-    return np.array([kinds[i % len(kinds)](x) for i, x in enumerate(normal)])
+    low = max(-30.0, math.log10(limits.tiny))
+    high = min(30.0, math.log10(limits.max) - 1)
+    sign = np.where(np.arange(steps) % 2, 1.0, -1.0)
+    normal = rng.normal(size=steps)
+    extremes: dict[int, np.ndarray] = {
+        4: sign * 0.0,
+        5: sign * 3 * float(limits.smallest_subnormal),
+        6: normal * 10**low,
+        7: normal * 10**high,
+        8: normal * 10 ** rng.uniform(low, high, steps),
+        9: np.where(np.arange(steps) == 41, math.inf, normal),
+        10: np.where(np.isin(np.arange(steps), (3, 61)), -math.inf, normal),
+        11: np.where(np.arange(steps) == 31, math.nan, 0.1 * normal),
+        12: 0.5 * sign,
+        13: 10 ** (high / 2) * normal,
+    }
+    for place, values in extremes.items():
+        x[:, place::16] = values[:, None]
+    return x
 
 
-def _gradient(parameter: jax.Array, rng: np.random.Generator, step: int) -> jax.Array:
+def _gradients(parameter: jax.Array, steps: int, rng: np.random.Generator) -> list[jax.Array]:
     real = jnp.finfo(parameter.dtype).dtype
-    x = _values(real, parameter.size, rng, step)
+    x = _values(real, steps, parameter.size, rng)
     if jnp.iscomplexobj(parameter):
         with np.errstate(invalid="ignore"):
-            x = x + 1j * np.roll(_values(real, parameter.size, rng, step), 1)
+            x = x + 1j * np.roll(_values(real, steps, parameter.size, rng), 1, axis=1)
     with np.errstate(over="ignore"):
-        x = x.reshape(parameter.shape).astype(parameter.dtype)
-    return jnp.asarray(float(x)) if parameter.weak_type else jnp.asarray(x)
+        x = x.reshape(steps, *parameter.shape).astype(parameter.dtype)
+    return [jnp.asarray(float(g)) if parameter.weak_type else jnp.asarray(g) for g in x]
 
 
 def gradients_for(params: Any, steps: int = STEPS, seed: int = 0) -> list[Any]:
     """A gradient tree for each step."""
     rng = np.random.default_rng(seed)
-    return [
-        jax.tree.map(lambda p, step=step: _gradient(p, rng, step), params) for step in range(steps)
-    ]
+    leaves, tree = jax.tree.flatten(params)
+    columns = [_gradients(p, steps, rng) for p in leaves]
+    return [tree.unflatten([column[step] for column in columns]) for step in range(steps)]
 
 
 def parameters(*shape: int, dtype: Any = jnp.float32) -> jax.Array:

@@ -11,28 +11,20 @@ import optax
 import pytest
 
 import jaxopt_notes
-from tests.equality.cases import OPTAXS, RATE_SCHEDULES
+from jaxopt_notes.verification.settings import optax_function
+from tests.equality.cases import OPTIMIZERS, RATE_SCHEDULES
 from tests.equality.comparison import assert_same_bits, assert_same_kind, ulps_apart
 from tests.equality.gradients import tree_and_gradients
 
-FAMILY: dict[str, dict[str, Any]] = {
-    "sgd": {"momentum": 0.9, "nesterov": True},
-    "momentum": {},
-    "adagrad": {},
-    "rmsprop": {"eps": 1e-3, "centered": True, "momentum": 0.9, "bias_correction": True},
-    "adam": {},
-    "adamw": {"nesterov": True, "weight_decay": 0.1},
-}
-each_optimizer = pytest.mark.parametrize("name", FAMILY)
+each_optimizer = pytest.mark.parametrize("name", OPTIMIZERS)
 
 
 def pair(
     name: str, learning_rate: Any = 0.1, **keywords: Any
 ) -> tuple[optax.GradientTransformation, optax.GradientTransformation]:
-    """Ours and optax's with the keywords of FAMILY, or those given."""
-    keywords = {"learning_rate": learning_rate} | FAMILY[name] | keywords
-    theirs = OPTAXS.get(name) or getattr(optax, name)
-    return getattr(jaxopt_notes, name)(**keywords), theirs(**keywords)
+    """Ours and optax's with the keywords of OPTIMIZERS, or those given."""
+    keywords = {"learning_rate": learning_rate} | OPTIMIZERS[name] | keywords
+    return getattr(jaxopt_notes, name)(**keywords), optax_function(name)(**keywords)
 
 
 def loss(params: jax.Array, x: jax.Array) -> jax.Array:
@@ -96,6 +88,8 @@ def test_vmap_over_learning_rates(name: str) -> None:
         ("adam", "b1"),
         ("adam", "b2"),
         ("adamw", "weight_decay"),
+        ("amsgrad", "b2"),
+        ("lion", "b1"),
     ],
 )
 def test_vmap_over_other_arguments(name: str, argument: str) -> None:

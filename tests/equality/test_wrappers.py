@@ -12,7 +12,8 @@ from flax import linen, nnx
 from flax.training.train_state import TrainState
 
 import jaxopt_notes
-from tests.equality.cases import OPTAXS
+from jaxopt_notes.verification.settings import optax_function
+from tests.equality.cases import OPTIMIZERS
 from tests.equality.comparison import (
     assert_same_bits,
     assert_same_kind,
@@ -22,16 +23,9 @@ from tests.equality.comparison import (
 )
 from tests.equality.gradients import parameters
 
-ARGUMENTS: dict[str, dict[str, Any]] = {
-    "sgd": {"learning_rate": 0.1, "momentum": 0.9},
-    "momentum": {"learning_rate": 0.1, "beta": 0.8},
-    "adagrad": {"learning_rate": 0.1},
-    "rmsprop": {"learning_rate": 0.1, "bias_correction": True},
-    "adam": {"learning_rate": 0.1},
-    "adamw": {"learning_rate": 0.1, "weight_decay": 0.1},
-}
+ARGUMENTS = {name: {"learning_rate": 0.1} | OPTIMIZERS[name] for name in OPTIMIZERS}
 OURS = {name: getattr(jaxopt_notes, name) for name in ARGUMENTS}
-THEIRS = {name: OPTAXS.get(name) or getattr(optax, name) for name in ARGUMENTS}
+THEIRS = {name: optax_function(name) for name in ARGUMENTS}
 each_optimizer = pytest.mark.parametrize("name", ARGUMENTS)
 
 Factory = Callable[..., optax.GradientTransformation]
