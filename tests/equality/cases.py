@@ -1,8 +1,8 @@
 """The settings in which our optimizers and optax's are compared bit for bit.
 
-They are the settings that `jaxopt_notes.verification.settings` lists, each with a learning rate, and
-what only this comparison tries: the blocks of the optimizers, numbers with a dtype, accumulator
-dtypes, masks and kinds of schedules. Every test of this folder runs all of them.
+They are the settings in `jaxopt_notes.verification.settings`, each with a learning rate, and what
+only this comparison tries: the blocks of the optimizers, numbers with a dtype, accumulator dtypes,
+masks and kinds of schedules. Every test of this folder runs all of them.
 """
 
 from collections.abc import Callable
