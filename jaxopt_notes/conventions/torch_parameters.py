@@ -277,14 +277,18 @@ def _check_lengths(groups: Sequence[Mapping[str, Any]], names: Sequence[Sequence
 
 
 def _check_order(names: Sequence[Any], own: Sequence[Any] | None) -> None:
-    """Names that differ from the optimizer's own by a prefix must have the same order."""
+    """Names that are the optimizer's own, but for a prefix, must have the same order."""
 
     def alike(a: Any, b: Any) -> bool:
         a, b = f".{a}", f".{b}"
         return a.endswith(b) or b.endswith(a)
 
-    for name, known in zip(names, own or ()):
-        if not alike(name, known) and any(alike(name, other) for other in own or ()):
+    own = own or ()
+    for name, known in zip(names, own):
+        elsewhere = name in own or (
+            not alike(name, known) and any(alike(name, other) for other in own)
+        )
+        if name != known and elsewhere:
             raise InputError(
                 f"names has {name!r} where the optimizer has {known!r}: put the names in the "
                 "optimizer's order, or pass the module"

@@ -156,8 +156,7 @@ def _steps(parameters: Sequence[Parameter], steps: int | None) -> int:
 
 def _filled(state: Any, fields: Mapping[str, Any], part: Part, taken: int) -> Any:
     """The state of one part with the named fields and the counts replaced wherever they stand."""
-    # torch's SGD does not count: a count of 1 is one of any number.
-    own = taken if part.settings.kind == "SGD" and part.steps else part.steps
+    own = taken if part.steps is None else part.steps
 
     def holds(node: Any) -> bool:
         return any(name in fields or name == "count" for name in getattr(node, "_fields", ()))
@@ -172,7 +171,7 @@ def _filled(state: Any, fields: Mapping[str, Any], part: Part, taken: int) -> An
         }
         if "count" in node._fields:
             schedule = part.settings.scheduled and isinstance(node, optax.ScaleByScheduleState)
-            new["count"] = jnp.asarray(taken if schedule or own is None else own, jnp.int32)
+            new["count"] = jnp.asarray(taken if schedule else own, jnp.int32)
         return node._replace(**new)
 
     return jax.tree.map(fill, state, is_leaf=holds)

@@ -310,6 +310,8 @@ def test_names_that_the_optimizer_has_in_another_order_are_refused() -> None:
         refused("names has .*b' where the optimizer has 'a'", translate, opt, names=names)
     translate(opt, names=["a", "b", "c"])
     translate(opt, names=["net.a", "net.b", "net.c"])
+    nested = torch.optim.Adam([("x.a", params["a"]), ("a", params["b"])])
+    refused("names has 'a' where the optimizer has 'x.a'", translate, nested, names=["a", "x.a"])
 
 
 def test_pairs_of_other_shapes_are_refused_for_a_state_dict() -> None:
@@ -501,6 +503,33 @@ def test_unfrozen_here() -> None:
     in_torch(opt, params, range(20, 70), scheduler=scheduler)
     for name, p in params.items():
         np.testing.assert_allclose(theta[name], p.detach().numpy(), rtol=1e-12, atol=1e-12)
+
+
+def test_a_frozen_parameter_keeps_its_state_in_a_loop() -> None:
+    """It shares its count with others: frozen before the first step, or only now."""
+    params = parameters()
+    opt = build("adam", named(params))
+    in_torch(opt, params, range(BEFORE))
+    params["b"].requires_grad_(False)
+    theta = here(params)
+    optimizer, first = translate(opt), translate_state(opt, theta)
+
+    def step(state: Any, k: Any) -> Any:
+        grads = jax.tree.map(lambda p: p + k, theta)
+        return optimizer.update(grads, state, theta)[1], None
+
+    last, _ = jax.lax.scan(step, first, jnp.arange(3.0))
+    np.testing.assert_array_equal(last[1].mu["b"], opt.state[params["b"]]["exp_avg"])
+    assert (last[1].mu["a"] != first[1].mu["a"]).all()
+
+
+def test_a_sum_that_is_missing_begins_at_the_initial_value() -> None:
+    params = parameters()
+    opt = build("adagrad", named(params))
+    in_torch(opt, params, range(BEFORE))
+    del opt.state[params["b"]]
+    state = translate_state(opt, here(params))
+    assert state[0][0].sum_of_squares["b"].tolist() == [[0.2, 0.2]] * 3
 
 
 @pytest.mark.parametrize("names", [None, "abc"])
