@@ -10,7 +10,7 @@ the function where a value must be transposed on the way, as Flax's kernels are.
 each element by itself, so what arranges the parameters arranges their moments.
 """
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
 import jax
@@ -19,17 +19,6 @@ import numpy as np
 from jaxopt_notes.errors import InputError
 
 Arrangement = Callable[[Mapping[Any, Any]], Any] | Any
-
-
-def names_of(groups: Sequence[Mapping[str, Any]], names: Sequence[str] | None) -> list[Hashable]:
-    """The parameters' names: as given, or as torch was told them, or else 0, 1, 2, …"""
-    count = sum(len(group["params"]) for group in groups)
-    if names is None:
-        named = all("param_names" in group for group in groups)
-        return [n for g in groups for n in g["param_names"]] if named else list(range(count))
-    if len(names) != count:
-        raise InputError(f"names has {len(names)} entries, the optimizer {count} parameters")
-    return list(names)
 
 
 def arrange_by(arrangement: Arrangement, values: Mapping[Hashable, Any]) -> Any:
@@ -56,17 +45,19 @@ def own_names(params: Any) -> Any:
     raise InputError("params is nested: say by `arrange` which of torch's parameters goes where")
 
 
-def labels(arrangement: Arrangement, groups: Mapping[Hashable, int], shapes: Any) -> Any:
-    """The tree of each parameter's group, for `optax.partition`."""
+def labels(arrangement: Arrangement, numbers: Mapping[Hashable, int], shapes: Any) -> Any:
+    """The tree of each parameter's number, such as that of its part in an `optax.partition`."""
     if not callable(arrangement):
-        return arrange_by(arrangement, groups)
-    # A function may transpose or join: it is shown arrays that are filled with the group.
-    filled = {name: np.full(shapes[name], group) for name, group in groups.items()}
+        return arrange_by(arrangement, numbers)
+    # A function may transpose or join: it is shown arrays that are filled with the number.
+    filled = {name: np.full(shapes[name], number) for name, number in numbers.items()}
     return jax.tree.map(_only, arrange_by(arrangement, filled))
 
 
 def _only(filled: Any) -> int:
     first, *others = np.unique(np.asarray(filled))
     if others:
-        raise InputError("`arrange` joins parameters of different param groups into one array")
+        raise InputError(
+            "`arrange` joins parameters into one array whose param groups, or steps taken, differ"
+        )
     return int(first)

@@ -1,5 +1,6 @@
 """The terms by which the books differ, where no optimizer of ours has them already.
 
+no gradient         torch passes a parameter over: it stays, and so does its state
 maximize            −g_t in place of g_t
 dampening τ         g_1, then (1 − τ) g_t
 decay beside        u_t − α λ θ, whatever has become of α inside u_t
@@ -15,6 +16,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxopt_notes.optimizers import add_decayed_weights, scale_by_learning_rate
+from jaxopt_notes.optimizers._handover import advance_schedules
 from jaxopt_notes.optimizers.checks import check_finite_or_schedule
 from jaxopt_notes.optimizers.engine import leafwise
 
@@ -77,3 +79,60 @@ def shrunk(learning_rate: Rate, weight_decay: float) -> optax.GradientTransforma
         return leafwise(partial(shrink, alpha=learning_rate), with_params=True)
     state = optax.ScaleByScheduleState
     return leafwise(shrink, state=state, at_step=learning_rate, with_params=True)
+
+
+def pass_over(
+    optimizer: optax.GradientTransformation, *, counts: bool, scheduled: bool
+) -> optax.GradientTransformationExtraArgs:
+    """As torch has it, a parameter whose gradient is None stays as it is, and so does its state.
+
+    Args:
+      optimizer: it steps parameters that have all taken the same number of steps.
+      counts: whether that number matters. Then their state stays only if no parameter has a
+        gradient, as the count is one for all.
+      scheduled: whether a schedule drives the learning rate; it counts on all the same.
+    """
+    optimizer = optax.with_extra_args_support(optimizer)
+
+    def update(updates: Any, state: Any, params: Any = None, **extra: Any) -> Any:
+        gradients = jax.tree.leaves(updates, is_leaf=_is_none)
+        if gradients and all(map(_is_none, gradients)):
+            return updates, advance_schedules(state) if scheduled else state
+        moved, new = optimizer.update(updates, state, params, **extra)
+        return moved, new if counts else _with_slots_of(state, new)
+
+    return optax.GradientTransformationExtraArgs(optimizer.init, update)
+
+
+def frozen(
+    optimizer: optax.GradientTransformation, is_frozen: Callable[[Any], Any]
+) -> optax.GradientTransformationExtraArgs:
+    """Updates of 0, and a state that stays, where `is_frozen(params)`, a tree of booleans, says so.
+
+    The optimizer sees None there, in place of the gradient.
+    """
+    optimizer = optax.with_extra_args_support(optimizer)
+
+    def init(params: Any) -> Any:
+        is_frozen(params)  # which checks that the parameters are arranged as was said
+        return optimizer.init(params)
+
+    def update(updates: Any, state: Any, params: Any = None, **extra: Any) -> Any:
+        still = is_frozen(updates)
+        moving = jax.tree.map(lambda s, g: None if s else g, still, updates)
+        moved, new = optimizer.update(moving, state, params, **extra)
+        moved = jax.tree.map(
+            lambda s, g, u: jnp.zeros_like(g) if s and g is not None else u, still, updates, moved
+        )
+        return moved, _with_slots_of(state, new)
+
+    return optax.GradientTransformationExtraArgs(init, update)
+
+
+def _is_none(x: Any) -> bool:
+    return x is None
+
+
+def _with_slots_of(old: Any, new: Any) -> Any:
+    """The new state, with the old one's slots where a gradient of None has left none."""
+    return jax.tree.map(lambda n, o: o if n is None else n, new, old, is_leaf=_is_none)

@@ -17,9 +17,20 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from jaxopt_notes.conventions.arrangement import Arrangement, arrange_by, names_of, own_names
-from jaxopt_notes.conventions.terms import Rate
-from jaxopt_notes.conventions.translation import kind_of_group, translate
+from jaxopt_notes.conventions.arrangement import Arrangement, arrange_by, own_names
+from jaxopt_notes.conventions.torch_groups import Rates
+from jaxopt_notes.conventions.torch_parameters import (
+    Names,
+    Parameter,
+    Part,
+    check_named,
+    holds_param_groups,
+    is_torch_optimizer,
+    parameters_of,
+    parts_of,
+    shapes_of,
+)
+from jaxopt_notes.conventions.translation import translate_parameters
 from jaxopt_notes.errors import InputError
 
 _SLOTS = {
@@ -34,55 +45,70 @@ _SLOTS = {
 
 
 def translate_state(
-    state_dict: Mapping[str, Any],
+    state_dict: Any,
     params: optax.Params,
     *,
-    lr: Rate | None = None,
+    lr: Rates | None = None,
     arrange: Arrangement | None = None,
-    names: Sequence[str] | None = None,
+    names: Names = None,
     steps: int | None = None,
 ) -> Any:
     """The state of `translate(state_dict, …)` after the steps that torch has taken.
 
     Args:
-      state_dict: a torch optimizer's `state_dict()`.
+      state_dict: a torch optimizer's `state_dict()`, or the optimizer.
       params: the parameters in JAX, as torch left them.
-      lr: as given to `translate`.
+      lr: as passed to `translate`.
       arrange: where each of torch's parameters belongs in `params`: a tree of their names, or a
         function from {name: value} to the tree. As a default `params` is a flat dict of torch's
         names, or a list in torch's order.
-      names: the names of torch's parameters in order; as a default those it was told by
-        `named_parameters`, else 0, 1, 2, ….
+      names: as passed to `translate`. The module's names are matched with the optimizer's
+        parameters; a `state_dict` has none, so with several param groups pass the optimizer.
       steps: how many steps torch has taken; needed only for SGD with a schedule, as SGD does not
         count them.
 
     Returns:
-      The state, with the values and dtypes of torch's.
+      The state, with the values and dtypes of torch's. A parameter that had no gradient yet has the
+      moments it would begin with; each part of the partition has its own count, and a schedule
+      counts all steps.
 
     Raises:
       InputError: the state has no equal here, or does not fit `params`.
     """
-    arrange = own_names(params) if arrange is None else arrange
-    empty = translate(state_dict, lr=lr, arrange=arrange, names=names).init(params)
-    groups = state_dict["param_groups"]
-    positions = [p for group in groups for p in group["params"]]
-    known = dict(zip(names_of(groups, names), positions))
-    held = {name: state_dict["state"].get(p, {}) for name, p in known.items()}
+    if isinstance(state_dict, Mapping):
+        if not holds_param_groups(state_dict):
+            raise InputError(
+                f"a torch optimizer's state_dict has param_groups; this has {', '.join(state_dict)}"
+            )
+    elif not is_torch_optimizer(state_dict):
+        raise InputError(f"{type(state_dict).__name__} is no torch optimizer with an equal here")
+    parameters = parameters_of(state_dict, lr, names)
+    if arrange is None:
+        check_named(state_dict, parameters)
+        arrange = own_names(params)
+    parts, _ = parts_of(parameters)
+    empty = translate_parameters(state_dict, parameters, arrange).init(params)
 
-    slots = sorted(
-        {s for of in held.values() for s, x in of.items() if s in _SLOTS and x is not None}
+    slots = sorted({slot for p in parameters for slot in p.settings.slots if slot in p.state})
+    fields = {_SLOTS[slot]: _arranged(slot, parameters, arrange, params) for slot in slots}
+    taken = _steps(parameters, steps)
+    if len(parts) == 1:
+        return _filled(empty, fields, parts[0], taken)
+    return empty._replace(
+        inner_states={
+            i: _filled(empty.inner_states[i], fields, part, taken) for i, part in enumerate(parts)
+        }
     )
-    fields = {_SLOTS[slot]: _arranged(slot, held, arrange, params) for slot in slots}
-    count = _steps(held, kind_of_group(groups[0]), lr, steps)
-    return _filled(empty, {"count": jnp.asarray(count, jnp.int32), **fields})
 
 
-def _arranged(slot: str, held: Mapping[Any, Any], arrange: Arrangement, params: Any) -> Any:
+def _arranged(slot: str, parameters: Sequence[Parameter], arrange: Arrangement, params: Any) -> Any:
     """The tree of one accumulator, checked against the parameters."""
-    for name, of in held.items():
-        if of.get(slot) is None:
-            raise InputError(f"{name!r} has no {slot}: it had no gradient yet, the others had")
-    tree = arrange_by(arrange, {name: _array(of[slot]) for name, of in held.items()})
+    if callable(arrange):
+        shapes_of(parameters)  # a function is shown each
+        like = {p.name: _array(p.value) for p in parameters}
+    else:
+        like = dict(zip(jax.tree.leaves(arrange), map(np.asarray, jax.tree.leaves(params))))
+    tree = arrange_by(arrange, {p.name: _value(slot, p, like.get(p.name)) for p in parameters})
     expected: Any = jax.tree.structure(params)
     if jax.tree.structure(tree) != expected:
         raise InputError(f"the arranged {slot} is a tree of another shape than params")
@@ -96,40 +122,57 @@ def _arranged(slot: str, held: Mapping[Any, Any], arrange: Arrangement, params: 
     return jax.tree.map(jnp.array, tree)
 
 
+def _value(slot: str, parameter: Parameter, like: np.ndarray | None) -> np.ndarray:
+    """torch's accumulator, or what it will begin with."""
+    if slot in parameter.state:
+        return _array(parameter.state[slot])
+    initial = parameter.settings.arguments.get("initial_accumulator_value", 0.0)
+    return np.full_like(0.0 if like is None else like, initial if slot == "sum" else 0.0)
+
+
 def _array(tensor: Any) -> np.ndarray:
+    if hasattr(tensor, "full_tensor"):  # torch's DTensor, which is spread over processes
+        tensor = tensor.full_tensor()
     tensor = tensor.detach().cpu()
     if str(tensor.dtype) == "torch.bfloat16":  # which NumPy has only by way of JAX
         return tensor.float().numpy().astype(jnp.bfloat16)
     return tensor.numpy()
 
 
-def _steps(held: Mapping[Any, Any], kind: str, lr: Rate | None, steps: int | None) -> int:
-    counted = {int(of["step"]) for of in held.values() if "step" in of}
-    if len(counted) > 1:
-        raise InputError(f"the parameters have taken different numbers of steps: {sorted(counted)}")
-    if steps is not None and counted - {steps}:
-        raise InputError(f"steps={steps}, but the state_dict counts {counted.pop()}")
-    if steps is not None or counted:
-        return counted.pop() if counted else int(steps or 0)
-    if kind == "SGD" and callable(lr):
+def _steps(parameters: Sequence[Parameter], steps: int | None) -> int:
+    """The steps that the optimizer has taken: those of its longest trained parameters."""
+    counted = [p.steps for p in parameters if p.settings.kind != "SGD"]
+    if counted and steps is not None and steps != max(counted):
+        raise InputError(f"steps={steps}, but the state_dict counts {max(counted)}")
+    if counted:
+        return max(counted)
+    if steps is None and any(p.settings.scheduled for p in parameters):
         raise InputError(
             "torch's SGD does not count its steps, which the schedule needs: pass steps="
         )
     # All else that asks is the dampening: is this still the first step?
-    return int(any(of.get("momentum_buffer") is not None for of in held.values()))
+    return max(p.steps for p in parameters) if steps is None else int(steps)
 
 
-def _filled(state: Any, fields: Mapping[str, Any]) -> Any:
-    """The state with the named fields replaced wherever they stand, in partitions too."""
+def _filled(state: Any, fields: Mapping[str, Any], part: Part, taken: int) -> Any:
+    """The state of one part with the named fields and the counts replaced wherever they stand."""
+    own = taken if part.steps is None else part.steps
 
     def holds(node: Any) -> bool:
-        return any(name in fields for name in getattr(node, "_fields", ()))
+        return any(name in fields or name == "count" for name in getattr(node, "_fields", ()))
 
     def fill(node: Any) -> Any:
         if not holds(node):
             return node
-        own = {name: fields[name] for name in node._fields if name in fields}
-        return node._replace(**{n: _masked_as(x, getattr(node, n)) for n, x in own.items()})
+        new = {
+            name: _masked_as(fields[name], getattr(node, name))
+            for name in node._fields
+            if name in fields
+        }
+        if "count" in node._fields:
+            schedule = part.settings.scheduled and isinstance(node, optax.ScaleByScheduleState)
+            new["count"] = jnp.asarray(taken if schedule else own, jnp.int32)
+        return node._replace(**new)
 
     return jax.tree.map(fill, state, is_leaf=holds)
 

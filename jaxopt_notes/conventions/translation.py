@@ -9,41 +9,34 @@ from typing import Any, NamedTuple
 
 import optax
 
-from jaxopt_notes.conventions import arrangement, keras, torch
-from jaxopt_notes.conventions.terms import Rate
+from jaxopt_notes.conventions import arrangement, keras
+from jaxopt_notes.conventions.terms import frozen, pass_over
+from jaxopt_notes.conventions.torch_groups import KINDS, Rates
+from jaxopt_notes.conventions.torch_parameters import (
+    Names,
+    Parameter,
+    check_named,
+    holds_param_groups,
+    is_torch_optimizer,
+    parameters_of,
+    parts_of,
+    shapes_of,
+)
 from jaxopt_notes.errors import InputError
 
 
 class _Source(NamedTuple):
-    """An optimizer of another framework: its function here, and how its settings are known."""
+    """An optimizer of Keras': its function here, and how its settings are known."""
 
     function: Callable[..., optax.GradientTransformation]
     arguments: tuple[str, ...]
-    marks: frozenset[str]  # settings that no other optimizer of the framework has together
+    marks: frozenset[str]  # settings that no other optimizer of Keras' has together
 
 
 def _source(function: Callable[..., Any], arguments: str, marks: str) -> _Source:
     return _Source(function, tuple(arguments.split()), frozenset(marks.split()))
 
 
-_ADAM = "betas eps weight_decay amsgrad maximize"
-_TORCH = {
-    "SGD": _source(
-        torch.sgd,
-        "momentum dampening weight_decay nesterov maximize",
-        "momentum dampening nesterov",
-    ),
-    "Adagrad": _source(
-        torch.adagrad,
-        "lr_decay weight_decay initial_accumulator_value eps maximize",
-        "lr_decay initial_accumulator_value",
-    ),
-    "RMSprop": _source(
-        torch.rmsprop, "alpha eps weight_decay momentum centered maximize", "alpha centered"
-    ),
-    "Adam": _source(torch.adam, _ADAM, "betas amsgrad"),
-    "AdamW": _source(torch.adamw, _ADAM, "betas amsgrad"),
-}
 _KERAS = {
     "SGD": _source(keras.sgd, "momentum nesterov weight_decay", "momentum nesterov"),
     "Adagrad": _source(
@@ -70,28 +63,39 @@ _NOT_HERE = {
 def translate(
     optimizer: Any,
     *,
-    lr: Rate | None = None,
+    lr: Rates | None = None,
     arrange: arrangement.Arrangement | None = None,
-    names: Sequence[str] | None = None,
+    names: Names = None,
 ) -> optax.GradientTransformation:
     """The transformation with the trajectory of a torch or Keras optimizer.
 
     Args:
       optimizer: a torch optimizer (SGD, Adagrad, RMSprop, Adam, AdamW) or its `state_dict()`; a
         Keras optimizer (the same five), its `get_config()` or its serialized form.
-      lr: a rate in place of the optimizer's, a number or a schedule of the steps taken. Needed
-        where a schedule of the other framework drives the rate.
-      arrange: only for torch param groups with different settings: where each parameter belongs in
-        JAX's tree, as a tree of their names, or a function from {name: value} to the tree.
-      names: the names of torch's parameters in order; as a default those it was told by
-        `named_parameters`, else 0, 1, 2, ….
+      lr: a learning rate in place of the optimizer's, a number or a schedule of the steps taken; a
+        list of them, one for each of torch's param groups, where those have their own. Needed where
+        a scheduler of the other framework drives the learning rate.
+      arrange: where each of torch's parameters belongs in JAX's tree, as a tree of their names, or
+        a function from {name: value} to the tree. As a default the tree is a flat dict of the
+        names, or a list in torch's order. Used only if not all parameters are stepped alike.
+      names: how to call torch's parameters: the module, its `named_parameters()`, or a list in the
+        optimizer's order (with several param groups, a list for each). As a default the names that
+        the optimizer has, else 0, 1, 2, ….
 
     Returns:
-      A transformation of `jaxopt_notes.conventions`; for param groups that differ, an
-      `optax.partition` of them.
+      A transformation of `jaxopt_notes.conventions`. Where param groups differ, or parameters have
+      taken different numbers of steps, it is an `optax.partition`, in which each has its own.
+
+      As in torch, a parameter whose gradient is None is passed over: it stays, and its moments and
+      count too (the count only if no parameter of the same count has a gradient). A gradient of
+      zeros is a gradient, by which weight decay moves a parameter. A torch optimizer's parameters
+      with `requires_grad=False` stay whatever their gradient is; to go on with them, set it to
+      True and translate again: the state remains. A `state_dict` does not tell what is frozen.
 
     Raises:
-      InputError: the optimizer, or one of its settings, has no equal here.
+      InputError: the optimizer, or one of its settings, has no equal here; `lr` or `names` is
+        ambiguous. A change that leaves no trace in the optimizer (`ReduceLROnPlateau`, a hook)
+        cannot be seen.
 
     >>> from jaxopt_notes.conventions import translate
     >>> config = {"learning_rate": 1.0, "momentum": 0.5, "nesterov": True, "weight_decay": None}
@@ -100,13 +104,13 @@ def translate(
     -3.0
     """
     if isinstance(optimizer, Mapping):
-        if "param_groups" in optimizer:
-            return _from_torch(optimizer["param_groups"], lr, arrange, names, optimizer)
+        if holds_param_groups(optimizer):
+            return translate_parameters(optimizer, parameters_of(optimizer, lr, names), arrange)
         return _from_keras(optimizer.get("class_name"), optimizer.get("config", optimizer), lr)
-    home, kind = type(optimizer).__module__.partition(".")[0], type(optimizer).__name__
-    if home == "torch" and kind in _TORCH:
-        return _from_torch(optimizer.param_groups, lr, arrange, names, optimizer)
-    if home == "keras" and hasattr(optimizer, "get_config"):
+    home, kind = type(optimizer).__module__, type(optimizer).__name__
+    if is_torch_optimizer(optimizer):
+        return translate_parameters(optimizer, parameters_of(optimizer, lr, names), arrange)
+    if home.partition(".")[0] == "keras" and hasattr(optimizer, "get_config"):
         if getattr(optimizer, "_exclude_from_weight_decay", None) or getattr(
             optimizer, "_exclude_from_weight_decay_pattern", None
         ):
@@ -114,85 +118,43 @@ def translate(
         return _from_keras(kind, optimizer.get_config(), lr)
     raise InputError(
         f"{type(optimizer).__module__}.{kind} has no equal here; known are torch's and Keras' "
-        f"{', '.join(_TORCH)}"
+        f"{', '.join(KINDS)}"
     )
 
 
-def kind_of_group(group: Mapping[str, Any]) -> str:
-    """Which torch optimizer a param group is from."""
-    for kind, source in _TORCH.items():
-        if not source.marks <= group.keys():
-            continue
-        if kind != "Adam" or not group["weight_decay"]:
-            return kind
-        if "decoupled_weight_decay" not in group:
-            raise InputError(
-                "Adam or AdamW? an older torch does not say: set group['decoupled_weight_decay']"
-            )
-        return "AdamW" if group["decoupled_weight_decay"] else "Adam"
-    raise InputError(
-        f"a param group of {', '.join(group)} is of no optimizer that has an equal here"
-    )
-
-
-def _from_torch(
-    groups: Sequence[Mapping[str, Any]],
-    lr: Rate | None,
-    arrange: arrangement.Arrangement | None,
-    names: Sequence[str] | None,
-    source: Any,
+def translate_parameters(
+    source: Any, parameters: Sequence[Parameter], arrange: arrangement.Arrangement | None
 ) -> optax.GradientTransformation:
-    settings = [_torch_settings(group, lr) for group in groups]
-    if all(one == settings[0] for one in settings):
-        kind, arguments = settings[0]
-        return _TORCH[kind].function(**arguments)
-    if arrange is None:
-        raise InputError(
-            "the param groups differ: say by `arrange` where each parameter belongs in JAX's tree"
-        )
-    known = iter(arrangement.names_of(groups, names))
-    of = {next(known): i for i, group in enumerate(groups) for _ in group["params"]}
-    shapes = dict(zip(of, _shapes(groups, source))) if callable(arrange) else None
-    return optax.partition(
-        {i: _TORCH[kind].function(**arguments) for i, (kind, arguments) in enumerate(settings)},
-        arrangement.labels(arrange, of, shapes),
-    )
+    """The transformation of the parameters that were read off a torch optimizer."""
+    parts, part_of = parts_of(parameters)
+    optimizers = [
+        pass_over(p.settings.optimizer(), counts=p.settings.counts, scheduled=p.settings.scheduled)
+        for p in parts
+    ]
+    still = {p.name: int(p.frozen) for p in parameters}
+    if arrange is None and (len(parts) > 1 or any(still.values())):
+        check_named(source, parameters)
 
+    def numbered(numbers: Mapping[Hashable, int]) -> Callable[[Any], Any]:
+        """As a function of the parameters: an arrangement that is left out depends on them."""
+        if arrange is None:
+            return lambda params: arrangement.labels(arrangement.own_names(params), numbers, None)
+        shapes = shapes_of(parameters) if callable(arrange) else None
+        tree = arrangement.labels(arrange, numbers, shapes)
+        return lambda params: tree
 
-def _torch_settings(group: Mapping[str, Any], lr: Rate | None) -> tuple[str, dict[str, Any]]:
-    kind = kind_of_group(group)
-    if lr is None and "initial_lr" in group:
-        raise InputError(
-            "an lr_scheduler drives this optimizer: pass lr=, a number or a schedule of the steps"
-        )
-    arguments = {name: _plain(group[name]) for name in _TORCH[kind].arguments if name in group}
-    return kind, {"lr": _plain(group["lr"]) if lr is None else lr, **arguments}
-
-
-def _plain(value: Any) -> Any:
-    """A setting as Python has it: torch allows tensors."""
-    if isinstance(value, (tuple, list)):
-        return tuple(map(_plain, value))
-    return value.item() if hasattr(value, "item") else value
-
-
-def _shapes(groups: Sequence[Mapping[str, Any]], source: Any) -> list[tuple[int, ...]]:
-    """The parameters' shapes, from the optimizer itself or from what its state_dict keeps."""
-    params = [p for group in groups for p in group["params"]]
-    if not isinstance(source, Mapping):
-        return [tuple(p.shape) for p in params]
-    found = []
-    for p in params:
-        slots = [x for n, x in source["state"].get(p, {}).items() if n != "step" and x is not None]
-        if not slots:
-            raise InputError("a state_dict without moments has no shapes: pass the torch optimizer")
-        found.append(tuple(slots[0].shape))
-    return found
+    if len(parts) == 1:
+        (optimizer,) = optimizers
+    else:
+        optimizer = optax.partition(dict(enumerate(optimizers)), numbered(part_of))
+    return frozen(optimizer, numbered(still)) if any(still.values()) else optimizer
 
 
 def _from_keras(
-    kind: str | None, config: Mapping[Hashable, Any], lr: Rate | None
+    kind: str | None, config: Mapping[Hashable, Any], lr: Rates | None
 ) -> optax.GradientTransformation:
+    if isinstance(lr, (list, tuple)):
+        raise InputError(f"lr has {len(lr)} entries, but Keras has no param groups: pass one rate")
     found = [k for k, source in _KERAS.items() if source.marks <= config.keys()]
     # Ftrl shares AdaGrad's marks, and is named by its own.
     if (kind and kind.replace("AdamW", "Adam") not in found) or "learning_rate_power" in config:

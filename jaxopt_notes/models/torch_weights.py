@@ -23,6 +23,13 @@ from flax import nnx
 from jaxopt_notes.errors import InputError
 from jaxopt_notes.models.layer_list import FLATTEN
 from jaxopt_notes.models.summary import summarize
+from jaxopt_notes.models.torch_names import (
+    by_number,
+    in_given_order,
+    in_order,
+    opened,
+    without_wrappers,
+)
 
 # A layer's entries there: the collection they are in here (parameters or statistics), and the name
 _PARAMS, _STATS = 0, 1
@@ -76,25 +83,37 @@ class _Weighted(NamedTuple):
         """Of our array."""
         return getattr(self.module, self.entries[entry][1])[...].shape
 
+    def torch_shape(self, entry: str) -> tuple[int, ...]:
+        return self.theirs(np.empty(self.shape(entry)), entry).shape
 
-def from_torch(state_dict: Mapping[str, Any], network: Any) -> tuple[Any, Any]:
+
+def from_torch(
+    state_dict: Mapping[str, Any], network: Any, names: Sequence[str] | None = None
+) -> tuple[Any, Any]:
     """A torch network's weights as ours.
 
-    The layers with weights are matched in their order, whatever they are called: in a state_dict it
-    is the order in which the network's `__init__` names them, which must be that of the forward
-    pass. Trained on, batch normalisation keeps torch's running variance only if the network was
-    made with `unbiased_running_variance=True`.
+    Layers are matched by their shapes, in whatever order the entries are. Among layers of one shape
+    the numbers in their names count, or the order in which the module's `__init__` defines them
+    (its own `state_dict()` knows it), which must be that of the forward pass. What wrappers put
+    into names (`module.`, `_orig_mod.`, `_fsdp_wrapped_module.`) is left out.
+
+    Trained on, batch normalisation keeps torch's running variance only if the network was made with
+    `unbiased_running_variance=True`.
 
     Args:
-      state_dict: names to tensors or arrays, as `module.state_dict()` gives them.
+      state_dict: names to tensors or arrays, as `module.state_dict()` gives them, or a training
+        checkpoint that holds one such dictionary.
       network: the `CNN` or `MLP` that takes them; it is left as it is.
+      names: what torch calls the layers with weights, in the network's order, such as
+        ["conv1", "fc1"]; needed only where shapes and numbers do not tell.
 
     Returns:
       (params, batch_stats), as in `pure(network)`: nested dicts of arrays with torch's dtypes (of
       64 bits only where JAX allows them; bfloat16 becomes float32).
 
     Raises:
-      InputError: an entry is missing, one too many, or misshapen; the message names it.
+      InputError: an entry is missing, one too many, or misshapen; the message names it. Layers of
+        one shape could be either way round, and `names` does not say.
 
     >>> from jaxopt_notes.models import MLP, pure
     >>> network = MLP(nnx.Rngs(0), image_shape=(2, 2, 1), classes=3, widths=())
@@ -104,15 +123,16 @@ def from_torch(state_dict: Mapping[str, Any], network: Any) -> tuple[Any, Any]:
     [[4. 4. 4.]]
     """
     layers = _weighted(network)
-    given = {name: _array(name, value) for name, value in state_dict.items()}
+    state_dict = opened(state_dict)
+    given = {name: _array(name, value) for name, value in without_wrappers(state_dict).items()}
     trees: tuple[dict[Any, Any], dict[Any, Any]] = ({}, {})
-    for prefix, layer in zip(_prefixes(given, layers), layers):
+    for prefix, layer in zip(_prefixes(given, layers, names, state_dict), layers):
         for entry, (collection, name) in layer.entries.items():
             key = f"{prefix}{entry}"
             if key not in given:
                 raise InputError(f"state_dict: {key!r} is missing; {layer.name} needs it")
             array = given.pop(key)
-            needed = layer.theirs(np.empty(layer.shape(entry)), entry).shape
+            needed = layer.torch_shape(entry)
             if array.shape != needed:
                 raise InputError(
                     f"state_dict: {key!r} has shape {array.shape}; {layer.name} needs {needed}"
@@ -159,9 +179,7 @@ def to_torch(
     """
     layers = _weighted(network)
     names = [layer.position for layer in layers] if names is None else names
-    if len(names) != len(layers):
-        needing = ", ".join(layer.name for layer in layers)
-        raise InputError(f"names: {len(names)} for {len(layers)} layers with weights: {needing}")
+    _check_count(names, layers)
     given = [_flat(params), _flat(batch_stats)]
     state_dict = {}
     for name, layer in zip(names, layers):
@@ -197,11 +215,35 @@ def _weighted(network: Any) -> list[_Weighted]:
     return found
 
 
-def _prefixes(given: Mapping[str, Any], layers: Sequence[_Weighted]) -> list[str]:
+def _check_count(names: Sequence[str], layers: Sequence[_Weighted]) -> None:
+    if len(names) != len(layers):
+        needing = ", ".join(layer.name for layer in layers)
+        raise InputError(f"names: {len(names)} for {len(layers)} layers with weights: {needing}")
+
+
+def _prefixes(
+    given: Mapping[str, Any],
+    layers: Sequence[_Weighted],
+    names: Sequence[str] | None,
+    state_dict: Mapping[str, Any],
+) -> list[str]:
     """What stands in front of "weight" and the others for each layer in turn, the dot included."""
-    found = list(dict.fromkeys(name[: name.rfind(".") + 1] for name in given))
+    shapes: dict[str, dict[str, tuple[int, ...]]] = {}
+    for name, array in given.items():
+        prefix, entry = name[: name.rfind(".") + 1], name[name.rfind(".") + 1 :]
+        shapes.setdefault(prefix, {})
+        if entry != _COUNTER:
+            shapes[prefix][entry] = array.shape
+    found = list(shapes)
+    if names is not None:
+        _check_count(names, layers)
+        return in_given_order(found, names)
+    needed = [{entry: layer.torch_shape(entry) for entry in layer.entries} for layer in layers]
+    if ordered := in_order(shapes, needed, state_dict):
+        return ordered
+    # It does not fit, and in this order the entry that is wrong will be named.
     if len(found) == len(layers):
-        return found
+        return by_number(found) or found
     places = {f"{layer.position}.": layer for layer in layers}
     lacking = [place for place in places if place not in found]
     extra = [name for name in given if name[: name.rfind(".") + 1] not in places]
@@ -219,6 +261,8 @@ def _prefixes(given: Mapping[str, Any], layers: Sequence[_Weighted]) -> list[str
 
 
 def _array(name: str, value: Any) -> np.ndarray:
+    if hasattr(value, "full_tensor"):  # torch's DTensor, which is spread over processes
+        value = value.full_tensor()
     if hasattr(value, "detach"):
         value = value.detach().cpu()
         if "bfloat16" in str(value.dtype):  # NumPy has no such type

@@ -135,12 +135,12 @@ def test_later_steps_in_torch_leave_the_state_as_it_was() -> None:
     np.testing.assert_array_equal(state[0].mu[0], before)
 
 
-def adam_after_one_step() -> tuple[Any, Any]:
+def adam_after_one_step() -> Any:
     a, b = (torch.nn.Parameter(torch.zeros(2, 3)) for _ in range(2))
     opt = torch.optim.Adam([a, b])
     a.grad, b.grad = torch.ones(2, 3), torch.ones(2, 3)
     opt.step()
-    return opt, (a, b)
+    return opt
 
 
 def refused(says: str, opt: Any, params: Any, **keywords: Any) -> None:
@@ -150,7 +150,7 @@ def refused(says: str, opt: Any, params: Any, **keywords: Any) -> None:
 
 
 def test_refuses_what_does_not_fit() -> None:
-    opt, (a, _) = adam_after_one_step()
+    opt = adam_after_one_step()
     right = [jnp.zeros((2, 3))] * 2
     refused(
         r"exp_avg at \[1\] is float32\[2, 3\], the parameter", opt, [right[0], jnp.zeros((3, 2))]
@@ -161,11 +161,6 @@ def test_refuses_what_does_not_fit() -> None:
     refused("no parameter is named 'z'", opt, right, arrange=["z", 0])
     refused("names has 1 entries, the optimizer 2", opt, right, names=["a"])
     refused("steps=7, but the state_dict counts 1", opt, right, steps=7)
-    a.grad = None
-    opt.step()
-    refused(r"different numbers of steps: \[1, 2\]", opt, right)
-    del opt.state[a]
-    refused("0 has no exp_avg", opt, right)
 
 
 def test_refuses_a_schedule_without_a_count() -> None:

@@ -1,4 +1,4 @@
-"""state_dicts become our trees and back; what does not fit is refused by name. Without torch."""
+"""state_dicts become our trees and back; what does not fit is refused by name."""
 
 import jax
 import numpy as np
@@ -180,3 +180,167 @@ def test_trees_that_do_not_fit_are_refused_by_name(network, state_dict):
     assert "'logits.bias' has shape (4,)" in message
     assert "(5,)" in message
     assert "7 layers" in refused(to_torch, params, stats, network, names=["a", "b"])
+
+
+# What becomes of names on the way
+
+
+def _mlp(depth, width=4):
+    """Layers of one shape, and what torch calls them in a plain `nn.Sequential`."""
+    network = MLP(nnx.Rngs(0), image_shape=(2, 2, 1), classes=width, widths=(width,) * depth)
+    random = np.random.default_rng(3)
+    entries = {}
+    for i in range(depth + 1):
+        entries[f"{2 * i + 1}.weight"] = random.random((width, width), np.float32)
+        entries[f"{2 * i + 1}.bias"] = random.random(width, np.float32)
+    return network, entries
+
+
+def _same(network, state_dict, expected, **keywords):
+    got = from_torch(state_dict, network, **keywords)
+    jax.tree.map(np.testing.assert_array_equal, got, from_torch(expected, network))
+
+
+def _renamed(entries, names):
+    """The entries with other layer names, in the same order."""
+    layers = list(dict.fromkeys(key.split(".")[0] for key in entries))
+    of = dict(zip(layers, names, strict=True))
+    return {f"{of[k.split('.')[0]]}.{k.split('.')[1]}": v for k, v in entries.items()}
+
+
+def _orders(entries):
+    keys = list(entries)
+    shuffled = [keys[i] for i in np.random.default_rng(1).permutation(len(keys))]
+    return [sorted(keys), keys[::-1], shuffled]
+
+
+@pytest.mark.parametrize("order", range(3), ids=["sorted", "reversed", "shuffled"])
+@pytest.mark.parametrize("form", ["{}", "layers.{}", "net.blocks.{}.linear", "fc{}", "fc_{}"])
+def test_numbers_say_the_order_of_layers_of_one_shape(form, order):
+    network, entries = _mlp(12)
+    named = _renamed(entries, [form.format(i) for i in range(13)])
+    _same(network, {k: named[k] for k in _orders(named)[order]}, entries)
+
+
+@pytest.mark.parametrize("order", range(3), ids=["sorted", "reversed", "shuffled"])
+def test_shapes_say_the_order_of_layers_that_differ(network, state_dict, order):
+    names = ["z.conv", "z.norm", "y.conv", "y.norm", "x.fc", "x.norm", "w.head"]
+    named = _renamed(state_dict, names)
+    _same(network, {k: named[k] for k in _orders(named)[order]}, state_dict)
+
+
+def test_names_without_numbers_leave_a_doubt_that_names_settle():
+    network, entries = _mlp(2)
+    order = ["stem", "body", "head"]
+    named = _renamed(entries, order)
+    message = refused(from_torch, {k: named[k] for k in sorted(named)}, network)
+    assert "'stem', 'body', 'head'" not in message
+    assert "'body', 'head', 'stem' have one shape" in message
+    assert "names=" in message
+    _same(network, {k: named[k] for k in sorted(named)}, entries, names=order)
+    wrapped = {f"module.model.{k}": v for k, v in sorted(named.items())}
+    _same(network, wrapped, entries, names=order)
+    _same(network, wrapped, entries, names=[f"module.model.{name}" for name in order])
+
+
+def test_names_that_do_not_fit_are_refused():
+    network, entries = _mlp(2)
+    assert "names: 2 for 3 layers" in refused(from_torch, entries, network, names=["1", "3"])
+    message = refused(from_torch, entries, network, names=["1", "3", "7"])
+    assert "names: '7' is no layer" in message
+    assert "twice" in refused(from_torch, entries, network, names=["1", "3", "3"])
+
+
+def test_a_module_s_own_state_dict_has_the_order_of_its_definition():
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+
+    class Net(torch.nn.Module):
+        def __init__(self, order):
+            super().__init__()
+            for name in order:
+                setattr(self, name, torch.nn.Linear(4, 4))
+
+    network, entries = _mlp(2)
+    order = ["stem", "body", "head"]
+    module = Net(order)
+    module.load_state_dict({k: torch.tensor(v) for k, v in _renamed(entries, order).items()})
+    _same(network, module.state_dict(), entries)
+    # Numbers that say otherwise leave a doubt.
+    module = Net(["fc2", "fc1", "fc3"])
+    assert "names=" in refused(from_torch, module.state_dict(), network)
+
+
+@pytest.mark.parametrize(
+    "wrapper",
+    [
+        "_orig_mod.",
+        "module.",
+        "_fsdp_wrapped_module.",
+        "_orig_mod.module.",
+        "module._orig_mod.",
+        "model.",
+        "net._fsdp_wrapped_module.",
+        "model._orig_mod.module.net.",
+    ],
+)
+def test_wrappers_names_are_taken_off(network, state_dict, wrapper):
+    wrapped = {wrapper + key: value for key, value in state_dict.items()}
+    _same(network, {k: wrapped[k] for k in sorted(wrapped)}, state_dict)
+
+
+def test_wrappers_around_single_layers_are_taken_off():
+    network, entries = _mlp(2)
+    inside = {k.replace("3.", "3._fsdp_wrapped_module._orig_mod."): v for k, v in entries.items()}
+    _same(network, dict(sorted(inside.items())), entries)
+    twice = {**entries, "_orig_mod.1.weight": entries["1.weight"]}
+    assert "'1.weight' twice" in refused(from_torch, twice, network)
+
+
+def test_an_averaged_model_has_a_counter(network, state_dict):
+    averaged = {f"module.{key}": value for key, value in state_dict.items()}
+    _same(network, {"n_averaged": np.array(7), **averaged}, state_dict)
+
+
+@pytest.mark.parametrize("key", ["model", "state_dict", "model_state_dict"])
+def test_a_training_checkpoint_is_opened(network, state_dict, key):
+    lightning = {f"model.{k}": v for k, v in state_dict.items()}
+    checkpoint = {
+        "epoch": 3,
+        key: lightning,
+        "optimizer_states": [{"state": {}, "param_groups": []}],
+        "optimizer": {"state": {0: {"step": np.ones(())}}, "param_groups": [{"lr": 0.1}]},
+        "hyper_parameters": {"lr": 0.1},
+    }
+    _same(network, checkpoint, state_dict)
+
+
+def test_a_checkpoint_of_several_state_dicts_is_refused_with_their_keys(network, state_dict):
+    checkpoint = {"model": state_dict, "model_ema": state_dict, "epoch": 3}
+    message = refused(from_torch, checkpoint, network)
+    assert "pass checkpoint['model'] or checkpoint['model_ema']" in message
+
+
+def test_what_a_checkpoint_holds_elsewhere_is_told(network):
+    message = refused(from_torch, {"epoch": 3, "args": {"lr": 0.1}}, network)
+    assert "no state_dict in it" in message
+
+
+def test_a_parametrization_is_refused_by_name(network, state_dict):
+    weight = state_dict.pop("9.weight")
+    for i in (0, 1):
+        state_dict[f"9.parametrizations.weight.original{i}"] = weight
+    message = refused(from_torch, state_dict, network)
+    assert "'9.parametrizations.weight.original0'" in message
+    assert "remove_parametrizations" in message
+
+
+def test_layers_in_another_order_are_another_network(network, state_dict):
+    """Normalisation before the convolution: every shape fits, and the numbers say otherwise."""
+    swapped = {"0": "1", "1": "0"}
+    other = {}
+    for key, value in state_dict.items():
+        layer, entry = key.split(".")
+        other[f"{swapped.get(layer, layer)}.{entry}"] = value
+    message = refused(from_torch, other, network)
+    assert "'1' would come before '0'" in message
+    assert "names=" in message

@@ -1,0 +1,190 @@
+"""What a torch optimizer's param groups say: which optimizer it is, and its settings.
+
+Every key of a group is understood or refused: another package's optimizer may have Adam's settings
+and one more, and a scheduler leaves its marks.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import optax
+
+from jaxopt_notes.conventions import torch
+from jaxopt_notes.conventions.terms import Rate
+from jaxopt_notes.errors import InputError
+
+Rates = Rate | Sequence[Rate]  # for all param groups, or one for each
+
+
+class Settings(NamedTuple):
+    """A param group's optimizer, by its name in torch, and the arguments of the function here."""
+
+    kind: str
+    arguments: dict[str, Any]
+
+    def optimizer(self) -> optax.GradientTransformation:
+        return _FUNCTIONS[self.kind](**self.arguments)
+
+    @property
+    def scheduled(self) -> bool:
+        return callable(self.arguments["lr"])
+
+    @property
+    def slots(self) -> tuple[str, ...]:
+        """The names of the accumulators in torch's state of a parameter."""
+        of = self.arguments
+        momentum = ("momentum_buffer",) if of.get("momentum") else ()
+        if self.kind == "SGD":
+            return momentum
+        if self.kind == "Adagrad":
+            return ("sum",)
+        if self.kind == "RMSprop":
+            return ("square_avg", *(("grad_avg",) if of["centered"] else ()), *momentum)
+        return ("exp_avg", "exp_avg_sq", *(("max_exp_avg_sq",) if of["amsgrad"] else ()))
+
+    @property
+    def counts(self) -> bool:
+        """Whether a step depends on how many a parameter has taken, apart from the schedule."""
+        return bool(self.kind in ("Adam", "AdamW") or self.counts_with_schedule)
+
+    @property
+    def counts_with_schedule(self) -> bool:
+        """Whether it does, and a schedule would read the same count."""
+        of = self.arguments
+        return bool(of.get("lr_decay") or (of.get("momentum") and of.get("dampening")))
+
+
+_FUNCTIONS: dict[str, Callable[..., optax.GradientTransformation]] = {
+    "SGD": torch.sgd,
+    "Adagrad": torch.adagrad,
+    "RMSprop": torch.rmsprop,
+    "Adam": torch.adam,
+    "AdamW": torch.adamw,
+}
+_ADAM = "betas eps weight_decay amsgrad maximize"
+_ARGUMENTS = {
+    kind: tuple(arguments.split())
+    for kind, arguments in {
+        "SGD": "momentum dampening weight_decay nesterov maximize",
+        "Adagrad": "lr_decay weight_decay initial_accumulator_value eps maximize",
+        "RMSprop": "alpha eps weight_decay momentum centered maximize",
+        "Adam": _ADAM,
+        "AdamW": _ADAM,
+    }.items()
+}
+# Settings that no other optimizer of torch's has together.
+_MARKS = {
+    "SGD": {"momentum", "dampening", "nesterov"},
+    "Adagrad": {"lr_decay", "initial_accumulator_value"},
+    "RMSprop": {"alpha", "centered"},
+    "Adam": {"betas", "amsgrad"},
+}
+_DECOUPLED = "decoupled_weight_decay"
+# These choose an implementation, or only label the group: the steps are the same.
+_WITHOUT_EFFECT = {"params", "param_names", "name"} | {
+    *("foreach", "fused", "capturable", "differentiable")
+}
+_SCHEDULED_LR = ("initial_lr", "max_lr", "min_lr", "swa_lr")
+_SCHEDULED_MOMENTUM = ("max_momentum", "base_momentum")
+
+KINDS = tuple(_FUNCTIONS)
+
+
+def settings_of(groups: Sequence[Mapping[str, Any]], lr: Rates | None) -> list[Settings]:
+    """Each param group's settings.
+
+    Args:
+      groups: torch's param groups.
+      lr: a learning rate in place of the groups', or one for each group.
+
+    Raises:
+      InputError: a group is of no optimizer that has an equal here; it has a setting that is not
+        known, or lacks one; a scheduler drives it and `lr` does not say how.
+    """
+    kinds = [_kind(group) for group in groups]
+    for group, kind in zip(groups, kinds):
+        _check(group, kind)
+    return [
+        Settings(
+            kind,
+            {"lr": rate, **{name: _plain(group[name]) for name in _ARGUMENTS[kind]}},
+        )
+        for group, kind, rate in zip(groups, kinds, _rates(groups, lr))
+    ]
+
+
+def _kind(group: Mapping[str, Any]) -> str:
+    for kind, marks in _MARKS.items():
+        if not marks <= group.keys():
+            continue
+        if kind != "Adam" or not group.get("weight_decay"):
+            return kind
+        if _DECOUPLED not in group:
+            raise InputError(
+                f"Adam or AdamW? an older torch does not say: set group['{_DECOUPLED}']"
+            )
+        return "AdamW" if group[_DECOUPLED] else "Adam"
+    raise InputError(
+        f"a param group of {', '.join(group)} is of no optimizer that has an equal here"
+    )
+
+
+def _check(group: Mapping[str, Any], kind: str) -> None:
+    known = {"lr", *_ARGUMENTS[kind], *_WITHOUT_EFFECT, *_SCHEDULED_LR, *_SCHEDULED_MOMENTUM}
+    for key in group:
+        if key not in known | ({_DECOUPLED} if "betas" in group else set()):
+            raise InputError(
+                f"{key!r} in a param group is no setting of torch's {kind}: if it changes no step, "
+                "delete it from the group; else this optimizer has no equal here"
+            )
+    for name in ("lr", *_ARGUMENTS[kind]):
+        if name not in group:
+            raise InputError(
+                f"a param group has no {name}: an older torch's, or another package's? load the "
+                f"state_dict into torch.optim.{kind} and pass that"
+            )
+    if any(key in group for key in _SCHEDULED_MOMENTUM):
+        cycled, value = ("betas", group["betas"]) if "betas" in group else ("momentum", None)
+        raise InputError(
+            f"a scheduler changes {cycled} at each step (the param group has max_momentum and "
+            f"base_momentum), which has no equal here: use cycle_momentum=False, or, to go on with "
+            f"{cycled}={_plain(group['momentum'] if value is None else value)!r}, delete both keys"
+        )
+
+
+def _rates(groups: Sequence[Mapping[str, Any]], lr: Rates | None) -> list[Rate]:
+    """A learning rate for each group."""
+    if lr is None:
+        several = len(groups) > 1
+        marks = [key for key in _SCHEDULED_LR if any(key in group for group in groups)]
+        if marks:
+            each = f", or a list of {len(groups)}, one for each param group" if several else ""
+            raise InputError(
+                "an lr_scheduler drives this optimizer: pass lr=, a number or a schedule of the "
+                f"steps{each} (a param group has {', '.join(marks)})"
+            )
+        return [_plain(group["lr"]) for group in groups]
+    if isinstance(lr, (list, tuple)):
+        if len(lr) != len(groups):
+            raise InputError(
+                f"lr has {len(lr)} entries, the optimizer {len(groups)} param groups: pass one each"
+            )
+        return list(lr)
+    # While a scheduler runs, the rates of the moment may be equal and the first ones not.
+    for key in (*_SCHEDULED_LR, "lr"):
+        own = [_plain(group.get(key)) for group in groups]
+        if any(rate != own[0] for rate in own):
+            shown = "the schedule" if callable(lr) else f"{lr!r}"
+            raise InputError(
+                f"lr={shown} is one learning rate for param groups that have their own "
+                f"({', '.join(map(str, own))}): pass lr=[…, …], one for each"
+            )
+    return [lr for _ in groups]  # type: ignore[misc]
+
+
+def _plain(value: Any) -> Any:
+    """A setting as Python has it: torch allows tensors."""
+    if isinstance(value, (tuple, list)):
+        return tuple(map(_plain, value))
+    return value.item() if hasattr(value, "item") and np.ndim(value) == 0 else value
