@@ -3,6 +3,7 @@
 import argparse
 import sys
 import time
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -58,18 +59,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     def command() -> int:
         args = build_parser().parse_args(argv)
         validate(args)
-        return _verify(args)
+        with warnings.catch_warnings():
+            # Keras' import of an older name in JAX, and the like: no reader can act on them.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            return _verify(args)
 
     return exit_code(command, "stopped: nothing was written")
 
 
 def _verify(args: argparse.Namespace) -> int:
-    import warnings
-
     from jaxopt_notes.verification import certificate, proof
 
-    # Keras' import of an older name in JAX, and the like, are nothing that a reader can act on.
-    warnings.simplefilter("ignore", DeprecationWarning)
     steps = args.steps or (QUICK_STEPS if args.quick else STEPS)
     about = {"steps": steps, **proof.device()}
     print(f"{about['device']}; {', '.join(f'{n} {v}' for n, v in about['versions'].items())}")

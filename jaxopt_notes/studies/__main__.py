@@ -8,6 +8,7 @@ from pathlib import Path
 
 from jaxopt_notes.command import OneLineParser, exit_code
 from jaxopt_notes.errors import InputError
+from jaxopt_notes.extras import require
 from jaxopt_notes.studies import study
 
 ACTIONS = ("list", "run", "report")
@@ -71,10 +72,11 @@ def _list() -> None:
 
 
 def _run(args: argparse.Namespace) -> None:
-    from jaxopt_notes.studies import runner
-
-    runner.need_matplotlib()
+    require(f"studies {args.action}", "train")
+    require(f"studies {args.action}", "plots")
     from tqdm import tqdm
+
+    from jaxopt_notes.studies import runner
 
     names = study.names() if args.action == "report" else (args.name,)
     results = []
