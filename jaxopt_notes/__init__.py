@@ -1,8 +1,8 @@
 """Optimizers as notes: each equation in one file, proved equal to optax's.
 
 The names below are imported when first used, so that `import jaxopt_notes` costs nothing and a
-command can answer `--help` without JAX. So are the packages `conventions`, `losses`, `models` (which
-needs the extra `train`) and `optimizers`:
+command can answer `--help` without JAX. So are `jaxopt_notes.conventions`, `.losses`, `.optimizers`
+and `.models`, which needs the extra `train`:
 
 >>> import jaxopt_notes
 >>> jaxopt_notes.losses.entropy.__name__

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from jaxopt_notes.errors import InputError
-from jaxopt_notes.runtime.host import at_end, host_settings
+from jaxopt_notes.runtime.host import at_end, host_settings, own_process
 
 
 class OneLineParser(argparse.ArgumentParser):
@@ -47,16 +47,22 @@ def exit_code(command: Callable[[], int], stopped: str = "stopped") -> int:
       command: what the user asked for.
       stopped: the line for Ctrl-C.
     """
-    try:
-        with host_settings():
-            collect_seldom()
+    with host_settings():
+        collect_seldom()
+        try:
             return command()
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print(stopped, file=sys.stderr)
-        return 130
+        except InputError as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 2
+        except KeyboardInterrupt:
+            print(stopped, file=sys.stderr)
+            return 130
+
+
+def run_as_process(main: Callable[[], int]) -> NoReturn:
+    """Runs a command's `main` and ends this process with its exit code."""
+    own_process()
+    sys.exit(main())
 
 
 def collect_seldom() -> None:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from jaxopt_notes.command import OneLineParser, exit_code
+from jaxopt_notes.command import OneLineParser, exit_code, run_as_process
 from jaxopt_notes.errors import InputError
 from jaxopt_notes.extras import require
 from jaxopt_notes.runs.comparison import Comparison, compare
@@ -62,4 +62,4 @@ def _draw(found: Comparison, out: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_as_process(main)

@@ -1,11 +1,10 @@
 """`python -m jaxopt_notes.export`: a trained network as one file that runs without this package."""
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from jaxopt_notes.command import OneLineParser, add_run, exit_code
+from jaxopt_notes.command import OneLineParser, add_run, exit_code, run_as_process
 from jaxopt_notes.extras import require
 
 ONNX = ".onnx"
@@ -56,4 +55,4 @@ def _export(args: argparse.Namespace) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_as_process(main)

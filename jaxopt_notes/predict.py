@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from jaxopt_notes.command import OneLineParser, add_run, exit_code
+from jaxopt_notes.command import OneLineParser, add_run, exit_code, run_as_process
 from jaxopt_notes.errors import InputError
 from jaxopt_notes.extras import require
 
@@ -158,4 +158,4 @@ def _cell(value: Any) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_as_process(main)

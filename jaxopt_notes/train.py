@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from jaxopt_notes.command import exit_code
+from jaxopt_notes.command import exit_code, run_as_process
 from jaxopt_notes.config.options import build_parser, config_from
 from jaxopt_notes.config.settings import Config, validate
 from jaxopt_notes.errors import InputError
@@ -194,4 +194,4 @@ def _default_folder(dataset: str, optimizer: str) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_as_process(main)

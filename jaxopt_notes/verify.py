@@ -1,14 +1,13 @@
 """`python -m jaxopt_notes.verify`: proves here that the optimizers equal their sources."""
 
 import argparse
-import sys
 import time
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from jaxopt_notes.command import OneLineParser, exit_code
+from jaxopt_notes.command import OneLineParser, exit_code, run_as_process
 from jaxopt_notes.errors import InputError
 
 OPTIMIZERS = ("sgd", "momentum", "adagrad", "rmsprop", "adam", "adamw")
@@ -107,4 +106,4 @@ def _work(args: argparse.Namespace, steps: int) -> Any:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_as_process(main)

@@ -2,11 +2,10 @@
 
 import argparse
 import json
-import sys
 from collections.abc import Sequence
 
 from jaxopt_notes.aot import targets
-from jaxopt_notes.command import OneLineParser, exit_code
+from jaxopt_notes.command import OneLineParser, exit_code, run_as_process
 from jaxopt_notes.config.settings import LEARNING_RATES, MODELS, NORMS, OPTIMIZERS, Config, validate
 from jaxopt_notes.extras import require
 from jaxopt_notes.runtime.host import set_jax
@@ -85,4 +84,4 @@ def _report(target: targets.Target, config: Config, sharded: bool, as_json: bool
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_as_process(main)

@@ -5,6 +5,7 @@ A checkpoint has three parts: `weights` (parameters, their average, batch statis
 the checksums of the other two). So that the weights can be read without knowing the optimizer.
 """
 
+import gc
 import logging
 import math
 import sys
@@ -189,6 +190,7 @@ def _whole(read: Callable[..., T], *args: Any) -> T:
     # Whatever a damaged file makes orbax, tensorstore or JSON raise.
     except Exception as error:
         why = reason(error.__cause__ if isinstance(error.__cause__, Exception) else error)
+    at_end(gc.collect)  # orbax's abandoned reads end here, while `silence_orbax` still holds
     raise DamagedError(why)
 
 

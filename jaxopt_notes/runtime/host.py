@@ -11,6 +11,7 @@ from contextvars import ContextVar
 from typing import Any
 
 _undo: ContextVar[contextlib.ExitStack | None] = ContextVar("undo", default=None)
+_own_process = False
 
 
 @contextlib.contextmanager
@@ -24,6 +25,9 @@ def host_settings() -> Iterator[None]:
     >>> settings
     {'level': 'warning'}
     """
+    if _own_process:
+        yield
+        return
     with contextlib.ExitStack() as undo:
         token = _undo.set(undo)
         try:
@@ -39,6 +43,15 @@ def at_end(undo: Callable[..., Any], *args: Any) -> None:
     """
     if (stack := _undo.get()) is not None:
         stack.callback(undo, *args)
+
+
+def own_process() -> None:
+    """Declares that this process runs one command and ends with it: nothing is put back.
+
+    Threads of orbax may still write to stderr while the process ends.
+    """
+    global _own_process
+    _own_process = True
 
 
 def set_log_level(name: str, level: int) -> None:
