@@ -1,5 +1,5 @@
 """Contestants that need torch are looked at for doctests only where it is installed."""
 
-from importlib.util import find_spec
+from jaxopt_notes.extras import installed
 
-collect_ignore_glob = [] if find_spec("torch") else ["contestants/*torch.py"]
+collect_ignore_glob = [] if installed("torch") else ["contestants/*torch.py"]

@@ -13,10 +13,11 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from typing import IO, Any, NamedTuple
 
 from tqdm import tqdm
+
+from jaxopt_notes.extras import installed
 
 # Every process compiles for itself, and leaves the others their share of a GPU's memory.
 ENVIRONMENT = {
@@ -107,7 +108,7 @@ def quickest(measured: dict[str, Measured], names: Iterable[str]) -> Measured | 
 
 def missing(needs: str) -> str:
     """Why a contestant cannot take part, if a package is not installed; else nothing."""
-    if needs and find_spec(needs) is None:
+    if needs and not installed(needs):
         return f'{needs} is not installed; pip install "jaxopt-notes[{needs}]"'
     return ""
 

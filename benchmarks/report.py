@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from benchmarks.harness import Measured, Spread
 from benchmarks.machine import folder_name
 from jaxopt_notes.errors import InputError
+from jaxopt_notes.extras import installed
 
 NOTHING = "–"
 
@@ -138,10 +139,10 @@ def _whole(path: Path, fill: Callable[[Path], object]) -> None:
 
 def draw(name: str, machine: dict[str, Any], panels: Sequence[Panel]) -> Any:
     """The picture; None where matplotlib is not installed."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
+    if not installed("matplotlib.figure"):
         return None
+    from matplotlib.figure import Figure
+
     across = min(3, len(panels))
     down = -(-len(panels) // across)
     high = max(_height(panel) for panel in panels)

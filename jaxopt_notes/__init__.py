@@ -1,7 +1,12 @@
 """Optimizers as notes: each equation in one file, proved equal to optax's.
 
 The names below are imported when first used, so that `import jaxopt_notes` costs nothing and a
-command can answer `--help` without JAX.
+command can answer `--help` without JAX. So are `jaxopt_notes.conventions`, `.losses`, `.optimizers`
+and `.models`, which needs the extra `train`:
+
+>>> import jaxopt_notes
+>>> jaxopt_notes.losses.entropy.__name__
+'entropy'
 """
 
 from importlib import import_module
@@ -10,6 +15,10 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from jaxopt_notes import conventions as conventions
+    from jaxopt_notes import losses as losses
+    from jaxopt_notes import models as models
+    from jaxopt_notes import optimizers as optimizers
     from jaxopt_notes.conventions import translate, translate_state
     from jaxopt_notes.optimizers import (
         adagrad,
@@ -75,7 +84,13 @@ __all__ = [
 ]
 
 
+# Not in `__all__`: `from jaxopt_notes import *` must work without the extra of `models`.
+_PACKAGES = ("conventions", "losses", "models", "optimizers")
+
+
 def __getattr__(name: str) -> Any:
+    if name in _PACKAGES:
+        return import_module(f"jaxopt_notes.{name}")
     if name not in __all__:
         raise AttributeError(f"module 'jaxopt_notes' has no attribute {name!r}")
     room = "conventions" if name.startswith("translate") else "optimizers"
@@ -85,4 +100,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return sorted([*__all__, *_PACKAGES])

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from jaxopt_notes.errors import InputError
+from jaxopt_notes.runtime.host import at_end, host_settings, own_process
 
 
 class OneLineParser(argparse.ArgumentParser):
@@ -40,19 +41,28 @@ def add_run(parser: argparse.ArgumentParser) -> None:
 def exit_code(command: Callable[[], int], stopped: str = "stopped") -> int:
     """What a command returns; 2 after a mistake and 130 after Ctrl-C, each told in one line.
 
+    What the command changes in this process, a notebook for instance, is put back at its end.
+
     Args:
       command: what the user asked for.
       stopped: the line for Ctrl-C.
     """
-    collect_seldom()
-    try:
-        return command()
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print(stopped, file=sys.stderr)
-        return 130
+    with host_settings():
+        collect_seldom()
+        try:
+            return command()
+        except InputError as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 2
+        except KeyboardInterrupt:
+            print(stopped, file=sys.stderr)
+            return 130
+
+
+def run_as_process(main: Callable[[], int]) -> NoReturn:
+    """Runs a command's `main` and ends this process with its exit code."""
+    own_process()
+    sys.exit(main())
 
 
 def collect_seldom() -> None:
@@ -61,8 +71,10 @@ def collect_seldom() -> None:
     The imports of JAX and flax and the tracing of a step make 200,000 objects that stay. By default
     Python looks through them 400 times, and takes a tenth of the time to the first step for it.
 
-    >>> collect_seldom()
-    >>> gc.get_threshold()[0]
+    >>> with host_settings():
+    ...     collect_seldom()
+    ...     gc.get_threshold()[0]
     100000
     """
+    at_end(gc.set_threshold, *gc.get_threshold())
     gc.set_threshold(100_000)

@@ -6,8 +6,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from jaxopt_notes.command import OneLineParser, exit_code
+from jaxopt_notes.command import OneLineParser, exit_code, run_as_process
 from jaxopt_notes.errors import InputError
+from jaxopt_notes.extras import require
 from jaxopt_notes.runs.comparison import Comparison, compare
 from jaxopt_notes.runs.folder import reason
 
@@ -36,6 +37,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _compare(args: argparse.Namespace) -> int:
     if args.out and Path(args.out).suffix.lower() != ".png":
         raise InputError(f"--out {args.out}: give a name that ends in .png")
+    if args.out:
+        require("compare --out", "plots")
+        require("compare --out", "train", "flax")
     found = compare(args.runs)
     if args.out:
         _draw(found, args.out)
@@ -53,13 +57,9 @@ def _draw(found: Comparison, out: str) -> None:
         raise InputError(f"--out {out}: no run has finished an epoch; there is nothing to draw")
     try:
         plots.draw_comparison(Path(out), curves)
-    except ImportError:
-        raise InputError(
-            f"--out {out}: needs matplotlib; pip install 'jaxopt-notes[plots]'"
-        ) from None
     except OSError as error:
         raise InputError(f"--out {out}: cannot be written ({reason(error)})") from error
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_as_process(main)

@@ -1,4 +1,4 @@
-"""The one error that stands for a mistake of the caller's."""
+"""The errors that one line can explain."""
 
 
 class InputError(ValueError):
@@ -7,3 +7,7 @@ class InputError(ValueError):
     The message names the argument, its value and the remedy. The commands print it as it is and
     exit with code 2; in the library it is an ordinary `ValueError`.
     """
+
+
+class MissingExtraError(InputError, ImportError):
+    """A package of an extra is not installed. In the library it is an ordinary `ImportError`."""

@@ -1,11 +1,11 @@
 """`python -m jaxopt_notes.export`: a trained network as one file that runs without this package."""
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from jaxopt_notes.command import OneLineParser, add_run, exit_code
+from jaxopt_notes.command import OneLineParser, add_run, exit_code, run_as_process
+from jaxopt_notes.extras import require
 
 ONNX = ".onnx"
 
@@ -34,9 +34,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _export(args: argparse.Namespace) -> int:
+    require("export", "train")
     from jaxopt_notes.inference import exporting
     from jaxopt_notes.inference.trained import load_trained
+    from jaxopt_notes.runs.checkpoint import silence_orbax
 
+    silence_orbax()
     trained = load_trained(args.run, args.which)
     path = Path(args.out)
     onnx = path.suffix.lower() == ONNX
@@ -52,4 +55,4 @@ def _export(args: argparse.Namespace) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_as_process(main)

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from jaxopt_notes.command import OneLineParser, add_run, exit_code
+from jaxopt_notes.command import OneLineParser, add_run, exit_code, run_as_process
 from jaxopt_notes.errors import InputError
+from jaxopt_notes.extras import require
 
 # Sets of digits laid out as MNIST's. (EMNIST's are turned on their side.)
 CENTRED = ("auto", "mnist", "mnist-12k")
@@ -50,9 +51,12 @@ def _predict(args: argparse.Namespace) -> int:
         both = "files and --split test: give one of them" if args.files else "give files"
         raise InputError(both if args.files else f"{both}, or --split test")
 
+    require("predict", "train")
     from jaxopt_notes.inference.trained import load_trained
+    from jaxopt_notes.runs.checkpoint import silence_orbax
     from jaxopt_notes.runtime.compilation import keep_compiled
 
+    silence_orbax()
     trained = load_trained(args.run, args.which)
     keep_compiled(trained.config.compilation_cache)
     return _split(args, trained) if args.split else _files(args, trained)
@@ -154,4 +158,4 @@ def _cell(value: Any) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_as_process(main)

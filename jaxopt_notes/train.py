@@ -9,10 +9,11 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from jaxopt_notes.command import exit_code
+from jaxopt_notes.command import exit_code, run_as_process
 from jaxopt_notes.config.options import build_parser, config_from
 from jaxopt_notes.config.settings import Config, validate
 from jaxopt_notes.errors import InputError
+from jaxopt_notes.extras import require
 from jaxopt_notes.runs import folder, resume
 from jaxopt_notes.runtime import processes
 
@@ -34,6 +35,7 @@ def _run(argv: Sequence[str]) -> int:
         raise InputError("--override: only with --resume DIR; leave it out")
     config = config_from(args)
     validate(config)  # before anything slow is imported
+    require("train", "train")
     if config.out:
         folder.refuse_used(config.out)
     if args.summary:
@@ -53,6 +55,7 @@ def _resume(argv: Sequence[str], run: str) -> int:
     config = config_from(args)
     changed = resume.changes(run, old, config, args.override)
     validate(config)
+    require("train", "train")
     return _together(argv, args, lambda: _train(config, args, described, changed))
 
 
@@ -94,9 +97,10 @@ def _train(
     changed: Collection[str] = (),
 ) -> int:
     """Trains from the first step on, or from where the run described as `before` was left."""
-    from jaxopt_notes.runs import recorder, report, session
+    from jaxopt_notes.runs import checkpoint, recorder, report, session
     from jaxopt_notes.training import run
 
+    checkpoint.silence_orbax()
     ready = run.prepare(config)
     say = _speaker(args)
     config = ready.config
@@ -190,4 +194,4 @@ def _default_folder(dataset: str, optimizer: str) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_as_process(main)

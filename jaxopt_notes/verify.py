@@ -1,13 +1,13 @@
 """`python -m jaxopt_notes.verify`: proves here that the optimizers equal their sources."""
 
 import argparse
-import sys
 import time
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from jaxopt_notes.command import OneLineParser, exit_code
+from jaxopt_notes.command import OneLineParser, exit_code, run_as_process
 from jaxopt_notes.errors import InputError
 
 OPTIMIZERS = (
@@ -68,18 +68,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     def command() -> int:
         args = build_parser().parse_args(argv)
         validate(args)
-        return _verify(args)
+        with warnings.catch_warnings():
+            # Keras' import of an older name in JAX, and the like: no reader can act on them.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            return _verify(args)
 
     return exit_code(command, "stopped: nothing was written")
 
 
 def _verify(args: argparse.Namespace) -> int:
-    import warnings
-
     from jaxopt_notes.verification import certificate, proof
 
-    # Keras' import of an older name in JAX, and the like, are nothing that a reader can act on.
-    warnings.simplefilter("ignore", DeprecationWarning)
     steps = args.steps or (QUICK_STEPS if args.quick else STEPS)
     about = {"steps": steps, **proof.device()}
     print(f"{about['device']}; {', '.join(f'{n} {v}' for n, v in about['versions'].items())}")
@@ -117,4 +116,4 @@ def _work(args: argparse.Namespace, steps: int) -> Any:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_as_process(main)

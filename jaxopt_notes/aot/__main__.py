@@ -2,12 +2,13 @@
 
 import argparse
 import json
-import sys
 from collections.abc import Sequence
 
 from jaxopt_notes.aot import targets
-from jaxopt_notes.command import OneLineParser, exit_code
+from jaxopt_notes.command import OneLineParser, exit_code, run_as_process
 from jaxopt_notes.config.settings import LEARNING_RATES, MODELS, NORMS, OPTIMIZERS, Config, validate
+from jaxopt_notes.extras import require
+from jaxopt_notes.runtime.host import set_jax
 
 IMAGE_SHAPE, CLASSES = (28, 28, 1), 10  # MNIST's
 STEPS = 1000  # of the schedule: a number in the program, of no effect on its shape
@@ -53,14 +54,13 @@ def _compile(args: argparse.Namespace) -> int:
         batch_size=args.batch_size,
     )
     validate(config)
+    require("aot", "train", "flax")
     return _report(target, config, args.shard_optimizer_state, args.json)
 
 
 def _report(target: targets.Target, config: Config, sharded: bool, as_json: bool) -> int:
-    import jax
-
-    jax.config.update("jax_platforms", "cpu")  # take no accelerator that is here
-    jax.config.update("jax_enable_compilation_cache", False)  # compile in earnest
+    set_jax("jax_platforms", "cpu")  # take no accelerator that is here
+    set_jax("jax_enable_compilation_cache", False)  # compile in earnest
 
     from jaxopt_notes.aot import compiler
     from jaxopt_notes.models import pure
@@ -84,4 +84,4 @@ def _report(target: targets.Target, config: Config, sharded: bool, as_json: bool
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_as_process(main)

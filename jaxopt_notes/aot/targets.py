@@ -12,12 +12,13 @@ from NVIDIA's H100 SXM and H200 SXM data sheets; the other limits from table "Te
 Specifications per Compute Capability" (9.0) of NVIDIA's CUDA C++ Programming Guide.
 """
 
-import importlib.util
 import os
 import re
 from typing import Any, NamedTuple
 
 from jaxopt_notes.errors import InputError
+from jaxopt_notes.extras import installed, require
+from jaxopt_notes.runtime.host import set_environment_default
 
 GB = 10**9
 
@@ -63,6 +64,11 @@ _LIBTPU = {
     "TPU_WORKER_HOSTNAMES": "localhost",
     "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
     "TPU_LOG_DIR": "disabled",
+}
+# Platform → extra → the module that holds the compiler; any one of a platform's extras will do.
+_COMPILERS = {
+    "tpu": {"tpu": "libtpu"},
+    "cuda": {"cuda12": "jax_cuda12_plugin", "cuda13": "jax_cuda13_plugin"},
 }
 EXAMPLES = "cpu, cpu:8, tpu:v5e:2x2, tpu:v6e:1x1, cuda:h100, cuda:h200:8"
 
@@ -120,16 +126,9 @@ def devices(target: Target) -> list[Any]:
 
 
 def missing_extra(platform: str) -> str:
-    """What to install before compiling for a platform; empty where nothing is missing."""
-
-    def lacks(*modules: str) -> bool:
-        return not any(importlib.util.find_spec(module) for module in modules)
-
-    if platform == "tpu" and lacks("libtpu"):
-        return "jaxopt-notes[tpu]"
-    if platform == "cuda" and lacks("jax_cuda12_plugin", "jax_cuda13_plugin"):
-        return "jaxopt-notes[cuda12]"
-    return ""
+    """The extra to install before compiling for a platform; empty where its compiler is there."""
+    compilers = _COMPILERS.get(platform, {})
+    return "" if any(map(installed, compilers.values())) else next(iter(compilers), "")
 
 
 def _cpus(target: Target) -> list[Any]:
@@ -146,7 +145,7 @@ def _tpus(target: Target) -> list[Any]:
 
     _require_extra(target)
     for name, value in _LIBTPU.items():
-        os.environ.setdefault(name, value)
+        set_environment_default(name, value)
     rows, columns = target.shape
     # A host has four chips, but where there is only one.
     bounds = {"chips_per_host_bounds": (1, 1, 1)} if rows * columns == 1 else {}
@@ -169,7 +168,7 @@ def _gpus(target: Target) -> list[Any]:
 
 def _require_extra(target: Target) -> None:
     if extra := missing_extra(target.platform):
-        raise InputError(f"--target {target.name}: needs its compiler; pip install '{extra}'")
+        require(f"--target {target.name}", extra, _COMPILERS[target.platform][extra])
 
 
 def _gpu_as_protobuf(gpu: _GPU) -> str:

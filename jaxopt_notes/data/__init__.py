@@ -12,6 +12,7 @@ from jaxopt_notes.data.dataset import Dataset
 from jaxopt_notes.data.order import epoch_order
 from jaxopt_notes.data.tfds import mnist, mnist_files, prepared
 from jaxopt_notes.errors import InputError
+from jaxopt_notes.extras import require
 
 __all__ = ["Dataset", "default_data_dir", "epoch_order", "load", "names"]
 
@@ -55,6 +56,7 @@ def load(
     Raises:
       InputError: the name is unknown, the set cannot be had or used, a file is damaged, or the data
         directory has no room or cannot be used. One line names the argument and the remedy.
+      MissingExtraError: the extra `train` is not installed, and this set needs it.
 
     >>> load("mnist-12k").train_images.shape
     (10000, 28, 28, 1)
@@ -62,6 +64,7 @@ def load(
     where = _folder(data_dir)
     try:
         if _is_folder(name, where):
+            require(f"dataset='{name}'", "train", "PIL")
             from jaxopt_notes.data import folder  # imports Pillow
 
             return folder.load(name, image_size)

@@ -15,9 +15,11 @@ import jax
 import jax.numpy as jnp
 
 from jaxopt_notes.errors import InputError
+from jaxopt_notes.extras import require
 from jaxopt_notes.inference.prediction import forward
 from jaxopt_notes.inference.trained import Trained
 from jaxopt_notes.runs.folder import reason, write_bytes
+from jaxopt_notes.runtime.host import host_settings, set_log_level
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 
@@ -28,8 +30,9 @@ def as_jax(trained: Trained) -> bytes:
     Its input is uint8 images (batch, height, width, channels), its output float32 logits.
 
     Raises:
-      InputError: what writes the format is not installed.
+      MissingExtraError: flatbuffers, which writes the format, is not installed.
     """
+    require("--out FILE", "train", "flatbuffers")
     (batch,) = jax.export.symbolic_shape("batch")
     images = jax.ShapeDtypeStruct((batch, *trained.image_shape), jnp.uint8)
     exported = jax.export.export(jax.jit(forward(trained)), platforms=PLATFORMS)(images)
@@ -40,23 +43,20 @@ def as_onnx(trained: Trained) -> bytes:
     """The forward pass by jax2onnx: input `images` as for `as_jax`, output `logits`.
 
     Raises:
-      InputError: jax2onnx is not installed.
+      MissingExtraError: jax2onnx is not installed.
     """
-    try:
-        import jax2onnx
-    except ImportError:
-        raise InputError(
-            "--out FILE.onnx: needs jax2onnx; pip install 'jaxopt-notes[onnx]'"
-        ) from None
-    # It warns of every shape in the graph that it leaves open.
-    logging.getLogger("onnx_ir").setLevel(logging.ERROR)
-    model = jax2onnx.to_onnx(
-        forward(trained),
-        [jax.ShapeDtypeStruct(("batch", *trained.image_shape), jnp.uint8)],
-        model_name="jaxopt_notes",
-        input_names=["images"],
-        output_names=["logits"],
-    )
+    require("--out FILE.onnx", "onnx")
+    import jax2onnx
+
+    with host_settings():
+        set_log_level("onnx_ir", logging.ERROR)  # it warns of every shape that stays open
+        model = jax2onnx.to_onnx(
+            forward(trained),
+            [jax.ShapeDtypeStruct(("batch", *trained.image_shape), jnp.uint8)],
+            model_name="jaxopt_notes",
+            input_names=["images"],
+            output_names=["logits"],
+        )
     return model.SerializeToString()
 
 

@@ -45,14 +45,15 @@ class BatchNorm(nnx.BatchNorm):
         super().__init__(features, momentum=0.9, epsilon=1e-5, use_fast_variance=False, rngs=rngs)
         self.unbiased_running_variance = unbiased_running_variance
 
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def __call__(self, x: jax.Array) -> jax.Array:  # type: ignore[override]
         """y of x (batch, …, features), of the same shape and dtype.
 
         Raises:
           ValueError: training on a single number a channel, whose variance says nothing.
         """
         if self.use_running_average:
-            return super().__call__(x)
+            normalised: jax.Array = super().__call__(x)
+            return normalised
         n = x.size // x.shape[-1]
         if n == 1:
             raise ValueError(
@@ -60,7 +61,7 @@ class BatchNorm(nnx.BatchNorm):
                 "train on a batch of 2 or more"
             )
         before = self.momentum * self.var[...]
-        y = super().__call__(x)
+        y: jax.Array = super().__call__(x)
         if self.unbiased_running_variance:
             biased = self.var[...]  # before + (1 − momentum) σ²
             self.var[...] = biased + (biased - before) / (n - 1)

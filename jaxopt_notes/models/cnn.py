@@ -14,6 +14,7 @@ normalisation after each layer but the last, dropout before the last.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 from flax import nnx
@@ -138,7 +139,8 @@ class CNN(nnx.Module):
         """Logits (batch, classes) of normalised images (batch, height, width, channels)."""
         x, layers = images, self.layers()
         if self.plain:
-            x = conv_stack(x, [(block.kernel[...], block.bias[...]) for block in self.blocks])
+            convs: Any = self.blocks  # each has a bias, which nnx.Conv's type leaves open
+            x = conv_stack(x, [(conv.kernel[...], conv.bias[...]) for conv in convs])
             layers = layers[3 * len(self.blocks) :]
         return apply_layers(layers, x, rngs)
 

@@ -99,7 +99,8 @@ def conv_stack(x: Array, blocks: Sequence[tuple[Array, Array]]) -> Array:
     if float32 and evenly and all(kernel.shape[:2] == (3, 3) for kernel, _ in blocks):
         quick = per_device(winograd.conv_stack, len(x))
         if (kind := device_kind_in_trace()) is None:  # both are traced, and one compiled
-            return lax.platform_dependent(x, blocks, cpu=quick, default=_conv_stack)
+            y: Array = lax.platform_dependent(x, blocks, cpu=quick, default=_conv_stack)
+            return y
         if kind == "cpu":
             return quick(x, blocks)
     return _conv_stack(x, blocks)

@@ -28,7 +28,8 @@ def pure(module: nnx.Module) -> PureModel:
     Plain nested dicts, since jit flattens its arguments at every call, and nnx's own state classes
     do that in Python.
     """
-    graph, params, batch_stats = nnx.split(module, nnx.Param, nnx.BatchStat)
+    parts: Any = nnx.split(module, nnx.Param, nnx.BatchStat)
+    graph, params, batch_stats = parts
 
     def apply(
         params: Any,

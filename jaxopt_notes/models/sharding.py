@@ -29,8 +29,8 @@ def device_kind_in_trace() -> str | None:
 
     >>> device_kind_in_trace()
     """
-    device = jax.sharding.get_abstract_mesh().abstract_device
-    return device and device.device_kind
+    device: Any = jax.sharding.get_abstract_mesh().abstract_device
+    return None if device is None else str(device.device_kind)
 
 
 def per_device(f: Callable[[jax.Array, Any], jax.Array], batch: int) -> Callable[..., jax.Array]:

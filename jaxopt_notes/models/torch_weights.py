@@ -16,6 +16,7 @@ torch itself is not needed: entries are arrays, or tensors that can be turned in
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
@@ -81,7 +82,8 @@ class _Weighted(NamedTuple):
 
     def shape(self, entry: str) -> tuple[int, ...]:
         """Of our array."""
-        return getattr(self.module, self.entries[entry][1])[...].shape
+        array: jax.Array = getattr(self.module, self.entries[entry][1])[...]
+        return array.shape
 
     def torch_shape(self, entry: str) -> tuple[int, ...]:
         return self.theirs(np.empty(self.shape(entry)), entry).shape

@@ -37,6 +37,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
+Blocks = list[tuple[Array, Array]]  # (kernel, bias) pairs
+# What the backward pass needs: the blocks, then for each lane and block its input and winners.
+Residuals = tuple[Blocks, Sequence[Sequence[tuple[Array, Array]]]]
 Tiles = list[list[Array]]  # [row][column] of a tile, each (rows, columns, images, channels)
 
 B_T = np.array([[1, 0, -1, 0], [0, 1, 1, 0], [0, -1, 1, 0], [0, 1, 0, -1]])
@@ -71,14 +74,14 @@ def conv_stack(x: Array, blocks: Sequence[tuple[Array, Array]]) -> Array:
 
 
 @jax.custom_vjp
-def _conv_stack(x: Array, blocks: list[tuple[Array, Array]]) -> Array:
+def _conv_stack(x: Array, blocks: Blocks) -> Array:
     return _forward(x, blocks)[0]
 
 
-def _forward(x, blocks):
+def _forward(x: Array, blocks: Blocks) -> tuple[Array, Residuals]:
     us = _transform_kernels(blocks)
 
-    def lane(x):
+    def lane(x: Array) -> tuple[Array, list[tuple[Array, Array]]]:
         saved = []
         for u, (kernel, bias) in zip(us, blocks, strict=True):
             y, winner = _pool([z + bias for z in _method(kernel).convolve(x, u)])
@@ -92,11 +95,11 @@ def _forward(x, blocks):
     return _join(ys, len(x)), (blocks, saved)
 
 
-def _backward(residuals, y_bar):
+def _backward(residuals: Residuals, y_bar: Array) -> tuple[Array, Blocks]:
     blocks, saved = residuals
     us, untransform = jax.vjp(_transform_kernels, blocks)
 
-    def lane(y_bar, saved):
+    def lane(y_bar: Array, saved: Sequence[tuple[Array, Array]]) -> tuple[Array, Blocks]:
         weights_bar = []
         for u, (kernel, _), (x, winner) in zip(us[::-1], blocks[::-1], saved[::-1], strict=True):
             bias_bar = jnp.where(winner == OFF, 0, y_bar).sum((0, 1, 2))
@@ -104,7 +107,7 @@ def _backward(residuals, y_bar):
             weights_bar.append((u_bar, bias_bar))
         return y_bar, weights_bar[::-1]
 
-    def chunk(total, lanes):
+    def chunk(total: Blocks, lanes: Sequence[Any]) -> tuple[Blocks, tuple[Array, ...]]:
         x_bars, weights_bars = zip(*[lane(*each) for each in lanes], strict=True)
         return jax.tree.map(lambda *terms: sum(terms), total, *weights_bars), x_bars
 
@@ -143,7 +146,7 @@ def _both_sides(T: np.ndarray, tiles: Tiles) -> Tiles:
 def _combine(T: np.ndarray, arrays: Sequence[Array]) -> list[Array]:
     """T · arrays, with no multiplication by 0 or ±1."""
 
-    def term(factor, array):
+    def term(factor: float, array: Array) -> Array:
         return array if factor == 1 else -array if factor == -1 else factor * array
 
     rows = [[term(float(t), a) for t, a in zip(row, arrays, strict=True) if t] for row in T]

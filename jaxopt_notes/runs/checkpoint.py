@@ -5,6 +5,7 @@ A checkpoint has three parts: `weights` (parameters, their average, batch statis
 the checksums of the other two). So that the weights can be read without knowing the optimizer.
 """
 
+import gc
 import logging
 import math
 import sys
@@ -23,6 +24,7 @@ from orbax.checkpoint import checkpoint_managers as policies
 
 from jaxopt_notes import __version__
 from jaxopt_notes.runs.folder import reason
+from jaxopt_notes.runtime.host import at_end, set_log_level
 from jaxopt_notes.runtime.processes import largest, leads
 from jaxopt_notes.training.loop import Sums
 from jaxopt_notes.training.run import Position
@@ -33,21 +35,25 @@ FOLDER = "checkpoints"
 
 T = TypeVar("T")
 
-# orbax logs what goes as it should, and errors that it raises as well.
-logging.getLogger("absl").setLevel(logging.CRITICAL)
 
+def silence_orbax() -> None:
+    """Suppresses what orbax and its abandoned reads write to stderr, until the command ends.
 
-def _tell(unraisable: Any, others: Callable[[Any], Any] = sys.unraisablehook) -> None:
-    """All but what becomes of orbax's other reads, which it drops where one array is damaged."""
-    code = getattr(unraisable.object, "cr_code", None)  # a coroutine's
-    of_orbax = code is not None and "orbax" in Path(code.co_filename).parts
-    if not of_orbax and str(unraisable.exc_value) != "Event loop is closed":
-        others(unraisable)
+    Orbax logs each save, and errors that it raises as well. Where one array is damaged, it abandons
+    its reads of the other arrays; each of them ends at any time, with a traceback.
+    """
+    for name in ("absl", "asyncio"):
+        set_log_level(name, logging.CRITICAL)
+    hook = sys.unraisablehook
 
+    def show(unraisable: Any) -> None:
+        code = getattr(unraisable.object, "cr_code", None)  # a coroutine's
+        of_orbax = code is not None and "orbax" in Path(code.co_filename).parts
+        if not of_orbax and str(unraisable.exc_value) != "Event loop is closed":
+            hook(unraisable)
 
-# They end at any time, each with a traceback on stderr.
-sys.unraisablehook = _tell
-logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+    at_end(setattr, sys, "unraisablehook", hook)
+    sys.unraisablehook = show
 
 
 def open_checkpoints(run: Path, keep: int = 1, read_only: bool = False) -> ocp.CheckpointManager:
@@ -184,6 +190,7 @@ def _whole(read: Callable[..., T], *args: Any) -> T:
     # Whatever a damaged file makes orbax, tensorstore or JSON raise.
     except Exception as error:
         why = reason(error.__cause__ if isinstance(error.__cause__, Exception) else error)
+    at_end(gc.collect)  # orbax's abandoned reads end here, while `silence_orbax` still holds
     raise DamagedError(why)
 
 

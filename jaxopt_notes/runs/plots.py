@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from jaxopt_notes.data import Dataset
+from jaxopt_notes.extras import installed, require
 from jaxopt_notes.training.evaluation import Evaluation, worst_mistakes
 
 MISTAKES = 24
@@ -33,10 +34,10 @@ def draw(
     Returns:
       The files' names; none where matplotlib is not installed.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
+    if not installed("matplotlib.figure"):
         return ()
+    from matplotlib.figure import Figure
+
     figures = {
         "curves.png": Figure(figsize=(9, 3.6), layout="constrained"),
         "confusion.png": Figure(layout="constrained"),
@@ -69,8 +70,9 @@ def draw_comparison(path: Path, runs: Mapping[str, Sequence[dict[str, Any]]]) ->
       runs: the name of each and its rows, at least one.
 
     Raises:
-      ImportError: matplotlib is not installed.
+      MissingExtraError: matplotlib is not installed.
     """
+    require("draw_comparison", "plots")
     from matplotlib import colormaps
     from matplotlib.figure import Figure
 

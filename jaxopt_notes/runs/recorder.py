@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxopt_notes.config.settings import OFF, Config, interval
-from jaxopt_notes.errors import InputError
+from jaxopt_notes.extras import require
 from jaxopt_notes.runs import checkpoint, folder
 from jaxopt_notes.runtime import memory
 from jaxopt_notes.runtime.processes import largest, leads
@@ -48,7 +48,7 @@ class Record:
           say: is told of what could not be written.
 
         Raises:
-          InputError: TensorBoard's files are asked for, and what writes them is not installed.
+          MissingExtraError: TensorBoard's files are asked for, and tensorboardX is not installed.
         """
         self.rows = list(rows)
         self.failed: dict[str, str] = {}
@@ -141,10 +141,7 @@ class Record:
 
 
 def _tensorboard(out: Path) -> Any:
-    try:
-        from tensorboardX import SummaryWriter
-    except ImportError:
-        raise InputError(
-            "--tensorboard: needs tensorboardX; pip install 'jaxopt-notes[tensorboard]'"
-        ) from None
+    require("--tensorboard", "tensorboard")
+    from tensorboardX import SummaryWriter
+
     return SummaryWriter(str(out / "tensorboard"))

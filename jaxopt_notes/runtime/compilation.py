@@ -5,12 +5,16 @@ from pathlib import Path
 from typing import Any
 
 import jax
+from jax.experimental.compilation_cache import compilation_cache
 
 from jaxopt_notes.config.settings import OFF
+from jaxopt_notes.runtime.host import at_end, set_jax
 
 
 def keep_compiled(folder: str | None) -> str:
     """Turns the persistent cache on, for all that this process compiles from now on.
+
+    A command puts JAX's settings back at its end.
 
     Args:
       folder: where to keep programs; "off" for nowhere; None for `$JAX_COMPILATION_CACHE_DIR`, or
@@ -19,14 +23,16 @@ def keep_compiled(folder: str | None) -> str:
     Returns:
       The folder in use, or "off".
     """
+    at_end(compilation_cache.reset_cache)
     if folder == OFF:
-        jax.config.update("jax_enable_compilation_cache", False)
-        return OFF
-    folder = folder or os.environ.get("JAX_COMPILATION_CACHE_DIR") or str(_default())
-    jax.config.update("jax_enable_compilation_cache", True)
-    jax.config.update("jax_compilation_cache_dir", folder)
-    # The start of a run is many small programs; together they cost more than the large one.
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+        set_jax("jax_enable_compilation_cache", False)
+    else:
+        folder = folder or os.environ.get("JAX_COMPILATION_CACHE_DIR") or str(_default())
+        set_jax("jax_enable_compilation_cache", True)
+        set_jax("jax_compilation_cache_dir", folder)
+        # The start of a run is many small programs; together they cost more than the large one.
+        set_jax("jax_persistent_cache_min_compile_time_secs", 0.0)
+    compilation_cache.reset_cache()  # else JAX stays with the folder that it used first
     return folder
 
 

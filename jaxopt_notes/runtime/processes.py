@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 
 from jaxopt_notes.errors import InputError
 from jaxopt_notes.runs.folder import reason
+from jaxopt_notes.runtime.host import at_end
 
 START_SECONDS = 120  # for all processes to come together
 HEARTBEAT_SECONDS = 20  # after so long without one a process counts as gone
@@ -108,7 +109,7 @@ def supervise(module: str, argv: Sequence[str]) -> int:
         child.send_signal(number)
 
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, pass_on)
+        at_end(signal.signal, number, signal.signal(number, pass_on))
     code = child.wait()
     if code >= 0:
         return code

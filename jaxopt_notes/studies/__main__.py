@@ -1,13 +1,13 @@
 """`python -m jaxopt_notes.studies`: runs the notes' claims, one or all, and shows what became."""
 
 import argparse
-import sys
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
-from jaxopt_notes.command import OneLineParser, exit_code
+from jaxopt_notes.command import OneLineParser, exit_code, run_as_process
 from jaxopt_notes.errors import InputError
+from jaxopt_notes.extras import require
 from jaxopt_notes.studies import study
 
 ACTIONS = ("list", "run", "report")
@@ -71,10 +71,11 @@ def _list() -> None:
 
 
 def _run(args: argparse.Namespace) -> None:
-    from jaxopt_notes.studies import runner
-
-    runner.need_matplotlib()
+    require(f"studies {args.action}", "train")
+    require(f"studies {args.action}", "plots")
     from tqdm import tqdm
+
+    from jaxopt_notes.studies import runner
 
     names = study.names() if args.action == "report" else (args.name,)
     results = []
@@ -96,4 +97,4 @@ def _run(args: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_as_process(main)

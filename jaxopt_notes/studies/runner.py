@@ -3,24 +3,13 @@
 import io
 import time
 from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
 from platform import machine, python_version, system
 from typing import Any
 
 from jaxopt_notes import __version__
-from jaxopt_notes.errors import InputError
 from jaxopt_notes.studies import files, study
 from jaxopt_notes.studies.study import Measured
-
-
-def need_matplotlib() -> None:
-    """Raises InputError where there is nothing to draw with."""
-    if find_spec("matplotlib") is None:
-        raise InputError(
-            "the studies draw pictures, and matplotlib is not installed: "
-            'pip install "jaxopt-notes[plots]"'
-        )
 
 
 def run(name: str, out: Path, quick: bool = False) -> dict[str, Any]:

@@ -47,7 +47,7 @@ DASHES = {
     "adam-to-sgd": (0, (1, 1)),
 }
 
-RC = {
+RC: dict[Any, Any] = {
     "font.family": "DejaVu Sans",  # matplotlib's own: the same everywhere
     "font.size": 9,
     "axes.titlesize": 9.5,

@@ -1,6 +1,5 @@
 """Keras 3 itself, on its JAX backend, as an oracle. Imported only when asked for."""
 
-import os
 from importlib import import_module
 from typing import Any
 
@@ -8,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxopt_notes.runtime.host import set_environment_default
 from jaxopt_notes.verification import problem
 
 CLASSES = {
@@ -21,7 +21,7 @@ CLASSES = {
 
 def load() -> Any:
     """Keras on JAX; ImportError where it is not installed, or is in use on another backend."""
-    os.environ.setdefault("KERAS_BACKEND", "jax")
+    set_environment_default("KERAS_BACKEND", "jax")
     keras = import_module("keras")
     if keras.backend.backend() != "jax":
         raise ImportError(f"Keras is on {keras.backend.backend()}, not on JAX")

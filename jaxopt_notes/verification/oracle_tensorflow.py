@@ -4,12 +4,12 @@ contrib's AdamW went away with TensorFlow 1: no class of it is left to run.
 """
 
 import inspect
-import os
 from importlib import import_module
 from typing import Any
 
 import numpy as np
 
+from jaxopt_notes.runtime.host import set_environment_default
 from jaxopt_notes.verification import problem
 
 CLASSES = {
@@ -23,7 +23,7 @@ CLASSES = {
 
 def load() -> Any:
     """TensorFlow on the CPU: on a GPU it would take the memory that JAX has."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    set_environment_default("TF_CPP_MIN_LOG_LEVEL", "3")
     tensorflow = import_module("tensorflow")
     tensorflow.config.set_visible_devices([], "GPU")
     return tensorflow

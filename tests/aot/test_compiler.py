@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from jaxopt_notes import adam
+from jaxopt_notes import adam, extras
 from jaxopt_notes.aot import __main__ as aot
 from jaxopt_notes.aot import compiler, targets
 from jaxopt_notes.models import CNN, MLP, pure
@@ -150,8 +150,9 @@ def test_an_unknown_target_is_one_line_with_examples(name, capsys):
 
 @pytest.mark.parametrize(("name", "extra"), [("tpu:v5e:2x2", "tpu"), ("cuda:h100", "cuda12")])
 def test_a_missing_compiler_is_named_by_its_extra(name, extra, monkeypatch):
-    monkeypatch.setattr(targets.importlib.util, "find_spec", lambda _: None)
-    with pytest.raises(ValueError, match=rf"--target {name}: .*jaxopt-notes\[{extra}\]"):
+    monkeypatch.setattr(targets, "installed", lambda _: False)
+    monkeypatch.setattr(extras, "installed", lambda _: False)
+    with pytest.raises(ValueError, match=rf"--target {name} needs .*'jaxopt-notes\[{extra}\]'"):
         targets.devices(targets.parse(name))
 
 
@@ -179,7 +180,7 @@ def report(*args):
 )
 def test_the_step_compiles_aliases_all_its_state_and_sends_one_sum(name, devices):
     if extra := targets.missing_extra(targets.parse(name).platform):
-        pytest.skip(f"{name}: {extra} is not installed")
+        pytest.skip(f"{name}: the extra {extra} is not installed")
     found = report("--target", name)
     assert found["devices"] == devices
     assert found["aliased"] == found["donated"]

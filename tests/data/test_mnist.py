@@ -235,7 +235,7 @@ def test_an_unusable_default_directory_does_not_stop_auto(server, tmp_path, monk
 
 
 def test_without_array_record_mnist_says_so(tmp_path, monkeypatch):
-    monkeypatch.setattr(mnist.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setitem(sys.modules, "array_record", None)
     with pytest.raises(mnist_files.UnobtainableError, match="array_record"):
         load("mnist", tmp_path)
     assert "array_record" in load("auto", tmp_path).note

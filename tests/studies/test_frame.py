@@ -12,7 +12,6 @@ from unittest.mock import patch
 import numpy as np
 import pytest
 
-from jaxopt_notes.errors import InputError
 from jaxopt_notes.studies import files, runner, study
 from jaxopt_notes.studies.__main__ import main
 from jaxopt_notes.studies.study import Measured, Verdict, spread
@@ -196,11 +195,12 @@ def test_a_mistake_is_one_line_and_exit_code_2(options: list[str], says: str, ca
 
 
 def test_without_matplotlib_one_line_says_what_to_install(tmp_path: Path, capsys: Any) -> None:
-    with patch.object(runner, "find_spec", lambda name: None):
-        with pytest.raises(InputError, match="matplotlib is not installed"):
-            runner.need_matplotlib()
+    with patch.dict(sys.modules, {"matplotlib": None}):
         assert main(["run", "ravine", "--out", str(tmp_path)]) == 2
-    assert 'pip install "jaxopt-notes[plots]"' in capsys.readouterr().err
+    assert capsys.readouterr().err == (
+        "error: studies run needs matplotlib, which is not installed; "
+        "pip install 'jaxopt-notes[plots]'\n"
+    )
 
 
 def test_spread_is_median_lowest_and_highest() -> None:

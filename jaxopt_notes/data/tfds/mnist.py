@@ -5,7 +5,6 @@ prepared, at the files already here, at whether the server answers; only then is
 """
 
 import hashlib
-import importlib.util
 import shutil
 import tempfile
 import threading
@@ -16,6 +15,7 @@ from jaxopt_notes.data import errors
 from jaxopt_notes.data.tfds import mnist_files, prepared
 from jaxopt_notes.data.tfds.mnist_files import FILES, NAME, UnobtainableError, lay_files, manual
 from jaxopt_notes.errors import InputError
+from jaxopt_notes.extras import installed
 
 _ROOM = 150_000_000  # bytes: the downloads, TFDS's records and their temporary copy, the cache
 _PATIENCE = 2.0  # seconds that the server is given to answer
@@ -33,9 +33,11 @@ def obtain(data_dir: Path) -> Path:
         return found
     here = _local_files(data_dir)
     missing = [file for file in FILES if file not in here]
-    if importlib.util.find_spec("array_record") is None:
-        reason = "array_record, which TFDS writes it with, is not installed (it is for Linux only)"
-        raise UnobtainableError(reason, "give dataset='mnist-12k'")
+    for module in ("tensorflow_datasets", "requests", "array_record"):
+        if not installed(module):
+            reason = f"{module}, which prepares it, is not installed"
+            on_linux = "pip install 'jaxopt-notes[train]' (Linux only)"
+            raise UnobtainableError(reason, f"{on_linux}, or choose dataset='mnist-12k'")
     if missing and (silence := _silence()):
         reason = f"it is not prepared in {data_dir} and {silence}"
         raise UnobtainableError(reason, lay_files(data_dir))

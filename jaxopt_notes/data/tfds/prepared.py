@@ -10,6 +10,7 @@ from jaxopt_notes.data import errors
 from jaxopt_notes.data.dataset import Dataset
 from jaxopt_notes.data.tfds import cache
 from jaxopt_notes.errors import InputError
+from jaxopt_notes.extras import require
 
 _NAME = re.compile(r"(?P<set>\w+)(/(?P<config>[^/:]+))?(:(?P<version>\d+\.\d+\.\d+))?")
 _VERSION = re.compile(r"\d+\.\d+\.\d+")
@@ -64,6 +65,7 @@ def load(builder_dir: Path, name: str) -> Dataset:
     """
     if (cached := cache.load(builder_dir, name)) is not None:
         return cached
+    require(f"dataset='{name}'", "train")
     from jaxopt_notes.data.tfds import decoding  # imports TFDS
 
     dataset = decoding.decode(builder_dir, name)

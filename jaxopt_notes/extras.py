@@ -1,0 +1,62 @@
+"""The extras of the package: what each brings, and one line for what is not installed.
+
+`pip install jaxopt-notes` brings JAX, optax and numpy. Whatever needs more calls `require` first.
+Needs only the standard library: `--help` must be quick.
+"""
+
+from importlib.util import find_spec
+
+from jaxopt_notes.errors import MissingExtraError
+
+# Extra → the modules that it brings and this package imports. pyproject.toml has their versions.
+EXTRAS = {
+    "train": (
+        *("flax", "orbax.checkpoint", "flatbuffers", "tensorflow_datasets"),
+        *("importlib_resources", "PIL", "requests", "tqdm"),
+    ),
+    "plots": ("matplotlib",),
+    "tensorboard": ("tensorboardX",),
+    "onnx": ("jax2onnx",),
+}
+_PACKAGES = {
+    "orbax.checkpoint": "orbax-checkpoint",
+    "tensorflow_datasets": "tensorflow-datasets",
+    "PIL": "pillow",
+}
+
+
+def installed(module: str) -> bool:
+    """Whether a module can be imported; a package's submodule imports the package to find out.
+
+    >>> installed("json"), installed("no_such_module"), installed("no_such_module.inside")
+    (True, False, False)
+    """
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:  # the package around it is missing
+        return False
+
+
+def require(user: str, extra: str, *modules: str) -> None:
+    """Refuses to go on without the modules of an extra.
+
+    Args:
+      user: what needs them, as the message names it: a command, an option or a module.
+      extra: what to install.
+      *modules: the modules needed; by default all of the extra's.
+
+    Raises:
+      MissingExtraError: one of them is not installed. It is an `InputError` and an `ImportError`.
+
+    >>> require("dance", "shoes", "json", "tap_shoes")
+    Traceback (most recent call last):
+        ...
+    jaxopt_notes.errors.MissingExtraError: dance needs tap_shoes, which is not installed; pip ...
+    """
+    for module in modules or EXTRAS[extra]:
+        if not installed(module):
+            package = _PACKAGES.get(module, module)
+            raise MissingExtraError(
+                f"{user} needs {package}, which is not installed; "
+                f"pip install 'jaxopt-notes[{extra}]'"
+            )

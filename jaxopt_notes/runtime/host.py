@@ -1,0 +1,80 @@
+"""What a command changes in the process that runs it, and puts back at its end.
+
+The process may be a notebook or another program that calls `jaxopt_notes.train.main([...])`. Its
+logging levels, hooks, JAX settings and environment are its own. So whoever changes one of them for
+a command first tells `at_end` how to undo that. Needs only the standard library.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
+from typing import Any
+
+_undo: ContextVar[contextlib.ExitStack | None] = ContextVar("undo", default=None)
+_own_process = False
+
+
+@contextlib.contextmanager
+def host_settings() -> Iterator[None]:
+    """Undoes at its end, last change first, what `at_end` was told of inside the block.
+
+    >>> settings = {"level": "warning"}
+    >>> with host_settings():
+    ...     at_end(settings.update, {"level": "warning"})
+    ...     settings["level"] = "silent"
+    >>> settings
+    {'level': 'warning'}
+    """
+    if _own_process:
+        yield
+        return
+    with contextlib.ExitStack() as undo:
+        token = _undo.set(undo)
+        try:
+            yield
+        finally:
+            _undo.reset(token)
+
+
+def at_end(undo: Callable[..., Any], *args: Any) -> None:
+    """Has the command that is running call `undo(*args)` at its end.
+
+    Outside of a command nothing is undone: a library's caller decides for itself.
+    """
+    if (stack := _undo.get()) is not None:
+        stack.callback(undo, *args)
+
+
+def own_process() -> None:
+    """Declares that this process runs one command and ends with it: nothing is put back.
+
+    Threads of orbax may still write to stderr while the process ends.
+    """
+    global _own_process
+    _own_process = True
+
+
+def set_log_level(name: str, level: int) -> None:
+    """Sets a logger's level until the command ends."""
+    import logging
+
+    logger = logging.getLogger(name)
+    at_end(logger.setLevel, logger.level)
+    logger.setLevel(level)
+
+
+def set_environment_default(name: str, value: str) -> None:
+    """Sets an environment variable that is not set, until the command ends."""
+    import os
+
+    if name not in os.environ:
+        at_end(os.environ.pop, name, None)
+        os.environ[name] = value
+
+
+def set_jax(name: str, value: Any) -> None:
+    """Sets one of JAX's options until the command ends."""
+    import jax
+
+    at_end(jax.config.update, name, getattr(jax.config, name))
+    jax.config.update(name, value)
