@@ -1,4 +1,6 @@
-"""The one error that stands for a mistake of the caller's."""
+"""The one error that stands for a mistake of the caller's, and what to suggest after it."""
+
+from collections.abc import Iterable
 
 
 class InputError(ValueError):
@@ -7,3 +9,23 @@ class InputError(ValueError):
     The message names the argument, its value and the remedy. The commands print it as it is and
     exit with code 2; in the library it is an ordinary `ValueError`.
     """
+
+
+def nearest(word: str, choices: Iterable[str]) -> str:
+    """The choice that a mistyped word is most like; empty where it is like none.
+
+    Capitals do not count, and `_` is the same as `-`.
+
+    >>> nearest("Adma", ["sgd", "adam"]), nearest("zzz", ["sgd", "adam"])
+    ('adam', '')
+    >>> nearest("--batch_size", ["--batch-size", "--mesh"])
+    '--batch-size'
+    """
+    import difflib  # here: few need it
+
+    def plain(text: str) -> str:
+        return text.lower().replace("_", "-")
+
+    by_plain = {plain(choice): choice for choice in choices}
+    near = difflib.get_close_matches(plain(word), by_plain, n=1)
+    return by_plain[near[0]] if near else ""

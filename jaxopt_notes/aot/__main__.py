@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from jaxopt_notes.aot import targets
 from jaxopt_notes.command import OneLineParser, exit_code
-from jaxopt_notes.config.settings import LEARNING_RATES, MODELS, NORMS, OPTIMIZERS, Config, validate
+from jaxopt_notes.config.options import add_rows, asked_in
+from jaxopt_notes.config.settings import Settings, resolve
 
 IMAGE_SHAPE, CLASSES = (28, 28, 1), 10  # MNIST's
 STEPS = 1000  # of the schedule: a number in the program, of no effect on its shape
@@ -23,17 +24,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--target", required=True, metavar="NAME", help=f"one such as {targets.EXAMPLES}"
     )
-    parser.add_argument("--model", default="cnn", metavar="NAME", help=f"{', '.join(MODELS)} (cnn)")
-    parser.add_argument("--norm", default="none", metavar="NAME", help=f"{', '.join(NORMS)} (none)")
-    parser.add_argument(
-        "--optimizer", default="adam", metavar="NAME", help=f"{', '.join(OPTIMIZERS)} (adam)"
-    )
-    parser.add_argument(
-        "--batch-size", type=int, default=64, metavar="N", help="of all devices together (64)"
-    )
-    parser.add_argument(
-        "--shard-optimizer-state", action="store_true", help="cut it among the devices"
-    )
+    names = ("model", "norm", "optimizer", "batch_size", "shard_optimizer_state")
+    add_rows(parser, parser, names)
     parser.add_argument("--json", action="store_true", help="print JSON in place of text")
     return parser
 
@@ -45,18 +37,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _compile(args: argparse.Namespace) -> int:
     target = targets.parse(args.target)
-    config = Config(
-        model=args.model,
-        norm=args.norm,
-        optimizer=args.optimizer,
-        learning_rate=LEARNING_RATES.get(args.optimizer),
-        batch_size=args.batch_size,
-    )
-    validate(config)
-    return _report(target, config, args.shard_optimizer_state, args.json)
+    config = resolve(asked_in(args), examples=STEPS * 64)
+    return _report(target, config, args.json)
 
 
-def _report(target: targets.Target, config: Config, sharded: bool, as_json: bool) -> int:
+def _report(target: targets.Target, config: Settings, as_json: bool) -> int:
     import jax
 
     jax.config.update("jax_platforms", "cpu")  # take no accelerator that is here
@@ -64,12 +49,10 @@ def _report(target: targets.Target, config: Config, sharded: bool, as_json: bool
 
     from jaxopt_notes.aot import compiler
     from jaxopt_notes.models import pure
-    from jaxopt_notes.training import adam_to_sgd
-    from jaxopt_notes.training.network import build_network, with_parts
+    from jaxopt_notes.training.network import build_network
     from jaxopt_notes.training.run import build_optimizer
 
     devices = targets.devices(target)
-    config = with_parts(adam_to_sgd.resolved(config))
     report = compiler.compile_for(
         target,
         devices,
@@ -77,7 +60,7 @@ def _report(target: targets.Target, config: Config, sharded: bool, as_json: bool
         build_optimizer(config, STEPS),
         IMAGE_SHAPE,
         config.batch_size,
-        sharded,
+        config.shard_optimizer_state,
     )
     print(json.dumps(report.as_json()) if as_json else compiler.text(report))
     return 0 if report.sound else 1
