@@ -92,7 +92,7 @@ class Row:
         """
         try:
             allowed = self.kind.check(value)
-        except TypeError:
+        except (TypeError, ValueError):  # of another type
             allowed = False
         if not allowed:
             wrong = "is unknown" if self.kind.names else "is out of range"
@@ -100,6 +100,8 @@ class Row:
         return value
 
     def _refusal(self, text: str, wrong: str) -> InputError:
+        if not text:
+            text, wrong = "''", "is empty"
         near = nearest(text, self.kind.names)
         remedy = f"did you mean {near}?" if near else self.kind.remedy
         return InputError(f"{self.option} {text}: {wrong}; {remedy}")
@@ -109,8 +111,10 @@ class Row:
         return self.default(choices) if callable(self.default) else self.default
 
     def to_json(self, value: Any) -> Any:
-        """The value as `config.json` keeps it."""
-        return self.kind.show(value) if self.kind.as_text and value is not None else value
+        """The value as `config.json` keeps it: null for a default that no text stands for."""
+        if not self.kind.as_text:
+            return list(value) if isinstance(value, tuple) else value
+        return None if value in (None, self.default) else self.kind.show(value)
 
     def from_json(self, value: Any) -> Any:
         """The value that `config.json` keeps.

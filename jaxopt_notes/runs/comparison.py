@@ -144,7 +144,7 @@ def _key(run: Compared, name: str) -> str:
 
 
 def _setting(value: Any) -> str:
-    if isinstance(value, tuple):  # widths
+    if isinstance(value, list):  # widths
         return ",".join(map(str, value))
     return "–" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 

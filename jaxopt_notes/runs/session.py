@@ -88,7 +88,7 @@ def stretched(old: Settings, old_steps_per_epoch: int, ready: Run, position: Pos
     verb = "stretched" if new.epochs > old.epochs else "shortened"
     head = f"the {new.schedule} schedule is {verb} from {old.epochs} to {new.epochs} epochs"
     if new.switch_at is not None:
-        return f"{head}, and the switch to SGD moves with it"
+        return f"{head}, and so are SGD's learning rate and a switch that is still to come"
     step = int(position.state.step)
     before, now = (
         float(schedule(each.schedule, each.learning_rate, steps * each.epochs, each.warmup)(step))

@@ -178,7 +178,7 @@ def test_more_epochs_may_be_asked_for_and_a_done_run_says_so(small, whole, capsy
     [
         (["--seed", "1"], ["--seed 1", "0", "--override"]),
         (["--optimizer", "sgd"], ["--optimizer sgd", "adam", "--override"]),
-        (["--b1", "0.5"], ["optimizer's settings", "--override"]),
+        (["--b1", "0.5"], ["--b1 0.5", "the optimizer's default", "--override"]),
         (["--batch-size", "32"], ["--batch-size 32", "64", "--override"]),
         (["--model", "cnn"], ["--model cnn", "mlp", "new run"]),
         (["--norm", "batch", "--override"], ["--norm batch", "none", "new run"]),
