@@ -37,9 +37,7 @@ SAMPLES = {
     "eps": _of("--eps 1e-6", 1e-6),
     "eps_root": _of("--eps-root 1e-6", 1e-6),
     "eps_in_sqrt": _of("--no-eps-in-sqrt", False, "--optimizer adagrad"),
-    "initial_accumulator_value": _of(
-        "--initial-accumulator-value 0.2", 0.2, "--optimizer adagrad"
-    ),
+    "initial_accumulator_value": _of("--initial-accumulator-value 0.2", 0.2, "--optimizer adagrad"),
     "initial_scale": _of("--initial-scale 1", 1.0, RMSPROP),
     "centered": _of("--centered", True, RMSPROP),
     "bias_correction": _of("--bias-correction", True, RMSPROP),

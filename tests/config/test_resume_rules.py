@@ -148,5 +148,5 @@ def test_the_folder_may_be_named_again(begin):
 
 def test_settings_in_the_folder_are_checked(begin, tmp_path):
     config = from_json(OLD_CONFIG).as_json() | {"b1": 0.5}
-    with pytest.raises(InputError, match="its config.json is not a run's"):
+    with pytest.raises(InputError, match="is not a run's"):
         resume.read(run_of(tmp_path, config | {"optimizer": "sgd", "hyperparameters": {}}))

@@ -69,7 +69,7 @@ def test_a_field_without_a_row_makes_no_table():
     @dataclasses.dataclass
     class Twice:
         whole: int = row(**about)
-        more: dict = rows(Row(name="whole", **about))
+        more: dict = rows(Row(name="whole", **about))  # noqa: RUF009
 
     with pytest.raises(TypeError, match="two rows for each of whole"):
         table_of(Twice)
@@ -98,7 +98,7 @@ def test_a_new_optimizer_is_one_row(monkeypatch):
 def test_names_are_those_of_the_networks_and_the_optimizer():
     assert settings.POOLINGS == pooling.POOLINGS
     assert settings.NORMS == batch_norm.NORMS
-    assert settings.ACTIVATIONS == tuple(activations.ACTIVATIONS)
+    assert tuple(activations.ACTIVATIONS) == settings.ACTIVATIONS
     assert settings.CARRIES == CARRIES
     assert all(hasattr(models, name.upper()) for name in settings.MODELS)
 
@@ -112,6 +112,7 @@ def test_the_help_has_each_option_its_default_and_who_uses_it(name):
     option = ROWS[name].option
     assert f" {option} " in text or f" {option}, " in text
     assert help_text(ROWS[name]) in text
+    assert help_text(ROWS[name]).startswith(ROWS[name].help)
     config = resolve({}, 60_000)
     default = config.values()[name]
     if isinstance(default, int | float | str) and not ROWS[name].default_text:

@@ -9,7 +9,6 @@ import time
 
 import pytest
 
-from jaxopt_notes import train
 from jaxopt_notes.config.settings import OPTIMIZERS
 from tests.run_files import rows, shown_files, without_seconds
 
