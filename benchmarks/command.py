@@ -1,12 +1,11 @@
 """What the benchmark commands share: their options, and errors of one line."""
 
 import argparse
-import difflib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from jaxopt_notes.command import OneLineParser, exit_code
-from jaxopt_notes.errors import InputError
+from jaxopt_notes.errors import InputError, nearest
 
 RESULTS = Path(__file__).parent / "results"
 QUICK_RESULTS = Path("runs") / "benchmarks"  # quick looks do not replace real results
@@ -54,8 +53,8 @@ def choose(option: str, given: str | None, known: Sequence[str]) -> list[str]:
     names = [name.strip() for name in given.split(",")]
     for name in names:
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean '{near[0]}'?" if near else f"give some of {', '.join(known)}"
+            near = nearest(name, known)
+            hint = f"did you mean '{near}'?" if near else f"give some of {', '.join(known)}"
             raise InputError(f"{option} {given}: '{name}' is unknown; {hint}")
     return [name for name in known if name in names]
 

@@ -19,85 +19,35 @@ if TYPE_CHECKING:
     from jaxopt_notes import losses as losses
     from jaxopt_notes import models as models
     from jaxopt_notes import optimizers as optimizers
-    from jaxopt_notes.conventions import translate, translate_state
-    from jaxopt_notes.optimizers import (
-        adagrad,
-        adam,
-        adam_to_sgd,
-        adamw,
-        add_decayed_weights,
-        allow_one_loop,
-        amsgrad,
-        ema,
-        handover,
-        lion,
-        momentum,
-        nadam,
-        one_loop_works,
-        pack_state,
-        packed,
-        rmsprop,
-        scale_by_adam,
-        scale_by_amsgrad,
-        scale_by_learning_rate,
-        scale_by_lion,
-        scale_by_rms,
-        scale_by_rss,
-        scale_by_stddev,
-        sgd,
-        trace,
-        unpack_state,
-        update_in_one_loop,
-    )
-
-__all__ = [
-    "__version__",
-    "adagrad",
-    "adam",
-    "adam_to_sgd",
-    "adamw",
-    "add_decayed_weights",
-    "allow_one_loop",
-    "amsgrad",
-    "ema",
-    "handover",
-    "lion",
-    "momentum",
-    "nadam",
-    "one_loop_works",
-    "pack_state",
-    "packed",
-    "rmsprop",
-    "scale_by_adam",
-    "scale_by_amsgrad",
-    "scale_by_learning_rate",
-    "scale_by_lion",
-    "scale_by_rms",
-    "scale_by_rss",
-    "scale_by_stddev",
-    "sgd",
-    "trace",
-    "translate",
-    "translate_state",
-    "unpack_state",
-    "update_in_one_loop",
-]
-
+    from jaxopt_notes.conventions import translate as translate
+    from jaxopt_notes.conventions import translate_state as translate_state
+    from jaxopt_notes.optimizers import *  # noqa: F403
 
 # Not in `__all__`: `from jaxopt_notes import *` must work without the extra of `models`.
 _PACKAGES = ("conventions", "losses", "models", "optimizers")
+_FROM_CONVENTIONS = ("translate", "translate_state")
 
 
 def __getattr__(name: str) -> Any:
     if name in _PACKAGES:
         return import_module(f"jaxopt_notes.{name}")
-    if name not in __all__:
+    # `optimizers` alone lists the other names. Python asks for names of its own, too.
+    public = [] if name.startswith("__") and name != "__all__" else _optimizers().__all__
+    if name == "__all__":
+        value: Any = sorted(["__version__", *public, *_FROM_CONVENTIONS])
+    elif name in _FROM_CONVENTIONS:
+        value = getattr(import_module("jaxopt_notes.conventions"), name)
+    elif name in public:
+        value = getattr(_optimizers(), name)
+    else:
         raise AttributeError(f"module 'jaxopt_notes' has no attribute {name!r}")
-    room = "conventions" if name.startswith("translate") else "optimizers"
-    value = getattr(import_module(f"jaxopt_notes.{room}"), name)
     globals()[name] = value
     return value
 
 
+def _optimizers() -> Any:
+    return import_module("jaxopt_notes.optimizers")
+
+
 def __dir__() -> list[str]:
-    return sorted([*__all__, *_PACKAGES])
+    return sorted([*__getattr__("__all__"), *_PACKAGES])

@@ -3,28 +3,60 @@
 import argparse
 import gc
 import sys
+import textwrap
 from collections.abc import Callable
-from typing import NoReturn
+from typing import Any, NoReturn
 
-from jaxopt_notes.errors import InputError
+from jaxopt_notes.errors import InputError, nearest
 from jaxopt_notes.runtime.host import at_end, host_settings, own_process
 
 
 class OneLineParser(argparse.ArgumentParser):
     """argparse, whose errors are one line as all of ours are: it raises `InputError`.
 
-    >>> OneLineParser("go", "Goes.").parse_args(["--fast"])
+    Attributes:
+      aliases: other names that people know an option by. They are not taken: the error for one
+        names the option.
+
+    >>> OneLineParser("go", "Goes.").parse_args(["--hepl"])
     Traceback (most recent call last):
         ...
-    jaxopt_notes.errors.InputError: unrecognized arguments: --fast
+    jaxopt_notes.errors.InputError: --hepl: is no option; did you mean --help?
     """
 
     def __init__(self, prog: str, description: str, epilog: str | None = None) -> None:
         usage = "%(prog)s [options]"
-        super().__init__(prog, usage, description, epilog, allow_abbrev=False)
+        super().__init__(
+            prog, usage, description, epilog, formatter_class=_Help, allow_abbrev=False
+        )
+        self.aliases: dict[str, str] = {}
+
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As argparse's; an option that is unknown is told with the one that may be meant."""
+        parsed, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            word = next((word for word in unknown if word.startswith("-")), unknown[0])
+            raise InputError(self._unknown(word.partition("=")[0]))
+        return parsed
+
+    def _unknown(self, word: str) -> str:
+        if not word.startswith("-"):
+            return f"{word}: is unexpected; leave it out"
+        options = {option: option for option in self._option_string_actions} | self.aliases
+        near = nearest(word, options)
+        remedy = f"did you mean {options[near]}?" if near else "--help lists all options"
+        return f"{word}: is no option; {remedy}"
 
     def error(self, message: str) -> NoReturn:
-        raise InputError(message)
+        """Raises InputError: argparse's message, which names the option first."""
+        raise InputError(message.removeprefix("argument "))
+
+
+class _Help(argparse.HelpFormatter):
+    """argparse's, but a line does not end within a name such as adam-to-sgd."""
+
+    def _split_lines(self, text: str, width: int) -> list[str]:
+        return textwrap.wrap(" ".join(text.split()), width, break_on_hyphens=False)
 
 
 def add_run(parser: argparse.ArgumentParser) -> None:

@@ -102,14 +102,13 @@ def _manner(args: argparse.Namespace, trained: Any) -> Any:
 
 
 def _split(args: argparse.Namespace, trained: Any) -> int:
-    from jaxopt_notes.config.settings import image_size
     from jaxopt_notes.data import load
     from jaxopt_notes.inference.prediction import probabilities
     from jaxopt_notes.runs import report, resume
 
     config = trained.config
-    data = load(config.dataset, config.data_dir, image_size(config.image_size))
-    learnt = resume.read(args.run, "--run")["data"].get("fingerprint")
+    data = load(config.dataset, config.data_dir, config.image_size)
+    learnt = resume.read(args.run, "--run")[0]["data"].get("fingerprint")
     if (report.fingerprint(data), data.class_names) != (learnt, trained.class_names):
         raise InputError(
             f"--split test: {data.name} is not the set any more that {args.run} was trained on; "

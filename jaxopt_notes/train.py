@@ -5,13 +5,14 @@ import contextlib
 import datetime
 import json
 import sys
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from jaxopt_notes.command import exit_code, run_as_process
-from jaxopt_notes.config.options import build_parser, config_from
-from jaxopt_notes.config.settings import Config, validate
+from jaxopt_notes.config.kinds import PLACE
+from jaxopt_notes.config.options import asked_in, build_parser
+from jaxopt_notes.config.settings import ROWS, Asked, validate
 from jaxopt_notes.errors import InputError
 from jaxopt_notes.extras import require
 from jaxopt_notes.runs import folder, resume
@@ -29,34 +30,21 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(argv: Sequence[str]) -> int:
     args = build_parser().parse_args(argv)
+    asked: Asked = asked_in(args)
+    resumed = None
     if args.resume:
-        return _resume(argv, args.resume)
-    if args.override:
+        resumed = resume.go_on(args.resume, asked, args.override)
+        asked = resumed.asked
+    elif args.override:
         raise InputError("--override: only with --resume DIR; leave it out")
-    config = config_from(args)
-    validate(config)  # before anything slow is imported
+    else:
+        validate(asked)  # before anything slow is imported
+        if "out" in asked:
+            folder.refuse_used(asked["out"])
     require("train", "train")
-    if config.out:
-        folder.refuse_used(config.out)
     if args.summary:
-        return _summarize(config, as_json=args.json)
-    return _together(argv, args, lambda: _train(config, args))
-
-
-def _resume(argv: Sequence[str], run: str) -> int:
-    described = resume.read(run)
-    old = resume.from_dict(described["config"])
-    args = _parse_again(argv, resume.defaults(old))
-    if args.optimizer != old.optimizer:
-        args = _parse_again(argv, resume.defaults(old, keep_optimizer=False))
-    if args.out != old.out:
-        raise InputError(f"--out {args.out}: a resumed run stays in its folder; leave it out")
-    args.out = run
-    config = config_from(args)
-    changed = resume.changes(run, old, config, args.override)
-    validate(config)
-    require("train", "train")
-    return _together(argv, args, lambda: _train(config, args, described, changed))
+        return _summarize(asked, as_json=args.json)
+    return _together(argv, args, lambda: _train(asked, args, resumed))
 
 
 def _together(argv: Sequence[str], args: argparse.Namespace, train: Callable[[], int]) -> int:
@@ -74,44 +62,33 @@ def _together(argv: Sequence[str], args: argparse.Namespace, train: Callable[[],
     return processes.train_joined(members, train)
 
 
-def _parse_again(argv: Sequence[str], defaults: dict[str, Any]) -> argparse.Namespace:
-    parser = build_parser()
-    parser.set_defaults(**defaults)
-    return parser.parse_args(argv)
-
-
-def _summarize(config: Config, as_json: bool) -> int:
+def _summarize(asked: Asked, as_json: bool) -> int:
     from jaxopt_notes.models import summarize, summary_text
     from jaxopt_notes.training import run
 
-    network = run.prepare(config).network
+    network = run.prepare(asked).network
     rows = summarize(network)
     print(json.dumps([row._asdict() for row in rows]) if as_json else summary_text(rows))
     return 0
 
 
-def _train(
-    config: Config,
-    args: argparse.Namespace,
-    before: dict[str, Any] | None = None,
-    changed: Collection[str] = (),
-) -> int:
-    """Trains from the first step on, or from where the run described as `before` was left."""
+def _train(asked: Asked, args: argparse.Namespace, resumed: resume.Resumed | None) -> int:
+    """Trains from the first step on, or from where the resumed run was left."""
     from jaxopt_notes.runs import checkpoint, recorder, report, session
     from jaxopt_notes.training import run
 
     checkpoint.silence_orbax()
-    ready = run.prepare(config)
+    ready = run.prepare(asked)
     say = _speaker(args)
     config = ready.config
     described = report.describe(ready)
-    if before is not None:
-        session.refuse_other_data(before, described, args.override)
+    if resumed is not None:
+        session.refuse_other_data(resumed.described, described, args.override)
     processes.refuse_unequal(_common(described))
-    out = _folder(ready, resumed=before is not None)
+    out = _folder(ready, resumed=resumed is not None)
     with folder.held(out) if processes.leads() else contextlib.nullcontext():
-        begun = session.start(ready, out, before is not None, changed)
-        if begun.position.epoch >= (config.epochs or 0):
+        begun = session.start(ready, out, resumed)
+        if begun.position.epoch >= config.epochs:
             text = f"{out}: all of its {config.epochs} epochs are done; give more --epochs"
             say(text, {"summary": begun.rows[-1], "out": str(out)})
             return 0
@@ -177,8 +154,8 @@ def _progress(
 
 def _common(described: dict[str, Any]) -> dict[str, Any]:
     """What all processes of a run must have alike: not the places where each keeps its files."""
-    own = {"data_dir": None, "compilation_cache": None, "out": None}
-    return {"config": described["config"] | own, "data": described["data"]}
+    places = {name: None for name, row in ROWS.items() if row.kind.noun == PLACE}
+    return {"config": described["config"] | places, "data": described["data"]}
 
 
 def _folder(ready: Any, resumed: bool) -> Path:

@@ -38,7 +38,7 @@ def _own_compilation_cache(request):
     folder = request.config.cache.mkdir("compiled")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("JAX_COMPILATION_CACHE_DIR", str(folder))
-        keep_compiled(None)
+        keep_compiled(str(folder))
         yield
 
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from jaxopt_notes.aot import targets
 from jaxopt_notes.command import OneLineParser, exit_code, run_as_process
-from jaxopt_notes.config.settings import LEARNING_RATES, MODELS, NORMS, OPTIMIZERS, Config, validate
+from jaxopt_notes.config.options import add_rows, asked_in
+from jaxopt_notes.config.settings import Settings, resolve
 from jaxopt_notes.extras import require
 from jaxopt_notes.runtime.host import set_jax
 
@@ -24,17 +25,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--target", required=True, metavar="NAME", help=f"one such as {targets.EXAMPLES}"
     )
-    parser.add_argument("--model", default="cnn", metavar="NAME", help=f"{', '.join(MODELS)} (cnn)")
-    parser.add_argument("--norm", default="none", metavar="NAME", help=f"{', '.join(NORMS)} (none)")
-    parser.add_argument(
-        "--optimizer", default="adam", metavar="NAME", help=f"{', '.join(OPTIMIZERS)} (adam)"
-    )
-    parser.add_argument(
-        "--batch-size", type=int, default=64, metavar="N", help="of all devices together (64)"
-    )
-    parser.add_argument(
-        "--shard-optimizer-state", action="store_true", help="cut it among the devices"
-    )
+    names = ("model", "norm", "optimizer", "batch_size", "shard_optimizer_state")
+    add_rows(parser, parser, names)
     parser.add_argument("--json", action="store_true", help="print JSON in place of text")
     return parser
 
@@ -46,30 +38,21 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _compile(args: argparse.Namespace) -> int:
     target = targets.parse(args.target)
-    config = Config(
-        model=args.model,
-        norm=args.norm,
-        optimizer=args.optimizer,
-        learning_rate=LEARNING_RATES.get(args.optimizer),
-        batch_size=args.batch_size,
-    )
-    validate(config)
+    config = resolve(asked_in(args), examples=STEPS * 64)
     require("aot", "train", "flax")
-    return _report(target, config, args.shard_optimizer_state, args.json)
+    return _report(target, config, args.json)
 
 
-def _report(target: targets.Target, config: Config, sharded: bool, as_json: bool) -> int:
+def _report(target: targets.Target, config: Settings, as_json: bool) -> int:
     set_jax("jax_platforms", "cpu")  # take no accelerator that is here
     set_jax("jax_enable_compilation_cache", False)  # compile in earnest
 
     from jaxopt_notes.aot import compiler
     from jaxopt_notes.models import pure
-    from jaxopt_notes.training import adam_to_sgd
-    from jaxopt_notes.training.network import build_network, with_parts
+    from jaxopt_notes.training.network import build_network
     from jaxopt_notes.training.run import build_optimizer
 
     devices = targets.devices(target)
-    config = with_parts(adam_to_sgd.resolved(config))
     report = compiler.compile_for(
         target,
         devices,
@@ -77,7 +60,7 @@ def _report(target: targets.Target, config: Config, sharded: bool, as_json: bool
         build_optimizer(config, STEPS),
         IMAGE_SHAPE,
         config.batch_size,
-        sharded,
+        config.shard_optimizer_state,
     )
     print(json.dumps(report.as_json()) if as_json else compiler.text(report))
     return 0 if report.sound else 1

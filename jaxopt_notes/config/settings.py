@@ -1,308 +1,573 @@
-"""What a run is made of, and what each option may be. Needs neither JAX nor optax.
+"""A run's settings: one row a field, from which options, checks, `config.json` and resuming come.
 
-The optimizers' hyper-parameters have no defaults here: what is not given is left to the optimizer.
+Settings are asked for by name, hyperparameters among them; what is not asked for is chosen by
+`resolve`. A new setting is a field of `Settings` with its row; a new optimizer is a line of
+`OPTIMIZERS`. Needs neither JAX nor optax.
+
+>>> asked = {"optimizer": "sgd", "momentum": 0.9}
+>>> settings = resolve(asked, examples=60_000)
+>>> settings.learning_rate, settings.hyperparameters, settings.epochs
+(0.1, {'momentum': 0.9}, 3)
 """
 
-import difflib
 import math
-import re
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, NamedTuple, TypeAlias
 
-from jaxopt_notes.errors import InputError
-from jaxopt_notes.runtime.processes import mesh_size
+from jaxopt_notes.config import kinds
+from jaxopt_notes.config.kinds import AUTO, OFF, Interval, Kind
+from jaxopt_notes.config.table import OnResume, Row, row, rows, table_of
+from jaxopt_notes.errors import InputError, nearest
 
+# What is asked for: values by the names of their rows. A name that is not there is not asked for.
+Asked: TypeAlias = Mapping[str, Any]
+
+
+class Optimizer(NamedTuple):
+    """An optimizer that a run can use.
+
+    Attributes:
+      learning_rate: by default; chosen on 2,400 validation images from mnist-12k's training set.
+      hyperparameters: the other arguments that a run may set, each of which has a row below.
+      gap_learning_rate: the default under `--pooling gap`, if it is another: a global average
+        leaves ten times fewer parameters, each with a smaller gradient.
+    """
+
+    learning_rate: float
+    hyperparameters: tuple[str, ...]
+    gap_learning_rate: float | None = None
+
+
+SWITCHING = "adam-to-sgd"
+_ADAM = ("b1", "b2", "eps", "eps_root", "mu_dtype")
+_RMSPROP = ("decay", "eps", "initial_scale", "eps_in_sqrt", "centered", "momentum", "nesterov")
+_SWITCH = ("carry", "sgd_learning_rate", "switch_eps")
+
+# The public function has the same name, with _ for -.
+OPTIMIZERS = {
+    "sgd": Optimizer(0.1, ("momentum", "nesterov", "accumulator_dtype")),
+    "momentum": Optimizer(0.1, ("beta", "accumulator_dtype")),
+    "adagrad": Optimizer(0.02, ("initial_accumulator_value", "eps", "eps_in_sqrt")),
+    "rmsprop": Optimizer(0.001, (*_RMSPROP, "bias_correction")),
+    "adam": Optimizer(0.003, (*_ADAM, "nesterov"), 0.03),
+    "adamw": Optimizer(0.003, (*_ADAM, "weight_decay", "nesterov"), 0.03),
+    SWITCHING: Optimizer(0.003, (*_ADAM, "momentum", "accumulator_dtype", *_SWITCH)),
+}
 MODELS = ("cnn", "mlp")
 POOLINGS = ("max", "average", "stride", "gap")
 NORMS = ("none", "batch")
 ACTIVATIONS = ("relu", "sigmoid", "tanh", "gelu")
-WIDTHS = (128, 64)  # the notes' dense network
-
+SCHEDULES = {"constant": 0.0, "cosine": 0.0, "one-cycle": 0.25}  # name: share of the warm-up
 ON_NONFINITE = ("stop", "skip", "save")
-SCHEDULES = ("constant", "cosine", "one-cycle")
+DTYPES = ("float32", "bfloat16", "float16")
+SWATS = "swats"
+CARRIES = ("plain", "momentum", SWATS)
 
-# optimizer: the hyper-parameters it takes beside the learning rate, by its argument names
-OPTIMIZERS: dict[str, tuple[str, ...]] = {
-    "sgd": ("momentum", "nesterov", "accumulator_dtype"),
-    "momentum": ("beta", "accumulator_dtype"),
-    "adagrad": ("initial_accumulator_value", "eps", "eps_in_sqrt"),
-    "rmsprop": (
-        "decay",
-        "eps",
-        "initial_scale",
-        "eps_in_sqrt",
-        "centered",
-        "momentum",
-        "nesterov",
-        "bias_correction",
-    ),
-    "adam": ("b1", "b2", "eps", "eps_root", "mu_dtype", "nesterov"),
-    "adamw": ("b1", "b2", "eps", "eps_root", "mu_dtype", "weight_decay", "nesterov"),
-    "adam-to-sgd": (
-        "carry",
-        "sgd_learning_rate",
-        "momentum",
-        "b1",
-        "b2",
-        "eps",
-        "eps_root",
-        "mu_dtype",
-        "accumulator_dtype",
-        "switch_eps",
-    ),
-}
-SWITCHING = "adam-to-sgd"
-AUTO = "auto"
-OFF = "off"
-CARRIES = ("plain", "momentum", "swats")
-
-# hyper-parameter: its type and what it is
-HYPERPARAMETERS: dict[str, tuple[type, str]] = {
-    "momentum": (float, "heavy-ball β"),
-    "nesterov": (bool, "Nesterov's form"),
-    "beta": (float, "β of the moving average"),
-    "decay": (float, "β of the average of squares"),
-    "b1": (float, "β1 of the first moment"),
-    "b2": (float, "β2 of the second moment"),
-    "eps": (float, "ε in the denominator"),
-    "eps_root": (float, "ε inside the root"),
-    "eps_in_sqrt": (bool, "ε inside the root rather than outside"),
-    "initial_accumulator_value": (float, "where the sum of squares starts"),
-    "initial_scale": (float, "where the average of squares starts"),
-    "centered": (bool, "divide by the standard deviation"),
-    "bias_correction": (bool, "divide the averages by 1 − β^t"),
-    "weight_decay": (float, "decoupled decay λ"),
-    "mu_dtype": (str, "dtype of the first moment"),
-    "accumulator_dtype": (str, "dtype of the velocity"),
-    "carry": (str, f"what SGD takes over: {', '.join(CARRIES)}"),
-    "sgd_learning_rate": (float, "SGD's largest rate"),
-    "switch_eps": (float, "SWATS switches where its two rates are closer than this"),
-}
-
-# Chosen on a fifth of mnist-12k's training images kept aside.
-LEARNING_RATES = {
-    "sgd": 0.1,
-    "momentum": 0.1,
-    "adagrad": 0.02,
-    "rmsprop": 0.001,
-    "adam": 0.003,
-    "adamw": 0.003,
-    "adam-to-sgd": 0.003,
-}
+# The groups of options, in the order of `--help`.
+RUN = "the run"
+GUARDS = "resuming and guarding"
+NETWORK = "the network"
+DEVICES = "several devices"
+DATA = "data and output"
+HYPERPARAMETERS = "hyperparameters (default: the optimizer's own)"
 
 
-# A global average leaves ten times fewer parameters, each with a smaller gradient.
-GAP_LEARNING_RATES = LEARNING_RATES | {"adam": 0.03, "adamw": 0.03}
+def _learning_rate(chosen: Asked) -> float:
+    optimizer = OPTIMIZERS[chosen["optimizer"]]
+    if chosen["pooling"] == "gap" and optimizer.gap_learning_rate is not None:
+        return optimizer.gap_learning_rate
+    return optimizer.learning_rate
 
 
-@dataclass(frozen=True)
-class Config:
-    """A run's settings; None leaves the choice to `resolved`."""
-
-    model: str = "cnn"
-    pooling: str | None = None  # of the cnn
-    widths: tuple[int, ...] | None = None  # of the mlp
-    norm: str = "none"
-    activation: str = "relu"
-    dropout: float = 0.0
-    optimizer: str = "adam"
-    hyperparameters: dict[str, Any] = field(default_factory=dict)
-    learning_rate: float | None = None
-    schedule: str = "one-cycle"
-    warmup: float | None = None
-    switch_at: str | None = None
-    shift: int = 2
-    epochs: int | None = None
-    batch_size: int = 64
-    seed: int = 0
-    dataset: str = "auto"
-    data_dir: str | None = None
-    image_size: str | None = None
-    out: str | None = None
-    compilation_cache: str | None = None
-    clip_norm: float | None = None
-    ema: float | None = None
-    patience: int | None = None
-    on_nonfinite: str = "stop"
-    checkpoint_every: str | None = None
-    keep: int = 2
-    tensorboard: bool = False
-    profile: bool = False
-    mesh: str | None = None
-    shard_optimizer_state: bool = False
+def _learning_rates() -> str:
+    rates = [f"{name} {each.learning_rate:g}" for name, each in OPTIMIZERS.items()]
+    others: dict[float, list[str]] = {}
+    for name, each in OPTIMIZERS.items():
+        if each.gap_learning_rate is not None:
+            others.setdefault(each.gap_learning_rate, []).append(name)
+    gap = [f"{' and '.join(names)} {rate:g}" for rate, names in others.items()]
+    return f"{', '.join(rates)}; with --pooling gap, {', '.join(gap)}"
 
 
-def validate(config: Config) -> None:
+def _carry(chosen: Asked) -> str:
+    return SWATS if chosen["switch_at"] == AUTO else "momentum"
+
+
+# Chosen on validation images as above: one-cycle, 10 epochs of batch 64.
+def _sgd_learning_rate(chosen: Asked) -> float | None:
+    return None if chosen["carry"] == SWATS else 0.05  # 0.02 and 0.1: 3 of 2,400 images apart
+
+
+def _switch_eps(chosen: Asked) -> float | None:
+    # γ is about 1 and noisy there: the paper's 1e-9 would not be met in a run.
+    return 0.01 if chosen["switch_at"] == AUTO else None
+
+
+def _compilation_cache(chosen: Asked) -> str:
+    caches = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    default = Path(caches).expanduser() / "jaxopt_notes"
+    return os.environ.get("JAX_COMPILATION_CACHE_DIR") or str(default)
+
+
+def _hyperparameter(name: str, kind: Kind, help: str, **more: Any) -> Row:
+    return Row(
+        name=name,
+        kind=kind,
+        help=help,
+        on_resume=OnResume.NEW_OPTIMIZER,
+        group=HYPERPARAMETERS,
+        owner="optimizer",
+        **more,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """A run's settings with every choice made; None stands for what is off or not there.
+
+    Each field but `hyperparameters` has its row in the table, and each hyperparameter has one.
+    """
+
+    model: str = row(
+        kind=kinds.one_of(MODELS),
+        default="cnn",
+        help="network to train",
+        on_resume=OnResume.WEIGHTS,
+        group=NETWORK,
+        aliases=("network", "arch"),
+    )
+    pooling: str | None = row(
+        kind=kinds.one_of(POOLINGS),
+        default=lambda chosen: "max",
+        default_text="max",
+        help="how the network pools (gap: one global average)",
+        on_resume=OnResume.WEIGHTS,
+        group=NETWORK,
+        owner="model",
+        valid_for=("cnn",),
+    )
+    widths: tuple[int, ...] | None = row(
+        kind=kinds.whole_numbers(),
+        default=lambda chosen: (128, 64),  # the notes' dense network
+        default_text="128,64",
+        help="features of each hidden layer",
+        on_resume=OnResume.WEIGHTS,
+        group=NETWORK,
+        owner="model",
+        valid_for=("mlp",),
+        aliases=("hidden", "hidden-sizes", "layers"),
+    )
+    norm: str = row(
+        kind=kinds.one_of(NORMS),
+        default="none",
+        help="normalization of each layer",
+        on_resume=OnResume.WEIGHTS,
+        group=NETWORK,
+        aliases=("batch-norm", "normalization"),
+    )
+    activation: str = row(
+        kind=kinds.one_of(ACTIVATIONS),
+        default="relu",
+        help="activation function",
+        on_resume=OnResume.WEIGHTS,
+        group=NETWORK,
+    )
+    dropout: float = row(
+        kind=kinds.share(),
+        default=0.0,
+        help="share of the hidden features to drop in each training step",
+        on_resume=OnResume.OVERRIDE,
+        group=NETWORK,
+    )
+    optimizer: str = row(
+        kind=kinds.one_of(OPTIMIZERS),
+        default="adam",
+        help="optimizer",
+        on_resume=OnResume.NEW_OPTIMIZER,
+        group=RUN,
+        aliases=("optim", "opt"),
+    )
+    hyperparameters: dict[str, Any] = rows(  # noqa: RUF009 - a field, as all of these
+        _hyperparameter("momentum", kinds.share("β"), "factor β of the heavy-ball momentum"),
+        _hyperparameter("nesterov", kinds.flag(), "use Nesterov's form"),
+        _hyperparameter("beta", kinds.share("β"), "decay β of the moving average of gradients"),
+        _hyperparameter(
+            "decay",
+            kinds.share("β"),
+            "decay β of the average of squared gradients",
+            aliases=("rho",),
+        ),
+        _hyperparameter("b1", kinds.share("β"), "decay β1 of the first moment", aliases=("beta1",)),
+        _hyperparameter(
+            "b2", kinds.share("β"), "decay β2 of the second moment", aliases=("beta2",)
+        ),
+        _hyperparameter(
+            "eps", kinds.not_negative("ε"), "ε, added to the denominator", aliases=("epsilon",)
+        ),
+        _hyperparameter("eps_root", kinds.not_negative("ε"), "ε, added inside the square root"),
+        _hyperparameter(
+            "eps_in_sqrt", kinds.flag(), "add ε inside the square root rather than outside"
+        ),
+        _hyperparameter(
+            "initial_accumulator_value", kinds.not_negative(), "initial sum of squared gradients"
+        ),
+        _hyperparameter(
+            "initial_scale", kinds.not_negative(), "initial average of squared gradients"
+        ),
+        _hyperparameter("centered", kinds.flag(), "divide by the standard deviation"),
+        _hyperparameter("bias_correction", kinds.flag(), "divide the averages by 1 − β^t"),
+        _hyperparameter(
+            "weight_decay",
+            kinds.not_negative("λ"),
+            "decoupled weight decay λ",
+            aliases=("wd", "decoupled-weight-decay"),
+        ),
+        _hyperparameter("mu_dtype", kinds.one_of(DTYPES, "DTYPE"), "dtype of the first moment"),
+        _hyperparameter(
+            "accumulator_dtype", kinds.one_of(DTYPES, "DTYPE"), "dtype of the velocity"
+        ),
+        _hyperparameter(
+            "carry",
+            kinds.one_of(CARRIES),
+            "what SGD takes over from Adam",
+            default=_carry,
+            default_text=f"momentum; with --switch-at {AUTO}, {SWATS}",
+        ),
+        _hyperparameter(
+            "sgd_learning_rate",
+            kinds.positive("0.05", "α"),
+            "highest learning rate of SGD",
+            default=_sgd_learning_rate,
+            default_text=f"0.05; with --carry {SWATS}, SWATS finds it",
+        ),
+        _hyperparameter(
+            "switch_eps",
+            kinds.not_negative("ε"),
+            "SWATS switches once its two estimates of SGD's learning rate are closer than this",
+            default=_switch_eps,
+            default_text="0.01",
+        ),
+    )
+    learning_rate: float = row(
+        kind=kinds.positive("0.001", "α"),
+        default=_learning_rate,
+        default_text=_learning_rates(),
+        help="highest learning rate of the schedule",
+        on_resume=OnResume.OVERRIDE,
+        group=RUN,
+        owner="optimizer",
+        aliases=("lr", "alpha", "step-size", "max-lr", "eta"),
+    )
+    schedule: str = row(
+        kind=kinds.one_of(SCHEDULES),
+        default="one-cycle",
+        help="how the learning rate changes over the run",
+        on_resume=OnResume.NEW_OPTIMIZER,
+        group=RUN,
+        aliases=("scheduler", "lr-schedule", "lr-scheduler"),
+    )
+    warmup: float = row(
+        kind=kinds.share(),
+        default=lambda chosen: SCHEDULES[chosen["schedule"]],
+        default_text="0.25 for one-cycle, otherwise 0",
+        help="warm-up: share of the run in which the learning rate rises",
+        on_resume=OnResume.OVERRIDE,
+        group=RUN,
+        aliases=("warmup-share", "warmup-ratio", "warmup-steps"),
+    )
+    switch_at: float | str | None = row(
+        kind=kinds.share_or_auto(),
+        default=lambda chosen: 0.7,
+        default_text="0.7",
+        help=f"share of the run before the switch from Adam to SGD; {AUTO}: SWATS decides",
+        on_resume=OnResume.NEW_OPTIMIZER,
+        group=RUN,
+        owner="optimizer",
+        valid_for=(SWITCHING,),
+    )
+    shift: int = row(
+        kind=kinds.whole(0, " of pixels"),
+        default=2,
+        help="random shift of each training image, up to N pixels",
+        on_resume=OnResume.OVERRIDE,
+        group=RUN,
+    )
+    epochs: int = row(
+        kind=kinds.whole(1),
+        default_text="as many as show 150,000 images, and at least 3",
+        help="passes over the training set",
+        on_resume=OnResume.FREE,
+        group=RUN,
+        aliases=("num-epochs", "n-epochs", "max-epochs"),
+    )
+    batch_size: int = row(
+        kind=kinds.whole(1),
+        default=64,
+        help="images in each step",
+        on_resume=OnResume.NEW_ORDER,
+        group=RUN,
+        aliases=("bs", "batch", "batchsize"),
+    )
+    seed: int = row(
+        kind=kinds.whole(0, below=2**32),
+        default=0,
+        help="random seed",
+        on_resume=OnResume.NEW_ORDER,
+        group=RUN,
+        aliases=("random-seed",),
+    )
+    dataset: str = row(
+        kind=kinds.text("give auto, or the name of a data set or folder", "NAME"),
+        default="auto",
+        help="data set: auto (mnist, else mnist-12k), mnist, mnist-12k (in the package), a "
+        "prepared TFDS set, or a folder of PNG or JPEG files with one folder per class",
+        on_resume=OnResume.NEW_ORDER,
+        group=DATA,
+        aliases=("data", "data-set"),
+    )
+    data_dir: str | None = row(
+        kind=kinds.place(),
+        default_text="$TFDS_DATA_DIR or ~/tensorflow_datasets",
+        help="folder of TFDS's data sets",
+        on_resume=OnResume.FREE,
+        group=DATA,
+        compared=False,
+    )
+    image_size: tuple[int, int] | None = row(
+        kind=kinds.image_size(),
+        default_text="as they are",
+        help="size that a folder's pictures are scaled to",
+        on_resume=OnResume.WEIGHTS,
+        group=DATA,
+    )
+    out: str | None = row(
+        kind=kinds.place(),
+        default_text="runs/DATASET-OPTIMIZER-TIME",
+        help="folder for the run's files",
+        on_resume=OnResume.FOLDER,
+        group=DATA,
+        aliases=("output", "out-dir", "output-dir", "log-dir", "save-dir"),
+        compared=False,
+    )
+    compilation_cache: str = row(
+        kind=kinds.place(f"give a folder, or {OFF}"),
+        default=_compilation_cache,
+        default_text="$JAX_COMPILATION_CACHE_DIR or ~/.cache/jaxopt_notes",
+        help=f"folder that keeps compiled programs for later runs; {OFF}: none",
+        on_resume=OnResume.FREE,
+        group=DATA,
+        aliases=("cache", "cache-dir"),
+        compared=False,
+    )
+    clip_norm: float | None = row(
+        kind=kinds.positive("1"),
+        help="gradient clipping: highest global norm of the gradient",
+        on_resume=OnResume.NEW_OPTIMIZER,
+        group=GUARDS,
+        aliases=("clip", "grad-clip", "clip-grad-norm", "max-grad-norm"),
+    )
+    ema: float | None = row(
+        kind=kinds.number(
+            lambda x: 0 < x < 1, "give a number above 0 and below 1, such as 0.999", metavar="β"
+        ),
+        help="also keep and evaluate an average of the parameters, with this decay β, such as "
+        "0.999",
+        on_resume=OnResume.WEIGHTS,
+        group=RUN,
+        aliases=("ema-decay",),
+    )
+    patience: int | None = row(
+        kind=kinds.whole(1, " of epochs"),
+        help="end the run after N epochs without a better test accuracy",
+        on_resume=OnResume.FREE,
+        group=GUARDS,
+        aliases=("early-stopping",),
+    )
+    on_nonfinite: str = row(
+        kind=kinds.one_of(ON_NONFINITE, "stop|skip|save"),
+        default="stop",
+        help="when a loss or gradient is NaN or infinite: stop the run, skip the step, or save the "
+        "state before the step and stop",
+        on_resume=OnResume.FREE,
+        group=GUARDS,
+        aliases=("on-nan",),
+    )
+    checkpoint_every: Interval = row(  # noqa: RUF009
+        kind=kinds.interval(),
+        default=Interval(),
+        default_text="at the end of an epoch, if it is the best or the last, or 3 s after the "
+        "previous checkpoint",
+        help=f"also write a checkpoint after every N steps, or every 30s, 5m or 1h; {OFF}: write "
+        "none at all",
+        on_resume=OnResume.FREE,
+        group=GUARDS,
+        aliases=("save-every", "checkpoint-interval", "save-steps"),
+        compared=False,
+    )
+    keep: int = row(
+        kind=kinds.whole(1),
+        default=2,
+        help="number of newest checkpoints to keep, beside the best one",
+        on_resume=OnResume.FREE,
+        group=GUARDS,
+        compared=False,
+    )
+    tensorboard: bool = row(
+        kind=kinds.flag(),
+        default=False,
+        help="also write TensorBoard events",
+        on_resume=OnResume.FREE,
+        group=DATA,
+        compared=False,
+    )
+    profile: bool = row(
+        kind=kinds.flag(),
+        default=False,
+        help="trace ten steps, for Perfetto to open",
+        on_resume=OnResume.FREE,
+        group=DATA,
+        compared=False,
+    )
+    mesh: int | None = row(
+        kind=kinds.mesh(),
+        default_text="all; on a CPU, one per core where the network has convolutions",
+        help="number of devices that share a batch",
+        on_resume=OnResume.TODAY,
+        group=DEVICES,
+        aliases=("devices", "num-devices", "gpus"),
+    )
+    shard_optimizer_state: bool = row(
+        kind=kinds.flag(),
+        default=False,
+        help="keep only a part of the optimizer's state on each device",
+        on_resume=OnResume.FREE,
+        group=DEVICES,
+    )
+
+    def values(self) -> dict[str, Any]:
+        """Every setting by the name of its row; None for a hyperparameter left to the optimizer."""
+        own = {each.name: getattr(self, each.name) for each in fields(self)}
+        hyperparameters = own.pop("hyperparameters")
+        return {name: (own | hyperparameters).get(name) for name in ROWS}
+
+    def as_json(self) -> dict[str, Any]:
+        """What `config.json` keeps: fields by name, the hyperparameters in a dictionary."""
+        kept = {each.name: getattr(self, each.name) for each in fields(self)}
+        return {
+            name: value if name == "hyperparameters" else ROWS[name].to_json(value)
+            for name, value in kept.items()
+        }
+
+
+ROWS = table_of(Settings)
+_HYPERPARAMETERS = tuple(name for name in ROWS if ROWS[name].group == HYPERPARAMETERS)
+
+
+def takers(row: Row) -> tuple[str, ...]:
+    """The values of a setting's owner that take the setting; empty where all do.
+
+    >>> takers(ROWS["nesterov"])
+    ('sgd', 'rmsprop', 'adam', 'adamw')
+    """
+    if row.group == HYPERPARAMETERS:
+        return tuple(o for o, each in OPTIMIZERS.items() if row.name in each.hyperparameters)
+    return row.valid_for
+
+
+def setting(asked: Asked, name: str) -> Any:
+    """The value that is asked for, or a default that depends on nothing else."""
+    return asked[name] if name in asked else ROWS[name].default
+
+
+def validate(asked: Asked) -> None:
     """Checks what can be known before anything is loaded.
 
     Raises:
       InputError: one line that names the option, its value and the remedy.
     """
-    _one_of("optimizer", config.optimizer, tuple(OPTIMIZERS))
-    _one_of("schedule", config.schedule, SCHEDULES)
-    for name in config.hyperparameters:
-        if name not in OPTIMIZERS[config.optimizer]:
-            takes = ", ".join(map(option, OPTIMIZERS[config.optimizer]))
-            raise InputError(
-                f"{option(name)}: {config.optimizer} does not take it; it takes {takes}"
-            )
-    rate = config.learning_rate
-    if rate is not None and not (math.isfinite(rate) and rate > 0):
-        raise InputError(f"--learning-rate {rate}: give a positive number, such as 0.001")
-    if config.warmup is not None and not 0 <= config.warmup < 1:
-        raise InputError(f"--warmup {config.warmup}: give a share of the run, from 0 to below 1")
-    if config.epochs is not None and config.epochs < 1:
-        raise InputError(f"--epochs {config.epochs}: give a whole number from 1")
-    if config.shift < 0:
-        raise InputError(f"--shift {config.shift}: give a whole number of pixels from 0")
-    if config.batch_size < 1:
-        raise InputError(f"--batch-size {config.batch_size}: give a whole number from 1")
-    if not 0 <= config.seed < 2**32:
-        raise InputError(f"--seed {config.seed}: give a whole number from 0 to 2**32 - 1")
-    image_size(config.image_size)
-    mesh_size(config.mesh)
-    _check_guards(config)
-    _check_network(config)
-    _check_hyperparameters(config.hyperparameters)
-    _check_switch(config)
-
-
-def _check_guards(config: Config) -> None:
-    _one_of("on_nonfinite", config.on_nonfinite, ON_NONFINITE)
-    if config.clip_norm is not None and not 0 < config.clip_norm < math.inf:
-        raise InputError(f"--clip-norm {config.clip_norm}: give a positive number, such as 1")
-    if config.ema is not None and not 0 < config.ema < 1:
-        raise InputError(f"--ema {config.ema}: give a number above 0 and below 1, such as 0.999")
-    if config.patience is not None and config.patience < 1:
-        raise InputError(f"--patience {config.patience}: give a whole number of epochs from 1")
-    if config.keep < 1:
-        raise InputError(f"--keep {config.keep}: give a whole number from 1")
-    interval(config.checkpoint_every)
-
-
-class Interval(NamedTuple):
-    """How often checkpoints are written within an epoch; both None where they are not."""
-
-    steps: int | None = None
-    seconds: float | None = None
-
-
-def interval(text: str | None) -> Interval:
-    """How often: "500" steps, "30s", "5m" or "1h"; neither from None and from "off".
-
-    Raises:
-      InputError: the text is none of these.
-
-    >>> interval("500"), interval("5m")
-    (Interval(steps=500, seconds=None), Interval(steps=None, seconds=300.0))
-    """
-    if text in (None, OFF):
-        return Interval()
-    found = re.fullmatch(r"([1-9]\d{0,8})([smh]?)", text or "", re.ASCII)
-    if not found:
-        raise InputError(
-            f"--checkpoint-every {text}: give a number of steps, a time such as 30s, 5m or 1h, or "
-            f"{OFF}"
-        )
-    number, unit = int(found[1]), found[2]
-    if not unit:
-        return Interval(steps=number)
-    return Interval(seconds=float(number * {"s": 1, "m": 60, "h": 3600}[unit]))
-
-
-def _check_network(config: Config) -> None:
-    _one_of("model", config.model, MODELS)
-    _one_of("norm", config.norm, NORMS)
-    _one_of("activation", config.activation, ACTIVATIONS)
-    if config.pooling is not None:
-        _one_of("pooling", config.pooling, POOLINGS)
-        if config.model != "cnn":
-            raise InputError(f"--pooling {config.pooling}: --model {config.model} has no pools")
-    if config.widths is not None:
-        shown = f"--widths {','.join(map(str, config.widths))}"
-        if config.model != "mlp":
-            raise InputError(f"{shown}: only --model mlp takes it")
-        if not config.widths or min(config.widths) < 1:
-            raise InputError(f"{shown}: give whole numbers from 1, such as 128,64")
-    if not 0 <= config.dropout < 1:
-        raise InputError(f"--dropout {config.dropout}: give a share from 0 to below 1")
-    if config.norm == "batch" and config.batch_size == 1:
+    for name in asked:
+        if name not in ROWS:
+            near = nearest(name, ROWS) or ", ".join(ROWS)
+            raise InputError(f"{name}: is no setting; did you mean {near}?")
+    for name, each in ROWS.items():  # in the table's order: owners come before what they own
+        if name in asked:
+            each.checked(asked[name])
+            _check_owner(each, asked)
+    if setting(asked, "norm") == "batch" and setting(asked, "batch_size") == 1:
         raise InputError("--norm batch: one image has no variance; give a --batch-size from 2")
+    _check_switch(asked)
 
 
-def _check_hyperparameters(given: dict[str, Any]) -> None:
-    for name in ("momentum", "beta", "decay", "b1", "b2"):
-        if name in given and not 0 <= given[name] < 1:
-            raise InputError(f"{option(name)} {given[name]}: give a number from 0 to below 1")
-    not_negative = ("eps", "eps_root", "initial_accumulator_value", "initial_scale")
-    for name in (*not_negative, "weight_decay", "switch_eps"):
-        if name in given and not 0 <= given[name] < math.inf:
-            raise InputError(f"{option(name)} {given[name]}: give a number from 0")
-    if not 0 < given.get("sgd_learning_rate", 1.0) < math.inf:
-        rate = given["sgd_learning_rate"]
-        raise InputError(f"--sgd-learning-rate {rate}: give a positive number, such as 0.05")
-    for name in ("mu_dtype", "accumulator_dtype"):
-        if name in given:
-            _one_of(name, given[name], ("float32", "bfloat16", "float16"))
-    if "carry" in given:
-        _one_of("carry", given["carry"], CARRIES)
-
-
-def _check_switch(config: Config) -> None:
-    at, given = config.switch_at, config.hyperparameters
-    if at is not None and config.optimizer != SWITCHING:
-        raise InputError(f"--switch-at {at}: only --optimizer {SWITCHING} switches")
-    if at not in (None, AUTO) and not _is_share(str(at)):
+def _check_owner(row: Row, asked: Asked) -> None:
+    values = takers(row)
+    if values and (owner := setting(asked, row.owner)) not in values:
+        others = [r.option for r in ROWS.values() if r.owner == row.owner and owner in takers(r)]
         raise InputError(
-            f"--switch-at {at}: give {AUTO}, or a share of the run above 0 and below 1"
+            f"{row.with_value(asked[row.name])}: {owner} does not take it (used by: "
+            f"{', '.join(values)}); {owner} takes {', '.join(others)}"
         )
-    carry = given.get("carry", "swats" if at == AUTO else None)
-    if at == AUTO and carry != "swats":
-        raise InputError(f"--carry {carry}: with --switch-at {AUTO} it is swats")
-    if at != AUTO and "switch_eps" in given:
-        raise InputError(f"--switch-eps: needs --switch-at {AUTO}")
-    if carry == "swats" and "sgd_learning_rate" in given:
-        raise InputError("--sgd-learning-rate: SWATS finds it; leave it out, or --carry momentum")
 
 
-def _is_share(text: str) -> bool:
-    try:
-        return 0 < float(text) < 1
-    except ValueError:
-        return False
+def _check_switch(asked: Asked) -> None:
+    if setting(asked, "optimizer") != SWITCHING:
+        return
+    auto = asked.get("switch_at") == AUTO
+    carry = asked.get("carry", SWATS if auto else None)
+    if auto and carry != SWATS:
+        raise InputError(f"--carry {carry}: with --switch-at {AUTO} it is {SWATS}; leave it out")
+    if not auto and "switch_eps" in asked:
+        raise InputError(
+            f"{ROWS['switch_eps'].with_value(asked['switch_eps'])}: only SWATS uses it; add "
+            f"--switch-at {AUTO}, or leave it out"
+        )
+    if carry == SWATS and "sgd_learning_rate" in asked:
+        raise InputError(
+            f"{ROWS['sgd_learning_rate'].with_value(asked['sgd_learning_rate'])}: SWATS finds it; "
+            "leave it out, or add --carry momentum"
+        )
 
 
-def image_size(text: str | None) -> tuple[int, int] | None:
-    """Height and width from "28" or "28x32"; None from None.
+def resolve(asked: Asked, examples: int) -> Settings:
+    """Makes every choice that is left open.
+
+    Args:
+      asked: values by name, as from `options.asked_in`.
+      examples: how many training images there are; the default number of epochs depends on it.
 
     Raises:
-      InputError: the text is neither, or a side is below 4.
-
-    >>> image_size("28"), image_size("28x32")
-    ((28, 28), (28, 32))
+      InputError: as for `validate`.
     """
-    if text is None:
-        return None
-    found = re.fullmatch(r"(\d{1,5})(?:x(\d{1,5}))?", text, re.ASCII)
-    sides = [int(side) for side in found.groups(found[1])] if found else [0]
-    if min(sides) < 4:
-        raise InputError(
-            f"--image-size {text}: give N or HEIGHTxWIDTH, of 4 at least, such as 28 or 28x32"
-        )
-    return sides[0], sides[1]
+    validate(asked)
+    chosen: dict[str, Any] = {"epochs": epochs_for(examples)} | dict(asked)
+    for name, each in ROWS.items():
+        values = takers(each)
+        if values and chosen[each.owner] not in values:
+            chosen[name] = None
+        elif name not in chosen:
+            chosen[name] = each.choose(chosen)
+    hyperparameters = {name: chosen.pop(name) for name in _HYPERPARAMETERS}
+    set_ones = {name: value for name, value in hyperparameters.items() if value is not None}
+    return Settings(**chosen, hyperparameters=set_ones)
 
 
-def option(name: str) -> str:
-    """The command-line spelling of an argument's name."""
-    return "--" + name.replace("_", "-")
+def from_json(config: Mapping[str, Any]) -> Settings:
+    """The settings that `config.json` keeps; a setting that it lacks has its default.
 
-
-def _one_of(name: str, value: str, known: Sequence[str]) -> None:
-    if value not in known:
-        near = difflib.get_close_matches(value, known, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"give one of {', '.join(known)}"
-        raise InputError(f"{option(name)} {value}: unknown; {hint}")
+    Raises:
+      InputError: a setting is unknown or wrong, or the number of epochs is missing.
+    """
+    flat = {name: value for name, value in config.items() if name != "hyperparameters"}
+    flat |= config.get("hyperparameters", {})
+    unknown = flat.keys() - ROWS.keys()
+    if unknown:
+        raise InputError(f"{', '.join(sorted(unknown))}: is no setting")
+    asked = {name: ROWS[name].from_json(v) for name, v in flat.items() if v is not None}
+    if "epochs" not in asked:
+        raise InputError("it has no epochs")
+    return resolve(asked, examples=1)  # which only the number of epochs depends on
 
 
 def epochs_for(examples: int) -> int:

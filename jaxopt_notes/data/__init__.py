@@ -3,7 +3,6 @@
 Importing this package imports neither jax nor tensorflow-datasets.
 """
 
-import difflib
 import os
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from jaxopt_notes.data import bundled, errors
 from jaxopt_notes.data.dataset import Dataset
 from jaxopt_notes.data.order import epoch_order
 from jaxopt_notes.data.tfds import mnist, mnist_files, prepared
-from jaxopt_notes.errors import InputError
+from jaxopt_notes.errors import InputError, nearest
 from jaxopt_notes.extras import require
 
 __all__ = ["Dataset", "default_data_dir", "epoch_order", "load", "names"]
@@ -116,8 +115,8 @@ def _auto(folder: Path, chosen: bool) -> Dataset:
 
 def _unknown(name: str, folder: Path) -> InputError:
     known = names(folder)
-    near = difflib.get_close_matches(name, known, n=1)
-    hint = f"did you mean '{near[0]}'" if near else f"give one of {', '.join(known)}"
+    near = nearest(name, known)
+    hint = f"did you mean '{near}'" if near else f"give one of {', '.join(known)}"
     return InputError(
         f"dataset='{name}': unknown, not prepared in {folder}, and no folder here; {hint}, or "
         "prepare it there with tensorflow-datasets"

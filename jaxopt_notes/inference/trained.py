@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxopt_notes.config.settings import Config
+from jaxopt_notes.config.settings import Settings
 from jaxopt_notes.errors import InputError
 from jaxopt_notes.models import PureModel, pure
 from jaxopt_notes.runs import checkpoint, resume
@@ -30,7 +30,7 @@ class Trained(NamedTuple):
       class_names: one for each logit.
     """
 
-    config: Config
+    config: Settings
     model: PureModel
     weights: Weights
     normalize: Normalization
@@ -50,8 +50,8 @@ def load_trained(run: str, which: str = "best") -> Trained:
       InputError: the folder holds no run or no checkpoint, the checkpoint is damaged, or the run
         kept no average.
     """
-    described = resume.read(run, "--run")
-    config, data = resume.from_dict(described["config"]), described["data"]
+    described, config = resume.read(run, "--run")
+    data = described["data"]
     if which == "ema" and config.ema is None:
         raise InputError(f"--run {run}: kept no average of its parameters; give best or last")
     if not (Path(run) / checkpoint.FOLDER).is_dir():
@@ -81,7 +81,7 @@ def load_trained(run: str, which: str = "best") -> Trained:
     )
 
 
-def _like(model: PureModel, config: Config) -> Any:
+def _like(model: PureModel, config: Settings) -> Any:
     """A state of the run's structure, as far as its weights go."""
     ema = () if config.ema is None else model.params
     return TrainState(

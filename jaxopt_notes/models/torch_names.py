@@ -41,7 +41,8 @@ def opened(state_dict: Mapping[str, Any]) -> Mapping[str, Any]:
         places = " or ".join(f"checkpoint[{key!r}]" for key in inner)
         raise InputError(f"state_dict: this checkpoint holds {len(inner)}: pass {places}")
     if inner:
-        return state_dict[inner[0]]
+        weights: Mapping[str, Any] = state_dict[inner[0]]
+        return weights
     if not any(is_array(x) for x in state_dict.values()):
         raise InputError(
             f"state_dict: a dictionary of {', '.join(map(str, state_dict))} has no state_dict in "

@@ -4,18 +4,13 @@ import json
 import math
 import os
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from jaxopt_notes.config.settings import ROWS
 from jaxopt_notes.errors import InputError
 from jaxopt_notes.runs import resume
 
-# What a run learns does not depend on these.
-_APART = (
-    *("out", "data_dir", "compilation_cache", "checkpoint_every", "keep"),
-    *("tensorboard", "profile"),
-)
 _NUMBERS = ("epoch", "step", "seconds")
 _SCORES = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
 
@@ -105,11 +100,9 @@ def compare(folders: Sequence[str]) -> Comparison:
 
 
 def _read(folder: str, name: str) -> tuple[Compared, list[str]]:
-    described = resume.read(folder, "RUN")
-    # Through `Config`, so that what a run of before an option lacks is that option's default.
-    given = asdict(resume.from_dict(described["config"]))
-    settings = {name: value for name, value in given.items() if name not in _APART}
-    settings |= settings.pop("hyperparameters")
+    described, old = resume.read(folder, "RUN")
+    values = old.values().items()
+    settings = {n: ROWS[n].to_json(value) for n, value in values if ROWS[n].compared}
     data = described["data"]
     path = Path(folder) / "metrics.jsonl"
     try:
@@ -151,7 +144,7 @@ def _key(run: Compared, name: str) -> str:
 
 
 def _setting(value: Any) -> str:
-    if isinstance(value, tuple):
+    if isinstance(value, list):  # widths
         return ",".join(map(str, value))
     return "–" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from jaxopt_notes.config.settings import OFF, Config, interval
+from jaxopt_notes.config.settings import Settings
 from jaxopt_notes.extras import require
 from jaxopt_notes.runs import checkpoint, folder
 from jaxopt_notes.runtime import memory
@@ -33,7 +33,7 @@ class Record:
     def __init__(
         self,
         out: Path,
-        config: Config,
+        config: Settings,
         facts: dict[str, Any],
         rows: Sequence[dict[str, Any]] = (),
         say: Callable[[str], None] = print,
@@ -53,7 +53,6 @@ class Record:
         self.rows = list(rows)
         self.failed: dict[str, str] = {}
         self.out, self._config, self._facts, self._say = out, config, facts, say
-        self._interval = interval(config.checkpoint_every)
         self._leads = leads()
         self._board = _tensorboard(out) if config.tensorboard and self._leads else None
         self._open()
@@ -62,8 +61,8 @@ class Record:
             self._write_rows()
 
     def _open(self) -> None:
-        off = self._config.checkpoint_every == OFF
-        self.checkpoints = None if off else checkpoint.open_checkpoints(self.out, self._config.keep)
+        keep, never = self._config.keep, self._config.checkpoint_every.never
+        self.checkpoints = None if never else checkpoint.open_checkpoints(self.out, keep)
 
     def add(self, moment: Moment) -> None:
         """Takes note of a stretch's end: its row if it has one, and a checkpoint if one is due.
@@ -82,10 +81,10 @@ class Record:
             self.save(moment.position)
 
     def _is_due(self, step: int) -> bool:
-        steps, seconds = self._interval
-        if seconds is not None:
-            return self._is_old(seconds)
-        return steps is not None and step % steps == 0
+        every = self._config.checkpoint_every
+        if every.seconds is not None:
+            return self._is_old(every.seconds)
+        return every.steps is not None and step % every.steps == 0
 
     def _is_old(self, seconds: float) -> bool:
         return bool(largest(time.monotonic() - self._saved_time >= seconds))

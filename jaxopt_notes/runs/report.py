@@ -4,7 +4,6 @@ import json
 import os
 import zlib
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,7 +13,6 @@ import numpy as np
 import optax
 
 from jaxopt_notes import __version__
-from jaxopt_notes.config.settings import OFF
 from jaxopt_notes.data import Dataset
 from jaxopt_notes.models import parameter_count
 from jaxopt_notes.runs import checkpoint, folder, plots
@@ -37,7 +35,7 @@ def describe(run: Run) -> dict[str, Any]:
             "cores": os.cpu_count(),
             **run.layout.memory(jax.eval_shape(run.optimizer.init, run.model.params)),
         },
-        "config": asdict(run.config),
+        "config": run.config.as_json(),
         "data": {
             "name": run.data.name,
             "note": run.data.note,
@@ -135,7 +133,7 @@ def finish(out: Path, run: Run, rows: Sequence[dict[str, Any]], weights: Weights
     folder.write_text(out / "metrics.json", _a_row_a_line(evaluation.as_json()))
     drawn = plots.draw(out, rows, evaluation, run.data, run.config.optimizer)
     files = ("config.json", "metrics.jsonl", "metrics.json", *drawn)
-    if run.config.checkpoint_every != OFF:
+    if not run.config.checkpoint_every.never:
         files += (checkpoint.FOLDER,)
     text = (
         f"\n{last['test_accuracy']:.2%} of {len(run.data.test_labels):,} test images right after "

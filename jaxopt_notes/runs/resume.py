@@ -1,28 +1,49 @@
-"""Going on with a run: its settings are the defaults, and what would make it another is refused."""
+"""Going on with a run: its settings are the defaults, and what would make it another is refused.
+
+What a change of a setting means stands in the setting's row (`config/settings.py`).
+"""
 
 import json
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from jaxopt_notes.config.settings import HYPERPARAMETERS, Config, option, validate
+from jaxopt_notes.config.settings import (
+    HYPERPARAMETERS,
+    ROWS,
+    Asked,
+    Settings,
+    from_json,
+    resolve,
+)
+from jaxopt_notes.config.table import OnResume, Row
 from jaxopt_notes.errors import InputError
 
-# The rest may change from one part of a run to the next.
-MATTERS = (
-    *("dataset", "batch_size", "shift", "seed", "dropout", "clip_norm"),
-    *("optimizer", "hyperparameters", "learning_rate", "schedule", "warmup", "switch_at"),
-)
-# The weights in the checkpoints fit no other.
-FIXED = ("model", "pooling", "widths", "norm", "activation", "image_size", "ema")
-# Their optimizer's state has another structure or meaning.
-NEW_OPTIMIZER = ("optimizer", "hyperparameters", "schedule", "switch_at", "clip_norm")
-# An epoch begun under one order cannot be ended under another.
-NEW_ORDER = ("dataset", "batch_size", "seed")
+
+class Resumed(NamedTuple):
+    """A run to go on with.
+
+    Attributes:
+      asked: the old settings that are carried over, and those that are asked for now.
+      described: what its `config.json` tells of the run until now.
+      old: the settings in there.
+      changed: the names of the settings that are different now, but for those that may be.
+    """
+
+    asked: Asked
+    described: dict[str, Any]
+    old: Settings
+    changed: frozenset[str]
+
+    def means(self, rule: OnResume) -> bool:
+        """Whether a changed setting has this rule."""
+        return any(ROWS[name].on_resume is rule for name in self.changed)
 
 
-def read(folder: str, argument: str = "--resume") -> dict[str, Any]:
+def read(folder: str, argument: str = "--resume") -> tuple[dict[str, Any], Settings]:
     """What `config.json` tells of the run in a folder, which the user gave as `argument`.
+
+    Returns:
+      All of it, and the settings among it.
 
     Raises:
       InputError: there is no run in the folder, or not one of ours.
@@ -31,45 +52,82 @@ def read(folder: str, argument: str = "--resume") -> dict[str, Any]:
     path = Path(folder) / "config.json"
     try:
         described = json.loads(path.read_text(encoding="utf-8"))
-        validate(from_dict(described["config"]))
+        settings = from_json(described["config"])
         described["data"]["image_shape"], described["data"]["class_names"]
     except (FileNotFoundError, NotADirectoryError):
         raise InputError(f"{shown}: holds no run; give a folder that one was written to") from None
     except OSError as error:
         raise InputError(f"{shown}: cannot be read ({error.strerror}); give another") from error
-    except (ValueError, TypeError, KeyError, AttributeError, InputError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise InputError(f"{shown}: its config.json is not a run's ({error})") from error
-    return described
+    return described, settings
 
 
-def from_dict(settings: dict[str, Any]) -> Config:
-    """The settings as `config.json` keeps them, as a `Config`."""
-    widths = settings["widths"]
-    return Config(**settings | {"widths": None if widths is None else tuple(widths)})
+def go_on(folder: str, asked: Asked, override: bool) -> Resumed:
+    """The run in a folder with the settings that are asked for now.
+
+    Raises:
+      InputError: there is no run in the folder, a setting is wrong, or one that matters is
+        different and the user has not asked for that, or it cannot change.
+    """
+    described, old = read(folder)
+    if asked.get("out") not in (None, old.out, folder):
+        raise InputError(f"--out {asked['out']}: a resumed run stays in its folder; leave it out")
+    merged = {**carried_over(old, asked), **asked, "out": folder}
+    new = resolve(merged, examples=1)  # the old number of epochs is carried over
+    return Resumed(merged, described, old, refuse_changes(folder, old, new, override))
 
 
-def defaults(config: Config, keep_optimizer: bool = True) -> dict[str, Any]:
-    """The options' defaults that go on with a run; without those of its optimizer if so asked."""
-    given = asdict(config) | {"mesh": None}  # the devices are those of today
-    hyperparameters = given.pop("hyperparameters")
-    if not keep_optimizer:
-        return given | {"learning_rate": None, "switch_at": None}
-    return given | {name: hyperparameters.get(name) for name in HYPERPARAMETERS}
+def carried_over(old: Settings, asked: Asked) -> dict[str, Any]:
+    """The settings of a run that are the defaults of its next part.
+
+    A choice that the run made by itself is made anew: it may depend on what is asked for now.
+    """
+    values = old.values()
+    renewed = {name for name, value in asked.items() if value != values[name]}
+    return {
+        name: value
+        for name, value in values.items()
+        if value is not None
+        and ROWS[name].on_resume is not OnResume.TODAY
+        and ROWS[name].owner not in renewed
+        and not (callable(ROWS[name].default) and value == ROWS[name].choose(values))
+    }
 
 
-def changes(folder: str, old: Config, new: Config, override: bool) -> set[str]:
-    """Which settings that matter are others than the run's.
+def refuse_changes(folder: str, old: Settings, new: Settings, override: bool) -> frozenset[str]:
+    """The names of the settings that are different, but for those that may be.
 
     Raises:
       InputError: there are some, and the user has not asked for that, or they cannot change.
     """
-    found = [name for name in (*FIXED, *MATTERS) if getattr(old, name) != getattr(new, name)]
-    for name in found:
-        was, now = getattr(old, name), getattr(new, name)
-        shown = "the optimizer's settings" if name == "hyperparameters" else option(name)
-        told = f"{shown} {now}: the run in {folder} has {was}"
-        if name in FIXED:
-            raise InputError(f"{told}, which its weights are of; leave it out, or begin a new run")
+    before, now = old.values(), new.values()
+    free = (OnResume.FREE, OnResume.TODAY, OnResume.FOLDER)
+    changed = [
+        row for name, row in ROWS.items() if before[name] != now[name] and row.on_resume not in free
+    ]
+    for row in changed:
+        if row.on_resume is OnResume.WEIGHTS:
+            raise InputError(
+                f"{_difference(row, before, now, folder)}, and its weights fit nothing else; leave "
+                "it out, or begin a new run"
+            )
+    for row in changed:
         if not override:
-            raise InputError(f"{told}; leave it out, or add --override to go on with another")
-    return set(found)
+            raise InputError(
+                f"{_difference(row, before, now, folder)}; leave it out, or add --override to go "
+                "on with another"
+            )
+    return frozenset(row.name for row in changed)
+
+
+def _difference(row: Row, before: Asked, now: Asked, folder: str) -> str:
+    old, new = before[row.name], now[row.name]
+    shown = row.option if new is None else row.with_value(new)
+    return f"{shown}: the run in {folder} has {_in_words(row, old)}"
+
+
+def _in_words(row: Row, value: Any) -> str:
+    if value is None:
+        return "the optimizer's default" if row.group == HYPERPARAMETERS else "none"
+    return row.with_value(value) if isinstance(value, bool) else row.kind.show(value)

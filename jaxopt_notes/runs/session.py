@@ -1,21 +1,25 @@
 """One process's part of a run: from its beginning, or where it was left, to its end."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 
+from jaxopt_notes.config.settings import Settings
+from jaxopt_notes.config.table import OnResume
 from jaxopt_notes.errors import InputError
-from jaxopt_notes.runs import checkpoint, resume
+from jaxopt_notes.runs import checkpoint
 from jaxopt_notes.runs.folder import reason
 from jaxopt_notes.runs.recorder import Record
+from jaxopt_notes.runs.resume import Resumed
 from jaxopt_notes.runtime.processes import largest, leads
 from jaxopt_notes.runtime.signals import NAMES, caught
 from jaxopt_notes.training import run
 from jaxopt_notes.training.evaluation import Weights, keep
 from jaxopt_notes.training.loop import DivergedError, zero_sums
 from jaxopt_notes.training.run import Moment, Position, Run
+from jaxopt_notes.training.schedules import schedule
 
 TRACED = range(10, 20)  # steps of this process: after those that pay for the start
 
@@ -42,34 +46,55 @@ def refuse_other_data(before: dict[str, Any], now: dict[str, Any], override: boo
         )
 
 
-def start(ready: Run, out: Path, resumed: bool, changed: Collection[str]) -> Start:
+def start(ready: Run, out: Path, resumed: Resumed | None) -> Start:
     """The first position, or the one that the run in `out` was left at.
 
     Args:
       ready: from `run.prepare`.
       out: the run's folder.
-      resumed: whether the folder holds a run to go on with.
-      changed: which settings are others than the run's.
+      resumed: the run that the folder holds, to go on with it; None for a new one.
     """
     position = run.first_position(ready)
-    if not resumed:
+    if resumed is None:
         return Start(position, [], [])
     lines: list[str] = []
     with checkpoint.open_checkpoints(out) as checkpoints:
-        new_optimizer = not set(changed).isdisjoint(resume.NEW_OPTIMIZER)
+        new_optimizer = resumed.means(OnResume.NEW_OPTIMIZER)
         found = checkpoint.restore_newest(checkpoints, position.state, lines.append, new_optimizer)
     if found is None:
         lines.append("no checkpoint yet: from the first step on")
         return Start(position, [], lines)
     position = found.position
-    if not set(changed).isdisjoint(resume.NEW_ORDER):
+    if resumed.means(OnResume.NEW_ORDER):
         position = position._replace(in_epoch=0, sums=zero_sums())
     where = f"resumed after step {int(position.state.step):,}, in epoch {position.epoch + 1}"
     lines.append(f"{where}, with a new optimizer" if new_optimizer else where)
+    if line := stretched(resumed.old, resumed.described["steps_per_epoch"], ready, position):
+        lines.append(line)
     if (theirs := found.told["versions"]) != (ours := checkpoint.versions()):
         names = [f"{k} {theirs.get(k)} → {v}" for k, v in ours.items() if theirs.get(k) != v]
         lines.append(f"the digits may differ from an unbroken run's: {', '.join(names)}")
     return Start(position, found.rows, lines)
+
+
+def stretched(old: Settings, old_steps_per_epoch: int, ready: Run, position: Position) -> str:
+    """A line on what another number of epochs does to the learning rate; empty for the old one.
+
+    The schedules are shapes over the whole run, all but the constant one without a warm-up.
+    """
+    new = ready.config
+    if old.epochs == new.epochs or (new.schedule == "constant" and not new.warmup):
+        return ""
+    verb = "stretched" if new.epochs > old.epochs else "shortened"
+    head = f"the {new.schedule} schedule is {verb} from {old.epochs} to {new.epochs} epochs"
+    if new.switch_at is not None:
+        return f"{head}, and so are SGD's learning rate and a switch that is still to come"
+    step = int(position.state.step)
+    before, now = (
+        float(schedule(each.schedule, each.learning_rate, steps * each.epochs, each.warmup)(step))
+        for each, steps in ((old, old_steps_per_epoch), (new, ready.steps_per_epoch))
+    )
+    return f"{head}: the learning rate at the next step changes from {before:.3g} to {now:.3g}"
 
 
 class Ended(NamedTuple):

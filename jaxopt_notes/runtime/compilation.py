@@ -1,39 +1,31 @@
 """How soon a program is there: kept from one process to the next, and compiled with less effort."""
 
-import os
-from pathlib import Path
 from typing import Any
 
 import jax
 from jax.experimental.compilation_cache import compilation_cache
 
-from jaxopt_notes.config.settings import OFF
+from jaxopt_notes.config.kinds import OFF
 from jaxopt_notes.runtime.host import at_end, set_jax
 
 
-def keep_compiled(folder: str | None) -> str:
+def keep_compiled(folder: str) -> None:
     """Turns the persistent cache on, for all that this process compiles from now on.
 
     A command puts JAX's settings back at its end.
 
     Args:
-      folder: where to keep programs; "off" for nowhere; None for `$JAX_COMPILATION_CACHE_DIR`, or
-        `jaxopt_notes` in the user's cache folder.
-
-    Returns:
-      The folder in use, or "off".
+      folder: where to keep programs; "off" for nowhere.
     """
     at_end(compilation_cache.reset_cache)
     if folder == OFF:
         set_jax("jax_enable_compilation_cache", False)
     else:
-        folder = folder or os.environ.get("JAX_COMPILATION_CACHE_DIR") or str(_default())
         set_jax("jax_enable_compilation_cache", True)
         set_jax("jax_compilation_cache_dir", folder)
         # The start of a run is many small programs; together they cost more than the large one.
         set_jax("jax_persistent_cache_min_compile_time_secs", 0.0)
     compilation_cache.reset_cache()  # else JAX stays with the folder that it used first
-    return folder
 
 
 def sooner() -> dict[str, Any]:
@@ -44,8 +36,3 @@ def sooner() -> dict[str, Any]:
     """
     on_cpu = jax.default_backend() == "cpu"
     return {"compiler_options": {"xla_backend_optimization_level": 1}} if on_cpu else {}
-
-
-def _default() -> Path:
-    caches = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(caches).expanduser() / "jaxopt_notes"

@@ -70,25 +70,6 @@ def processes_from(
     return Processes(coordinator, count, index)
 
 
-def mesh_size(text: str | None) -> int | None:
-    """How many devices "data=8" asks for; None from None.
-
-    Raises:
-      InputError: another axis, or not a whole number from 1.
-
-    >>> mesh_size("data=8")
-    8
-    """
-    if text is None:
-        return None
-    axis, _, size = text.partition("=")
-    if axis != "data":
-        raise InputError(f"--mesh {text}: unknown axis {axis}; give data=N")
-    if not re.fullmatch(r"[1-9]\d{0,8}", size, re.ASCII):
-        raise InputError(f"--mesh {text}: give data=N with a whole number from 1")
-    return int(size)
-
-
 def is_supervised() -> bool:
     """Whether this process is the child that trains."""
     return _CHILD in os.environ

@@ -3,51 +3,30 @@
 Nothing here changes a step: all is read off the optimizer's state after an epoch.
 """
 
-from dataclasses import replace
 from typing import Any
 
-from jaxopt_notes.config.settings import AUTO, SWITCHING, Config
+from jaxopt_notes.config.settings import Settings
 from jaxopt_notes.errors import InputError
 from jaxopt_notes.optimizers._adam_to_sgd import found_rate
 from jaxopt_notes.optimizers._handover import find_handover
-from jaxopt_notes.training.schedules import DEFAULT_WARMUP, schedule
-
-SHARE = "0.7"
-# Chosen on a fifth of mnist-12k's training images kept aside, one-cycle, 10 epochs of batch 64.
-SGD_RATE = 0.05  # 0.02 and 0.1 differ from it by 3 images in 2,400
-AUTO_EPS = 0.01  # γ is about 1 and noisy there: the paper's 1e-9 would not be met in a run
+from jaxopt_notes.training.schedules import schedule
 
 
-def resolved(config: Config) -> Config:
-    """The settings with the choices about the switch made; unchanged for other optimizers."""
-    if config.optimizer != SWITCHING:
-        return config
-    at = config.switch_at or SHARE
-    chosen: dict[str, Any] = {"carry": "swats" if at == AUTO else "momentum"}
-    chosen |= config.hyperparameters
-    if at == AUTO:
-        chosen.setdefault("switch_eps", AUTO_EPS)
-    if chosen["carry"] != "swats":
-        chosen.setdefault("sgd_learning_rate", SGD_RATE)
-    return replace(config, switch_at=at, hyperparameters=chosen)
-
-
-def arguments(config: Config, steps: int) -> dict[str, Any]:
+def arguments(config: Settings, steps: int) -> dict[str, Any]:
     """What the optimizer takes beside its rate, over a run of `steps` steps.
 
     Raises:
       InputError: the switch would not lie within the run.
     """
-    if config.optimizer != SWITCHING:
+    if config.switch_at is None:
         return config.hyperparameters
     given = dict(config.hyperparameters)
     if "sgd_learning_rate" in given:
         given["sgd_learning_rate"] = _sgd_schedule(config, steps)
-    if config.switch_at == AUTO:
+    if isinstance(config.switch_at, str):  # auto
         # As a warm-up's rates begin near 0, so do their differences: SWATS would stop at once.
-        share = DEFAULT_WARMUP[config.schedule] if config.warmup is None else config.warmup
-        return given | {"earliest_switch": max(2, round(share * steps))}
-    at = round(float(config.switch_at or SHARE) * steps)
+        return given | {"earliest_switch": max(2, round(config.warmup * steps))}
+    at = round(config.switch_at * steps)
     if not 0 < at < steps:
         raise InputError(
             f"--switch-at {config.switch_at}: is step {at} of a run of {steps}, so one of the two "
@@ -56,7 +35,7 @@ def arguments(config: Config, steps: int) -> dict[str, Any]:
     return given | {"switch_step": at}
 
 
-def describe(config: Config, steps: int, opt_state: Any) -> dict[str, Any]:
+def describe(config: Settings, steps: int, opt_state: Any) -> dict[str, Any]:
     """The switch as a part of an epoch's row: empty for an optimizer without one.
 
     `switched_at` is the number of steps before the switch, `sgd_rate` SGD's rate there; both are
@@ -83,6 +62,6 @@ def text(row: dict[str, Any]) -> str:
     return f"SGD after step {row['switched_at']:,}, at rate {row['sgd_rate']:.3g}"
 
 
-def _sgd_schedule(config: Config, steps: int) -> Any:
+def _sgd_schedule(config: Settings, steps: int) -> Any:
     rate = config.hyperparameters["sgd_learning_rate"]
     return schedule(config.schedule, rate, steps, config.warmup)

@@ -1,41 +1,32 @@
 """The network that the settings describe."""
 
 from collections.abc import Callable
-from dataclasses import asdict, replace
 from typing import Any
 
 import jax
 from flax import nnx
 
-from jaxopt_notes.config.settings import WIDTHS, Config
+from jaxopt_notes.config.settings import ROWS, Settings
 from jaxopt_notes.models import CNN, MLP
 from jaxopt_notes.runtime.compilation import sooner
 
 
-def with_parts(config: Config) -> Config:
-    """The settings with the parts chosen that only their network has."""
-    if config.model == "mlp":
-        return replace(config, widths=config.widths or WIDTHS)
-    return replace(config, pooling=config.pooling or "max")
-
-
-def build_network(config: Config, image_shape: tuple[int, ...], classes: int) -> Any:
+def build_network(config: Settings, image_shape: tuple[int, ...], classes: int) -> Any:
     """The network with its initial parameters, which the seed decides.
 
     Args:
-      config: settings that `validate` has passed.
+      config: the settings.
       image_shape: (height, width, channels).
       classes: how many logits.
 
     Raises:
       InputError: the images are too small for the network.
     """
-    parts = asdict(with_parts(config))
     kind: Any
     kind, own = (MLP, "widths") if config.model == "mlp" else (CNN, "pooling")
-    chosen = {name: parts[name] for name in (own, "norm", "activation", "dropout")}
+    parts = {name: getattr(config, name) for name in (own, "norm", "activation", "dropout")}
     return initialised(
-        lambda rngs: kind(rngs, image_shape=image_shape, classes=classes, **chosen), config.seed
+        lambda rngs: kind(rngs, image_shape=image_shape, classes=classes, **parts), config.seed
     )
 
 
@@ -54,16 +45,17 @@ def initialised(make: Callable[[nnx.Rngs], Any], seed: int) -> Any:
 def describe_network(config: dict[str, Any]) -> str:
     """The network in a few words, from the settings as `config.json` keeps them.
 
-    >>> from dataclasses import asdict
-    >>> describe_network(asdict(with_parts(Config())))
+    >>> from jaxopt_notes.config.settings import resolve
+    >>> describe_network(resolve({}, 1).as_json())
     'cnn'
-    >>> describe_network(asdict(with_parts(Config(model="mlp", norm="batch", dropout=0.1))))
+    >>> asked = {"model": "mlp", "norm": "batch", "dropout": 0.1}
+    >>> describe_network(resolve(asked, 1).as_json())
     'mlp(widths 128, 64; norm batch; dropout 0.1)'
     """
     parts = []
     if config["widths"]:
         parts.append(f"widths {', '.join(map(str, config['widths']))}")
     for name in ("pooling", "norm", "activation", "dropout"):
-        if config[name] not in (None, getattr(with_parts(Config()), name)):
+        if config[name] not in (None, ROWS[name].choose(config)):
             parts.append(f"{name} {config[name]}")
     return f"{config['model']}({'; '.join(parts)})" if parts else config["model"]

@@ -10,20 +10,11 @@ import jax
 import optax
 
 from jaxopt_notes import optimizers
-from jaxopt_notes.config.settings import (
-    GAP_LEARNING_RATES,
-    LEARNING_RATES,
-    Config,
-    epochs_for,
-    image_size,
-    interval,
-    validate,
-)
+from jaxopt_notes.config.settings import Asked, Settings, resolve, setting, validate
 from jaxopt_notes.data import Dataset, epoch_order, load
 from jaxopt_notes.errors import InputError
 from jaxopt_notes.models import PureModel, pure
 from jaxopt_notes.runtime.compilation import keep_compiled, sooner
-from jaxopt_notes.runtime.processes import mesh_size
 from jaxopt_notes.training import adam_to_sgd
 from jaxopt_notes.training.loop import (
     DivergedError,
@@ -37,7 +28,7 @@ from jaxopt_notes.training.loop import (
     run_epoch,
     zero_sums,
 )
-from jaxopt_notes.training.network import build_network, with_parts
+from jaxopt_notes.training.network import build_network
 from jaxopt_notes.training.schedules import schedule
 from jaxopt_notes.training.sharding import Layout, make_layout, split_cpu
 from jaxopt_notes.training.state import TrainState, create
@@ -57,7 +48,7 @@ LONGEST_STRETCH = 200  # steps: how long a signal may have to wait
 class Run(NamedTuple):
     """Everything that a run is made of, before its first step."""
 
-    config: Config  # with every choice made
+    config: Settings
     data: Dataset
     network: Any  # the CNN or MLP that `model` is made of
     model: PureModel
@@ -67,31 +58,28 @@ class Run(NamedTuple):
     layout: Layout
 
 
-def prepare(config: Config) -> Run:
+def prepare(asked: Asked) -> Run:
     """Makes the choices that the settings leave open, and loads the data.
+
+    Args:
+      asked: the settings that are asked for, by name.
 
     Raises:
       InputError: a setting is wrong, or the data cannot be had; nothing has been written.
     """
-    validate(config)
-    data = load(config.dataset, config.data_dir, image_size(config.image_size))
+    validate(asked)
+    data = load(*(setting(asked, name) for name in ("dataset", "data_dir", "image_size")))
     size = len(data.train_labels)
+    config = resolve(asked, size)
     if config.batch_size > size:
         raise InputError(
             f"--batch-size {config.batch_size}: larger than the data; give 1 to {size}"
         )
-    rates = GAP_LEARNING_RATES if config.pooling == "gap" else LEARNING_RATES
-    config = replace(
-        config,
-        dataset=data.name if config.dataset == "auto" else config.dataset,
-        learning_rate=config.learning_rate or rates[config.optimizer],
-        epochs=config.epochs or epochs_for(size),
-        compilation_cache=keep_compiled(config.compilation_cache),
-    )
-    config = with_parts(adam_to_sgd.resolved(config))
-    devices = mesh_size(config.mesh)
-    split_cpu(devices, config.batch_size, convolves=config.model == "cnn")
-    layout = make_layout(devices, config.batch_size, config.shard_optimizer_state)
+    if config.dataset == "auto":
+        config = replace(config, dataset=data.name)
+    keep_compiled(config.compilation_cache)
+    split_cpu(config.mesh, config.batch_size, convolves=config.model == "cnn")
+    layout = make_layout(config.mesh, config.batch_size, config.shard_optimizer_state)
     steps = size // config.batch_size
     network = build_network(config, data.train_images.shape[1:], len(data.class_names))
     return Run(
@@ -99,20 +87,20 @@ def prepare(config: Config) -> Run:
         data,
         network,
         pure(network),
-        layout.optimizer(build_optimizer(config, steps * (config.epochs or 0))),
+        layout.optimizer(build_optimizer(config, steps * config.epochs)),
         normalization_of(data.train_images),
         steps,
         layout,
     )
 
 
-def build_optimizer(config: Config, steps: int) -> optax.GradientTransformation:
+def build_optimizer(config: Settings, steps: int) -> optax.GradientTransformation:
     """The optimizer with its schedule over `steps` steps.
 
     Raises:
       InputError: a hyper-parameter is refused by the optimizer, or its switch is not in the run.
     """
-    rate = schedule(config.schedule, config.learning_rate or 0.0, steps, config.warmup)
+    rate = schedule(config.schedule, config.learning_rate, steps, config.warmup)
     given = adam_to_sgd.arguments(config, steps)
     try:
         optimizer = getattr(optimizers, config.optimizer.replace("-", "_"))(rate, **given)
@@ -187,9 +175,9 @@ def train(run: Run, position: Position, also_stop: Sequence[int] = ()) -> Iterat
         return layout.epoch(train_set, order)
 
     stretch = compile_stretch(step, position.state, *batches_of(0), config.on_nonfinite, layout)
-    total = run.steps_per_epoch * (config.epochs or 0)
+    total = run.steps_per_epoch * config.epochs
     reached = Reached(position.in_epoch, position.state, position.sums)
-    for epoch in range(position.epoch, config.epochs or 0):
+    for epoch in range(position.epoch, config.epochs):
         before = int(reached.state.step) - reached.next
         stops = [s for s in _stops(run, before, also_stop) if s > reached.next]
         stretches = run_epoch(stretch, reached, *batches_of(epoch), stops, config.on_nonfinite)
@@ -221,7 +209,7 @@ def _stops(run: Run, before: int, also: Sequence[int]) -> list[int]:
     """The steps of an epoch that end a stretch; `before` it the run had taken so many."""
     steps = run.steps_per_epoch
     length = min(max(1, steps // STRETCHES), LONGEST_STRETCH)
-    every = interval(run.config.checkpoint_every).steps
+    every = run.config.checkpoint_every.steps
     asked = {step - before for step in also if before < step <= before + steps}
     if every:
         asked |= {step for step in range(1, steps) if (before + step) % every == 0}

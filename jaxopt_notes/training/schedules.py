@@ -10,15 +10,14 @@ Sources: Loshchilov & Hutter 2017 ("SGDR", §3); Smith & Topin 2018 ("Super-Conv
 
 import optax
 
-NAMES = ("constant", "cosine", "one-cycle")
-DEFAULT_WARMUP = {"constant": 0.0, "cosine": 0.0, "one-cycle": 0.25}
+from jaxopt_notes.config.settings import SCHEDULES
 
 
 def schedule(name: str, peak: float, steps: int, warmup: float | None = None) -> optax.Schedule:
     """The named schedule over a run.
 
     Args:
-      name: one of `NAMES`.
+      name: one of `SCHEDULES`.
       peak: α, the largest rate.
       steps: length of the run.
       warmup: share of the run, in [0, 1), that rises; None takes the name's own.
@@ -30,7 +29,7 @@ def schedule(name: str, peak: float, steps: int, warmup: float | None = None) ->
     >>> [round(float(rate(k)), 4) for k in (0, 25, 100)]
     [0.04, 1.0, 0.0001]
     """
-    share = DEFAULT_WARMUP[name] if warmup is None else warmup
+    share = SCHEDULES[name] if warmup is None else warmup
     rising = round(share * steps)
     if name == "constant":
         return optax.warmup_constant_schedule(0.0, peak, rising) if rising else lambda step: peak

@@ -80,7 +80,7 @@ def test_a_folder_is_learnt(main, tmp_path, capsys):
     [
         ("broken", [], "001.png' is no PNG"),
         ("empty class", [], "emu' is empty"),
-        ("nothing", ["--image-size", "3"], "--image-size 3: give N or HEIGHTxWIDTH, of 4"),
+        ("nothing", ["--image-size", "3"], "--image-size 3: is out of range; give N or HEIGHT"),
         ("no folder", [], "no such folder"),
     ],
 )

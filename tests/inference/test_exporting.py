@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from jaxopt_notes.config.settings import Config
+from jaxopt_notes.config.settings import resolve
 from jaxopt_notes.errors import InputError
 from jaxopt_notes.inference import exporting
 from jaxopt_notes.inference.prediction import forward, probabilities
@@ -47,7 +47,7 @@ def trained(network):
     stats = jax.tree.map(lambda x: x + rng.random(x.shape, np.float32), model.batch_stats)
     weights = Weights(7, model.params, stats)
     return Trained(
-        Config(), model, weights, Normalization((0.2,), (0.4,)), SHAPE, tuple("0123456789")
+        resolve({}, 1), model, weights, Normalization((0.2,), (0.4,)), SHAPE, tuple("0123456789")
     )
 
 

@@ -2,13 +2,12 @@
 
 import json
 import sys
-from dataclasses import asdict
 
 import pytest
 from PIL import Image
 
 from jaxopt_notes import compare
-from jaxopt_notes.config.settings import Config
+from jaxopt_notes.config.settings import resolve
 from jaxopt_notes.runs.folder import write_json, write_rows
 
 
@@ -27,7 +26,7 @@ def make(tmp_path, monkeypatch):
         (tmp_path / name).mkdir(parents=True)
         told = {"name": data, "image_shape": [28, 28, 1], "class_names": ["0", "1"]}
         described = {
-            "config": asdict(Config(out=name, **settings)),
+            "config": resolve({"out": name, "epochs": 3, **settings}, 1).as_json(),
             "data": told | {"fingerprint": fingerprint},
         }
         write_json(tmp_path / name / "config.json", described)
@@ -38,7 +37,7 @@ def make(tmp_path, monkeypatch):
 
 def test_the_table_has_what_differs_and_the_best_and_last_scores(make, capsys):
     make("a", [row(1, 0.5, 0.9), row(2, 0.3, 0.99), row(3, 0.4, 0.95)], seed=1)
-    make("b", [row(1, 0.5, 0.9)], optimizer="sgd", hyperparameters={"momentum": 0.9}, seed=1)
+    make("b", [row(1, 0.5, 0.9)], optimizer="sgd", learning_rate=0.003, momentum=0.9, seed=1)
     assert compare.main(["a", "b"]) == 0
     printed = capsys.readouterr()
     head, a, b = (line.split() for line in printed.out.splitlines())
@@ -53,9 +52,9 @@ def test_json_has_the_same(make, capsys):
     make("b", [row(1, 0.5, 0.9)])
     assert compare.main(["--json", "a", "b"]) == 0
     a, b = json.loads(capsys.readouterr().out)["runs"]
-    assert a["settings"] == {"model": "mlp", "widths": [3, 4]}
+    assert a["settings"] == {"model": "mlp", "pooling": None, "widths": [3, 4]}
     assert (a["best_test_loss"], a["best_test_accuracy"], a["steps"]) == (1.0, 0.9, 20)
-    assert b["settings"] == {"model": "cnn", "widths": None}
+    assert b["settings"] == {"model": "cnn", "pooling": "max", "widths": None}
 
 
 def test_different_data_broken_lines_and_unfinished_runs_are_told_in_a_line_each(make, capsys):

@@ -130,10 +130,11 @@ def test_the_average_is_evaluated_beside_the_parameters_and_can_be_had(small):
 
 
 def test_clipping_is_by_the_global_norm():
-    from jaxopt_notes.config.settings import Config
+    from jaxopt_notes.config.settings import resolve
     from jaxopt_notes.training import run
 
-    config = Config(optimizer="sgd", learning_rate=1.0, schedule="constant", clip_norm=2.0)
+    asked = {"optimizer": "sgd", "learning_rate": 1.0, "schedule": "constant", "clip_norm": 2.0}
+    config = resolve(asked, 1)
     optimizer = run.build_optimizer(config, 10)
     grads = {"a": jnp.array([6.0, 0.0]), "b": jnp.array([8.0])}
     updates, _ = optimizer.update(grads, optimizer.init(grads), grads)
@@ -232,8 +233,8 @@ def test_rows_that_cannot_be_written_are_told_and_end_in_exit_code_1(small, caps
 @pytest.mark.parametrize(
     ("args", "word"),
     [
-        (["--ema", "1"], "--ema 1.0"),
-        (["--clip-norm", "0"], "--clip-norm 0.0"),
+        (["--ema", "1"], "--ema 1"),
+        (["--clip-norm", "0"], "--clip-norm 0"),
         (["--patience", "0"], "--patience 0"),
         (["--keep", "0"], "--keep 0"),
         (["--checkpoint-every", "5x"], "--checkpoint-every 5x"),

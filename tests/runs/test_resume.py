@@ -16,6 +16,7 @@ from jaxopt_notes import train
 from jaxopt_notes.inference.trained import load_trained
 from jaxopt_notes.runs import recorder
 from jaxopt_notes.training import run
+from jaxopt_notes.training.schedules import schedule
 from tests.run_files import rows, without_seconds
 
 # Whatever a state may hold: batch statistics, dropout's key, an average, a switch of optimizers.
@@ -105,6 +106,19 @@ def test_a_run_goes_on_to_the_digit(small, settings, step):
     assert_same_runs("run", "whole")
 
 
+def test_a_run_of_an_earlier_version_goes_on_to_the_digit(small, whole, broken):
+    """Its config.json has null where the schedule chose the warm-up."""
+    described = json.loads((broken / "config.json").read_text())
+    was = {"model": "mlp", "pooling": None, "widths": [128, 64], "hyperparameters": {}}
+    was |= {"learning_rate": 0.003, "schedule": "one-cycle", "warmup": None, "switch_at": None}
+    was |= {"epochs": 3, "image_size": None, "checkpoint_every": None, "mesh": None}
+    assert described["config"] == described["config"] | was | {"warmup": 0.25}
+    described["config"] |= was
+    (broken / "config.json").write_text(json.dumps(described))
+    assert small("--resume", "run", "--quiet") == 0
+    assert_same_runs("run", whole)
+
+
 def test_both_signals_end_a_run_as_a_shell_expects(small, capsys):
     for number, code, word in ((signal.SIGINT, 130, "stopped"), (signal.SIGTERM, 143, "terminat")):
         with a_signal_at(2, number):
@@ -173,12 +187,28 @@ def test_more_epochs_may_be_asked_for_and_a_done_run_says_so(small, whole, capsy
     assert [row["step"] for row in rows(whole)] == [8, 16, 24, 32]
 
 
+@pytest.mark.parametrize("epochs", [2, 3, 5])
+def test_other_epochs_stretch_the_schedule_and_the_learning_rates_are_told(
+    small, broken, capsys, epochs
+):
+    capsys.readouterr()
+    assert small("--resume", "run", "--epochs", str(epochs)) == 0
+    before, now = (float(schedule("one-cycle", 0.003, STEPS * n)(11)) for n in (3, epochs))
+    verb = "shortened" if epochs < 3 else "stretched"
+    line = (
+        f"the one-cycle schedule is {verb} from 3 to {epochs} epochs: the learning rate at the "
+        f"next step changes from {before:.3g} to {now:.3g}\n"
+    )
+    assert (line in capsys.readouterr().out) == (epochs != 3)
+    assert len(rows(broken)) == epochs
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
         (["--seed", "1"], ["--seed 1", "0", "--override"]),
         (["--optimizer", "sgd"], ["--optimizer sgd", "adam", "--override"]),
-        (["--b1", "0.5"], ["optimizer's settings", "--override"]),
+        (["--b1", "0.5"], ["--b1 0.5", "the optimizer's default", "--override"]),
         (["--batch-size", "32"], ["--batch-size 32", "64", "--override"]),
         (["--model", "cnn"], ["--model cnn", "mlp", "new run"]),
         (["--norm", "batch", "--override"], ["--norm batch", "none", "new run"]),

@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from jaxopt_notes.config.settings import ROWS
 from jaxopt_notes.errors import InputError
 from jaxopt_notes.models.sharding import per_device
-from jaxopt_notes.runtime.processes import Processes, mesh_size, processes_from
+from jaxopt_notes.runtime.processes import Processes, processes_from
 from jaxopt_notes.training import sharding
 from jaxopt_notes.training.sharding import Layout, make_layout, split_cpu
 from tests.virtual_devices import environment
@@ -205,7 +206,7 @@ def test_the_command_makes_as_many_devices_as_it_is_told_to(tmp_path):
 @pytest.mark.parametrize("text", ["8", "model=8", "data=", "data=0", "data=-1", "data=2,model=4"])
 def test_another_mesh_is_refused(text):
     with pytest.raises(InputError, match=f"--mesh {text}: .*data=N"):
-        mesh_size(text)
+        ROWS["mesh"].read(text)
 
 
 @pytest.mark.parametrize(

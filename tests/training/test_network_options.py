@@ -10,7 +10,6 @@ from flax import nnx
 
 from jaxopt_notes import train
 from jaxopt_notes.config import settings
-from jaxopt_notes.config.settings import Config
 from jaxopt_notes.errors import InputError
 from jaxopt_notes.models import CNN
 from jaxopt_notes.training import run
@@ -94,12 +93,12 @@ def test_summary_prints_the_table_and_trains_nothing(small, tmp_path, capsys):
         ("--pooling maxx", ["--pooling maxx", "max?"]),
         ("--norm layer", ["--norm layer", "none, batch"]),
         ("--activation rellu", ["--activation rellu", "relu?"]),
-        ("--model mlp --pooling gap", ["--pooling gap", "mlp has no pools"]),
-        ("--widths 128,64", ["--widths 128,64", "--model mlp"]),
+        ("--model mlp --pooling gap", ["--pooling gap", "mlp does not take it (used by: cnn)"]),
+        ("--widths 128,64", ["--widths 128,64", "used by: mlp"]),
         ("--model mlp --widths 128,0", ["--widths 128,0"]),
-        ("--model mlp --widths 128;64", ["--widths", "'128;64'"]),
-        ("--model mlp --widths=", ["--widths", "''"]),
-        ("--dropout 1", ["--dropout 1.0"]),
+        ("--model mlp --widths 128;64", ["--widths 128;64"]),
+        ("--model mlp --widths=", ["--widths '': is empty", "such as 128,64"]),
+        ("--dropout 1", ["--dropout 1:"]),
         ("--dropout -0.1", ["--dropout -0.1"]),
         ("--dropout nan", ["--dropout nan"]),
         ("--norm batch --batch-size 1", ["--norm batch", "--batch-size from 2"]),
@@ -130,4 +129,4 @@ def test_images_too_small_for_the_pools_are_refused(small, tmp_path, capsys, mon
 
 def test_an_empty_list_of_widths_is_refused():
     with pytest.raises(InputError, match="--widths"):
-        settings.validate(Config(model="mlp", widths=()))
+        settings.validate({"model": "mlp", "widths": ()})

@@ -1,0 +1,207 @@
+"""Kinds of settings: how a value is written, which values are allowed, and what to give instead."""
+
+import math
+import re
+from collections.abc import Callable, Collection
+from typing import Any, NamedTuple
+
+AUTO = "auto"
+OFF = "off"
+PLACE = "a folder"  # of this machine: processes that train together may have different ones
+
+
+class Kind(NamedTuple):
+    """The values that a setting may have, and how they are written.
+
+    Attributes:
+      noun: what the text of an option has to be, as "a whole number".
+      parse: from such a text to the value; it raises ValueError where the text is something else.
+      check: whether a value is allowed.
+      remedy: what to give instead, as "give a whole number from 1".
+      metavar: stands for the value in the help.
+      show: the text of a value.
+      as_text: whether `config.json` keeps the text, in place of the value.
+      names: all values, where they are a few names.
+    """
+
+    noun: str
+    parse: Callable[[str], Any]
+    check: Callable[[Any], bool]
+    remedy: str
+    metavar: str
+    show: Callable[[Any], str] = str
+    as_text: bool = False
+    names: Collection[str] = ()
+
+
+def number(check: Callable[[float], bool], remedy: str, metavar: str = "X") -> Kind:
+    """A float that passes a check; `remedy` says which do."""
+
+    def allowed(x: Any) -> bool:
+        return isinstance(x, int | float) and not isinstance(x, bool) and check(x)
+
+    return Kind("a number", float, allowed, remedy, metavar, "{:.12g}".format)
+
+
+def share(metavar: str = "SHARE") -> Kind:
+    """A float from 0 to below 1."""
+    return number(lambda x: 0 <= x < 1, "give a number from 0 to below 1", metavar)
+
+
+def positive(example: str, metavar: str = "X") -> Kind:
+    """A finite float above 0."""
+    return number(lambda x: 0 < x < math.inf, f"give a positive number, such as {example}", metavar)
+
+
+def not_negative(metavar: str = "X") -> Kind:
+    """A finite float from 0."""
+    return number(lambda x: 0 <= x < math.inf, "give a number from 0", metavar)
+
+
+def whole(least: int, what: str = "", below: float = math.inf) -> Kind:
+    """A whole number from `least` to below `below`."""
+    top = "" if below == math.inf else f" to {below - 1:.0f}"
+    remedy = f"give a whole number{what} from {least}{top}"
+
+    def allowed(n: Any) -> bool:
+        return isinstance(n, int) and not isinstance(n, bool) and least <= n < below
+
+    return Kind("a whole number", int, allowed, remedy, "N")
+
+
+def one_of(names: Collection[str], metavar: str = "NAME") -> Kind:
+    """One of some names, in capitals or not."""
+
+    def parse(text: str) -> str:
+        return next((name for name in names if name.lower() == text.lower()), text)
+
+    remedy = f"give one of {', '.join(names)}"
+    return Kind("a name", parse, lambda x: x in names, remedy, metavar, names=names)
+
+
+def flag() -> Kind:
+    """True or False; as an option `--name` or `--no-name`."""
+    return Kind("", lambda text: text, lambda x: isinstance(x, bool), "give true or false", "")
+
+
+def text(remedy: str, metavar: str, what: str = "a name") -> Kind:
+    """A text that is not empty."""
+    return Kind(what, str, lambda x: isinstance(x, str) and x != "", remedy, metavar)
+
+
+def place(remedy: str = "give a folder") -> Kind:
+    """A path on this machine."""
+    return text(remedy, "DIR", PLACE)
+
+
+def whole_numbers() -> Kind:
+    """Some whole numbers from 1, as "128,64"."""
+
+    def parse(text: str) -> tuple[int, ...]:
+        return tuple(int(part) for part in text.split(","))
+
+    def allowed(each: Any) -> bool:
+        return isinstance(each, tuple) and bool(each) and min(each) >= 1
+
+    remedy = "give whole numbers from 1, such as 128,64"
+    return Kind("a list of them", parse, allowed, remedy, "N,N", lambda x: ",".join(map(str, x)))
+
+
+def image_size() -> Kind:
+    """Height and width, as "28" or "28x32".
+
+    >>> image_size().parse("28"), image_size().parse("28x32")
+    ((28, 28), (28, 32))
+    >>> image_size().show((28, 28)), image_size().show((28, 32))
+    ('28', '28x32')
+    """
+
+    def parse(text: str) -> tuple[int, int]:
+        match = re.fullmatch(r"(\d{1,5})(?:x(\d{1,5}))?", text, re.ASCII)
+        if not match:
+            raise ValueError
+        height, width = map(int, match.groups(match[1]))
+        return height, width
+
+    def show(size: tuple[int, int]) -> str:
+        return "x".join(map(str, dict.fromkeys(size)))
+
+    remedy = "give N or HEIGHTxWIDTH, of 4 at least, such as 28 or 28x32"
+    return Kind("a size", parse, lambda size: min(size) >= 4, remedy, "N|HxW", show, as_text=True)
+
+
+def mesh() -> Kind:
+    """A number of devices along the only axis that there is, as "data=8".
+
+    >>> mesh().parse("data=8")
+    8
+    """
+
+    def parse(text: str) -> int:
+        match = re.fullmatch(r"data=(\d{1,9})", text, re.ASCII)
+        if not match:
+            raise ValueError
+        return int(match[1])
+
+    def allowed(n: Any) -> bool:
+        return isinstance(n, int) and n >= 1
+
+    remedy = "give data=N with a whole number from 1"
+    return Kind("a number of devices", parse, allowed, remedy, "data=N", "data={}".format, True)
+
+
+class Interval(NamedTuple):
+    """How often checkpoints are written within an epoch, beside those at its end.
+
+    Attributes:
+      steps: every so many steps, or None.
+      seconds: every so many seconds, or None.
+      never: no checkpoints at all.
+    """
+
+    steps: int | None = None
+    seconds: int | None = None
+    never: bool = False
+
+
+_SECONDS = {"h": 3600, "m": 60, "s": 1}
+
+
+def interval() -> Kind:
+    """An `Interval`, as "500" steps, "30s", "5m" or "1h", or "off".
+
+    >>> interval().parse("500"), interval().parse("5m")
+    (Interval(steps=500, seconds=None, never=False), Interval(steps=None, seconds=300, never=False))
+    >>> [interval().show(interval().parse(text)) for text in ("500", "90s", "60m", "off")]
+    ['500', '90s', '1h', 'off']
+    """
+
+    def parse(text: str) -> Interval:
+        if text == OFF:
+            return Interval(never=True)
+        match = re.fullmatch(r"([1-9]\d{0,8})([smh]?)", text, re.ASCII)
+        if not match:
+            raise ValueError
+        amount, unit = int(match[1]), match[2]
+        return Interval(seconds=amount * _SECONDS[unit]) if unit else Interval(steps=amount)
+
+    def show(each: Interval) -> str:
+        if each.seconds is None:
+            return OFF if each.never else str(each.steps)
+        unit = next(u for u, length in _SECONDS.items() if each.seconds % length == 0)
+        return f"{each.seconds // _SECONDS[unit]}{unit}"
+
+    remedy = f"give a number of steps, a time such as 30s, 5m or 1h, or {OFF}"
+    return Kind(
+        "an interval", parse, lambda x: isinstance(x, Interval), remedy, "N|TIME", show, True
+    )
+
+
+def share_or_auto() -> Kind:
+    """A float above 0 and below 1, or "auto"."""
+
+    def parse(text: str) -> float | str:
+        return AUTO if text == AUTO else float(text)
+
+    remedy = f"give {AUTO}, or a share of the run above 0 and below 1"
+    return Kind("a share", parse, lambda x: x == AUTO or 0 < x < 1, remedy, "SHARE", str, True)

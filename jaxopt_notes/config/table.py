@@ -1,0 +1,157 @@
+"""What a row of the settings' table is: a setting's kind, default, help, and rule for `--resume`.
+
+The rows themselves are the fields of `settings.Settings`. Needs neither JAX nor optax.
+"""
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+from jaxopt_notes.config.kinds import Kind
+from jaxopt_notes.errors import InputError, nearest
+
+
+class OnResume(enum.Enum):
+    """What it means that a run is resumed with another value of a setting."""
+
+    FREE = "the run goes on with the new value"
+    TODAY = "the old value is not carried over: this machine decides, or the command line"
+    OVERRIDE = "it needs --override"
+    NEW_OPTIMIZER = "it needs --override, and the optimizer's state begins anew"
+    NEW_ORDER = "it needs --override, and the epoch under way begins anew, in its new order"
+    WEIGHTS = "it is refused: the weights in the checkpoints fit no other value"
+    FOLDER = "it is refused: a run stays in its folder"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One setting.
+
+    Attributes:
+      kind: its values.
+      help: what it does, for `--help`.
+      on_resume: what a change of it means for a run that is resumed.
+      default: the value where none is asked for; None where that is "off", or the optimizer's own.
+        It may be a function of the settings in the rows above, by name.
+      default_text: the default in words, where the value does not say it.
+      group: under which title `--help` shows it.
+      owner: the setting that this one belongs to: with another optimizer, say, its old value goes.
+      valid_for: the owner's values that take this setting; empty where all do.
+      aliases: other names that people know it by: the error for an unknown option names this one.
+      compared: whether what a run learns may depend on it.
+      name: the setting's name.
+    """
+
+    kind: Kind
+    help: str
+    on_resume: OnResume
+    group: str
+    default: Any = None
+    default_text: str = ""
+    owner: str = ""
+    valid_for: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
+    compared: bool = True
+    name: str = ""
+
+    @property
+    def option(self) -> str:
+        """The command-line spelling.
+
+        >>> from jaxopt_notes.config.kinds import not_negative
+        >>> about = {"help": "ε", "on_resume": OnResume.OVERRIDE, "group": "optimizer"}
+        >>> Row(name="eps_root", kind=not_negative(), **about).option
+        '--eps-root'
+        """
+        return "--" + self.name.replace("_", "-")
+
+    def with_value(self, value: Any) -> str:
+        """The option and a value, as the user would type them."""
+        if isinstance(value, bool):
+            return self.option if value else self.option.replace("--", "--no-", 1)
+        return f"{self.option} {self.kind.show(value)}"
+
+    def read(self, text: str) -> Any:
+        """The value of an option's text.
+
+        Raises:
+          InputError: the text is no value of this setting.
+        """
+        try:
+            value = self.kind.parse(text)
+        except ValueError:
+            raise self._refusal(text, f"is not {self.kind.noun}") from None
+        return self.checked(value, text)
+
+    def checked(self, value: Any, text: str | None = None) -> Any:
+        """The value itself.
+
+        Raises:
+          InputError: it is not allowed; `text` is how the user wrote it.
+        """
+        try:
+            allowed = self.kind.check(value)
+        except (TypeError, ValueError):  # of another type
+            allowed = False
+        if not allowed:
+            wrong = "is unknown" if self.kind.names else "is out of range"
+            raise self._refusal(str(value) if text is None else text, wrong)
+        return value
+
+    def _refusal(self, text: str, wrong: str) -> InputError:
+        if not text:
+            text, wrong = "''", "is empty"
+        near = nearest(text, self.kind.names)
+        remedy = f"did you mean {near}?" if near else self.kind.remedy
+        return InputError(f"{self.option} {text}: {wrong}; {remedy}")
+
+    def choose(self, choices: Mapping[str, Any]) -> Any:
+        """The default, given the settings in the rows above."""
+        return self.default(choices) if callable(self.default) else self.default
+
+    def to_json(self, value: Any) -> Any:
+        """The value as `config.json` keeps it: null for a default that no text stands for."""
+        if not self.kind.as_text:
+            return list(value) if isinstance(value, tuple) else value
+        return None if value in (None, self.default) else self.kind.show(value)
+
+    def from_json(self, value: Any) -> Any:
+        """The value that `config.json` keeps.
+
+        Raises:
+          InputError: it is none.
+        """
+        if self.kind.as_text:
+            return self.read(str(value))
+        return self.checked(tuple(value) if isinstance(value, list) else value)
+
+
+def row(**about: Any) -> Any:
+    """A dataclass's field with its `Row`."""
+    return field(metadata={"row": Row(**about)})
+
+
+def rows(*each: Row) -> Any:
+    """A dataclass's field that is a dictionary, with a row for each of its keys."""
+    return field(metadata={"rows": each})
+
+
+def table_of(settings: type) -> dict[str, Row]:
+    """The rows of all fields by their names, with those of a dictionary's keys at the end.
+
+    Raises:
+      TypeError: a field has no row, and with it no rule for `--resume`.
+    """
+    of_fields: dict[str, Row] = {}
+    of_keys: dict[str, Row] = {}
+    for each in fields(settings):
+        if "row" in each.metadata:
+            of_fields[each.name] = replace(each.metadata["row"], name=each.name)
+        elif "rows" in each.metadata:
+            of_keys |= {one.name: one for one in each.metadata["rows"]}
+        else:
+            raise TypeError(f"{settings.__name__}.{each.name} has no row")
+    if both := of_fields.keys() & of_keys.keys():
+        raise TypeError(f"{settings.__name__} has two rows for each of {', '.join(both)}")
+    return of_fields | of_keys
