@@ -15,7 +15,7 @@ from typing import Any
 
 from benchmarks import machine, report
 from benchmarks.command import benchmark_parser, guarded, out_folder, whole_number
-from jaxopt_notes.runs import folder
+from jaxopt_notes import files
 
 BATCH = 64
 NETWORKS = {
@@ -58,7 +58,7 @@ def _run(args: argparse.Namespace) -> None:
     print(f"\n{report.table(columns, [_row(each) for each in found])}\n\n{HOW}")
     path = out / machine.folder_name(here) / "many_devices.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    folder.write_json(path, {"machine": here, "how": HOW, "programs": found})
+    files.write_json(path, {"machine": here, "how": HOW, "programs": found})
     print(path)
 
 

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from jaxopt_notes.command import OneLineParser, exit_code
-from jaxopt_notes.errors import InputError
+from jaxopt_notes.errors import InputError, first_line
 from jaxopt_notes.runs.comparison import Comparison, compare
-from jaxopt_notes.runs.folder import reason
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -35,20 +34,20 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _compare(args: argparse.Namespace) -> int:
     if args.out and Path(args.out).suffix.lower() != ".png":
-        raise InputError(f"--out {args.out}: give a name that ends in .png")
-    found = compare(args.runs)
+        raise InputError(f"--out {args.out}: pass a name that ends in .png")
+    comparison = compare(args.runs)
     if args.out:
-        _draw(found, args.out)
-    print(json.dumps(found.as_json()) if args.json else found.text())
-    for note in found.notes:
+        _draw(comparison, args.out)
+    print(json.dumps(comparison.as_json()) if args.json else comparison.text())
+    for note in comparison.notes:
         print(f"note: {note}", file=sys.stderr)
     return 0
 
 
-def _draw(found: Comparison, out: str) -> None:
+def _draw(comparison: Comparison, out: str) -> None:
     from jaxopt_notes.runs import plots
 
-    curves = {run.name: run.rows for run in found.runs if run.rows}
+    curves = {run.name: run.rows for run in comparison.runs if run.rows}
     if not curves:
         raise InputError(f"--out {out}: no run has finished an epoch; there is nothing to draw")
     try:
@@ -58,7 +57,7 @@ def _draw(found: Comparison, out: str) -> None:
             f"--out {out}: needs matplotlib; pip install 'jaxopt-notes[plots]'"
         ) from None
     except OSError as error:
-        raise InputError(f"--out {out}: cannot be written ({reason(error)})") from error
+        raise InputError(f"--out {out}: cannot be written ({first_line(error)})") from error
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The one error that stands for a mistake of the caller's."""
+"""The error for a mistake of the caller's, and how any error is shown in one line."""
 
 
 class InputError(ValueError):
@@ -7,3 +7,22 @@ class InputError(ValueError):
     The message names the argument, its value and the remedy. The commands print it as it is and
     exit with code 2; in the library it is an ordinary `ValueError`.
     """
+
+
+def first_line(error: BaseException) -> str:
+    r"""Why something failed, in one line of at most 160 characters.
+
+    This is the operating system's reason where there is one, else the first line of the text. The
+    error's type stands in for an empty text, and before a KeyError's, which is only the key.
+
+    >>> first_line(FileNotFoundError(2, "No such file or directory", "a.txt"))
+    'No such file or directory'
+    >>> first_line(ValueError("split train is empty\nand more"))
+    'split train is empty'
+    >>> first_line(KeyError("image")), first_line(MemoryError())
+    ("KeyError: 'image'", 'MemoryError')
+    """
+    lines = (getattr(error, "strerror", None) or str(error)).strip().splitlines()
+    name = type(error).__name__
+    text = lines[0] if lines else name
+    return (f"{name}: {text}" if lines and isinstance(error, KeyError) else text)[:160]

@@ -47,8 +47,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _predict(args: argparse.Namespace) -> int:
     if bool(args.files) == bool(args.split):
-        both = "files and --split test: give one of them" if args.files else "give files"
-        raise InputError(both if args.files else f"{both}, or --split test")
+        both = "files and --split test: pass one of them"
+        raise InputError(both if args.files else "pass files, or --split test")
 
     from jaxopt_notes.inference.trained import load_trained
     from jaxopt_notes.runtime.compilation import keep_compiled
@@ -66,19 +66,20 @@ def _files(args: argparse.Namespace, trained: Any) -> int:
     from jaxopt_notes.inference.prediction import probabilities
 
     manner = _manner(args, trained)
-    found: dict[str, images.Picture] = {}
+    pictures: dict[str, images.Picture] = {}
     broken = False
     for name in args.files:
         try:
-            found[name] = images.read(Path(name), manner, args.ink)
+            pictures[name] = images.read(Path(name), manner, args.ink)
         except image_files.PictureError as error:
             print(f"error: {error}", file=sys.stderr)
             broken = True
-    pixels = np.array([picture.pixels for picture in found.values()], np.uint8)
-    rows = _rows(trained, probabilities(trained, pixels.reshape(-1, *trained.image_shape)))
-    for (name, picture), row in zip(found.items(), rows):
-        row |= {"file": name, "ink": picture.ink}
-    _print(rows, args.json, ("file", "class", "probability"))
+    if pictures:
+        pixels = np.array([picture.pixels for picture in pictures.values()], np.uint8)
+        rows = _rows(trained, probabilities(trained, pixels))
+        for (name, picture), row in zip(pictures.items(), rows):
+            row |= {"file": name, "ink": picture.ink}
+        _print(rows, args.json, ("file", "class", "probability"))
     return 2 if broken else 0
 
 
@@ -91,9 +92,11 @@ def _manner(args: argparse.Namespace, trained: Any) -> Any:
         centred = trained.config.dataset.split(":")[0] in CENTRED
     if centred and trained.image_shape != (FIELD, FIELD, 1):
         shape = "×".join(map(str, trained.image_shape))
-        raise InputError(f"--centre: the run's pictures are {shape}, not MNIST's; leave it out")
+        raise InputError(
+            f"--centre: the run was trained on {shape} images, MNIST's are 28×28×1; leave it out"
+        )
     mean = trained.normalize.mean
-    # More of a picture is ground than ink.
+    # Most of a picture is background.
     return Manner(trained.image_shape, centred, dark_ink=sum(mean) / len(mean) > 0.5)
 
 
@@ -101,15 +104,15 @@ def _split(args: argparse.Namespace, trained: Any) -> int:
     from jaxopt_notes.config.settings import image_size
     from jaxopt_notes.data import load
     from jaxopt_notes.inference.prediction import probabilities
-    from jaxopt_notes.runs import report, resume
+    from jaxopt_notes.runs import info, report
 
     config = trained.config
     data = load(config.dataset, config.data_dir, image_size(config.image_size))
-    learnt = resume.read(args.run, "--run")["data"].get("fingerprint")
-    if (report.fingerprint(data), data.class_names) != (learnt, trained.class_names):
+    fingerprint = info.read(args.run, "--run").data.fingerprint
+    if (report.fingerprint(data), data.class_names) != (fingerprint, trained.class_names):
         raise InputError(
-            f"--split test: {data.name} is not the set any more that {args.run} was trained on; "
-            "bring that back, or give files"
+            f"--split test: {data.name} has changed since {args.run} was trained on it; "
+            "restore the data set, or pass files"
         )
     rows = _rows(trained, probabilities(trained, data.test_images))
     right = 0
@@ -123,7 +126,7 @@ def _split(args: argparse.Namespace, trained: Any) -> int:
     return 0
 
 
-def _rows(trained: Any, found: Any) -> list[dict[str, Any]]:
+def _rows(trained: Any, probabilities: Any) -> list[dict[str, Any]]:
     names = trained.class_names
     return [
         {
@@ -132,7 +135,7 @@ def _rows(trained: Any, found: Any) -> list[dict[str, Any]]:
             "probability": float(row.max()),
             "probabilities": dict(zip(names, map(float, row))),
         }
-        for row in found
+        for row in probabilities
     ]
 
 
@@ -143,7 +146,7 @@ def _print(rows: Sequence[dict[str, Any]], as_json: bool, columns: Sequence[str]
         return
     cells = [columns, *([_cell(row[column]) for column in columns] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*cells)]
-    for line in cells if rows else ():
+    for line in cells:
         print("  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip())
 
 

@@ -9,11 +9,13 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from jaxopt_notes import files
 from jaxopt_notes.command import exit_code
 from jaxopt_notes.config.options import build_parser, config_from
 from jaxopt_notes.config.settings import Config, validate
-from jaxopt_notes.errors import InputError
-from jaxopt_notes.runs import folder, resume
+from jaxopt_notes.errors import InputError, first_line
+from jaxopt_notes.runs import folder, info, resume
+from jaxopt_notes.runs.info import RunInfo
 from jaxopt_notes.runtime import processes
 
 
@@ -42,8 +44,8 @@ def _run(argv: Sequence[str]) -> int:
 
 
 def _resume(argv: Sequence[str], run: str) -> int:
-    described = resume.read(run)
-    old = resume.from_dict(described["config"])
+    previous = info.read(run)
+    old = previous.config
     args = _parse_again(argv, resume.defaults(old))
     if args.optimizer != old.optimizer:
         args = _parse_again(argv, resume.defaults(old, keep_optimizer=False))
@@ -53,7 +55,7 @@ def _resume(argv: Sequence[str], run: str) -> int:
     config = config_from(args)
     changed = resume.changes(run, old, config, args.override)
     validate(config)
-    return _together(argv, args, lambda: _train(config, args, described, changed))
+    return _together(argv, args, lambda: _train(config, args, previous, changed))
 
 
 def _together(argv: Sequence[str], args: argparse.Namespace, train: Callable[[], int]) -> int:
@@ -79,10 +81,9 @@ def _parse_again(argv: Sequence[str], defaults: dict[str, Any]) -> argparse.Name
 
 def _summarize(config: Config, as_json: bool) -> int:
     from jaxopt_notes.models import summarize, summary_text
-    from jaxopt_notes.training import run
+    from jaxopt_notes.training.setup import prepare
 
-    network = run.prepare(config).network
-    rows = summarize(network)
+    rows = summarize(prepare(config).network)
     print(json.dumps([row._asdict() for row in rows]) if as_json else summary_text(rows))
     return 0
 
@@ -90,95 +91,107 @@ def _summarize(config: Config, as_json: bool) -> int:
 def _train(
     config: Config,
     args: argparse.Namespace,
-    before: dict[str, Any] | None = None,
+    previous: RunInfo | None = None,
     changed: Collection[str] = (),
 ) -> int:
-    """Trains from the first step on, or from where the run described as `before` was left."""
-    from jaxopt_notes.runs import recorder, report, session
-    from jaxopt_notes.training import run
+    """Trains from the first step, or from where the run that `previous` describes stopped."""
+    from jaxopt_notes.runs import report, session
+    from jaxopt_notes.training.setup import prepare
 
-    ready = run.prepare(config)
-    say = _speaker(args)
-    config = ready.config
-    described = report.describe(ready)
-    if before is not None:
-        session.refuse_other_data(before, described, args.override)
-    processes.refuse_unequal(_common(described))
-    out = _folder(ready, resumed=before is not None)
-    with folder.held(out) if processes.leads() else contextlib.nullcontext():
-        begun = session.start(ready, out, before is not None, changed)
-        if begun.position.epoch >= (config.epochs or 0):
-            text = f"{out}: all of its {config.epochs} epochs are done; give more --epochs"
-            say(text, {"summary": begun.rows[-1], "out": str(out)})
+    setup = prepare(config)
+    described = report.describe(setup)
+    if previous is not None:
+        session.refuse_other_data(previous, described, args.override)
+    processes.refuse_unequal(_shared(described))
+    out = _folder(setup, resumed=previous is not None)
+    args.quiet |= not processes.leads()
+    epochs = described.config.epochs or 0
+    with folder.locked(out) if processes.leads() else contextlib.nullcontext():
+        progress, notes = session.begin(setup, described, out, previous is not None, changed)
+        if progress.epoch >= epochs:
+            line = f"{out}: this run has finished its {epochs} epochs; "
+            line += "pass a larger --epochs to train on"
+            _print(args, line, {"summary": progress.rows[-1], "out": str(out)})
             return 0
-        kept = recorder.Record(out, config, described, begun.rows, _complain)
-        if processes.leads():
-            folder.write_json(out / "config.json", described)
-        say(report.header(described, begun.lines), {"header": described, "notes": begun.lines})
-        with _progress(ready, args, say) as show:
-            ended = session.go(ready, begun, kept, show)
-        if processes.leads():
-            try:
-                summary = report.finish(out, ready, kept.rows, ended.weights)
-                say(summary.text, summary.value)
-            except OSError as error:  # the folder is gone, or the disk is full
-                kept.failed["scores and pictures"] = folder.reason(error)
-    if ended.line and processes.leads():
-        _complain(ended.line)
-    for what, reason in kept.failed.items():
-        _complain(f"error: {out}: {what} could not be written ({reason}); make room or check it")
-    return ended.code or int(bool(kept.failed))
+        return _train_in(out, setup, described, progress, notes, args)
 
 
-def _speaker(args: argparse.Namespace) -> Callable[[str, dict[str, Any]], None]:
+def _train_in(
+    out: Path, setup: Any, described: RunInfo, progress: Any, notes: list[str], args: Any
+) -> int:
+    """Trains in a folder that this process has locked; returns the exit code."""
+    from jaxopt_notes.runs import recorder, report, session
+
+    records = recorder.Recorder(out, described, progress, _warn)
+    as_json = info.to_json(described)
+    if processes.leads():
+        files.write_json(out / info.FILE, as_json)
+    _print(args, report.header(described, notes), {"header": as_json, "notes": notes})
+    with _progress_bar(described, args) as show:
+        outcome = session.train(setup, progress, records, show)
+    if processes.leads():
+        try:
+            summary = report.finish(out, setup, outcome.rows, outcome.weights)
+            _print(args, summary.text, summary.value)
+        except OSError as error:  # the folder is gone, or the disk is full
+            records.failed["scores and pictures"] = first_line(error)
+        if outcome.message:
+            _warn(outcome.message)
+    for what, reason in records.failed.items():
+        _warn(
+            f"error: {out}: {what} could not be written ({reason}); "
+            "check that the folder exists and its disk has room"
+        )
+    return outcome.exit_code or int(bool(records.failed))
+
+
+def _print(args: argparse.Namespace, text: str, value: Any) -> None:
+    """Prints the text or, with --json, the value; nothing with --quiet."""
     from tqdm import tqdm
 
-    args.quiet |= not processes.leads()
-
-    def say(text: str, value: dict[str, Any]) -> None:
-        if not args.quiet:
-            tqdm.write(json.dumps(value) if args.json else text)
-
-    return say
+    if not args.quiet:
+        tqdm.write(json.dumps(value) if args.json else text)
 
 
-def _complain(text: str) -> None:
+def _warn(text: str) -> None:
     from tqdm import tqdm
 
     tqdm.write(text, file=sys.stderr)
 
 
 @contextlib.contextmanager
-def _progress(
-    ready: Any, args: argparse.Namespace, say: Callable[[str, dict[str, Any]], None]
-) -> Iterator[Callable[[Any], None]]:
-    """A bar over the run's steps, and a line an epoch."""
+def _progress_bar(
+    described: RunInfo, args: argparse.Namespace
+) -> Iterator[Callable[[Any, Any], None]]:
+    """A bar over the run's steps, and a line for each epoch."""
     from tqdm import tqdm
 
     from jaxopt_notes.runs import report
 
-    total = ready.steps_per_epoch * ready.config.epochs
+    steps = described.steps_per_epoch
     quiet = args.quiet or args.json
+    total = steps * (described.config.epochs or 0)
     with tqdm(total=total, unit="step", disable=quiet or None, leave=False) as bar:
 
-        def show(moment: Any) -> None:
-            where = moment.position
-            bar.set_postfix(loss=f"{moment.result.loss:.4f}", refresh=False)
-            bar.update(where.epoch * ready.steps_per_epoch + where.in_epoch - bar.n)
-            if moment.row is not None:
-                say(report.row_text(moment.row), moment.row)
+        def show(progress: Any, row: Any) -> None:
+            loss = progress.result.loss if row is None else row["train_loss"]
+            bar.set_postfix(loss=f"{loss:.4f}", refresh=False)
+            bar.update(progress.epoch * steps + progress.step_in_epoch - bar.n)
+            if row is not None:
+                _print(args, report.row_text(row), row)
 
         yield show
 
 
-def _common(described: dict[str, Any]) -> dict[str, Any]:
-    """What all processes of a run must have alike: not the places where each keeps its files."""
+def _shared(described: RunInfo) -> dict[str, Any]:
+    """What all processes of a run must agree on; each may keep its files in places of its own."""
     own = {"data_dir": None, "compilation_cache": None, "out": None}
-    return {"config": described["config"] | own, "data": described["data"]}
+    value = info.to_json(described)
+    return {"config": value["config"] | own, "data": value["data"]}
 
 
-def _folder(ready: Any, resumed: bool) -> Path:
-    name = ready.config.out or _default_folder(ready.data.name, ready.config.optimizer)
+def _folder(setup: Any, resumed: bool) -> Path:
+    name = setup.config.out or _default_folder(setup.data.name, setup.config.optimizer)
     if processes.leads():
         folder.create(name, resumed)
     return Path(processes.from_first(name))

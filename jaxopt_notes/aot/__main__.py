@@ -66,7 +66,7 @@ def _report(target: targets.Target, config: Config, sharded: bool, as_json: bool
     from jaxopt_notes.models import pure
     from jaxopt_notes.training import adam_to_sgd
     from jaxopt_notes.training.network import build_network, with_parts
-    from jaxopt_notes.training.run import build_optimizer
+    from jaxopt_notes.training.setup import build_optimizer
 
     devices = targets.devices(target)
     config = with_parts(adam_to_sgd.resolved(config))

@@ -17,7 +17,7 @@ import os
 import re
 from typing import Any, NamedTuple
 
-from jaxopt_notes.errors import InputError
+from jaxopt_notes.errors import InputError, first_line
 
 GB = 10**9
 
@@ -115,8 +115,8 @@ def devices(target: Target) -> list[Any]:
     try:
         return make(target)
     except (JaxRuntimeError, NotImplementedError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"--target {target.name}: its compiler says: {reason}") from error
+        message = f"--target {target.name}: its compiler says: {first_line(error)}"
+        raise InputError(message) from error
 
 
 def missing_extra(platform: str) -> str:

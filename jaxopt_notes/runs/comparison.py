@@ -8,8 +8,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jaxopt_notes.errors import InputError
-from jaxopt_notes.runs import resume
+from jaxopt_notes.errors import InputError, first_line
+from jaxopt_notes.runs import info as run_info
 
 # What a run learns does not depend on these.
 _APART = (
@@ -105,19 +105,19 @@ def compare(folders: Sequence[str]) -> Comparison:
 
 
 def _read(folder: str, name: str) -> tuple[Compared, list[str]]:
-    described = resume.read(folder, "RUN")
-    # Through `Config`, so that what a run of before an option lacks is that option's default.
-    given = asdict(resume.from_dict(described["config"]))
-    settings = {name: value for name, value in given.items() if name not in _APART}
+    info = run_info.read(folder, "RUN")
+    config, data = asdict(info.config), info.data
+    settings = {name: value for name, value in config.items() if name not in _APART}
     settings |= settings.pop("hyperparameters")
-    data = described["data"]
     path = Path(folder) / "metrics.jsonl"
     try:
         lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     except FileNotFoundError:
         lines = []  # before its first epoch's end
     except OSError as error:
-        raise InputError(f"RUN {folder}: {path.name} cannot be read ({error.strerror})") from error
+        raise InputError(
+            f"RUN {folder}: {path.name} cannot be read ({first_line(error)})"
+        ) from error
     parsed = [_row(line) for line in lines]
     broken = [str(i + 1) for i, row in enumerate(parsed) if row is None]
     rows = [row for row in parsed if row is not None]
@@ -127,7 +127,7 @@ def _read(folder: str, name: str) -> tuple[Compared, list[str]]:
         notes.append(f"{path}: {which} {', '.join(broken)} broken, and left out")
     if not rows:
         notes.append(f"{folder}: no epoch is finished")
-    return Compared(name, settings, (data["name"], data.get("fingerprint", "")), rows), notes
+    return Compared(name, settings, (data.name, data.fingerprint), rows), notes
 
 
 def _row(line: str) -> dict[str, Any] | None:

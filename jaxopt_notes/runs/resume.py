@@ -1,11 +1,9 @@
 """Going on with a run: its settings are the defaults, and what would make it another is refused."""
 
-import json
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
-from jaxopt_notes.config.settings import HYPERPARAMETERS, Config, option, validate
+from jaxopt_notes.config.settings import HYPERPARAMETERS, Config, option
 from jaxopt_notes.errors import InputError
 
 # The rest may change from one part of a run to the next.
@@ -19,27 +17,6 @@ FIXED = ("model", "pooling", "widths", "norm", "activation", "image_size", "ema"
 NEW_OPTIMIZER = ("optimizer", "hyperparameters", "schedule", "switch_at", "clip_norm")
 # An epoch begun under one order cannot be ended under another.
 NEW_ORDER = ("dataset", "batch_size", "seed")
-
-
-def read(folder: str, argument: str = "--resume") -> dict[str, Any]:
-    """What `config.json` tells of the run in a folder, which the user gave as `argument`.
-
-    Raises:
-      InputError: there is no run in the folder, or not one of ours.
-    """
-    shown = f"{argument} {folder}"
-    path = Path(folder) / "config.json"
-    try:
-        described = json.loads(path.read_text(encoding="utf-8"))
-        validate(from_dict(described["config"]))
-        described["data"]["image_shape"], described["data"]["class_names"]
-    except (FileNotFoundError, NotADirectoryError):
-        raise InputError(f"{shown}: holds no run; give a folder that one was written to") from None
-    except OSError as error:
-        raise InputError(f"{shown}: cannot be read ({error.strerror}); give another") from error
-    except (ValueError, TypeError, KeyError, AttributeError, InputError) as error:
-        raise InputError(f"{shown}: its config.json is not a run's ({error})") from error
-    return described
 
 
 def from_dict(settings: dict[str, Any]) -> Config:

@@ -21,8 +21,7 @@ from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Any, NamedTuple
 
-from jaxopt_notes.errors import InputError
-from jaxopt_notes.runs.folder import reason
+from jaxopt_notes.errors import InputError, first_line
 
 START_SECONDS = 120  # for all processes to come together
 HEARTBEAT_SECONDS = 20  # after so long without one a process counts as gone
@@ -135,7 +134,7 @@ def train_joined(processes: Processes, train: Callable[[], int]) -> int:
             import traceback
 
             traceback.print_exc()
-        print(f"error: {reason(error)}; {_AGAIN}", file=sys.stderr)
+        print(f"error: {first_line(error)}; {_AGAIN}", file=sys.stderr)
         code = 1
     sys.stdout.flush()
     sys.stderr.flush()

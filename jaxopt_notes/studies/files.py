@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxopt_notes.runs import folder
+from jaxopt_notes import files
 from jaxopt_notes.studies.study import Measured
 
 
@@ -28,10 +28,10 @@ def write(where: Path, result: dict[str, Any], series: dict[str, Any], pictures:
     """
     where.mkdir(parents=True, exist_ok=True)
     (where / "result.json").unlink(missing_ok=True)
-    folder.write_text(where / "series.csv", _as_csv(series))
+    files.write_text(where / "series.csv", _as_csv(series))
     for kind, content in pictures.items():
-        folder.write_bytes(where / f"picture.{kind}", content)
-    folder.write_json(where / "result.json", _plain(result))
+        files.write_bytes(where / f"picture.{kind}", content)
+    files.write_json(where / "result.json", _plain(result))
 
 
 class Kept(NamedTuple):

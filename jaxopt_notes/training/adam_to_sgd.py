@@ -3,6 +3,7 @@
 Nothing here changes a step: all is read off the optimizer's state after an epoch.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -74,7 +75,7 @@ def describe(config: Config, steps: int, opt_state: Any) -> dict[str, Any]:
     return {"switched_at": at, "sgd_rate": rate}
 
 
-def text(row: dict[str, Any]) -> str:
+def text(row: Mapping[str, Any]) -> str:
     """A few words on the switch; empty for a run without one."""
     if "switched_at" not in row:
         return ""

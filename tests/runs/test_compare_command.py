@@ -9,7 +9,7 @@ from PIL import Image
 
 from jaxopt_notes import compare
 from jaxopt_notes.config.settings import Config
-from jaxopt_notes.runs.folder import write_json, write_rows
+from jaxopt_notes.files import write_json, write_rows
 
 
 def row(epoch, loss, accuracy):
