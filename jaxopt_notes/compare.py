@@ -1,4 +1,4 @@
-"""`python -m jaxopt_notes.compare`: training runs beside each other, as a table and as curves."""
+"""`python -m jaxopt_notes.compare`: compares training runs in a table and by their curves."""
 
 import argparse
 import json
@@ -15,15 +15,15 @@ def build_parser() -> argparse.ArgumentParser:
     """The command's options."""
     parser = OneLineParser(
         prog="python -m jaxopt_notes.compare",
-        description="Show training runs beside each other: the settings that differ, the best and "
-        "the last scores on the test set, steps, seconds, and the curves.",
+        description="Compare training runs: the settings that differ, the best and the last scores "
+        "on the test set, steps, seconds, and the curves.",
     )
     parser.usage = "%(prog)s [options] RUN ..."
     parser.add_argument("runs", nargs="+", metavar="RUN", help="the folder of a training run")
     parser.add_argument(
-        "--out", metavar="FILE.png", help="draw the curves over each other (needs matplotlib)"
+        "--out", metavar="FILE.png", help="draw all curves in one picture (needs matplotlib)"
     )
-    parser.add_argument("--json", action="store_true", help="print JSON in place of a table")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     return parser
 
 

@@ -1,4 +1,4 @@
-"""`python -m jaxopt_notes.predict`: classifies picture files with what a run has learnt."""
+"""`python -m jaxopt_notes.predict`: classifies picture files with a trained network."""
 
 import argparse
 import json
@@ -10,7 +10,7 @@ from typing import Any
 from jaxopt_notes.command import OneLineParser, add_run, exit_code
 from jaxopt_notes.errors import InputError
 
-# Sets of digits laid out as MNIST's. (EMNIST's are turned on their side.)
+# Data sets of digits in MNIST's layout. (EMNIST's are turned on their side.)
 CENTRED = ("auto", "mnist", "mnist-12k")
 
 
@@ -18,25 +18,25 @@ def build_parser() -> argparse.ArgumentParser:
     """The command's options."""
     parser = OneLineParser(
         prog="python -m jaxopt_notes.predict",
-        description="Say what PNG or JPEG files show, by a trained network.",
+        description="Classify PNG or JPEG files with a trained network.",
     )
     parser.usage = "%(prog)s --run DIR [options] [FILE ...]"
     add_run(parser)
     parser.add_argument("files", nargs="*", metavar="FILE", help="pictures of any size")
     parser.add_argument(
-        "--split", choices=("test",), help="in place of files: the run's own test set"
+        "--split", choices=("test",), help="instead of files: the run's own test set"
     )
     parser.add_argument(
         "--ink",
         choices=("dark", "light"),
-        help="dark on light, or light on dark (digits: told by the border; others: as the set's)",
+        help="dark on light or light on dark (default: by the border for digits, else as trained)",
     )
     parser.add_argument(
         "--centre",
         action=argparse.BooleanOptionalAction,
-        help="cut each digit out and lay it as MNIST's are (where the set is MNIST's)",
+        help="centre each digit as in MNIST (default: if the run was trained on MNIST)",
     )
-    parser.add_argument("--json", action="store_true", help="print JSON lines in place of a table")
+    parser.add_argument("--json", action="store_true", help="print JSON lines instead of a table")
     return parser
 
 
@@ -65,12 +65,12 @@ def _files(args: argparse.Namespace, trained: Any) -> int:
     from jaxopt_notes.inference import images
     from jaxopt_notes.inference.prediction import probabilities
 
-    manner = _manner(args, trained)
+    style = _style(args, trained)
     pictures: dict[str, images.Picture] = {}
     broken = False
     for name in args.files:
         try:
-            pictures[name] = images.read(Path(name), manner, args.ink)
+            pictures[name] = images.read(Path(name), style, args.ink)
         except image_files.PictureError as error:
             print(f"error: {error}", file=sys.stderr)
             broken = True
@@ -83,8 +83,8 @@ def _files(args: argparse.Namespace, trained: Any) -> int:
     return 2 if broken else 0
 
 
-def _manner(args: argparse.Namespace, trained: Any) -> Any:
-    from jaxopt_notes.inference.images import Manner
+def _style(args: argparse.Namespace, trained: Any) -> Any:
+    from jaxopt_notes.inference.images import Style
     from jaxopt_notes.inference.mnist_layout import FIELD
 
     centred = args.centre
@@ -97,7 +97,7 @@ def _manner(args: argparse.Namespace, trained: Any) -> Any:
         )
     mean = trained.normalize.mean
     # Most of a picture is background.
-    return Manner(trained.image_shape, centred, dark_ink=sum(mean) / len(mean) > 0.5)
+    return Style(trained.image_shape, centred, dark_ink=sum(mean) / len(mean) > 0.5)
 
 
 def _split(args: argparse.Namespace, trained: Any) -> int:

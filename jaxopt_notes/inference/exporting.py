@@ -26,7 +26,11 @@ PLATFORMS = ("cpu", "cuda", "tpu")
 def forward_of(trained: Trained) -> Callable[[jax.Array], jax.Array]:
     """The network as a function of uint8 images alone: its weights are constants."""
     forward, weights = make_forward(trained.model, trained.normalize), trained.weights
-    return lambda images: forward(weights.params, weights.batch_stats, images)
+
+    def logits(images: jax.Array) -> jax.Array:  # its name is the exported program's
+        return forward(weights.params, weights.batch_stats, images)
+
+    return logits
 
 
 def as_jax(trained: Trained) -> bytes:

@@ -125,9 +125,7 @@ def train(setup: Setup, progress: Progress, recorder: Recorder, show: Show) -> O
                     exit_code, message = 128 + signal, NAMES.get(signal, "")
                     break
                 if config.patience and _stagnates(progress.rows, config.patience):
-                    message = (
-                        f"stopped early: test accuracy is no better for {config.patience} epochs"
-                    )
+                    message = f"stopped early: no better test accuracy in {config.patience} epochs"
                     break
             recorder.save(progress)
         except DivergedError as error:

@@ -70,8 +70,8 @@ def test_different_data_broken_lines_and_unfinished_runs_are_told_in_a_line_each
     printed = capsys.readouterr()
     assert printed.out.splitlines()[1].split()[:2] == ["a", "10"]
     notes = [
-        "note: a/metrics.jsonl: lines 2, 3, 4 broken, and left out",
-        "note: b/metrics.jsonl: line 2 broken, and left out",
+        "note: a/metrics.jsonl: skipped broken lines 2, 3, 4",
+        "note: b/metrics.jsonl: skipped broken line 2",
         "note: c: no epoch is finished",
         "note: the data sets differ: a mnist ab, b mnist cd, c mnist ab",
     ]
