@@ -79,13 +79,7 @@ def _score(metrics: Any) -> float:
 
 
 def save(checkpoints: ocp.CheckpointManager, progress: Progress, info: RunInfo) -> None:
-    """Starts to write a checkpoint; returns as soon as the state may change.
-
-    Args:
-      checkpoints: from `open_checkpoints`.
-      progress: where the training stands.
-      info: what the run is made of.
-    """
+    """Starts to write the checkpoint of a run; returns as soon as the state may change."""
     state = progress.state
     weights, optimizer = _weights(state), _optimizer(state)
     position = {
