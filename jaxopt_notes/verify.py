@@ -10,7 +10,17 @@ from typing import Any
 from jaxopt_notes.command import OneLineParser, exit_code
 from jaxopt_notes.errors import InputError, first_line
 
-OPTIMIZERS = ("sgd", "momentum", "adagrad", "rmsprop", "adam", "adamw")
+OPTIMIZERS = (
+    "sgd",
+    "momentum",
+    "adagrad",
+    "rmsprop",
+    "adam",
+    "nadam",
+    "amsgrad",
+    "adamw",
+    "lion",
+)
 ORACLES = ("optax", "torch", "keras", "tensorflow", "equation")
 DTYPES = ("float32", "float64", "bfloat16")
 STEPS, QUICK_STEPS = 200, 30

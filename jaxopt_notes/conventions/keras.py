@@ -12,16 +12,16 @@ loss_scale_factor and gradient_accumulation_steps (`optax.MultiSteps`).
 
 from functools import partial
 
+import jax
 import optax
 
 from jaxopt_notes import optimizers
 from jaxopt_notes.conventions.terms import Rate, decay_beside, given
 from jaxopt_notes.optimizers import scale_by_learning_rate
-from jaxopt_notes.optimizers._adagrad import sum_of_squares
 from jaxopt_notes.optimizers._adam_forms import scale_by_adam_form
-from jaxopt_notes.optimizers._rmsprop import over_root
 from jaxopt_notes.optimizers.checks import check_not_negative
 from jaxopt_notes.optimizers.engine import Slot, leafwise
+from jaxopt_notes.optimizers.moments import abs_sq
 
 
 def _decay(learning_rate: Rate, weight_decay: float | None) -> list[optax.GradientTransformation]:
@@ -69,6 +69,12 @@ def sgd(
     )
 
 
+def adagrad_rule(g: jax.Array, G: jax.Array, *, eps: float) -> tuple[jax.Array, jax.Array]:
+    """g / √(G + ε)."""
+    G = abs_sq(g) + G
+    return jax.lax.rsqrt(G + eps) * g, G
+
+
 def adagrad(
     learning_rate: Rate = 0.001,
     initial_accumulator_value: float = 0.1,
@@ -98,8 +104,7 @@ def adagrad(
     check_not_negative("initial_accumulator_value", initial_accumulator_value)
     check_not_negative("epsilon", epsilon)
     scale = leafwise(
-        partial(over_root, eps=epsilon, eps_in_sqrt=True),
-        sum_of_squares,
+        partial(adagrad_rule, eps=epsilon),
         optax.ScaleByRssState,
         {"sum_of_squares": Slot(initial_accumulator_value)},
     )

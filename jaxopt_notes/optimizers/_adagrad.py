@@ -21,18 +21,21 @@ from jaxopt_notes.optimizers.engine import Slot, leafwise
 from jaxopt_notes.optimizers.moments import Scalar, abs_sq
 
 
-def sum_of_squares(g: jax.Array, G: jax.Array) -> jax.Array:
-    """G_t = G_{t−1} + g_t²."""
-    return abs_sq(g) + G
-
-
-def over_root(g: jax.Array, G: jax.Array, *, eps: Scalar, eps_in_sqrt: bool) -> jax.Array:
-    """g / √(G + ε), or g / (√G + ε); nothing moves where G, or the second denominator, is zero."""
+def adagrad_rule(
+    g: jax.Array, G: jax.Array, *, eps: Scalar, eps_in_sqrt: bool
+) -> tuple[jax.Array, jax.Array]:
+    """g / √(G + ε), or g / (√G + ε)."""
+    G = abs_sq(g) + G
     if eps_in_sqrt:
-        return jnp.where(G > 0, jax.lax.rsqrt(G + eps), 0.0) * g
-    # Here a g whose square underflows still moves, by g / ε, as the equation has it.
+        return inverse_or_zero(G, jax.lax.rsqrt(G + eps)) * g, G
+    # A g whose square underflows still moves, by g / ε, as the equation has it.
     root = jnp.sqrt(G) + eps
-    return jnp.where(root > 0, 1 / root, 0.0) * g
+    return inverse_or_zero(root, 1 / root) * g, G
+
+
+def inverse_or_zero(x: jax.Array, inverse: jax.Array) -> jax.Array:
+    """The inverse where x > 0, else 0: a parameter that no gradient has reached stays still."""
+    return jnp.where(x > 0, inverse, 0.0)
 
 
 def scale_by_rss(
@@ -64,8 +67,7 @@ def scale_by_rss(
     check_not_negative("initial_accumulator_value", initial_accumulator_value)
     check_not_negative("eps", eps)
     return leafwise(
-        partial(over_root, eps=eps, eps_in_sqrt=eps_in_sqrt),
-        sum_of_squares,
+        partial(adagrad_rule, eps=eps, eps_in_sqrt=eps_in_sqrt),
         optax.ScaleByRssState,
         {"sum_of_squares": Slot(initial_accumulator_value)},
     )

@@ -26,39 +26,43 @@ from jax.typing import ArrayLike, DTypeLike
 from jaxopt_notes.optimizers._learning_rate import scale_by_learning_rate
 from jaxopt_notes.optimizers._weight_decay import add_decayed_weights
 from jaxopt_notes.optimizers.checks import check_decay, check_dtype, check_not_negative
-from jaxopt_notes.optimizers.engine import Debiased, Slot, leafwise
+from jaxopt_notes.optimizers.engine import Debias, DebiasedRule, Slot, leafwise
 from jaxopt_notes.optimizers.moments import Scalar, abs_sq
 
 
-def first_and_second_moment(
-    g: jax.Array, m: jax.Array, v: jax.Array, *, b1: Scalar, b2: Scalar
-) -> tuple[jax.Array, jax.Array]:
-    """(m_t, v_t)."""
-    m = (1 - b1) * g + b1 * m
-    v = (1 - b2) * abs_sq(g) + b2 * v
-    return m, v
-
-
-def direction(
-    g: jax.Array, m_hat: jax.Array, v_hat: jax.Array, *, eps: Scalar, eps_root: Scalar
-) -> jax.Array:
-    """m̂ / (√(v̂ + ε_root) + ε)."""
-    return m_hat / (jnp.sqrt(v_hat + eps_root) + eps)
-
-
-def nesterov_direction(
+def adam_rule(
     g: jax.Array,
-    m_next: jax.Array,
-    v_hat: jax.Array,
-    g_hat: jax.Array,
+    m: jax.Array,
+    v: jax.Array,
     *,
     b1: Scalar,
+    b2: Scalar,
     eps: Scalar,
     eps_root: Scalar,
-) -> jax.Array:
-    """The direction of β1 m_t / (1 − β1^{t+1}) + (1 − β1) g_t / (1 − β1^t)."""
+) -> DebiasedRule:
+    """Kingma & Ba, Algorithm 1."""
+    m = (1 - b1) * g + b1 * m
+    v = (1 - b2) * abs_sq(g) + b2 * v
+    m_hat, v_hat = yield Debias(m, b1), Debias(v, b2)
+    return m_hat / (jnp.sqrt(v_hat + eps_root) + eps), m, v
+
+
+def nadam_rule(
+    g: jax.Array,
+    m: jax.Array,
+    v: jax.Array,
+    *,
+    b1: Scalar,
+    b2: Scalar,
+    eps: Scalar,
+    eps_root: Scalar,
+) -> DebiasedRule:
+    """Dozat, Algorithm 2: m̂ looks one step ahead."""
+    m = (1 - b1) * g + b1 * m
+    v = (1 - b2) * abs_sq(g) + b2 * v
+    m_next, g_hat, v_hat = yield Debias(m, b1, ahead=True), Debias(g, b1), Debias(v, b2)
     m_hat = b1 * m_next + (1 - b1) * g_hat
-    return direction(g, m_hat, v_hat, eps=eps, eps_root=eps_root)
+    return m_hat / (jnp.sqrt(v_hat + eps_root) + eps), m, v
 
 
 def scale_by_adam(
@@ -101,18 +105,11 @@ def scale_by_adam(
     check_not_negative("eps", eps)
     check_not_negative("eps_root", eps_root)
     check_dtype("mu_dtype", mu_dtype)
-    if nesterov:
-        move = partial(nesterov_direction, b1=b1, eps=eps, eps_root=eps_root)
-        debias = [Debiased("mu", b1, ahead=True), Debiased("nu", b2), Debiased("g", b1)]
-    else:
-        move = partial(direction, eps=eps, eps_root=eps_root)
-        debias = [Debiased("mu", b1), Debiased("nu", b2)]
+    rule = nadam_rule if nesterov else adam_rule
     return leafwise(
-        move,
-        partial(first_and_second_moment, b1=b1, b2=b2),
+        partial(rule, b1=b1, b2=b2, eps=eps, eps_root=eps_root),
         optax.ScaleByAdamState,
         {"mu": Slot(dtype=mu_dtype), "nu": Slot(keep_dtype=True)},
-        debias=debias,
     )
 
 
@@ -160,6 +157,44 @@ def adam(
         scale_by_adam(b1, b2, eps, eps_root, mu_dtype, nesterov=nesterov),
         scale_by_learning_rate(learning_rate),
     )
+
+
+def nadam(
+    learning_rate: optax.ScalarOrSchedule,
+    b1: ArrayLike = 0.9,
+    b2: ArrayLike = 0.999,
+    eps: ArrayLike = 1e-8,
+    eps_root: ArrayLike = 0.0,
+    mu_dtype: DTypeLike | None = None,
+) -> optax.GradientTransformationExtraArgs:
+    """NAdam: Adam with Nesterov's look ahead, `adam(…, nesterov=True)`.
+
+    θ ← θ − α m̂_t / (√v̂_t + ε), with m̂_t = β1 m_t / (1 − β1^{t+1}) + (1 − β1) g_t / (1 − β1^t).
+    Equal to `optax.nadam`. torch's and Keras' `NAdam` are other formulas: their β1 changes from
+    step to step.
+
+    Args:
+      learning_rate: α, a number or a schedule.
+      b1: β1 in [0, 1).
+      b2: β2 in [0, 1).
+      eps: ε ≥ 0, outside the root.
+      eps_root: ε_root ≥ 0, inside the root.
+      mu_dtype: dtype of m; None takes the parameters'.
+
+    Returns:
+      `scale_by_adam(nesterov=True)` and then `scale_by_learning_rate`.
+
+    Raises:
+      ValueError: an argument is outside its interval.
+      TypeError: an argument is no number.
+
+    >>> import jax.numpy as jnp
+    >>> from jaxopt_notes import nadam
+    >>> optimizer, g = nadam(0.1), jnp.array([4.0, -0.5])
+    >>> print([f"{u:.4f}" for u in optimizer.update(g, optimizer.init(g))[0]])
+    ['-0.1474', '0.1474']
+    """
+    return adam(learning_rate, b1, b2, eps, eps_root, mu_dtype, nesterov=True)
 
 
 def adamw(

@@ -23,25 +23,45 @@ import optax
 from jax.typing import ArrayLike
 
 from jaxopt_notes.optimizers import moments
-from jaxopt_notes.optimizers._adam import direction, first_and_second_moment
 from jaxopt_notes.optimizers.checks import check_decay, check_not_negative
-from jaxopt_notes.optimizers.engine import Debiased, Slot, increment, leafwise
-from jaxopt_notes.optimizers.moments import Scalar
+from jaxopt_notes.optimizers.engine import Debias, DebiasedRule, Slot, increment, leafwise
+from jaxopt_notes.optimizers.moments import Scalar, abs_sq
 
 
-def moments_and_largest(
-    g: jax.Array, m: jax.Array, v: jax.Array, s: jax.Array, *, b1: Scalar, b2: Scalar
-) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """(m_t, v_t, s_t), s_t the largest v so far."""
-    m, v = first_and_second_moment(g, m, v, b1=b1, b2=b2)
-    return m, v, jnp.maximum(s, v)
+def adam_form_rule(
+    g: jax.Array,
+    m: jax.Array,
+    v: jax.Array,
+    eps: Scalar,
+    *,
+    b1: Scalar,
+    b2: Scalar,
+    exact: bool,
+) -> DebiasedRule:
+    """Adam with an ε of its own at each step: ε̂ / √(1 − β2^t) gives "epsilon hat"."""
+    m = (1 - b1) * g + b1 * m
+    v = (1 - b2) * abs_sq(g) + b2 * v
+    m_hat, v_hat = yield Debias(m, b1, exact=exact), Debias(v, b2, exact=exact)
+    return m_hat / (jnp.sqrt(v_hat) + jnp.asarray(eps, v_hat.dtype)), m, v
 
 
-def direction_of_step(
-    g: jax.Array, m_hat: jax.Array, v_hat: jax.Array, eps: jax.Array
-) -> jax.Array:
-    """`direction` with an ε of its own at each step."""
-    return direction(g, m_hat, v_hat, eps=jnp.asarray(eps, v_hat.dtype), eps_root=0.0)
+def amsgrad_form_rule(
+    g: jax.Array,
+    m: jax.Array,
+    v: jax.Array,
+    s: jax.Array,
+    eps: Scalar,
+    *,
+    b1: Scalar,
+    b2: Scalar,
+    exact: bool,
+) -> DebiasedRule:
+    """AMSGrad with the maximum taken before the correction."""
+    m = (1 - b1) * g + b1 * m
+    v = (1 - b2) * abs_sq(g) + b2 * v
+    s = jnp.maximum(s, v)
+    m_hat, s_hat = yield Debias(m, b1, exact=exact), Debias(s, b2, exact=exact)
+    return m_hat / (jnp.sqrt(s_hat) + jnp.asarray(eps, s_hat.dtype)), m, v, s
 
 
 def scale_by_adam_form(
@@ -86,19 +106,13 @@ def scale_by_adam_form(
     check_not_negative("eps", eps)
 
     def eps_at(count: jax.Array) -> ArrayLike:
-        return eps / jnp.sqrt(moments.correction(b2, increment(count)))
+        return eps / jnp.sqrt(moments.correction(b2, increment(count))) if eps_hat else eps
 
-    slots = {"mu": Slot(), "nu": Slot(keep_dtype=True)}
-    if amsgrad:
-        slots["nu_max"] = Slot(keep_dtype=True)
-    return leafwise(
-        direction_of_step if eps_hat else partial(direction, eps=eps, eps_root=0.0),
-        partial(moments_and_largest if amsgrad else first_and_second_moment, b1=b1, b2=b2),
-        optax.ScaleByAmsgradState if amsgrad else optax.ScaleByAdamState,
-        slots,
-        debias=[
-            Debiased("mu", b1, exact=exact_correction),
-            Debiased("nu_max" if amsgrad else "nu", b2, exact=exact_correction),
-        ],
-        at_step=eps_at if eps_hat else None,
+    rule = partial(
+        amsgrad_form_rule if amsgrad else adam_form_rule, b1=b1, b2=b2, exact=exact_correction
     )
+    slots = {"mu": Slot(), "nu": Slot(keep_dtype=True)}
+    if not amsgrad:
+        return leafwise(rule, optax.ScaleByAdamState, slots, at_step=eps_at)
+    slots["nu_max"] = Slot(keep_dtype=True)
+    return leafwise(rule, optax.ScaleByAmsgradState, slots, at_step=eps_at)

@@ -11,6 +11,7 @@ Source: the switch as such has no paper; Adam to SGD, with rules for what to car
 `adam_to_sgd.py`.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -19,10 +20,7 @@ import jax.numpy as jnp
 import optax
 from jax import lax
 
-# These two state classes have no public name in optax.
-from optax.schedules._inject import WrappedScheduleState
-from optax.transforms._adding import WeightDecaySchedule
-
+from jaxopt_notes.optimizers._weight_decay import scheduled_decay_state
 from jaxopt_notes.optimizers.engine import increment
 
 
@@ -45,13 +43,19 @@ class HandoverState(NamedTuple):
 When = Callable[[HandoverState, optax.Updates], Any]
 Carry = Callable[[Any, Any], Any]
 
-_SCHEDULES = (
-    optax.ScaleByScheduleState,
-    WeightDecaySchedule,
-    optax.InjectHyperparamsState,
-    optax.InjectStatefulHyperparamsState,
-    WrappedScheduleState,
-)
+
+@functools.cache
+def _schedule_states() -> tuple[Any, ...]:
+    """The state classes of optax that count the steps of a schedule."""
+    injected = optax.inject_hyperparams(optax.scale)(step_size=lambda count: 1.0)
+    inner = jax.eval_shape(injected.init, ()).hyperparams_states
+    return (
+        optax.ScaleByScheduleState,
+        scheduled_decay_state(),
+        optax.InjectHyperparamsState,
+        optax.InjectStatefulHyperparamsState,
+        type(inner["step_size"]),
+    )
 
 
 def handover(
@@ -161,13 +165,15 @@ def find_handover(state: Any) -> HandoverState | None:
 def advance_schedules(state: Any) -> Any:
     """The state with each schedule's count one step on, and nothing else changed."""
 
+    kinds = _schedule_states()
+
     def advance(node: Any) -> Any:
-        if not isinstance(node, _SCHEDULES):
+        if not isinstance(node, kinds):
             return node
         inner = {name: getattr(node, name) for name in node._fields if name != "count"}
         return type(node)(count=increment(node.count), **advance_schedules(inner))
 
-    return jax.tree.map(advance, state, is_leaf=lambda x: isinstance(x, _SCHEDULES))
+    return jax.tree.map(advance, state, is_leaf=lambda x: isinstance(x, kinds))
 
 
 def _choose(condition: Any, yes: Callable[[], Any], no: Callable[[], Any]) -> Any:

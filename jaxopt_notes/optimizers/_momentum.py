@@ -22,23 +22,23 @@ from jax.typing import ArrayLike, DTypeLike
 
 from jaxopt_notes.optimizers._learning_rate import scale_by_learning_rate
 from jaxopt_notes.optimizers.checks import check_decay, check_dtype
-from jaxopt_notes.optimizers.engine import Debiased, Slot, leafwise
+from jaxopt_notes.optimizers.engine import Debias, DebiasedRule, Slot, leafwise
 from jaxopt_notes.optimizers.moments import Scalar
 
 
-def heavy_ball(g: jax.Array, v: jax.Array, *, beta: Scalar) -> jax.Array:
-    """v_t = g_t + β v_{t−1}."""
-    return g + beta * v
+def heavy_ball(
+    g: jax.Array, v: jax.Array, *, beta: Scalar, nesterov: bool
+) -> tuple[jax.Array, jax.Array]:
+    """The velocity; Nesterov's update is where the same push would take it once more."""
+    v = g + beta * v
+    return (g + beta * v if nesterov else v), v
 
 
-def moving_average(g: jax.Array, v: jax.Array, *, beta: Scalar) -> jax.Array:
-    """v_t = (1 − β) g_t + β v_{t−1}."""
-    return (1 - beta) * g + beta * v
-
-
-def along(g: jax.Array, v: jax.Array) -> jax.Array:
-    """The update is the velocity."""
-    return v
+def moving_average(g: jax.Array, v: jax.Array, *, beta: Scalar, debias: bool) -> DebiasedRule:
+    """The moving average, and its unbiased value as the update."""
+    v = (1 - beta) * g + beta * v
+    v_hat = (yield Debias(v, beta)) if debias else v
+    return v_hat, v
 
 
 def trace(
@@ -70,11 +70,8 @@ def trace(
     """
     check_decay("decay", decay, one_allowed=True)
     check_dtype("accumulator_dtype", accumulator_dtype)
-    velocity = partial(heavy_ball, beta=decay)
     return leafwise(
-        # Nesterov looks ahead: g_t + β v_t is where the ball would be after the same push again.
-        velocity if nesterov else along,
-        velocity,
+        partial(heavy_ball, beta=decay, nesterov=nesterov),
         optax.TraceState,
         {"trace": Slot(dtype=accumulator_dtype)},
     )
@@ -108,11 +105,9 @@ def ema(
     check_decay("decay", decay)
     check_dtype("accumulator_dtype", accumulator_dtype)
     return leafwise(
-        along,
-        partial(moving_average, beta=decay),
+        partial(moving_average, beta=decay, debias=debias),
         optax.EmaState,
         {"ema": Slot(dtype=accumulator_dtype)},
-        debias=[Debiased("ema", decay)] if debias else [],
     )
 
 

@@ -11,46 +11,56 @@ ball: the rate stands inside the velocity, as in Keras; torch has it outside.
 Source: Hinton 2012, "Neural Networks for Machine Learning", lecture 6e.
 """
 
-from functools import partial
+from collections.abc import Callable
+from functools import cache, partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
 from jax.typing import ArrayLike
 
-# The state classes with a count have no public name in optax.
-from optax._src.transform import ScaleByRmsWithCountState, ScaleByRStdDevWithCountState
-
 from jaxopt_notes.optimizers._learning_rate import scale_by_learning_rate
-from jaxopt_notes.optimizers._momentum import moving_average, trace
+from jaxopt_notes.optimizers._momentum import trace
 from jaxopt_notes.optimizers.checks import check_decay, check_not_negative
-from jaxopt_notes.optimizers.engine import Debiased, Slot, leafwise
+from jaxopt_notes.optimizers.engine import Debias, DebiasedRule, Slot, leafwise, state_class
 from jaxopt_notes.optimizers.moments import Scalar, abs_sq
 
 
-def mean_square(g: jax.Array, E: jax.Array, *, beta: Scalar) -> jax.Array:
-    """E_t = (1 − β) g_t² + β E_{t−1}."""
-    return (1 - beta) * abs_sq(g) + beta * E
-
-
-def over_root(g: jax.Array, E: jax.Array, *, eps: Scalar, eps_in_sqrt: bool) -> jax.Array:
+def rmsprop_rule(
+    g: jax.Array, E: jax.Array, *, beta: Scalar, eps: Scalar, eps_in_sqrt: bool, debias: bool
+) -> DebiasedRule:
     """g / √(E + ε), or g / (√E + ε)."""
-    inverse = jax.lax.rsqrt(E + eps) if eps_in_sqrt else 1 / (jnp.sqrt(E) + eps)
-    return inverse * g
+    E = (1 - beta) * abs_sq(g) + beta * E
+    E_hat = (yield Debias(E, beta)) if debias else E
+    return inverse_root(E_hat, eps, eps_in_sqrt) * g, E
 
 
-def mean_and_mean_square(
-    g: jax.Array, m: jax.Array, E: jax.Array, *, beta: Scalar
-) -> tuple[jax.Array, jax.Array]:
-    """(m_t, E_t)."""
-    return moving_average(g, m, beta=beta), mean_square(g, E, beta=beta)
+def centered_rule(
+    g: jax.Array,
+    m: jax.Array,
+    E: jax.Array,
+    *,
+    beta: Scalar,
+    eps: Scalar,
+    eps_in_sqrt: bool,
+    debias: bool,
+) -> DebiasedRule:
+    """The same with the variance E − m² in place of E."""
+    m = (1 - beta) * g + beta * m
+    E = (1 - beta) * abs_sq(g) + beta * E
+    m_hat, E_hat = (yield Debias(m, beta), Debias(E, beta)) if debias else (m, E)
+    return inverse_root(E_hat - abs_sq(m_hat), eps, eps_in_sqrt) * g, m, E
 
 
-def over_deviation(
-    g: jax.Array, m: jax.Array, E: jax.Array, *, eps: Scalar, eps_in_sqrt: bool
-) -> jax.Array:
-    """`over_root` of the variance E − m²."""
-    return over_root(g, E - abs_sq(m), eps=eps, eps_in_sqrt=eps_in_sqrt)
+def inverse_root(E: jax.Array, eps: Scalar, eps_in_sqrt: bool) -> jax.Array:
+    """1 / √(E + ε), or 1 / (√E + ε)."""
+    return jax.lax.rsqrt(E + eps) if eps_in_sqrt else 1 / (jnp.sqrt(E) + eps)
+
+
+@cache
+def _state_class(scale: Callable[..., optax.GradientTransformation], debias: bool) -> Any:
+    return state_class(scale(bias_correction=debias))
 
 
 def _check(decay: ArrayLike, eps: ArrayLike, initial_scale: ArrayLike) -> None:
@@ -93,11 +103,9 @@ def scale_by_rms(
     """
     _check(decay, eps, initial_scale)
     return leafwise(
-        partial(over_root, eps=eps, eps_in_sqrt=eps_in_sqrt),
-        partial(mean_square, beta=decay),
-        ScaleByRmsWithCountState if bias_correction else optax.ScaleByRmsState,
+        partial(rmsprop_rule, beta=decay, eps=eps, eps_in_sqrt=eps_in_sqrt, debias=bias_correction),
+        _state_class(optax.scale_by_rms, bias_correction),
         {"nu": Slot(initial_scale)},
-        debias=[Debiased("nu", decay)] if bias_correction else [],
     )
 
 
@@ -134,13 +142,11 @@ def scale_by_stddev(
     [ 2. -2.]
     """
     _check(decay, eps, initial_scale)
-    return leafwise(
-        partial(over_deviation, eps=eps, eps_in_sqrt=eps_in_sqrt),
-        partial(mean_and_mean_square, beta=decay),
-        ScaleByRStdDevWithCountState if bias_correction else optax.ScaleByRStdDevState,
-        {"mu": Slot(), "nu": Slot(initial_scale)},
-        debias=[Debiased("mu", decay), Debiased("nu", decay)] if bias_correction else [],
+    rule = partial(
+        centered_rule, beta=decay, eps=eps, eps_in_sqrt=eps_in_sqrt, debias=bias_correction
     )
+    state = _state_class(optax.scale_by_stddev, bias_correction)
+    return leafwise(rule, state, {"mu": Slot(), "nu": Slot(initial_scale)})
 
 
 def rmsprop(

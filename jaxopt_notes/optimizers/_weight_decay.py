@@ -8,15 +8,19 @@ see: AdamW. Source: Loshchilov & Hutter 2019, "Decoupled Weight Decay Regulariza
 """
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import optax
 
-# The state class of a scheduled decay has no public name in optax.
-from optax.transforms._adding import WeightDecaySchedule
-
 from jaxopt_notes.optimizers.checks import check_finite_or_schedule
-from jaxopt_notes.optimizers.engine import leafwise
+from jaxopt_notes.optimizers.engine import leafwise, state_class
+
+
+@cache
+def scheduled_decay_state() -> Any:
+    """optax's state class of a scheduled decay."""
+    return state_class(optax.add_decayed_weights(lambda count: 0.0))
 
 
 def add_decayed_weights(
@@ -50,7 +54,7 @@ def add_decayed_weights(
     if callable(weight_decay):
         decay = leafwise(
             lambda g, p, s: g + s * p,
-            state=WeightDecaySchedule,
+            state=scheduled_decay_state(),
             at_step=weight_decay,
             with_params=True,
         )

@@ -1,16 +1,27 @@
-"""The one engine: lifts rules on one array to a `GradientTransformation` on a tree.
+"""The one engine: lifts an optimizer's rule on one array to a transformation of a tree.
 
-An optimizer is two pure functions of arrays that read like its equations,
+An optimizer is one function of arrays that reads like its equations. It takes the gradient of one
+leaf and that leaf's accumulators, and returns the update and the new accumulators:
 
-    remember(g, *slots)   -> slots      what it keeps of the gradients: m_t, v_t, …
-    move(g, *slots)       -> update     where it goes, from the gradient and what it keeps
+    def heavy_ball(g, v, *, decay):
+        v = g + decay * v
+        return v, v
 
-with g one leaf of the gradient and a slot each accumulator of that leaf. Between the two the engine
-corrects the slots' bias, if asked to. All that is not mathematics is here: trees, None leaves,
-accumulator dtypes, the count, and tracing.
+A rule with bias correction hands its moving averages out, and takes them back corrected:
+
+    def adam(g, m, v, *, b1, b2, eps):
+        m = (1 - b1) * g + b1 * m
+        v = (1 - b2) * abs_sq(g) + b2 * v
+        m_hat, v_hat = yield Debias(m, b1), Debias(v, b2)
+        return m_hat / (jnp.sqrt(v_hat) + eps), m, v
+
+The engine divides the averages of all leaves by 1 − β^t in one program, as optax does: XLA rounds
+the division of one array and of several in different ways. Everything else that is not mathematics
+is here too: trees, None leaves, accumulator dtypes, the step count, and tracing.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import inspect
+from collections.abc import Callable, Generator, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -21,6 +32,8 @@ from jax.typing import ArrayLike, DTypeLike
 from jaxopt_notes.optimizers import moments
 
 Row = tuple[Any, ...]  # what belongs to one leaf
+Request = Any  # a `Debias`, or a tuple of them
+DebiasedRule = Generator[Request, Any, tuple[Any, ...]]  # what a rule with a `yield` returns
 
 
 class Slot(NamedTuple):
@@ -38,73 +51,71 @@ class Slot(NamedTuple):
     keep_dtype: bool = False
 
 
-class Debiased(NamedTuple):
-    """A moving average divided by 1 − β^t, for `move` to read in place of the average.
+class Debias(NamedTuple):
+    """A rule's request: this moving average divided by 1 − β^t.
 
     Attributes:
-      name: the slot, or "g" for the gradient itself.
+      average: the moving average of one leaf.
       decay: β.
       ahead: divide by 1 − β^{t+1}.
-      exact: the correction to full precision, rather than as optax rounds it.
+      exact: compute the correction to full precision, rather than as optax rounds it.
     """
 
-    name: str
+    average: Any
     decay: Any
     ahead: bool = False
     exact: bool = False
 
     def correction(self, t: jax.Array) -> jax.Array:
+        """1 − β^t, or 1 − β^{t+1}."""
         correction = moments.exact_correction if self.exact else moments.correction
         return correction(self.decay, increment(t) if self.ahead else t)
 
 
 def leafwise(
-    move: Callable[..., jax.Array],
-    remember: Callable[..., Any] | None = None,
+    rule: Callable[..., Any],
     state: Callable[..., Any] = optax.EmptyState,
     slots: Mapping[str, Slot] | None = None,
     *,
-    debias: Sequence[Debiased] = (),
     at_step: Callable[[jax.Array], Any] | None = None,
     with_params: bool = False,
 ) -> optax.GradientTransformation:
-    """Makes a transformation of a tree out of rules on one array.
+    """Makes a transformation of a tree out of a rule on one array.
 
     Args:
-      move: `move(g, *slots, [p], [scalar]) -> update`; where `debias` is given, its averages stand
-        in the slots' place.
-      remember: `remember(g, *slots) -> slots`, a tuple where there are several; None for no slots.
+      rule: `rule(g, *slots, [p], [scalar]) -> (update, *slots)`; without slots it returns the
+        update alone. It may yield `Debias` requests, once.
       state: the NamedTuple class of the state: the slots' names, and `count` if steps are counted.
-      slots: the accumulators, in the order of the rules' arguments.
-      debias: the averages that `move` reads, in the order of its arguments.
-      at_step: the scalar as a function of the count of steps already taken: a schedule.
-      with_params: hand `move` the parameter p.
+      slots: the accumulators, in the order of the rule's arguments.
+      at_step: the scalar as a function of the number of steps already taken: a schedule.
+      with_params: pass the rule the parameter p.
 
     Returns:
       A `GradientTransformation`. Where the gradient is None, so are the update and the slots.
     """
     slots = slots or {}
     counts = "count" in getattr(state, "_fields", ())
+    debiases = inspect.isgeneratorfunction(rule)
 
-    def advance(rows: list[Row], corrections: list[Any], scalars: list[Any]) -> list[Row]:
+    def advance(rows: list[Row], corrections: Callable[[Request], list[Any]], *scalar: Any) -> Any:
         """From (g, *slots, [p]) of each leaf its (update, *slots)."""
-        n = 1 + len(slots)
-        kept = [_as_tuple(remember(*row[:n])) if remember else () for row in rows]
-        named = [{"g": row[0], **dict(zip(slots, new))} for row, new in zip(rows, kept)]
-        averages = [
-            moments.debias([of[d.name] for of in named], c) for d, c in zip(debias, corrections)
-        ]
-        seen = zip(*averages) if debias else kept
-        moved = [move(row[0], *x, *row[n:], *scalars) for row, x in zip(rows, seen)]
+        results = [rule(*row, *scalar) for row in rows]
+        if debiases:
+            results = _debiased(results, corrections)
+        results = results if slots else [(update,) for update in results]
         return [
-            (update, *map(_cast, new, row[1:n], slots.values()))
-            for update, new, row in zip(moved, kept, rows)
+            (update, *map(_cast, new, row[1:], slots.values()))
+            for (update, *new), row in zip(results, rows)
         ]
 
-    # Under a trace the rules are traced once for each (shape, dtype), not once for each leaf: but
-    # for those that keep nothing, which are an operation or two, as quickly traced as called.
-    # Outside jit every operation rounds by itself, as optax's do.
-    traced_advance = jax.jit(advance) if slots else advance
+    # Under a trace a rule is traced once for each (shape, dtype), not once for each leaf, unless it
+    # keeps nothing: such a rule is an operation or two, as quickly traced as called. The
+    # corrections are computed outside, so that leaves share them. Outside jit every operation
+    # rounds by itself, as optax's do.
+    def advance_leaf(row: Row, corrections: list[Any], *scalar: Any) -> Row:
+        return advance([row], lambda _: corrections, *scalar)[0]
+
+    advance_traced = jax.jit(advance_leaf) if slots else advance_leaf
 
     def init(params: optax.Params) -> Any:
         fields = {name: _filled_like(params, slot) for name, slot in slots.items()}
@@ -120,12 +131,16 @@ def leafwise(
         rows = [row for row in zip(leaves, *columns) if row[0] is not None]
 
         t: Any = increment(old.count) if counts else None
-        corrections = [d.correction(t) for d in debias]
-        scalars = [at_step(old.count)] if at_step else []
+        scalar = [at_step(old.count)] if at_step else []
+
+        def corrections(request: Request) -> list[Any]:
+            return [debias.correction(t) for debias in _as_tuple(request)]
+
         if any(isinstance(g, jax.core.Tracer) for g in leaves):
-            moved = iter([traced_advance([row], corrections, scalars)[0] for row in rows])
+            shared = corrections(_request(rule, rows[0], scalar)) if debiases else []
+            moved = iter([advance_traced(row, shared, *scalar) for row in rows])
         else:
-            moved = iter(advance(rows, corrections, scalars))
+            moved = iter(advance(rows, corrections, *scalar))
 
         nothing = (None,) * (1 + len(slots))
         out = [nothing if g is None else next(moved) for g in leaves]
@@ -144,19 +159,76 @@ def increment(count: ArrayLike) -> jax.Array:
     return jnp.where(count < largest, count + jnp.ones([], count.dtype), count)
 
 
+def state_class(optimizer: optax.GradientTransformation) -> Any:
+    """The class of a transformation's state: optax gives some of them no public name.
+
+    >>> state_class(optax.scale_by_rms(bias_correction=True))._fields
+    ('count', 'nu')
+    """
+    # Traced, not run: a backend that starts here would start when the caller imports us.
+    return type(jax.eval_shape(optimizer.init, jax.ShapeDtypeStruct((), jnp.float32)))
+
+
+def _debiased(
+    rules: list[DebiasedRule], corrections: Callable[[Request], list[Any]]
+) -> list[tuple[Any, ...]]:
+    """Runs the leaves' rules in step: each to its request, then each to its end."""
+    requests, results = _run(rules, [None] * len(rules))
+    if not requests:  # a setting of the rule without bias correction, or no leaf at all
+        return results
+    averages = zip(*([debias.average for debias in _as_tuple(r)] for r in requests))
+    corrected = zip(*map(moments.debias, map(list, averages), corrections(requests[0])))
+    single = isinstance(requests[0], Debias)
+    requests, results = _run(rules, [answer[0] if single else answer for answer in corrected])
+    if requests:
+        raise RuntimeError("a rule may yield once")
+    return results
+
+
+def _run(rules: list[DebiasedRule], answers: Iterable[Any]) -> tuple[list[Request], list[Any]]:
+    """Sends each rule its answer; what they yield, and what they return."""
+    requests, results = [], []
+    for rule, answer in zip(rules, answers):
+        try:
+            requests.append(rule.send(answer))
+        except StopIteration as end:
+            results.append(end.value)
+    return requests, results
+
+
+def _request(rule: Callable[..., DebiasedRule], row: Row, scalar: list[Any]) -> Request:
+    """What a rule asks for, without computing it."""
+    requests: list[Request] = []
+
+    def ask(row: Row) -> None:
+        for request in _run([rule(*row, *scalar)], [None])[0]:
+            requests.extend(debias._replace(average=None) for debias in _as_tuple(request))
+
+    jax.eval_shape(ask, row)
+    return tuple(requests)
+
+
 def _filled_like(params: optax.Params, slot: Slot) -> Any:
     dtype = None if slot.dtype is None else jax.dtypes.canonicalize_dtype(slot.dtype)
 
     def filled_like(p: Any) -> jax.Array:
         filled = jnp.full_like(p, slot.initial, dtype=dtype)
-        # Outside jit it lies on the devices as p does. Inside, XLA has to see that it belongs to p.
-        return jnp.where(p == p, filled, filled) if isinstance(p, jax.core.Tracer) else filled
+        return _depending_on(p, filled) if isinstance(p, jax.core.Tracer) else filled
 
     return jax.tree.map(filled_like, params)
 
 
-def _as_tuple(x: Any) -> tuple[Any, ...]:
-    return x if isinstance(x, tuple) else (x,)
+def _depending_on(p: jax.Array, constant: jax.Array) -> jax.Array:
+    """The constant, as a value that XLA sees depend on p.
+
+    Outside jit an accumulator lies on the devices as its parameter does. Inside, XLA would place a
+    constant by itself; as a result of p it gets p's sharding.
+    """
+    return jnp.where(p == p, constant, constant)
+
+
+def _as_tuple(x: Request) -> tuple[Debias, ...]:
+    return (x,) if isinstance(x, Debias) else x
 
 
 def _cast(new: jax.Array, old: jax.Array, slot: Slot) -> jax.Array:

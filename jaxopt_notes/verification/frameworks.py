@@ -45,8 +45,14 @@ BOOKS: dict[str, tuple[Callable[..., Iterator[np.ndarray]], dict[str, Any], str]
     "optax.amsgrad": (
         _ADAM,
         {**_B, "ε": 1e-8, "amsgrad": True, "corrected_first": True},
-        _OPTAX_ADAM,
+        f"{_OPTAX_ADAM} bias_correction_mu=debias_m bias_correction_nu=debias_v",
     ),
+    "optax.lion": (
+        oracle_equations.lion,
+        {"β1": 0.9, "β2": 0.99, "decoupled": 1e-3},
+        "b1=β1 b2=β2 weight_decay=decoupled",
+    ),
+    "optax.nadam": (_ADAM, {**_B, "ε": 1e-8, "nesterov": True}, _OPTAX_ADAM),
     "optax.adam": (_ADAM, {**_B, "ε": 1e-8}, _OPTAX_ADAM),
     "optax.adamw": (_ADAM, {**_B, "ε": 1e-8, "decoupled": 1e-4}, _OPTAX_ADAM),
     "torch.sgd": (_SGD, {}, f"momentum=β dampening=dampening nesterov=nesterov {_TORCH}"),

@@ -1,17 +1,18 @@
-"""Errors that the proof must see, every one: the proof that the proof can fail.
+"""The table of wrong formulas: errors that the proof must see, every one.
 
-A mutant replaces names in our modules while an optimizer is built and run, so what is judged is the
-code that users run, with one error in it.
+A mutant is a line of our own source with an error in it: a function of the package, the text that
+stands in it, and the text that stands there instead while an optimizer is built and run. So what is
+judged is the code that users run, and the table shows each error beside the right formula.
 """
 
+import inspect
+import textwrap
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from importlib import import_module
+from types import CodeType, FunctionType
 from typing import Any, NamedTuple
-from unittest.mock import patch
 
-from jaxopt_notes.optimizers._momentum import moving_average
-from jaxopt_notes.verification import wrong
 from jaxopt_notes.verification.settings import Setting, named
 
 
@@ -21,179 +22,522 @@ class Mutant(NamedTuple):
     Attributes:
       setting: the optimizer that has it, and how it is run.
       error: what is wrong, in a few words.
-      patches: module.name of what is replaced, and by what.
+      function: where it is, `module.function` below `jaxopt_notes`.
+      right: the text in the function's source.
+      wrong: the text that stands there instead.
     """
 
     setting: Setting
     error: str
-    patches: dict[str, Any]
+    function: str
+    right: str
+    wrong: str
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
         """The error stands in the code."""
-        with ExitStack() as stack:
-            for target, replacement in self.patches.items():
-                module, name = target.rsplit(".", 1)
-                home = import_module(f"jaxopt_notes.{module}")
-                stack.enter_context(patch.object(home, name, replacement))
+        function = _find(self.function)
+        right, function.__code__ = function.__code__, self.code()
+        try:
             yield
+        finally:
+            function.__code__ = right
+
+    def code(self) -> CodeType:
+        """The function's code with the error in it.
+
+        Raises:
+          ValueError: the right text does not stand in the source exactly once.
+        """
+        function = _find(self.function)
+        source = textwrap.dedent(inspect.getsource(function))
+        if source.count(self.right) != 1:
+            raise ValueError(
+                f"{self.function}: {self.right!r} is in it {source.count(self.right)} times"
+            )
+        namespace: dict[str, Any] = {}
+        exec(source.replace(self.right, self.wrong), dict(function.__globals__), namespace)
+        code: CodeType = namespace[function.__name__].__code__
+        return code
 
 
-_NOTHING: dict[str, Any] = {}
+def _find(name: str) -> FunctionType:
+    module, _, path = name.partition(":")
+    home: Any = import_module(f"jaxopt_notes.{module}")
+    for part in path.split("."):
+        home = getattr(home, part)
+    function: FunctionType = home
+    return function
+
+
+class _Error(NamedTuple):
+    """A row of the table: what is wrong, the keywords that show it, and where it stands."""
+
+    error: str
+    keywords: dict[str, Any]
+    function: str
+    right: str
+    wrong: str
+
+
+_DEFAULTS: dict[str, Any] = {}
 _MOMENTUM = {"momentum": 0.9}
 _NESTEROV = {"momentum": 0.9, "nesterov": True}
 _EPS = {"eps": 1e-3}
-_LAMBDA = {"weight_decay": 0.1}
-_CORRECTION = "optimizers.moments.correction"
+_EPS_ROOT = {"eps_root": 1e-4}
+_DECAY = {"weight_decay": 0.1}
 
-# book.optimizer: (error, keywords, what is replaced, by what)
-_ERRORS: dict[str, list[tuple[str, dict[str, Any], str, Any]]] = {
+_NO_CORRECTION = (
+    "optimizers.engine:Debias.correction",
+    "return correction(self.decay, increment(t) if self.ahead else t)",
+    "return jnp.ones(())",
+)
+_ROOT = "jnp.sqrt(v_hat + eps_root) + eps"
+_ADAM_RULE = "optimizers._adam:adam_rule"
+_EPS_INSIDE = (_ADAM_RULE, _ROOT, "jnp.sqrt(v_hat + eps_root + eps)")
+_AVERAGE_FROM_0 = ("optimizers._rmsprop:scale_by_rms", "Slot(initial_scale)", "Slot()")
+_LINK_OF_DECAY = "add_decayed_weights(weight_decay, mask)"
+
+
+def _swapped(first: str, second: str) -> tuple[str, str]:
+    """Two links of a chain, and the same in the other order."""
+    return f"{first},\n        {second},", f"{second},\n        {first},"
+
+
+_ERRORS: dict[str, list[_Error]] = {
     "optax.sgd": [
-        ("climbs", _NOTHING, "optimizers._momentum.scale_by_learning_rate", wrong.climbing),
-        ("momentum ignored", _MOMENTUM, "optimizers._momentum.trace", wrong.nothing),
-        (
+        _Error(
+            "climbs",
+            _DEFAULTS,
+            "optimizers._momentum:sgd",
+            "scale_by_learning_rate(learning_rate)",
+            "scale_by_learning_rate(learning_rate, flip_sign=False)",
+        ),
+        _Error(
+            "momentum ignored",
+            _MOMENTUM,
+            "optimizers._momentum:sgd",
+            "trace(momentum, nesterov, accumulator_dtype)",
+            "optax.identity()",
+        ),
+        _Error(
             "moving average for heavy ball",
             _MOMENTUM,
-            "optimizers._momentum.heavy_ball",
-            moving_average,
+            "optimizers._momentum:heavy_ball",
+            "v = g + beta * v",
+            "v = (1 - beta) * g + beta * v",
         ),
-        ("push decayed", _MOMENTUM, "optimizers._momentum.heavy_ball", wrong.push_decayed),
-        ("Nesterov ignored", _NESTEROV, "optimizers._momentum.trace", wrong.not_nesterov),
+        _Error(
+            "push decayed",
+            _MOMENTUM,
+            "optimizers._momentum:heavy_ball",
+            "v = g + beta * v",
+            "v = beta * (g + v)",
+        ),
+        _Error(
+            "Nesterov ignored",
+            _NESTEROV,
+            "optimizers._momentum:heavy_ball",
+            "(g + beta * v if nesterov else v)",
+            "v",
+        ),
+        _Error(
+            "schedule a step early",
+            _DEFAULTS,
+            "optimizers.engine:leafwise",
+            "[at_step(old.count)]",
+            "[at_step(old.count + 1)]",
+        ),
+        _Error(
+            "sign of the schedule lost",
+            _DEFAULTS,
+            "optimizers._learning_rate:scale_by_learning_rate",
+            "sign * learning_rate(count)",
+            "learning_rate(count)",
+        ),
     ],
     "optax.momentum": [
-        (
+        _Error(
             "heavy ball for moving average",
-            _NOTHING,
-            "optimizers._momentum.moving_average",
-            wrong.push_not_weighted,
+            _DEFAULTS,
+            "optimizers._momentum:moving_average",
+            "(1 - beta) * g",
+            "g",
         ),
-        ("bias corrected", _NOTHING, "optimizers._momentum.ema", wrong.debiased),
-        (
+        _Error(
+            "bias corrected",
+            _DEFAULTS,
+            "optimizers._momentum:momentum",
+            "debias=False, accumulator_dtype",
+            "debias=True, accumulator_dtype",
+        ),
+        _Error(
             "weights swapped",
-            _NOTHING,
-            "optimizers._momentum.moving_average",
-            wrong.weights_swapped,
+            _DEFAULTS,
+            "optimizers._momentum:moving_average",
+            "(1 - beta) * g + beta * v",
+            "beta * g + (1 - beta) * v",
         ),
     ],
     "optax.adagrad": [
-        ("ε outside the root", _EPS, "optimizers._adagrad.over_root", wrong.root_swapped),
-        ("ε ignored", _EPS, "optimizers._adagrad.over_root", wrong.no_eps),
-        ("no root", _NOTHING, "optimizers._adagrad.over_root", wrong.no_root),
-        ("accumulator from 0", _NOTHING, "optimizers._adagrad.Slot", wrong.from_zero),
-        (
+        _Error(
+            "ε outside the root",
+            _EPS,
+            "optimizers._adagrad:adagrad_rule",
+            "jax.lax.rsqrt(G + eps)",
+            "1 / (jnp.sqrt(G) + eps)",
+        ),
+        _Error(
+            "ε ignored",
+            _EPS,
+            "optimizers._adagrad:adagrad_rule",
+            "jax.lax.rsqrt(G + eps)",
+            "jax.lax.rsqrt(G)",
+        ),
+        _Error(
+            "no root",
+            _DEFAULTS,
+            "optimizers._adagrad:adagrad_rule",
+            "jax.lax.rsqrt(G + eps)",
+            "1 / (G + eps)",
+        ),
+        _Error(
+            "sum before this gradient",
+            _DEFAULTS,
+            "optimizers._adagrad:adagrad_rule",
+            "jax.lax.rsqrt(G + eps)",
+            "jax.lax.rsqrt(G - abs_sq(g) + eps)",
+        ),
+        _Error(
+            "accumulator from 0",
+            _DEFAULTS,
+            "optimizers._adagrad:scale_by_rss",
+            "Slot(initial_accumulator_value)",
+            "Slot(0.0)",
+        ),
+        _Error(
             "average for sum",
-            _NOTHING,
-            "optimizers._adagrad.sum_of_squares",
-            wrong.average_of_squares,
+            _DEFAULTS,
+            "optimizers._adagrad:adagrad_rule",
+            "abs_sq(g) + G",
+            "0.1 * abs_sq(g) + 0.9 * G",
+        ),
+        _Error(
+            "0 / 0 where no gradient was",
+            {"initial_accumulator_value": 0.0, "eps": 0.0},
+            "optimizers._adagrad:inverse_or_zero",
+            "jnp.where(x > 0, inverse, 0.0)",
+            "inverse",
         ),
     ],
     "optax.rmsprop": [
-        ("ε outside the root", _NOTHING, "optimizers._rmsprop.over_root", wrong.root_swapped),
-        ("sum for average", _NOTHING, "optimizers._rmsprop.mean_square", wrong.sum_of_squares),
-        (
+        _Error(
+            "ε on the other side of the root",
+            _DEFAULTS,
+            "optimizers._rmsprop:inverse_root",
+            "if eps_in_sqrt",
+            "if not eps_in_sqrt",
+        ),
+        _Error(
+            "sum for average",
+            _DEFAULTS,
+            "optimizers._rmsprop:rmsprop_rule",
+            "(1 - beta) * abs_sq(g) + beta * E",
+            "abs_sq(g) + E",
+        ),
+        _Error(
             "centring ignored",
             {"centered": True, **_EPS},
-            "optimizers._rmsprop.over_deviation",
-            wrong.not_centred,
+            "optimizers._rmsprop:centered_rule",
+            "E_hat - abs_sq(m_hat)",
+            "E_hat",
         ),
-        ("momentum ignored", _MOMENTUM, "optimizers._rmsprop.trace", wrong.nothing),
-        ("moving average for heavy ball", _MOMENTUM, "optimizers._rmsprop.trace", wrong.averaging),
-        ("Nesterov ignored", _NESTEROV, "optimizers._rmsprop.trace", wrong.not_nesterov),
-        ("average from 0", {"initial_scale": 0.5}, "optimizers._rmsprop.Slot", wrong.from_zero),
-        ("no bias correction", {"bias_correction": True}, _CORRECTION, wrong.no_correction),
+        _Error(
+            "mean not squared",
+            {"centered": True, **_EPS},
+            "optimizers._rmsprop:centered_rule",
+            "E_hat - abs_sq(m_hat)",
+            "E_hat - abs(m_hat)",
+        ),
+        _Error(
+            "momentum ignored",
+            _MOMENTUM,
+            "optimizers._rmsprop:rmsprop",
+            "trace(momentum, nesterov)",
+            "optax.identity()",
+        ),
+        _Error(
+            "moving average for heavy ball",
+            _MOMENTUM,
+            "optimizers._rmsprop:rmsprop",
+            "trace(momentum, nesterov)",
+            "optax.ema(momentum, debias=False)",
+        ),
+        _Error(
+            "Nesterov ignored",
+            _NESTEROV,
+            "optimizers._rmsprop:rmsprop",
+            "trace(momentum, nesterov)",
+            "trace(momentum)",
+        ),
+        _Error(
+            "learning rate outside the velocity",
+            _MOMENTUM,
+            "optimizers._rmsprop:rmsprop",
+            *_swapped(
+                "scale_by_learning_rate(learning_rate)",
+                "optax.identity() if momentum is None else trace(momentum, nesterov)",
+            ),
+        ),
+        _Error("average from 0", {"initial_scale": 0.5}, *_AVERAGE_FROM_0),
+        _Error("no bias correction", {"bias_correction": True}, *_NO_CORRECTION),
     ],
     "optax.adam": [
-        ("no bias correction", _NOTHING, _CORRECTION, wrong.no_correction),
-        ("correction a step late", _NOTHING, _CORRECTION, wrong.correction_a_step_late),
-        ("ε inside the root", _NOTHING, "optimizers._adam.direction", wrong.eps_inside),
-        ("ε before the correction", _NOTHING, "optimizers._adam.scale_by_adam", wrong.eps_hat),
-        ("ε_root ignored", {"eps_root": 1e-4}, "optimizers._adam.direction", wrong.no_eps_root),
-        (
+        _Error("no bias correction", _DEFAULTS, *_NO_CORRECTION),
+        _Error(
+            "correction a step late",
+            _DEFAULTS,
+            "optimizers.engine:Debias.correction",
+            "if self.ahead else t",
+            "if self.ahead else increment(t)",
+        ),
+        _Error(
+            "first step counted as the second",
+            _DEFAULTS,
+            "optimizers.engine:increment",
+            "count + jnp.ones([], count.dtype)",
+            "count + 2 * jnp.ones([], count.dtype)",
+        ),
+        _Error("ε inside the root", _DEFAULTS, *_EPS_INSIDE),
+        _Error(
+            "ε before the correction",
+            _DEFAULTS,
+            _ADAM_RULE,
+            _ROOT,
+            "jnp.sqrt(v_hat) + eps * jnp.sqrt(jnp.where(v > 0, v_hat / v, 1.0))",
+        ),
+        _Error("ε_root ignored", _EPS_ROOT, _ADAM_RULE, "v_hat + eps_root", "v_hat"),
+        _Error(
+            "ε_root outside the root",
+            _EPS_ROOT,
+            _ADAM_RULE,
+            _ROOT,
+            "jnp.sqrt(v_hat) + eps + eps_root",
+        ),
+        _Error("no root", _DEFAULTS, _ADAM_RULE, _ROOT, "v_hat + eps_root + eps"),
+        _Error(
             "β1 and β2 swapped",
-            _NOTHING,
-            "optimizers._adam.first_and_second_moment",
-            wrong.moments_swapped,
+            _DEFAULTS,
+            "optimizers._adam:scale_by_adam",
+            "b1=b1, b2=b2",
+            "b1=b2, b2=b1",
         ),
-        (
-            "heavy ball for moving average",
-            _NOTHING,
-            "optimizers._adam.first_and_second_moment",
-            wrong.moments_heavy,
-        ),
-        (
-            "variance for square",
-            _NOTHING,
-            "optimizers._adam.first_and_second_moment",
-            wrong.moments_centred,
-        ),
-        (
+        _Error("heavy ball for moving average", _DEFAULTS, _ADAM_RULE, "(1 - b1) * g", "g"),
+        _Error("variance for square", _DEFAULTS, _ADAM_RULE, "abs_sq(g)", "abs_sq(g - m)"),
+        _Error("second moment from |g|", _DEFAULTS, _ADAM_RULE, "abs_sq(g)", "abs(g)"),
+        _Error(
             "Nesterov ignored",
             {"nesterov": True},
-            "optimizers._adam.nesterov_direction",
-            wrong.not_ahead,
+            "optimizers._adam:scale_by_adam",
+            "nadam_rule if nesterov else adam_rule",
+            "adam_rule",
+        ),
+        _Error(
+            "Nesterov with the gradient's bias left in",
+            {"nesterov": True},
+            "optimizers._adam:nadam_rule",
+            "(1 - b1) * g_hat",
+            "(1 - b1) * g",
+        ),
+    ],
+    "optax.nadam": [
+        _Error(
+            "Nesterov ignored",
+            _DEFAULTS,
+            "optimizers._adam:nadam",
+            "mu_dtype, nesterov=True",
+            "mu_dtype, nesterov=False",
         ),
     ],
     "optax.adamw": [
-        ("decay ignored", _LAMBDA, "optimizers._adam.add_decayed_weights", wrong.nothing),
-        ("decay grows", _LAMBDA, "optimizers._adam.add_decayed_weights", wrong.growing),
-        ("no bias correction", _LAMBDA, _CORRECTION, wrong.no_correction),
-        ("ε inside the root", _LAMBDA, "optimizers._adam.direction", wrong.eps_inside),
+        _Error(
+            "decay ignored",
+            _DECAY,
+            "optimizers._adam:adamw",
+            _LINK_OF_DECAY,
+            "optax.identity()",
+        ),
+        _Error(
+            "decay grows",
+            _DECAY,
+            "optimizers._adam:adamw",
+            _LINK_OF_DECAY,
+            "add_decayed_weights(-weight_decay, mask)",
+        ),
+        _Error(
+            "decay through the moments",
+            _DECAY,
+            "optimizers._adam:adamw",
+            *_swapped(
+                "scale_by_adam(b1, b2, eps, eps_root, mu_dtype, nesterov=nesterov)", _LINK_OF_DECAY
+            ),
+        ),
+        _Error(
+            "decay not times the learning rate",
+            _DECAY,
+            "optimizers._adam:adamw",
+            _swapped(_LINK_OF_DECAY, "scale_by_learning_rate(learning_rate)")[0],
+            "scale_by_learning_rate(learning_rate), add_decayed_weights(-weight_decay, mask)",
+        ),
+        _Error("no bias correction", _DECAY, *_NO_CORRECTION),
+        _Error("ε inside the root", _DECAY, *_EPS_INSIDE),
+    ],
+    "optax.amsgrad": [
+        _Error(
+            "maximum forgotten",
+            _DEFAULTS,
+            "optimizers._amsgrad:amsgrad_rule",
+            "jnp.maximum(s, v_hat if debias[1] else v)",
+            "v_hat",
+        ),
+        _Error(
+            "maximum before the correction",
+            _DEFAULTS,
+            "optimizers._amsgrad:amsgrad_rule",
+            "jnp.maximum(s, v_hat if debias[1] else v)",
+            "jnp.maximum(s, v)",
+        ),
+    ],
+    "optax.lion": [
+        _Error(
+            "no sign",
+            _DEFAULTS,
+            "optimizers._lion:lion_rule",
+            "jnp.sign((1 - b1) * g + b1 * m)",
+            "(1 - b1) * g + b1 * m",
+        ),
+        _Error(
+            "sign of the new average",
+            _DEFAULTS,
+            "optimizers._lion:lion_rule",
+            "jnp.sign((1 - b1) * g + b1 * m)",
+            "jnp.sign((1 - b2) * g + b2 * m)",
+        ),
+        _Error(
+            "β1 and β2 swapped",
+            _DEFAULTS,
+            "optimizers._lion:scale_by_lion",
+            "b1=b1, b2=b2",
+            "b1=b2, b2=b1",
+        ),
     ],
     "notes.adagrad": [
-        ("ε inside the root", _NOTHING, "optimizers._adagrad.over_root", wrong.root_swapped),
+        _Error(
+            "ε inside the root",
+            _DEFAULTS,
+            "optimizers._adagrad:adagrad_rule",
+            "jnp.sqrt(G) + eps",
+            "jnp.sqrt(G + eps)",
+        ),
     ],
     "torch.sgd": [
-        (
+        _Error(
             "first step dampened",
             {**_MOMENTUM, "dampening": 0.5},
-            "conventions.torch.dampened",
-            wrong.always_dampened,
+            "conventions.terms:dampened",
+            "jnp.where(count == 0, 1.0, 1.0 - dampening)",
+            "1.0 - dampening",
         ),
-        ("maximize ignored", {"maximize": True}, "conventions.torch.ascend", wrong.nothing),
+        _Error(
+            "maximize ignored",
+            {"maximize": True},
+            "conventions.terms:ascend",
+            "lambda g: -g",
+            "lambda g: g",
+        ),
     ],
     "torch.adagrad": [
-        ("decay ignored", _LAMBDA, "conventions.torch.add_decayed_weights", wrong.nothing),
+        _Error(
+            "decay ignored",
+            _DECAY,
+            "conventions.torch:_gradient",
+            "[*sign, add_decayed_weights(weight_decay)] if given(weight_decay) else sign",
+            "sign",
+        ),
     ],
     "torch.rmsprop": [
-        ("ε inside the root", _NOTHING, "optimizers._rmsprop.over_root", wrong.root_swapped),
+        _Error(
+            "ε inside the root",
+            _DEFAULTS,
+            "optimizers._rmsprop:inverse_root",
+            "1 / (jnp.sqrt(E) + eps)",
+            "jax.lax.rsqrt(E + eps)",
+        ),
     ],
     "torch.adam": [
-        (
+        _Error(
             "maximum after the correction",
             {"amsgrad": True},
-            "conventions.torch.scale_by_adam_form",
-            wrong.largest_corrected,
+            "optimizers._adam_forms:amsgrad_form_rule",
+            "    s = jnp.maximum(s, v)\n"
+            "    m_hat, s_hat = yield Debias(m, b1, exact=exact), Debias(s, b2, exact=exact)",
+            "    m_hat, v_hat = yield Debias(m, b1, exact=exact), Debias(v, b2, exact=exact)\n"
+            "    s = s_hat = jnp.maximum(s, v_hat)",
         ),
-        (
+        _Error(
             "maximum forgotten",
             {"amsgrad": True},
-            "optimizers._adam_forms.moments_and_largest",
-            wrong.largest_forgotten,
+            "optimizers._adam_forms:amsgrad_form_rule",
+            "s = jnp.maximum(s, v)",
+            "s = v",
         ),
     ],
     "torch.adamw": [
-        ("decay not times the rate", _LAMBDA, "conventions.torch.shrunk", wrong.unscaled),
+        _Error(
+            "decay not times the learning rate",
+            _DECAY,
+            "conventions.terms:shrunk",
+            "alpha * weight_decay",
+            "weight_decay",
+        ),
+    ],
+    "keras.sgd": [
+        _Error(
+            "learning rate outside the velocity",
+            _MOMENTUM,
+            "conventions.keras:sgd",
+            *_swapped(
+                "scale_by_learning_rate(learning_rate)",
+                "*([optimizers.trace(momentum, nesterov)] if given(momentum) else [])",
+            ),
+        ),
     ],
     "keras.adam": [
-        (
+        _Error(
             "ε after the correction",
-            _NOTHING,
-            "conventions.keras.scale_by_adam_form",
-            wrong.no_eps_hat,
+            _DEFAULTS,
+            "optimizers._adam_forms:scale_by_adam_form",
+            "eps / jnp.sqrt(moments.correction(b2, increment(count))) if eps_hat else eps",
+            "eps",
         ),
     ],
     "keras.adamw": [
-        ("decay not times the rate", _LAMBDA, "conventions.keras.decay_beside", wrong.unscaled),
+        _Error(
+            "decay not times the learning rate",
+            _DECAY,
+            "conventions.terms:decay_beside",
+            "jnp.asarray(alpha, p.dtype) * weight_decay",
+            "weight_decay",
+        ),
     ],
-    "tensorflow1.rmsprop": [
-        ("average from 0", _NOTHING, "optimizers._rmsprop.Slot", wrong.from_zero),
-    ],
+    "tensorflow1.rmsprop": [_Error("average from 0", _DEFAULTS, *_AVERAGE_FROM_0)],
     "tensorflow1.adamw": [
-        (
-            "decay times the rate",
-            _LAMBDA,
-            "optimizers.add_decayed_weights",
-            wrong.scaled,
+        _Error(
+            "decay times the learning rate",
+            _DECAY,
+            "conventions.tensorflow1:adamw",
+            "add_decayed_weights(-weight_decay)",
+            "add_decayed_weights(0.01 * -weight_decay)",
         ),
     ],
 }
@@ -201,21 +545,8 @@ _ERRORS: dict[str, list[tuple[str, dict[str, Any], str, Any]]] = {
 
 def mutants() -> list[Mutant]:
     """All of them."""
-    found = [
-        Mutant(named(name, keywords), error, {target: replacement})
-        for name, rows in _ERRORS.items()
-        for error, keywords, target, replacement in rows
-    ]
-    through = {
-        "optimizers._adam.scale_by_adam": wrong.coupled(0.1),
-        "optimizers._adam.add_decayed_weights": wrong.nothing,
-    }
-    outside = {
-        "conventions.keras.scale_by_learning_rate": wrong.velocity_before_rate(0.9),
-        "optimizers.trace": wrong.nothing,
-    }
     return [
-        *found,
-        Mutant(named("optax.adamw", _LAMBDA), "decay through the moments", through),
-        Mutant(named("keras.sgd", _MOMENTUM), "rate outside the velocity", outside),
+        Mutant(named(name, row.keywords), row.error, row.function, row.right, row.wrong)
+        for name, rows in _ERRORS.items()
+        for row in rows
     ]

@@ -1,7 +1,7 @@
 """The written equations in NumPy and float64: no code of ours, of optax, torch or Keras.
 
 Each is a generator of θ_1, θ_2, … for one array. The letters are the papers'; the keywords are the
-terms by which the books differ, and `books` says which book has which.
+terms by which the frameworks differ, and `frameworks` says which framework has which.
 """
 
 from collections.abc import Iterable, Iterator
@@ -115,6 +115,8 @@ def adam(
     hat: bool = False,
     amsgrad: bool = False,
     corrected_first: bool = False,
+    debias_m: bool = True,
+    debias_v: bool = True,
     coupled: float = 0.0,
     decoupled: float = 0.0,
     unscaled: float = 0.0,
@@ -126,7 +128,8 @@ def adam(
         g = (-g if maximize else g) + coupled * θ
         m = β1 * m + (1 - β1) * g
         v = β2 * v + (1 - β2) * g**2
-        c1, c2 = 1 - β1**t, 1 - β2**t
+        c1 = 1 - β1**t if debias_m else 1.0
+        c2 = 1 - β2**t if debias_v else 1.0
         largest = np.maximum(s, v / c2 if corrected_first else v)
         s = largest if amsgrad else v
         m_hat = β1 * m / (1 - β1 ** (t + 1)) + (1 - β1) * g / c1 if nesterov else m / c1
@@ -136,4 +139,21 @@ def adam(
             v_hat = s if corrected_first else s / c2
             step = m_hat / (np.sqrt(v_hat + ε_root) + ε)
         θ = θ - α * step - decay
+        yield θ
+
+
+def lion(
+    gs: Iterable[Array],
+    rates: Iterable[float],
+    θ: Array,
+    *,
+    β1: float,
+    β2: float,
+    decoupled: float = 0.0,
+) -> Steps:
+    m = np.zeros_like(θ)
+    for g, α in zip(gs, rates):
+        step = np.sign(β1 * m + (1 - β1) * g)
+        m = β2 * m + (1 - β2) * g
+        θ = θ - α * (step + decoupled * θ)
         yield θ

@@ -58,9 +58,8 @@ class Setting(NamedTuple):
         return self._call(getattr(home, self.optimizer), steps)
 
     def build_optax(self, steps: int) -> optax.GradientTransformation:
-        """optax's, under the same name but for averages, which have none there with a rate."""
-        averages: dict[str, Any] = {"momentum": _moving_average, "ema": _debiased_average}
-        function = averages.get(self.optimizer) or getattr(optax, self.optimizer)
+        """optax's."""
+        function = _debiased_average if self.optimizer == "ema" else optax_function(self.optimizer)
         return self._call(function, steps)
 
     def _call(self, function: Callable[..., Any], steps: int) -> optax.GradientTransformation:
@@ -74,8 +73,20 @@ class Setting(NamedTuple):
         return chosen
 
 
-def _moving_average(learning_rate: Any, beta: float = 0.9) -> optax.GradientTransformation:
-    return optax.chain(optax.ema(beta, debias=False), optax.scale_by_learning_rate(learning_rate))
+def optax_function(name: str) -> Callable[..., optax.GradientTransformation]:
+    """optax's function of that name, or what it has to be put together from there."""
+    function: Callable[..., optax.GradientTransformation]
+    function = _moving_average if name == "momentum" else getattr(optax, name)
+    return function
+
+
+def _moving_average(
+    learning_rate: Any, beta: Any = 0.9, accumulator_dtype: Any = None
+) -> optax.GradientTransformation:
+    return optax.chain(
+        optax.ema(beta, debias=False, accumulator_dtype=accumulator_dtype),
+        optax.scale_by_learning_rate(learning_rate),
+    )
 
 
 def _debiased_average(learning_rate: Any, decay: float) -> optax.GradientTransformation:
@@ -105,7 +116,14 @@ _KEYWORDS: dict[str, list[dict[str, Any]]] = {
         {"eps": 1e-4, "eps_root": 1e-4},
         {"nesterov": True},
     ],
+    "optax.nadam": [{}, {"b1": 0.8, "b2": 0.99, "eps": 1e-3, "eps_root": 1e-4}],
+    "optax.amsgrad": [
+        {},
+        {"b1": 0.8, "b2": 0.99, "eps": 1e-3},
+        {"bias_correction_mu": False, "bias_correction_nu": False},
+    ],
     "optax.adamw": [{}, {"weight_decay": 0.1, "eps": 1e-3}, {"nesterov": True}],
+    "optax.lion": [{}, {"b1": 0.5, "b2": 0.9, "weight_decay": 0.1}],
     "notes.sgd": [{}],
     "notes.momentum": [{}, {"beta": 0.8}],
     "notes.adagrad": [{}, {"epsilon": 1e-3}],

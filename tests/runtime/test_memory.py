@@ -12,7 +12,7 @@ GLIBC = sys.platform == "linux" and hasattr(ctypes.CDLL(None), "malloc_trim")
 
 HEAPS_OF_THREADS = """
 import ctypes, sys, threading
-from jaxopt_notes.training import memory
+from jaxopt_notes.runtime import memory
 
 if sys.argv[1] == "few":
     memory.share_heaps()
@@ -46,7 +46,7 @@ def test_all_threads_share_a_few_heaps(heaps, tmp_path):
 GIVEN_BACK = """
 import resource
 import numpy as np
-from jaxopt_notes.training import memory
+from jaxopt_notes.runtime import memory
 
 def resident():
     with open("/proc/self/statm") as file:
