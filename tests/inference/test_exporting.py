@@ -13,13 +13,14 @@ from flax import nnx
 
 from jaxopt_notes import files
 from jaxopt_notes.config.settings import Config
+from jaxopt_notes.data import Dataset
 from jaxopt_notes.errors import InputError
 from jaxopt_notes.inference import exporting
 from jaxopt_notes.inference.exporting import forward_of
 from jaxopt_notes.inference.prediction import probabilities
 from jaxopt_notes.inference.trained import Trained
 from jaxopt_notes.models import CNN, MLP, pure
-from jaxopt_notes.training.evaluation import Weights
+from jaxopt_notes.training.evaluation import Weights, evaluate_classes, logits_of, softmax
 from jaxopt_notes.training.step import Normalization
 
 SHAPE = (8, 12, 1)
@@ -127,6 +128,18 @@ def test_a_full_disk_leaves_the_file_that_was_there(tmp_path, monkeypatch):
             exporting.write(path, b"another")
     assert path.read_bytes() == b"whole"
     assert [file.name for file in tmp_path.iterdir()] == ["net"]
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_scores_probabilities_and_exports_are_of_the_same_logits(name, images):
+    net, labels = trained(NETWORKS[name]), np.array([0, 1, 2, 3, 4], np.int32)
+    logits = logits_of(images, net.weights, net.model, net.normalize)
+    np.testing.assert_allclose(jax.jit(forward_of(net))(images), logits, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(probabilities(net, images), softmax(logits), rtol=1e-6)
+    data = Dataset("five", images, labels, images, labels, net.class_names)
+    evaluation = evaluate_classes(net.weights, net.model, net.normalize, data)
+    np.testing.assert_array_equal(evaluation.predicted, logits.argmax(-1))
+    np.testing.assert_allclose(evaluation.confidence, softmax(logits).max(-1), rtol=1e-6)
 
 
 @pytest.mark.parametrize("n", [0, 1, 3, 5])
