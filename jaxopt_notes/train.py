@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jaxopt_notes import files
 from jaxopt_notes.command import exit_code
@@ -17,6 +17,11 @@ from jaxopt_notes.errors import InputError, first_line
 from jaxopt_notes.runs import folder, info, resume
 from jaxopt_notes.runs.info import RunInfo
 from jaxopt_notes.runtime import processes
+
+if TYPE_CHECKING:
+    from jaxopt_notes.runs.session import Show
+    from jaxopt_notes.training.progress import EpochRow, Progress
+    from jaxopt_notes.training.setup import Setup
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -117,32 +122,38 @@ def _train(
 
 
 def _train_in(
-    out: Path, setup: Any, described: RunInfo, progress: Any, notes: list[str], args: Any
+    out: Path,
+    setup: "Setup",
+    described: RunInfo,
+    progress: "Progress",
+    notes: list[str],
+    args: argparse.Namespace,
 ) -> int:
     """Trains in a folder that this process has locked; returns the exit code."""
-    from jaxopt_notes.runs import recorder, report, session
+    from jaxopt_notes.runs import report, session
+    from jaxopt_notes.runs.recorder import Recorder
 
-    records = recorder.Recorder(out, described, progress, _warn)
+    recorder = Recorder(out, described, progress, _warn)
     as_json = info.to_json(described)
     if processes.leads():
         files.write_json(out / info.FILE, as_json)
     _print(args, report.header(described, notes), {"header": as_json, "notes": notes})
     with _progress_bar(described, args) as show:
-        outcome = session.train(setup, progress, records, show)
+        outcome = session.train(setup, progress, recorder, show)
     if processes.leads():
         try:
             summary = report.finish(out, setup, outcome.rows, outcome.weights)
             _print(args, summary.text, summary.value)
         except OSError as error:  # the folder is gone, or the disk is full
-            records.failed["scores and pictures"] = first_line(error)
+            recorder.failed["scores and pictures"] = first_line(error)
         if outcome.message:
             _warn(outcome.message)
-    for what, reason in records.failed.items():
+    for what, reason in recorder.failed.items():
         _warn(
             f"error: {out}: {what} could not be written ({reason}); "
             "check that the folder exists and its disk has room"
         )
-    return outcome.exit_code or int(bool(records.failed))
+    return outcome.exit_code or int(bool(recorder.failed))
 
 
 def _print(args: argparse.Namespace, text: str, value: Any) -> None:
@@ -160,9 +171,7 @@ def _warn(text: str) -> None:
 
 
 @contextlib.contextmanager
-def _progress_bar(
-    described: RunInfo, args: argparse.Namespace
-) -> Iterator[Callable[[Any, Any], None]]:
+def _progress_bar(described: RunInfo, args: argparse.Namespace) -> Iterator["Show"]:
     """A bar over the run's steps, and a line for each epoch."""
     from tqdm import tqdm
 
@@ -173,7 +182,7 @@ def _progress_bar(
     total = steps * (described.config.epochs or 0)
     with tqdm(total=total, unit="step", disable=quiet or None, leave=False) as bar:
 
-        def show(progress: Any, row: Any) -> None:
+        def show(progress: "Progress", row: "EpochRow | None") -> None:
             loss = progress.result.loss if row is None else row["train_loss"]
             bar.set_postfix(loss=f"{loss:.4f}", refresh=False)
             bar.update(progress.epoch * steps + progress.step_in_epoch - bar.n)
@@ -190,7 +199,7 @@ def _shared(described: RunInfo) -> dict[str, Any]:
     return {"config": value["config"] | own, "data": value["data"]}
 
 
-def _folder(setup: Any, resumed: bool) -> Path:
+def _folder(setup: "Setup", resumed: bool) -> Path:
     name = setup.config.out or _default_folder(setup.data.name, setup.config.optimizer)
     if processes.leads():
         folder.create(name, resumed)
