@@ -15,7 +15,7 @@ from typing import Any
 
 from benchmarks import machine, report
 from benchmarks.command import benchmark_parser, guarded, out_folder, whole_number
-from jaxopt_notes.runs import folder
+from jaxopt_notes import files
 
 BATCH = 64
 NETWORKS = {
@@ -47,7 +47,7 @@ def _run(args: argparse.Namespace) -> None:
     os.environ["XLA_FLAGS"] = f"{flags} --xla_force_host_platform_device_count={devices}"
     os.environ["JAX_PLATFORMS"] = "cpu"
     names = ["mlp"] if args.quick else list(NETWORKS)
-    found = [
+    programs = [
         compiled(name, size, cut)
         for name in names
         for size, cut in ((1, False), (devices, False), (devices, True))
@@ -55,10 +55,10 @@ def _run(args: argparse.Namespace) -> None:
     columns = ["network", "devices", "optimizer state", "collectives", "state and data, MB"]
     columns += ["temporary, MB", "optimizer state, MB", "to compile, CPU s"]
     print(machine.header(here))
-    print(f"\n{report.table(columns, [_row(each) for each in found])}\n\n{HOW}")
+    print(f"\n{report.table(columns, [_row(each) for each in programs])}\n\n{HOW}")
     path = out / machine.folder_name(here) / "many_devices.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    folder.write_json(path, {"machine": here, "how": HOW, "programs": found})
+    files.write_json(path, {"machine": here, "how": HOW, "programs": programs})
     print(path)
 
 
@@ -104,14 +104,14 @@ def compiled(name: str, devices: int, cut: bool) -> dict[str, Any]:
     }
 
 
-def _row(found: dict[str, Any]) -> list[str]:
+def _row(program: dict[str, Any]) -> list[str]:
     return [
-        found["network"],
-        str(found["devices"]),
-        "cut" if found["optimizer_state_cut"] else "whole",
-        ", ".join(f"{n} {name}" for name, n in found["collectives"].items()) or "none",
-        *(f"{found[part] / 1e6:.2f}" for part in ("arguments", "temporary", "optimizer_state")),
-        f"{found['compile_cpu_seconds']:.1f}",
+        program["network"],
+        str(program["devices"]),
+        "cut" if program["optimizer_state_cut"] else "whole",
+        ", ".join(f"{n} {name}" for name, n in program["collectives"].items()) or "none",
+        *(f"{program[part] / 1e6:.2f}" for part in ("arguments", "temporary", "optimizer_state")),
+        f"{program['compile_cpu_seconds']:.1f}",
     ]
 
 

@@ -1,15 +1,14 @@
 """What a benchmark leaves: a table for a person, JSON, and a picture."""
 
 import json
-import os
-import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmarks.harness import Measured, Spread
 from benchmarks.machine import folder_name
-from jaxopt_notes.errors import InputError
+from jaxopt_notes import files
+from jaxopt_notes.errors import InputError, first_line
 from jaxopt_notes.extras import installed
 
 NOTHING = "–"
@@ -109,7 +108,7 @@ class Panel(NamedTuple):
 def write(
     out: Path, machine: dict[str, Any], name: str, value: dict[str, Any], panels: Sequence[Panel]
 ) -> str:
-    """Writes DEVICE/NAME.json and NAME.png, each whole or not at all; says where.
+    """Writes DEVICE/NAME.json and NAME.png, and returns a line that says where they are.
 
     Raises:
       InputError: the folder cannot be written to.
@@ -118,23 +117,18 @@ def write(
     text = json.dumps({"benchmark": name, "machine": machine, **value}, indent=1) + "\n"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _whole(folder / f"{name}.json", lambda path: path.write_text(text, encoding="utf-8"))
+        files.write_text(folder / f"{name}.json", text)
         figure = draw(name, machine, panels)
         if figure is not None:
-            _whole(folder / f"{name}.png", lambda path: figure.savefig(path, dpi=150))
+            with files.open_whole(folder / f"{name}.png") as file:
+                figure.savefig(file, dpi=150, format="png")
     except OSError as error:
-        raise InputError(f"--out {out}: cannot be written ({error.strerror}); give another") from (
-            error
-        )
-    said = f"{folder / name}.json" + (" and .png" if figure is not None else "")
-    return said if figure is not None else said + '; pictures need "jaxopt-notes[plots]"'
-
-
-def _whole(path: Path, fill: Callable[[Path], object]) -> None:
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as beside:
-        part = Path(beside) / path.name
-        fill(part)
-        os.replace(part, path)
+        reason = first_line(error)
+        raise InputError(
+            f"--out {out}: cannot be written ({reason}); pass another folder"
+        ) from error
+    path = f"{folder / name}.json"
+    return f"{path} and .png" if figure else f'{path}; pictures need "jaxopt-notes[plots]"'
 
 
 def draw(name: str, machine: dict[str, Any], panels: Sequence[Panel]) -> Any:

@@ -10,6 +10,7 @@ and `.models`, which needs the extra `train`:
 """
 
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
@@ -29,10 +30,11 @@ _FROM_CONVENTIONS = ("translate", "translate_state")
 
 
 def __getattr__(name: str) -> Any:
-    if name in _PACKAGES:
+    if find_spec(f"jaxopt_notes.{name}"):
         return import_module(f"jaxopt_notes.{name}")
-    # `optimizers` alone lists the other names. Python asks for names of its own, too.
-    public = [] if name.startswith("__") and name != "__all__" else _optimizers().__all__
+    if name.startswith("__") and name != "__all__":  # Python asks for names of its own
+        raise AttributeError(f"module 'jaxopt_notes' has no attribute {name!r}")
+    public = _optimizers().__all__  # where the names are listed
     if name == "__all__":
         value: Any = sorted(["__version__", *public, *_FROM_CONVENTIONS])
     elif name in _FROM_CONVENTIONS:

@@ -1,4 +1,4 @@
-"""`python -m jaxopt_notes.compare`: training runs beside each other, as a table and as curves."""
+"""`python -m jaxopt_notes.compare`: compares training runs in a table and by their curves."""
 
 import argparse
 import json
@@ -7,25 +7,24 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from jaxopt_notes.command import OneLineParser, exit_code, run_as_process
-from jaxopt_notes.errors import InputError
+from jaxopt_notes.errors import InputError, first_line
 from jaxopt_notes.extras import require
 from jaxopt_notes.runs.comparison import Comparison, compare
-from jaxopt_notes.runs.folder import reason
 
 
 def build_parser() -> argparse.ArgumentParser:
     """The command's options."""
     parser = OneLineParser(
         prog="python -m jaxopt_notes.compare",
-        description="Show training runs beside each other: the settings that differ, the best and "
-        "the last scores on the test set, steps, seconds, and the curves.",
+        description="Compare training runs: the settings that differ, the best and the last scores "
+        "on the test set, steps, seconds, and the curves.",
     )
     parser.usage = "%(prog)s [options] RUN ..."
     parser.add_argument("runs", nargs="+", metavar="RUN", help="the folder of a training run")
     parser.add_argument(
-        "--out", metavar="FILE.png", help="draw the curves over each other (needs matplotlib)"
+        "--out", metavar="FILE.png", help="draw all curves in one picture (needs matplotlib)"
     )
-    parser.add_argument("--json", action="store_true", help="print JSON in place of a table")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     return parser
 
 
@@ -36,29 +35,29 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _compare(args: argparse.Namespace) -> int:
     if args.out and Path(args.out).suffix.lower() != ".png":
-        raise InputError(f"--out {args.out}: give a name that ends in .png")
+        raise InputError(f"--out {args.out}: pass a name that ends in .png")
     if args.out:
         require("compare --out", "plots")
         require("compare --out", "train", "flax")
-    found = compare(args.runs)
+    comparison = compare(args.runs)
     if args.out:
-        _draw(found, args.out)
-    print(json.dumps(found.as_json()) if args.json else found.text())
-    for note in found.notes:
+        _draw(comparison, args.out)
+    print(json.dumps(comparison.as_json()) if args.json else comparison.text())
+    for note in comparison.notes:
         print(f"note: {note}", file=sys.stderr)
     return 0
 
 
-def _draw(found: Comparison, out: str) -> None:
+def _draw(comparison: Comparison, out: str) -> None:
     from jaxopt_notes.runs import plots
 
-    curves = {run.name: run.rows for run in found.runs if run.rows}
+    curves = {run.name: run.rows for run in comparison.runs if run.rows}
     if not curves:
         raise InputError(f"--out {out}: no run has finished an epoch; there is nothing to draw")
     try:
         plots.draw_comparison(Path(out), curves)
     except OSError as error:
-        raise InputError(f"--out {out}: cannot be written ({reason(error)})") from error
+        raise InputError(f"--out {out}: cannot be written ({first_line(error)})") from error
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The errors that one line can explain, and what to suggest in it."""
+"""The errors that one line can explain, and how that line is written."""
 
 from collections.abc import Iterable
 
@@ -33,3 +33,22 @@ def nearest(word: str, choices: Iterable[str]) -> str:
     by_plain = {plain(choice): choice for choice in choices}
     near = difflib.get_close_matches(plain(word), by_plain, n=1)
     return by_plain[near[0]] if near else ""
+
+
+def first_line(error: BaseException) -> str:
+    r"""Why something failed, in one line of at most 160 characters.
+
+    This is the operating system's reason where there is one, else the first line of the text. The
+    error's type stands in for an empty text, and before a KeyError's, which is only the key.
+
+    >>> first_line(FileNotFoundError(2, "No such file or directory", "a.txt"))
+    'No such file or directory'
+    >>> first_line(ValueError("split train is empty\nand more"))
+    'split train is empty'
+    >>> first_line(KeyError("image")), first_line(MemoryError())
+    ("KeyError: 'image'", 'MemoryError')
+    """
+    lines = (getattr(error, "strerror", None) or str(error)).strip().splitlines()
+    name = type(error).__name__
+    text = lines[0] if lines else name
+    return (f"{name}: {text}" if lines and isinstance(error, KeyError) else text)[:160]

@@ -1,4 +1,4 @@
-"""`python -m jaxopt_notes.export`: a trained network as one file that runs without this package."""
+"""`python -m jaxopt_notes.export`: writes a trained network as one file that runs on its own."""
 
 import argparse
 from collections.abc import Sequence
@@ -16,14 +16,14 @@ def build_parser() -> argparse.ArgumentParser:
         prog="python -m jaxopt_notes.export",
         description="Write a trained network's forward pass, from uint8 images (batch, height, "
         "width, channels) to logits, with its weights, for CPUs, GPUs and TPUs.",
-        epilog='It is used by jax.export.deserialize(open(FILE, "rb").read()).call(images).',
+        epilog='To run it: jax.export.deserialize(open(FILE, "rb").read()).call(images).',
     )
     add_run(parser)
     parser.add_argument(
         "--out",
         required=True,
         metavar="FILE",
-        help=f"where to: as ONNX if its name ends in {ONNX}, else by jax.export",
+        help=f"the file to write: ONNX if its name ends in {ONNX}, else jax.export's format",
     )
     return parser
 

@@ -1,4 +1,4 @@
-"""`python -m jaxopt_notes.predict`: classifies picture files with what a run has learnt."""
+"""`python -m jaxopt_notes.predict`: classifies picture files with a trained network."""
 
 import argparse
 import json
@@ -11,7 +11,7 @@ from jaxopt_notes.command import OneLineParser, add_run, exit_code, run_as_proce
 from jaxopt_notes.errors import InputError
 from jaxopt_notes.extras import require
 
-# Sets of digits laid out as MNIST's. (EMNIST's are turned on their side.)
+# Data sets of digits in MNIST's layout. (EMNIST's are turned on their side.)
 CENTRED = ("auto", "mnist", "mnist-12k")
 
 
@@ -19,25 +19,25 @@ def build_parser() -> argparse.ArgumentParser:
     """The command's options."""
     parser = OneLineParser(
         prog="python -m jaxopt_notes.predict",
-        description="Say what PNG or JPEG files show, by a trained network.",
+        description="Classify PNG or JPEG files with a trained network.",
     )
     parser.usage = "%(prog)s --run DIR [options] [FILE ...]"
     add_run(parser)
     parser.add_argument("files", nargs="*", metavar="FILE", help="pictures of any size")
     parser.add_argument(
-        "--split", choices=("test",), help="in place of files: the run's own test set"
+        "--split", choices=("test",), help="instead of files: the run's own test set"
     )
     parser.add_argument(
         "--ink",
         choices=("dark", "light"),
-        help="dark on light, or light on dark (digits: told by the border; others: as the set's)",
+        help="dark on light or light on dark (default: by the border for digits, else as trained)",
     )
     parser.add_argument(
         "--centre",
         action=argparse.BooleanOptionalAction,
-        help="cut each digit out and lay it as MNIST's are (where the set is MNIST's)",
+        help="centre each digit as in MNIST (default: if the run was trained on MNIST)",
     )
-    parser.add_argument("--json", action="store_true", help="print JSON lines in place of a table")
+    parser.add_argument("--json", action="store_true", help="print JSON lines instead of a table")
     return parser
 
 
@@ -48,8 +48,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _predict(args: argparse.Namespace) -> int:
     if bool(args.files) == bool(args.split):
-        both = "files and --split test: give one of them" if args.files else "give files"
-        raise InputError(both if args.files else f"{both}, or --split test")
+        both = "files and --split test: pass one of them"
+        raise InputError(both if args.files else "pass files, or --split test")
 
     require("predict", "train")
     from jaxopt_notes.inference.trained import load_trained
@@ -69,25 +69,26 @@ def _files(args: argparse.Namespace, trained: Any) -> int:
     from jaxopt_notes.inference import images
     from jaxopt_notes.inference.prediction import probabilities
 
-    manner = _manner(args, trained)
-    found: dict[str, images.Picture] = {}
+    style = _style(args, trained)
+    pictures: dict[str, images.Picture] = {}
     broken = False
     for name in args.files:
         try:
-            found[name] = images.read(Path(name), manner, args.ink)
+            pictures[name] = images.read(Path(name), style, args.ink)
         except image_files.PictureError as error:
             print(f"error: {error}", file=sys.stderr)
             broken = True
-    pixels = np.array([picture.pixels for picture in found.values()], np.uint8)
-    rows = _rows(trained, probabilities(trained, pixels.reshape(-1, *trained.image_shape)))
-    for (name, picture), row in zip(found.items(), rows):
-        row |= {"file": name, "ink": picture.ink}
-    _print(rows, args.json, ("file", "class", "probability"))
+    if pictures:
+        pixels = np.array([picture.pixels for picture in pictures.values()], np.uint8)
+        rows = _rows(trained, probabilities(trained, pixels))
+        for (name, picture), row in zip(pictures.items(), rows):
+            row |= {"file": name, "ink": picture.ink}
+        _print(rows, args.json, ("file", "class", "probability"))
     return 2 if broken else 0
 
 
-def _manner(args: argparse.Namespace, trained: Any) -> Any:
-    from jaxopt_notes.inference.images import Manner
+def _style(args: argparse.Namespace, trained: Any) -> Any:
+    from jaxopt_notes.inference.images import Style
     from jaxopt_notes.inference.mnist_layout import FIELD
 
     centred = args.centre
@@ -95,24 +96,26 @@ def _manner(args: argparse.Namespace, trained: Any) -> Any:
         centred = trained.config.dataset.split(":")[0] in CENTRED
     if centred and trained.image_shape != (FIELD, FIELD, 1):
         shape = "×".join(map(str, trained.image_shape))
-        raise InputError(f"--centre: the run's pictures are {shape}, not MNIST's; leave it out")
+        raise InputError(
+            f"--centre: the run was trained on {shape} images, MNIST's are 28×28×1; leave it out"
+        )
     mean = trained.normalize.mean
-    # More of a picture is ground than ink.
-    return Manner(trained.image_shape, centred, dark_ink=sum(mean) / len(mean) > 0.5)
+    # Most of a picture is background.
+    return Style(trained.image_shape, centred, dark_ink=sum(mean) / len(mean) > 0.5)
 
 
 def _split(args: argparse.Namespace, trained: Any) -> int:
     from jaxopt_notes.data import load
     from jaxopt_notes.inference.prediction import probabilities
-    from jaxopt_notes.runs import report, resume
+    from jaxopt_notes.runs import info, report
 
     config = trained.config
     data = load(config.dataset, config.data_dir, config.image_size)
-    learnt = resume.read(args.run, "--run")[0]["data"].get("fingerprint")
-    if (report.fingerprint(data), data.class_names) != (learnt, trained.class_names):
+    fingerprint = info.read(args.run, "--run").data.fingerprint
+    if (report.fingerprint(data), data.class_names) != (fingerprint, trained.class_names):
         raise InputError(
-            f"--split test: {data.name} is not the set any more that {args.run} was trained on; "
-            "bring that back, or give files"
+            f"--split test: {data.name} has changed since {args.run} was trained on it; "
+            "restore the data set, or pass files"
         )
     rows = _rows(trained, probabilities(trained, data.test_images))
     right = 0
@@ -126,7 +129,7 @@ def _split(args: argparse.Namespace, trained: Any) -> int:
     return 0
 
 
-def _rows(trained: Any, found: Any) -> list[dict[str, Any]]:
+def _rows(trained: Any, probabilities: Any) -> list[dict[str, Any]]:
     names = trained.class_names
     return [
         {
@@ -135,7 +138,7 @@ def _rows(trained: Any, found: Any) -> list[dict[str, Any]]:
             "probability": float(row.max()),
             "probabilities": dict(zip(names, map(float, row))),
         }
-        for row in found
+        for row in probabilities
     ]
 
 
@@ -146,7 +149,7 @@ def _print(rows: Sequence[dict[str, Any]], as_json: bool, columns: Sequence[str]
         return
     cells = [columns, *([_cell(row[column]) for column in columns] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*cells)]
-    for line in cells if rows else ():
+    for line in cells:
         print("  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip())
 
 

@@ -7,16 +7,23 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from jaxopt_notes import files
 from jaxopt_notes.command import exit_code, run_as_process
 from jaxopt_notes.config.kinds import PLACE
 from jaxopt_notes.config.options import asked_in, build_parser
 from jaxopt_notes.config.settings import ROWS, Asked, validate
-from jaxopt_notes.errors import InputError
+from jaxopt_notes.errors import InputError, first_line
 from jaxopt_notes.extras import require
-from jaxopt_notes.runs import folder, resume
+from jaxopt_notes.runs import folder, info, resume
+from jaxopt_notes.runs.info import RunInfo
 from jaxopt_notes.runtime import processes
+
+if TYPE_CHECKING:
+    from jaxopt_notes.runs.session import Show
+    from jaxopt_notes.training.progress import EpochRow, Progress
+    from jaxopt_notes.training.setup import Setup
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -64,102 +71,117 @@ def _together(argv: Sequence[str], args: argparse.Namespace, train: Callable[[],
 
 def _summarize(asked: Asked, as_json: bool) -> int:
     from jaxopt_notes.models import summarize, summary_text
-    from jaxopt_notes.training import run
+    from jaxopt_notes.training.setup import prepare
 
-    network = run.prepare(asked).network
-    rows = summarize(network)
+    rows = summarize(prepare(asked).network)
     print(json.dumps([row._asdict() for row in rows]) if as_json else summary_text(rows))
     return 0
 
 
 def _train(asked: Asked, args: argparse.Namespace, resumed: resume.Resumed | None) -> int:
-    """Trains from the first step on, or from where the resumed run was left."""
-    from jaxopt_notes.runs import checkpoint, recorder, report, session
-    from jaxopt_notes.training import run
+    """Trains from the first step, or from where the resumed run stopped."""
+    from jaxopt_notes.runs import checkpoint, report, session
+    from jaxopt_notes.training.setup import prepare
 
     checkpoint.silence_orbax()
-    ready = run.prepare(asked)
-    say = _speaker(args)
-    config = ready.config
-    described = report.describe(ready)
+    setup = prepare(asked)
+    described = report.describe(setup)
     if resumed is not None:
-        session.refuse_other_data(resumed.described, described, args.override)
-    processes.refuse_unequal(_common(described))
-    out = _folder(ready, resumed=resumed is not None)
-    with folder.held(out) if processes.leads() else contextlib.nullcontext():
-        begun = session.start(ready, out, resumed)
-        if begun.position.epoch >= config.epochs:
-            text = f"{out}: all of its {config.epochs} epochs are done; give more --epochs"
-            say(text, {"summary": begun.rows[-1], "out": str(out)})
+        session.refuse_other_data(resumed.info, described, args.override)
+    processes.refuse_unequal(_shared(described))
+    out = _folder(setup, resumed=resumed is not None)
+    args.quiet |= not processes.leads()
+    epochs = described.config.epochs
+    with folder.locked(out) if processes.leads() else contextlib.nullcontext():
+        progress, notes = session.begin(setup, described, out, resumed)
+        if progress.epoch >= epochs:
+            line = f"{out}: this run has finished its {epochs} epochs; "
+            line += "pass a larger --epochs to train on"
+            _print(args, line, {"summary": progress.rows[-1], "out": str(out)})
             return 0
-        kept = recorder.Record(out, config, described, begun.rows, _complain)
-        if processes.leads():
-            folder.write_json(out / "config.json", described)
-        say(report.header(described, begun.lines), {"header": described, "notes": begun.lines})
-        with _progress(ready, args, say) as show:
-            ended = session.go(ready, begun, kept, show)
-        if processes.leads():
-            try:
-                summary = report.finish(out, ready, kept.rows, ended.weights)
-                say(summary.text, summary.value)
-            except OSError as error:  # the folder is gone, or the disk is full
-                kept.failed["scores and pictures"] = folder.reason(error)
-    if ended.line and processes.leads():
-        _complain(ended.line)
-    for what, reason in kept.failed.items():
-        _complain(f"error: {out}: {what} could not be written ({reason}); make room or check it")
-    return ended.code or int(bool(kept.failed))
+        return _train_in(out, setup, described, progress, notes, args)
 
 
-def _speaker(args: argparse.Namespace) -> Callable[[str, dict[str, Any]], None]:
+def _train_in(
+    out: Path,
+    setup: "Setup",
+    described: RunInfo,
+    progress: "Progress",
+    notes: list[str],
+    args: argparse.Namespace,
+) -> int:
+    """Trains in a folder that this process has locked; returns the exit code."""
+    from jaxopt_notes.runs import report, session
+    from jaxopt_notes.runs.recorder import Recorder
+
+    recorder = Recorder(out, described, progress, _warn)
+    as_json = info.to_json(described)
+    if processes.leads():
+        files.write_json(out / info.FILE, as_json)
+    _print(args, report.header(described, notes), {"header": as_json, "notes": notes})
+    with _progress_bar(described, args) as show:
+        outcome = session.train(setup, progress, recorder, show)
+    if processes.leads():
+        try:
+            summary = report.finish(out, setup, outcome.rows, outcome.weights)
+            _print(args, summary.text, summary.value)
+        except OSError as error:  # the folder is gone, or the disk is full
+            recorder.failed["scores and pictures"] = first_line(error)
+        if outcome.message:
+            _warn(outcome.message)
+    for what, reason in recorder.failed.items():
+        _warn(
+            f"error: {out}: {what} could not be written ({reason}); "
+            "check that the folder exists and its disk has room"
+        )
+    return outcome.exit_code or int(bool(recorder.failed))
+
+
+def _print(args: argparse.Namespace, text: str, value: Any) -> None:
+    """Prints the text or, with --json, the value; nothing with --quiet."""
     from tqdm import tqdm
 
-    args.quiet |= not processes.leads()
-
-    def say(text: str, value: dict[str, Any]) -> None:
-        if not args.quiet:
-            tqdm.write(json.dumps(value) if args.json else text)
-
-    return say
+    if not args.quiet:
+        tqdm.write(json.dumps(value) if args.json else text)
 
 
-def _complain(text: str) -> None:
+def _warn(text: str) -> None:
     from tqdm import tqdm
 
     tqdm.write(text, file=sys.stderr)
 
 
 @contextlib.contextmanager
-def _progress(
-    ready: Any, args: argparse.Namespace, say: Callable[[str, dict[str, Any]], None]
-) -> Iterator[Callable[[Any], None]]:
-    """A bar over the run's steps, and a line an epoch."""
+def _progress_bar(described: RunInfo, args: argparse.Namespace) -> Iterator["Show"]:
+    """A bar over the run's steps, and a line for each epoch."""
     from tqdm import tqdm
 
     from jaxopt_notes.runs import report
 
-    total = ready.steps_per_epoch * ready.config.epochs
+    steps = described.steps_per_epoch
     quiet = args.quiet or args.json
+    total = steps * (described.config.epochs or 0)
     with tqdm(total=total, unit="step", disable=quiet or None, leave=False) as bar:
 
-        def show(moment: Any) -> None:
-            where = moment.position
-            bar.set_postfix(loss=f"{moment.result.loss:.4f}", refresh=False)
-            bar.update(where.epoch * ready.steps_per_epoch + where.in_epoch - bar.n)
-            if moment.row is not None:
-                say(report.row_text(moment.row), moment.row)
+        def show(progress: "Progress", row: "EpochRow | None") -> None:
+            loss = progress.result.loss if row is None else row["train_loss"]
+            bar.set_postfix(loss=f"{loss:.4f}", refresh=False)
+            bar.update(progress.epoch * steps + progress.step_in_epoch - bar.n)
+            if row is not None:
+                _print(args, report.row_text(row), row)
 
         yield show
 
 
-def _common(described: dict[str, Any]) -> dict[str, Any]:
-    """What all processes of a run must have alike: not the places where each keeps its files."""
+def _shared(described: RunInfo) -> dict[str, Any]:
+    """What all processes of a run must agree on; each may keep its files in places of its own."""
     places = {name: None for name, row in ROWS.items() if row.kind.noun == PLACE}
-    return {"config": described["config"] | places, "data": described["data"]}
+    value = info.to_json(described)
+    return {"config": value["config"] | places, "data": value["data"]}
 
 
-def _folder(ready: Any, resumed: bool) -> Path:
-    name = ready.config.out or _default_folder(ready.data.name, ready.config.optimizer)
+def _folder(setup: "Setup", resumed: bool) -> Path:
+    name = setup.config.out or _default_folder(setup.data.name, setup.config.optimizer)
     if processes.leads():
         folder.create(name, resumed)
     return Path(processes.from_first(name))

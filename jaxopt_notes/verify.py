@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxopt_notes.command import OneLineParser, exit_code, run_as_process
-from jaxopt_notes.errors import InputError
+from jaxopt_notes.errors import InputError, first_line
 
 OPTIMIZERS = (
     "sgd",
@@ -59,7 +59,7 @@ def validate(args: argparse.Namespace) -> None:
         try:  # before the minutes that the proof takes
             args.out.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise InputError(f"--out {args.out} cannot be a folder: {error.strerror}") from None
+            raise InputError(f"--out {args.out} cannot be a folder: {first_line(error)}") from None
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -8,7 +8,7 @@ import pytest
 from jaxopt_notes import train
 from jaxopt_notes.data import Dataset, load
 from jaxopt_notes.runtime.compilation import keep_compiled
-from jaxopt_notes.training import run
+from jaxopt_notes.training import setup
 
 
 @pytest.fixture(scope="session")
@@ -51,7 +51,7 @@ def no_pictures(monkeypatch):
 @pytest.fixture
 def small(monkeypatch, digits, tmp_path):
     """main(…) writes to tmp_path / 'run', unless it is to resume."""
-    monkeypatch.setattr(run, "load", lambda *_: digits)
+    monkeypatch.setattr(setup, "load", lambda *_: digits)
     monkeypatch.chdir(tmp_path)
 
     def main(*args):

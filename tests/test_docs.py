@@ -7,7 +7,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 FAULTS = re.findall(
-    r"`(\w+/\w+\.py)::(\w+)`", (ROOT / "docs" / "faults.md").read_text(encoding="utf-8")
+    r"`([\w/]+\.py)::(\w+)`", (ROOT / "docs" / "faults.md").read_text(encoding="utf-8")
 )
 
 

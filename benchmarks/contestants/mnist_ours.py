@@ -21,8 +21,9 @@ from benchmarks.contestants.recipe import (
 from jaxopt_notes.models import CNN, pure
 from jaxopt_notes.optimizers import adam
 from jaxopt_notes.runtime.compilation import keep_compiled, sooner
-from jaxopt_notes.training.loop import begin, compile_stretch, evaluate, pad, run_epoch
+from jaxopt_notes.training.loop import compile_stretch, evaluate, pad, run_epoch
 from jaxopt_notes.training.network import initialised
+from jaxopt_notes.training.progress import Progress
 from jaxopt_notes.training.schedules import schedule
 from jaxopt_notes.training.sharding import make_layout, split_cpu
 from jaxopt_notes.training.state import create
@@ -48,15 +49,15 @@ def train(task: Task) -> list[float]:
 
     stretch = compile_stretch(step, state, *batches(0), layout=layout)
     if task.first_step_only:
-        next(run_epoch(stretch, begin(state), *batches(0), stops=[1]))
+        next(run_epoch(stretch, Progress(state), *batches(0), stops=[1]))
         return []
 
     eval_step = layout.jit(make_eval_step(model, normalize), **sooner())
     test_set = pad(data.test_images, data.test_labels, EVAL_BATCH, layout)
     accuracies: list[float] = []
     while len(accuracies) < EPOCHS and task.target > max(accuracies, default=0):
-        (reached,) = run_epoch(stretch, begin(state), *batches(len(accuracies)), stops=[steps])
-        state = reached.state
+        (progress,) = run_epoch(stretch, Progress(state), *batches(len(accuracies)), stops=[steps])
+        state = progress.state
         test = evaluate(eval_step, state.params, state.batch_stats, test_set)
         accuracies.append(test.accuracy)
     return accuracies

@@ -50,7 +50,7 @@ def _report(target: targets.Target, config: Settings, as_json: bool) -> int:
     from jaxopt_notes.aot import compiler
     from jaxopt_notes.models import pure
     from jaxopt_notes.training.network import build_network
-    from jaxopt_notes.training.run import build_optimizer
+    from jaxopt_notes.training.setup import build_optimizer
 
     devices = targets.devices(target)
     report = compiler.compile_for(

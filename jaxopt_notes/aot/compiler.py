@@ -18,7 +18,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from jaxopt_notes.aot import targets
 from jaxopt_notes.aot.targets import Memory, Target
-from jaxopt_notes.errors import InputError
+from jaxopt_notes.errors import InputError, first_line
 from jaxopt_notes.models import PureModel
 from jaxopt_notes.models.sharding import BATCH_AXIS
 from jaxopt_notes.training.sharding import Layout, check_batch_size
@@ -170,8 +170,8 @@ def _compile(
     try:
         return lowered.compile()
     except jax.errors.JaxRuntimeError as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"--target {target.name}: does not compile: {reason}") from error
+        message = f"--target {target.name}: does not compile: {first_line(error)}"
+        raise InputError(message) from error
 
 
 def _flops(target: Target, model: Any, optimizer: Any, state: TrainState, batch: Batch) -> int:

@@ -16,7 +16,7 @@ import os
 import re
 from typing import Any, NamedTuple
 
-from jaxopt_notes.errors import InputError
+from jaxopt_notes.errors import InputError, first_line
 from jaxopt_notes.extras import installed, require
 from jaxopt_notes.runtime.host import set_environment_default
 
@@ -121,8 +121,8 @@ def devices(target: Target) -> list[Any]:
     try:
         return make(target)
     except (JaxRuntimeError, NotImplementedError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"--target {target.name}: its compiler says: {reason}") from error
+        message = f"--target {target.name}: its compiler says: {first_line(error)}"
+        raise InputError(message) from error
 
 
 def missing_extra(platform: str) -> str:

@@ -1,10 +1,10 @@
-"""Turns what the operating system and TFDS say into one line for the user."""
+"""Turns the errors of the operating system and of TFDS into one line for the user."""
 
 import errno
 import os
 from pathlib import Path
 
-from jaxopt_notes.errors import InputError
+from jaxopt_notes.errors import InputError, first_line
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _DISK = (*_FULL, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EIO)
@@ -14,26 +14,20 @@ class DataDirError(InputError):
     """The data directory cannot be used: no room, not writable, not a folder."""
 
 
-def first_line(error: BaseException) -> str:
-    """Returns an error's type and the first line of its text."""
-    text = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {text[0]}" if text else type(error).__name__
-
-
 def data_dir_error(folder: Path, error: OSError) -> DataDirError:
-    """Returns the error to raise for an operating system's refusal within the data directory."""
+    """Returns the error to raise where the operating system refuses the data directory."""
     if error.errno in _FULL:
         return DataDirError(
             f"data_dir='{folder}': no room left on its disk; free some or choose another"
         )
-    reason = error.strerror or first_line(error)
+    reason = first_line(error)
     return DataDirError(
         f"data_dir='{folder}': cannot be used ({reason}); choose a folder that can be written"
     )
 
 
 def disk_error(error: BaseException | None) -> OSError | None:
-    """Returns the disk's refusal behind an error, looking through TFDS's wrapping, or None."""
+    """Returns the disk's error that caused this one, through TFDS's wrapping, or None."""
     while error is not None:
         if isinstance(error, OSError) and error.errno in _DISK:
             return error

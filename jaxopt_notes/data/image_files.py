@@ -13,7 +13,7 @@ from typing import IO, NamedTuple
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from jaxopt_notes.data import errors
+from jaxopt_notes.errors import first_line
 
 _FORMATS = ("PNG", "JPEG")  # no other of Pillow's readers is let near a file
 _GREY = ("1", "L", "LA")
@@ -112,5 +112,4 @@ def _is_transparent(image: Image.Image) -> bool:
 
 
 def _broken(path: Path, error: Exception) -> PictureError:
-    reason = error.strerror if isinstance(error, OSError) and error.strerror else None
-    return PictureError(path, f"cannot be read ({reason or errors.first_line(error)})")
+    return PictureError(path, f"cannot be read ({first_line(error)})")

@@ -1,27 +1,38 @@
-"""A trained network's forward pass as one file, which needs nothing of this package.
+"""A trained network's forward pass as one file, which runs without this package.
 
-By `jax.export` it is StableHLO for several platforms, with the weights inside and the batch size
-left open:
+`jax.export` writes StableHLO for several platforms, with the weights inside and any batch size:
 
     logits = jax.export.deserialize(open(FILE, "rb").read()).call(images)
 
-JAX reads it for at least six months of its own releases. As ONNX it is for whatever runs ONNX.
+JAX reads such a file for at least six months of its own releases. An ONNX file is for any program
+that runs ONNX.
 """
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 
-from jaxopt_notes.errors import InputError
+from jaxopt_notes import files
+from jaxopt_notes.errors import InputError, first_line
 from jaxopt_notes.extras import require
-from jaxopt_notes.inference.prediction import forward
 from jaxopt_notes.inference.trained import Trained
-from jaxopt_notes.runs.folder import reason, write_bytes
 from jaxopt_notes.runtime.host import host_settings, set_log_level
+from jaxopt_notes.training.step import make_forward
 
 PLATFORMS = ("cpu", "cuda", "tpu")
+
+
+def forward_of(trained: Trained) -> Callable[[jax.Array], jax.Array]:
+    """The network as a function of uint8 images alone: its weights are constants."""
+    forward, weights = make_forward(trained.model, trained.normalize), trained.weights
+
+    def logits(images: jax.Array) -> jax.Array:  # its name is the exported program's
+        return forward(weights.params, weights.batch_stats, images)
+
+    return logits
 
 
 def as_jax(trained: Trained) -> bytes:
@@ -35,7 +46,7 @@ def as_jax(trained: Trained) -> bytes:
     require("--out FILE", "train", "flatbuffers")
     (batch,) = jax.export.symbolic_shape("batch")
     images = jax.ShapeDtypeStruct((batch, *trained.image_shape), jnp.uint8)
-    exported = jax.export.export(jax.jit(forward(trained)), platforms=PLATFORMS)(images)
+    exported = jax.export.export(jax.jit(forward_of(trained)), platforms=PLATFORMS)(images)
     return bytes(exported.serialize())
 
 
@@ -49,9 +60,9 @@ def as_onnx(trained: Trained) -> bytes:
     import jax2onnx
 
     with host_settings():
-        set_log_level("onnx_ir", logging.ERROR)  # it warns of every shape that stays open
+        set_log_level("onnx_ir", logging.ERROR)  # it warns about every shape that stays open
         model = jax2onnx.to_onnx(
-            forward(trained),
+            forward_of(trained),
             [jax.ShapeDtypeStruct(("batch", *trained.image_shape), jnp.uint8)],
             model_name="jaxopt_notes",
             input_names=["images"],
@@ -61,12 +72,12 @@ def as_onnx(trained: Trained) -> bytes:
 
 
 def write(path: Path, contents: bytes) -> None:
-    """Writes a file whole or not at all.
+    """Writes an exported file, or leaves the old one.
 
     Raises:
-      InputError: it cannot be written.
+      InputError: the file cannot be written.
     """
     try:
-        write_bytes(path, contents)
+        files.write_bytes(path, contents)
     except OSError as error:
-        raise InputError(f"--out {path}: cannot be written ({reason(error)})") from error
+        raise InputError(f"--out {path}: cannot be written ({first_line(error)})") from error

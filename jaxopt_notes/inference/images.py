@@ -1,4 +1,4 @@
-"""Picture files that belong to no set, made like the pictures of the set a network has learnt."""
+"""Reads picture files as images like those that a network was trained on."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -11,13 +11,13 @@ from jaxopt_notes.inference import mnist_layout
 DARK, LIGHT = INKS = ("dark", "light")
 
 
-class Manner(NamedTuple):
-    """How the set's pictures are.
+class Style(NamedTuple):
+    """What the images of the training set look like.
 
     Attributes:
       shape: (height, width, channels).
-      centred: whether they are digits laid out as MNIST's, light on black; of shape (28, 28, 1).
-      dark_ink: whether what they show is darker than its ground.
+      centred: whether they are digits laid out like MNIST's: light on black, shape (28, 28, 1).
+      dark_ink: whether the objects are darker than the background.
     """
 
     shape: tuple[int, ...]
@@ -26,32 +26,32 @@ class Manner(NamedTuple):
 
 
 class Picture(NamedTuple):
-    """A picture for the network, and what it was taken to be drawn with; None if not looked at."""
+    """An image for the network, and whether its ink was read as dark or light."""
 
     pixels: np.ndarray  # uint8 (height, width, channels)
-    ink: str | None
+    ink: str | None  # None: not determined
 
 
-def read(path: Path, manner: Manner, ink: str | None = None) -> Picture:
+def read(path: Path, style: Style, ink: str | None = None) -> Picture:
     """Reads a PNG or JPEG file of any size.
 
-    Centred digits are cut out, scaled and laid as MNIST's makers did, and their ink is found out by
-    the border's brightness where it is not told. Other pictures are scaled as those of a folder
-    are, and turned into their negative only where the told ink is not the set's.
+    A digit in MNIST's style is cut out, scaled and centred as MNIST's makers did. The brightness of
+    the border decides its ink unless `ink` does. Any other picture is scaled like those of a
+    folder, and inverted only if `ink` differs from the training set's.
 
     Args:
       path: the file.
-      manner: how the network's pictures are.
-      ink: "dark" for dark on light, "light" for light on dark.
+      style: what the images of the training set look like.
+      ink: "dark" for dark on light, "light" for light on dark; None if unknown.
 
     Raises:
-      PictureError: it is no picture, one that is not taken, or one with nothing on it.
+      PictureError: the file is no picture, of an unsupported kind, or shows nothing.
     """
-    if not manner.centred:
-        height, width, channels = manner.shape
+    if not style.centred:
+        height, width, channels = style.shape
         image_files.header(path)
         pixels = image_files.pixels(path, height, width, channels)
-        negative = ink is not None and (ink == DARK) != manner.dark_ink
+        negative = ink is not None and (ink == DARK) != style.dark_ink
         return Picture(255 - pixels if negative else pixels, ink)
     height, width, _ = image_files.header(path)
     pixels = image_files.pixels(path, height, width, 1)

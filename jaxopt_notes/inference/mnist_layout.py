@@ -1,9 +1,9 @@
-"""A picture of one digit, of any size, as MNIST's makers laid theirs out.
+"""Lays a picture of one digit out as MNIST's makers did.
 
-    The digit's box is scaled to fit into 20×20 pixels, its shape kept, in greys where it shrinks;
-    then it is laid into 28×28 pixels so that its centre of mass is theirs.
+    The digit's bounding box is scaled to fit into 20×20 pixels, with its aspect ratio, in grey
+    levels where it shrinks. It is then placed in 28×28 pixels, its centre of mass in the middle.
 
-Ink is what differs from the border. A network of digits in the middle knows no others.
+Ink is what differs from the border. A network trained on centred digits recognises no others.
 
 Source: LeCun, Bottou, Bengio & Haffner 1998, "Gradient-Based Learning Applied to Document
 Recognition", section III A.
@@ -13,13 +13,13 @@ import numpy as np
 from PIL import Image
 
 FIELD, BOX = 28, 20
-# Shares of the way from the border's brightness to the ink's: paper's grain lies below the first.
+# Parts of the way from the border's brightness to the ink's: paper's grain is below the first.
 FAINT, FULL = 0.2, 0.7
 LEAST = 32  # of 255: less contrast than this is no ink
 
 
 class NoInkError(ValueError):
-    """A picture without anything on it."""
+    """A picture that shows nothing."""
 
 
 def border(picture: np.ndarray) -> float:
@@ -29,7 +29,7 @@ def border(picture: np.ndarray) -> float:
 
 
 def is_dark_on_light(picture: np.ndarray) -> bool:
-    """Whether a picture's border is on the light side of its range of brightness.
+    """Whether the border is in the lighter half of a picture's range of brightness.
 
     >>> page = np.full((9, 9, 1), 200, np.uint8)
     >>> page[4, 4] = 90
@@ -40,11 +40,11 @@ def is_dark_on_light(picture: np.ndarray) -> bool:
 
 
 def centre(picture: np.ndarray, dark_ink: bool) -> np.ndarray:
-    """The digit of a picture as MNIST has them: light on black, 28×28.
+    """The digit of a picture in MNIST's layout: light on black, 28×28.
 
     Args:
       picture: uint8 (height, width, 1).
-      dark_ink: whether the digit is darker than the ground.
+      dark_ink: whether the digit is darker than the background.
 
     Returns:
       uint8 (28, 28, 1).
@@ -55,28 +55,27 @@ def centre(picture: np.ndarray, dark_ink: bool) -> np.ndarray:
     ink = _ink(picture[..., 0], dark_ink)
     rows, columns = (np.flatnonzero((ink > 0.5).any(axis)) for axis in (1, 0))
     cropped = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    return _lay(_scale(cropped))[..., None]
+    return _place(_scale(cropped))[..., None]
 
 
 def _ink(pixels: np.ndarray, dark: bool) -> np.ndarray:
     """float32 (height, width), 0 … 1: how much of each pixel is ink."""
-    ground, signed = border(pixels[..., None]), pixels.astype(np.float32)
-    above = ground - signed if dark else signed - ground
+    background, signed = border(pixels[..., None]), pixels.astype(np.float32)
+    above = background - signed if dark else signed - background
     if above.max() < LEAST:
         raise NoInkError
     return np.clip((above / above.max() - FAINT) / (FULL - FAINT), 0, 1)
 
 
 def _scale(ink: np.ndarray) -> np.ndarray:
-    """The same shape, 20 pixels along its longer side."""
+    """Ink scaled to 20 pixels along its longer side."""
     height, width = (max(1, round(BOX * side / max(ink.shape))) for side in ink.shape)
-    scaled = Image.fromarray(ink).resize((width, height), Image.Resampling.BILINEAR)
-    found = np.asarray(scaled)
-    return found / found.max()  # thin strokes are left faint by the averaging
+    scaled = np.asarray(Image.fromarray(ink).resize((width, height), Image.Resampling.BILINEAR))
+    return scaled / scaled.max()  # averaging makes thin strokes faint
 
 
-def _lay(ink: np.ndarray) -> np.ndarray:
-    """uint8 (28, 28) of ink whose centre of mass comes to lie on row and column 14."""
+def _place(ink: np.ndarray) -> np.ndarray:
+    """uint8 (28, 28) with the ink's centre of mass on row and column 14."""
     corners = []
     for axis, side in enumerate(ink.shape):
         mass = ink.sum(1 - axis)

@@ -9,7 +9,8 @@ import jax.numpy as jnp
 from jaxopt_notes.config.settings import Settings
 from jaxopt_notes.errors import InputError
 from jaxopt_notes.models import PureModel, pure
-from jaxopt_notes.runs import checkpoint, resume
+from jaxopt_notes.runs import checkpoint
+from jaxopt_notes.runs import info as run_info
 from jaxopt_notes.training.evaluation import Weights
 from jaxopt_notes.training.network import build_network
 from jaxopt_notes.training.state import TrainState
@@ -19,12 +20,12 @@ WHICH = ("best", "last", "ema")
 
 
 class Trained(NamedTuple):
-    """What a run has learnt, and what it takes to use it.
+    """A trained network, and what it takes to use it.
 
     Attributes:
       config: the run's settings.
       model: the network, with its initial parameters.
-      weights: the learnt ones.
+      weights: the trained ones.
       normalize: from uint8 pixels to the network's input.
       image_shape: (height, width, channels).
       class_names: one for each logit.
@@ -43,46 +44,47 @@ def load_trained(run: str, which: str = "best") -> Trained:
 
     Args:
       run: the run's folder.
-      which: `best`, of the highest test accuracy; `last`; or `ema`, the last checkpoint's average
+      which: `best`, with the highest test accuracy; `last`; or `ema`, the last checkpoint's average
         of the parameters.
 
     Raises:
       InputError: the folder holds no run or no checkpoint, the checkpoint is damaged, or the run
-        kept no average.
+        did not average its parameters.
     """
-    described, config = resume.read(run, "--run")
-    data = described["data"]
+    info = run_info.read(run, "--run")
+    config, data = info.config, info.data
     if which == "ema" and config.ema is None:
-        raise InputError(f"--run {run}: kept no average of its parameters; give best or last")
+        raise InputError(
+            f"--which ema: the run in {run} did not average its parameters; pass best or last"
+        )
     if not (Path(run) / checkpoint.FOLDER).is_dir():
-        raise InputError(f"--run {run}: holds no checkpoint; give a run that kept its weights")
-    network = build_network(config, tuple(data["image_shape"]), len(data["class_names"]))
-    model = pure(network)
+        raise InputError(f"--run {run}: holds no checkpoint; pass a run that wrote checkpoints")
+    model = pure(build_network(config, data.image_shape, len(data.class_names)))
     with checkpoint.open_checkpoints(Path(run), read_only=True) as checkpoints:
         step = checkpoints.best_step() if which == "best" else None
         step = checkpoints.latest_step() if step is None else step
         if step is None:
             raise InputError(f"--run {run}: holds no checkpoint yet; let it finish an epoch")
         try:
-            read = checkpoint.read_weights(checkpoints, step, _like(model, config))
+            parts = checkpoint.read_weights(checkpoints, step, _like(model, config))
         except checkpoint.DamagedError as error:
             raise InputError(
                 f"--run {run}: the checkpoint of step {step:,} is damaged ({error}); "
-                f"give another of {', '.join(WHICH)}, or resume the run"
+                f"pass another --which ({', '.join(WHICH)}), or resume the run"
             ) from error
-    params = read["ema"] if which == "ema" else read["params"]
+    params = parts["ema"] if which == "ema" else parts["params"]
     return Trained(
         config,
         model,
-        Weights(step, params, read["batch_stats"]),
-        Normalization(tuple(data["mean"]), tuple(data["std"])),
-        tuple(data["image_shape"]),
-        tuple(data["class_names"]),
+        Weights(step, params, parts["batch_stats"]),
+        Normalization(data.mean, data.std),
+        data.image_shape,
+        data.class_names,
     )
 
 
 def _like(model: PureModel, config: Settings) -> Any:
-    """A state of the run's structure, as far as its weights go."""
+    """A state whose weights have the structure and shapes of the run's."""
     ema = () if config.ema is None else model.params
     return TrainState(
         jnp.int32(0), model.params, (), model.batch_stats, jax.random.key(config.seed), ema

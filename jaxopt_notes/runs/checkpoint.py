@@ -1,33 +1,31 @@
-"""Checkpoints of a run, by orbax: written while the training goes on, and read back whole.
+"""Checkpoints of a run, by orbax: written while the training goes on, and checked when read.
 
-A checkpoint has three parts: `weights` (parameters, their average, batch statistics), `optimizer`
-(its state) and `position` (JSON: the rest of a `Position`, the rows so far, settings, versions, and
-the checksums of the other two). So that the weights can be read without knowing the optimizer.
+A checkpoint has three parts, so that the weights can be read without knowing the optimizer:
+`weights` (parameters, their average, batch statistics), `optimizer` (its state) and `position`
+(JSON: the rest of the `Progress`, the run's `RunInfo`, and checksums of the other two parts).
 """
 
 import gc
 import logging
-import math
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-import flax
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers as policies
 
-from jaxopt_notes import __version__
-from jaxopt_notes.runs.folder import reason
+from jaxopt_notes.errors import first_line
+from jaxopt_notes.runs import info as run_info
+from jaxopt_notes.runs.checksum import checksum
+from jaxopt_notes.runs.info import RunInfo
 from jaxopt_notes.runtime.host import at_end, set_log_level
 from jaxopt_notes.runtime.processes import largest, leads
-from jaxopt_notes.training.loop import Sums
-from jaxopt_notes.training.run import Position
+from jaxopt_notes.training.progress import Progress, Sums
 from jaxopt_notes.training.sharding import put
 from jaxopt_notes.training.state import TrainState
 
@@ -57,7 +55,7 @@ def silence_orbax() -> None:
 
 
 def open_checkpoints(run: Path, keep: int = 1, read_only: bool = False) -> ocp.CheckpointManager:
-    """The checkpoints of a run's folder; saving leaves the newest `keep` of them and the best."""
+    """The checkpoints in a run's folder; saving deletes all but the newest `keep` and the best."""
     latest = policies.LatestN(keep)
     best = policies.BestN(get_metric_fn=_score, n=1, keep_checkpoints_without_metrics=False)
     options = ocp.CheckpointManagerOptions(
@@ -86,55 +84,36 @@ def _score(metrics: Any) -> float:
     return metrics["test_accuracy"]
 
 
-def save(
-    checkpoints: ocp.CheckpointManager,
-    position: Position,
-    rows: Sequence[dict[str, Any]],
-    facts: dict[str, Any],
-) -> None:
-    """Starts to write a checkpoint; returns as soon as the state may change.
-
-    Args:
-      checkpoints: from `open_checkpoints`.
-      position: the run's.
-      rows: the metrics of its finished epochs.
-      facts: what else shall be known of the run: settings and data.
-    """
-    state = position.state
+def save(checkpoints: ocp.CheckpointManager, progress: Progress, info: RunInfo) -> None:
+    """Starts to write the checkpoint of a run; returns as soon as the state may change."""
+    state = progress.state
     weights, optimizer = _weights(state), _optimizer(state)
-    told = {
-        "epoch": position.epoch,
-        "in_epoch": position.in_epoch,
-        "seconds": position.seconds,
-        "sums": [x.item() for x in jax.device_get(position.sums)],
+    position = {
+        "epoch": progress.epoch,
+        "in_epoch": progress.step_in_epoch,
+        "seconds": progress.seconds,
+        "sums": [x.item() for x in jax.device_get(progress.sums)],
         "key": np.asarray(jax.random.key_data(state.key)).tolist(),
-        "rows": list(rows),
-        "step": int(state.step),
-        "versions": versions(),
+        "rows": list(progress.rows),
+        "step": progress.step,
         "checksums": {"weights": int(checksum(weights)), "optimizer": int(checksum(optimizer))},
-        "run": facts,
+        "run": run_info.to_json(info),
     }
     if jax.process_count() == 1:
         # As numpy's arrays: for JAX's, orbax asks tensorstore for its metrics, which leaks 26 kB
         # a checkpoint (tensorstore 0.1.72 to 0.1.86). Only orbax can cut an array among processes.
         weights, optimizer = jax.device_get((weights, optimizer))
-    finished = position.in_epoch == 0 and rows
+    tested = progress.step_in_epoch == 0 and progress.rows
     checkpoints.save(
-        int(state.step),
+        progress.step,
         args=ocp.args.Composite(
             weights=ocp.args.StandardSave(weights),
             optimizer=ocp.args.StandardSave(optimizer),
-            position=ocp.args.JsonSave(told),
+            position=ocp.args.JsonSave(position),
         ),
-        metrics={"test_accuracy": rows[-1]["test_accuracy"]} if finished else None,
+        metrics={"test_accuracy": progress.rows[-1]["test_accuracy"]} if tested else None,
         force=True,
     )
-
-
-def versions() -> dict[str, str]:
-    """Of what a run's digits depend on."""
-    modules = {m.__name__: m.__version__ for m in (jax, flax, optax)}
-    return {"jaxopt_notes": __version__, **modules}
 
 
 def _weights(state: TrainState) -> dict[str, Any]:
@@ -145,94 +124,93 @@ def _optimizer(state: TrainState) -> dict[str, Any]:
     return {"step": state.step, "state": state.opt_state}  # never empty, as orbax asks
 
 
-class Restored(NamedTuple):
-    """A checkpoint read back: the position, the rows, and all that was told beside them."""
+class Checkpoint(NamedTuple):
+    """A checkpoint read back: where the training stood, and what the run was made of."""
 
-    position: Position
-    rows: list[dict[str, Any]]
-    told: dict[str, Any]
+    progress: Progress
+    info: RunInfo
 
 
 class DamagedError(Exception):
-    """A checkpoint cannot be read, or its contents are not those that were written."""
+    """A checkpoint cannot be read, or its contents have changed since they were written."""
 
 
 def restore_newest(
     checkpoints: ocp.CheckpointManager,
     like: TrainState,
-    say: Callable[[str], None],
+    warn: Callable[[str], None],
     new_optimizer: bool = False,
-) -> Restored | None:
-    """Reads the newest whole checkpoint; damaged ones after it are moved out of the way.
+) -> Checkpoint | None:
+    """Reads the newest undamaged checkpoint; newer damaged ones are moved out of the way.
 
     Args:
       checkpoints: from `open_checkpoints`.
       like: a state of the same structure, shapes, dtypes and shardings.
-      say: is told a line of each checkpoint that is left out.
-      new_optimizer: whether the optimizer's state is to be that of `like`, not the checkpoint's.
+      warn: is called with one line for each damaged checkpoint.
+      new_optimizer: whether to take the optimizer's state from `like`, not from the checkpoint.
 
     Returns:
-      None where there is no whole checkpoint.
+      None where there is no undamaged checkpoint.
     """
     for step in sorted(checkpoints.all_steps(), reverse=True):
         try:
             return _whole(_restore, checkpoints, step, like, new_optimizer)
         except DamagedError as error:
-            say(f"the checkpoint of step {step:,} is damaged and left out ({error})")
+            warn(f"the checkpoint of step {step:,} is damaged and skipped ({error})")
         _set_aside(checkpoints, step)
     return None
 
 
 def _whole(read: Callable[..., T], *args: Any) -> T:
-    """What `read` returns; DamagedError with the reason, whatever it raises."""
+    """What `read` returns; turns whatever it raises into a DamagedError."""
     try:
         return read(*args)
-    # Whatever a damaged file makes orbax, tensorstore or JSON raise.
+    # A damaged file makes orbax, tensorstore and JSON raise many kinds of errors.
     except Exception as error:
-        why = reason(error.__cause__ if isinstance(error.__cause__, Exception) else error)
+        reason = first_line(error.__cause__ if isinstance(error.__cause__, Exception) else error)
     at_end(gc.collect)  # orbax's abandoned reads end here, while `silence_orbax` still holds
-    raise DamagedError(why)
+    raise DamagedError(reason)
 
 
 def _set_aside(checkpoints: ocp.CheckpointManager, step: int) -> None:
     """Moves a checkpoint to the run's folder `damaged`, so that its step can be written again."""
     folder = Path(checkpoints.directory)
     if leads():
-        aside = folder.parent / "damaged" / f"{step}-{time.time_ns()}"
-        aside.parent.mkdir(exist_ok=True)
-        (folder / str(step)).rename(aside)
+        target = folder.parent / "damaged" / f"{step}-{time.time_ns()}"
+        target.parent.mkdir(exist_ok=True)
+        (folder / str(step)).rename(target)
     largest(0)  # waits for the first process
     checkpoints.reload()
 
 
 def _restore(
     checkpoints: ocp.CheckpointManager, step: int, like: TrainState, new_optimizer: bool
-) -> Restored:
-    told = read_told(checkpoints, step)
+) -> Checkpoint:
+    position = _read_position(checkpoints, step)
     weights = _read_weights(checkpoints, step, like)
     opt_state = like.opt_state
     if not new_optimizer:
         args = ocp.args.StandardRestore(_abstract(_optimizer(like)))
         optimizer = _read(checkpoints, step, optimizer=args)
-        _check(optimizer, told["checksums"]["optimizer"])
+        _check(optimizer, position["checksums"]["optimizer"])
         opt_state = optimizer["state"]
-    key = jax.random.wrap_key_data(jnp.array(told["key"], jnp.uint32))
+    key = jax.random.wrap_key_data(jnp.array(position["key"], jnp.uint32))
     state = TrainState(
-        put(np.int32(told["step"]), like.step.sharding),
+        put(np.int32(position["step"]), like.step.sharding),
         weights["params"],
         opt_state,
         weights["batch_stats"],
         put(key, like.key.sharding),
         weights["ema"],
     )
-    loss, *counts = told["sums"]
+    loss, *counts = position["sums"]
     sums: Any = Sums(np.float32(loss), *map(np.int32, counts))  # type: ignore[arg-type]
-    position = Position(state, sums, told["epoch"], told["in_epoch"], told["seconds"])
-    return Restored(position, told["rows"], told)
+    rows = tuple(position["rows"])
+    progress = Progress(state, sums, position["in_epoch"], rows, position["seconds"])
+    return Checkpoint(progress, run_info.from_json(position["run"]))
 
 
-def read_told(checkpoints: ocp.CheckpointManager, step: int) -> dict[str, Any]:
-    """The JSON part of a checkpoint."""
+def _read_position(checkpoints: ocp.CheckpointManager, step: int) -> dict[str, Any]:
     return _read(checkpoints, step, position=ocp.args.JsonRestore())
 
 
@@ -240,7 +218,7 @@ def read_weights(checkpoints: ocp.CheckpointManager, step: int, like: TrainState
     """A checkpoint's `params`, `batch_stats` and `ema`.
 
     Raises:
-      DamagedError: they cannot be read, or are not those that were written.
+      DamagedError: they cannot be read, or have changed since they were written.
     """
     return _whole(_read_weights, checkpoints, step, like)
 
@@ -248,16 +226,16 @@ def read_weights(checkpoints: ocp.CheckpointManager, step: int, like: TrainState
 def _read_weights(checkpoints: ocp.CheckpointManager, step: int, like: TrainState) -> Any:
     args = ocp.args.StandardRestore(_abstract(_weights(like)))
     weights = _read(checkpoints, step, weights=args)
-    _check(weights, read_told(checkpoints, step)["checksums"]["weights"])
+    _check(weights, _read_position(checkpoints, step)["checksums"]["weights"])
     return weights
 
 
 def _read(checkpoints: ocp.CheckpointManager, step: int, **part: Any) -> Any:
-    """One part of a checkpoint; every process raises where one of them cannot read it."""
+    """One part of a checkpoint; every process raises if one of them cannot read it."""
     (name,) = part
     try:
         value, error = checkpoints.restore(step, args=ocp.args.Composite(**part))[name], None
-    # Whatever a damaged file makes orbax, tensorstore or JSON raise.
+    # A damaged file makes orbax, tensorstore and JSON raise many kinds of errors.
     except Exception as caught:
         value, error = None, caught
     if largest(int(error is not None)):
@@ -272,34 +250,6 @@ def _abstract(tree: Any) -> Any:
     return jax.tree.map(leaf, tree)
 
 
-def _check(tree: Any, written: int) -> None:
-    if int(checksum(tree)) != written:
-        raise DamagedError("its checksum does not fit")
-
-
-@jax.jit
-def checksum(tree: Any) -> jax.Array:
-    """A uint32 that changes with any bit of any leaf, wherever the leaves lie.
-
-    Each element's bits, as a number, times an odd number of its own, all added modulo 2³².
-    """
-    total, seen = jnp.uint32(0), 0
-    for leaf in jax.tree.leaves(tree):
-        bits = _bits(leaf)
-        place = jnp.full(bits.shape, seen, jnp.uint32)
-        for axis in range(bits.ndim):
-            stride = np.uint32(math.prod(bits.shape[axis + 1 :]))
-            place += jax.lax.broadcasted_iota(jnp.uint32, bits.shape, axis) * stride
-        total += (bits * (2 * place + 1)).sum(dtype=jnp.uint32)
-        seen += bits.size
-    return total
-
-
-def _bits(x: jax.Array) -> jax.Array:
-    if jnp.iscomplexobj(x):
-        x = jnp.stack([x.real, x.imag])
-    if x.dtype == bool:
-        return x.astype(jnp.uint32)
-    # Eight bytes become two numbers, along a new last axis.
-    width = {1: jnp.uint8, 2: jnp.uint16}.get(x.dtype.itemsize, jnp.uint32)
-    return jax.lax.bitcast_convert_type(x, width).astype(jnp.uint32)
+def _check(tree: Any, expected: int) -> None:
+    if int(checksum(tree)) != expected:
+        raise DamagedError("its checksum does not match")

@@ -1,4 +1,4 @@
-"""Runs beside each other, by the files that they left. Needs no JAX."""
+"""Compares runs by the files in their folders. Needs no JAX."""
 
 import json
 import math
@@ -8,21 +8,21 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from jaxopt_notes.config.settings import ROWS
-from jaxopt_notes.errors import InputError
-from jaxopt_notes.runs import resume
+from jaxopt_notes.errors import InputError, first_line
+from jaxopt_notes.runs import info as run_info
 
 _NUMBERS = ("epoch", "step", "seconds")
 _SCORES = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
 
 
 class Compared(NamedTuple):
-    """A run as its folder tells it.
+    """A run as its folder describes it.
 
     Attributes:
       name: what to call it.
       settings: option to value, the optimizer's own among them.
-      data: the data set's name, and its fingerprint where it has one.
-      rows: a row of metrics an epoch.
+      data: the data set's name and fingerprint.
+      rows: one for each finished epoch.
     """
 
     name: str
@@ -46,14 +46,14 @@ class Compared(NamedTuple):
 
 
 class Comparison(NamedTuple):
-    """Runs, the names of the settings that they differ in, and lines on what to mind."""
+    """Runs, the names of the settings in which they differ, and notes for the user."""
 
     runs: list[Compared]
     differing: list[str]
     notes: list[str]
 
     def as_json(self) -> dict[str, Any]:
-        """A member a run with the settings that differ, and the notes."""
+        """The runs with the settings that differ and their scores, and the notes."""
         runs = [
             {"run": run.name, "settings": self._settings(run), **run.scores()} for run in self.runs
         ]
@@ -63,7 +63,7 @@ class Comparison(NamedTuple):
         return {name: run.settings.get(name) for name in self.differing}
 
     def text(self) -> str:
-        """A table, a line a run."""
+        """A table with one line per run."""
         heads = ("steps", "seconds", "best acc", "last acc", "best loss", "last loss")
         lines = [("run", *self.differing, *heads)]
         for run in self.runs:
@@ -100,31 +100,33 @@ def compare(folders: Sequence[str]) -> Comparison:
 
 
 def _read(folder: str, name: str) -> tuple[Compared, list[str]]:
-    described, old = resume.read(folder, "RUN")
-    values = old.values().items()
+    info = run_info.read(folder, "RUN")
+    values = info.config.values().items()
     settings = {n: ROWS[n].to_json(value) for n, value in values if ROWS[n].compared}
-    data = described["data"]
+    data = info.data
     path = Path(folder) / "metrics.jsonl"
     try:
         lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     except FileNotFoundError:
-        lines = []  # before its first epoch's end
+        lines = []  # the first epoch is not finished
     except OSError as error:
-        raise InputError(f"RUN {folder}: {path.name} cannot be read ({error.strerror})") from error
+        raise InputError(
+            f"RUN {folder}: {path.name} cannot be read ({first_line(error)})"
+        ) from error
     parsed = [_row(line) for line in lines]
     broken = [str(i + 1) for i, row in enumerate(parsed) if row is None]
     rows = [row for row in parsed if row is not None]
     notes = []
     if broken:
         which = "line" if len(broken) == 1 else "lines"
-        notes.append(f"{path}: {which} {', '.join(broken)} broken, and left out")
+        notes.append(f"{path}: skipped broken {which} {', '.join(broken)}")
     if not rows:
         notes.append(f"{folder}: no epoch is finished")
-    return Compared(name, settings, (data["name"], data.get("fingerprint", "")), rows), notes
+    return Compared(name, settings, (data.name, data.fingerprint), rows), notes
 
 
 def _row(line: str) -> dict[str, Any] | None:
-    """An epoch's row; None where the line is not one."""
+    """The row of an epoch; None if the line is not one."""
     try:
         row = json.loads(line)
         whole = all(isinstance(row[name], int | float) for name in (*_NUMBERS, *_SCORES))
@@ -134,7 +136,7 @@ def _row(line: str) -> dict[str, Any] | None:
 
 
 def _names(folders: Sequence[str]) -> list[str]:
-    """The folders' last parts; the whole paths where these are not all different."""
+    """The folders' own names, or their whole paths if two have the same name."""
     short = [Path(os.path.abspath(folder)).name for folder in folders]
     return short if len(set(short)) == len(short) else list(folders)
 

@@ -1,10 +1,9 @@
-"""Runs in pictures, where matplotlib is installed.
+"""Draws runs, where matplotlib is installed.
 
-Of one run curves.png, confusion.png and mistakes.png; of several, their curves over each other.
+One run has curves.png, confusion.png and mistakes.png; several are compared by their curves.
 """
 
 import math
-import os
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from jaxopt_notes import files
 from jaxopt_notes.data import Dataset
 from jaxopt_notes.extras import installed, require
 from jaxopt_notes.training.evaluation import Evaluation, worst_mistakes
@@ -24,7 +24,7 @@ _CELL = 0.45  # inches: room for a number of four digits
 
 def draw(
     folder: Path,
-    rows: Sequence[dict[str, Any]],
+    rows: Sequence[Mapping[str, Any]],
     evaluation: Evaluation,
     data: Dataset,
     optimizer: str,
@@ -32,7 +32,7 @@ def draw(
     """Draws all pictures of a run into its folder.
 
     Returns:
-      The files' names; none where matplotlib is not installed.
+      The names of the files; none where matplotlib is not installed.
     """
     if not installed("matplotlib.figure"):
         return ()
@@ -54,20 +54,18 @@ def draw(
 
 
 def _save(figure: Any, path: Path) -> None:
-    beside = path.with_name(f".{path.stem}.part{path.suffix}")
-    with warnings.catch_warnings():
-        # Class names may be in any script, matplotlib's own font has not all; it draws boxes then.
+    with warnings.catch_warnings(), files.open_whole(path) as file:
+        # A class name may have letters that matplotlib's font lacks; it draws boxes for them.
         warnings.filterwarnings("ignore", message="Glyph")
-        figure.savefig(beside, dpi=150)
-    os.replace(beside, path)
+        figure.savefig(file, dpi=150, format="png")
 
 
-def draw_comparison(path: Path, runs: Mapping[str, Sequence[dict[str, Any]]]) -> None:
-    """Draws the curves of several runs over each other: tests as lines, training dashed.
+def draw_comparison(path: Path, runs: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
+    """Draws the curves of several runs over each other: test as lines, training dashed.
 
     Args:
       path: the file, a .png.
-      runs: the name of each and its rows, at least one.
+      runs: name to rows, at least one row each.
 
     Raises:
       MissingExtraError: matplotlib is not installed.
@@ -76,8 +74,8 @@ def draw_comparison(path: Path, runs: Mapping[str, Sequence[dict[str, Any]]]) ->
     from matplotlib import colormaps
     from matplotlib.figure import Figure
 
-    beside = math.ceil(len(runs) / math.ceil(len(runs) / 4))
-    figure = Figure(figsize=(9, 3.6 + 0.25 * math.ceil(len(runs) / beside)), layout="constrained")
+    columns = math.ceil(len(runs) / math.ceil(len(runs) / 4))
+    figure = Figure(figsize=(9, 3.6 + 0.25 * math.ceil(len(runs) / columns)), layout="constrained")
     panels = _curve_panels(figure)
     few = len(runs) <= 10
     for i, rows in enumerate(runs.values()):
@@ -85,9 +83,9 @@ def draw_comparison(path: Path, runs: Mapping[str, Sequence[dict[str, Any]]]) ->
         _plot_curves(panels, rows, [("train", "--"), ("test", "o-")], color=color)
     tested = panels[0].get_lines()[1::2]
     legend = figure.legend(
-        tested, map(str, range(len(runs))), loc="outside lower center", ncols=beside
+        tested, map(str, range(len(runs))), loc="outside lower center", ncols=columns
     )
-    # Set by hand, as matplotlib would leave out a name that begins with an underscore.
+    # Set afterwards: matplotlib leaves out a label that begins with an underscore.
     for text, name in zip(legend.get_texts(), runs):
         text.set_parse_math(False)
         text.set_text(_short(name, 40))
@@ -95,7 +93,7 @@ def draw_comparison(path: Path, runs: Mapping[str, Sequence[dict[str, Any]]]) ->
     _save(figure, path)
 
 
-def _draw_curves(figure: Any, rows: Sequence[dict[str, Any]], title: str) -> None:
+def _draw_curves(figure: Any, rows: Sequence[Mapping[str, Any]], title: str) -> None:
     """Loss and accuracy over the epochs."""
     panels = _curve_panels(figure)
     _plot_curves(panels, rows, [("train", "o--"), ("test", "o-")])
@@ -120,7 +118,7 @@ def _curve_panels(figure: Any) -> Any:
 
 
 def _plot_curves(
-    panels: Any, rows: Sequence[dict[str, Any]], parts: Sequence[tuple[str, str]], **style: Any
+    panels: Any, rows: Sequence[Mapping[str, Any]], parts: Sequence[tuple[str, str]], **style: Any
 ) -> None:
     epochs = [row["epoch"] for row in rows]
     for panel, what in zip(panels, ("loss", "accuracy")):
@@ -136,7 +134,7 @@ def _draw_confusion(figure: Any, counts: np.ndarray, names: Sequence[str], title
     figure.set_size_inches(*[cell * classes + 2.0] * 2)
     axes = figure.subplots()
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    # By the root, so that a class's few mistakes are not as white as none.
+    # The square root shows a class's few mistakes, which would be as white as none.
     axes.imshow(np.sqrt(shares), cmap="Blues", vmin=0, vmax=1.1)
     if classes <= _COUNTED:
         size = 9 if counts.max() < 1_000 else 7
@@ -156,14 +154,14 @@ def _draw_confusion(figure: Any, counts: np.ndarray, names: Sequence[str], title
 
 
 def _draw_mistakes(figure: Any, evaluation: Evaluation, data: Dataset) -> None:
-    """The wrong predictions that the network was surest of."""
+    """The wrong predictions of which the network was most confident."""
     wrong = int((evaluation.predicted != data.test_labels).sum())
     shown = worst_mistakes(evaluation, data.test_labels, MISTAKES)
     down = max(1, math.ceil(len(shown) / _ACROSS))
     height, width = data.test_images.shape[1:3]
     tile = 0.6 + 1.5 * min(height / width, 2) if wrong else 0.1
     figure.set_size_inches(1.5 * _ACROSS, tile * down + 0.5)
-    title = f"the {len(shown)} surest of {wrong:,} mistakes" if wrong else "no mistakes"
+    title = f"the {len(shown)} most confident of {wrong:,} mistakes" if wrong else "no mistakes"
     figure.suptitle(f"{data.name}: {title}", parse_math=False)
     panels = figure.subplots(down, _ACROSS, squeeze=False).ravel()
     for panel in panels:
@@ -175,8 +173,8 @@ def _draw_mistakes(figure: Any, evaluation: Evaluation, data: Dataset) -> None:
         else:
             panel.imshow(image)
         true = _short(data.class_names[data.test_labels[i]])
-        called = _short(data.class_names[evaluation.predicted[i]], 12)
-        text = f"{true}\ntaken for {called}\n{evaluation.confidence[i]:.1%}"
+        predicted = _short(data.class_names[evaluation.predicted[i]], 12)
+        text = f"{true}\npredicted {predicted}\n{evaluation.confidence[i]:.1%}"
         panel.set_title(text, fontsize=8, parse_math=False)
 
 

@@ -1,87 +1,81 @@
-"""What a run leaves behind while it goes on: rows, checkpoints and TensorBoard's events.
+"""Writes the growing files of a run: rows of metrics, checkpoints and TensorBoard's events.
 
-What cannot be written, on a full disk for one, is told and tried again at the next occasion; the
-training goes on.
+What cannot be written, for example on a full disk, is reported and retried; the training goes on.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from jaxopt_notes.config.settings import Settings
+from jaxopt_notes import files
+from jaxopt_notes.errors import first_line
 from jaxopt_notes.extras import require
-from jaxopt_notes.runs import checkpoint, folder
+from jaxopt_notes.runs import checkpoint
+from jaxopt_notes.runs.info import RunInfo
 from jaxopt_notes.runtime import memory
 from jaxopt_notes.runtime.processes import largest, leads
-from jaxopt_notes.training.run import Moment, Position
+from jaxopt_notes.training.progress import EpochRow, Progress
 
-SCORE = "test_accuracy"  # the best checkpoint's
-SHORT = 3.0  # seconds: epochs that end sooner after a checkpoint need not have their own
+SHORT = 3.0  # seconds: an epoch that ends sooner after a checkpoint need not have its own
 
 
-class Record:
-    """The growing files of a run's folder. Of several processes the first writes all but its part
-    of the checkpoints.
+class Recorder:
+    """Writes a run's folder. Of several processes, the first one writes everything but the others'
+    parts of the checkpoints.
 
     Attributes:
-      out: the folder.
-      rows: the finished epochs', all of which `metrics.jsonl` holds.
-      failed: what was not written at the last try, with the reason.
+      folder: the run's folder.
+      failed: what could not be written at the last try, with the reason.
     """
 
     def __init__(
-        self,
-        out: Path,
-        config: Settings,
-        facts: dict[str, Any],
-        rows: Sequence[dict[str, Any]] = (),
-        say: Callable[[str], None] = print,
+        self, folder: Path, info: RunInfo, progress: Progress, warn: Callable[[str], None] = print
     ) -> None:
         """Opens the folder.
 
         Args:
-          out: the run's folder, which this process holds.
-          config: the run's settings.
-          facts: what each checkpoint tells beside the run's position.
-          rows: those of the epochs before.
-          say: is told of what could not be written.
+          folder: the run's folder, which this process has locked.
+          info: what the run is made of; each checkpoint holds it.
+          progress: where the training begins.
+          warn: is called with one line when something cannot be written.
 
         Raises:
-          MissingExtraError: TensorBoard's files are asked for, and tensorboardX is not installed.
+          MissingExtraError: TensorBoard's events are to be written, and tensorboardX is not
+            installed.
         """
-        self.rows = list(rows)
+        config = info.config
         self.failed: dict[str, str] = {}
-        self.out, self._config, self._facts, self._say = out, config, facts, say
+        self.folder, self._info, self._warn = folder, info, warn
         self._leads = leads()
-        self._board = _tensorboard(out) if config.tensorboard and self._leads else None
+        self._board = _tensorboard(folder) if config.tensorboard and self._leads else None
         self._open()
         self._saved_step, self._saved_time = -1, time.monotonic()
-        if rows:
-            self._write_rows()
+        if progress.rows:
+            self._write_rows(progress)
 
     def _open(self) -> None:
-        keep, never = self._config.keep, self._config.checkpoint_every.never
-        self.checkpoints = None if never else checkpoint.open_checkpoints(self.out, keep)
+        keep, never = self._info.config.keep, self._info.config.checkpoint_every.never
+        self.checkpoints = None if never else checkpoint.open_checkpoints(self.folder, keep)
 
-    def add(self, moment: Moment) -> None:
-        """Takes note of a stretch's end: its row if it has one, and a checkpoint if one is due.
+    def add(self, progress: Progress, row: EpochRow | None) -> None:
+        """Records the end of a stretch: its row if it has one, and a checkpoint if one is due.
 
-        One is due at an epoch's end; but where epochs are short, only if it is the best so far or
-        the last checkpoint is some seconds old: each costs up to 0.15 s of a core.
+        One is due at the end of an epoch. Where epochs are short, it is due only if it is the best
+        so far or the last checkpoint is some seconds old: each costs a core up to 0.15 s.
         """
-        due = self._is_due(int(moment.position.state.step))
-        if moment.row is not None:
-            best = all(moment.row[SCORE] > row[SCORE] for row in self.rows)
+        due = self._is_due(progress.step)
+        if row is not None:
+            earlier = (other["test_accuracy"] for other in progress.rows[:-1])
+            best = row["test_accuracy"] > max(earlier, default=-1.0)
             due = due or best or self._is_old(SHORT)
-            self.rows.append(moment.row)
-            self._write_rows()
-            self._write_events(moment.row)
+            self._write_rows(progress)
+            self._write_events(row)
         if due:
-            self.save(moment.position)
+            self.save(progress)
 
     def _is_due(self, step: int) -> bool:
-        every = self._config.checkpoint_every
+        every = self._info.config.checkpoint_every
         if every.seconds is not None:
             return self._is_old(every.seconds)
         return every.steps is not None and step % every.steps == 0
@@ -89,15 +83,15 @@ class Record:
     def _is_old(self, seconds: float) -> bool:
         return bool(largest(time.monotonic() - self._saved_time >= seconds))
 
-    def save(self, position: Position) -> None:
-        """Writes a checkpoint in the background, unless this position has one."""
-        step = int(position.state.step)
+    def save(self, progress: Progress) -> None:
+        """Writes a checkpoint in the background, unless this step has one."""
+        step = progress.step
         if self.checkpoints is None or step == self._saved_step:
             return
         manager = self.checkpoints
         self._saved_step, self._saved_time = step, time.monotonic()
         written = self._attempt(
-            "a checkpoint", lambda: checkpoint.save(manager, position, self.rows, self._facts)
+            "a checkpoint", lambda: checkpoint.save(manager, progress, self._info)
         )
         if not written:
             self._saved_step = -1
@@ -105,20 +99,19 @@ class Record:
         memory.give_back()
 
     def close(self) -> None:
-        """Waits until all is on disk."""
+        """Waits until everything is on disk."""
         if self.checkpoints is not None:
             self._attempt("the last checkpoint", self.checkpoints.wait_until_finished)
             self._attempt("the checkpoints", self.checkpoints.close)
         if self._board is not None:
             self._attempt("TensorBoard's events", self._board.close)
 
-    def _write_rows(self) -> None:
-        if not self._leads:
-            return
-        path = self.out / "metrics.jsonl"
-        self._attempt(path.name, lambda: folder.write_rows(path, self.rows))
+    def _write_rows(self, progress: Progress) -> None:
+        if self._leads:
+            path = self.folder / "metrics.jsonl"
+            self._attempt(path.name, lambda: files.write_rows(path, progress.rows))
 
-    def _write_events(self, row: dict[str, Any]) -> None:
+    def _write_events(self, row: EpochRow) -> None:
         if self._board is not None:
             for name, value in row.items():
                 if isinstance(value, float):
@@ -128,19 +121,19 @@ class Record:
     def _attempt(self, what: str, write: Callable[[], Any]) -> bool:
         try:
             write()
-        # orbax hands on whatever its background threads raised.
+        # orbax passes on whatever its background threads raised.
         except Exception as error:
-            reason = folder.reason(error)
+            reason = first_line(error)
             if what not in self.failed:
-                self._say(f"{self.out}: {what} could not be written ({reason}); going on")
+                self._warn(f"{self.folder}: {what} could not be written ({reason}); training on")
             self.failed[what] = reason
             return False
         self.failed.pop(what, None)
         return True
 
 
-def _tensorboard(out: Path) -> Any:
+def _tensorboard(folder: Path) -> Any:
     require("--tensorboard", "tensorboard")
     from tensorboardX import SummaryWriter
 
-    return SummaryWriter(str(out / "tensorboard"))
+    return SummaryWriter(str(folder / "tensorboard"))

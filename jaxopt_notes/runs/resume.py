@@ -3,20 +3,13 @@
 What a change of a setting means stands in the setting's row (`config/settings.py`).
 """
 
-import json
-from pathlib import Path
 from typing import Any, NamedTuple
 
-from jaxopt_notes.config.settings import (
-    HYPERPARAMETERS,
-    ROWS,
-    Asked,
-    Settings,
-    from_json,
-    resolve,
-)
+from jaxopt_notes.config.settings import HYPERPARAMETERS, ROWS, Asked, Settings, resolve
 from jaxopt_notes.config.table import OnResume, Row
 from jaxopt_notes.errors import InputError
+from jaxopt_notes.runs import info as run_info
+from jaxopt_notes.runs.info import RunInfo
 
 
 class Resumed(NamedTuple):
@@ -24,43 +17,17 @@ class Resumed(NamedTuple):
 
     Attributes:
       asked: the old settings that are carried over, and those that are asked for now.
-      described: what its `config.json` tells of the run until now.
-      old: the settings in there.
+      info: what its `config.json` says about the run until now.
       changed: the names of the settings that are different now, but for those that may be.
     """
 
     asked: Asked
-    described: dict[str, Any]
-    old: Settings
+    info: RunInfo
     changed: frozenset[str]
 
     def means(self, rule: OnResume) -> bool:
         """Whether a changed setting has this rule."""
         return any(ROWS[name].on_resume is rule for name in self.changed)
-
-
-def read(folder: str, argument: str = "--resume") -> tuple[dict[str, Any], Settings]:
-    """What `config.json` tells of the run in a folder, which the user gave as `argument`.
-
-    Returns:
-      All of it, and the settings among it.
-
-    Raises:
-      InputError: there is no run in the folder, or not one of ours.
-    """
-    shown = f"{argument} {folder}"
-    path = Path(folder) / "config.json"
-    try:
-        described = json.loads(path.read_text(encoding="utf-8"))
-        settings = from_json(described["config"])
-        described["data"]["image_shape"], described["data"]["class_names"]
-    except (FileNotFoundError, NotADirectoryError):
-        raise InputError(f"{shown}: holds no run; give a folder that one was written to") from None
-    except OSError as error:
-        raise InputError(f"{shown}: cannot be read ({error.strerror}); give another") from error
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise InputError(f"{shown}: its config.json is not a run's ({error})") from error
-    return described, settings
 
 
 def go_on(folder: str, asked: Asked, override: bool) -> Resumed:
@@ -70,12 +37,13 @@ def go_on(folder: str, asked: Asked, override: bool) -> Resumed:
       InputError: there is no run in the folder, a setting is wrong, or one that matters is
         different and the user has not asked for that, or it cannot change.
     """
-    described, old = read(folder)
+    info = run_info.read(folder)
+    old = info.config
     if asked.get("out") not in (None, old.out, folder):
         raise InputError(f"--out {asked['out']}: a resumed run stays in its folder; leave it out")
     merged = {**carried_over(old, asked), **asked, "out": folder}
     new = resolve(merged, examples=1)  # the old number of epochs is carried over
-    return Resumed(merged, described, old, refuse_changes(folder, old, new, override))
+    return Resumed(merged, info, refuse_changes(folder, old, new, override))
 
 
 def carried_over(old: Settings, asked: Asked) -> dict[str, Any]:

@@ -1,172 +1,206 @@
-"""One process's part of a run: from its beginning, or where it was left, to its end."""
+"""One process's part of a run: from the first step, or where the run stopped, to its end."""
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 
 from jaxopt_notes.config.settings import Settings
 from jaxopt_notes.config.table import OnResume
-from jaxopt_notes.errors import InputError
+from jaxopt_notes.errors import InputError, first_line
 from jaxopt_notes.runs import checkpoint
-from jaxopt_notes.runs.folder import reason
-from jaxopt_notes.runs.recorder import Record
+from jaxopt_notes.runs.info import RunInfo
+from jaxopt_notes.runs.recorder import Recorder
 from jaxopt_notes.runs.resume import Resumed
 from jaxopt_notes.runtime.processes import largest, leads
 from jaxopt_notes.runtime.signals import NAMES, caught
-from jaxopt_notes.training import run
-from jaxopt_notes.training.evaluation import Weights, keep
-from jaxopt_notes.training.loop import DivergedError, zero_sums
-from jaxopt_notes.training.run import Moment, Position, Run
+from jaxopt_notes.training import epochs
+from jaxopt_notes.training.evaluation import Weights, copy_weights
+from jaxopt_notes.training.loop import DivergedError
+from jaxopt_notes.training.progress import EpochRow, Progress, zero_sums
 from jaxopt_notes.training.schedules import schedule
+from jaxopt_notes.training.setup import Setup
 
 TRACED = range(10, 20)  # steps of this process: after those that pay for the start
 
-
-class Start(NamedTuple):
-    """Where the process begins: the position, the rows of the epochs before, and what to tell."""
-
-    position: Position
-    rows: list[dict[str, Any]]
-    lines: list[str]
+Show = Callable[[Progress, EpochRow | None], None]
 
 
-def refuse_other_data(before: dict[str, Any], now: dict[str, Any], override: bool) -> None:
-    """Raises InputError where a resumed run would go on with data that it did not begin with."""
-    name = now["config"]["dataset"]
-    old, new = before["data"], now["data"]
-    for part in ("image_shape", "class_names"):
-        if old[part] != new[part]:
-            raise InputError(f"--dataset {name}: has other {part} than the run; give its own")
-    if old["fingerprint"] != new["fingerprint"] and not override:
+def refuse_other_data(before: RunInfo, now: RunInfo, override: bool) -> None:
+    """Raises InputError if a resumed run would train on with another data set than its own."""
+    option, old, new = f"--dataset {now.config.dataset}", before.data, now.data
+    if old.image_shape != new.image_shape:
+        shapes = ["×".join(map(str, data.image_shape)) for data in (new, old)]
         raise InputError(
-            f"--dataset {name}: its images or labels are not those that the run began with; give "
-            "them, or add --override"
+            f"{option}: its images are {shapes[0]}, but this run was trained on {shapes[1]}; "
+            "pass the data set it was trained on"
+        )
+    if old.class_names != new.class_names:
+        raise InputError(
+            f"{option}: its classes are not the {len(old.class_names)} that this run was trained "
+            "on; pass the data set it was trained on"
+        )
+    if old.fingerprint and old.fingerprint != new.fingerprint and not override:
+        raise InputError(
+            f"{option}: its images or labels have changed since this run began; pass the data set "
+            "it was trained on, or add --override"
         )
 
 
-def start(ready: Run, out: Path, resumed: Resumed | None) -> Start:
-    """The first position, or the one that the run in `out` was left at.
+def begin(
+    setup: Setup, info: RunInfo, folder: Path, resumed: Resumed | None
+) -> tuple[Progress, list[str]]:
+    """The first progress, or the one at which the run in a folder stopped.
 
     Args:
-      ready: from `run.prepare`.
-      out: the run's folder.
+      setup: from `prepare`.
+      info: what this process's part of the run is made of.
+      folder: the run's folder.
       resumed: the run that the folder holds, to go on with it; None for a new one.
+
+    Returns:
+      The progress, and lines for the user about how the run was resumed.
     """
-    position = run.first_position(ready)
+    progress = epochs.first_progress(setup)
     if resumed is None:
-        return Start(position, [], [])
-    lines: list[str] = []
-    with checkpoint.open_checkpoints(out) as checkpoints:
-        new_optimizer = resumed.means(OnResume.NEW_OPTIMIZER)
-        found = checkpoint.restore_newest(checkpoints, position.state, lines.append, new_optimizer)
-    if found is None:
-        lines.append("no checkpoint yet: from the first step on")
-        return Start(position, [], lines)
-    position = found.position
+        return progress, []
+    notes: list[str] = []
+    new_optimizer = resumed.means(OnResume.NEW_OPTIMIZER)
+    with checkpoint.open_checkpoints(folder) as checkpoints:
+        newest = checkpoint.restore_newest(checkpoints, progress.state, notes.append, new_optimizer)
+    if newest is None:
+        return progress, [*notes, "no checkpoint yet; training from the first step"]
+    progress = newest.progress
     if resumed.means(OnResume.NEW_ORDER):
-        position = position._replace(in_epoch=0, sums=zero_sums())
-    where = f"resumed after step {int(position.state.step):,}, in epoch {position.epoch + 1}"
-    lines.append(f"{where}, with a new optimizer" if new_optimizer else where)
-    if line := stretched(resumed.old, resumed.described["steps_per_epoch"], ready, position):
-        lines.append(line)
-    if (theirs := found.told["versions"]) != (ours := checkpoint.versions()):
-        names = [f"{k} {theirs.get(k)} → {v}" for k, v in ours.items() if theirs.get(k) != v]
-        lines.append(f"the digits may differ from an unbroken run's: {', '.join(names)}")
-    return Start(position, found.rows, lines)
+        progress = progress._replace(step_in_epoch=0, sums=zero_sums())
+    note = f"resumed after step {progress.step:,}, in epoch {progress.epoch + 1}"
+    notes.append(f"{note}, with a new optimizer" if new_optimizer else note)
+    if line := stretched(resumed.info, info, progress.step):
+        notes.append(line)
+    old, new = newest.info.software, info.software
+    if different := [f"{k} {old.get(k)} → {v}" for k, v in new.items() if old.get(k) != v]:
+        notes.append(f"digits may differ from an unbroken run's: {', '.join(different)}")
+    return progress, notes
 
 
-def stretched(old: Settings, old_steps_per_epoch: int, ready: Run, position: Position) -> str:
+def stretched(before: RunInfo, now: RunInfo, step: int) -> str:
     """A line on what another number of epochs does to the learning rate; empty for the old one.
 
     The schedules are shapes over the whole run, all but the constant one without a warm-up.
     """
-    new = ready.config
+    old, new = before.config, now.config
     if old.epochs == new.epochs or (new.schedule == "constant" and not new.warmup):
         return ""
     verb = "stretched" if new.epochs > old.epochs else "shortened"
     head = f"the {new.schedule} schedule is {verb} from {old.epochs} to {new.epochs} epochs"
     if new.switch_at is not None:
         return f"{head}, and so are SGD's learning rate and a switch that is still to come"
-    step = int(position.state.step)
-    before, now = (
-        float(schedule(each.schedule, each.learning_rate, steps * each.epochs, each.warmup)(step))
-        for each, steps in ((old, old_steps_per_epoch), (new, ready.steps_per_epoch))
+    at_before, at_now = (
+        float(schedule(c.schedule, c.learning_rate, steps * c.epochs, c.warmup)(step))
+        for c, steps in ((old, before.steps_per_epoch), (new, now.steps_per_epoch))
     )
-    return f"{head}: the learning rate at the next step changes from {before:.3g} to {now:.3g}"
+    return (
+        f"{head}: the learning rate at the next step changes from {at_before:.3g} to {at_now:.3g}"
+    )
 
 
-class Ended(NamedTuple):
-    """How it ended: the weights after its last epoch, the exit code, and a line for the user."""
+class Outcome(NamedTuple):
+    """How a training ended.
 
+    Attributes:
+      rows: one for each finished epoch.
+      weights: after the last finished epoch; None where there is none.
+      exit_code: the command's.
+      message: a line for the user; empty if the last epoch was finished.
+    """
+
+    rows: Sequence[EpochRow]
     weights: Weights | None
-    code: int
-    line: str
+    exit_code: int
+    message: str
 
 
-def go(ready: Run, begun: Start, record: Record, show: Callable[[Moment], None]) -> Ended:
-    """Trains until the last epoch, a signal, a loss that is not finite, or no more progress.
+def train(setup: Setup, progress: Progress, recorder: Recorder, show: Show) -> Outcome:
+    """Trains until the last epoch, a signal, a loss that is not finite, or no more improvement.
 
     Args:
-      ready: from `run.prepare`.
-      begun: where to begin.
-      record: takes note of each moment.
-      show: is called at each.
+      setup: from `prepare`.
+      progress: where to begin.
+      recorder: writes the run's files.
+      show: is called with the progress and the epoch's row after each stretch of steps.
     """
-    config, position = ready.config, begun.position
-    step = int(position.state.step)
-    traced = range(step + TRACED.start, step + TRACED.stop) if config.profile else range(0)
-    weights = keep(position.state) if begun.rows and position.in_epoch == 0 else None
-    code, line = 0, ""
-    with caught() as stop:
+    config = setup.config
+    at_epoch_end = progress.rows and progress.step_in_epoch == 0
+    weights = copy_weights(progress.state) if at_epoch_end else None
+    first = progress.step
+    traced = range(first + TRACED.start, first + TRACED.stop) if config.profile else range(0)
+    exit_code, message = 0, ""
+    with caught() as stop, _profile(recorder.folder, traced) as trace:
         try:
-            for moment in run.train(ready, position, [traced.start, traced.stop]):
-                position = moment.position
-                step = int(position.state.step)
-                if leads():
-                    _trace(record.out, traced, step)
-                show(moment)
-                record.add(moment)
-                if moment.row is not None:
-                    weights = keep(position.state)
+            stretches = epochs.train(setup, progress, [traced.start, traced.stop])
+            for progress, row in stretches:
+                trace(progress.step)
+                show(progress, row)
+                recorder.add(progress, row)
+                if row is not None:
+                    weights = copy_weights(progress.state)
                 if signal := largest(stop.signal or 0):
-                    code, line = 128 + signal, NAMES.get(signal, "")
+                    exit_code, message = 128 + signal, NAMES.get(signal, "")
                     break
-                if config.patience and _stands_still(record.rows, config.patience):
-                    line = f"ended early: no better test accuracy in {config.patience} epochs"
+                if config.patience and _stagnates(progress.rows, config.patience):
+                    message = f"stopped early: no better test accuracy in {config.patience} epochs"
                     break
-            record.save(position)
+            recorder.save(progress)
         except DivergedError as error:
             if config.on_nonfinite == "save":
-                record.save(position)
-            code = 2
-            line = (
-                f"error: the loss is not finite at step {error.step}; try a smaller "
-                f"--learning-rate than {config.learning_rate:g}, a longer --warmup, or --clip-norm"
-            )
+                recorder.save(progress)
+            exit_code, message = 2, _diverged(error, config)
         except jax.errors.JaxRuntimeError as error:
             if "RESOURCE_EXHAUSTED" not in str(error):
                 raise
             raise InputError(
-                f"--batch-size {config.batch_size}: the device has not enough memory for it "
-                f"({reason(error)}); give a smaller one"
+                f"--batch-size {config.batch_size}: the device has not enough memory "
+                f"({first_line(error)}); pass a smaller one"
             ) from error
         finally:
-            if step in traced and leads():  # a run of fewer steps
-                jax.profiler.stop_trace()
-            record.close()
-    return Ended(weights, code, line)
+            recorder.close()
+    return Outcome(progress.rows, weights, exit_code, message)
 
 
-def _stands_still(rows: Sequence[dict[str, Any]], patience: int) -> bool:
+def _stagnates(rows: Sequence[EpochRow], patience: int) -> bool:
+    """Whether the best test accuracy is at least so many epochs old."""
     accuracies = [row["test_accuracy"] for row in rows]
-    best = accuracies.index(max(accuracies, default=0)) if accuracies else 0
+    best = accuracies.index(max(accuracies)) if accuracies else 0
     return len(rows) - 1 - best >= patience
 
 
-def _trace(out: Path, traced: range, step: int) -> None:
-    if step == traced.start and traced:
-        jax.profiler.start_trace(str(out / "profile"), create_perfetto_trace=True)
-    elif step == traced.stop and traced:
-        jax.profiler.stop_trace()
+def _diverged(error: DivergedError, config: Settings) -> str:
+    return (
+        f"error: the loss is not finite at step {error.step}; try a smaller --learning-rate than "
+        f"{config.learning_rate:g}, a longer --warmup, or --clip-norm"
+    )
+
+
+@contextlib.contextmanager
+def _profile(folder: Path, traced: range) -> Iterator[Callable[[int], None]]:
+    """Within the block, `trace(step)` starts and stops JAX's profiler at the ends of a range."""
+    running = False
+
+    def trace(step: int) -> None:
+        nonlocal running
+        if not traced or not leads():
+            return
+        if step == traced.start:
+            jax.profiler.start_trace(str(folder / "profile"), create_perfetto_trace=True)
+            running = True
+        elif step == traced.stop:
+            jax.profiler.stop_trace()
+            running = False
+
+    try:
+        yield trace
+    finally:
+        if running:  # the run had fewer steps
+            jax.profiler.stop_trace()

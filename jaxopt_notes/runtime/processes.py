@@ -1,13 +1,13 @@
-"""Several devices and processes that train one network: which ones, and how they keep together.
+"""Several devices and processes that train one network: which ones, and how they stay together.
 
-The processes find each other by `jax.distributed`. Nothing here needs JAX before `join`, nor what
-else is slow to import and of no use to a single process: `--help` must be quick.
+`jax.distributed` connects the processes. Nothing here imports JAX, or another slow module that a
+single process does not need, before `join`: `--help` must be quick.
 
-JAX ends a process from within C++, by SIGABRT, when another one is gone, or when the coordinator
-cannot be reached; no Python handler gets to run. So the command starts itself once more: the child
-trains, the parent passes signals on and turns whatever end the child finds into an exit code and a
-line. The child in turn ends when its parent does, however that was: its standard input is a pipe
-that then closes.
+When another process is gone or the coordinator cannot be reached, JAX ends this process by SIGABRT
+from within C++, and no Python handler runs. The command therefore starts itself once more. The
+child trains; the parent passes signals on and turns the child's end into an exit code and one line.
+The child ends when its parent does, for whatever reason, because its standard input is a pipe that
+then closes.
 """
 
 import json
@@ -21,23 +21,22 @@ from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Any, NamedTuple
 
-from jaxopt_notes.errors import InputError
-from jaxopt_notes.runs.folder import reason
+from jaxopt_notes.errors import InputError, first_line
 from jaxopt_notes.runtime.host import at_end
 
-START_SECONDS = 120  # for all processes to come together
-HEARTBEAT_SECONDS = 20  # after so long without one a process counts as gone
-_AGAIN = "if another process is gone, start all again, with --resume"
+START_SECONDS = 120  # how long the processes wait for each other to connect
+HEARTBEAT_SECONDS = 20  # a process without a heartbeat for so long counts as gone
+_AGAIN = "if another process is gone, start all of them again with --resume"
 _CHILD = "JAXOPT_NOTES_SUPERVISED"
 
 
 class Processes(NamedTuple):
-    """Where a process finds the others; all None: JAX finds out (Slurm, Open MPI, GKE, TPU pods).
+    """How a process connects to the others; JAX detects what is None (Slurm, Open MPI, GKE, TPUs).
 
     Attributes:
       coordinator: HOST:PORT, on which process 0 listens.
-      number: of processes.
-      process: which of them this is, from 0.
+      number: how many processes there are.
+      process: which of them this is, counted from 0.
     """
 
     coordinator: str | None = None
@@ -48,25 +47,25 @@ class Processes(NamedTuple):
 def processes_from(
     coordinator: str | None, count: int | None, index: int | None, detect: bool
 ) -> Processes | None:
-    """The processes that the options describe; None for a run in one.
+    """The processes that the options describe; None for training in a single process.
 
     Raises:
-      InputError: some of the three are missing, or one is impossible.
+      InputError: some of the three options are missing, or one is impossible.
     """
-    given = {"--coordinator": coordinator, "--processes": count, "--process-id": index}
-    missing = [name for name, value in given.items() if value is None]
+    options = {"--coordinator": coordinator, "--processes": count, "--process-id": index}
+    missing = [name for name, value in options.items() if value is None]
     if len(missing) == 3:
         return Processes() if detect else None
     if missing:
-        raise InputError(f"{', '.join(missing)}: missing; give all of {', '.join(given)}")
+        raise InputError(f"{', '.join(missing)}: missing; pass all of {', '.join(options)}")
     if detect:
-        raise InputError("--distributed: finds out itself what --coordinator says; give one")
+        raise InputError("--distributed: detects what --coordinator sets; pass one of them")
     if not re.fullmatch(r".+:\d{1,5}", str(coordinator), re.ASCII):
-        raise InputError(f"--coordinator {coordinator}: give HOST:PORT, such as 10.0.0.1:1234")
+        raise InputError(f"--coordinator {coordinator}: pass HOST:PORT, such as 10.0.0.1:1234")
     if count is None or count < 1:
-        raise InputError(f"--processes {count}: give a whole number from 1")
+        raise InputError(f"--processes {count}: pass a whole number from 1")
     if index is None or not 0 <= index < count:
-        raise InputError(f"--process-id {index}: give a whole number from 0 to {count - 1}")
+        raise InputError(f"--process-id {index}: pass a whole number from 0 to {count - 1}")
     return Processes(coordinator, count, index)
 
 
@@ -95,15 +94,16 @@ def supervise(module: str, argv: Sequence[str]) -> int:
     if code >= 0:
         return code
     name = signal.Signals(-code).name
-    why = "it lost the others" if name == "SIGABRT" else "somebody ended it, or memory was full"
+    lost, killed = "it lost the other processes", "it was killed, or memory was full"
+    why = lost if name == "SIGABRT" else killed
     print(f"error: this process ended by {name}: {why}; {_AGAIN}", file=sys.stderr)
     return 1
 
 
 def train_joined(processes: Processes, train: Callable[[], int]) -> int:
-    """Joins the others, trains, and returns the exit code.
+    """Joins the other processes, trains, and returns the exit code.
 
-    After a fault of its own the process ends at once: an orderly end would wait for the others.
+    After an error the process ends at once: an orderly end would wait for the other processes.
     """
     try:
         join(processes)
@@ -111,25 +111,25 @@ def train_joined(processes: Processes, train: Callable[[], int]) -> int:
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         code = 2
-    # What a lost process raises depends on the devices and on what this one was about.
+    # What the loss of another process raises depends on the devices and on the current operation.
     except Exception as error:
         if type(error).__name__ != "JaxRuntimeError" and "Gloo" not in str(error):
             import traceback
 
             traceback.print_exc()
-        print(f"error: {reason(error)}; {_AGAIN}", file=sys.stderr)
+        print(f"error: {first_line(error)}; {_AGAIN}", file=sys.stderr)
         code = 1
     sys.stdout.flush()
     sys.stderr.flush()
-    time.sleep(1)  # the others may be about to find the same fault, and to name it
+    time.sleep(1)  # the other processes may be about to report the same error
     os._exit(code)
 
 
 def join(processes: Processes) -> None:
-    """Brings the processes together; to be called before JAX does anything.
+    """Connects the processes; to be called before JAX does anything.
 
     Raises:
-      InputError: JAX does not know where the others are.
+      InputError: JAX cannot connect to the other processes.
     """
     import threading
 
@@ -146,11 +146,11 @@ def join(processes: Processes) -> None:
         )
     except ValueError as error:
         raise InputError(
-            f"--distributed: JAX finds no cluster here ({error}); "
-            "give --coordinator, --processes and --process-id"
+            f"--distributed: JAX detects no cluster here ({first_line(error)}); "
+            "pass --coordinator, --processes and --process-id"
         ) from error
     except RuntimeError as error:
-        raise InputError(f"--coordinator {processes.coordinator}: {error}") from error
+        raise InputError(f"--coordinator {processes.coordinator}: {first_line(error)}") from error
 
 
 def leads() -> bool:
@@ -165,7 +165,7 @@ def _index() -> int:
 
 
 def largest(number: int) -> int:
-    """The largest of all processes' numbers: what one of them has noticed, all of them know."""
+    """The largest of all processes' numbers, so that all know what one of them has noticed."""
     import jax
 
     if jax.process_count() == 1:
@@ -182,7 +182,10 @@ def refuse_unequal(settings: dict[str, Any]) -> None:
     mine = zlib.crc32(text.encode()) >> 1
     most, least = largest(mine), -largest(-mine)
     if most != least:
-        raise InputError(f"process {_index()}: has other settings or data than another process")
+        raise InputError(
+            f"process {_index()}: its settings or data differ from another process's; "
+            "start all of them with the same options and data"
+        )
 
 
 def from_first(text: str) -> str:
@@ -195,11 +198,11 @@ def from_first(text: str) -> str:
     from jax.experimental import multihost_utils
 
     padded = np.frombuffer(text.encode().ljust(4096, b"\0"), np.uint8)
-    told = np.asarray(multihost_utils.broadcast_one_to_all(padded), np.uint8)
-    return told.tobytes().rstrip(b"\0").decode()
+    received = np.asarray(multihost_utils.broadcast_one_to_all(padded), np.uint8)
+    return received.tobytes().rstrip(b"\0").decode()
 
 
 def _end_with_parent() -> None:
-    while os.read(0, 1):  # not `sys.stdin`, whose lock the interpreter wants when it ends
+    while os.read(0, 1):  # not `sys.stdin`, whose lock the interpreter takes when it ends
         pass
     os._exit(1)

@@ -1,4 +1,4 @@
-"""Signals that end a run: noted, so that the stretch of steps under way is finished and kept."""
+"""Signals that stop a training: noted, so that the current stretch of steps is finished first."""
 
 import contextlib
 import signal
@@ -10,7 +10,7 @@ NAMES: dict[int, str] = {signal.SIGINT: "stopped", signal.SIGTERM: "terminated"}
 
 
 class Caught:
-    """The signal that came, if one did."""
+    """The signal that was received, if any."""
 
     def __init__(self) -> None:
         self.signal: int | None = None
@@ -18,20 +18,20 @@ class Caught:
 
 @contextlib.contextmanager
 def caught() -> Iterator[Caught]:
-    """Within the block SIGINT and SIGTERM are noted only; a second one ends the process at once."""
-    found = Caught()
+    """Within the block SIGINT and SIGTERM are only noted; a second one raises KeyboardInterrupt."""
+    stop = Caught()
     if threading.current_thread() is not threading.main_thread():
-        yield found  # signals are the main thread's
+        yield stop  # only the main thread can handle signals
         return
 
     def note(number: int, frame: FrameType | None) -> None:
-        if found.signal is not None:
+        if stop.signal is not None:
             raise KeyboardInterrupt
-        found.signal = number
+        stop.signal = number
 
     before = {number: signal.signal(number, note) for number in NAMES}
     try:
-        yield found
+        yield stop
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

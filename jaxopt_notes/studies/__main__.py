@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from jaxopt_notes.command import OneLineParser, exit_code, run_as_process
-from jaxopt_notes.errors import InputError
+from jaxopt_notes.errors import InputError, first_line
 from jaxopt_notes.extras import require
 from jaxopt_notes.studies import study
 
@@ -45,7 +45,7 @@ def validate(args: argparse.Namespace) -> None:
         try:
             args.out.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise InputError(f"--out {args.out} cannot be a folder: {error.strerror}") from None
+            raise InputError(f"--out {args.out} cannot be a folder: {first_line(error)}") from None
 
 
 def main(argv: Sequence[str] | None = None) -> int:

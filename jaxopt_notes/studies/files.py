@@ -1,6 +1,6 @@
-"""A study's folder: result.json, series.csv, picture.png, picture.svg, each whole or not there.
+"""A study's folder: result.json, series.csv, picture.png and picture.svg.
 
-result.json is written last and removed first, so where it is, the others belong to it.
+result.json is written last and removed first: where it exists, the other files belong to it.
 """
 
 import csv
@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxopt_notes.runs import folder
+from jaxopt_notes import files
 from jaxopt_notes.studies.study import Measured
 
 
@@ -21,38 +21,38 @@ def write(where: Path, result: dict[str, Any], series: dict[str, Any], pictures:
     """Writes the files of one study.
 
     Args:
-      where: the study's folder; made if it is not there.
-      result: what goes into result.json.
+      where: the study's folder; made if it does not exist.
+      result: the content of result.json.
       series: columns of numbers.
       pictures: the bytes of "png" and "svg".
     """
     where.mkdir(parents=True, exist_ok=True)
     (where / "result.json").unlink(missing_ok=True)
-    folder.write_text(where / "series.csv", _as_csv(series))
+    files.write_text(where / "series.csv", _as_csv(series))
     for kind, content in pictures.items():
-        folder.write_bytes(where / f"picture.{kind}", content)
-    folder.write_json(where / "result.json", _plain(result))
+        files.write_bytes(where / f"picture.{kind}", content)
+    files.write_json(where / "result.json", _plain(result))
 
 
-class Kept(NamedTuple):
-    """What was measured before, how many seconds it took, and with which versions."""
+class Stored(NamedTuple):
+    """An earlier measurement, how many seconds it took, and with which versions."""
 
     measured: Measured
     seconds: float
     versions: dict[str, str]
 
 
-def stored(where: Path, key: str) -> Kept | None:
-    """What was measured here before, if it is the measurement of that key."""
+def stored(where: Path, key: str) -> Stored | None:
+    """The earlier measurement in this folder, if it has this key."""
     try:
         result = json.loads((where / "result.json").read_text(encoding="utf-8"))
         if result["key"] != key:
             return None
         series = _from_csv((where / "series.csv").read_text(encoding="utf-8"))
         measured = Measured(_numbers(result["numbers"]), series)
-        return Kept(measured, result["seconds"], result["versions"])
+        return Stored(measured, result["seconds"], result["versions"])
     except (OSError, ValueError, KeyError, TypeError):
-        return None  # missing, or not ours: measured anew
+        return None  # missing or damaged: to be measured again
 
 
 def _as_csv(series: dict[str, Any]) -> str:
@@ -65,7 +65,7 @@ def _as_csv(series: dict[str, Any]) -> str:
 
 
 def _digits(x: Any) -> str:
-    """Of a float32 no more digits than it has."""
+    """A number with no more digits than its type has."""
     return str(x) if isinstance(x, np.floating | np.integer) else repr(x)
 
 
@@ -76,7 +76,7 @@ def _from_csv(text: str) -> dict[str, np.ndarray]:
 
 
 def _plain(value: Any) -> Any:
-    """Without NumPy's numbers, and without infinities, which JSON does not have."""
+    """A value as JSON can hold it: Python's numbers, and infinities as text."""
     if isinstance(value, dict):
         return {name: _plain(x) for name, x in value.items()}
     if isinstance(value, list | tuple):

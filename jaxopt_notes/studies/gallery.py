@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from jaxopt_notes.runs import folder
+from jaxopt_notes import files
 from jaxopt_notes.studies import markdown, page, playground, study
 from jaxopt_notes.studies.wording import (
     LANGUAGES,
@@ -42,7 +42,7 @@ def write(out: Path, results: Sequence[dict[str, Any]]) -> list[Path]:
         "README.zh-CN.md": markdown.page(stories, "zh"),
     }
     for name, text in written.items():
-        folder.write_text(out / name, text)
+        files.write_text(out / name, text)
     return [out / name for name in written]
 
 

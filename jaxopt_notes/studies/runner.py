@@ -28,12 +28,12 @@ def run(name: str, out: Path, quick: bool = False) -> dict[str, Any]:
     about, module = study.about(name), study.load(name)
     setting = about.setting_for(quick)
     key = study.key(name, setting)
-    kept = files.stored(out / name, key)
-    if kept is None:
+    stored = files.stored(out / name, key)
+    if stored is None:
         began = time.perf_counter()
         measured = module.measure(setting)
-        kept = files.Kept(measured, round(time.perf_counter() - began, 1), _versions())
-    measured = kept.measured
+        stored = files.Stored(measured, round(time.perf_counter() - began, 1), _versions())
+    measured = stored.measured
     if set(measured.numbers) != set(about.measured):
         raise ValueError(f"study {name}: its numbers are not those that ABOUT.measured names")
     verdict = module.verdict(measured.numbers, about.threshold)
@@ -48,8 +48,8 @@ def run(name: str, out: Path, quick: bool = False) -> dict[str, Any]:
         "setting": setting,
         "quick": quick,
         "command": f"python -m jaxopt_notes.studies run {name}" + " --quick" * quick,
-        "seconds": kept.seconds,
-        "versions": kept.versions,
+        "seconds": stored.seconds,
+        "versions": stored.versions,
         "key": key,
     }
     files.write(out / name, result, measured.series, _pictures(module, measured))

@@ -3,6 +3,7 @@
 Nothing here changes a step: all is read off the optimizer's state after an epoch.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from jaxopt_notes.config.settings import Settings
@@ -53,7 +54,7 @@ def describe(config: Settings, steps: int, opt_state: Any) -> dict[str, Any]:
     return {"switched_at": at, "sgd_rate": rate}
 
 
-def text(row: dict[str, Any]) -> str:
+def text(row: Mapping[str, Any]) -> str:
     """A few words on the switch; empty for a run without one."""
     if "switched_at" not in row:
         return ""

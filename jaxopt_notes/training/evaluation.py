@@ -1,17 +1,17 @@
-"""What a trained network does with a test set, class by class.
+"""A trained network's predictions, and its scores on a test set class by class.
 
 With the confusion matrix C, whose rows are the true classes and whose columns the predicted ones:
 
-    recall(k)       C[k, k] / Σ_j C[k, j]        of what is k, the share that was found
-    precision(k)    C[k, k] / Σ_i C[i, k]        of what was called k, the share that is
-    specificity(k)  the share of what is not k that was not called k
+    recall(k)       C[k, k] / Σ_j C[k, j]        the share of class k that is predicted as k
+    precision(k)    C[k, k] / Σ_i C[i, k]        the share of the predictions k that are right
+    specificity(k)  the share of the other classes that is not predicted as k
     F1(k)           2 C[k, k] / (Σ_j C[k, j] + Σ_i C[i, k])
 
-A miss lowers recall, a false alarm precision and specificity; accuracy tells neither. In medicine
-recall is called sensitivity.
+A miss lowers recall; a false alarm lowers precision and specificity; accuracy shows neither. In
+medicine recall is called sensitivity.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -21,22 +21,22 @@ import numpy as np
 from jaxopt_notes.data import Dataset
 from jaxopt_notes.models import PureModel
 from jaxopt_notes.runtime.compilation import sooner
-from jaxopt_notes.training.loop import pad
-from jaxopt_notes.training.run import EVAL_BATCH
 from jaxopt_notes.training.state import TrainState
-from jaxopt_notes.training.step import Normalization
+from jaxopt_notes.training.step import Normalization, make_forward
+
+EVAL_BATCH = 1000
 
 
 class Weights(NamedTuple):
-    """What it takes to predict, in memory of its own, and after how many steps it was kept."""
+    """The part of a state that predicts, and how many steps it was trained for."""
 
     step: int
     params: Any
     batch_stats: Any
 
 
-def keep(state: TrainState) -> Weights:
-    """Copies a state's weights, which the training would otherwise overwrite."""
+def copy_weights(state: TrainState) -> Weights:
+    """Copies a state's weights; the next training step overwrites the state's own memory."""
     weights = state.params, state.batch_stats
     if len(state.step.devices()) > 1:  # one of the copies, in this process's own memory
         return Weights(int(state.step), *jax.device_get(weights))
@@ -45,22 +45,22 @@ def keep(state: TrainState) -> Weights:
 
 
 class ClassScore(NamedTuple):
-    """How well one class is told from the others; None where there is nothing to divide by."""
+    """How well one class is distinguished; None where there is nothing to divide by."""
 
     name: str
     precision: float | None
     recall: float | None
     specificity: float | None
     f1: float | None
-    support: int  # how many there are
+    support: int  # how many examples are of the class
 
 
 class Evaluation(NamedTuple):
-    """Predictions for each image of a test set, and what follows from them.
+    """The predictions for a test set, and the scores that follow from them.
 
     Attributes:
-      step: how many steps the weights had taken.
-      predicted: int32 (n,), each image's likeliest class.
+      step: how many steps the weights were trained for.
+      predicted: int32 (n,), each image's most likely class.
       confidence: float32 (n,), that class's probability.
       confusion: int64 (classes, classes), rows true and columns predicted.
       scores: a row a class.
@@ -74,16 +74,16 @@ class Evaluation(NamedTuple):
 
     @property
     def accuracy(self) -> float:
-        """The share of right answers."""
+        """The share of right predictions."""
         return float(np.trace(self.confusion) / self.confusion.sum())
 
     @property
     def worst(self) -> ClassScore:
-        """The class of the lowest recall."""
+        """The class with the lowest recall."""
         return min((score for score in self.scores if score.support), key=lambda s: s.recall or 0.0)
 
     def as_json(self) -> dict[str, Any]:
-        """Everything but the single images."""
+        """Everything but the single predictions."""
         return {
             "step": self.step,
             "examples": len(self.predicted),
@@ -93,40 +93,47 @@ class Evaluation(NamedTuple):
         }
 
 
+def logits_of(
+    images: np.ndarray, weights: Weights, model: PureModel, normalize: Normalization
+) -> np.ndarray:
+    """A trained network's logits for any number of images, computed batch by batch.
+
+    Args:
+      images: uint8 (n, height, width, channels), of the network's image shape.
+      weights: the trained weights.
+      model: the network that they belong to.
+      normalize: the training set's normalisation.
+
+    Returns:
+      The logits, (n, classes).
+    """
+    forward = jax.jit(make_forward(model, normalize), **sooner())
+    size = len(images)
+    # A power of two, filled up with blank images: few sizes, each of which is compiled once.
+    batch = min(EVAL_BATCH, 1 << max(size - 1, 0).bit_length())
+    parts = []
+    for start in range(0, max(size, 1), batch):
+        part = images[start : start + batch]
+        blank = np.zeros((batch - len(part), *images.shape[1:]), np.uint8)
+        filled = np.concatenate([part, blank])
+        parts.append(np.asarray(forward(weights.params, weights.batch_stats, filled)))
+    return np.concatenate(parts)[:size]
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Probabilities of logits (n, classes): float32 rows that add up to 1."""
+    return np.asarray(jax.nn.softmax(logits.astype(np.float32)))
+
+
 def evaluate_classes(
     weights: Weights, model: PureModel, normalize: Normalization, data: Dataset
 ) -> Evaluation:
-    """Predicts a test set and scores each class.
-
-    Args:
-      weights: from `keep`.
-      model: the network they belong to.
-      normalize: the training set's.
-      data: whose test set to predict.
-
-    Returns:
-      The `Evaluation`.
-    """
-    predict = jax.jit(make_predict_step(model, normalize), **sooner())
-    padded = pad(data.test_images, data.test_labels, EVAL_BATCH)
-    parts = [predict(weights.params, weights.batch_stats, x.images) for x in padded.batches]
-    size = len(data.test_labels)
-    predicted, confidence = (np.concatenate(column)[:size] for column in zip(*parts))
+    """Predicts the test set of `data` and scores each class; the others are as for `logits_of`."""
+    logits = logits_of(data.test_images, weights, model, normalize)
+    predicted, confidence = logits.argmax(-1).astype(np.int32), softmax(logits).max(-1)
     confusion = confusion_matrix(data.test_labels, predicted, len(data.class_names))
     scores = class_scores(confusion, data.class_names)
     return Evaluation(weights.step, predicted, confidence, confusion, scores)
-
-
-def make_predict_step(
-    model: PureModel, normalize: Normalization
-) -> Callable[[Any, Any, jax.Array], tuple[jax.Array, jax.Array]]:
-    """The likeliest class of each image of a batch and its probability, by the running averages."""
-
-    def step(params: Any, batch_stats: Any, images: jax.Array) -> tuple[jax.Array, jax.Array]:
-        logits, _ = model.apply(params, batch_stats, normalize(images))
-        return logits.argmax(-1), jax.nn.softmax(logits.astype(jnp.float32)).max(-1)
-
-    return step
 
 
 def confusion_matrix(labels: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
@@ -149,17 +156,17 @@ def class_scores(confusion: np.ndarray, names: Sequence[str]) -> tuple[ClassScor
     total = int(confusion.sum())
     rows = []
     for k, name in enumerate(names):
-        hit = int(confusion[k, k])
-        true, called = int(confusion[k].sum()), int(confusion[:, k].sum())
-        right_no = total - true - called + hit
+        hits = int(confusion[k, k])
+        support, predicted = int(confusion[k].sum()), int(confusion[:, k].sum())
+        true_negatives = total - support - predicted + hits
         rows.append(
             ClassScore(
                 name=name,
-                precision=_share(hit, called),
-                recall=_share(hit, true),
-                specificity=_share(right_no, total - true),
-                f1=_share(2 * hit, true + called),
-                support=true,
+                precision=_share(hits, predicted),
+                recall=_share(hits, support),
+                specificity=_share(true_negatives, total - support),
+                f1=_share(2 * hits, support + predicted),
+                support=support,
             )
         )
     return tuple(rows)
@@ -170,7 +177,7 @@ def _share(part: int, whole: int) -> float | None:
 
 
 def worst_mistakes(evaluation: Evaluation, labels: np.ndarray, most: int) -> np.ndarray:
-    """The positions of the wrong predictions, the most confident first, at most so many."""
+    """The positions of the wrong predictions, the most confident first, `most` of them at most."""
     wrong = np.flatnonzero(evaluation.predicted != labels)
     order = np.argsort(-evaluation.confidence[wrong], kind="stable")
     return wrong[order[:most]]

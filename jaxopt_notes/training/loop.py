@@ -1,8 +1,8 @@
-"""The driver: runs stretches of steps on the device, an epoch at a time.
+"""Runs stretches of steps on the device, one epoch at a time.
 
-The data lies on the device, and so does the epoch's order; a stretch gathers its batches there and
-sums its metrics there. Several devices have their parts of an epoch's batches instead, in order.
-The host waits once a stretch, for three numbers.
+The data and the epoch's order are on the device; a stretch gathers its batches and sums its metrics
+there. Several devices hold their parts of an epoch's batches instead, in order. The host waits once
+per stretch, for a few numbers.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -14,13 +14,14 @@ import numpy as np
 from jax import lax
 
 from jaxopt_notes.runtime.compilation import sooner
+from jaxopt_notes.training.progress import Progress, Result, Sums, result_of, zero_sums
 from jaxopt_notes.training.sharding import Layout
 from jaxopt_notes.training.state import TrainState
 from jaxopt_notes.training.step import Batch, Metrics
 
 ALONE = Layout()  # on one device
 
-Stretch = Callable[..., tuple[TrainState, "Sums"]]
+Stretch = Callable[..., tuple[TrainState, Sums]]
 
 
 class DivergedError(ArithmeticError):
@@ -29,22 +30,6 @@ class DivergedError(ArithmeticError):
     def __init__(self, step: int) -> None:
         super().__init__(f"not finite at step {step}")
         self.step = step
-
-
-class Sums(NamedTuple):
-    """What the steps of an epoch add up to; steps that were not finite are counted, not added."""
-
-    loss: jax.Array  # float32, nats
-    correct: jax.Array  # int32
-    examples: jax.Array  # int32
-    failed: jax.Array  # int32, steps
-
-
-def zero_sums() -> Sums:
-    """The sums before any step."""
-    loss: Any = np.float32(0)  # on no device: any layout takes it
-    count: Any = np.int32(0)
-    return Sums(loss, count, count, count)
 
 
 def _add(total: Sums, new: Metrics, ok: jax.Array) -> Sums:
@@ -65,44 +50,21 @@ def compile_stretch(
     It takes the steps start … stop − 1 of an epoch, whose order is int32 (steps, batch), and adds
     to the sums. One compilation serves stretches of any length. The state is donated.
 
-    XLA's CPU backend runs convolutions inside a loop on one core and slowly, so where the step has
-    convolutions there, the loop is Python's instead.
+    XLA's CPU backend runs a convolution inside a loop slowly, on one core. A step with convolutions
+    is therefore looped over by Python there.
 
     Args:
       step: from `make_train_step`.
-      state: an example of what it carries.
-      data: the training set; without an order the batches, (steps, batch, …).
-      order: an example of an epoch's order. Both as `layout.epoch` gives them.
-      on_nonfinite: at a loss that is not finite the stretch ends early, with the state broken
-        ("stop") or as it was before that step ("save"); or that step is left out ("skip").
-      layout: how all but the sums lie on the devices, before and after.
+      state: an example of what a step carries.
+      data: the training set, or without an order the batches, (steps, batch, …).
+      order: an example of an epoch's order. `layout.epoch` returns both.
+      on_nonfinite: what happens at a loss that is not finite. The stretch ends early, with the
+        state broken ("stop") or as it was before that step ("save"); or the step is left out and
+        the stretch goes on ("skip").
+      layout: how everything but the sums is laid out on the devices, before and after.
     """
-    goes_on = on_nonfinite == "skip"
-
-    def one(state: TrainState, sums: Sums, data: Batch, order: Any, i: Any) -> Any:
-        rows = i if order is None else order[i]
-        batch = Batch(*(x[rows] for x in data))
-        new, metrics = step(state, batch)
-        ok = jnp.isfinite(metrics.loss)
-        if not goes_on:
-            ok &= sums.failed == 0
-        if on_nonfinite != "stop":
-            kept = state._replace(step=new.step) if goes_on else state
-            new = jax.tree.map(lambda x, y: jnp.where(ok, x, y), new, kept)
-        return layout.pin(new), _add(sums, metrics, ok)
-
-    def many(state: TrainState, sums: Sums, data: Batch, order: Any, start: Any, stop: Any) -> Any:
-        def body(carry: Any) -> Any:
-            i, state, sums = carry
-            return i + 1, *one(state, sums, data, order, i)
-
-        def unfinished(carry: Any) -> Any:
-            i, _, sums = carry
-            return (i < stop) & (goes_on | (sums.failed == 0))
-
-        _, state, sums = lax.while_loop(unfinished, body, (start, state, sums))
-        return state, sums
-
+    one = _one_step(step, on_nonfinite, layout)
+    many = _loop_on_device(one, skip=on_nonfinite == "skip")
     args = (state, zero_sums(), data, order)
     index = np.int32(0)
     options = layout.step_shardings(state) | sooner()
@@ -125,94 +87,97 @@ def compile_stretch(
     return python_loop
 
 
+def _one_step(step: Callable[..., Any], on_nonfinite: str, layout: Layout) -> Callable[..., Any]:
+    """`one(state, sums, data, order, i) -> (state, sums)`: step i of an epoch."""
+    skip = on_nonfinite == "skip"
+
+    def one(state: TrainState, sums: Sums, data: Batch, order: Any, i: Any) -> Any:
+        rows = i if order is None else order[i]
+        batch = Batch(*(x[rows] for x in data))
+        new, metrics = step(state, batch)
+        ok = jnp.isfinite(metrics.loss)
+        if not skip:
+            ok &= sums.failed == 0
+        if on_nonfinite != "stop":
+            old = state._replace(step=new.step) if skip else state
+            new = jax.tree.map(lambda x, y: jnp.where(ok, x, y), new, old)
+        return layout.pin(new), _add(sums, metrics, ok)
+
+    return one
+
+
+def _loop_on_device(one: Callable[..., Any], skip: bool) -> Callable[..., Any]:
+    """`many(state, sums, data, order, start, stop) -> (state, sums)`: a loop over `one`."""
+
+    def many(state: TrainState, sums: Sums, data: Batch, order: Any, start: Any, stop: Any) -> Any:
+        def body(carry: Any) -> Any:
+            i, state, sums = carry
+            return i + 1, *one(state, sums, data, order, i)
+
+        def unfinished(carry: Any) -> Any:
+            i, _, sums = carry
+            return (i < stop) & (skip | (sums.failed == 0))
+
+        _, state, sums = lax.while_loop(unfinished, body, (start, state, sums))
+        return state, sums
+
+    return many
+
+
 def _convolves(lowered: jax.stages.Lowered) -> bool:
     return jax.default_backend() == "cpu" and "stablehlo.convolution" in lowered.as_text()
 
 
-class Result(NamedTuple):
-    """Means over the examples so far; NaN before any."""
-
-    loss: float
-    accuracy: float
-    examples: int
-
-
-def _result(loss: Any, correct: Any, examples: Any) -> Result:
-    loss, correct, examples = float(loss), int(correct), int(examples)
-    if not examples:
-        return Result(float("nan"), float("nan"), 0)
-    return Result(loss / examples, correct / examples, examples)
-
-
-class Reached(NamedTuple):
-    """Where an epoch stands after a stretch: its next step, the state, and the sums so far.
-
-    The state is gone once the next stretch starts.
-    """
-
-    next: int
-    state: TrainState
-    sums: Sums
-
-    @property
-    def result(self) -> Result:
-        """The means so far."""
-        return _result(*self.sums[:3])
-
-
 def run_epoch(
     stretch: Stretch,
-    reached: Reached,
+    progress: Progress,
     data: Batch,
     order: jax.Array | None,
     stops: Iterable[int],
     on_nonfinite: str = "stop",
-) -> Iterator[Reached]:
-    """Takes the steps of one epoch, and yields at each stop.
+) -> Iterator[Progress]:
+    """Takes the steps of one epoch, and yields the progress at each stop.
 
     Args:
       stretch: from `compile_stretch`.
-      reached: where to begin; `begin(state)` for the epoch's beginning.
+      progress: where to begin; `Progress(state)` for the beginning of an epoch.
       data: from `layout.epoch`, as is the order.
       order: int32 (steps, batch), or None.
       stops: ascending steps of the epoch, each a stretch's end.
       on_nonfinite: as the stretch was compiled with.
 
     Raises:
-      DivergedError: the loss is not finite. With "save" the state before that step comes first.
+      DivergedError: the loss is not finite. With "save", the progress before that step is yielded
+        first.
     """
     batch_size = (data.labels if order is None else order).shape[1]
-    before = int(reached.state.step) - reached.next
+    steps_before = progress.step - progress.step_in_epoch
     for stop in stops:
+        start = progress.step_in_epoch
         state, sums = stretch(
-            reached.state, reached.sums, data, order, np.int32(reached.next), np.int32(stop)
+            progress.state, progress.sums, data, order, np.int32(start), np.int32(stop)
         )
         if int(sums.failed) and on_nonfinite != "skip":
-            taken = (int(sums.examples) - int(reached.sums.examples)) // batch_size
-            at = reached.next + taken
+            last = start + (int(sums.examples) - int(progress.sums.examples)) // batch_size
             if on_nonfinite == "save":
-                yield Reached(at, state, sums._replace(failed=jnp.zeros_like(sums.failed)))
-            raise DivergedError(before + at + 1)
-        reached = Reached(stop, state, sums)
-        yield reached
-
-
-def begin(state: TrainState) -> Reached:
-    """The beginning of an epoch."""
-    return Reached(0, state, zero_sums())
+                sums = sums._replace(failed=jnp.zeros_like(sums.failed))
+                yield progress._replace(state=state, sums=sums, step_in_epoch=last)
+            raise DivergedError(steps_before + last + 1)
+        progress = progress._replace(state=state, sums=sums, step_in_epoch=stop)
+        yield progress
 
 
 class Padded(NamedTuple):
-    """A set cut into equal batches, in each of which `real` marks what is no padding."""
+    """A set cut into equal batches; `real` marks the images of each batch that are no padding."""
 
     batches: tuple[Batch, ...]
     real: tuple[jax.Array, ...]
 
 
 def pad(images: np.ndarray, labels: np.ndarray, batch_size: int, layout: Layout = ALONE) -> Padded:
-    """Cuts a set into batches on the devices; the last is filled up with blank images.
+    """Cuts a set into batches on the devices; blank images fill up the last one.
 
-    A batch is of `batch_size` images, or of a few more where the devices share them evenly then.
+    A batch has `batch_size` images, or a few more so that the devices can share it evenly.
     """
     size = len(labels)
     batch_size = -(-min(batch_size, size) // layout.devices) * layout.devices
@@ -229,11 +194,12 @@ def pad(images: np.ndarray, labels: np.ndarray, batch_size: int, layout: Layout 
 def evaluate(
     eval_step: Callable[..., Metrics], params: Any, batch_stats: Any, data: Padded
 ) -> Result:
-    """Loss and accuracy on a whole set, by a jitted evaluation step; NaN where a loss is."""
-    # Each is awaited: a CPU's devices share the threads that programs under way would hold.
+    """Loss and accuracy on a whole set, by a jitted evaluation step; NaN if one loss is NaN."""
+    # Waits for each batch: programs that run at once would block the threads that a CPU's devices
+    # share.
     each = [
         jax.device_get(eval_step(params, batch_stats, batch, real))
         for batch, real in zip(data.batches, data.real)
     ]
     loss, correct, examples = (sum(column) for column in zip(*each))
-    return _result(loss, correct, examples)
+    return result_of(loss, correct, examples)

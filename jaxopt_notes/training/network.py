@@ -42,20 +42,18 @@ def initialised(make: Callable[[nnx.Rngs], Any], seed: int) -> Any:
     return nnx.merge(*jax.jit(draw, **sooner())(jax.random.key(seed)))
 
 
-def describe_network(config: dict[str, Any]) -> str:
-    """The network in a few words, from the settings as `config.json` keeps them.
+def describe_network(config: Settings) -> str:
+    """The network in a few words.
 
     >>> from jaxopt_notes.config.settings import resolve
-    >>> describe_network(resolve({}, 1).as_json())
+    >>> describe_network(resolve({}, 1))
     'cnn'
-    >>> asked = {"model": "mlp", "norm": "batch", "dropout": 0.1}
-    >>> describe_network(resolve(asked, 1).as_json())
+    >>> describe_network(resolve({"model": "mlp", "norm": "batch", "dropout": 0.1}, 1))
     'mlp(widths 128, 64; norm batch; dropout 0.1)'
     """
-    parts = []
-    if config["widths"]:
-        parts.append(f"widths {', '.join(map(str, config['widths']))}")
+    values = config.values()
+    parts = [f"widths {', '.join(map(str, config.widths))}"] if config.widths else []
     for name in ("pooling", "norm", "activation", "dropout"):
-        if config[name] not in (None, ROWS[name].choose(config)):
-            parts.append(f"{name} {config[name]}")
-    return f"{config['model']}({'; '.join(parts)})" if parts else config["model"]
+        if values[name] not in (None, ROWS[name].choose(values)):
+            parts.append(f"{name} {values[name]}")
+    return f"{config.model}({'; '.join(parts)})" if parts else config.model

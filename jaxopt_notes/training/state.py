@@ -10,15 +10,14 @@ from jaxopt_notes.models import PureModel
 
 
 class TrainState(NamedTuple):
-    """All that changes in a step; any part but the step may be empty.
+    """All that changes in a step; any part but `step` may be empty.
 
     Attributes:
-      step: int32, how many steps were taken.
+      step: int32, how many steps are done.
       params: the network's parameters.
       opt_state: the optimizer's state.
       batch_stats: running averages of batch normalisation.
-      key: the run's random key; a step draws from it folded with the step's number, so that a step
-        needs no key but this one.
+      key: the training's random key; each step folds its number into it.
       ema: the running average of the parameters.
     """
 
@@ -36,12 +35,13 @@ def create(
     key: jax.Array,
     averaged: bool = False,
 ) -> TrainState:
-    """The state before the first step; `averaged` where the parameters' average is kept too.
+    """The state before the first step; with an average of the parameters if `averaged`.
 
-    The parameters are copied: a step gives its state's memory away, and the model keeps its own.
+    The parameters are copied, because a step reuses the memory of its state and the model needs its
+    own.
     """
 
-    @jax.jit  # one program: outside of jit there would be one for each shape
+    @jax.jit  # one program: outside jit there would be one for each shape
     def fresh(params: Any, batch_stats: Any, key: jax.Array) -> TrainState:
         params, batch_stats = jax.tree.map(jnp.copy, (params, batch_stats))
         ema = jax.tree.map(jnp.copy, params) if averaged else ()

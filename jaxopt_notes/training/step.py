@@ -107,13 +107,29 @@ def make_train_step(
     return step
 
 
+def make_forward(
+    model: PureModel, normalize: Normalization
+) -> Callable[[Any, Any, jax.Array], jax.Array]:
+    """`forward(params, batch_stats, images) -> logits`: the trained network, from uint8 pixels.
+
+    Images are uint8 (batch, height, width, channels), logits (batch, classes). Batch normalisation
+    uses the running averages, and nothing is dropped.
+    """
+
+    def forward(params: Any, batch_stats: Any, images: jax.Array) -> jax.Array:
+        return model.apply(params, batch_stats, normalize(images))[0]
+
+    return forward
+
+
 def make_eval_step(
     model: PureModel, normalize: Normalization
 ) -> Callable[[Any, Any, Batch, jax.Array], Metrics]:
-    """The evaluation of a batch, by the running averages; where `real` is False is padding."""
+    """The metrics of a batch by `make_forward`; where `real` is False is padding."""
+    forward = make_forward(model, normalize)
 
     def step(params: Any, batch_stats: Any, batch: Batch, real: jax.Array) -> Metrics:
-        logits, _ = model.apply(params, batch_stats, normalize(batch.images))
+        logits = forward(params, batch_stats, batch.images)
         return measure(logits, cross_entropy(logits, batch.labels), batch.labels, real)
 
     return step

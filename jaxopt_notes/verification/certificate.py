@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from jaxopt_notes import files
 from jaxopt_notes.verification.proof import Caught, Row
 
 _HEAD = ("setting", "oracle", "dtype", "outside jit", "inside jit", "verdict")
@@ -64,10 +65,9 @@ def write(
     as_json, as_markdown = folder / f"{name}.json", folder / f"{name}.md"
     told = summary(rows, seconds)
     content = {"summary": told, **about, "rows": [_plain(row._asdict()) for row in rows]}
-    told_as_json = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
-    as_json.write_text(told_as_json + "\n", encoding="utf-8")
-    told_as_markdown = _markdown(told, rows, about, _MUTANT_HEAD if mutated else _HEAD)
-    as_markdown.write_text(told_as_markdown, encoding="utf-8")
+    text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
+    files.write_text(as_json, text + "\n")
+    files.write_text(as_markdown, _markdown(told, rows, about, _MUTANT_HEAD if mutated else _HEAD))
     return as_json, as_markdown
 
 

@@ -6,8 +6,8 @@ from jaxopt_notes.config.options import asked_in, build_parser
 from jaxopt_notes.config.settings import ROWS, from_json, resolve
 from jaxopt_notes.config.table import OnResume
 from jaxopt_notes.errors import InputError
-from jaxopt_notes.runs import resume
-from jaxopt_notes.runs.folder import write_json
+from jaxopt_notes.files import write_json
+from jaxopt_notes.runs import info, resume
 from tests.config.samples import OLD_CONFIG, SAMPLES
 
 WITH_OVERRIDE = (OnResume.OVERRIDE, OnResume.NEW_OPTIMIZER, OnResume.NEW_ORDER)
@@ -148,5 +148,5 @@ def test_the_folder_may_be_named_again(begin):
 
 def test_settings_in_the_folder_are_checked(begin, tmp_path):
     config = from_json(OLD_CONFIG).as_json() | {"b1": 0.5}
-    with pytest.raises(InputError, match="is not a run's"):
-        resume.read(run_of(tmp_path, config | {"optimizer": "sgd", "hyperparameters": {}}))
+    with pytest.raises(InputError, match="does not describe a run"):
+        info.read(run_of(tmp_path, config | {"optimizer": "sgd", "hyperparameters": {}}))

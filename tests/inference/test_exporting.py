@@ -1,6 +1,7 @@
 """A trained network as a file gives the same logits, without this package."""
 
 import errno
+import io
 import json
 import subprocess
 import sys
@@ -10,13 +11,16 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from jaxopt_notes import files
 from jaxopt_notes.config.settings import resolve
+from jaxopt_notes.data import Dataset
 from jaxopt_notes.errors import InputError
 from jaxopt_notes.inference import exporting
-from jaxopt_notes.inference.prediction import forward, probabilities
+from jaxopt_notes.inference.exporting import forward_of
+from jaxopt_notes.inference.prediction import probabilities
 from jaxopt_notes.inference.trained import Trained
 from jaxopt_notes.models import CNN, MLP, pure
-from jaxopt_notes.training.evaluation import Weights
+from jaxopt_notes.training.evaluation import Weights, evaluate_classes, logits_of, softmax
 from jaxopt_notes.training.step import Normalization
 
 SHAPE = (8, 12, 1)
@@ -75,7 +79,7 @@ def test_the_file_gives_the_same_logits_where_this_package_is_not_imported(tmp_p
     found = json.loads(done.stdout)
     for name, file in files.items():
         # Compiled with a known batch, which on a CPU goes through the quick convolution.
-        expected = jax.jit(forward(trained(NETWORKS[name])))(images)
+        expected = jax.jit(forward_of(trained(NETWORKS[name])))(images)
         one, five = found[str(file)]
         np.testing.assert_allclose(five, expected, rtol=1e-4, atol=1e-5)
         np.testing.assert_allclose(one, expected[:1], rtol=1e-4, atol=1e-5)
@@ -95,7 +99,7 @@ def test_onnx_gives_the_same_logits(name, images):
     pytest.importorskip("jax2onnx", reason="jax2onnx (extra onnx) is not installed")
     onnxruntime = pytest.importorskip("onnxruntime")
     session = onnxruntime.InferenceSession(exporting.as_onnx(trained(NETWORKS[name])))
-    expected = jax.jit(forward(trained(NETWORKS[name])))(images)
+    expected = jax.jit(forward_of(trained(NETWORKS[name])))(images)
     for n in (1, 5):
         (found,) = session.run(["logits"], {"images": images[:n]})
         np.testing.assert_allclose(found, expected[:n], rtol=1e-4, atol=1e-5)
@@ -107,27 +111,41 @@ def test_without_jax2onnx_its_extra_is_named(monkeypatch):
         exporting.as_onnx(trained(NETWORKS["mlp"]))
 
 
+class FullDisk(io.FileIO):
+    """A file on a disk with room for three more bytes."""
+
+    def write(self, content):
+        super().write(content[:3])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
 def test_a_full_disk_leaves_the_file_that_was_there(tmp_path, monkeypatch):
     path = tmp_path / "net"
     exporting.write(path, b"whole")
     with monkeypatch.context() as patch:
-
-        def fill(self, contents):
-            with open(self, "wb") as file:
-                file.write(contents[:3])
-            raise OSError(errno.ENOSPC, "No space left on device")
-
-        patch.setattr(type(path), "write_bytes", fill)
+        patch.setattr(files, "open", FullDisk, raising=False)
         with pytest.raises(InputError, match=r"--out .*net: cannot be written \(No space"):
             exporting.write(path, b"another")
     assert path.read_bytes() == b"whole"
     assert [file.name for file in tmp_path.iterdir()] == ["net"]
 
 
+@pytest.mark.parametrize("name", NETWORKS)
+def test_scores_probabilities_and_exports_are_of_the_same_logits(name, images):
+    net, labels = trained(NETWORKS[name]), np.array([0, 1, 2, 3, 4], np.int32)
+    logits = logits_of(images, net.weights, net.model, net.normalize)
+    np.testing.assert_allclose(jax.jit(forward_of(net))(images), logits, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(probabilities(net, images), softmax(logits), rtol=1e-6)
+    data = Dataset("five", images, labels, images, labels, net.class_names)
+    evaluation = evaluate_classes(net.weights, net.model, net.normalize, data)
+    np.testing.assert_array_equal(evaluation.predicted, logits.argmax(-1))
+    np.testing.assert_allclose(evaluation.confidence, softmax(logits).max(-1), rtol=1e-6)
+
+
 @pytest.mark.parametrize("n", [0, 1, 3, 5])
 def test_probabilities_of_any_number_of_images(n, images):
     net = trained(NETWORKS["mlp"])
-    expected = jax.nn.softmax(forward(net)(images))
+    expected = jax.nn.softmax(forward_of(net)(images))
     found = probabilities(net, images[:n])
     assert found.shape == (n, 10)
     np.testing.assert_allclose(found, expected[:n], rtol=1e-4, atol=1e-6)

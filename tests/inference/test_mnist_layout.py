@@ -6,9 +6,9 @@ from PIL import Image
 
 from jaxopt_notes.data import image_files
 from jaxopt_notes.inference import images, mnist_layout
-from jaxopt_notes.inference.images import Manner
+from jaxopt_notes.inference.images import Style
 
-DIGITS = Manner((28, 28, 1), centred=True, dark_ink=False)
+DIGITS = Style((28, 28, 1), centred=True, dark_ink=False)
 
 
 @pytest.fixture(scope="module")
@@ -117,9 +117,9 @@ def test_pictures_of_other_sets_are_scaled_as_a_folders_are_and_turned_only_if_t
 ):
     rng = np.random.default_rng(0)
     file = save(tmp_path / "photo.png", rng.integers(0, 256, (31, 17, 3), dtype=np.uint8))
-    manner = Manner((16, 8, 3), centred=False, dark_ink=dark_set)
+    style = Style((16, 8, 3), centred=False, dark_ink=dark_set)
     as_folder = image_files.pixels(file, 16, 8, 3)
-    np.testing.assert_array_equal(images.read(file, manner).pixels, as_folder)
+    np.testing.assert_array_equal(images.read(file, style).pixels, as_folder)
     same, other = ("dark", "light") if dark_set else ("light", "dark")
-    np.testing.assert_array_equal(images.read(file, manner, same).pixels, as_folder)
-    np.testing.assert_array_equal(images.read(file, manner, other).pixels, 255 - as_folder)
+    np.testing.assert_array_equal(images.read(file, style, same).pixels, as_folder)
+    np.testing.assert_array_equal(images.read(file, style, other).pixels, 255 - as_folder)

@@ -13,7 +13,7 @@ from PIL import Image
 from jaxopt_notes import export, predict, train
 from jaxopt_notes.data import load
 from jaxopt_notes.inference.trained import load_trained
-from jaxopt_notes.training import run as run_module
+from jaxopt_notes.training import setup
 
 pytest.importorskip("flatbuffers")
 
@@ -23,7 +23,7 @@ def run(digits, tmp_path_factory):
     """A dense network's run on a few digits, its test set the one that `load` gives."""
     folder = tmp_path_factory.mktemp("runs") / "mlp"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(run_module, "load", lambda *_: digits)
+        patch.setattr(setup, "load", lambda *_: digits)
         patch.setitem(sys.modules, "matplotlib.figure", None)  # no pictures
         args = ["--dataset", "mnist-12k", "--model", "mlp", "--epochs", "2", "--quiet"]
         assert train.main([*args, "--out", str(folder)]) == 0
@@ -115,7 +115,7 @@ def test_another_data_set_than_the_runs_is_refused(run, digits, capsys, monkeypa
     other = digits._replace(class_names=tuple("abcdefghij"))
     monkeypatch.setattr("jaxopt_notes.data.load", lambda *_: other)
     assert predict.main(["--run", run, "--split", "test"]) == 2
-    assert "not the set any more" in capsys.readouterr().err
+    assert "has changed since" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -123,8 +123,8 @@ def test_another_data_set_than_the_runs_is_refused(run, digits, capsys, monkeypa
     [
         ([], "--run"),
         (["--run", "nowhere", "x.png"], "--run nowhere: holds no run"),
-        (["--run", "nowhere"], "give files, or --split test"),
-        (["--run", "nowhere", "--split", "test", "x.png"], "give one of them"),
+        (["--run", "nowhere"], "pass files, or --split test"),
+        (["--run", "nowhere", "--split", "test", "x.png"], "pass one of them"),
         (["--run", "nowhere", "--ink", "red", "x.png"], "red"),
         (["--run", "nowhere", "--which", "first", "x.png"], "first"),
     ],

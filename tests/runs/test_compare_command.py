@@ -8,7 +8,7 @@ from PIL import Image
 
 from jaxopt_notes import compare
 from jaxopt_notes.config.settings import resolve
-from jaxopt_notes.runs.folder import write_json, write_rows
+from jaxopt_notes.files import write_json, write_rows
 
 
 def row(epoch, loss, accuracy):
@@ -69,8 +69,8 @@ def test_different_data_broken_lines_and_unfinished_runs_are_told_in_a_line_each
     printed = capsys.readouterr()
     assert printed.out.splitlines()[1].split()[:2] == ["a", "10"]
     notes = [
-        "note: a/metrics.jsonl: lines 2, 3, 4 broken, and left out",
-        "note: b/metrics.jsonl: line 2 broken, and left out",
+        "note: a/metrics.jsonl: skipped broken lines 2, 3, 4",
+        "note: b/metrics.jsonl: skipped broken line 2",
         "note: c: no epoch is finished",
         "note: the data sets differ: a mnist ab, b mnist cd, c mnist ab",
     ]

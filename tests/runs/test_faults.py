@@ -12,28 +12,29 @@ import jax
 import pytest
 
 from jaxopt_notes import train
-from jaxopt_notes.runs import checkpoint, recorder, session
-from jaxopt_notes.training import run
+from jaxopt_notes.runs import recorder, report
+from jaxopt_notes.training import epochs
 from tests.run_files import rows
 
+VERSION = jax.__version__
 pytestmark = pytest.mark.usefixtures("no_pictures")
 
 
-def at_the_first_moment(monkeypatch, act):
-    add, moments = recorder.Record.add, []
+def after_the_first_stretch(monkeypatch, act):
+    add, stretches = recorder.Recorder.add, []
 
-    def patched(self, moment):
-        moments.append(moment)
-        if len(moments) == 1:
+    def patched(self, progress, row):
+        stretches.append(progress.step)
+        if len(stretches) == 1:
             act()
-        add(self, moment)
+        add(self, progress, row)
 
-    monkeypatch.setattr(recorder.Record, "add", patched)
+    monkeypatch.setattr(recorder.Recorder, "add", patched)
 
 
 @pytest.mark.slow
 def test_the_folder_is_removed_while_the_run_goes_on(small, monkeypatch, capsys):
-    at_the_first_moment(monkeypatch, lambda: shutil.rmtree("run"))
+    after_the_first_stretch(monkeypatch, lambda: shutil.rmtree("run"))
     assert small() == 1
     error = capsys.readouterr().err
     assert "error: run: metrics.jsonl could not be written (No such file or directory)" in error
@@ -41,7 +42,7 @@ def test_the_folder_is_removed_while_the_run_goes_on(small, monkeypatch, capsys)
 
 
 def test_the_folder_is_gone_and_nothing_makes_it_again(small, monkeypatch, capsys):
-    at_the_first_moment(monkeypatch, lambda: shutil.rmtree("run"))
+    after_the_first_stretch(monkeypatch, lambda: shutil.rmtree("run"))
     assert small("--checkpoint-every", "off") == 1
     error = capsys.readouterr().err
     assert "error: run: scores and pictures could not be written (No such file" in error
@@ -60,7 +61,7 @@ def test_the_device_has_not_enough_memory(small, monkeypatch, capsys):
     def exhausted(*_, **__):
         raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 8 TB.")
 
-    monkeypatch.setattr(run, "compile_stretch", exhausted)
+    monkeypatch.setattr(epochs, "compile_stretch", exhausted)
     assert small() == 2
     error = capsys.readouterr().err
     assert error.startswith("error: --batch-size 64: ")
@@ -72,7 +73,7 @@ def test_another_fault_of_the_device_is_not_taken_for_that(small, monkeypatch):
     def broken(*_, **__):
         raise jax.errors.JaxRuntimeError("INTERNAL: a bug")
 
-    monkeypatch.setattr(run, "compile_stretch", broken)
+    monkeypatch.setattr(epochs, "compile_stretch", broken)
     with pytest.raises(jax.errors.JaxRuntimeError, match="a bug"):
         small()
 
@@ -82,7 +83,7 @@ def test_a_second_signal_ends_the_run_at_once(small, monkeypatch, capsys):
         os.kill(os.getpid(), signal.SIGINT)
         os.kill(os.getpid(), signal.SIGINT)
 
-    at_the_first_moment(monkeypatch, twice)
+    after_the_first_stretch(monkeypatch, twice)
     assert small("--epochs", "100") == 130
     assert capsys.readouterr().err == "stopped\n"
     assert not Path("run/metrics.json").exists()
@@ -91,12 +92,10 @@ def test_a_second_signal_ends_the_run_at_once(small, monkeypatch, capsys):
 @pytest.mark.slow
 def test_a_checkpoint_of_other_versions_is_read_and_that_is_told(small, monkeypatch, capsys):
     assert small("--quiet") == 0
-    ours = checkpoint.versions()
-    monkeypatch.setattr(session.checkpoint, "versions", lambda: ours | {"jax": "99.0"})
+    monkeypatch.setattr(report.jax, "__version__", "99.0")
     assert small("--resume", "run", "--epochs", "2") == 0
-    assert f"the digits may differ from an unbroken run's: jax {ours['jax']} → 99.0" in (
-        capsys.readouterr().out
-    )
+    expected = f"digits may differ from an unbroken run's: jax {VERSION} → 99.0\n"
+    assert expected in capsys.readouterr().out
 
 
 class Hostile:

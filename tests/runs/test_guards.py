@@ -20,7 +20,8 @@ from jaxopt_notes.inference.trained import load_trained
 from jaxopt_notes.models import pure
 from jaxopt_notes.runs import checkpoint, recorder
 from jaxopt_notes.training import loop
-from jaxopt_notes.training.loop import DivergedError, begin, compile_stretch, run_epoch
+from jaxopt_notes.training.loop import DivergedError, compile_stretch, run_epoch
+from jaxopt_notes.training.progress import Progress
 from jaxopt_notes.training.state import create
 from jaxopt_notes.training.step import Batch, make_train_step, normalization_of
 from tests.run_files import rows
@@ -78,12 +79,12 @@ def test_skip_leaves_the_bad_step_out_and_goes_on(fragile, monkeypatch, on_devic
     if not on_device:
         monkeypatch.setattr(loop, "_convolves", lambda lowered: True)
     stretch = compile_stretch(step, state, data, jnp.asarray(order), "skip")
-    *_, reached = run_epoch(stretch, begin(state), data, jnp.asarray(order), [4, 8], "skip")
-    assert_close(reached.state.params, expected.params)
-    assert_close(reached.state.opt_state, expected.opt_state)
-    assert int(reached.sums.failed) == 1
-    assert reached.result.examples == 7 * BATCH
-    assert int(reached.state.step) == 8  # as the data goes on, and what is drawn from the key
+    *_, progress = run_epoch(stretch, Progress(state), data, jnp.asarray(order), [4, 8], "skip")
+    assert_close(progress.state.params, expected.params)
+    assert_close(progress.state.opt_state, expected.opt_state)
+    assert int(progress.sums.failed) == 1
+    assert progress.result.examples == 7 * BATCH
+    assert progress.step == 8  # as the data goes on, and what is drawn from the key
 
 
 @pytest.mark.slow
@@ -94,10 +95,10 @@ def test_save_keeps_what_the_steps_before_gave(fragile, monkeypatch, on_device):
     if not on_device:
         monkeypatch.setattr(loop, "_convolves", lambda lowered: True)
     stretch = compile_stretch(step, state, data, jnp.asarray(order), "save")
-    running = run_epoch(stretch, begin(state), data, jnp.asarray(order), [4, 8], "save")
-    assert next(running).next == 4
+    running = run_epoch(stretch, Progress(state), data, jnp.asarray(order), [4, 8], "save")
+    assert next(running).step_in_epoch == 4
     last = next(running)
-    assert (last.next, int(last.state.step), last.result.examples) == (BAD, BAD, BAD * BATCH)
+    assert (last.step_in_epoch, last.step, last.result.examples) == (BAD, BAD, BAD * BATCH)
     assert_close(last.state.params, expected.params)
     with pytest.raises(DivergedError) as caught:
         next(running)
@@ -131,11 +132,10 @@ def test_the_average_is_evaluated_beside_the_parameters_and_can_be_had(small):
 
 def test_clipping_is_by_the_global_norm():
     from jaxopt_notes.config.settings import resolve
-    from jaxopt_notes.training import run
+    from jaxopt_notes.training.setup import build_optimizer
 
     asked = {"optimizer": "sgd", "learning_rate": 1.0, "schedule": "constant", "clip_norm": 2.0}
-    config = resolve(asked, 1)
-    optimizer = run.build_optimizer(config, 10)
+    optimizer = build_optimizer(resolve(asked, 1), 10)
     grads = {"a": jnp.array([6.0, 0.0]), "b": jnp.array([8.0])}
     updates, _ = optimizer.update(grads, optimizer.init(grads), grads)
     np.testing.assert_allclose(updates["a"], [-1.2, 0])
@@ -145,7 +145,7 @@ def test_clipping_is_by_the_global_norm():
 def test_patience_ends_a_run_that_gets_no_better(small, capsys):
     args = "--epochs 50 --patience 2 --learning-rate 1e-9 --schedule constant"
     assert small(*args.split()) == 0
-    assert "ended early: no better test accuracy in 2 epochs" in capsys.readouterr().err
+    assert "stopped early: no better test accuracy in 2 epochs" in capsys.readouterr().err
     found = [row["test_accuracy"] for row in rows(Path("run"))]
     assert 3 <= len(found) < 50
     assert max(found[-2:]) <= found[-3]
@@ -224,7 +224,7 @@ def test_rows_that_cannot_be_written_are_told_and_end_in_exit_code_1(small, caps
     def gone(*_):
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
 
-    monkeypatch.setattr(recorder.folder, "write_rows", gone)
+    monkeypatch.setattr(recorder.files, "write_rows", gone)
     assert small() == 1
     error = capsys.readouterr().err
     assert "error: run: metrics.jsonl could not be written (No such file" in error

@@ -15,7 +15,7 @@ import pytest
 from jaxopt_notes import train
 from jaxopt_notes.inference.trained import load_trained
 from jaxopt_notes.runs import recorder
-from jaxopt_notes.training import run
+from jaxopt_notes.training import setup
 from jaxopt_notes.training.schedules import schedule
 from tests.run_files import rows, without_seconds
 
@@ -33,15 +33,15 @@ pytestmark = pytest.mark.usefixtures("no_pictures")
 @contextlib.contextmanager
 def a_signal_at(step, number=signal.SIGTERM):
     """A signal comes as soon as the run has taken so many steps."""
-    add = recorder.Record.add
+    add = recorder.Recorder.add
 
-    def patched(self, moment):
-        if int(moment.position.state.step) == step:
+    def patched(self, progress, row):
+        if progress.step == step:
             os.kill(os.getpid(), number)
-        add(self, moment)
+        add(self, progress, row)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(recorder.Record, "add", patched)
+        patch.setattr(recorder.Recorder, "add", patched)
         yield
 
 
@@ -61,7 +61,7 @@ def runs(digits, tmp_path_factory):
     """`whole`, an unbroken run of three epochs, and `run`, ended by SIGTERM in its second."""
     folder = tmp_path_factory.mktemp("runs")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(run, "load", lambda *_: digits)
+        patch.setattr(setup, "load", lambda *_: digits)
         patch.setitem(sys.modules, "matplotlib.figure", None)
         patch.chdir(folder)
         args = ["--epochs", "3", "--quiet", "--model", "mlp"]
@@ -160,7 +160,7 @@ def test_a_damaged_checkpoint_is_told_and_the_one_before_is_used(
             file.write_bytes(b"")
     assert small("--resume", "run") == 0
     printed = capsys.readouterr().out
-    assert "the checkpoint of step 11 is damaged and left out" in printed
+    assert "the checkpoint of step 11 is damaged and skipped" in printed
     assert "resumed after step 8" in printed
     assert_same_runs("run", whole)
     assert [p.name.split("-")[0] for p in (broken / "damaged").iterdir()] == ["11"]  # not deleted
@@ -169,7 +169,7 @@ def test_a_damaged_checkpoint_is_told_and_the_one_before_is_used(
 def test_without_a_whole_checkpoint_it_begins_anew(small, whole, broken, capsys):
     shutil.rmtree(broken / "checkpoints")
     assert small("--resume", "run") == 0
-    assert "from the first step on" in capsys.readouterr().out
+    assert "no checkpoint yet; training from the first step" in capsys.readouterr().out
     assert_same_runs("run", whole)
 
 
@@ -182,7 +182,8 @@ def test_half_a_line_of_metrics_and_lines_of_lost_steps_are_gone(small, whole, b
 
 def test_more_epochs_may_be_asked_for_and_a_done_run_says_so(small, whole, capsys):
     assert small("--resume", "whole") == 0
-    assert "give more --epochs" in capsys.readouterr().out
+    expected = "whole: this run has finished its 3 epochs; pass a larger --epochs to train on\n"
+    assert capsys.readouterr().out == expected
     assert small("--resume", "whole", "--quiet", "--epochs", "4") == 0
     assert [row["step"] for row in rows(whole)] == [8, 16, 24, 32]
 
@@ -244,18 +245,18 @@ def test_override_goes_on_with_the_weights_under_other_settings(small, broken, c
 
 def test_other_data_is_refused(small, broken, digits, monkeypatch, capsys):
     other = digits._replace(train_labels=digits.train_labels[::-1])
-    monkeypatch.setattr(run, "load", lambda *_: other)
+    monkeypatch.setattr(setup, "load", lambda *_: other)
     assert small("--resume", "run") == 2
-    assert "not those that the run began with" in capsys.readouterr().err
+    assert "have changed since this run began" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("content", "word"),
     [
         (None, "holds no run"),
-        ("{", "not a run's"),
-        ("[]", "not a run's"),
-        ('{"config": {"widths": null, "exec": "1"}}', "not a run's"),
+        ("{", "does not describe a run"),
+        ("[]", "does not describe a run"),
+        ('{"config": {"widths": null, "exec": "1"}}', "does not describe a run"),
     ],
 )
 def test_a_folder_without_a_run_is_refused(small, tmp_path, capsys, content, word):
@@ -273,7 +274,7 @@ def test_two_processes_do_not_run_in_one_folder(small, broken, capsys):
     with open(broken / ".lock", "w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         assert small("--resume", "run") == 2
-    assert "another process is running in it" in capsys.readouterr().err
+    assert "another process is training in it" in capsys.readouterr().err
     assert small("--resume", "run", "--quiet") == 0
 
 

@@ -146,7 +146,7 @@ def test_a_folder_that_cannot_be_written_is_refused(small, tmp_path, capsys):
 def test_a_folder_that_holds_a_run_is_refused(small, capsys):
     assert small("--quiet") == 0
     assert small("--quiet") == 2
-    assert "holds a run already" in capsys.readouterr().err
+    assert "already holds a run" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("no_pictures")

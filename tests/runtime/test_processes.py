@@ -75,7 +75,7 @@ def test_when_one_dies_the_other_says_so_and_ends_and_the_run_resumes(running, v
     code, _, errors = finished(started, timeout=120)[1 - victim]
     assert code == 1
     assert errors.strip().splitlines()[-1].startswith("error: ")
-    assert errors.strip().endswith("start all again, with --resume")
+    assert errors.strip().endswith("start all of them again with --resume")
     done = len(rows(run))
     again = finished(together("--resume", run, "--epochs", done + 1))
     assert [code for code, *_ in again] == [0, 0], again
@@ -122,7 +122,7 @@ def test_other_settings_in_one_process_are_refused(tmp_path):
     ended = finished(together(*SETTINGS, "--out", run, each=(("--seed", 1), ("--seed", 2))))
     assert [code for code, *_ in ended] == [2, 2], ended
     for _, printed, errors in ended:
-        assert "has other settings or data than another process" in errors
+        assert "its settings or data differ from another process's" in errors
         assert "epoch" not in printed
     assert not run.exists()
 

@@ -14,7 +14,8 @@ from flax import nnx
 from jaxopt_notes import adam_to_sgd, momentum
 from jaxopt_notes.data import load
 from jaxopt_notes.models import CNN, MLP, pure
-from jaxopt_notes.training.loop import begin, compile_stretch, run_epoch
+from jaxopt_notes.training.loop import compile_stretch, run_epoch
+from jaxopt_notes.training.progress import Progress
 from jaxopt_notes.training.sharding import make_layout
 from jaxopt_notes.training.state import create
 from jaxopt_notes.training.step import make_train_step, normalization_of
@@ -47,17 +48,17 @@ def losses(name):
     batches = layout.epoch(layout.hold(images, labels), order)
     stretch = compile_stretch(step, state, *batches, layout=layout)
     sums = []
-    for reached in run_epoch(stretch, begin(state), *batches, range(1, STEPS + 1)):
-        sums.append(float(reached.sums.loss))
-    statistics = [np.asarray(x).tolist() for x in jax.tree.leaves(reached.state.batch_stats)]
+    for progress in run_epoch(stretch, Progress(state), *batches, range(1, STEPS + 1)):
+        sums.append(float(progress.sums.loss))
+    statistics = [np.asarray(x).tolist() for x in jax.tree.leaves(progress.state.batch_stats)]
     return {
         "losses": np.diff([0.0, *sums]).tolist(),
         "statistics": statistics,
         "parts": [
             x.addressable_shards[0].data.size / x.size
-            for x in jax.tree.leaves(reached.state.opt_state)
+            for x in jax.tree.leaves(progress.state.opt_state)
         ],
-        "whole": [x.sharding.is_fully_replicated for x in jax.tree.leaves(reached.state.params)],
+        "whole": [x.sharding.is_fully_replicated for x in jax.tree.leaves(progress.state.params)],
         "devices": jax.device_count(),
     }
 

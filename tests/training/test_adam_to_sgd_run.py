@@ -7,7 +7,7 @@ import pytest
 
 from jaxopt_notes import train
 from jaxopt_notes.config.settings import resolve
-from jaxopt_notes.training import adam_to_sgd, run
+from jaxopt_notes.training import adam_to_sgd, setup
 from jaxopt_notes.training.schedules import schedule
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
@@ -18,7 +18,7 @@ STEPS = 24  # 3 epochs of 8
 @pytest.fixture
 def small(monkeypatch, digits, tmp_path):
     """The command on a few digits: main(…) writes to tmp_path / 'run'."""
-    monkeypatch.setattr(run, "load", lambda *_: digits)
+    monkeypatch.setattr(setup, "load", lambda *_: digits)
     monkeypatch.chdir(tmp_path)
 
     def main(*args):
@@ -85,7 +85,7 @@ def test_swats_that_never_finds_its_moment_says_so(small, tmp_path, capsys, digi
     blank = digits._replace(
         train_images=digits.train_images * 0, train_labels=digits.train_labels * 0
     )
-    monkeypatch.setattr(run, "load", lambda *_: blank)
+    monkeypatch.setattr(setup, "load", lambda *_: blank)
     assert small("--switch-at", "auto", "--switch-eps", "0") == 0
     assert [(r["switched_at"], r["sgd_rate"]) for r in rows(tmp_path)] == [(None, None)] * 3
     assert "not switched to SGD" in capsys.readouterr().out
@@ -132,6 +132,6 @@ def test_a_switch_that_cannot_be_is_one_line_and_exit_code_2(small, tmp_path, ca
 def test_other_optimizers_have_nothing_to_say_of_it():
     settings = resolve({"optimizer": "sgd", "momentum": 0.9}, 1)
     assert adam_to_sgd.arguments(settings, STEPS) == {"momentum": 0.9}
-    optimizer = run.build_optimizer(settings, STEPS)
+    optimizer = setup.build_optimizer(settings, STEPS)
     assert adam_to_sgd.describe(settings, STEPS, optimizer.init({})) == {}
     assert adam_to_sgd.text({}) == ""

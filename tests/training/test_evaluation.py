@@ -97,7 +97,7 @@ def test_the_surest_mistakes_come_first():
 def test_predictions_are_the_networks_whatever_the_padding(digits, monkeypatch, batch):
     monkeypatch.setattr(evaluation, "EVAL_BATCH", batch)
     model, normalize = pure(Dense(nnx.Rngs(0))), normalization_of(digits.train_images)
-    weights = evaluation.keep(create(model, adam(1e-3), jax.random.key(0)))
+    weights = evaluation.copy_weights(create(model, adam(1e-3), jax.random.key(0)))
     found = evaluation.evaluate_classes(weights, model, normalize, digits)
     logits, _ = model.apply(model.params, {}, normalize(jnp.asarray(digits.test_images)))
     chances = np.exp(np.asarray(logits, np.float64))
@@ -108,20 +108,20 @@ def test_predictions_are_the_networks_whatever_the_padding(digits, monkeypatch, 
     assert [score.support for score in found.scores] == np.bincount(digits.test_labels).tolist()
 
 
-def test_what_is_kept_outlasts_the_next_step(digits):
+def test_copied_weights_outlast_the_next_step(digits):
     model, optimizer = pure(Dense(nnx.Rngs(0))), adam(1e-3)
     state = create(model, optimizer, jax.random.key(0))
-    kept = evaluation.keep(state)
+    weights = evaluation.copy_weights(state)
     step = make_train_step(model, optimizer, normalization_of(digits.train_images))
     batch = Batch(jnp.asarray(digits.train_images[:8]), jnp.asarray(digits.train_labels[:8]))
     jax.jit(step, donate_argnums=0)(state, batch)
-    jax.tree.map(np.testing.assert_array_equal, kept.params, model.params)
-    assert kept.step == 0
+    jax.tree.map(np.testing.assert_array_equal, weights.params, model.params)
+    assert weights.step == 0
 
 
 def test_scores_are_written_a_row_a_line_and_read_back():
     value = scored([0, 1, 1], [0, 1, 0], ("so [many],  {signs}", 'é "quoted"')).as_json()
-    text = report._a_row_a_line(value)
+    text = report._one_line_per_row(value)
     assert json.loads(text) == value
     assert "\n    [1, 1]\n" in text
     assert len(text.splitlines()) == 13

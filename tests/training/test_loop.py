@@ -11,13 +11,13 @@ from jaxopt_notes.models import CNN, pure
 from jaxopt_notes.training import loop
 from jaxopt_notes.training.loop import (
     DivergedError,
-    begin,
     compile_stretch,
     evaluate,
     pad,
     run_epoch,
     zero_sums,
 )
+from jaxopt_notes.training.progress import Progress
 from jaxopt_notes.training.state import create
 from jaxopt_notes.training.step import Batch, make_eval_step, make_train_step, normalization_of
 
@@ -58,13 +58,12 @@ def test_a_stretch_takes_the_steps_of_a_plain_loop(parts, network):
     order = np.arange(192).reshape(6, 32)[:, ::-1]
     expected, losses = steps_by_hand(step, state, data, order)
     stretch = compile_stretch(step, state, data, jnp.asarray(order))
-    results = list(run_epoch(stretch, begin(state), data, jnp.asarray(order), stops=[4, 6]))
-    _, got, _ = results[-1]
-    result = results[-1].result
-    assert [(r.next, r.result.examples) for r in results] == [(4, 128), (6, 192)]
-    assert int(got.step) == 6
-    np.testing.assert_allclose(result.loss, sum(losses) / 192, rtol=1e-6)
-    for ours, theirs in zip(jax.tree.leaves(got.params), jax.tree.leaves(expected.params)):
+    stretches = list(run_epoch(stretch, Progress(state), data, jnp.asarray(order), stops=[4, 6]))
+    assert [(p.step_in_epoch, p.result.examples) for p in stretches] == [(4, 128), (6, 192)]
+    last = stretches[-1]
+    assert last.step == 6
+    np.testing.assert_allclose(last.result.loss, sum(losses) / 192, rtol=1e-6)
+    for ours, theirs in zip(jax.tree.leaves(last.state.params), jax.tree.leaves(expected.params)):
         np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-6)
 
 
@@ -75,8 +74,8 @@ def test_stretches_of_any_length_give_the_same_bits(parts):
         _, _, state, data, step = parts(Dense(nnx.Rngs(0)), adam(1e-3))
         stretch = compile_stretch(step, state, data, jnp.asarray(order))
         stops = [*range(length, 16, length), 16]
-        *_, (_, final, _) = run_epoch(stretch, begin(state), data, jnp.asarray(order), stops)
-        finals.append(jax.tree.map(np.asarray, final.params))
+        *_, last = run_epoch(stretch, Progress(state), data, jnp.asarray(order), stops)
+        finals.append(jax.tree.map(np.asarray, last.state.params))
     for other in finals[1:]:
         jax.tree.map(np.testing.assert_array_equal, finals[0], other)
 
@@ -94,7 +93,7 @@ def test_divergence_stops_the_run_and_names_the_step(parts, monkeypatch, on_devi
         monkeypatch.setattr(loop, "_convolves", lambda lowered: True)
     stretch = compile_stretch(step, state, data, jnp.asarray(order))
     with pytest.raises(DivergedError) as caught:
-        list(run_epoch(stretch, begin(state), data, jnp.asarray(order), stops=[16]))
+        list(run_epoch(stretch, Progress(state), data, jnp.asarray(order), stops=[16]))
     assert caught.value.step == first_bad
 
 

@@ -12,7 +12,7 @@ from jaxopt_notes import train
 from jaxopt_notes.config import settings
 from jaxopt_notes.errors import InputError
 from jaxopt_notes.models import CNN
-from jaxopt_notes.training import run
+from jaxopt_notes.training import setup
 from jaxopt_notes.training.network import initialised
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
@@ -34,7 +34,7 @@ def small(monkeypatch, digits, tmp_path):
     few = digits._replace(
         train_images=digits.train_images[:, ::2, ::2], test_images=digits.test_images[:, ::2, ::2]
     )
-    monkeypatch.setattr(run, "load", lambda *_: few)
+    monkeypatch.setattr(setup, "load", lambda *_: few)
     monkeypatch.chdir(tmp_path)
 
     def main(*args):
@@ -117,9 +117,9 @@ def test_nonsense_is_one_line_and_exit_code_2(small, tmp_path, capsys, args, wor
 
 
 def test_images_too_small_for_the_pools_are_refused(small, tmp_path, capsys, monkeypatch):
-    tiny = run.load()
+    tiny = setup.load()
     tiny = tiny._replace(train_images=tiny.train_images[:, :3, :3])
-    monkeypatch.setattr(run, "load", lambda *_: tiny)
+    monkeypatch.setattr(setup, "load", lambda *_: tiny)
     assert small() == 2
     error = capsys.readouterr().err
     assert "3×3" in error

@@ -18,7 +18,7 @@ from tensorflow_datasets.core.download import checksums, download_manager, downl
 
 from jaxopt_notes.data import errors
 from jaxopt_notes.data.tfds import mnist_files, output
-from jaxopt_notes.errors import InputError
+from jaxopt_notes.errors import InputError, first_line
 
 _RETRIES = 2  # the server has just answered; TFDS's own 10 take minutes
 
@@ -98,7 +98,7 @@ def prepare(data_dir: Path, downloading: bool) -> None:
         if isinstance(error, download_manager.NonMatchingChecksumError):
             reason = f"what {mnist_files.URL} gave is not the official files (by checksum)"
             raise mnist_files.UnobtainableError(reason, mnist_files.lay_files(data_dir)) from error
-        reason = f"TFDS could not prepare it in {data_dir} ({errors.first_line(error)})"
+        reason = f"TFDS could not prepare it in {data_dir} ({first_line(error)})"
         if downloading:
             raise mnist_files.UnobtainableError(reason, mnist_files.lay_files(data_dir)) from error
         raise InputError(f"dataset='{mnist_files.NAME}': {reason}") from error

@@ -5,15 +5,13 @@ checks the zip's CRC of every byte, so that a truncated or damaged cache is noti
 """
 
 import hashlib
-import os
-import tempfile
 import zipfile
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from jaxopt_notes import files
 from jaxopt_notes.data.dataset import Dataset
 
 FILE = "jaxopt_notes.npz"
@@ -35,9 +33,9 @@ def load(builder_dir: Path, name: str) -> Dataset | None:
 
 
 def save(builder_dir: Path, dataset: Dataset) -> bool:
-    """Writes the cache, whole or not at all, and says whether it could.
+    """Writes the cache, whole or not at all, and returns whether it could.
 
-    A prepared directory may well be read-only or its disk full: then the set is decoded each time.
+    A prepared directory may be read-only or its disk full: then the set is decoded each time.
     """
     members: dict[str, Any] = {key: getattr(dataset, key) for key in _ARRAYS}
     members |= {
@@ -45,19 +43,11 @@ def save(builder_dir: Path, dataset: Dataset) -> bool:
         "class_names": np.array(dataset.class_names),
         "note": np.array(dataset.note),
     }
-    temporary = None
     try:
-        with tempfile.NamedTemporaryFile(dir=builder_dir, prefix=f".{FILE}.", delete=False) as file:
-            temporary = Path(file.name)
+        with files.open_whole(builder_dir / FILE) as file:
             np.savez(file, **members)
-        temporary.chmod(0o644)
-        os.replace(temporary, builder_dir / FILE)
     except OSError:
         return False
-    finally:
-        if temporary is not None:
-            with suppress(OSError):
-                temporary.unlink(missing_ok=True)
     return True
 
 

@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 import tensorflow_datasets as tfds
 
-from jaxopt_notes.data import errors
 from jaxopt_notes.data.dataset import SMALLEST, Dataset, check_classes
 from jaxopt_notes.data.tfds import output, tfrecord
-from jaxopt_notes.errors import InputError
+from jaxopt_notes.errors import InputError, first_line
 
 _AT_ONCE = 1_000  # reading by thousands is twice as quick as one by one
 
@@ -35,7 +34,7 @@ def decode(builder_dir: Path, name: str) -> Dataset:
         whole = isinstance(error, ImportError | MemoryError)
         remedy = "choose another set" if whole else "remove that folder and prepare the set again"
         raise InputError(
-            f"dataset='{name}': {builder_dir} cannot be read ({errors.first_line(error)}); {remedy}"
+            f"dataset='{name}': {builder_dir} cannot be read ({first_line(error)}); {remedy}"
         ) from error
 
 

@@ -1,0 +1,57 @@
+"""Writes a file whole or leaves the old one. Needs only the standard library."""
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+
+@contextlib.contextmanager
+def open_whole(path: Path) -> Iterator[IO[bytes]]:
+    """Opens a binary file that takes the place of `path` when the block ends.
+
+    If the block raises, or the process is killed, `path` stays as it was.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with open_whole(Path(folder) / "a.txt") as file:
+    ...         _ = file.write(b"all of it")
+    ...     (Path(folder) / "a.txt").read_bytes()
+    b'all of it'
+
+    Raises:
+      OSError: the file cannot be written.
+    """
+    # The process's own name for it: two processes may write the same file at once.
+    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with open(beside, "wb") as file:
+            yield file
+        os.replace(beside, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            beside.unlink()
+        raise
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Writes bytes, as `open_whole` does."""
+    with open_whole(path) as file:
+        file.write(content)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes text as UTF-8, as `open_whole` does."""
+    write_bytes(path, text.encode())
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes one JSON value over several lines, as `open_whole` does."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Writes one JSON object per line, as `open_whole` does."""
+    write_text(path, "".join(json.dumps(row) + "\n" for row in rows))

@@ -1,0 +1,127 @@
+"""Trains epoch by epoch: stretches of steps, then the test set, then the epoch's row of metrics."""
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import cast
+
+import jax
+
+from jaxopt_notes.data import epoch_order
+from jaxopt_notes.runtime.compilation import sooner
+from jaxopt_notes.training import adam_to_sgd
+from jaxopt_notes.training.evaluation import EVAL_BATCH
+from jaxopt_notes.training.loop import DivergedError, compile_stretch, evaluate, pad, run_epoch
+from jaxopt_notes.training.progress import EpochRow, Progress, zero_sums
+from jaxopt_notes.training.setup import Setup
+from jaxopt_notes.training.state import TrainState, create
+from jaxopt_notes.training.step import Batch, make_eval_step, make_train_step
+
+STRETCHES = 25  # per epoch: as often as the progress bar moves
+LONGEST_STRETCH = 200  # steps: how long a signal may have to wait
+
+
+def first_progress(setup: Setup) -> Progress:
+    """The progress before the first step."""
+    config = setup.config
+    key = jax.random.key(config.seed)
+    state = create(setup.model, setup.optimizer, key, averaged=config.ema is not None)
+    return Progress(setup.layout.place(state))
+
+
+def train(
+    setup: Setup, progress: Progress, extra_stops: Sequence[int] = ()
+) -> Iterator[tuple[Progress, EpochRow | None]]:
+    """Trains to the last epoch, and yields after each stretch of steps.
+
+    Args:
+      setup: from `prepare`.
+      progress: where to begin.
+      extra_stops: steps, counted since the training began, that end a stretch too.
+
+    Yields:
+      The progress, and the row of the epoch that has just ended; None within an epoch.
+
+    Raises:
+      DivergedError: the loss is not finite. With `on_nonfinite` "save", the progress before that
+        step is yielded first.
+    """
+    config, layout, labels = setup.config, setup.layout, setup.data.train_labels
+    start = time.perf_counter() - progress.seconds
+    train_set = layout.hold(setup.data.train_images, labels)
+    test = _tester(setup)
+    step = make_train_step(
+        setup.model,
+        setup.optimizer,
+        setup.normalize,
+        config.shift,
+        config.ema,
+        check_gradients=config.on_nonfinite != "stop",
+    )
+
+    def batches_of(epoch: int) -> tuple[Batch, jax.Array | None]:
+        return layout.epoch(
+            train_set, epoch_order(config.seed, epoch, len(labels), config.batch_size)
+        )
+
+    stretch = compile_stretch(step, progress.state, *batches_of(0), config.on_nonfinite, layout)
+    while progress.epoch < (config.epochs or 0):
+        stops = _stops(setup, progress, extra_stops)
+        batches = batches_of(progress.epoch)
+        stretches = run_epoch(stretch, progress, *batches, stops, config.on_nonfinite)
+        for progress in stretches:
+            if progress.step_in_epoch < setup.steps_per_epoch:
+                progress = progress._replace(seconds=time.perf_counter() - start)
+                yield progress, None
+        tested = test(progress.state)
+        if not math.isfinite(tested["test_loss"]):
+            raise DivergedError(progress.step)
+        progress = progress._replace(seconds=time.perf_counter() - start)
+        row = _row(setup, progress, tested)
+        rows = (*progress.rows, row)
+        progress = progress._replace(sums=zero_sums(), step_in_epoch=0, rows=rows)
+        yield progress, row
+
+
+def _row(setup: Setup, progress: Progress, tested: dict[str, float]) -> EpochRow:
+    """The row of the epoch whose last step has just been taken."""
+    config, total = setup.config, setup.steps_per_epoch * (setup.config.epochs or 0)
+    row = {
+        "epoch": progress.epoch + 1,
+        "step": progress.step,
+        "seconds": round(progress.seconds, 3),
+        "train_loss": progress.result.loss,
+        "train_accuracy": progress.result.accuracy,
+        **tested,
+        **({"skipped": int(progress.sums.failed)} if config.on_nonfinite == "skip" else {}),
+        **adam_to_sgd.describe(config, total, progress.state.opt_state),
+    }
+    return cast(EpochRow, row)
+
+
+def _stops(setup: Setup, progress: Progress, extra_stops: Sequence[int]) -> list[int]:
+    """The steps of the current epoch that end a stretch, after those that are done."""
+    steps, before = setup.steps_per_epoch, progress.step - progress.step_in_epoch
+    length = min(max(1, steps // STRETCHES), LONGEST_STRETCH)
+    stops = {*range(length, steps, length), steps}
+    stops |= {step - before for step in extra_stops if before < step <= before + steps}
+    if every := setup.config.checkpoint_every.steps:
+        stops |= {step for step in range(1, steps) if (before + step) % every == 0}
+    return sorted(stop for stop in stops if stop > progress.step_in_epoch)
+
+
+def _tester(setup: Setup) -> Callable[[TrainState], dict[str, float]]:
+    """The test set's part of a row: with the parameters and, where it exists, their average."""
+    data = setup.data
+    test_set = pad(data.test_images, data.test_labels, EVAL_BATCH, setup.layout)
+    eval_step = setup.layout.jit(make_eval_step(setup.model, setup.normalize), **sooner())
+
+    def test(state: TrainState) -> dict[str, float]:
+        row: dict[str, float] = {}
+        for name, params in (("test", state.params), ("ema_test", state.ema)):
+            if params != ():
+                result = evaluate(eval_step, params, state.batch_stats, test_set)
+                row |= {f"{name}_loss": result.loss, f"{name}_accuracy": result.accuracy}
+        return row
+
+    return test

@@ -1,0 +1,85 @@
+"""All that a training is made of, from its settings: data, network, optimizer, devices."""
+
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import optax
+
+from jaxopt_notes import optimizers
+from jaxopt_notes.config.settings import Asked, Settings, resolve, setting, validate
+from jaxopt_notes.data import Dataset, load
+from jaxopt_notes.errors import InputError
+from jaxopt_notes.models import PureModel, pure
+from jaxopt_notes.runtime.compilation import keep_compiled
+from jaxopt_notes.training import adam_to_sgd
+from jaxopt_notes.training.network import build_network
+from jaxopt_notes.training.schedules import schedule
+from jaxopt_notes.training.sharding import Layout, make_layout, split_cpu
+from jaxopt_notes.training.step import Normalization, normalization_of
+
+
+class Setup(NamedTuple):
+    """All that a training is made of, before its first step."""
+
+    config: Settings  # with every choice made
+    data: Dataset
+    network: Any  # the CNN or MLP that `model` is made of
+    model: PureModel
+    optimizer: optax.GradientTransformation
+    normalize: Normalization
+    steps_per_epoch: int
+    layout: Layout
+
+
+def prepare(asked: Asked) -> Setup:
+    """Makes the choices that the settings leave open, and loads the data. Writes nothing.
+
+    Args:
+      asked: the settings that are asked for, by name.
+
+    Raises:
+      InputError: a setting is wrong, or the data cannot be loaded.
+    """
+    validate(asked)
+    data = load(*(setting(asked, name) for name in ("dataset", "data_dir", "image_size")))
+    size = len(data.train_labels)
+    config = resolve(asked, size)
+    if config.batch_size > size:
+        raise InputError(
+            f"--batch-size {config.batch_size}: the training set has only {size} images; "
+            f"pass 1 to {size}"
+        )
+    if config.dataset == "auto":
+        config = replace(config, dataset=data.name)
+    keep_compiled(config.compilation_cache)
+    split_cpu(config.mesh, config.batch_size, convolves=config.model == "cnn")
+    layout = make_layout(config.mesh, config.batch_size, config.shard_optimizer_state)
+    steps = size // config.batch_size
+    network = build_network(config, data.train_images.shape[1:], len(data.class_names))
+    return Setup(
+        config,
+        data,
+        network,
+        pure(network),
+        layout.optimizer(build_optimizer(config, steps * config.epochs)),
+        normalization_of(data.train_images),
+        steps,
+        layout,
+    )
+
+
+def build_optimizer(config: Settings, steps: int) -> optax.GradientTransformation:
+    """The optimizer with its schedule over `steps` steps.
+
+    Raises:
+      InputError: the optimizer refuses a hyperparameter, or its switch is not within the steps.
+    """
+    rate = schedule(config.schedule, config.learning_rate, steps, config.warmup)
+    arguments = adam_to_sgd.arguments(config, steps)
+    try:
+        optimizer = getattr(optimizers, config.optimizer.replace("-", "_"))(rate, **arguments)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"--optimizer {config.optimizer}: {error}") from error
+    if config.clip_norm is None:
+        return optimizer
+    return optax.chain(optax.clip_by_global_norm(config.clip_norm), optimizer)
