@@ -272,9 +272,11 @@ def _check(tree: Any, written: int) -> None:
 
 @jax.jit
 def checksum(tree: Any) -> jax.Array:
-    """A uint32 that changes with any bit of any leaf, wherever the leaves lie.
+    """A uint32 that changes with any bit of any leaf, wherever the leaves lie on the devices.
 
-    Each element's bits, as a number, times an odd number of its own, all added modulo 2³².
+    The sum modulo 2³², over all elements, of a hash of the element's bits and its place. For each
+    place the hash is one-to-one. It is not linear: a weighted sum of the bits would not notice
+    that x and −x have changed places.
     """
     total, seen = jnp.uint32(0), 0
     for leaf in jax.tree.leaves(tree):
@@ -283,9 +285,16 @@ def checksum(tree: Any) -> jax.Array:
         for axis in range(bits.ndim):
             stride = np.uint32(math.prod(bits.shape[axis + 1 :]))
             place += jax.lax.broadcasted_iota(jnp.uint32, bits.shape, axis) * stride
-        total += (bits * (2 * place + 1)).sum(dtype=jnp.uint32)
+        total += _mix(bits + place * np.uint32(0x9E3779B9)).sum(dtype=jnp.uint32)
         seen += bits.size
     return total
+
+
+def _mix(x: jax.Array) -> jax.Array:
+    """A one-to-one function of uint32 without structure: the end of MurmurHash3 (Appleby, 2011)."""
+    x = (x ^ (x >> 16)) * np.uint32(0x85EBCA6B)
+    x = (x ^ (x >> 13)) * np.uint32(0xC2B2AE35)
+    return x ^ (x >> 16)
 
 
 def _bits(x: jax.Array) -> jax.Array:

@@ -28,6 +28,8 @@ def swapped(x, i, j):
     [
         {"a": swapped(BASE["a"], 0, 1)},
         {"a": swapped(BASE["a"], 2, 3)},  # across rows
+        {"b": swapped(BASE["b"], 0, 5)},  # −1 and 1, whose bits differ in the sign only
+        {"b": swapped(BASE["b"], 1, 4)},
         {"a": BASE["a"][::-1]},
         {"a": BASE["a"][:, ::-1]},
         {"a": BASE["a"].T.reshape(2, 3)},
@@ -36,7 +38,16 @@ def swapped(x, i, j):
         {"count": np.int32(4)},
     ],
     ids=[
-        *("two in a row", "two of two rows", "rows", "columns", "axes", "leaves"),
+        *(
+            "two in a row",
+            "two of two rows",
+            "two signs",
+            "two more signs",
+            "rows",
+            "columns",
+            "axes",
+            "leaves",
+        ),
         *("values", "count"),
     ],
 )

@@ -155,10 +155,10 @@ def test_other_data_is_refused_whichever_byte_is_another(
 
 
 @pytest.mark.parametrize("part", ["train", "test"])
-def test_other_data_is_refused_if_only_its_order_is_another(
-    small, left, digits, monkeypatch, part
-):
+def test_other_data_is_refused_if_only_its_order_is_another(small, left, digits, monkeypatch, part):
     left()
-    turned = {f"{part}_{what}": getattr(digits, f"{part}_{what}")[::-1] for what in ("images", "labels")}
+    turned = {
+        f"{part}_{what}": getattr(digits, f"{part}_{what}")[::-1] for what in ("images", "labels")
+    }
     monkeypatch.setattr(run, "load", lambda *_: digits._replace(**turned))
     assert small("--resume", "run", "--epochs", "3", "--quiet") == 2
