@@ -16,7 +16,6 @@ from jaxopt_notes import train
 from jaxopt_notes.training import run
 from tests.run_files import described, rows
 
-MLP = {"model": "mlp", "widths": [8]}
 # option: a value other than the run's, and settings that the run has for it
 NEVER = {
     "--model cnn": {},
@@ -58,7 +57,7 @@ WITH_OVERRIDE |= {
     for optimizer, options in HYPERPARAMETERS.items()
     for option in options.split(",")
 }
-for option, old in (("--sgd-learning-rate 0.5", {}), ("--carry plain", {})):
+for option in ("--sgd-learning-rate 0.5", "--carry plain"):
     WITH_OVERRIDE[option] = WITH_OVERRIDE["--switch-at 0.4"]
 WITH_OVERRIDE["--switch-eps 0.5"] = {
     "optimizer": "adam-to-sgd",
