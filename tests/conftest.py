@@ -9,6 +9,7 @@ from jaxopt_notes import train
 from jaxopt_notes.data import Dataset, load
 from jaxopt_notes.runtime.compilation import keep_compiled
 from jaxopt_notes.training import setup
+from tests.run_files import BASE, Ran
 
 
 @pytest.fixture(scope="session")
@@ -58,5 +59,32 @@ def small(monkeypatch, digits, tmp_path):
         if "--resume" in args:
             return train.main(args)
         return train.main(["--out", "run", "--epochs", "1", "--model", "mlp", *args])
+
+    return main
+
+
+@pytest.fixture(scope="session")
+def finished() -> dict[tuple[str, str], Ran]:
+    """The runs so far, by their options."""
+    return {}
+
+
+@pytest.fixture
+def ran(small, finished, no_pictures, tmp_path_factory, capsys):
+    """ran(options) is the run with these options after `base`'s, made once in a session.
+
+    `anew` makes it again, and keeps it from the other tests.
+    """
+
+    def main(options: str = "", anew: bool = False, base: str = BASE) -> Ran:
+        if anew or (base, options) not in finished:
+            folder = tmp_path_factory.mktemp("run") / "run"
+            capsys.readouterr()
+            code = small(*base.split(), "--out", str(folder), *options.split())
+            result = Ran(code, *capsys.readouterr(), folder)
+            if anew:
+                return result
+            finished[base, options] = result
+        return finished[base, options]
 
     return main

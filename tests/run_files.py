@@ -2,6 +2,8 @@
 
 import json
 import os
+from pathlib import Path
+from typing import Any, NamedTuple
 
 
 def rows(folder):
@@ -17,3 +19,41 @@ def without_seconds(found):
 def shown_files(folder):
     """The names in a folder, without hidden ones."""
     return sorted(name for name in os.listdir(folder) if not name.startswith("."))
+
+
+def described(folder):
+    """What `config.json` tells of the run in a folder."""
+    return json.loads((folder / "config.json").read_text())
+
+
+# A dense network of 8 hidden features: two epochs of four steps.
+BASE = "--widths 8 --shift 0 --epochs 2 --batch-size 128 --checkpoint-every off"
+
+
+class Ran(NamedTuple):
+    """What a run left: its exit code, its printed output and its folder."""
+
+    code: int
+    out: str
+    err: str
+    folder: Path
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """The rows of `metrics.jsonl`."""
+        return rows(self.folder)
+
+    @property
+    def described(self) -> dict[str, Any]:
+        """What `config.json` tells of the run."""
+        return described(self.folder)
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The settings among it."""
+        return self.described["config"]
+
+    @property
+    def checkpoints(self) -> set[int]:
+        """The steps of the checkpoints that the folder holds."""
+        return {int(p.name) for p in self.folder.glob("checkpoints/*") if p.name.isdigit()}

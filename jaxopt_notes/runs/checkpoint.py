@@ -21,7 +21,7 @@ from orbax.checkpoint import checkpoint_managers as policies
 
 from jaxopt_notes.errors import first_line
 from jaxopt_notes.runs import info as run_info
-from jaxopt_notes.runs.checksum import checksum
+from jaxopt_notes.runs.checksum import FORM, checksum
 from jaxopt_notes.runs.info import RunInfo
 from jaxopt_notes.runtime.host import at_end, set_log_level
 from jaxopt_notes.runtime.processes import largest, leads
@@ -96,7 +96,11 @@ def save(checkpoints: ocp.CheckpointManager, progress: Progress, info: RunInfo) 
         "key": np.asarray(jax.random.key_data(state.key)).tolist(),
         "rows": list(progress.rows),
         "step": progress.step,
-        "checksums": {"weights": int(checksum(weights)), "optimizer": int(checksum(optimizer))},
+        "checksums": {
+            "form": FORM,
+            "weights": int(checksum(weights, FORM)),
+            "optimizer": int(checksum(optimizer, FORM)),
+        },
         "run": run_info.to_json(info),
     }
     if jax.process_count() == 1:
@@ -192,7 +196,7 @@ def _restore(
     if not new_optimizer:
         args = ocp.args.StandardRestore(_abstract(_optimizer(like)))
         optimizer = _read(checkpoints, step, optimizer=args)
-        _check(optimizer, position["checksums"]["optimizer"])
+        _check(optimizer, position["checksums"], "optimizer")
         opt_state = optimizer["state"]
     key = jax.random.wrap_key_data(jnp.array(position["key"], jnp.uint32))
     state = TrainState(
@@ -226,7 +230,7 @@ def read_weights(checkpoints: ocp.CheckpointManager, step: int, like: TrainState
 def _read_weights(checkpoints: ocp.CheckpointManager, step: int, like: TrainState) -> Any:
     args = ocp.args.StandardRestore(_abstract(_weights(like)))
     weights = _read(checkpoints, step, weights=args)
-    _check(weights, _read_position(checkpoints, step)["checksums"]["weights"])
+    _check(weights, _read_position(checkpoints, step)["checksums"], "weights")
     return weights
 
 
@@ -250,6 +254,7 @@ def _abstract(tree: Any) -> Any:
     return jax.tree.map(leaf, tree)
 
 
-def _check(tree: Any, expected: int) -> None:
-    if int(checksum(tree)) != expected:
+def _check(tree: Any, expected: dict[str, int], part: str) -> None:
+    form = expected.get("form", 1)
+    if int(checksum(tree, form)) != expected[part]:
         raise DamagedError("its checksum does not match")

@@ -1,5 +1,6 @@
 """A checksum of arrays, computed where they are."""
 
+import functools
 import math
 from typing import Any
 
@@ -7,14 +8,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+FORM = 2  # of the checksums that are written; checkpoints of form 1 are read
 
-@jax.jit
-def checksum(tree: Any) -> jax.Array:
+
+@functools.partial(jax.jit, static_argnames="form")
+def checksum(tree: Any, form: int = FORM) -> jax.Array:
     """A uint32 that changes with any bit of any leaf, however the leaves are laid out on devices.
 
-        Σ_i bits_i · (2i + 1)  modulo 2³²
+        form 1    Σ_i bits_i · (2i + 1)                modulo 2³²
+        form 2    Σ_i mix(bits_i + 0x9E3779B9 · i)     modulo 2³²
 
-    where bits_i are the bits of the i-th element as a number, and i counts through all leaves.
+    where bits_i are the bits of the i-th element as a number, and i counts through all leaves. Form
+    1 does not notice that two elements have changed signs: their sign bits cancel.
     """
     total, start = jnp.uint32(0), 0
     for leaf in jax.tree.leaves(tree):
@@ -23,9 +28,20 @@ def checksum(tree: Any) -> jax.Array:
         for axis in range(bits.ndim):
             stride = np.uint32(math.prod(bits.shape[axis + 1 :]))
             index += jax.lax.broadcasted_iota(jnp.uint32, bits.shape, axis) * stride
-        total += (bits * (2 * index + 1)).sum(dtype=jnp.uint32)
+        if form == 1:
+            terms = bits * (2 * index + 1)
+        else:
+            terms = _mix(bits + index * np.uint32(0x9E3779B9))
+        total += terms.sum(dtype=jnp.uint32)
         start += bits.size
     return total
+
+
+def _mix(x: jax.Array) -> jax.Array:
+    """A one-to-one function of uint32 without structure: the end of MurmurHash3 (Appleby, 2011)."""
+    x = (x ^ (x >> 16)) * np.uint32(0x85EBCA6B)
+    x = (x ^ (x >> 13)) * np.uint32(0xC2B2AE35)
+    return x ^ (x >> 16)
 
 
 def _bits(x: jax.Array) -> jax.Array:

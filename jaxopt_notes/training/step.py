@@ -86,8 +86,12 @@ def make_train_step(
 
     def loss_fn(params: Any, state: TrainState, batch: Batch) -> tuple[jax.Array, Any]:
         key = jax.random.fold_in(state.key, state.step)
-        images = normalize(shift(jax.random.fold_in(key, 1), batch.images, shift_by))
-        logits, batch_stats = model.apply(params, state.batch_stats, images, key, train=True)
+        # Two keys, as the network folds its own once more for each of its layers.
+        shift_key, dropout_key = (jax.random.fold_in(key, i) for i in (1, 0))
+        images = normalize(shift(shift_key, batch.images, shift_by))
+        logits, batch_stats = model.apply(
+            params, state.batch_stats, images, dropout_key, train=True
+        )
         losses = cross_entropy(logits, batch.labels)
         return losses.mean(), (batch_stats, measure(logits, losses, batch.labels))
 

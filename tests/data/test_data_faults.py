@@ -1,12 +1,15 @@
 """Damage, names that do not exist, folders that cannot be used: one line each, or no matter."""
 
 import errno
+import json
 import os
 import subprocess
 import sys
 
 import numpy as np
 import pytest
+import tensorflow_datasets as tfds
+from PIL import Image
 
 from jaxopt_notes.data import load, names
 from jaxopt_notes.data.tfds import cache, decoding, tfrecord
@@ -66,6 +69,46 @@ def test_a_directory_that_changed_is_decoded_again(tiny, tmp_path, decodings):
     load("tiny", tmp_path)
     tiny_sets.to_tfrecord(tiny)
     load("tiny", tmp_path)
+    load("tiny", tmp_path)
+    assert len(decodings) == 2
+
+
+def another_description(tiny):
+    file = tiny / "dataset_info.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"description": "another"}))
+
+
+def other_class_names(tiny):
+    file = tiny / "label.labels.txt"
+    file.write_text(file.read_text()[::-1])
+
+
+def another_shard_of_its_name(tiny):
+    """Of other images and as many: what a set prepared anew from another source looks like."""
+    black = [{"image": Image.new("L", (28, 28)), "label": i % 10} for i in range(40)]
+    features = tfds.builder_from_directory(tiny).info.features
+    other = tiny_sets.write_set(tiny.parents[1] / "other", "tiny", {"train": black}, features)
+    (shard,) = other.glob("*-of-*")
+    (ours,) = tiny.glob("*train*-of-*")
+    ours.write_bytes(shard.read_bytes())
+
+
+@pytest.mark.parametrize(
+    "change", [another_description, other_class_names, another_shard_of_its_name]
+)
+def test_the_cache_is_renewed_when_any_part_of_its_source_changes(tmp_path, decodings, change):
+    features = {
+        "image": tfds.features.Image(shape=(28, 28, 1)),
+        "label": tfds.features.ClassLabel(names=list("abcdefghij")),
+    }
+    rows = {s: tiny_sets.examples(n, (28, 28), 10) for s, n in (("train", 40), ("test", 20))}
+    tiny = tiny_sets.write_set(tmp_path, "tiny", rows, features)
+    before = load("tiny", tmp_path)
+    change(tiny)
+    after = load("tiny", tmp_path)
+    assert len(decodings) == 2
+    assert (after.class_names == before.class_names) == (change != other_class_names)
+    assert (after.train_images.max() == 0) == (change == another_shard_of_its_name)
     load("tiny", tmp_path)
     assert len(decodings) == 2
 

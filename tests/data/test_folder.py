@@ -149,6 +149,33 @@ def test_resizing_is_on_request(pets):
     refused(pets, "3×9", "4x4", image_size=(3, 9))
 
 
+def test_a_scaled_picture_is_pillows_own_of_that_height_and_width(pets):
+    rng = np.random.default_rng(0)
+    picture = Image.fromarray(rng.integers(0, 256, (30, 18), dtype=np.uint8))
+    picture.save(pets / "cat" / "000.png")
+    data = load(str(pets), image_size=(10, 14))
+    scaled = np.asarray(picture.resize((14, 10), Image.Resampling.BILINEAR))[..., None]
+    everything = np.concatenate([data.train_images, data.test_images])
+    assert (everything == scaled).all((1, 2, 3)).sum() == 1
+
+
+def test_colour_becomes_grey_by_the_weights_of_television(tmp_path):
+    """ITU-R BT.601: 0.299 red, 0.587 green, 0.114 blue."""
+    colour = np.random.default_rng(0).integers(0, 256, (6, 8, 3), dtype=np.uint8)
+    Image.fromarray(colour).save(tmp_path / "x.png")
+    grey = image_files.pixels(tmp_path / "x.png", 6, 8, 1)[..., 0]
+    assert np.abs(colour @ np.array([0.299, 0.587, 0.114]) - grey).max() < 1
+
+
+def test_no_picture_is_in_both_sets(pets):
+    rng = np.random.default_rng(0)
+    for file in sorted(pets.rglob("*.png")):
+        Image.fromarray(rng.integers(0, 256, (12, 12), dtype=np.uint8)).save(file)
+    data = load(str(pets))
+    pictures = [image.tobytes() for image in (*data.train_images, *data.test_images)]
+    assert len(set(pictures)) == len(pictures) == len(list(pets.rglob("*.png")))
+
+
 def test_small_pictures_are_refused(tmp_path):
     refused(tiny_sets.write_folder(tmp_path / "x", ["a", "b"], 8, (3, 12)), "3×12", "4x4")
 

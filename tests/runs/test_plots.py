@@ -69,3 +69,100 @@ def test_without_matplotlib_nothing_is_drawn(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     assert plots.draw(tmp_path, [], None, None, "adam") == ()
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def figures(monkeypatch):
+    """The figures that were drawn, by their files' names, in place of the files."""
+    drawn = {}
+
+    def savefig(self, path, **_):
+        drawn[path.name.replace(".part", "").lstrip(".")] = self
+        path.touch()
+
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", savefig)
+    return drawn
+
+
+def rows(*losses):
+    return [
+        {
+            "epoch": i + 1,
+            "train_loss": loss,
+            "test_loss": 2 * loss,
+            "train_accuracy": 1 - loss / 4,
+            "test_accuracy": 1 - loss / 2,
+        }
+        for i, loss in enumerate(losses)
+    ]
+
+
+@pytest.fixture
+def drawn(figures, tmp_path):
+    """Of two classes the second is nine times as frequent; of each, half is taken for the other."""
+    labels = np.array([0] * 10 + [1] * 90, np.int32)
+    predicted = np.array([0] * 5 + [1] * 5 + [0] * 45 + [1] * 45, np.int32)
+    predicted[:2] = 0, 1
+    confidence = np.linspace(0.5, 0.99, 100)
+    images = np.arange(100, dtype=np.uint8)[:, None, None, None] * np.ones((1, 4, 4, 1), np.uint8)
+    data = Dataset("halves", images, labels, images, labels, ("rare", "often"))
+    counts = np.array([[5, 5], [45, 45]])
+    found = Evaluation(2, predicted, confidence, counts, class_scores(counts, data.class_names))
+    plots.draw(tmp_path, rows(0.8, 0.4), found, data, "adam")
+    return figures
+
+
+def test_the_confusion_pictures_colours_are_shares_of_the_true_class(drawn):
+    """By columns, or by all images, the two rows would have other colours."""
+    (axes,) = drawn["confusion.png"].axes
+    (image,) = axes.images
+    colours = np.asarray(image.get_array())
+    assert colours.max() == pytest.approx(colours.min())
+    assert 0 < colours.max() < image.norm.vmax
+
+
+def test_the_confusion_picture_has_true_classes_down_and_predicted_ones_across(drawn):
+    (axes,) = drawn["confusion.png"].axes
+    numbers = {text.get_position(): int(text.get_text()) for text in axes.texts}
+    assert numbers == {(0, 0): 5, (1, 0): 5, (0, 1): 45, (1, 1): 45}  # (column, row)
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("predicted", "true")
+    for ticks in (axes.get_xticklabels(), axes.get_yticklabels()):
+        assert [text.get_text() for text in ticks] == ["rare", "often"]
+    assert axes.yaxis_inverted()  # the first class is on top
+
+
+def test_the_mistakes_are_the_surest_with_their_own_image_and_names(drawn):
+    panels = [axes for axes in drawn["mistakes.png"].axes if axes.images]
+    assert len(panels) == 24
+    for i, axes in enumerate(panels):
+        place = 54 - i  # the last of the second class that were taken for the first
+        assert (axes.images[0].get_array() == place).all()
+        true, called, confidence = axes.get_title().splitlines()
+        assert true == "often"
+        assert called.endswith("rare")
+        assert confidence == f"{np.linspace(0.5, 0.99, 100)[place]:.1%}"
+
+
+def test_the_curves_are_the_rows(drawn):
+    loss, accuracy = drawn["curves.png"].axes
+    for axes, what in ((loss, "loss"), (accuracy, "accuracy")):
+        lines = {line.get_label(): line.get_xydata().tolist() for line in axes.get_lines()}
+        for part in ("train", "test"):
+            expected = [[row["epoch"], row[f"{part}_{what}"]] for row in rows(0.8, 0.4)]
+            assert lines[part] == expected
+
+
+def test_compared_curves_have_their_runs_names(figures, tmp_path):
+    runs = {"a": rows(0.8, 0.4), "b": rows(0.6)}
+    plots.draw_comparison(tmp_path / "curves.png", runs)
+    (figure,) = figures.values()
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["a", "b"]
+    for handle, name in zip(legend.legend_handles, runs):
+        solid = [
+            line
+            for line in figure.axes[0].get_lines()
+            if line.get_color() == handle.get_color() and line.get_linestyle() == "-"
+        ]
+        tested = [[row["epoch"], row["test_loss"]] for row in runs[name]]
+        assert [line.get_xydata().tolist() for line in solid] == [tested]

@@ -1,0 +1,48 @@
+"""What a run draws at random: nothing twice by the same key, and all of it decided by the seed."""
+
+import pytest
+
+from tests import drawn_keys
+
+OPTIONS = "--dropout 0.5 --shift 1 --widths 8,8"
+STEPS = 8
+
+
+@pytest.fixture(scope="module")
+def finished_draws():
+    """The draws of the runs so far, by seed and repetition."""
+    return {}
+
+
+@pytest.fixture
+def draws(ran, finished_draws, monkeypatch):
+    """draws(seed) are those of the run with this seed."""
+
+    def run(seed: int, repetition: int = 0) -> drawn_keys.Draws:
+        if (seed, repetition) not in finished_draws:
+            with monkeypatch.context() as patch:
+                finished_draws[seed, repetition] = drawn_keys.record(patch)
+                assert ran(f"{OPTIONS} --seed {seed}", anew=True).code == 0
+        return finished_draws[seed, repetition]
+
+    return run
+
+
+def test_each_shift_and_each_layers_dropout_has_a_key_of_its_own_in_each_step(draws):
+    """And none is a key that others are derived from, or were drawn with before."""
+    found = draws(0)
+    assert (found.count("randint"), found.count("bernoulli")) == (STEPS, 2 * STEPS)
+    assert len(set(found.keys)) == len(found.keys) == 3 * STEPS
+    assert found.derived
+    assert not set(found.keys) & {key for _, key in found.derived}
+
+
+def test_the_seed_decides_every_key(draws):
+    assert sorted(draws(0).drawn) == sorted(draws(0, repetition=1).drawn)
+    assert not set(draws(0).keys) & set(draws(1).keys)
+
+
+def test_without_dropout_and_shift_a_step_draws_nothing(ran, monkeypatch):
+    draws = drawn_keys.record(monkeypatch)
+    ran(anew=True)
+    assert draws.drawn == []
