@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+GOLDEN = np.uint32(0x9E3779B9)  # 2³² over the golden ratio: spreads the places
 FORM = 2  # of the checksums that are written; checkpoints of form 1 are read
 
 
@@ -16,7 +17,7 @@ def checksum(tree: Any, form: int = FORM) -> jax.Array:
     """A uint32 that changes with any bit of any leaf, however the leaves are laid out on devices.
 
         form 1    Σ_i bits_i · (2i + 1)                modulo 2³²
-        form 2    Σ_i mix(bits_i + 0x9E3779B9 · i)     modulo 2³²
+        form 2    Σ_i mix(bits_i + 0x9E3779B9 i)       modulo 2³²
 
     where bits_i are the bits of the i-th element as a number, and i counts through all leaves. Form
     1 does not notice that two elements have changed signs: their sign bits cancel.
@@ -28,10 +29,7 @@ def checksum(tree: Any, form: int = FORM) -> jax.Array:
         for axis in range(bits.ndim):
             stride = np.uint32(math.prod(bits.shape[axis + 1 :]))
             index += jax.lax.broadcasted_iota(jnp.uint32, bits.shape, axis) * stride
-        if form == 1:
-            terms = bits * (2 * index + 1)
-        else:
-            terms = _mix(bits + index * np.uint32(0x9E3779B9))
+        terms = bits * (2 * index + 1) if form == 1 else _mix(bits + index * GOLDEN)
         total += terms.sum(dtype=jnp.uint32)
         start += bits.size
     return total

@@ -25,6 +25,7 @@ from jaxopt_notes import train
 from jaxopt_notes.data import epoch_order
 from jaxopt_notes.data.tfds import tfrecord
 from jaxopt_notes.inference.trained import load_trained
+from jaxopt_notes.training import setup
 from jaxopt_notes.training.setup import prepare
 from tests import drawn_keys, plain_training
 from tests.data import tiny_sets
@@ -170,7 +171,7 @@ def drops_features_in_training_only(tools, options):
         train_images=np.repeat(tools.digits.train_images[:1], 512, 0),
         train_labels=np.repeat(tools.digits.train_labels[:1], 512),
     )
-    tools.patch.setattr(run, "load", lambda *_: one)
+    tools.patch.setattr(setup, "load", lambda *_: one)
     still = "--widths 1 --activation sigmoid --learning-rate 1e-30 --batch-size 512 --epochs 3"
     numbers = {}
     for seed in (0, 1):
@@ -350,6 +351,7 @@ import json, sys
 import jax
 from jaxopt_notes import train
 from jaxopt_notes.training.epochs import first_progress
+from jaxopt_notes.training import setup
 from jaxopt_notes.training.setup import prepare
 
 args = "--dataset mnist-12k --model mlp --widths 8 --epochs 1 --batch-size 5000 --quiet"
@@ -416,13 +418,14 @@ def test_shard_optimizer_state_leaves_each_device_its_part(two_devices):
     assert cut["optimizer_state"] == pytest.approx(whole["optimizer_state"] / 2, abs=20)
 
 
-def test_compilation_cache_says_where_programs_are_kept(two_devices, ran):
+def test_compilation_cache_says_where_programs_are_kept(two_devices, ran, monkeypatch, tmp_path):
     folder, _ = two_devices
     assert len(list((folder / "kept").iterdir())) > 3
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path / "default"))
     assert ran("--compilation-cache off", anew=True).config["compilation_cache"] == "off"
-    assert not jax.config.jax_enable_compilation_cache
-    ran(anew=True)  # and on again
-    assert jax.config.jax_enable_compilation_cache
+    assert not (tmp_path / "default").exists()
+    assert ran(anew=True).config["compilation_cache"] == str(tmp_path / "default")
+    assert len(list((tmp_path / "default").iterdir())) > 3
 
 
 def too_many_devices(tools, options):
@@ -485,7 +488,7 @@ def looks_there_for_sets(tools, options):
 
 
 def undo_the_fixtures_load(tools):
-    tools.patch.setattr(run, "load", jaxopt_notes.data.load)
+    tools.patch.setattr(setup, "load", jaxopt_notes.data.load)
 
 
 def writes_there(tools, options):
