@@ -8,17 +8,28 @@ import pytest
 
 from jaxopt_notes import export, predict
 
-WORSE = "--learning-rate 0.3 --schedule constant --epochs 4 --ema 0.9 --checkpoint-every 99"
+LEARNS = "--learning-rate 0.05 --schedule constant --epochs 4 --ema 0.9 --checkpoint-every 99"
+FORGETS = "--override --learning-rate 0.15 --epochs 5"
+
+
+@pytest.fixture(scope="module")
+def printed():
+    """What the run has printed, once it is finished."""
+    return {}
 
 
 @pytest.fixture
-def worse(ran, digits):
-    """A run that gets worse from its first epoch on, with the test accuracy of each choice."""
-    result = ran(f"{WORSE} --dataset mnist-12k")
+def worse(ran, small, capsys, printed):
+    """A run that learns for four epochs and forgets in a fifth; the accuracy of each choice."""
+    result = ran(f"{LEARNS} --dataset mnist-12k")
+    if not printed:
+        assert small("--resume", str(result.folder), *FORGETS.split()) == 0
+        printed["out"] = capsys.readouterr().out
     accuracies = [row["test_accuracy"] for row in result.rows]
     choices = {"best": max(accuracies), "last": accuracies[-1]}
     choices["ema"] = result.rows[-1]["ema_test_accuracy"]
     assert len(set(choices.values())) == 3
+    assert accuracies[0] < max(accuracies)
     return result, choices
 
 
@@ -46,11 +57,12 @@ def test_predictions_are_those_of_the_weights_that_were_asked_for(
     assert len(rows) == 300
 
 
-def test_the_run_names_its_best_epoch(worse):
+def test_the_run_names_its_best_epoch_and_scores_its_last(worse, printed):
     result, choices = worse
     best = [row for row in result.rows if row["test_accuracy"] == choices["best"]]
-    assert f"best: {choices['best']:.2%} after epoch {best[0]['epoch']}\n" in result.out
+    line = f"best: {choices['best']:.2%} after epoch {best[0]['epoch']}\n"
+    assert line in printed["out"]
     assert {row["step"] for row in best} & result.checkpoints
     scores = json.loads((result.folder / "metrics.json").read_text())
     assert scores["accuracy"] == pytest.approx(choices["last"])
-    assert scores["step"] == 16
+    assert scores["step"] == result.rows[-1]["step"]
