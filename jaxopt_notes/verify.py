@@ -8,19 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from jaxopt_notes.command import OneLineParser, exit_code, run_as_process
+from jaxopt_notes.config.settings import OPTIMIZERS
 from jaxopt_notes.errors import InputError, first_line
 
-OPTIMIZERS = (
-    "sgd",
-    "momentum",
-    "adagrad",
-    "rmsprop",
-    "adam",
-    "nadam",
-    "amsgrad",
-    "adamw",
-    "lion",
-)
+PROVED = tuple(name for name, row in OPTIMIZERS.items() if row.proved)
 ORACLES = ("optax", "torch", "keras", "tensorflow", "equation")
 DTYPES = ("float32", "float64", "bfloat16")
 STEPS, QUICK_STEPS = 200, 30
@@ -37,7 +28,7 @@ def build_parser() -> argparse.ArgumentParser:
         "a mistake.",
     )
     add = parser.add_argument
-    add("--optimizer", action="append", metavar="NAME", help=f"{', '.join(OPTIMIZERS)} (all)")
+    add("--optimizer", action="append", metavar="NAME", help=f"{', '.join(PROVED)} (default: all)")
     add("--oracle", action="append", metavar="NAME", help=f"{', '.join(ORACLES)} (all)")
     add("--dtype", action="append", metavar="NAME", help=f"{', '.join(DTYPES)} (all)")
     add("--steps", type=int, metavar="N", help=f"({STEPS}; {QUICK_STEPS} with --quick)")
@@ -49,7 +40,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def validate(args: argparse.Namespace) -> None:
     """Raises InputError for what no run could use, before JAX is imported; makes --out."""
-    for option, known in (("optimizer", OPTIMIZERS), ("oracle", ORACLES), ("dtype", DTYPES)):
+    for option, known in (("optimizer", PROVED), ("oracle", ORACLES), ("dtype", DTYPES)):
         for name in getattr(args, option) or ():
             if name not in known:
                 raise InputError(f"--{option} {name}: choose from {', '.join(known)}")
@@ -103,7 +94,7 @@ def _work(args: argparse.Namespace, steps: int) -> Any:
     from jaxopt_notes.verification.mutants import mutants
     from jaxopt_notes.verification.settings import kind, settings
 
-    chosen = args.optimizer or OPTIMIZERS
+    chosen = args.optimizer or PROVED
     oracles = args.oracle or ORACLES
     if args.mutate:
         return proof.hunt([m for m in mutants() if kind(m.setting) in chosen], oracles, steps)

@@ -1,11 +1,12 @@
 """Every optimizer in every keyword setting: what is proved, and against whom."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import optax
 
 from jaxopt_notes import conventions, optimizers
+from jaxopt_notes.config.settings import OPTIMIZERS
 from jaxopt_notes.verification import oracle_tensorflow, problem
 
 RATE = 0.01
@@ -95,37 +96,9 @@ def _debiased_average(learning_rate: Any, decay: float) -> optax.GradientTransfo
     return optax.chain(optax.ema(decay), optax.scale_by_learning_rate(learning_rate))
 
 
-_RMSPROP: list[dict[str, Any]] = [
-    {},
-    {"decay": 0.8, "eps": 1e-3, "centered": True, "momentum": 0.9},
-    {"eps": 1e-3, "eps_in_sqrt": False, "initial_scale": 0.5},
-    {"momentum": 0.9, "nesterov": True, "eps": 1e-3},
-    # Centred and debiased together it is NaN at the first step, in optax too: m̂² rounds above Ê.
-    {"bias_correction": True},
-]
-_KEYWORDS: dict[str, list[dict[str, Any]]] = {
-    "optax.sgd": [{}, {"momentum": 0.9}, {"momentum": 0.8, "nesterov": True}],
-    "optax.momentum": [{}, {"beta": 0.99}],
-    "optax.adagrad": [
-        {},
-        {"initial_accumulator_value": 0.0, "eps": 1e-3},
-        {"initial_accumulator_value": 0.0, "eps": 1e-8, "eps_in_sqrt": False},
-    ],
-    "optax.rmsprop": _RMSPROP,
-    "optax.adam": [
-        {},
-        {"b1": 0.8, "b2": 0.99, "eps": 1e-3},
-        {"eps": 1e-4, "eps_root": 1e-4},
-        {"nesterov": True},
-    ],
-    "optax.nadam": [{}, {"b1": 0.8, "b2": 0.99, "eps": 1e-3, "eps_root": 1e-4}],
-    "optax.amsgrad": [
-        {},
-        {"b1": 0.8, "b2": 0.99, "eps": 1e-3},
-        {"bias_correction_mu": False, "bias_correction_nu": False},
-    ],
-    "optax.adamw": [{}, {"weight_decay": 0.1, "eps": 1e-3}, {"nesterov": True}],
-    "optax.lion": [{}, {"b1": 0.5, "b2": 0.9, "weight_decay": 0.1}],
+# framework.optimizer: its settings, the first of them at a constant learning rate too
+_KEYWORDS: dict[str, Sequence[dict[str, Any]]] = {
+    **{f"optax.{name}": row.proved for name, row in OPTIMIZERS.items() if row.proved},
     "notes.sgd": [{}],
     "notes.momentum": [{}, {"beta": 0.8}],
     "notes.adagrad": [{}, {"epsilon": 1e-3}],

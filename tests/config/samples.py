@@ -41,6 +41,8 @@ SAMPLES = {
     "initial_scale": _of("--initial-scale 1", 1.0, RMSPROP),
     "centered": _of("--centered", True, RMSPROP),
     "bias_correction": _of("--bias-correction", True, RMSPROP),
+    "bias_correction_mu": _of("--no-bias-correction-mu", False, "--optimizer amsgrad"),
+    "bias_correction_nu": _of("--no-bias-correction-nu", False, "--optimizer amsgrad"),
     "weight_decay": _of("--weight-decay 0.1", 0.1, "--optimizer adamw"),
     "mu_dtype": _of("--mu-dtype bfloat16", "bfloat16"),
     "accumulator_dtype": _of("--accumulator-dtype BFloat16", "bfloat16", SGD),

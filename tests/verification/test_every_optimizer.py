@@ -11,7 +11,7 @@ from jaxopt_notes.config import settings as config
 from jaxopt_notes.verification.frameworks import FRAMEWORKS
 from jaxopt_notes.verification.mutants import mutants
 from jaxopt_notes.verification.settings import settings
-from jaxopt_notes.verify import OPTIMIZERS
+from jaxopt_notes.verify import PROVED
 from tests.equality.cases import CASES
 
 ROOT = Path(__file__).parents[2]
@@ -45,7 +45,7 @@ def test_a_public_optimizer_has_its_place_everywhere(name: str) -> None:
         assert f"`{name}(α" in (ROOT / readme).read_text(encoding="utf-8"), f"the table in {readme}"
     if name in PROVED_ELSEWHERE:
         return
-    assert name in OPTIMIZERS, "python -m jaxopt_notes.verify"
+    assert name in PROVED, "python -m jaxopt_notes.verify"
     assert f"optax.{name}" in FRAMEWORKS, "an equation in verification.frameworks"
     assert [s for s in settings() if s.name == f"optax.{name}"], "settings to prove"
     assert [m for m in mutants() if m.setting.name == f"optax.{name}"], "a wrong formula"
