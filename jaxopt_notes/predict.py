@@ -58,7 +58,7 @@ def _predict(args: argparse.Namespace) -> int:
 
     silence_orbax()
     trained = load_trained(args.run, args.which)
-    keep_compiled(trained.config.compilation_cache)
+    keep_compiled(trained.config.program_folder)
     return _split(args, trained) if args.split else _files(args, trained)
 
 

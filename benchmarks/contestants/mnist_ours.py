@@ -32,7 +32,7 @@ from jaxopt_notes.training.step import Batch, make_eval_step, make_train_step, n
 
 def train(task: Task) -> list[float]:
     """Trains until the target is reached; returns the test accuracy after each epoch."""
-    keep_compiled(task.compilation_cache)
+    keep_compiled(None if task.compilation_cache == "off" else task.compilation_cache)
     split_cpu(None, BATCH, convolves=True)
     layout = make_layout(None, BATCH)
     data = task.data

@@ -502,6 +502,11 @@ class Settings:
         group=DEVICES,
     )
 
+    @property
+    def program_folder(self) -> str | None:
+        """Where compiled programs are kept; None for nowhere."""
+        return None if self.compilation_cache == OFF else self.compilation_cache
+
     def values(self) -> dict[str, Any]:
         """Every setting by the name of its row; None for a hyperparameter left to the optimizer."""
         own = {each.name: getattr(self, each.name) for each in fields(self)}

@@ -280,8 +280,8 @@ def _check_order(names: Sequence[Any], own: Sequence[Any] | None) -> None:
     """Names that are the optimizer's own, but for a prefix, must have the same order."""
 
     def alike(a: Any, b: Any) -> bool:
-        a, b = f".{a}", f".{b}"
-        return a.endswith(b) or b.endswith(a)
+        one, other = f".{a}", f".{b}"
+        return one.endswith(other) or other.endswith(one)
 
     own = own or ()
     for name, known in zip(names, own):

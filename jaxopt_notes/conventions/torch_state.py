@@ -134,9 +134,9 @@ def _array(tensor: Any) -> np.ndarray:
     if hasattr(tensor, "full_tensor"):  # torch's DTensor, which is spread over processes
         tensor = tensor.full_tensor()
     tensor = tensor.detach().cpu()
-    if str(tensor.dtype) == "torch.bfloat16":  # which NumPy has only by way of JAX
-        return tensor.float().numpy().astype(jnp.bfloat16)
-    return tensor.numpy()
+    half = str(tensor.dtype) == "torch.bfloat16"  # which NumPy has only by way of JAX
+    array: np.ndarray = tensor.float().numpy().astype(jnp.bfloat16) if half else tensor.numpy()
+    return array
 
 
 def _steps(parameters: Sequence[Parameter], steps: int | None) -> int:

@@ -176,7 +176,8 @@ def _criterion(switch_step: int | None, eps: ArrayLike, earliest: int) -> When:
             due = (seen.step >= earliest) & (jnp.abs(seen.rate - seen.gamma) < eps)
         else:
             due = state.steps >= switch_step
-        return due & (seen.rate > 0)
+        possible: jax.Array = due & (seen.rate > 0)
+        return possible
 
     return when
 

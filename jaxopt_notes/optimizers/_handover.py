@@ -13,7 +13,7 @@ Source: the switch as such has no paper; Adam to SGD, with rules for what to car
 
 import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -40,6 +40,7 @@ class HandoverState(NamedTuple):
     second: Any
 
 
+T = TypeVar("T")
 When = Callable[[HandoverState, optax.Updates], Any]
 Carry = Callable[[Any, Any], Any]
 
@@ -176,17 +177,19 @@ def advance_schedules(state: Any) -> Any:
     return jax.tree.map(advance, state, is_leaf=lambda x: isinstance(x, kinds))
 
 
-def _choose(condition: Any, yes: Callable[[], Any], no: Callable[[], Any]) -> Any:
+def _choose(condition: Any, yes: Callable[[], T], no: Callable[[], T]) -> T:
     """`lax.cond` where the condition is traced; elsewhere nothing is compiled, each operation
     rounds by itself, and the numbers are the plain optimizer's."""
     if isinstance(condition, jax.core.Tracer):
-        return lax.cond(condition, yes, no)
+        chosen: T = lax.cond(condition, yes, no)
+        return chosen
     return yes() if condition else no()
 
 
-def _as(like: Any, tree: Any) -> Any:
+def _as(like: Any, tree: T) -> T:
     """The tree in the other's dtypes."""
-    return jax.tree.map(lambda old, new: jnp.asarray(new, old.dtype), like, tree)
+    cast: T = jax.tree.map(lambda old, new: jnp.asarray(new, old.dtype), like, tree)
+    return cast
 
 
 def _answer(when: When, state: HandoverState, updates: optax.Updates) -> jax.Array:

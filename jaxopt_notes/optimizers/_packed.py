@@ -217,7 +217,7 @@ def _mixing(jaxpr: Any) -> str | None:
             return found
         shapes_in = {v.aval.shape for v in equation.invars}
         shapes_out = {v.aval.shape for v in equation.outvars}
-        name = equation.primitive.name
+        name: str = equation.primitive.name
         if (7,) in shapes_in and (
             shapes_out != {(7,)} or name.startswith("cum") or name in {"sort", "rev"}
         ):

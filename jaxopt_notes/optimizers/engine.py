@@ -97,7 +97,9 @@ def leafwise(
     counts = "count" in getattr(state, "_fields", ())
     debiases = inspect.isgeneratorfunction(rule)
 
-    def advance(rows: list[Row], corrections: Callable[[Request], list[Any]], *scalar: Any) -> Any:
+    def advance(
+        rows: list[Row], corrections: Callable[[Request], list[Any]], *scalar: Any
+    ) -> list[Row]:
         """From (g, *slots, [p]) of each leaf its (update, *slots)."""
         results = [rule(*row, *scalar) for row in rows]
         if debiases:

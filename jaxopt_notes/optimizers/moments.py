@@ -12,18 +12,20 @@ Scalar = Any  # a hyper-parameter: a number, or an array of shape ()
 
 def abs_sq(g: jax.Array) -> jax.Array:
     """|g|², real also where g is complex."""
-    return (g.conj() * g).real if jnp.iscomplexobj(g) else g * g
+    square: jax.Array = (g.conj() * g).real if jnp.iscomplexobj(g) else g * g
+    return square
 
 
-# Both are jits of their own even where nothing else is, as they are in optax: β is then a run-time
-# value (the power of a constant rounds differently), and whether XLA divides by the correction or
-# multiplies by its inverse hangs on how many arrays share it.
+# Both are jits of their own, as they are in optax, even where nothing else is. β is then a run-time
+# value: the power of a constant rounds differently. And whether XLA divides by the correction or
+# multiplies by its inverse depends on how many arrays share it.
 
 
 @functools.partial(jax.jit, inline=True)
 def correction(decay: Scalar, t: jax.Array) -> jax.Array:
     """1 − β^t: the sum of a moving average's weights after t steps (Kingma & Ba 2014, §3)."""
-    return 1 - decay**t
+    weights: jax.Array = 1 - decay**t
+    return weights
 
 
 def exact_correction(decay: Scalar, t: jax.Array) -> jax.Array:
@@ -33,7 +35,8 @@ def exact_correction(decay: Scalar, t: jax.Array) -> jax.Array:
     number out in float64, optax and Keras in the parameters' dtype.
     """
     if jnp.result_type(float) == jnp.float64:
-        return correction(decay, t)
+        weights: jax.Array = correction(decay, t)
+        return weights
     if isinstance(decay, (int, float)):
         decay = math.log(decay) if decay > 0 else -math.inf
     else:

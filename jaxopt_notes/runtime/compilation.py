@@ -5,20 +5,19 @@ from typing import Any
 import jax
 from jax.experimental.compilation_cache import compilation_cache
 
-from jaxopt_notes.config.kinds import OFF
 from jaxopt_notes.runtime.host import at_end, set_jax
 
 
-def keep_compiled(folder: str) -> None:
+def keep_compiled(folder: str | None) -> None:
     """Turns the persistent cache on, for all that this process compiles from now on.
 
     A command puts JAX's settings back at its end.
 
     Args:
-      folder: where to keep programs; "off" for nowhere.
+      folder: where to keep programs; None for nowhere.
     """
     at_end(compilation_cache.reset_cache)
-    if folder == OFF:
+    if folder is None:
         set_jax("jax_enable_compilation_cache", False)
     else:
         set_jax("jax_enable_compilation_cache", True)

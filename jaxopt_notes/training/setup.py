@@ -51,7 +51,7 @@ def prepare(asked: Asked) -> Setup:
         )
     if config.dataset == "auto":
         config = replace(config, dataset=data.name)
-    keep_compiled(config.compilation_cache)
+    keep_compiled(config.program_folder)
     split_cpu(config.mesh, config.batch_size, convolves=config.model == "cnn")
     layout = make_layout(config.mesh, config.batch_size, config.shard_optimizer_state)
     steps = size // config.batch_size
