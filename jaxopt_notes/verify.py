@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxopt_notes.command import OneLineParser, exit_code, run_as_process
-from jaxopt_notes.config.settings import OPTIMIZERS
+from jaxopt_notes.config.optimizers import OPTIMIZERS
 from jaxopt_notes.errors import InputError, first_line
 
 PROVED = tuple(name for name, row in OPTIMIZERS.items() if row.proved)

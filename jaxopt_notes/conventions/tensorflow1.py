@@ -21,7 +21,7 @@ from jaxopt_notes.optimizers._adam_forms import scale_by_adam_form
 
 
 def gradient_descent(learning_rate: Rate) -> optax.GradientTransformation:
-    """θ ← θ − α g_t. All books agree.
+    """θ ← θ − α g_t. All frameworks agree.
 
     >>> import jax.numpy as jnp
     >>> from jaxopt_notes.conventions import tensorflow1

@@ -1,4 +1,4 @@
-"""The terms by which the books differ, where no optimizer of ours has them already.
+"""The terms by which the frameworks differ, where no optimizer of ours has them already.
 
 no gradient         torch passes a parameter over: it stays, and so does its state
 maximize            −g_t in place of g_t

@@ -1,4 +1,4 @@
-r"""Adam as other books write it: ε before the bias correction, and AMSGrad.
+r"""Adam as other frameworks write it: ε before the bias correction, and AMSGrad.
 
     Adam                  u_t = m̂_t / (√v̂_t + ε)
     epsilon hat           u_t = m̂_t / (√v̂_t + ε̂ / √(1 − β2^t))

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import optax
 
 from jaxopt_notes import conventions, optimizers
-from jaxopt_notes.config.settings import OPTIMIZERS
+from jaxopt_notes.config.optimizers import OPTIMIZERS
 from jaxopt_notes.verification import oracle_tensorflow, problem
 
 RATE = 0.01

@@ -10,8 +10,9 @@ import pytest
 from jaxopt_notes import models, optimizers
 from jaxopt_notes.config import settings
 from jaxopt_notes.config.kinds import Interval, whole
+from jaxopt_notes.config.optimizers import OPTIMIZERS
 from jaxopt_notes.config.options import asked_in, build_parser, help_text
-from jaxopt_notes.config.settings import OPTIMIZERS, ROWS, Settings, from_json, resolve, takers
+from jaxopt_notes.config.settings import ROWS, Settings, from_json, resolve, takers
 from jaxopt_notes.config.table import OnResume, Row, row, rows, table_of
 from jaxopt_notes.errors import InputError
 from jaxopt_notes.models import activations, batch_norm, pooling

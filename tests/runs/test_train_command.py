@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from jaxopt_notes.config.settings import OPTIMIZERS
+from jaxopt_notes.config.optimizers import OPTIMIZERS
 from tests.run_files import rows, shown_files, without_seconds
 
 

@@ -7,7 +7,7 @@ import pytest
 
 import jaxopt_notes
 from jaxopt_notes import optimizers
-from jaxopt_notes.config import settings as config
+from jaxopt_notes.config import optimizers as config
 from jaxopt_notes.verification.frameworks import FRAMEWORKS
 from jaxopt_notes.verification.mutants import mutants
 from jaxopt_notes.verification.settings import settings
@@ -40,7 +40,7 @@ def test_the_optimizers_are_told_from_the_other_public_functions() -> None:
 @pytest.mark.parametrize("name", public_optimizers())
 def test_a_public_optimizer_has_its_place_everywhere(name: str) -> None:
     assert getattr(jaxopt_notes, name) is getattr(optimizers, name)
-    assert name.replace("_", "-") in config.OPTIMIZERS, "a row of config.settings.OPTIMIZERS"
+    assert name.replace("_", "-") in config.OPTIMIZERS, "a row of config.optimizers.OPTIMIZERS"
     for readme in ("README.md", "README.zh-CN.md"):
         assert f"`{name}(α" in (ROOT / readme).read_text(encoding="utf-8"), f"the table in {readme}"
     if name in PROVED_ELSEWHERE:
