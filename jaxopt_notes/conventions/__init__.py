@@ -1,4 +1,4 @@
-"""The same optimizers in other frameworks: each with that framework's names, arguments and defaults.
+"""The same optimizers in other frameworks: each with its names, arguments and defaults there.
 
 The same name means another formula in optax, torch, Keras, TensorFlow 1 and the papers. A function
 here takes its source's arguments and gives its source's trajectory:
