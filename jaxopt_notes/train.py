@@ -160,7 +160,7 @@ def _progress_bar(described: RunInfo, args: argparse.Namespace) -> Iterator["Sho
 
     steps = described.steps_per_epoch
     quiet = args.quiet or args.json
-    total = steps * (described.config.epochs or 0)
+    total = steps * described.config.epochs
     with tqdm(total=total, unit="step", disable=quiet or None, leave=False) as bar:
 
         def show(progress: "Progress", row: "EpochRow | None") -> None:

@@ -65,7 +65,7 @@ def train(
         )
 
     stretch = compile_stretch(step, progress.state, *batches_of(0), config.on_nonfinite, layout)
-    while progress.epoch < (config.epochs or 0):
+    while progress.epoch < config.epochs:
         stops = _stops(setup, progress, extra_stops)
         batches = batches_of(progress.epoch)
         stretches = run_epoch(stretch, progress, *batches, stops, config.on_nonfinite)
@@ -85,7 +85,7 @@ def train(
 
 def _row(setup: Setup, progress: Progress, tested: dict[str, float]) -> EpochRow:
     """The row of the epoch whose last step has just been taken."""
-    config, total = setup.config, setup.steps_per_epoch * (setup.config.epochs or 0)
+    config, total = setup.config, setup.steps_per_epoch * setup.config.epochs
     row = {
         "epoch": progress.epoch + 1,
         "step": progress.step,
