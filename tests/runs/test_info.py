@@ -8,7 +8,7 @@ import pytest
 
 from jaxopt_notes.config.settings import resolve
 from jaxopt_notes.errors import InputError
-from jaxopt_notes.runs import info, session
+from jaxopt_notes.runs import checkpoint, info, session
 from jaxopt_notes.runs.info import DataInfo, DeviceInfo, ModelInfo, RunInfo
 
 # A config.json as version 0.1.0 wrote it before this record existed, with fewer classes.
@@ -115,12 +115,15 @@ def test_a_runs_own_file_is_its_record(small):
     assert info.from_json(position["run"]) == info.read("run")
 
 
-def test_a_checkpoint_of_an_earlier_version_is_resumed(small, capsys):
-    assert small("--quiet") == 0
+def test_a_checkpoint_of_an_earlier_version_is_resumed(small, capsys, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "FORM", 1)
+        assert small("--quiet") == 0
     path = Path("run/checkpoints/8/position/metadata")
     position = json.loads(path.read_text())
     earlier = ("epoch", "in_epoch", "seconds", "sums", "key", "rows", "step", "checksums", "run")
     assert set(position) == set(earlier)
+    assert position["checksums"].pop("form") == 1
     versions = {"jaxopt_notes": "0.1.0", **position["run"]["versions"]}
     path.write_text(json.dumps(position | {"versions": versions}))
     assert small("--resume", "run", "--epochs", "2") == 0
