@@ -64,7 +64,10 @@ OPTIMIZERS = {
         gap_learning_rate=0.03,
     ),
     "nadam": Optimizer(
-        0.003, _ADAM, ({}, {**_OTHER_BETAS, "eps_root": 1e-4}), gap_learning_rate=0.03
+        0.003,
+        (*_ADAM, "nesterov"),
+        ({}, {**_OTHER_BETAS, "eps_root": 1e-4}),
+        gap_learning_rate=0.03,
     ),
     "amsgrad": Optimizer(
         0.003,

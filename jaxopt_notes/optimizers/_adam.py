@@ -166,6 +166,8 @@ def nadam(
     eps: ArrayLike = 1e-8,
     eps_root: ArrayLike = 0.0,
     mu_dtype: DTypeLike | None = None,
+    *,
+    nesterov: bool = True,
 ) -> optax.GradientTransformationExtraArgs:
     """NAdam: Adam with Nesterov's look ahead, `adam(…, nesterov=True)`.
 
@@ -180,6 +182,7 @@ def nadam(
       eps: ε ≥ 0, outside the root.
       eps_root: ε_root ≥ 0, inside the root.
       mu_dtype: dtype of m; None takes the parameters'.
+      nesterov: False gives Adam.
 
     Returns:
       `scale_by_adam(nesterov=True)` and then `scale_by_learning_rate`.
@@ -194,7 +197,7 @@ def nadam(
     >>> print([f"{u:.4f}" for u in optimizer.update(g, optimizer.init(g))[0]])
     ['-0.1474', '0.1474']
     """
-    return adam(learning_rate, b1, b2, eps, eps_root, mu_dtype, nesterov=True)
+    return adam(learning_rate, b1, b2, eps, eps_root, mu_dtype, nesterov=nesterov)
 
 
 def adamw(

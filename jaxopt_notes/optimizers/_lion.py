@@ -12,7 +12,7 @@ Source: Chen et al. 2023, "Symbolic Discovery of Optimization Algorithms", Algor
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -26,28 +26,48 @@ from jaxopt_notes.optimizers.engine import Slot, leafwise
 from jaxopt_notes.optimizers.moments import Scalar
 
 
-def lion_rule(g: jax.Array, m: jax.Array, *, b1: Scalar, b2: Scalar) -> tuple[jax.Array, jax.Array]:
+def lion_rule(
+    g: jax.Array, m: jax.Array, *, b1: Scalar, b2: Scalar, sign: Callable[[jax.Array], jax.Array]
+) -> tuple[jax.Array, jax.Array]:
     """Algorithm 2, without the learning rate and the decay."""
-    return jnp.sign((1 - b1) * g + b1 * m), (1 - b2) * g + b2 * m
+    return sign((1 - b1) * g + b1 * m), (1 - b2) * g + b2 * m
+
+
+def _sign(mode: str, smooth_beta: float) -> Callable[[jax.Array], jax.Array]:
+    signs: dict[str, Callable[[jax.Array], jax.Array]] = {
+        "hard": jnp.sign,
+        "smooth": lambda x: jnp.tanh(smooth_beta * x),
+        "refined": lambda x: jnp.where(jnp.abs(x) < 1.0, x, jnp.sign(x)),
+    }
+    if mode not in signs:
+        raise ValueError(f"mode={mode!r} is none of {', '.join(signs)}")
+    return signs[mode]
 
 
 def scale_by_lion(
-    b1: ArrayLike = 0.9, b2: ArrayLike = 0.99, mu_dtype: DTypeLike | None = None
+    b1: ArrayLike = 0.9,
+    b2: ArrayLike = 0.99,
+    mu_dtype: DTypeLike | None = None,
+    *,
+    mode: Literal["hard", "smooth", "refined"] = "hard",
+    smooth_beta: float = 1.0,
 ) -> optax.GradientTransformation:
     """Lion's direction sign(β1 m_{t−1} + (1 − β1) g_t).
 
-    Equal to `optax.scale_by_lion` in its default mode.
+    Equal to `optax.scale_by_lion`.
 
     Args:
       b1: β1 in [0, 1), of the direction.
       b2: β2 in [0, 1), of the moving average.
       mu_dtype: dtype of m; None takes the parameters'.
+      mode: "hard": the sign; "smooth": tanh(γ x) in its place; "refined": x where |x| < 1.
+      smooth_beta: γ of "smooth".
 
     Returns:
       A transformation with state `optax.ScaleByLionState(count=t, mu=m)`.
 
     Raises:
-      ValueError: an argument is outside its interval.
+      ValueError: an argument is outside its interval, or the mode is unknown.
       TypeError: an argument is no number.
 
     >>> import jax.numpy as jnp
@@ -59,7 +79,7 @@ def scale_by_lion(
     check_decay("b1", b1)
     check_decay("b2", b2)
     check_dtype("mu_dtype", mu_dtype)
-    rule = partial(lion_rule, b1=b1, b2=b2)
+    rule = partial(lion_rule, b1=b1, b2=b2, sign=_sign(mode, smooth_beta))
     return leafwise(rule, optax.ScaleByLionState, {"mu": Slot(dtype=mu_dtype)})
 
 

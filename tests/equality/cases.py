@@ -192,7 +192,12 @@ _TABLE: dict[str, list[dict[str, Any]]] = {
         {"b1": jnp.float32(0.9), "b2": jnp.float32(0.99), "nesterov": True},
     ],
     "scale_by_amsgrad": [{}, {"b1": 0.5, "mu_dtype": jnp.bfloat16, "bias_correction_mu": False}],
-    "scale_by_lion": [{}, {"b1": 0.0, "b2": jnp.float32(0.9), "mu_dtype": jnp.bfloat16}],
+    "scale_by_lion": [
+        {},
+        {"b1": 0.0, "b2": jnp.float32(0.9), "mu_dtype": jnp.bfloat16},
+        {"mode": "smooth", "smooth_beta": 2.0},
+        {"mode": "refined", "b1": 0.5},
+    ],
     "scale_by_learning_rate": [
         {},
         {"learning_rate": 0.1},

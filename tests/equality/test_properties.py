@@ -62,6 +62,8 @@ STRATEGIES: dict[str, st.SearchStrategy[Any]] = {
     **dict.fromkeys(("eps", "eps_root"), epsilons),
     **dict.fromkeys(("initial_accumulator_value", "initial_scale"), starts),
     **dict.fromkeys(("accumulator_dtype", "mu_dtype"), accumulator_dtypes),
+    "mode": st.sampled_from(["hard", "smooth", "refined"]),
+    "smooth_beta": st.floats(0.5, 4.0, width=32),
     "weight_decay": weights,
     "mask": masks,
     **dict.fromkeys(

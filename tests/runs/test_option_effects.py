@@ -23,6 +23,7 @@ import pytest
 
 import jaxopt_notes
 from jaxopt_notes import train
+from jaxopt_notes.config.optimizers import OPTIMIZERS
 from jaxopt_notes.data import epoch_order
 from jaxopt_notes.data.tfds import tfrecord
 from jaxopt_notes.inference.trained import load_trained
@@ -722,7 +723,15 @@ HYPERPARAMETERS = [
         },
     ),
     Setting("adam", optax.adam, 0.02, MOMENTS | {"nesterov": True}),
+    Setting("nadam", optax.nadam, 0.02, MOMENTS | {"nesterov": False}),
+    Setting(
+        "amsgrad",
+        optax.amsgrad,
+        0.02,
+        MOMENTS | {"bias_correction_mu": False, "bias_correction_nu": False},
+    ),
     Setting("adamw", optax.adamw, 0.02, MOMENTS | {"nesterov": True, "weight_decay": 0.5}),
+    Setting("lion", optax.lion, 0.003, {"b1": 0.5, "b2": 0.6, "weight_decay": 5.0}),
     Setting(
         "adam-to-sgd",
         adam_to_sgd,
@@ -754,6 +763,9 @@ NUMBERS = 785 * 8 + 9 * 10  # of the base run's network
         ("--optimizer momentum --accumulator-dtype bfloat16", 2),
         ("--optimizer adam --mu-dtype bfloat16", 2 + 4),
         ("--optimizer adamw --mu-dtype bfloat16", 2 + 4),
+        ("--optimizer nadam --mu-dtype bfloat16", 2 + 4),
+        ("--optimizer amsgrad --mu-dtype bfloat16", 2 + 4 + 4),
+        ("--optimizer lion --mu-dtype bfloat16", 2),
         ("--optimizer adam-to-sgd --mu-dtype bfloat16 --accumulator-dtype float16", 2 + 4 + 2),
     ],
 )
@@ -774,7 +786,8 @@ def test_switch_eps_says_when_swats_switches(ran):
 
 def test_every_hyperparameter_of_every_optimizer_has_a_row():
     by_the_run = {"learning_rate", "mask", "switch_step", "earliest_switch"}
-    for name in {setting.optimizer for setting in HYPERPARAMETERS}:
+    assert {setting.optimizer for setting in HYPERPARAMETERS} == set(OPTIMIZERS)
+    for name in OPTIMIZERS:
         factory = getattr(jaxopt_notes, name.replace("-", "_"))
         arguments = set(inspect.signature(factory).parameters) - by_the_run
         rows = {a for s in HYPERPARAMETERS if s.optimizer == name for a in s.arguments}

@@ -51,6 +51,7 @@ HYPERPARAMETERS = {
     "rmsprop": "--decay 0.5,--initial-scale 1,--centered,--bias-correction",
     "adam": "--b1 0.5,--b2 0.5,--eps 0.1,--eps-root 0.1,--mu-dtype bfloat16",
     "adamw": "--weight-decay 0.5",
+    "amsgrad": "--bias-correction-mu,--bias-correction-nu",
 }
 WITH_OVERRIDE |= {
     option: {"optimizer": optimizer}

@@ -183,7 +183,7 @@ def test_run_and_report_as_commands(tmp_path: Path, capsys: Any) -> None:
         (["run", "ravin"], "study 'ravin': unknown; give one of ravine, saddle"),
         (["list", "ravine"], "list takes no name, such as 'ravine'"),
         (["report", "--out", __file__], "cannot be a folder"),
-        (["list", "--wrong"], "unrecognized arguments: --wrong"),
+        (["list", "--wrong"], "--wrong: is no option; --help lists all options"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(options: list[str], says: str, capsys: Any) -> None:

@@ -1,35 +1,50 @@
 """No public optimizer without its proof, its place in the tables, and its command."""
 
 import inspect
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
+import optax
 import pytest
 
 import jaxopt_notes
 from jaxopt_notes import optimizers
 from jaxopt_notes.config import optimizers as config
-from jaxopt_notes.verification.frameworks import FRAMEWORKS
-from jaxopt_notes.verification.mutants import mutants
-from jaxopt_notes.verification.settings import settings
+from jaxopt_notes.verification.frameworks import FRAMEWORKS, terms
+from jaxopt_notes.verification.mutants import Mutant, mutants
 from jaxopt_notes.verify import PROVED
 from tests.equality.cases import CASES
 
 ROOT = Path(__file__).parents[2]
+MODULES = sorted(Path(optimizers.__file__).parent.glob("_[a-z]*.py"))
 # Adam until T, SGD from then on: tests/optimizers prove it against the two optimizers themselves.
 PROVED_ELSEWHERE = {"adam_to_sgd"}
 
 
+def public_functions() -> dict[str, Any]:
+    """The functions without an underscore in the modules of the optimizers, by their names."""
+    modules = (vars(import_module(f"{optimizers.__name__}.{m.stem}")) for m in MODULES)
+    return {
+        name: value
+        for of in modules
+        for name, value in of.items()
+        if inspect.isfunction(value) and value.__module__ == of["__name__"]
+    }
+
+
 def public_optimizers() -> list[str]:
-    """The public functions that take a learning rate and make a whole optimizer."""
+    """The functions that take a learning rate and make a whole optimizer, and the table's rows."""
 
-    def first_argument(name: str) -> str:
-        return next(iter(inspect.signature(getattr(optimizers, name)).parameters), "")
+    def first_argument(function: Any) -> str:
+        return next(iter(inspect.signature(function).parameters), "")
 
-    return [
+    written = {
         name
-        for name in optimizers.__all__
-        if first_argument(name) == "learning_rate" and not name.startswith("scale_by")
-    ]
+        for name, function in public_functions().items()
+        if first_argument(function) == "learning_rate" and not name.startswith(("_", "scale_by"))
+    }
+    return sorted(written | {name.replace("-", "_") for name in config.OPTIMIZERS})
 
 
 def test_the_optimizers_are_told_from_the_other_public_functions() -> None:
@@ -39,14 +54,36 @@ def test_the_optimizers_are_told_from_the_other_public_functions() -> None:
 
 @pytest.mark.parametrize("name", public_optimizers())
 def test_a_public_optimizer_has_its_place_everywhere(name: str) -> None:
+    assert name in optimizers.__all__, "list it in optimizers/__init__.py"
     assert getattr(jaxopt_notes, name) is getattr(optimizers, name)
-    assert name.replace("_", "-") in config.OPTIMIZERS, "a row of config.optimizers.OPTIMIZERS"
+    assert name.replace("_", "-") in config.OPTIMIZERS, "add a row to config/optimizers.py"
     for readme in ("README.md", "README.zh-CN.md"):
-        assert f"`{name}(α" in (ROOT / readme).read_text(encoding="utf-8"), f"the table in {readme}"
+        text = (ROOT / readme).read_text(encoding="utf-8")
+        assert f"`{name}(α" in text, f"add it to the table of {readme}"
     if name in PROVED_ELSEWHERE:
         return
-    assert name in PROVED, "python -m jaxopt_notes.verify"
-    assert f"optax.{name}" in FRAMEWORKS, "an equation in verification.frameworks"
-    assert [s for s in settings() if s.name == f"optax.{name}"], "settings to prove"
-    assert [m for m in mutants() if m.setting.name == f"optax.{name}"], "a wrong formula"
-    assert [case for case in CASES if case.optimizer == name], "tests/equality"
+    proved = config.OPTIMIZERS[name].proved
+    assert {} in proved, "config/optimizers.py: prove it with its defaults, {}"
+    assert name in PROVED
+    assert f"optax.{name}" in FRAMEWORKS, "add its terms to verification/frameworks.py"
+    for keywords in proved:
+        terms(f"optax.{name}", keywords)  # each keyword has its letter
+    wrong = [m for m in mutants() if m.setting.name == f"optax.{name}"]
+    assert wrong, "add a wrong formula to verification/mutants.py"
+    assert [case for case in CASES if case.optimizer == name], "tests/equality/cases.py"
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in public_functions() if name.startswith("scale_by")]
+)
+def test_a_block_is_public_and_compared_with_optaxs(name: str) -> None:
+    if hasattr(optax, name):
+        assert name in optimizers.__all__, "list it in optimizers/__init__.py"
+        assert [case for case in CASES if case.optimizer == name], (
+            "add it to tests/equality/cases.py"
+        )
+
+
+@pytest.mark.parametrize("mutant", mutants(), ids=lambda m: f"{m.setting.label}: {m.error}")
+def test_the_right_formula_of_each_error_stands_in_the_source(mutant: Mutant) -> None:
+    mutant.code()
