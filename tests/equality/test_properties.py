@@ -97,7 +97,7 @@ def cases(draw: st.DrawFn) -> Case:
     for key, parameter in inspect.signature(getattr(jaxopt_notes, name)).parameters.items():
         if key not in OURS_ALONE.get(name, ()):
             needed = parameter.default is inspect.Parameter.empty
-            strategy = OWN.get(name, {}).get(key) or STRATEGIES[key]
+            strategy = (STRATEGIES | OWN.get(name, {}))[key]
             (required if needed else optional)[key] = strategy
     return Case(name, draw(st.fixed_dictionaries(required, optional=optional)), name)
 
