@@ -2,25 +2,27 @@
 
 import argparse
 import contextlib
-import datetime
 import json
+import os
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jaxopt_notes import files
 from jaxopt_notes.command import exit_code, run_as_process
 from jaxopt_notes.config.kinds import PLACE
 from jaxopt_notes.config.options import asked_in, build_parser
 from jaxopt_notes.config.settings import ROWS, Asked, validate
 from jaxopt_notes.errors import InputError, first_line
 from jaxopt_notes.extras import require
-from jaxopt_notes.runs import folder, info, resume
-from jaxopt_notes.runs.info import RunInfo
 from jaxopt_notes.runtime import processes
 
+# What `--help` does not need is imported where it is used.
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from jaxopt_notes.runs.info import RunInfo
+    from jaxopt_notes.runs.resume import Resumed
     from jaxopt_notes.runs.session import Show
     from jaxopt_notes.training.progress import EpochRow, Progress
     from jaxopt_notes.training.setup import Setup
@@ -40,6 +42,8 @@ def _run(argv: Sequence[str]) -> int:
     asked: Asked = asked_in(args)
     resumed = None
     if args.resume:
+        from jaxopt_notes.runs import resume
+
         resumed = resume.go_on(args.resume, asked, args.override)
         asked = resumed.asked
     elif args.override:
@@ -47,6 +51,8 @@ def _run(argv: Sequence[str]) -> int:
     else:
         validate(asked)  # before anything slow is imported
         if "out" in asked:
+            from jaxopt_notes.runs import folder
+
             folder.refuse_used(asked["out"])
     require("train", "train")
     if args.summary:
@@ -78,9 +84,9 @@ def _summarize(asked: Asked, as_json: bool) -> int:
     return 0
 
 
-def _train(asked: Asked, args: argparse.Namespace, resumed: resume.Resumed | None) -> int:
+def _train(asked: Asked, args: argparse.Namespace, resumed: "Resumed | None") -> int:
     """Trains from the first step, or from where the resumed run stopped."""
-    from jaxopt_notes.runs import checkpoint, report, session
+    from jaxopt_notes.runs import checkpoint, folder, report, session
     from jaxopt_notes.training.setup import prepare
 
     checkpoint.silence_orbax()
@@ -103,15 +109,16 @@ def _train(asked: Asked, args: argparse.Namespace, resumed: resume.Resumed | Non
 
 
 def _train_in(
-    out: Path,
+    out: "Path",
     setup: "Setup",
-    described: RunInfo,
+    described: "RunInfo",
     progress: "Progress",
     notes: list[str],
     args: argparse.Namespace,
 ) -> int:
     """Trains in a folder that this process has locked; returns the exit code."""
-    from jaxopt_notes.runs import report, session
+    from jaxopt_notes import files
+    from jaxopt_notes.runs import info, report, session
     from jaxopt_notes.runs.recorder import Recorder
 
     recorder = Recorder(out, described, progress, _warn)
@@ -152,7 +159,7 @@ def _warn(text: str) -> None:
 
 
 @contextlib.contextmanager
-def _progress_bar(described: RunInfo, args: argparse.Namespace) -> Iterator["Show"]:
+def _progress_bar(described: "RunInfo", args: argparse.Namespace) -> Iterator["Show"]:
     """A bar over the run's steps, and a line for each epoch."""
     from tqdm import tqdm
 
@@ -173,14 +180,20 @@ def _progress_bar(described: RunInfo, args: argparse.Namespace) -> Iterator["Sho
         yield show
 
 
-def _shared(described: RunInfo) -> dict[str, Any]:
+def _shared(described: "RunInfo") -> dict[str, Any]:
     """What all processes of a run must agree on; each may keep its files in places of its own."""
+    from jaxopt_notes.runs import info
+
     places = {name: None for name, row in ROWS.items() if row.kind.noun == PLACE}
     value = info.to_json(described)
     return {"config": value["config"] | places, "data": value["data"]}
 
 
-def _folder(setup: "Setup", resumed: bool) -> Path:
+def _folder(setup: "Setup", resumed: bool) -> "Path":
+    from pathlib import Path
+
+    from jaxopt_notes.runs import folder
+
     name = setup.config.out or _default_folder(setup.data.name, setup.config.optimizer)
     if processes.leads():
         folder.create(name, resumed)
@@ -188,8 +201,8 @@ def _folder(setup: "Setup", resumed: bool) -> Path:
 
 
 def _default_folder(dataset: str, optimizer: str) -> str:
-    now = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
-    return str(Path("runs") / f"{dataset.replace('/', '-')}-{optimizer}-{now}")
+    now = time.strftime("%Y%m%d-%H%M%S")
+    return os.path.join("runs", f"{dataset.replace('/', '-')}-{optimizer}-{now}")
 
 
 if __name__ == "__main__":

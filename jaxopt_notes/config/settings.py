@@ -14,7 +14,6 @@ import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from pathlib import Path
 from typing import Any, TypeAlias
 
 from jaxopt_notes.config import kinds
@@ -79,8 +78,10 @@ def _switch_eps(chosen: Asked) -> float | None:
 
 def _compilation_cache(chosen: Asked) -> str:
     caches = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    default = Path(caches).expanduser() / "jaxopt_notes"
-    return os.environ.get("JAX_COMPILATION_CACHE_DIR") or str(default)
+    default = os.path.expanduser(os.path.join(caches, "jaxopt_notes"))
+    if default.startswith("~"):  # this user has no home: containers run as any number
+        default = OFF
+    return os.environ.get("JAX_COMPILATION_CACHE_DIR") or default
 
 
 def _hyperparameter(name: str, kind: Kind, help: str, **more: Any) -> Row:

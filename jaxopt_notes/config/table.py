@@ -5,8 +5,8 @@ The rows themselves are the fields of `settings.Settings`. Needs neither JAX nor
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from dataclasses import field, fields
+from typing import Any, NamedTuple
 
 from jaxopt_notes.config.kinds import Kind
 from jaxopt_notes.errors import InputError, nearest
@@ -24,8 +24,7 @@ class OnResume(enum.Enum):
     FOLDER = "it is refused: a run stays in its folder"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Row:
+class Row(NamedTuple):
     """One setting.
 
     Attributes:
@@ -147,7 +146,7 @@ def table_of(settings: type) -> dict[str, Row]:
     of_keys: dict[str, Row] = {}
     for each in fields(settings):
         if "row" in each.metadata:
-            of_fields[each.name] = replace(each.metadata["row"], name=each.name)
+            of_fields[each.name] = each.metadata["row"]._replace(name=each.name)
         elif "rows" in each.metadata:
             of_keys |= {one.name: one for one in each.metadata["rows"]}
         else:
