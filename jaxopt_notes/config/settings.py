@@ -448,8 +448,8 @@ _HYPERPARAMETERS = tuple(name for name in ROWS if ROWS[name].group == HYPERPARAM
 def takers(row: Row) -> tuple[str, ...]:
     """The values of a setting's owner that take the setting; empty where all do.
 
-    >>> takers(ROWS["nesterov"])
-    ('sgd', 'rmsprop', 'adam', 'adamw')
+    >>> takers(ROWS["eps_in_sqrt"])
+    ('adagrad', 'rmsprop')
     """
     if row.group == HYPERPARAMETERS:
         return tuple(o for o, each in OPTIMIZERS.items() if row.name in each.hyperparameters)
