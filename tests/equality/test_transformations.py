@@ -107,6 +107,7 @@ def test_vmap_over_other_arguments(name: str, argument: str) -> None:
 @each_optimizer
 def test_the_gradient_through_training_is_optaxs(name: str) -> None:
     arguments = {"sgd": "momentum", "momentum": "beta", "adagrad": "eps", "rmsprop": "decay"}
+    arguments["lion"] = "weight_decay"  # the sign hides the betas from derivatives
     argument = arguments.get(name, "b1")
     takes = inspect.signature(getattr(jaxopt_notes, name)).parameters
     root = {"eps_root": 1e-8} if "eps_root" in takes else {}
