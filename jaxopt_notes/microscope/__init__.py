@@ -1,0 +1,1 @@
+"""The microscope: the equation of any optimizer, the name of any difference."""
