@@ -1,8 +1,8 @@
 """Optimizers as notes: each equation in one file, proved equal to optax's.
 
 The names below are imported when first used, so that `import jaxopt_notes` costs nothing and a
-command can answer `--help` without JAX. So are `jaxopt_notes.conventions`, `.losses`, `.optimizers`
-and `.models`, which needs the extra `train`:
+command can answer `--help` without JAX. So are `jaxopt_notes.conventions`, `.losses`,
+`.microscope`, `.optimizers` and `.models`, which needs the extra `train`:
 
 >>> import jaxopt_notes
 >>> jaxopt_notes.losses.entropy.__name__
@@ -18,6 +18,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from jaxopt_notes import conventions as conventions
     from jaxopt_notes import losses as losses
+    from jaxopt_notes import microscope as microscope
     from jaxopt_notes import models as models
     from jaxopt_notes import optimizers as optimizers
     from jaxopt_notes.conventions import translate as translate
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from jaxopt_notes.optimizers import *  # noqa: F403
 
 # Not in `__all__`: `from jaxopt_notes import *` must work without the extra of `models`.
-_PACKAGES = ("conventions", "losses", "models", "optimizers")
+_PACKAGES = ("conventions", "losses", "microscope", "models", "optimizers")
 _FROM_CONVENTIONS = ("translate", "translate_state")
 
 
