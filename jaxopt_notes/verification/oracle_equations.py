@@ -122,7 +122,7 @@ def adam(
     unscaled: float = 0.0,
     maximize: bool = False,
 ) -> Steps:
-    m, v, s = np.zeros_like(θ), np.zeros_like(θ), np.zeros_like(θ)
+    m = v = s = θ - θ  # zeros of θ's own kind of number
     for t, (g, α) in enumerate(zip(gs, rates), start=1):
         decay = (α * decoupled + unscaled) * θ
         g = (-g if maximize else g) + coupled * θ
