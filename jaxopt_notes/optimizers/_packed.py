@@ -8,7 +8,7 @@ update, and the update is cut up again; large leaves stay as they are. The numbe
 long as the rule treats each element by itself.
 
 It is for leaves that every device has whole: to be laid end to end, leaves that are cut among
-devices have to travel at each step.
+devices have to travel at each step. On a mesh of explicit axes such leaves stay by themselves.
 
 A block stays within 128 KB of float32: XLA's CPU backend splits the slicing of a larger array over
 the cores, which a thousand times is slow to compile and to run. It holds a few leaves only: to lay
@@ -47,9 +47,9 @@ def packed(
       tree like the parameters: see `unpack_state` and `pack_state`.
 
     Raises:
-      ValueError: at `init`, if the optimizer is not elementwise; at `update`, if a gradient is
-        missing, has another name or shape than its parameter, or the gradients of a block differ
-        in dtype.
+      ValueError: at `init`, if the optimizer is not elementwise or is packed already; at `update`,
+        if a gradient is missing, has another name or shape than its parameter, or the gradients of
+        a block differ in dtype.
 
     >>> import jax.numpy as jnp
     >>> from jaxopt_notes import adam, packed
@@ -63,6 +63,7 @@ def packed(
 
     @functools.wraps(factory)
     def make(*args: Any, **kwargs: Any) -> optax.GradientTransformationExtraArgs:
+        whole = optax.with_extra_args_support(factory(*args, **kwargs))
         call = inspect.signature(factory).bind(*args, **kwargs)
         mask = call.arguments.pop("mask", None)
         plain = factory(*call.args, **call.kwargs)
@@ -77,20 +78,22 @@ def packed(
 
         def init(params: optax.Params) -> Any:
             _refuse_unless_elementwise(plain)
+            if not jax.tree.leaves(params):  # the placeholder of `optax.tree.map_params`, too
+                return whole.init(params)
             layout = lay_out([params], _spread_mask(mask, params), small, block)
             return inner(layout, params).init(pack(params, layout))
 
         def update(updates: Any, state: Any, params: Any = None, **extra: Any) -> Any:
+            if not jax.tree.leaves(updates):
+                return whole.update(updates, state, params, **extra)
+            alike = [updates] if params is None else [params, updates]
             layout = find_layout(state)
             if layout is None:  # nothing in the state is packed: any layout will do
-                alike = [updates] if params is None else [updates, params]
-                layout = lay_out(alike, _spread_mask(mask, updates), small, block)
-            moved, state = inner(layout, updates).update(
-                pack(updates, layout),
-                state,
-                None if params is None else pack(params, layout),
-                **extra,
-            )
+                layout = lay_out(alike, _spread_mask(mask, alike[0]), small, block)
+            gradients = pack(updates, layout)
+            packed_params = None if params is None else pack(params, layout)
+            optimizer = inner(layout, alike[0])
+            moved, state = optimizer.update(gradients, state, packed_params, **extra)
             return jax.tree.unflatten(jax.tree.structure(updates), unpack(moved)), state
 
         return optax.GradientTransformationExtraArgs(init, update)
@@ -114,8 +117,7 @@ def unpack_state(state: Any) -> Any:
     def plain(x: Any) -> Any:
         if not _is_packed(x):
             return x
-        tree = jax.tree.unflatten(jax.tree.structure(x.layout), unpack(x))
-        return unpack_state(tree) if _is_packed(tree) else tree  # packed(packed(…))
+        return jax.tree.unflatten(jax.tree.structure(x.layout), unpack(x))
 
     return jax.tree.map(plain, state, is_leaf=_is_packed)
 
@@ -129,10 +131,7 @@ def pack_state(plain: Any, like: Any) -> Any:
     """
 
     def again(x: Any, tree: Any) -> Any:
-        if not _is_packed(x):
-            return tree
-        inside = pack_state(tree, x.layout) if _is_packed(x.layout) else tree
-        return pack(inside, x.layout, stacked=True)
+        return pack(tree, x.layout, stacked=True) if _is_packed(x) else tree
 
     return jax.tree.map(again, like, plain, is_leaf=_is_packed)
 

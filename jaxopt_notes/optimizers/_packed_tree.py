@@ -8,6 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from jaxopt_notes.optimizers.engine import is_cut
+
 LEAVES = 16  # of a block at most
 
 
@@ -64,14 +66,16 @@ jax.tree_util.register_pytree_with_keys(Packed, _flatten_with_keys, _unflatten, 
 
 def lay_out(trees: Sequence[Any], masked: list[bool], small: int, block: int) -> Any:
     """A layout for these trees. The leaves of a block have one dtype in each, and one mask."""
+    if isinstance(trees[0], Packed):
+        raise ValueError("packed: the optimizer is packed already; use packed(…) once")
     leaves, tree = jax.tree.flatten(trees[0])
-    alike = zip(*([jnp.result_type(x) for x in leaves_like(t, trees[0])] for t in trees), masked)
+    alike = zip(*(map(_dtype, leaves_like(t, trees[0])) for t in trees), masked)
     layout = []
     opened: dict[Any, tuple[int, int, int]] = {}  # the block that each kind of leaf is filling
     blocks = 0
     for leaf, kind in zip(leaves, alike):
         size, place = jnp.size(leaf), "large"
-        if size <= min(small, block):
+        if size <= min(small, block) and not is_cut(leaf):
             number, filled, members = opened.get(kind, (-1, 0, LEAVES))
             if filled + size > block or members == LEAVES:
                 number, filled, members = blocks, 0, 0
@@ -128,6 +132,10 @@ def pack(tree: Any, layout: Any, *, stacked: bool = False) -> Packed:
         flat = [jnp.reshape(leaves[i], (*fronts[i], -1)) for i in group]
         blocks.append(jnp.concatenate(flat, axis=-1))
     return Packed([leaves[i] for i in at.large], blocks, layout)
+
+
+def _dtype(leaf: Any) -> Any:
+    return None if leaf is None else jnp.result_type(leaf)
 
 
 def _front(i: int, leaf: Any, shape: tuple[int, ...], stacked: bool) -> tuple[int, ...]:
