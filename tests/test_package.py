@@ -96,6 +96,7 @@ def test_a_missing_extra_is_one_line_and_exit_code_2(
         f"error: {user} needs {package}, which is not installed; "
         f"pip install 'jaxopt-notes[{extra}]'\n"
     )
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_missing_extra_is_bad_input_and_an_import_error():

@@ -20,7 +20,9 @@ def sections(text: str) -> list[str]:
 
 
 def links(text: str) -> list[str]:
-    return [target for target in re.findall(r"\]\(([^)]+)\)", text) if target not in EDITIONS]
+    """The links out of the README, a Chinese edition of a page counted as the page."""
+    targets = re.findall(r"\]\(([^)]+)\)", text)
+    return [t.replace(".zh-CN.md", ".md") for t in targets if t not in EDITIONS]
 
 
 def names(text: str) -> Counter[str]:
@@ -49,6 +51,13 @@ def test_sections_are_as_many():
 def test_each_section_has_the_same(what):
     for number, (english, chinese) in enumerate(PAIRS):
         assert what(chinese) == what(english), f"section {number}"
+
+
+def test_each_page_is_there_and_in_chinese_where_it_exists_in_chinese():
+    for target in re.findall(r"\]\((?!http)([^)#]+)\)", CHINESE):
+        assert (ROOT / target).exists(), target
+        chinese = target.removesuffix(".md") + ".zh-CN.md"
+        assert target in EDITIONS or not (ROOT / chinese).exists(), target
 
 
 def test_tables_have_the_same_rows():

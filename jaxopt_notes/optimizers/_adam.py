@@ -78,6 +78,9 @@ def scale_by_adam(
 
     Equal to `optax.scale_by_adam`.
 
+    In float16 the default ε is 0 and a gradient of exactly zero gives NaN, as in optax: set `eps`
+    to 1e-4 or more, or keep the parameters in float32.
+
     Args:
       b1: β1 in [0, 1).
       b2: β2 in [0, 1).
@@ -127,6 +130,9 @@ def adam(
 
     Equal to `optax.adam` and to torch's `Adam`; with `nesterov`, to `optax.nadam`.
 
+    In float16 the default ε is 0 and a gradient of exactly zero gives NaN, as in optax: set `eps`
+    to 1e-4 or more, or keep the parameters in float32.
+
     Args:
       learning_rate: α, a number or a schedule.
       b1: β1 in [0, 1).
@@ -175,6 +181,9 @@ def nadam(
     Equal to `optax.nadam`. torch's and Keras' `NAdam` are other formulas: their β1 changes from
     step to step.
 
+    In float16 the default ε is 0 and a gradient of exactly zero gives NaN, as in optax: set `eps`
+    to 1e-4 or more, or keep the parameters in float32.
+
     Args:
       learning_rate: α, a number or a schedule.
       b1: β1 in [0, 1).
@@ -217,6 +226,9 @@ def adamw(
     Equal to `optax.adamw` and to torch's `AdamW(weight_decay=λ)`. The decay is multiplied by α,
     which Loshchilov & Hutter leave out of it. λ is 1e-4 by default in optax and here, 1e-2 in
     torch.
+
+    In float16 the default ε is 0 and a gradient of exactly zero gives NaN, as in optax: set `eps`
+    to 1e-4 or more, or keep the parameters in float32.
 
     Args:
       learning_rate: α, a number or a schedule.

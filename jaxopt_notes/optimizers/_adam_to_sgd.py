@@ -98,6 +98,9 @@ def adam_to_sgd(
 ) -> optax.GradientTransformationExtraArgs:
     """Adam for `switch_step` steps, or until SWATS says so; then SGD with the heavy ball.
 
+    In float16 the default ε is 0 and a gradient of exactly zero gives NaN, as in optax: set `eps`
+    to 1e-4 or more, or keep the parameters in float32.
+
     Args:
       learning_rate: α, a number or a schedule.
       switch_step: T, the steps that Adam takes; None, with "swats", leaves it to the criterion.
@@ -248,8 +251,10 @@ def _sgd_at_found_rate(
 def _dot(a: jax.Array, b: jax.Array) -> jax.Array:
     """The real inner product, in float32 at least: half precision has too few digits for a sum."""
     dtype = jnp.promote_types(jnp.result_type(a, b), jnp.float32)
-    # Not `vdot`: it flattens first, for which an array that is cut among devices would be gathered.
-    return jnp.tensordot(a.astype(dtype).conj(), b.astype(dtype), jnp.ndim(a)).real
+    # A sum, not `vdot` or `tensordot`: the first flattens, which gathers an array that is cut among
+    # devices; the second is refused where the mesh's axes are explicit.
+    product: jax.Array = jnp.asarray(a, dtype).conj() * jnp.asarray(b, dtype)
+    return product.real.sum()
 
 
 def _is_found(x: Any) -> bool:

@@ -57,6 +57,9 @@ def scale_by_amsgrad(
 
     Equal to `optax.scale_by_amsgrad`.
 
+    In float16 the default ε is 0 and a gradient of exactly zero gives NaN, as in optax: set `eps`
+    to 1e-4 or more, or keep the parameters in float32.
+
     Args:
       b1: β1 in [0, 1).
       b2: β2 in [0, 1).
@@ -106,6 +109,9 @@ def amsgrad(
 
     Equal to `optax.amsgrad`. torch's `Adam(amsgrad=True)` is another formula:
     `conventions.torch.adam(amsgrad=True)`.
+
+    In float16 the default ε is 0 and a gradient of exactly zero gives NaN, as in optax: set `eps`
+    to 1e-4 or more, or keep the parameters in float32.
 
     Args:
       learning_rate: α, a number or a schedule.

@@ -24,6 +24,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from jaxopt_notes.optimizers.engine import is_cut
+
 _FLAG = "--xla_backend_extra_options"
 _OPTION = "xla_cpu_use_multi_output_fusion"
 _log = logging.getLogger(__name__)
@@ -92,7 +94,8 @@ def update_in_one_loop(
 
 def _unrecognised(tree: Any) -> Any:
     """The same values, times a one that the compiler cannot know: else it merges the copies."""
-    floats = [x for x in jax.tree.leaves(tree) if _is_float(x) and x.size]
+    # A single element of an array that is cut among devices cannot be had without moving it.
+    floats = [x for x in jax.tree.leaves(tree) if _is_float(x) and x.size and not is_cut(x)]
     if not floats:
         return tree
     sign = jnp.signbit(floats[0].real.ravel()[0]).astype(jnp.int32)

@@ -8,55 +8,26 @@ update, and the update is cut up again; large leaves stay as they are. The numbe
 long as the rule treats each element by itself.
 
 It is for leaves that every device has whole: to be laid end to end, leaves that are cut among
-devices have to travel at each step.
+devices have to travel at each step. On a mesh of explicit axes such leaves stay by themselves.
 
 A block stays within 128 KB of float32: XLA's CPU backend splits the slicing of a larger array over
 the cores, which a thousand times is slow to compile and to run. It holds a few leaves only: to lay
 many end to end is slow to compile, and keeps one core busy alone.
 """
 
+import functools
+import inspect
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
+
+from jaxopt_notes.optimizers._packed_tree import Packed, find_layout, lay_out, pack, places, unpack
 
 SMALL = 8_192  # elements; a larger leaf stays by itself
 BLOCK = 32_768  # elements of a block at most
-LEAVES = 16  # of a block at most
-
-
-@jax.tree_util.register_static
-class Layout(NamedTuple):
-    """Where each leaf of the parameters lies; static, and without any array.
-
-    Attributes:
-      tree: the parameters' structure.
-      shapes: the leaves' shapes, in the structure's order.
-      large: positions of the leaves that stay as they are.
-      blocks: for each block the positions of its leaves, end to end.
-    """
-
-    tree: Any
-    shapes: tuple[tuple[int, ...], ...]
-    large: tuple[int, ...]
-    blocks: tuple[tuple[int, ...], ...]
-
-
-class Packed(NamedTuple):
-    """A tree like the parameters, packed: its large leaves and its blocks."""
-
-    large: list[Any]
-    blocks: list[Any]
-
-
-class PackedState(NamedTuple):
-    """The state of the optimizer over packed trees, and the layout of these."""
-
-    inner: Any
-    layout: Layout
 
 
 def packed(
@@ -71,12 +42,14 @@ def packed(
       block: elements of a block at most.
 
     Returns:
-      A function that takes the factory's arguments and gives the packed optimizer. Its updates are
-      those of the plain one; its state is a `PackedState`: see `unpack_state` and `pack_state`.
+      A function with the factory's name and arguments that makes the packed optimizer. Its updates
+      are those of the plain one. Its state is the plain one's with a `Packed` in place of each
+      tree like the parameters: see `unpack_state` and `pack_state`.
 
     Raises:
-      ValueError: at `init`, if the optimizer is not elementwise; at `update`, if a gradient is
-        missing or the gradients of a block differ in dtype.
+      ValueError: at `init`, if the optimizer is not elementwise or is packed already; at `update`,
+        if a gradient is missing, has another name or shape than its parameter, or the gradients of
+        a block differ in dtype.
 
     >>> import jax.numpy as jnp
     >>> from jaxopt_notes import adam, packed
@@ -84,58 +57,83 @@ def packed(
     >>> optimizer = packed(adam)(0.1)
     >>> state = optimizer.init(params)
     >>> updates, state = optimizer.update(params, state)
-    >>> updates["w"].shape, [x.shape for x in state.inner[0].mu.blocks]
+    >>> updates["w"].shape, [x.shape for x in state[0].mu.blocks]
     ((2, 3), [(9,)])
     """
 
-    def make(*args: Any, mask: Any = None, **kwargs: Any) -> optax.GradientTransformationExtraArgs:
-        def inner(layout: Layout, masked: list[bool]) -> optax.GradientTransformationExtraArgs:
+    @functools.wraps(factory)
+    def make(*args: Any, **kwargs: Any) -> optax.GradientTransformationExtraArgs:
+        whole = optax.with_extra_args_support(factory(*args, **kwargs))
+        call = inspect.signature(factory).bind(*args, **kwargs)
+        mask = call.arguments.pop("mask", None)
+        plain = factory(*call.args, **call.kwargs)
+
+        def inner(layout: Any, params: Any) -> optax.GradientTransformationExtraArgs:
             if mask is None:
-                made = factory(*args, **kwargs)
-            else:
-                by_block = [masked[group[0]] for group in layout.blocks]
-                packed_mask = Packed([masked[i] for i in layout.large], by_block)
-                made = factory(*args, mask=packed_mask, **kwargs)
-            return optax.with_extra_args_support(made)
-
-        def init(params: optax.Params) -> PackedState:
-            _refuse_unless_elementwise(factory(*args, **kwargs))
-            masked = _spread_mask(mask, params)
-            layout = _lay_out(params, masked, small, block)
-            return PackedState(inner(layout, masked).init(_pack(params, layout)), layout)
-
-        def update(updates: Any, state: PackedState, params: Any = None, **extra: Any) -> Any:
-            layout = state.layout
-            masked = _spread_mask(mask, updates)
-            moved, new = inner(layout, masked).update(
-                _pack(updates, layout),
-                state.inner,
-                None if params is None else _pack(params, layout),
-                **extra,
+                return optax.with_extra_args_support(plain)
+            packed_mask = _pack_mask(_spread_mask(mask, params), layout)
+            return optax.with_extra_args_support(
+                factory(*call.args, **call.kwargs, mask=packed_mask)
             )
-            return _unpack(moved, layout), PackedState(new, layout)
+
+        def init(params: optax.Params) -> Any:
+            _refuse_unless_elementwise(plain)
+            if not jax.tree.leaves(params):  # the placeholder of `optax.tree.map_params`, too
+                return whole.init(params)
+            layout = lay_out([params], _spread_mask(mask, params), small, block)
+            return inner(layout, params).init(pack(params, layout))
+
+        def update(updates: Any, state: Any, params: Any = None, **extra: Any) -> Any:
+            if not jax.tree.leaves(updates):
+                return whole.update(updates, state, params, **extra)
+            alike = [updates] if params is None else [params, updates]
+            layout = find_layout(state)
+            if layout is None:  # nothing in the state is packed: any layout will do
+                layout = lay_out(alike, _spread_mask(mask, alike[0]), small, block)
+            gradients = pack(updates, layout)
+            packed_params = None if params is None else pack(params, layout)
+            optimizer = inner(layout, alike[0])
+            moved, state = optimizer.update(gradients, state, packed_params, **extra)
+            return jax.tree.unflatten(jax.tree.structure(updates), unpack(moved)), state
 
         return optax.GradientTransformationExtraArgs(init, update)
 
     return make
 
 
-def unpack_state(state: PackedState) -> Any:
-    """The state as the plain optimizer has it, for a checkpoint that either can read."""
-    return jax.tree.map(
-        lambda x: _unpack(x, state.layout) if _is_packed(x) else x, state.inner, is_leaf=_is_packed
-    )
+def unpack_state(state: Any) -> Any:
+    """The state as the plain optimizer has it, for a checkpoint that either can read.
+
+    Args:
+      state: of a packed optimizer, or of what holds packed ones: a chain, MultiSteps, …
+
+    >>> import jax.numpy as jnp, optax
+    >>> from jaxopt_notes import adam, packed, unpack_state
+    >>> state = optax.chain(optax.clip(1.0), packed(adam)(0.1)).init({"b": jnp.zeros(3)})
+    >>> print(unpack_state(state)[1][0].mu)
+    {'b': Array([0., 0., 0.], dtype=float32)}
+    """
+
+    def plain(x: Any) -> Any:
+        if not _is_packed(x):
+            return x
+        return jax.tree.unflatten(jax.tree.structure(x.layout), unpack(x))
+
+    return jax.tree.map(plain, state, is_leaf=_is_packed)
 
 
-def pack_state(plain: Any, like: PackedState) -> PackedState:
-    """The plain optimizer's state, packed as `like` is."""
-    inner = jax.tree.map(
-        lambda x, tree: _pack(tree, like.layout) if _is_packed(x) else tree,
-        like.inner,
-        plain,
-        is_leaf=_is_packed,
-    )
-    return PackedState(inner, like.layout)
+def pack_state(plain: Any, like: Any) -> Any:
+    """The plain optimizer's state, packed as `like` is.
+
+    Args:
+      plain: what `unpack_state` gives.
+      like: the state of a packed optimizer, or of what holds packed ones.
+    """
+
+    def again(x: Any, tree: Any) -> Any:
+        return pack(tree, x.layout, stacked=True) if _is_packed(x) else tree
+
+    return jax.tree.map(again, like, plain, is_leaf=_is_packed)
 
 
 def _is_packed(x: Any) -> bool:
@@ -151,49 +149,9 @@ def _spread_mask(mask: Any, params: Any) -> list[bool]:
     return jax.tree.leaves(spread)
 
 
-def _lay_out(params: Any, masked: list[bool], small: int, block: int) -> Layout:
-    leaves, tree = jax.tree.flatten(params)
-    large: list[int] = []
-    blocks: list[list[int]] = []
-    opened: dict[Any, tuple[list[int], int]] = {}  # the block that each kind of leaf is filling
-    for i, leaf in enumerate(leaves):
-        size = jnp.size(leaf)
-        if size > min(small, block):
-            large.append(i)
-            continue
-        alike = (jnp.result_type(leaf), masked[i])
-        group, filled = opened.get(alike, ([], block + 1))
-        if filled + size > block or len(group) == LEAVES:
-            group, filled = [], 0
-            blocks.append(group)
-        group.append(i)
-        opened[alike] = (group, filled + size)
-    shapes = tuple(jnp.shape(leaf) for leaf in leaves)
-    return Layout(tree, shapes, tuple(large), tuple(map(tuple, blocks)))
-
-
-def _pack(tree: Any, layout: Layout) -> Packed:
-    leaves = layout.tree.flatten_up_to(tree)
-    for i, leaf in enumerate(leaves):
-        if leaf is None:
-            raise ValueError(f"packed: leaf {i} of the gradients is None; give every gradient")
-    blocks = []
-    for group in layout.blocks:
-        dtypes = {jnp.result_type(leaves[i]) for i in group}
-        if len(dtypes) > 1:
-            names = ", ".join(sorted(str(d) for d in dtypes))
-            raise ValueError(f"packed: gradients of one block have dtypes {names}; cast them alike")
-        blocks.append(jnp.concatenate([jnp.ravel(leaves[i]) for i in group]))
-    return Packed([leaves[i] for i in layout.large], blocks)
-
-
-def _unpack(packed: Packed, layout: Layout) -> Any:
-    leaves: dict[int, Any] = dict(zip(layout.large, packed.large))
-    for group, flat in zip(layout.blocks, packed.blocks):
-        ends = np.cumsum([np.prod(layout.shapes[i], dtype=int) for i in group])
-        for i, piece in zip(group, jnp.split(flat, ends[:-1])):
-            leaves[i] = piece.reshape(layout.shapes[i])
-    return layout.tree.unflatten([leaves[i] for i in range(len(layout.shapes))])
+def _pack_mask(masked: list[bool], layout: Any) -> Packed:
+    at = places(layout)
+    return Packed([masked[i] for i in at.large], [masked[b[0]] for b in at.blocks], layout)
 
 
 def _refuse_unless_elementwise(optimizer: optax.GradientTransformation) -> None:
@@ -211,13 +169,16 @@ def _refuse_unless_elementwise(optimizer: optax.GradientTransformation) -> None:
 def _mixing(jaxpr: Any) -> str | None:
     """The name of the first operation whose elements see each other."""
     for equation in jaxpr.eqns:
+        name: str = equation.primitive.name
         inside = [p.jaxpr for p in equation.params.values() if hasattr(p, "jaxpr")]
+        inside += [branch.jaxpr for branch in equation.params.get("branches", ())]
         found = next(filter(None, map(_mixing, inside)), None)
         if found:
             return found
+        if inside and name != "scan":
+            continue
         shapes_in = {v.aval.shape for v in equation.invars}
         shapes_out = {v.aval.shape for v in equation.outvars}
-        name: str = equation.primitive.name
         if (7,) in shapes_in and (
             shapes_out != {(7,)} or name.startswith("cum") or name in {"sort", "rev"}
         ):

@@ -80,6 +80,9 @@ def scale_by_rms(
 
     Equal to `optax.scale_by_rms`.
 
+    In float16 the default ε is 0 and a gradient of exactly zero gives NaN, as in optax: set `eps`
+    to 1e-4 or more, or keep the parameters in float32.
+
     Args:
       decay: β in [0, 1).
       eps: ε ≥ 0.
@@ -119,6 +122,9 @@ def scale_by_stddev(
     """Divides by the moving standard deviation: the root of the centred moving average of squares.
 
     Equal to `optax.scale_by_stddev`.
+
+    In float16 the default ε is 0 and a gradient of exactly zero gives NaN, as in optax: set `eps`
+    to 1e-4 or more, or keep the parameters in float32.
 
     Args:
       decay: β in [0, 1).
@@ -164,6 +170,9 @@ def rmsprop(
 
     Equal to `optax.rmsprop` and, by default, to the notes and to Keras' `RMSprop(rho=β)`. torch's
     is `rmsprop(α, decay=0.99, eps=1e-8, eps_in_sqrt=False)`, with momentum only at a constant rate.
+
+    In float16 the default ε is 0 and a gradient of exactly zero gives NaN, as in optax: set `eps`
+    to 1e-4 or more, or keep the parameters in float32.
 
     Args:
       learning_rate: α, a number or a schedule.

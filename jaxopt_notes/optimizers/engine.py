@@ -161,6 +161,15 @@ def increment(count: ArrayLike) -> jax.Array:
     return jnp.where(count < largest, count + jnp.ones([], count.dtype), count)
 
 
+def is_cut(x: Any) -> bool:
+    """Whether an array's type says that it is cut among devices: on a mesh of explicit axes.
+
+    >>> is_cut(jnp.ones(3))
+    False
+    """
+    return any(axis is not None for axis in jax.typeof(x).sharding.spec)
+
+
 def state_class(optimizer: optax.GradientTransformation) -> Any:
     """The class of a transformation's state: optax gives some of them no public name.
 

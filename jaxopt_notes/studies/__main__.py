@@ -41,6 +41,8 @@ def validate(args: argparse.Namespace) -> None:
     elif args.name:
         raise InputError(f"{args.action} takes no name, such as {args.name!r}")
     if args.action != "list":
+        for extra in ("train", "plots"):
+            require(f"studies {args.action}", extra)
         args.out = args.out or (QUICK_OUT if args.quick else OUT)
         try:
             args.out.mkdir(parents=True, exist_ok=True)
@@ -71,8 +73,6 @@ def _list() -> None:
 
 
 def _run(args: argparse.Namespace) -> None:
-    require(f"studies {args.action}", "train")
-    require(f"studies {args.action}", "plots")
     from tqdm import tqdm
 
     from jaxopt_notes.studies import runner

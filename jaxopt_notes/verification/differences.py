@@ -232,6 +232,25 @@ TRAPS = [
 ]
 
 
+# Calls as they are written here, and whether float16 takes them through a gradient of exactly zero.
+HALF_PRECISION = {
+    "rmsprop(α)": False,
+    "rmsprop(α, eps=1e-4)": True,
+    "adam(α)": False,
+    "adam(α, mu_dtype='float32')": False,
+    "adam(α, eps=1e-4)": True,
+    "adam(α, eps_root=1e-6)": True,
+    "nadam(α)": False,
+    "nadam(α, eps=1e-4)": True,
+    "adamw(α)": False,
+    "adamw(α, eps=1e-4)": True,
+    "amsgrad(α)": False,
+    "amsgrad(α, eps=1e-4)": True,
+    "adam_to_sgd(α, 100, 0.1, carry='momentum')": False,
+    "adam_to_sgd(α, 100, 0.1, carry='momentum', eps=1e-4)": True,
+}
+
+
 def markdown() -> str:
     """docs/optimizers-by-framework.md."""
     lines = [
@@ -256,6 +275,20 @@ def markdown() -> str:
             f"| {_NAMES[c.setting.framework]} | `{c.call}` | {trap.formula(c.terms)} | `{c.here}` |"
             for c in trap.cells
         ]
+    lines += [
+        "",
+        "## float16: ε rounds to zero",
+        "",
+        "With float16 parameters, optax and this package compute in float16, where 1e-8 is 0. A "
+        "gradient that is exactly zero then gives 0 / 0, and the parameter is NaN from then on. "
+        "Set ε to 1e-4 or more, set ε_root, or keep the parameters in float32 and cast only for "
+        "the forward pass: a moment in float32 is not enough. In float32 and bfloat16 all of "
+        "these calls are finite.",
+        "",
+        "| call | first step in float16 where g = 0 |",
+        "| --- | --- |",
+        *(f"| `{call}` | {'0' if ok else 'NaN'} |" for call, ok in HALF_PRECISION.items()),
+    ]
     return "\n".join(lines) + "\n"
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from jaxopt_notes.errors import InputError
 from jaxopt_notes.verification import oracle_equations, problem
 
 _SGD, _ADAGRAD, _RMSPROP, _ADAM = (
@@ -111,11 +112,20 @@ FRAMEWORKS: dict[str, tuple[Callable[..., Iterator[np.ndarray]], dict[str, Any],
 
 
 def terms(name: str, keywords: dict[str, Any]) -> dict[str, Any]:
-    """The equation's terms for the keywords of a framework's optimizer, `framework.optimizer`."""
+    """The equation's terms for the keywords of a framework's optimizer, `framework.optimizer`.
+
+    Raises:
+      InputError: the optimizer's row has no term for a keyword.
+    """
     _, own, called = FRAMEWORKS[name]
     letters = dict(pair.split("=") for pair in called.split())
     chosen = dict(own)
     for keyword, value in keywords.items():
+        if keyword not in letters:
+            raise InputError(
+                f"{name}({keyword}=…): verification/frameworks.py has no term for this argument; "
+                f"add {keyword}=TERM to the row of {name}"
+            )
         if keyword == "betas":
             chosen |= dict(zip(letters[keyword].split(","), value))
         else:

@@ -17,7 +17,7 @@ NAMES = (
 
 
 @pytest.fixture(scope="module")
-def found():
+def measured():
     done = subprocess.run(
         [sys.executable, str(Path(__file__).with_name("sharded_states.py"))],
         capture_output=True,
@@ -26,6 +26,17 @@ def found():
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
+
+
+@pytest.fixture(scope="module")
+def found(measured):
+    return measured["auto"]
+
+
+@pytest.mark.slow
+def test_explicit_axes_give_the_values_of_one_device(measured):
+    for name, largest in measured["explicit"].items():
+        assert largest < 2e-6, name
 
 
 @pytest.mark.slow

@@ -11,6 +11,7 @@ import pytest
 import jaxopt_notes
 from jaxopt_notes import optimizers
 from jaxopt_notes.config import optimizers as config
+from jaxopt_notes.errors import InputError
 from jaxopt_notes.verification.frameworks import FRAMEWORKS, terms
 from jaxopt_notes.verification.mutants import Mutant, mutants
 from jaxopt_notes.verify import PROVED
@@ -87,3 +88,8 @@ def test_a_block_is_public_and_compared_with_optaxs(name: str) -> None:
 @pytest.mark.parametrize("mutant", mutants(), ids=lambda m: f"{m.setting.label}: {m.error}")
 def test_the_right_formula_of_each_error_stands_in_the_source(mutant: Mutant) -> None:
     mutant.code()
+
+
+def test_a_keyword_without_a_term_is_named_in_one_line() -> None:
+    with pytest.raises(InputError, match=r"^optax\.adam\(beta=…\): .*add beta=TERM to the row"):
+        terms("optax.adam", {"beta": 0.5})

@@ -1,0 +1,58 @@
+"""Each call that the READMEs and the docs show within a line or a table runs as it is written."""
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import jax.numpy as jnp
+import optax
+import pytest
+
+import jaxopt_notes
+from jaxopt_notes import adam, conventions, sgd
+from jaxopt_notes.verification.differences import TRAPS
+
+ROOT = Path(__file__).parents[1]
+FILES = [ROOT / "README.md", ROOT / "README.zh-CN.md", *sorted((ROOT / "docs").rglob("*.md"))]
+CALL = re.compile(r"(?:\w+ = )?[A-Za-z_][\w.]*\(.*\)", re.DOTALL)
+
+# What a call stands for in the text, by the names that it is given there.
+PARAMS = {"w": jnp.ones((2, 3)), "b": jnp.ones(3)}
+NAMES: dict[str, Any] = {name: getattr(jaxopt_notes, name) for name in jaxopt_notes.__all__}
+NAMES |= {"optax": optax, "conventions": conventions}
+NAMES |= {"α": 0.1, "β": 0.9, "λ": 0.01, "η": 0.05, "T": 10}
+NAMES |= {"first": adam(0.1), "second": sgd(0.1), "when": 10}
+NAMES |= {"optimizer": sgd(0.1), "state": sgd(0.1).init(PARAMS), "params": PARAMS, "grads": PARAMS}
+
+NOT_RUN = {
+    "jax.distributed.initialize()": "waits for the other processes",
+    "named_parameters()": "a method's name, without its object",
+}
+# The frameworks' own calls: conventions/test_differences.py follows the path of each.
+NOT_RUN |= {cell.call: "run in its framework" for trap in TRAPS for cell in trap.cells}
+
+
+def calls() -> list[str]:
+    texts = (re.sub(r"```\w*\n.*?```", "", f.read_text("utf-8"), flags=re.DOTALL) for f in FILES)
+    spans = {span for text in texts for span in re.findall(r"`([^`]+)`", text)}
+    return sorted(span for span in spans if CALL.fullmatch(span))
+
+
+@pytest.mark.parametrize("call", [call for call in calls() if call not in NOT_RUN])
+def test_a_call_in_the_text_runs(call: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XLA_FLAGS", os.environ.get("XLA_FLAGS", ""))  # for `allow_one_loop()`
+    names = dict(NAMES)
+    if "torch" in call or "Adagrad(" in call:
+        torch = pytest.importorskip("torch", reason="needs the extra torch")
+        net = torch.nn.Linear(3, 2)
+        names |= {"torch": torch, "net": net}
+        names["Adagrad"] = lambda **settings: torch.optim.Adagrad(net.parameters(), **settings)
+    made = eval(call.split(" = ")[-1] if re.match(r"\w+ = ", call) else call, names)
+    if isinstance(made, optax.GradientTransformation):
+        made.update(PARAMS, made.init(PARAMS), PARAMS)
+
+
+def test_what_is_not_run_is_there_and_not_ours_alone() -> None:
+    assert set(NOT_RUN) <= set(calls())
+    assert len(calls()) > 60
