@@ -1,5 +1,10 @@
 """How soon a program is there: kept from one process to the next, and compiled with less effort."""
 
+import contextlib
+import glob
+import os
+import re
+import warnings
 from typing import Any
 
 import jax
@@ -24,7 +29,28 @@ def keep_compiled(folder: str | None) -> None:
         set_jax("jax_compilation_cache_dir", folder)
         # The start of a run is many small programs; together they cost more than the large one.
         set_jax("jax_persistent_cache_min_compile_time_secs", 0.0)
+        _replace_damaged(folder)
     compilation_cache.reset_cache()  # else JAX stays with the folder that it used first
+
+
+def _replace_damaged(folder: str) -> None:
+    """Has programs that are damaged on disk removed as JAX meets them; it then writes them anew.
+
+    JAX itself only warns, compiles, and leaves the damaged file for the next process to meet.
+    """
+    show = warnings.showwarning
+
+    def remove(message: Warning | str, *args: Any, **kwargs: Any) -> None:
+        damaged = re.match(r"Error reading persistent compilation .* '([^']+)'", str(message))
+        if damaged is None:
+            show(message, *args, **kwargs)
+            return
+        for path in glob.glob(os.path.join(glob.escape(folder), f"{glob.escape(damaged[1])}-*")):
+            with contextlib.suppress(OSError):
+                os.remove(path)
+
+    at_end(setattr, warnings, "showwarning", show)
+    warnings.showwarning = remove
 
 
 def sooner() -> dict[str, Any]:

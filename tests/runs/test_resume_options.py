@@ -28,7 +28,6 @@ NEVER = {
     "--out elsewhere": {},
 }
 WITH_OVERRIDE = {
-    "--dataset mnist": {},
     "--batch-size 64": {},
     "--shift 1": {},
     "--seed 1": {},
