@@ -31,7 +31,10 @@ def build_parser() -> argparse.ArgumentParser:
         "--split", choices=("test",), help="instead of files: the run's own test set"
     )
     parser.add_argument(
-        "--dataset", metavar="NAME", help="with --split: where the run's data set is now"
+        "--dataset",
+        action=Place,
+        metavar="NAME",
+        help="with --split: where the run's data set is now",
     )
     parser.add_argument(
         "--data-dir",
@@ -120,7 +123,6 @@ def _style(args: argparse.Namespace, trained: Any) -> Any:
 
 
 def _split(args: argparse.Namespace, trained: Any) -> int:
-    from jaxopt_notes.config.settings import ROWS
     from jaxopt_notes.data import load
     from jaxopt_notes.inference.prediction import probabilities
     from jaxopt_notes.runs import info, report
@@ -128,10 +130,8 @@ def _split(args: argparse.Namespace, trained: Any) -> int:
     config = trained.config
     if args.dataset is None:
         info.refuse_moved(config, f"--run {args.run}")
-        dataset = config.dataset
-    else:
-        dataset = ROWS["dataset"].read(args.dataset)
-    data = load(dataset, args.data_dir or config.data_dir, config.image_size)
+    where = args.dataset or config.dataset, args.data_dir or config.data_dir
+    data = load(*where, config.image_size)
     fingerprint = info.read(args.run, "--run").data.fingerprint
     if (report.fingerprint(data), data.class_names) != (fingerprint, trained.class_names):
         if args.dataset is not None:

@@ -175,6 +175,8 @@ def _progress_bar(described: "RunInfo", args: argparse.Namespace) -> Iterator["S
             bar.update(progress.epoch * steps + progress.step_in_epoch - bar.n)
             if row is not None:
                 _print(args, report.row_text(row), row)
+                if hint := report.learning_rate_hint(described, progress.rows):
+                    _print(args, hint, {"note": hint})
 
         yield show
 

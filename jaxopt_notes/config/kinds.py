@@ -98,12 +98,7 @@ def place(remedy: str = "give a folder") -> Kind:
 
 def dataset(remedy: str) -> Kind:
     """The name of a data set, or a folder's path."""
-
-    def parse(text: str) -> str:
-        # No set's name starts so; what looks like a URL is one.
-        return places.expanded(text) if text.startswith("~") or "://" in text else text
-
-    return Kind("a name", parse, _is_text, remedy, "NAME")
+    return Kind("a name", places.expanded, _is_text, remedy, "NAME")
 
 
 def whole_numbers() -> Kind:

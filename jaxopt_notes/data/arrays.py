@@ -35,4 +35,8 @@ def read_npz(file: IO[bytes]) -> dict[str, np.ndarray]:
 
 
 def _array(content: bytes) -> np.ndarray:
-    return np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
+    file = io.BytesIO(content)
+    array = np.lib.format.read_array(file, allow_pickle=False)
+    if file.read(1):
+        raise ValueError("an array has fewer bytes than were written")
+    return array
