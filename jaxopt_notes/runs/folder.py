@@ -14,6 +14,7 @@ from jaxopt_notes.places import is_within
 
 DEFAULT = "runs"  # holds the folders of runs without --out
 _NOT_IN_NAMES = re.compile(r'[<>:"/\\|?*\s]')  # some file system or shell minds each of them
+_LONGEST_PATH = 3600  # bytes, of 4,096: orbax adds folders and long names of its own
 _LONGEST = 48  # characters of a data set's name: with the rest less than the 255 bytes of a name
 
 
@@ -41,10 +42,16 @@ def create(path: str, resumed: bool = False) -> Path:
     Raises:
       InputError: it cannot be made or written to, or holds a run and is not to be resumed.
     """
-    import tempfile  # here, so that `--help` does not wait for it
-
     if not resumed:
         refuse_used(path)
+    return _make(path)
+
+
+def _make(path: str) -> Path:
+    """Makes a folder, or finds it there, and tries to write to it."""
+    import tempfile  # here, so that `--help` does not wait for it
+
+    _refuse_unfit(path)
     folder = Path(path)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -55,6 +62,23 @@ def create(path: str, resumed: bool = False) -> Path:
     return folder
 
 
+def _refuse_unfit(path: str) -> None:
+    """Raises InputError where the folder could be made, but not the checkpoints in it."""
+    whole = os.fsencode(os.path.abspath(path))
+    if len(whole) > _LONGEST_PATH:
+        raise InputError(
+            f"--out {path}: its whole path has {len(whole):,} bytes, and the files in it need some "
+            f"of the system's 4,096; pass one of {_LONGEST_PATH:,} at most"
+        )
+    try:
+        whole.decode()
+    except UnicodeDecodeError:
+        raise InputError(
+            f"--out {path}: its whole path is not UTF-8, as checkpoints need it; pass another "
+            "folder, or rename the part that is not"
+        ) from None
+
+
 def create_default(dataset: str, optimizer: str) -> Path:
     """Makes a folder that no other run has: several runs may begin in the same second.
 
@@ -63,7 +87,7 @@ def create_default(dataset: str, optimizer: str) -> Path:
     """
     name = default_name(dataset, optimizer)
     path = os.path.join(DEFAULT, name)
-    create(DEFAULT)
+    _make(DEFAULT)
     for number in itertools.count(2):
         try:
             os.mkdir(path)
