@@ -135,6 +135,10 @@ def _auto(folder: Path, chosen: bool) -> Dataset:
         if chosen:  # a directory that the user named is to be used, or to be named as the mistake
             raise
         reason = str(error)
+    except OSError as error:  # such as the home of another user
+        if chosen:
+            raise
+        reason = str(errors.data_dir_error(folder, error))
     note = f"using {bundled.NAME}, the 12,000 digits in this package, not all of MNIST: {reason}"
     return bundled.load()._replace(note=note)
 

@@ -3,14 +3,18 @@
 import errno
 import json
 import os
+import tempfile
 import threading
 import time
 from pathlib import Path
 
 import pytest
 
-from jaxopt_notes import files, train
+from jaxopt_notes import compare, files, predict, train
+from jaxopt_notes.data import folder as pictures
+from jaxopt_notes.data import load
 from jaxopt_notes.errors import InputError
+from jaxopt_notes.inference import trained
 from jaxopt_notes.runs import folder, info
 from tests.run_files import described, rows
 
@@ -166,3 +170,60 @@ def test_a_name_that_is_not_utf_8_survives_a_json_file(tmp_path):
     files.write_json(tmp_path / "a.json", {"out": "a\udcffb", "zh": "中"})
     assert json.loads((tmp_path / "a.json").read_text(encoding="utf-8"))["out"] == "a\udcffb"
     assert "中".encode() in (tmp_path / "a.json").read_bytes()
+
+
+@pytest.fixture
+def another_user():
+    """A folder for any user; the rest of the test is not run by root, who may read everything."""
+    # Imported now: others may not read where Python is installed.
+    assert trained.load_trained
+    assert pictures.load
+    assert load("mnist-12k")
+    with tempfile.TemporaryDirectory() as path:
+        os.chmod(path, 0o777)
+        root = os.geteuid() == 0
+        if root:
+            os.seteuid(65534)
+        try:
+            yield Path(path)
+        finally:
+            for each in Path(path).iterdir():
+                each.chmod(0o700)
+            if root:
+                os.seteuid(0)
+
+
+@pytest.mark.skipif(not hasattr(os, "seteuid"), reason="this system has no users of that kind")
+def test_a_home_that_cannot_be_read_leaves_the_embedded_digits(another_user, monkeypatch):
+    (another_user / "home/tensorflow_datasets").mkdir(parents=True)
+    (another_user / "home").chmod(0)
+    monkeypatch.setenv("HOME", str(another_user / "home"))
+    monkeypatch.delenv("TFDS_DATA_DIR", raising=False)
+    data = load("auto")
+    assert data.name == "mnist-12k"
+    assert "cannot be used (Permission denied)" in data.note
+
+
+@pytest.mark.skipif(not hasattr(os, "seteuid"), reason="this system has no users of that kind")
+@pytest.mark.parametrize("mode", [0o000, 0o400, 0o500, 0o200], ids=oct)
+def test_a_folder_without_permission_is_one_line(another_user, mode, capsys):
+    closed = another_user / "closed"
+    closed.mkdir()
+    (closed / "config.json").write_text("{}")
+    (closed / "cat").mkdir()
+    closed.chmod(mode)
+    readable = mode == 0o500
+    for main, argv, option in (
+        (train.main, ["--resume", closed], "--resume"),
+        (predict.main, ["--run", closed, "x.png"], "--run"),
+        (compare.main, [closed], "RUN"),
+        (train.main, ["--out", closed / "run", "--model", "mlp"], "--out"),
+        (train.main, ["--dataset", closed], "dataset="),
+        (train.main, ["--dataset", "cifar10", "--data-dir", closed / "sets"], ""),
+    ):
+        assert main([str(each) for each in argv]) == 2
+        error = capsys.readouterr().err
+        assert error.startswith(f"error: {option}")
+        assert str(closed) in error
+        assert error.count("\n") == 1
+        assert readable or option in ("--out", "dataset=", "") or "Permission denied" in error
