@@ -18,8 +18,8 @@ def expanded(text: str) -> str:
     """A path with `~` or `~user` expanded.
 
     Raises:
-      InputError: the text is empty or a URL, or that user has no home. It says what is wrong and
-        what to do; the caller puts the option before it, as `local` does.
+      InputError: the text is a URL, or that user has no home. It says what is wrong and what to do;
+        the caller puts the option before it, as `local` does.
 
     >>> expanded("runs/one")
     'runs/one'
@@ -29,8 +29,6 @@ def expanded(text: str) -> str:
     jaxopt_notes.errors.InputError: is not on this machine; mount it and pass the mounted folder, or
     use a local path and copy the files
     """
-    if not text:
-        raise InputError("is empty; pass a path")
     if "\0" in text:
         raise InputError("holds a NUL character; pass a path")
     if match := _URL.match(text):
@@ -47,7 +45,7 @@ def expanded(text: str) -> str:
 
 
 def local(option: str, text: str) -> str:
-    """The same for the value of an option, which the error names.
+    """The same for the value of an option, which the error names; it must not be empty.
 
     >>> local("--out", "")
     Traceback (most recent call last):
@@ -55,6 +53,8 @@ def local(option: str, text: str) -> str:
     jaxopt_notes.errors.InputError: --out '': is empty; pass a path
     """
     try:
+        if not text:
+            raise InputError("is empty; pass a path")
         return expanded(text)
     except InputError as error:
         raise named(option, text, error) from None

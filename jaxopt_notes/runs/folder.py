@@ -13,18 +13,34 @@ from jaxopt_notes.errors import InputError, first_line
 from jaxopt_notes.places import is_within
 
 DEFAULT = "runs"  # holds the folders of runs without --out
+_WRITTEN = ("config.json", "metrics.jsonl", "metrics.json", "checkpoints")
 _NOT_IN_NAMES = re.compile(r'[<>:"/\\|?*\s]')  # some file system or shell minds each of them
 _LONGEST_PATH = 3600  # bytes, of 4,096: orbax adds folders and long names of its own
 _LONGEST = 48  # characters of a data set's name: with the rest less than the 255 bytes of a name
 
 
 def refuse_used(path: str) -> None:
-    """Raises InputError where a folder already holds a run."""
-    if os.path.lexists(os.path.join(path, "config.json")):
+    """Raises InputError where a folder already holds a run, or what a run would overwrite."""
+    used = [name for name in _WRITTEN if os.path.lexists(os.path.join(path, name))]
+    if "config.json" in used:
         raise InputError(
             f"--out {path}: already holds a run; train on with --resume {path}, "
             "or pass another folder"
         )
+    if used:
+        raise InputError(
+            f"--out {path}: already holds {used[0]}, which a run would overwrite; pass another "
+            "folder"
+        )
+
+
+def _refuse_broken(path: str) -> None:
+    """Raises InputError where a run to go on with has a file for a folder, or a folder for a file."""
+    for name, fits in (("checkpoints", os.path.isdir), ("metrics.jsonl", os.path.isfile)):
+        part = os.path.join(path, name)
+        if os.path.lexists(part) and not fits(part):
+            kind = "folder" if name == "checkpoints" else "file"
+            raise InputError(f"--resume {path}: its {name} is not a {kind}; move it away")
 
 
 def refuse_inside(path: str, dataset: str) -> None:
@@ -42,7 +58,9 @@ def create(path: str, resumed: bool = False) -> Path:
     Raises:
       InputError: it cannot be made or written to, or holds a run and is not to be resumed.
     """
-    if not resumed:
+    if resumed:
+        _refuse_broken(path)
+    else:
         refuse_used(path)
     return _make(path)
 

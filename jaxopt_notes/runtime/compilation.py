@@ -19,10 +19,11 @@ def keep_compiled(folder: str | None) -> None:
     A command puts JAX's settings back at its end.
 
     Args:
-      folder: where to keep programs; None for nowhere.
+      folder: where to keep programs; None for nowhere. XLA takes no name that is not UTF-8, and
+        keeps none there either.
     """
     at_end(compilation_cache.reset_cache)
-    if folder is None:
+    if folder is None or not _is_utf8(folder):
         set_jax("jax_enable_compilation_cache", False)
     else:
         set_jax("jax_enable_compilation_cache", True)
@@ -31,6 +32,14 @@ def keep_compiled(folder: str | None) -> None:
         set_jax("jax_persistent_cache_min_compile_time_secs", 0.0)
         _replace_damaged(folder)
     compilation_cache.reset_cache()  # else JAX stays with the folder that it used first
+
+
+def _is_utf8(path: str) -> bool:
+    try:
+        path.encode()
+    except UnicodeEncodeError:  # it holds bytes that Python could not decode
+        return False
+    return True
 
 
 def _replace_damaged(folder: str) -> None:

@@ -227,3 +227,30 @@ def test_a_folder_without_permission_is_one_line(another_user, mode, capsys):
         assert str(closed) in error
         assert error.count("\n") == 1
         assert readable or option in ("--out", "dataset=", "") or "Permission denied" in error
+
+
+@pytest.mark.parametrize("name", ["metrics.jsonl", "metrics.json", "checkpoints"])
+def test_what_a_run_would_overwrite_is_refused(small, capsys, name):
+    Path("run").mkdir()
+    Path("run", name).write_text("mine")
+    assert small() == 2
+    assert f"--out run: already holds {name}, which a run would" in capsys.readouterr().err
+    assert Path("run", name).read_text() == "mine"
+    assert os.listdir("run") == [name]
+
+
+def test_a_file_for_a_folder_in_a_run_is_named_before_it_goes_on(small, capsys):
+    assert small("--checkpoint-every", "off", "--quiet") == 0
+    Path("run/checkpoints").write_text("")
+    assert small("--resume", "run", "--epochs", "2") == 2
+    assert "--resume run: its checkpoints is not a folder; move" in capsys.readouterr().err
+    Path("run/checkpoints").unlink()
+    Path("run/metrics.jsonl").unlink()
+    Path("run/metrics.jsonl").mkdir()
+    assert small("--resume", "run", "--epochs", "2") == 2
+    assert "--resume run: its metrics.jsonl is not a file; move" in capsys.readouterr().err
+
+
+def test_a_compilation_cache_that_is_not_utf_8_is_none(small):
+    assert small("--compilation-cache", "c\udcff", "--quiet") == 0
+    assert not Path("c\udcff").exists()
