@@ -35,7 +35,7 @@ def refuse_used(path: str) -> None:
 
 
 def _refuse_broken(path: str) -> None:
-    """Raises InputError where a run to go on with has a file in place of a folder, or vice versa."""
+    """Raises InputError where a resumed run has a file in place of a folder, or vice versa."""
     for name, fits in (("checkpoints", os.path.isdir), ("metrics.jsonl", os.path.isfile)):
         part = os.path.join(path, name)
         if os.path.lexists(part) and not fits(part):
