@@ -6,6 +6,7 @@ from pathlib import Path
 
 from jaxopt_notes.command import OneLineParser, exit_code
 from jaxopt_notes.errors import InputError, nearest
+from jaxopt_notes.places import Place
 
 RESULTS = Path(__file__).parent / "results"
 QUICK_RESULTS = Path("runs") / "benchmarks"  # quick looks do not replace real results
@@ -22,6 +23,7 @@ def benchmark_parser(name: str, description: str) -> argparse.ArgumentParser:
     parser.add_argument("--quick", action="store_true", help="a short look instead of results")
     parser.add_argument(
         "--out",
+        action=Place,
         metavar="DIR",
         help=f"where DEVICE/{name}.json and .png go (benchmarks/results; --quick: {QUICK_RESULTS})",
     )

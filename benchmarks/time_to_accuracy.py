@@ -15,6 +15,7 @@ from benchmarks.harness import Measured, missing, ratio
 from benchmarks.processes import Failed, timed_process
 from jaxopt_notes.data import load
 from jaxopt_notes.errors import InputError
+from jaxopt_notes.places import Place
 
 OFFICIAL = "flax nnx, official manner"
 TORCH = "torch"
@@ -43,7 +44,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
     parser = benchmark_parser("time_to_accuracy", "Time whole trainings to a test accuracy.")
     parser.add_argument("--dataset", metavar="NAME", help="(mnist; --quick: mnist-12k)")
-    parser.add_argument("--data-dir", metavar="DIR", help="TFDS's folder (~/tensorflow_datasets)")
+    parser.add_argument(
+        "--data-dir", action=Place, metavar="DIR", help="TFDS's folder (~/tensorflow_datasets)"
+    )
     parser.add_argument("--target", type=float, metavar="X", help="(0.99; --quick: 0.95)")
     parser.add_argument("--seeds", type=int, metavar="N", help="how many (5; --quick: 1)")
     return guarded(parser, argv, _run)

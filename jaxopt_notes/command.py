@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from jaxopt_notes.errors import InputError, nearest
+from jaxopt_notes.places import Place
 from jaxopt_notes.runtime.host import at_end, host_settings, own_process
 
 
@@ -61,7 +62,9 @@ class _Help(argparse.HelpFormatter):
 
 def add_run(parser: argparse.ArgumentParser) -> None:
     """The options that say whose weights to take."""
-    parser.add_argument("--run", required=True, metavar="DIR", help="the folder of a training run")
+    parser.add_argument(
+        "--run", required=True, action=Place, metavar="DIR", help="the folder of a training run"
+    )
     parser.add_argument(
         "--which",
         default="best",

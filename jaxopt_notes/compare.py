@@ -9,6 +9,7 @@ from pathlib import Path
 from jaxopt_notes.command import OneLineParser, exit_code, run_as_process
 from jaxopt_notes.errors import InputError, first_line
 from jaxopt_notes.extras import require
+from jaxopt_notes.places import Place
 from jaxopt_notes.runs.comparison import Comparison, compare
 
 
@@ -20,9 +21,14 @@ def build_parser() -> argparse.ArgumentParser:
         "on the test set, steps, seconds, and the curves.",
     )
     parser.usage = "%(prog)s [options] RUN ..."
-    parser.add_argument("runs", nargs="+", metavar="RUN", help="the folder of a training run")
     parser.add_argument(
-        "--out", metavar="FILE.png", help="draw all curves in one picture (needs matplotlib)"
+        "runs", nargs="+", action=Place, metavar="RUN", help="the folder of a training run"
+    )
+    parser.add_argument(
+        "--out",
+        action=Place,
+        metavar="FILE.png",
+        help="draw all curves in one picture (needs matplotlib)",
     )
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     return parser

@@ -4,11 +4,18 @@ from collections.abc import Iterable
 
 
 class InputError(ValueError):
-    """Bad input that one line can explain.
+    r"""Bad input that one line can explain.
 
     The message names the argument, its value and the remedy. The commands print it as it is and
-    exit with code 2; in the library it is an ordinary `ValueError`.
+    exit with code 2; in the library it is an ordinary `ValueError`. It is one line whatever a name
+    in it holds: what cannot be shown is escaped.
+
+    >>> str(InputError("--out a\nb: is empty"))
+    '--out a\\nb: is empty'
     """
+
+    def __init__(self, message: str) -> None:
+        super().__init__("".join(c if c.isprintable() else ascii(c)[1:-1] for c in message))
 
 
 class MissingExtraError(InputError, ImportError):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from jaxopt_notes.command import OneLineParser, add_run, exit_code, run_as_process
 from jaxopt_notes.extras import require
+from jaxopt_notes.places import Place
 
 ONNX = ".onnx"
 
@@ -22,6 +23,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--out",
         required=True,
+        action=Place,
         metavar="FILE",
         help=f"the file to write: ONNX if its name ends in {ONNX}, else jax.export's format",
     )

@@ -25,7 +25,8 @@ def open_whole(path: Path) -> Iterator[IO[bytes]]:
       OSError: the file cannot be written.
     """
     # The process's own name for it: two processes may write the same file at once.
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    # It has to fit where `path` does: a name has at most 255 bytes.
+    beside = path.with_name(f".{path.name[:48]}.{os.getpid()}.part")
     try:
         with open(beside, "wb") as file:
             yield file
@@ -43,8 +44,11 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes text as UTF-8, as `open_whole` does."""
-    write_bytes(path, text.encode())
+    """Writes text as UTF-8, as `open_whole` does.
+
+    A file's name may hold bytes that are not UTF-8; they are written as JSON escapes them.
+    """
+    write_bytes(path, text.encode(errors="backslashreplace"))
 
 
 def write_json(path: Path, value: Any) -> None:

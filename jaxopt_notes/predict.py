@@ -10,6 +10,7 @@ from typing import Any
 from jaxopt_notes.command import OneLineParser, add_run, exit_code, run_as_process
 from jaxopt_notes.errors import InputError
 from jaxopt_notes.extras import require
+from jaxopt_notes.places import Place
 
 # Data sets of digits in MNIST's layout. (EMNIST's are turned on their side.)
 CENTRED = ("auto", "mnist", "mnist-12k")
@@ -23,9 +24,23 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.usage = "%(prog)s --run DIR [options] [FILE ...]"
     add_run(parser)
-    parser.add_argument("files", nargs="*", metavar="FILE", help="pictures of any size")
+    parser.add_argument(
+        "files", nargs="*", action=Place, metavar="FILE", help="pictures of any size"
+    )
     parser.add_argument(
         "--split", choices=("test",), help="instead of files: the run's own test set"
+    )
+    parser.add_argument(
+        "--dataset",
+        action=Place,
+        metavar="NAME",
+        help="with --split: where the run's data set is now",
+    )
+    parser.add_argument(
+        "--data-dir",
+        action=Place,
+        metavar="DIR",
+        help="with --split: folder of TFDS's data sets (default: the run's)",
     )
     parser.add_argument(
         "--ink",
@@ -50,6 +65,9 @@ def _predict(args: argparse.Namespace) -> int:
     if bool(args.files) == bool(args.split):
         both = "files and --split test: pass one of them"
         raise InputError(both if args.files else "pass files, or --split test")
+    for option, value in (("--dataset", args.dataset), ("--data-dir", args.data_dir)):
+        if value is not None and not args.split:
+            raise InputError(f"{option} {value}: only with --split test; leave it out")
 
     require("predict", "train")
     from jaxopt_notes.inference.trained import load_trained
@@ -110,9 +128,17 @@ def _split(args: argparse.Namespace, trained: Any) -> int:
     from jaxopt_notes.runs import info, report
 
     config = trained.config
-    data = load(config.dataset, config.data_dir, config.image_size)
+    if args.dataset is None:
+        info.refuse_moved(config, f"--run {args.run}")
+    where = args.dataset or config.dataset, args.data_dir or config.data_dir
+    data = load(*where, config.image_size)
     fingerprint = info.read(args.run, "--run").data.fingerprint
     if (report.fingerprint(data), data.class_names) != (fingerprint, trained.class_names):
+        if args.dataset is not None:
+            raise InputError(
+                f"--dataset {args.dataset}: its images or labels are not those that {args.run} "
+                "was trained on; pass the run's data set"
+            )
         raise InputError(
             f"--split test: {data.name} has changed since {args.run} was trained on it; "
             "restore the data set, or pass files"

@@ -3,9 +3,7 @@
 import argparse
 import contextlib
 import json
-import os
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -95,10 +93,12 @@ def _train(asked: Asked, args: argparse.Namespace, resumed: "Resumed | None") ->
     if resumed is not None:
         session.refuse_other_data(resumed.info, described, args.override)
     processes.refuse_unequal(_shared(described))
-    out = _folder(setup, resumed=resumed is not None)
+    out = _folder(asked.get("out"), setup, resumed=resumed is not None)
     args.quiet |= not processes.leads()
     epochs = described.config.epochs
     with folder.locked(out) if processes.leads() else contextlib.nullcontext():
+        if resumed is None and processes.leads():
+            folder.refuse_used(str(out))  # another process may have made one since the first look
         progress, notes = session.begin(setup, described, out, resumed)
         if progress.epoch >= epochs:
             line = f"{out}: this run has finished its {epochs} epochs; "
@@ -117,14 +117,13 @@ def _train_in(
     args: argparse.Namespace,
 ) -> int:
     """Trains in a folder that this process has locked; returns the exit code."""
-    from jaxopt_notes import files
-    from jaxopt_notes.runs import info, report, session
+    from jaxopt_notes.runs import folder, info, report, session
     from jaxopt_notes.runs.recorder import Recorder
 
     recorder = Recorder(out, described, progress, _warn)
     as_json = info.to_json(described)
     if processes.leads():
-        files.write_json(out / info.FILE, as_json)
+        folder.write_config(out, as_json)
     _print(args, report.header(described, notes), {"header": as_json, "notes": notes})
     with _progress_bar(described, args) as show:
         outcome = session.train(setup, progress, recorder, show)
@@ -176,6 +175,8 @@ def _progress_bar(described: "RunInfo", args: argparse.Namespace) -> Iterator["S
             bar.update(progress.epoch * steps + progress.step_in_epoch - bar.n)
             if row is not None:
                 _print(args, report.row_text(row), row)
+                if hint := report.learning_rate_hint(described, progress.rows):
+                    _print(args, hint, {"note": hint})
 
         yield show
 
@@ -189,20 +190,21 @@ def _shared(described: "RunInfo") -> dict[str, Any]:
     return {"config": value["config"] | places, "data": value["data"]}
 
 
-def _folder(setup: "Setup", resumed: bool) -> "Path":
+def _folder(asked: str | None, setup: "Setup", resumed: bool) -> "Path":
+    """The run's folder, by the name that the user gave it; process 0 makes it."""
     from pathlib import Path
 
     from jaxopt_notes.runs import folder
 
-    name = setup.config.out or _default_folder(setup.data.name, setup.config.optimizer)
+    config, path = setup.config, ""
     if processes.leads():
-        folder.create(name, resumed)
-    return Path(processes.from_first(name))
-
-
-def _default_folder(dataset: str, optimizer: str) -> str:
-    now = time.strftime("%Y%m%d-%H%M%S")
-    return os.path.join("runs", f"{dataset.replace('/', '-')}-{optimizer}-{now}")
+        if not resumed:
+            folder.refuse_inside(asked or folder.DEFAULT, config.dataset)
+        if asked is None:
+            path = str(folder.create_default(setup.data.name, config.optimizer))
+        else:
+            path = str(folder.create(asked, resumed))
+    return Path(processes.from_first(path))
 
 
 if __name__ == "__main__":

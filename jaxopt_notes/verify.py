@@ -1,6 +1,7 @@
 """`python -m jaxopt_notes.verify`: proves here that the optimizers equal their sources."""
 
 import argparse
+import os
 import time
 import warnings
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from typing import Any
 from jaxopt_notes.command import OneLineParser, exit_code, run_as_process
 from jaxopt_notes.config.optimizers import OPTIMIZERS
 from jaxopt_notes.errors import InputError, first_line
+from jaxopt_notes.places import Place
 
 PROVED = tuple(name for name, row in OPTIMIZERS.items() if row.proved)
 ORACLES = ("optax", "torch", "keras", "tensorflow", "equation")
@@ -34,7 +36,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--steps", type=int, metavar="N", help=f"({STEPS}; {QUICK_STEPS} with --quick)")
     add("--quick", action="store_true", help="fewer steps, one dtype for each oracle")
     add("--mutate", action="store_true", help="put errors in: every one must be caught")
-    add("--out", type=Path, metavar="DIR", help="write certificate.json and .md there")
+    add("--out", action=Place, metavar="DIR", help="write certificate.json and .md there")
     return parser
 
 
@@ -48,7 +50,7 @@ def validate(args: argparse.Namespace) -> None:
         raise InputError(f"--steps {args.steps} must be at least 2")
     if args.out:
         try:  # before the minutes that the proof takes
-            args.out.mkdir(parents=True, exist_ok=True)
+            os.makedirs(args.out, exist_ok=True)
         except OSError as error:
             raise InputError(f"--out {args.out} cannot be a folder: {first_line(error)}") from None
 
@@ -84,7 +86,7 @@ def _verify(args: argparse.Namespace) -> int:
     seconds = time.perf_counter() - began
     print(certificate.summary(rows, seconds))
     if args.out:
-        for path in certificate.write(args.out, rows, about, seconds):
+        for path in certificate.write(Path(args.out), rows, about, seconds):
             print(f"wrote {path}")
     return int(any(row.out for row in rows))
 

@@ -9,7 +9,7 @@ ROOT = Path(jaxopt_notes.__file__).parent
 # Each room may import the rooms of the lines above its own.
 ORDER = [
     {"errors"},
-    {"extras", "files", "losses", "optimizers", "runtime"},
+    {"extras", "files", "losses", "optimizers", "places", "runtime"},
     {"command", "conventions", "data", "models"},
     {"config"},
     {"verification"},
@@ -18,6 +18,7 @@ ORDER = [
     {"runs"},
     {"aot", "inference", "studies"},
     {"compare", "export", "predict", "train", "verify"},
+    {"__main__"},
 ]
 LEVEL = {room: i for i, rooms in enumerate(ORDER) for room in rooms}
 

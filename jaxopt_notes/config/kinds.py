@@ -5,6 +5,8 @@ import re
 from collections.abc import Callable, Collection
 from typing import Any, NamedTuple
 
+from jaxopt_notes import places
+
 AUTO = "auto"
 OFF = "off"
 PLACE = "a folder"  # of this machine: processes that train together may have different ones
@@ -15,7 +17,8 @@ class Kind(NamedTuple):
 
     Attributes:
       noun: what the text of an option has to be, as "a whole number".
-      parse: from such a text to the value; it raises ValueError where the text is something else.
+      parse: from such a text to the value; it raises ValueError where the text is something else,
+        and InputError where more is to be said about it.
       check: whether a value is allowed.
       remedy: what to give instead, as "give a whole number from 1".
       metavar: stands for the value in the help.
@@ -84,14 +87,18 @@ def flag() -> Kind:
     return Kind("", lambda text: text, lambda x: isinstance(x, bool), "give true or false", "")
 
 
-def text(remedy: str, metavar: str, what: str = "a name") -> Kind:
-    """A text that is not empty."""
-    return Kind(what, str, lambda x: isinstance(x, str) and x != "", remedy, metavar)
+def _is_text(x: Any) -> bool:
+    return isinstance(x, str) and x != ""
 
 
 def place(remedy: str = "give a folder") -> Kind:
     """A path on this machine."""
-    return text(remedy, "DIR", PLACE)
+    return Kind(PLACE, places.expanded, _is_text, remedy, "DIR")
+
+
+def dataset(remedy: str) -> Kind:
+    """The name of a data set, or a folder's path."""
+    return Kind("a name", places.expanded, _is_text, remedy, "NAME")
 
 
 def whole_numbers() -> Kind:

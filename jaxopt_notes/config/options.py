@@ -19,6 +19,7 @@ from jaxopt_notes.config.settings import (
     takers,
 )
 from jaxopt_notes.config.table import Row
+from jaxopt_notes.places import Place
 
 
 def build_parser() -> OneLineParser:
@@ -30,7 +31,9 @@ def build_parser() -> OneLineParser:
     titles = (RUN, GUARDS, NETWORK, DEVICES, DATA, HYPERPARAMETERS)
     groups = {title: parser.add_argument_group(title) for title in titles}
     guards = groups[GUARDS]
-    guards.add_argument("--resume", metavar="DIR", help="go on with the run in this folder")
+    guards.add_argument(
+        "--resume", action=Place, metavar="DIR", help="go on with the run in this folder"
+    )
     guards.add_argument(
         "--override",
         action="store_true",

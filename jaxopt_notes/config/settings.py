@@ -13,11 +13,12 @@ Settings are asked for by name, hyperparameters among them; what is not asked fo
 import math
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, TypeAlias
 
+from jaxopt_notes import places
 from jaxopt_notes.config import kinds
-from jaxopt_notes.config.kinds import AUTO, OFF, Interval, Kind
+from jaxopt_notes.config.kinds import AUTO, OFF, PLACE, Interval, Kind
 from jaxopt_notes.config.optimizers import OPTIMIZERS, SWITCHING
 from jaxopt_notes.config.table import OnResume, Row, row, rows, table_of
 from jaxopt_notes.errors import InputError, nearest
@@ -77,11 +78,11 @@ def _switch_eps(chosen: Asked) -> float | None:
 
 
 def _compilation_cache(chosen: Asked) -> str:
-    caches = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    default = os.path.expanduser(os.path.join(caches, "jaxopt_notes"))
-    if default.startswith("~"):  # this user has no home: containers run as any number
-        default = OFF
-    return os.environ.get("JAX_COMPILATION_CACHE_DIR") or default
+    if folder := places.from_environment("JAX_COMPILATION_CACHE_DIR"):
+        return folder
+    caches = places.from_environment("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    # A user may have no home: containers run as any number.
+    return OFF if caches.startswith("~") else os.path.join(caches, "jaxopt_notes")
 
 
 def _hyperparameter(name: str, kind: Kind, help: str, **more: Any) -> Row:
@@ -294,11 +295,11 @@ class Settings:
         aliases=("random-seed",),
     )
     dataset: str = row(
-        kind=kinds.text("give auto, or the name of a data set or folder", "NAME"),
+        kind=kinds.dataset("give auto, or the name of a data set or folder"),
         default="auto",
         help="data set: auto (mnist, else mnist-12k), mnist, mnist-12k (in the package), a "
         "prepared TFDS set, or a folder of PNG or JPEG files with one folder per class",
-        on_resume=OnResume.NEW_ORDER,
+        on_resume=OnResume.DATA,
         group=DATA,
         aliases=("data", "data-set"),
     )
@@ -547,6 +548,13 @@ def from_json(config: Mapping[str, Any]) -> Settings:
     if "epochs" not in asked:
         raise InputError("it has no epochs")
     return resolve(asked, examples=1)  # which only the number of epochs depends on
+
+
+def absolute(config: Settings) -> Settings:
+    """The settings with whole paths, so that they are right in any working directory."""
+    paths = {name: getattr(config, name) for name, each in ROWS.items() if each.kind.noun == PLACE}
+    whole = {n: os.path.abspath(path) for n, path in paths.items() if path not in (None, OFF)}
+    return replace(config, **whole)
 
 
 def epochs_for(examples: int) -> int:

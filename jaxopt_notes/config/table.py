@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import field, fields
 from typing import Any, NamedTuple
 
+from jaxopt_notes import places
 from jaxopt_notes.config.kinds import Kind
 from jaxopt_notes.errors import InputError, nearest
 
@@ -20,6 +21,7 @@ class OnResume(enum.Enum):
     OVERRIDE = "it needs --override"
     NEW_OPTIMIZER = "it needs --override, and the optimizer's state begins anew"
     NEW_ORDER = "it needs --override, and the epoch under way begins anew, in its new order"
+    DATA = "where the images or labels are others, it needs --override and begins the epoch anew"
     WEIGHTS = "it is refused: the weights in the checkpoints fit no other value"
     FOLDER = "it is refused: a run stays in its folder"
 
@@ -79,6 +81,8 @@ class Row(NamedTuple):
         """
         try:
             value = self.kind.parse(text)
+        except InputError as error:
+            raise places.named(self.option, text, error) from None
         except ValueError:
             raise self._refusal(text, f"is not {self.kind.noun}") from None
         return self.checked(value, text)

@@ -6,6 +6,7 @@ Importing this package imports neither jax nor tensorflow-datasets.
 import os
 from pathlib import Path
 
+from jaxopt_notes import places
 from jaxopt_notes.data import bundled, errors
 from jaxopt_notes.data.dataset import Dataset
 from jaxopt_notes.data.order import epoch_order
@@ -13,15 +14,20 @@ from jaxopt_notes.data.tfds import mnist, mnist_files, prepared
 from jaxopt_notes.errors import InputError, nearest
 from jaxopt_notes.extras import require
 
-__all__ = ["Dataset", "default_data_dir", "epoch_order", "load", "names"]
+__all__ = ["Dataset", "default_data_dir", "epoch_order", "load", "located", "names"]
 
 _OURS = ("auto", mnist_files.NAME, bundled.NAME)
 
 
 def default_data_dir() -> Path:
-    """Returns TFDS's data directory: `$TFDS_DATA_DIR`, or `~/tensorflow_datasets`."""
+    """Returns TFDS's data directory: `$TFDS_DATA_DIR`, or `~/tensorflow_datasets`.
+
+    Raises:
+      InputError: `$TFDS_DATA_DIR` is a URL.
+    """
     # As TFDS does: unlike `Path.expanduser`, this does not fail where there is no home.
-    return Path(os.path.expanduser(os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"))
+    default = os.path.expanduser("~/tensorflow_datasets")
+    return Path(places.from_environment("TFDS_DATA_DIR") or default)
 
 
 def names(data_dir: str | os.PathLike[str] | None = None) -> tuple[str, ...]:
@@ -60,13 +66,14 @@ def load(
     >>> load("mnist-12k").train_images.shape
     (10000, 28, 28, 1)
     """
+    if "://" in name:
+        places.local("dataset", name)
+    if name == bundled.NAME and image_size is None:
+        return bundled.load()  # wherever the data directory is
     where = _folder(data_dir)
     try:
         if _is_folder(name, where):
-            require(f"dataset='{name}'", "train", "PIL")
-            from jaxopt_notes.data import folder  # imports Pillow
-
-            return folder.load(name, image_size)
+            return _pictures(name, image_size)
         if image_size is not None:
             raise InputError(
                 f"--image-size {image_size[0]}x{image_size[1]}: only a folder's pictures are "
@@ -74,8 +81,6 @@ def load(
             )
         if name == "auto":
             return _auto(where, chosen=data_dir is not None)
-        if name == bundled.NAME:
-            return bundled.load()
         if name == mnist_files.NAME:
             return prepared.load(mnist.obtain(where), name)
         found = prepared.find(name, where)
@@ -86,17 +91,38 @@ def load(
         raise errors.data_dir_error(where, error) from error
 
 
+def located(name: str, data_dir: str | os.PathLike[str] | None = None) -> str:
+    """Returns the name by which `load` finds a set from any folder: a picture folder's whole path.
+
+    >>> located("mnist-12k"), located("/pictures/../pets")
+    ('mnist-12k', '/pets')
+    """
+    if name in _OURS or not _is_folder(name, _folder(data_dir)):
+        return name
+    return os.path.abspath(os.path.expanduser(name))
+
+
 def _is_folder(name: str, data_dir: Path) -> bool:
     """Whether a name is a folder's path: it says so, or it is one and no set has that name."""
-    if name.startswith(("/", ".", "~")):
+    if name.startswith((".", "~")) or os.path.isabs(name):
         return True
     if name in _OURS or not name or not os.path.isdir(name):
         return False
     return prepared.find(name, data_dir) is None
 
 
+def _pictures(path: str, image_size: tuple[int, int] | None) -> Dataset:
+    """Loads a folder of pictures."""
+    if os.path.isfile(path):
+        raise InputError(f"dataset={path!r}: is a file; give a folder, and unpack archives first")
+    require(f"dataset='{path}'", "train", "PIL")
+    from jaxopt_notes.data import folder  # imports Pillow
+
+    return folder.load(path, image_size)
+
+
 def _folder(data_dir: str | os.PathLike[str] | None) -> Path:
-    return default_data_dir() if data_dir is None else Path(os.path.expanduser(data_dir))
+    return default_data_dir() if data_dir is None else Path(places.local("data_dir", str(data_dir)))
 
 
 def _auto(folder: Path, chosen: bool) -> Dataset:
@@ -109,6 +135,10 @@ def _auto(folder: Path, chosen: bool) -> Dataset:
         if chosen:  # a directory that the user named is to be used, or to be named as the mistake
             raise
         reason = str(error)
+    except OSError as error:  # such as the home of another user
+        if chosen:
+            raise
+        reason = str(errors.data_dir_error(folder, error))
     note = f"using {bundled.NAME}, the 12,000 digits in this package, not all of MNIST: {reason}"
     return bundled.load()._replace(note=note)
 

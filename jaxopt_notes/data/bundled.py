@@ -4,11 +4,11 @@ It holds the first 1,000 of each class of the training set and the first 200 of 
 test set; `scripts/make_mnist_12k.py` made it, and LICENSE-MNIST.md says whose it is.
 """
 
-import zipfile
 from importlib import resources
 
 import numpy as np
 
+from jaxopt_notes.data.arrays import DamagedError, read_npz
 from jaxopt_notes.data.dataset import Dataset
 from jaxopt_notes.errors import InputError
 
@@ -26,16 +26,17 @@ def load() -> Dataset:
       InputError: the installed file is missing or damaged.
     """
     try:
-        with (resources.files(__package__) / _FILE).open("rb") as file, np.load(file) as arrays:
-            return Dataset(
-                name=NAME,
-                train_images=arrays["train_images"],
-                train_labels=arrays["train_labels"].astype(np.int32),
-                test_images=arrays["test_images"],
-                test_labels=arrays["test_labels"].astype(np.int32),
-                class_names=tuple(str(digit) for digit in range(10)),
-            )
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        with (resources.files(__package__) / _FILE).open("rb") as file:
+            arrays = read_npz(file)
+        return Dataset(
+            name=NAME,
+            train_images=arrays["train_images"],
+            train_labels=arrays["train_labels"].astype(np.int32),
+            test_images=arrays["test_images"],
+            test_labels=arrays["test_labels"].astype(np.int32),
+            class_names=tuple(str(digit) for digit in range(10)),
+        )
+    except (OSError, KeyError, DamagedError) as error:
         raise InputError(
             f"dataset='{NAME}': the package's own {_FILE} is missing or damaged; "
             "install jaxopt-notes again"

@@ -91,10 +91,13 @@ def compare(folders: Sequence[str]) -> Comparison:
         run, broken = _read(folder, name)
         runs.append(run)
         notes += broken
-    if len({run.data for run in runs}) > 1:
+    same_data = runs[0].data[1] != "" and len({run.data[1] for run in runs}) == 1
+    if not same_data and len({run.data for run in runs}) > 1:
         sets = (f"{run.name} {' '.join(run.data).strip()}" for run in runs)
         notes.append(f"the data sets differ: {', '.join(sets)}")
     known = dict.fromkeys(name for run in runs for name in run.settings)
+    if same_data:  # under one name or another
+        known.pop("dataset")
     differing = [name for name in known if len({_key(run, name) for run in runs}) > 1]
     return Comparison(runs, differing, notes)
 

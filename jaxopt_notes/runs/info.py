@@ -1,10 +1,12 @@
 """What a run is made of, as its `config.json` and its checkpoints hold it. Needs no JAX."""
 
 import json
+import os
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
+from jaxopt_notes import __version__
 from jaxopt_notes.config import settings
 from jaxopt_notes.config.settings import Settings
 from jaxopt_notes.errors import InputError, first_line
@@ -148,9 +150,34 @@ def read(folder: str, argument: str = "--resume") -> RunInfo:
     except OSError as error:
         reason = first_line(error)
         raise InputError(f"{shown}: cannot be read ({reason}); pass another folder") from error
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        reason = first_line(error)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        reason = f"{first_line(error)}{_written_by(folder)}"
         raise InputError(
             f"{shown}: its {FILE} does not describe a run ({reason}); pass another folder"
         ) from error
     return info
+
+
+def _written_by(folder: str) -> str:
+    """Which other version wrote a `config.json` that this one cannot read; empty if none."""
+    try:
+        value = json.loads((Path(folder) / FILE).read_text(encoding="utf-8"))
+        version = value["jaxopt_notes"]
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+        return ""
+    other = isinstance(version, str) and version != __version__
+    return f"; jaxopt_notes {version} wrote it, this is {__version__}" if other else ""
+
+
+def refuse_moved(config: Settings, argument: str) -> None:
+    """Raises InputError where the pictures that a run was trained on are no longer in their folder.
+
+    Args:
+      config: the run's settings.
+      argument: the option and the run, for the error message.
+    """
+    if os.path.isabs(config.dataset) and not os.path.isdir(config.dataset):
+        raise InputError(
+            f"{argument}: the pictures it was trained on are not in {config.dataset}; pass "
+            "--dataset with the folder that holds them now"
+        )

@@ -1,6 +1,7 @@
 """Describes a run: what it is made of, its header, a line per epoch, scores and summary."""
 
 import json
+import math
 import os
 import zlib
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ import numpy as np
 import optax
 
 from jaxopt_notes import __version__, files
+from jaxopt_notes.config.settings import ROWS
 from jaxopt_notes.data import Dataset
 from jaxopt_notes.models import parameter_count
 from jaxopt_notes.runs import checkpoint, plots
@@ -113,6 +115,43 @@ def row_text(row: EpochRow) -> str:
     steps_before = row["step"] - row["step"] // row["epoch"]
     switched = (row.get("switched_at") or 0) > steps_before
     return f"{text}   {adam_to_sgd.text(row)}" if switched else text
+
+
+CHANCE = 0.98  # a loss above this share of a guess's is as good as one
+EARLY = 50  # steps within which a loss may still be a guess's
+
+
+def learning_rate_hint(info: RunInfo, rows: Sequence[EpochRow]) -> str:
+    """A line about the learning rate where the loss is still that of a guess.
+
+    It is due once: after the first epoch that ends past the warm-up and the first steps, or after
+    the last one. A guess among K classes has the loss ln K.
+
+    Args:
+      info: what the run is made of.
+      rows: one for each finished epoch.
+
+    Returns:
+      The line; empty where it is not due, or the loss has fallen.
+    """
+    config, steps = info.config, info.steps_per_epoch
+    settled = max(EARLY, math.ceil(config.warmup * config.epochs * steps))
+    due = min(config.epochs, math.ceil(settled / steps))
+    guess = math.log(len(info.data.class_names))
+    # The mean over an epoch may be high for a moment at its start: so the loss after it counts too.
+    if len(rows) != due or min(rows[-1]["train_loss"], rows[-1]["test_loss"]) < CHANCE * guess:
+        return ""
+    usual = ROWS["learning_rate"].choose(config.values())
+    if config.learning_rate < usual:
+        remedy = f"try a larger --learning-rate, such as {usual:g}"
+    else:
+        smaller = usual if config.learning_rate > usual else usual / 10
+        remedy = f"try a smaller --learning-rate, such as {smaller:g}"
+    return (
+        f"hint: after {rows[-1]['step']:,} steps the training loss ({rows[-1]['train_loss']:.4g}) "
+        f"is not below that of a guess ({guess:.4g}); the learning rate is "
+        f"{config.learning_rate:g}: {remedy}"
+    )
 
 
 class Summary(NamedTuple):

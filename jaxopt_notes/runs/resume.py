@@ -3,6 +3,7 @@
 What a change of a setting means stands in the setting's row (`config/settings.py`).
 """
 
+import os
 from typing import Any, NamedTuple
 
 from jaxopt_notes.config.settings import HYPERPARAMETERS, ROWS, Asked, Settings, resolve
@@ -39,7 +40,10 @@ def go_on(folder: str, asked: Asked, override: bool) -> Resumed:
     """
     info = run_info.read(folder)
     old = info.config
-    if asked.get("out") not in (None, old.out, folder):
+    if "dataset" not in asked:
+        run_info.refuse_moved(old, f"--resume {folder}")
+    here = {os.path.realpath(path) for path in (folder, old.out) if path}
+    if "out" in asked and os.path.realpath(asked["out"]) not in here:
         raise InputError(f"--out {asked['out']}: a resumed run stays in its folder; leave it out")
     merged = {**carried_over(old, asked), **asked, "out": folder}
     new = resolve(merged, examples=1)  # the old number of epochs is carried over
@@ -70,7 +74,8 @@ def refuse_changes(folder: str, old: Settings, new: Settings, override: bool) ->
       InputError: there are some, and the user has not asked for that, or they cannot change.
     """
     before, now = old.values(), new.values()
-    free = (OnResume.FREE, OnResume.TODAY, OnResume.FOLDER)
+    # Of DATA `session.refuse_other_data` decides, when the data are there.
+    free = (OnResume.FREE, OnResume.TODAY, OnResume.FOLDER, OnResume.DATA)
     changed = [
         row for name, row in ROWS.items() if before[name] != now[name] and row.on_resume not in free
     ]

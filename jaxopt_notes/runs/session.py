@@ -42,11 +42,20 @@ def refuse_other_data(before: RunInfo, now: RunInfo, override: bool) -> None:
             f"{option}: its classes are not the {len(old.class_names)} that this run was trained "
             "on; pass the data set it was trained on"
         )
-    if old.fingerprint and old.fingerprint != new.fingerprint and not override:
+    if has_other_data(before, now) and not override:
+        renamed = before.config.dataset != now.config.dataset
+        wrong = "are not this run's" if renamed else "have changed since this run began"
         raise InputError(
-            f"{option}: its images or labels have changed since this run began; pass the data set "
-            "it was trained on, or add --override"
+            f"{option}: its images or labels {wrong}; pass the data set it was trained on, or add "
+            "--override"
         )
+
+
+def has_other_data(before: RunInfo, now: RunInfo) -> bool:
+    """Whether the images or labels differ. The same ones may have moved to another folder."""
+    if not before.data.fingerprint:  # of a run of an early version
+        return before.config.dataset != now.config.dataset
+    return before.data.fingerprint != now.data.fingerprint
 
 
 def begin(
@@ -73,7 +82,7 @@ def begin(
     if newest is None:
         return progress, [*notes, "no checkpoint yet; training from the first step"]
     progress = newest.progress
-    if resumed.means(OnResume.NEW_ORDER):
+    if resumed.means(OnResume.NEW_ORDER) or has_other_data(resumed.info, info):
         progress = progress._replace(step_in_epoch=0, sums=zero_sums())
     note = f"resumed after step {progress.step:,}, in epoch {progress.epoch + 1}"
     notes.append(f"{note}, with a new optimizer" if new_optimizer else note)

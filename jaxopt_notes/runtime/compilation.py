@@ -1,5 +1,10 @@
 """How soon a program is there: kept from one process to the next, and compiled with less effort."""
 
+import contextlib
+import glob
+import os
+import re
+import warnings
 from typing import Any
 
 import jax
@@ -14,17 +19,47 @@ def keep_compiled(folder: str | None) -> None:
     A command puts JAX's settings back at its end.
 
     Args:
-      folder: where to keep programs; None for nowhere.
+      folder: where to keep programs; None for nowhere. XLA takes no name that is not UTF-8, and
+        keeps none there either.
     """
     at_end(compilation_cache.reset_cache)
-    if folder is None:
+    if folder is None or not _is_utf8(folder):
         set_jax("jax_enable_compilation_cache", False)
     else:
         set_jax("jax_enable_compilation_cache", True)
         set_jax("jax_compilation_cache_dir", folder)
         # The start of a run is many small programs; together they cost more than the large one.
         set_jax("jax_persistent_cache_min_compile_time_secs", 0.0)
+        _replace_damaged(folder)
     compilation_cache.reset_cache()  # else JAX stays with the folder that it used first
+
+
+def _is_utf8(path: str) -> bool:
+    try:
+        path.encode()
+    except UnicodeEncodeError:  # it holds bytes that Python could not decode
+        return False
+    return True
+
+
+def _replace_damaged(folder: str) -> None:
+    """Has programs that are damaged on disk removed as JAX meets them; it then writes them anew.
+
+    JAX itself only warns, compiles, and leaves the damaged file for the next process to meet.
+    """
+    show = warnings.showwarning
+
+    def remove(message: Warning | str, *args: Any, **kwargs: Any) -> None:
+        damaged = re.match(r"Error reading persistent compilation .* '([^']+)'", str(message))
+        if damaged is None:
+            show(message, *args, **kwargs)
+            return
+        for path in glob.glob(os.path.join(glob.escape(folder), f"{glob.escape(damaged[1])}-*")):
+            with contextlib.suppress(OSError):
+                os.remove(path)
+
+    at_end(setattr, warnings, "showwarning", show)
+    warnings.showwarning = remove
 
 
 def sooner() -> dict[str, Any]:

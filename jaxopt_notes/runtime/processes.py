@@ -189,7 +189,7 @@ def refuse_unequal(settings: dict[str, Any]) -> None:
 
 
 def from_first(text: str) -> str:
-    """Process 0's text, of up to 4,096 bytes."""
+    """Process 0's text, such as a path, of up to 4,096 bytes."""
     import jax
 
     if jax.process_count() == 1:
@@ -197,9 +197,9 @@ def from_first(text: str) -> str:
     import numpy as np
     from jax.experimental import multihost_utils
 
-    padded = np.frombuffer(text.encode().ljust(4096, b"\0"), np.uint8)
+    padded = np.frombuffer(os.fsencode(text).ljust(4096, b"\0"), np.uint8)
     received = np.asarray(multihost_utils.broadcast_one_to_all(padded), np.uint8)
-    return received.tobytes().rstrip(b"\0").decode()
+    return os.fsdecode(received.tobytes().rstrip(b"\0"))
 
 
 def _end_with_parent() -> None:

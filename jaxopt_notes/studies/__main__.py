@@ -8,6 +8,7 @@ from pathlib import Path
 from jaxopt_notes.command import OneLineParser, exit_code, run_as_process
 from jaxopt_notes.errors import InputError, first_line
 from jaxopt_notes.extras import require
+from jaxopt_notes.places import Place
 from jaxopt_notes.studies import study
 
 ACTIONS = ("list", "run", "report")
@@ -26,7 +27,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("action", metavar="|".join(ACTIONS))
     add("name", nargs="?", metavar="NAME", help="of the study to run")
     add("--quick", action="store_true", help="smaller settings: seconds a study")
-    add("--out", type=Path, metavar="DIR", help=f"({OUT}; {QUICK_OUT} with --quick)")
+    add("--out", action=Place, metavar="DIR", help=f"({OUT}; {QUICK_OUT} with --quick)")
     return parser
 
 
@@ -43,7 +44,7 @@ def validate(args: argparse.Namespace) -> None:
     if args.action != "list":
         for extra in ("train", "plots"):
             require(f"studies {args.action}", extra)
-        args.out = args.out or (QUICK_OUT if args.quick else OUT)
+        args.out = Path(args.out or (QUICK_OUT if args.quick else OUT))
         try:
             args.out.mkdir(parents=True, exist_ok=True)
         except OSError as error:

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 import optax
 
 from jaxopt_notes import optimizers
-from jaxopt_notes.config.settings import Asked, Settings, resolve, setting, validate
-from jaxopt_notes.data import Dataset, load
+from jaxopt_notes.config.settings import Asked, Settings, absolute, resolve, setting, validate
+from jaxopt_notes.data import Dataset, load, located
 from jaxopt_notes.errors import InputError
 from jaxopt_notes.models import PureModel, pure
 from jaxopt_notes.runtime.compilation import keep_compiled
@@ -49,8 +49,9 @@ def prepare(asked: Asked) -> Setup:
             f"--batch-size {config.batch_size}: the training set has only {size} images; "
             f"pass 1 to {size}"
         )
-    if config.dataset == "auto":
-        config = replace(config, dataset=data.name)
+    auto = config.dataset == "auto"
+    dataset = data.name if auto else located(config.dataset, config.data_dir)
+    config = absolute(replace(config, dataset=dataset))
     keep_compiled(config.program_folder)
     split_cpu(config.mesh, config.batch_size, convolves=config.model == "cnn")
     layout = make_layout(config.mesh, config.batch_size, config.shard_optimizer_state)

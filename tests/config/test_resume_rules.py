@@ -13,7 +13,7 @@ from tests.config.samples import OLD_CONFIG, SAMPLES
 WITH_OVERRIDE = (OnResume.OVERRIDE, OnResume.NEW_OPTIMIZER, OnResume.NEW_ORDER)
 # Beside the table, so that a change of a rule is seen: what else than its value a setting decides.
 STRUCTURE = {"model", "pooling", "widths", "norm", "activation", "image_size", "ema"}
-ORDER = {"dataset", "batch_size", "seed"}
+ORDER = {"batch_size", "seed"}
 STATE = {"optimizer", "schedule", "switch_at", "clip_norm"}
 PLACES = {"out", "data_dir", "compilation_cache"}
 RECORDS = {"checkpoint_every", "keep", "tensorboard", "profile"}
@@ -48,6 +48,7 @@ def test_the_rules_are_those_that_the_checkpoints_ask_for():
     assert names(OnResume.NEW_OPTIMIZER) == STATE | hyperparameters
     assert names(OnResume.OVERRIDE) == {"dropout", "learning_rate", "warmup", "shift"}
     assert names(OnResume.FOLDER) == {"out"}
+    assert names(OnResume.DATA) == {"dataset"}
     assert names(OnResume.TODAY) == {"mesh"}
     free = {"epochs", "patience", "on_nonfinite", "shard_optimizer_state"}
     assert names(OnResume.FREE) == RECORDS | free | PLACES - {"out"}

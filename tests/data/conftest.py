@@ -15,7 +15,7 @@ from tests.data import tiny_sets
 @pytest.fixture
 def official_mnist() -> Path:
     """The folder of MNIST's four official files: where JAXOPT_NOTES_MNIST says they are."""
-    folder = os.environ.get("JAXOPT_NOTES_MNIST")
+    folder = os.path.expanduser(os.environ.get("JAXOPT_NOTES_MNIST", ""))
     if not folder:
         pytest.skip("JAXOPT_NOTES_MNIST is not set to the folder of MNIST's four .gz files")
     missing = [file for file in mnist_files.FILES if not (Path(folder) / file).is_file()]

@@ -3,6 +3,7 @@
 import errno
 import functools
 import http.server
+import os
 import shutil
 import socket
 import subprocess
@@ -185,6 +186,16 @@ def test_a_damaged_file_is_named_with_its_checksum(laid, damage, name):
 
 
 @pytest.mark.usefixtures("no_network")
+def test_without_a_home_no_folder_called_tilde_is_made(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("TFDS_DATA_DIR", raising=False)
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
+    with pytest.raises(InputError, match="no home folder to keep it in; pass --data-dir"):
+        load("mnist")
+    assert load("auto").name == "mnist-12k"
+    assert not list(tmp_path.iterdir())
+
+
 def test_no_room_is_told_before_anything_is_written(laid, monkeypatch):
     usage = shutil.disk_usage(laid)._replace(free=20_000_000)
     monkeypatch.setattr(mnist.shutil, "disk_usage", lambda path: usage)

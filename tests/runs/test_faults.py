@@ -11,8 +11,7 @@ from pathlib import Path
 import jax
 import pytest
 
-from jaxopt_notes import train
-from jaxopt_notes.runs import recorder, report
+from jaxopt_notes.runs import folder, recorder, report
 from jaxopt_notes.training import epochs
 from tests.run_files import rows
 
@@ -117,7 +116,7 @@ def test_nothing_that_is_read_is_executed(small, where):
 
 @pytest.mark.parametrize("name", ["../../etc", "/etc/x", "a/../../b", ".."])
 def test_a_data_sets_name_does_not_lead_out_of_the_runs_folder(name):
-    assert Path(train._default_folder(name, "adam")).parent == Path("runs")
+    assert (Path("runs") / folder.default_name(name, "adam")).parent == Path("runs")
 
 
 def test_a_link_to_a_folder_is_followed_and_one_to_nowhere_refused(small, capsys):

@@ -28,7 +28,6 @@ NEVER = {
     "--out elsewhere": {},
 }
 WITH_OVERRIDE = {
-    "--dataset mnist": {},
     "--batch-size 64": {},
     "--shift 1": {},
     "--seed 1": {},
@@ -70,8 +69,9 @@ FREE = [
     *("--data-dir", "--compilation-cache", "--tensorboard", "--profile", "--quiet", "--json"),
     *("--mesh", "--shard-optimizer-state"),
 ]
-# of a process, not of a run; or about resuming itself
+# of a process, not of a run; or about resuming itself; or judged by the images and labels
 NOT_SETTINGS = [
+    "--dataset",
     *("--resume", "--override", "--summary"),
     *("--coordinator", "--processes", "--process-id", "--distributed"),
 ]

@@ -1,17 +1,17 @@
 """Decoded arrays kept inside a prepared TFDS directory, so that each is decoded only once.
 
-The cache is one uncompressed .npz: a single file can be put in place atomically, and reading it
-checks the zip's CRC of every byte, so that a truncated or damaged cache is noticed and ignored.
+The cache is one uncompressed .npz: a single file can be put in place atomically, and `read_npz`
+checks every byte of it, so that a truncated or damaged cache is noticed and ignored.
 """
 
 import hashlib
-import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from jaxopt_notes import files
+from jaxopt_notes.data.arrays import DamagedError, read_npz
 from jaxopt_notes.data.dataset import Dataset
 
 FILE = "jaxopt_notes.npz"
@@ -22,13 +22,14 @@ _ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
 def load(builder_dir: Path, name: str) -> Dataset | None:
     """Returns the cached data set, or None where there is none, or none that can be trusted."""
     try:
-        with np.load(builder_dir / FILE, allow_pickle=False) as stored:
-            if str(stored["source"]) != _source(builder_dir):
-                return None
-            arrays = {key: stored[key] for key in _ARRAYS}
-            class_names = tuple(str(text) for text in stored["class_names"])
-            return Dataset(name=name, class_names=class_names, note=str(stored["note"]), **arrays)
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        with (builder_dir / FILE).open("rb") as file:
+            stored = read_npz(file)
+        if str(stored["source"]) != _source(builder_dir):
+            return None
+        arrays = {key: stored[key] for key in _ARRAYS}
+        class_names = tuple(str(text) for text in stored["class_names"])
+        return Dataset(name=name, class_names=class_names, note=str(stored["note"]), **arrays)
+    except (OSError, KeyError, DamagedError):
         return None
 
 

@@ -31,6 +31,8 @@ def obtain(data_dir: Path) -> Path:
     """
     if (found := prepared.find(NAME, data_dir)) is not None:
         return found
+    if str(data_dir).startswith("~"):  # what `default_data_dir` leaves: not to be made here
+        raise UnobtainableError("this user has no home folder to keep it in", "pass --data-dir")
     here = _local_files(data_dir)
     missing = [file for file in FILES if file not in here]
     for module in ("tensorflow_datasets", "requests", "array_record"):
