@@ -297,7 +297,7 @@ class Settings:
         kind=kinds.text("give auto, or the name of a data set or folder", "NAME"),
         default="auto",
         help="data set: auto (mnist, else mnist-12k), mnist, mnist-12k (in the package), a "
-        "prepared TFDS set, or a folder of PNG or JPEG files with one folder per class",
+        "prepared TFDS set, or a folder of pictures with one folder per class",
         on_resume=OnResume.NEW_ORDER,
         group=DATA,
         aliases=("data", "data-set"),
@@ -316,6 +316,15 @@ class Settings:
         help="size that a folder's pictures are scaled to",
         on_resume=OnResume.WEIGHTS,
         group=DATA,
+    )
+    follow_links: bool = row(
+        kind=kinds.flag(),
+        default=False,
+        help="allow links that lead out of a folder of pictures",
+        on_resume=OnResume.FREE,
+        group=DATA,
+        aliases=("follow-symlinks", "symlinks"),
+        compared=False,
     )
     out: str | None = row(
         kind=kinds.place(),

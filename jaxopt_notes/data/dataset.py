@@ -7,6 +7,7 @@ import numpy as np
 from jaxopt_notes.errors import InputError
 
 SMALLEST = 4  # pixels a side: below this an image cannot be pooled twice
+TURNED = "turned upright by their EXIF orientation"  # in the note of a set with such photographs
 
 
 class Dataset(NamedTuple):

@@ -16,7 +16,7 @@ STRUCTURE = {"model", "pooling", "widths", "norm", "activation", "image_size", "
 ORDER = {"dataset", "batch_size", "seed"}
 STATE = {"optimizer", "schedule", "switch_at", "clip_norm"}
 PLACES = {"out", "data_dir", "compilation_cache"}
-RECORDS = {"checkpoint_every", "keep", "tensorboard", "profile"}
+RECORDS = {"checkpoint_every", "keep", "tensorboard", "profile", "follow_links"}
 
 
 def asked(*argv):
@@ -91,6 +91,7 @@ def test_a_run_of_an_earlier_version_goes_on(tmp_path):
     assert not resumed.changed
     assert resolve(resumed.asked, 1).as_json() == OLD_CONFIG | {
         "warmup": 0.25,
+        "follow_links": False,
         "epochs": 3,
         "out": folder,
         "mesh": None,
