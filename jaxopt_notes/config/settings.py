@@ -271,7 +271,7 @@ class Settings:
     )
     epochs: int = row(
         kind=kinds.whole(1),
-        default_text="as many as show 150,000 images, and at least 3",
+        default_text="as many as show 150,000 images, from 3 to 200",
         help="passes over the training set",
         on_resume=OnResume.FREE,
         group=RUN,
@@ -559,9 +559,11 @@ def from_json(config: Mapping[str, Any]) -> Settings:
 
 
 def epochs_for(examples: int) -> int:
-    """The default length of a run: 150,000 images, and at least 3 times each.
+    """The default length of a run: 150,000 images, each from 3 to 200 times.
 
-    >>> epochs_for(60_000), epochs_for(10_000)
-    (3, 15)
+    After 200 epochs, 96 digits for training give a test accuracy of 80 %, after 400 of 82 %.
+
+    >>> epochs_for(60_000), epochs_for(10_000), epochs_for(96)
+    (3, 15, 200)
     """
-    return max(3, math.ceil(150_000 / examples))
+    return min(max(3, math.ceil(150_000 / examples)), 200)

@@ -115,15 +115,18 @@ def _named(folders: list[Path], names: tuple[str, ...]) -> Path | None:
 
 
 def _refuse_unknown_parts(folders: list[Path], walk: "_Walk") -> None:
-    """Refuses `training_set` beside `test_set`, say, which are no classes."""
+    """Refuses `training_set` beside `test_set`, or `test` alone, which are no classes."""
     words = {name for names in _PARTS.values() for name in names}
     for folder in folders:
         alike = words & set(re.split(r"[^a-z]+", folder.name.lower()))
-        if alike - {folder.name.lower()} and any(i.is_dir() for i in walk.visible(folder)):
-            part = next(part for part, names in _PARTS.items() if alike & set(names))
-            raise LayoutError(
-                f"{str(folder)!r} holds folders, as a part of a set; call it {part!r}"
-            )
+        if not alike or not any(item.is_dir() for item in walk.visible(folder)):
+            continue
+        if folder.name.lower() in words:
+            raise LayoutError(f"{folder.name!r} without 'train'; add it, or give {str(folder)!r}")
+        part = next(part for part, names in _PARTS.items() if alike & set(names))
+        raise LayoutError(
+            f"{str(folder)!r} holds folders, so it is a part of a set; call it {part!r}"
+        )
 
 
 class _Walk(NamedTuple):

@@ -359,6 +359,8 @@ def test_parts_of_other_names_are_no_classes(parted):
     refused(parted, "test_set' holds folders", "call it 'test'")
     (parted / "test_set").rename(parted / "test")
     refused(parted, "training_set' holds folders", "call it 'train'")
+    (parted / "training_set").rename(parted / "valid")
+    refused(parted, "'test' without 'train'")
 
 
 def test_a_folder_around_the_folder_is_named(pets, tmp_path):
