@@ -114,12 +114,10 @@ def _files(args: argparse.Namespace, trained: Any) -> int:
         pixels = np.array([picture.pixels for picture in pictures.values()], np.uint8)
         rows = _rows(trained, probabilities(trained, pixels))
         for (name, picture), row in zip(pictures.items(), rows):
-            notes = (row["note"], picture.warning)
-            note = ", ".join(note for note in notes if note)
-            row |= {"file": name, "ink": picture.ink, "note": note}
+            row |= {"file": name, "ink": picture.ink, "warning": picture.warning}
+        _print(rows, args.json, ("file", "class", "probability"))
         if args.show:
             _show(args.show, pictures, rows)
-        _print(rows, args.json, ("file", "class", "probability"))
     return 2 if broken else 0
 
 
@@ -133,7 +131,7 @@ def _show(out: str, pictures: Mapping[str, "Picture"], rows: Sequence[dict[str, 
             picture.pixels,
             row["class"],
             row["probability"],
-            row["note"],
+            _note(row),
         )
         for (name, picture), row in zip(list(pictures.items())[: show.MOST], rows)
     ]
@@ -168,16 +166,18 @@ def _style(args: argparse.Namespace, trained: Any) -> Any:
 
 def _split(args: argparse.Namespace, trained: Any) -> int:
     from jaxopt_notes.data import load
+    from jaxopt_notes.data.dataset import TURNED, turned_since
     from jaxopt_notes.inference.prediction import probabilities
     from jaxopt_notes.runs import info, report
 
     config = trained.config
     follow = config.follow_links if args.follow_links is None else args.follow_links
     data = load(config.dataset, config.data_dir, config.image_size, follow)
-    fingerprint = info.read(args.run, "--run").data.fingerprint
-    if (report.fingerprint(data), data.class_names) != (fingerprint, trained.class_names):
+    old = info.read(args.run, "--run").data
+    if (report.fingerprint(data), data.class_names) != (old.fingerprint, trained.class_names):
+        cause = f" (its images are now {TURNED})" if turned_since(old.note, data.note) else ""
         raise InputError(
-            f"--split test: {data.name} has changed since {args.run} was trained on it; "
+            f"--split test: {data.name} has changed since {args.run} was trained on it{cause}; "
             "restore the data set, or pass files"
         )
     rows = _rows(trained, probabilities(trained, data.test_images))
@@ -187,14 +187,16 @@ def _split(args: argparse.Namespace, trained: Any) -> int:
         right += row["class"] == row["true"]
     _print(rows, args.json, ("file", "class", "probability", "true"))
     accuracy = right / len(rows)
-    unsure = sum(bool(row["note"]) for row in rows)
-    total = {"split": "test", "accuracy": accuracy, "right": right, "examples": len(rows)}
-    total["unsure"] = unsure
-    print(
-        json.dumps(total)
-        if args.json
-        else f"{accuracy:.2%} of {len(rows):,} right, {unsure} unsure"
-    )
+    unsure = sum(row["unsure"] for row in rows)
+    total = {
+        "split": "test",
+        "accuracy": accuracy,
+        "right": right,
+        "examples": len(rows),
+        "unsure": unsure,
+    }
+    line = f"{accuracy:.2%} of {len(rows):,} right, {unsure:,} unsure"
+    print(json.dumps(total) if args.json else line)
     return 0
 
 
@@ -205,7 +207,7 @@ def _rows(trained: Any, probabilities: Any) -> list[dict[str, Any]]:
             "file": "",
             "class": names[row.argmax()],
             "probability": float(row.max()),
-            "note": "unsure" if row.max() < UNSURE else "",
+            "unsure": bool(row.max() < UNSURE),
             "probabilities": dict(zip(names, map(float, row))),
         }
         for row in probabilities
@@ -217,12 +219,18 @@ def _print(rows: Sequence[dict[str, Any]], as_json: bool, columns: Sequence[str]
         for row in rows:
             print(json.dumps(row))
         return
-    if any(row["note"] for row in rows):
-        columns = (*columns, "note")
     cells = [columns, *([_cell(row[column]) for column in columns] for row in rows)]
+    if any(map(_note, rows)):
+        cells = [[*line, note] for line, note in zip(cells, ("note", *map(_note, rows)))]
     widths = [max(map(len, column)) for column in zip(*cells)]
     for line in cells:
         print("  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip())
+
+
+def _note(row: Mapping[str, Any]) -> str:
+    """What is doubtful about an answer; empty for nothing."""
+    unsure = "unsure" if row["unsure"] else ""
+    return ", ".join(filter(None, (unsure, row.get("warning"))))
 
 
 def _cell(value: Any) -> str:

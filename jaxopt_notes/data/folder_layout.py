@@ -117,7 +117,7 @@ def _named(folders: list[Path], names: tuple[str, ...]) -> Path | None:
 def _refuse_unknown_parts(folders: list[Path], walk: "_Walk") -> None:
     """Refuses `training_set` beside `test_set`, or `test` alone, which are no classes."""
     words = {name for names in _PARTS.values() for name in names}
-    for folder in folders:
+    for folder in sorted(folders, key=lambda folder: folder.name.lower() in words):
         alike = words & set(re.split(r"[^a-z]+", folder.name.lower()))
         if not alike or not any(item.is_dir() for item in walk.visible(folder)):
             continue

@@ -63,7 +63,7 @@ def draw(path: Path, pictures: Sequence[Shown]) -> str:
         for (left, right), one in zip(panels, pictures):
             _show(left, one.original, plots.short(one.name, 18))
             note = f"\n{one.note}" if one.note else ""
-            _show(right, one.seen, f"{plots.short(one.answer)} {one.probability:.1%}{note}")
+            _show(right, one.seen, f"→ {plots.short(one.answer)}, {one.probability:.1%}{note}")
         plots.save(figure, path)
     return lacking
 

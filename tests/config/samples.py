@@ -109,3 +109,6 @@ OLD_CONFIG = {
     "mesh": "data=2",
     "shard_optimizer_state": False,
 }
+
+# What rows that came later stand at, where a run of that version goes on.
+SINCE = {"follow_links": False}
