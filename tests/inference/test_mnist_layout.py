@@ -1,5 +1,7 @@
 """Digits of any size come out as MNIST's makers had them; the oracle is MNIST itself."""
 
+import itertools
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -94,7 +96,7 @@ def test_few_digits_look_like_several_and_nearly_all_pairs_do(some):
     alone = [mnist_layout.holds_several(digit, dark_ink=False) for digit in some]
     assert np.mean(alone) <= 0.02
     for axis in (0, 1):
-        pairs = [np.concatenate(pair, axis) for pair in zip(some, some[1:])]
+        pairs = [np.concatenate(pair, axis) for pair in itertools.pairwise(some)]
         found = [mnist_layout.holds_several(255 - pair, dark_ink=True) for pair in pairs]
         assert np.mean(found) > 0.9
 

@@ -99,9 +99,7 @@ def test_several_digits_get_a_warning(run, files, tmp_path, capsys):
     assert capsys.readouterr().out.rstrip().endswith("several digits?")
 
 
-def test_a_digit_is_the_same_turned_by_exif_or_on_transparent_ground(
-    run, files, tmp_path, capsys
-):
+def test_a_digit_is_the_same_turned_by_exif_or_on_transparent_ground(run, files, tmp_path, capsys):
     with Image.open(files[1]) as digit:
         exif = Image.Exif()
         exif[0x0112] = 6
