@@ -72,6 +72,7 @@ def _predict(args: argparse.Namespace) -> int:
         both = "files and --split test: pass one of them"
         raise InputError(both if args.files else "pass files, or --split test")
     if args.show is not None:
+        args.show = os.path.expanduser(args.show)
         _check_show(args)
 
     require("predict", "train")
@@ -87,11 +88,16 @@ def _predict(args: argparse.Namespace) -> int:
 
 def _check_show(args: argparse.Namespace) -> None:
     """Refuses a --show that could not be drawn, before anything slow."""
-    require("--show", "plots", "matplotlib")
     if args.split:
         raise InputError(f"--show {args.show}: only with files; leave it out")
     if not args.show.lower().endswith(".png"):
         raise InputError(f"--show {args.show}: is no .png file; give one, such as shown.png")
+    require("--show", "plots")
+    from jaxopt_notes.inference import show
+
+    # A shell's `--show *.png` names the user's own picture here.
+    if os.path.exists(args.show) and not show.is_ours(Path(args.show)):
+        raise InputError(f"--show {args.show}: is a picture of yours; give the name of a new file")
 
 
 def _files(args: argparse.Namespace, trained: Any) -> int:
@@ -102,18 +108,18 @@ def _files(args: argparse.Namespace, trained: Any) -> int:
     from jaxopt_notes.inference.prediction import probabilities
 
     style = _style(args, trained)
-    pictures: dict[str, images.Picture] = {}
+    pictures: list[tuple[str, images.Picture]] = []
     broken = False
     for name in args.files:
         try:
-            pictures[name] = images.read(Path(name), style, args.ink)
+            pictures.append((name, images.read(Path(name), style, args.ink)))
         except image_files.PictureError as error:
             print(f"error: {error}", file=sys.stderr)
             broken = True
     if pictures:
-        pixels = np.array([picture.pixels for picture in pictures.values()], np.uint8)
+        pixels = np.array([picture.pixels for _, picture in pictures], np.uint8)
         rows = _rows(trained, probabilities(trained, pixels))
-        for (name, picture), row in zip(pictures.items(), rows):
+        for (name, picture), row in zip(pictures, rows):
             row |= {"file": name, "ink": picture.ink, "warning": picture.warning}
         _print(rows, args.json, ("file", "class", "probability"))
         if args.show:
@@ -121,7 +127,9 @@ def _files(args: argparse.Namespace, trained: Any) -> int:
     return 2 if broken else 0
 
 
-def _show(out: str, pictures: Mapping[str, "Picture"], rows: Sequence[dict[str, Any]]) -> None:
+def _show(
+    out: str, pictures: Sequence[tuple[str, "Picture"]], rows: Sequence[dict[str, Any]]
+) -> None:
     from jaxopt_notes.inference import images, show
 
     shown = [
@@ -133,10 +141,10 @@ def _show(out: str, pictures: Mapping[str, "Picture"], rows: Sequence[dict[str, 
             row["probability"],
             _note(row),
         )
-        for (name, picture), row in zip(list(pictures.items())[: show.MOST], rows)
+        for (name, picture), row in zip(pictures[: show.MOST], rows)
     ]
     try:
-        lacking = show.draw(Path(os.path.expanduser(out)), shown)
+        lacking = show.draw(Path(out), shown)
     except OSError as error:
         raise InputError(
             f"--show {out}: cannot be written ({first_line(error)}); give another file"

@@ -86,6 +86,8 @@ def header(path: Path) -> Header:
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         limit = f"{Image.MAX_IMAGE_PIXELS:,} pixels" if Image.MAX_IMAGE_PIXELS else "is safe"
         raise PictureError(path, f"claims to hold more than {limit}; scale it down") from error
+    except FileNotFoundError as error:
+        raise PictureError(path, "does not exist; check its name") from error
     except Exception as error:  # Pillow's readers fail in many ways
         raise _broken(path, error) from error
     if mode == "I" and form == "PNG":

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from PIL import Image
 
 from jaxopt_notes.extras import require
 from jaxopt_notes.runs import fonts, plots
@@ -13,6 +14,7 @@ from jaxopt_notes.runs import fonts, plots
 MOST = 60  # pictures: more would not be legible, and slow to draw
 SIDE = 240  # pixels that a file's own picture has at most
 _ACROSS = 4
+_TITLE = "jaxopt_notes.predict"  # within the file: a picture that may be drawn again
 
 
 class Shown(NamedTuple):
@@ -64,8 +66,17 @@ def draw(path: Path, pictures: Sequence[Shown]) -> str:
             _show(left, one.original, plots.short(one.name, 18))
             note = f"\n{one.note}" if one.note else ""
             _show(right, one.seen, f"→ {plots.short(one.answer)}, {one.probability:.1%}{note}")
-        plots.save(figure, path)
+        plots.save(figure, path, _TITLE)
     return lacking
+
+
+def is_ours(path: Path) -> bool:
+    """Whether a file is a picture that `draw` has drawn."""
+    try:
+        with Image.open(path) as image:
+            return image.info.get("Title") == _TITLE
+    except (OSError, ValueError):
+        return False
 
 
 def _show(panel: object, image: np.ndarray, title: str) -> None:

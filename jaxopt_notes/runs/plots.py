@@ -59,12 +59,12 @@ def draw(
     return Drawn(tuple(figures), lacking)
 
 
-def save(figure: Any, path: Path) -> None:
-    """Writes a figure as a .png."""
+def save(figure: Any, path: Path, title: str | None = None) -> None:
+    """Writes a figure as a .png, with a title for programs within the file."""
     with warnings.catch_warnings(), files.open_whole(path) as file:
         # Characters that no font has are boxes; `fonts` has said so.
         warnings.filterwarnings("ignore", message="Glyph")
-        figure.savefig(file, dpi=150, format="png")
+        figure.savefig(file, dpi=150, format="png", metadata={"Title": title})
 
 
 def draw_comparison(path: Path, runs: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:

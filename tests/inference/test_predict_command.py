@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -86,6 +87,12 @@ def test_an_answer_below_the_limit_is_unsure(run, files, capsys, monkeypatch, di
     assert total["unsure"] == sum(row["probability"] < limit for row in rows) > 0
 
 
+def test_a_file_that_is_named_twice_has_two_lines(run, files, capsys):
+    assert predict.main(["--run", run, "--json", files[0], files[1], files[0]]) == 0
+    found = [json.loads(line)["file"] for line in capsys.readouterr().out.splitlines()]
+    assert found == [files[0], files[1], files[0]]
+
+
 def test_several_digits_get_a_warning(run, files, tmp_path, capsys):
     page = Image.new("L", (320, 320), 255)
     with Image.open(files[1]) as digit:
@@ -120,7 +127,7 @@ def test_a_digit_is_the_same_turned_by_exif_or_on_transparent_ground(run, files,
 def test_show_draws_what_the_network_saw(run, files, digits, tmp_path, capsys, monkeypatch):
     pytest.importorskip("matplotlib")
     figures = []
-    monkeypatch.setattr("jaxopt_notes.runs.plots.save", lambda figure, _: figures.append(figure))
+    monkeypatch.setattr("jaxopt_notes.runs.plots.save", lambda figure, *_: figures.append(figure))
     out = str(tmp_path / "shown.png")
     assert predict.main(["--run", run, "--json", "--show", out, *files]) == 0
     answers = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
@@ -141,7 +148,12 @@ def test_show_writes_a_picture_or_says_why_not(run, files, tmp_path, capsys):
     assert predict.main(["--run", run, "--show", str(out), files[0]]) == 0
     with Image.open(out) as image:
         assert len(image.convert("L").getcolors()) > 10
+    assert predict.main(["--run", run, "--show", str(out), files[0]]) == 0  # it may be drawn again
     capsys.readouterr()
+    own = Path(files[1]).read_bytes()
+    assert predict.main(["--run", run, "--show", *reversed(files[:2])]) == 2  # as of --show *.png
+    assert "b.png: is a picture of yours" in capsys.readouterr().err
+    assert Path(files[1]).read_bytes() == own
     for args in (["no/where.png", files[0]], ["x.jpg", files[0]], ["x.png", "--split", "test"]):
         assert predict.main(["--run", run, "--show", *args]) == 2
         assert capsys.readouterr().err.startswith(f"error: --show {args[0]}: ")

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from jaxopt_notes.data import Dataset
-from jaxopt_notes.runs import plots
+from jaxopt_notes.runs import fonts, plots
 from jaxopt_notes.training.evaluation import Evaluation, class_scores, confusion_matrix
 
 pytest.importorskip("matplotlib")
@@ -54,10 +54,13 @@ def test_more_classes_than_numbers_have_room(tmp_path):
     assert draw(tmp_path, [f"class {k}" for k in range(60)])["confusion.png"][0] < 3_000
 
 
-def test_any_name_can_be_written(tmp_path):
+def test_any_name_can_be_written(tmp_path, monkeypatch):
+    monkeypatch.setattr(fonts, "font_files", list)  # as where no font has these
+    fonts.choose.cache_clear()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         draw(tmp_path, ["$\\frac{$", "犬", "a name of far more letters than there is room for"])
+    fonts.choose.cache_clear()
 
 
 @pytest.mark.slow
@@ -67,8 +70,6 @@ def test_no_mistakes_is_a_picture_too(tmp_path):
 
 
 def test_names_in_a_script_that_no_font_has_are_told(tmp_path, monkeypatch):
-    from jaxopt_notes.runs import fonts
-
     fonts.choose.cache_clear()
     monkeypatch.setattr(fonts, "font_files", list)
     with fonts.for_texts(["猫 cat", "犬"]) as lacking:
@@ -79,8 +80,6 @@ def test_names_in_a_script_that_no_font_has_are_told(tmp_path, monkeypatch):
 
 def test_a_font_that_has_the_characters_is_found_and_drawn_with(monkeypatch):
     from matplotlib import font_manager, rcParams
-
-    from jaxopt_notes.runs import fonts
 
     usual, listed = list(rcParams["font.family"]), list(font_manager.fontManager.ttflist)
     have = {"plain.ttf": "ab", "serif.ttf": "猫犬", "sans.ttf": "猫犬", "half.ttf": "犬鳥"}
@@ -104,8 +103,6 @@ def test_a_font_that_has_the_characters_is_found_and_drawn_with(monkeypatch):
 
 
 def test_chinese_names_are_drawn_without_boxes(tmp_path):
-    from jaxopt_notes.runs import fonts
-
     if fonts.choose(frozenset("猫犬"), ("sans-serif",)).lacking:
         pytest.skip("no installed font has Chinese characters")
     images = []
@@ -127,7 +124,7 @@ def figures(monkeypatch):
     """The figures that were drawn, by their files' names, in place of the files."""
     drawn = {}
 
-    def save(figure, path):
+    def save(figure, path, *_):
         drawn[path.name] = figure
 
     monkeypatch.setattr(plots, "save", save)
