@@ -66,11 +66,11 @@ def _notes(
     seen = {hash(image.tobytes()) for image in train}
     twice = sum(hash(image.tobytes()) in seen for image in test)
     counted = (
-        (grey, "grey pictures among the colour ones are taken as RGB"),
-        (turned, f"pictures are {TURNED}"),
-        (twice, "test pictures are in the training set too"),
+        ("grey pictures among colour ones, taken as RGB", grey),
+        (f"pictures {TURNED}", turned),
+        ("test pictures that are in the training set too", twice),
     )
-    return tuple(f"{count:,} {text}" for count, text in counted if count)
+    return tuple(f"{text}: {count:,}" for text, count in counted if count)
 
 
 def _labels(part: Classes, names: Sequence[str]) -> np.ndarray:

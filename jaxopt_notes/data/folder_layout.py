@@ -27,9 +27,9 @@ from jaxopt_notes.data.image_files import SUFFIXES
 
 # The names that folders of each part have, in capitals or not.
 _PARTS = {
-    "train": ("train", "training"),
+    "train": ("train", "training", "trainval"),
     "test": ("test", "testing"),
-    "valid": ("validation", "valid", "val"),
+    "valid": ("validation", "valid", "val", "dev", "eval"),
 }
 _TEST_SHARE = 5  # one of so many
 # What Windows, macOS and network drives leave in folders of pictures.
@@ -75,25 +75,32 @@ def parts(root: Path, follow_links: bool = False) -> Parts:
       LayoutError: the folder is laid out otherwise.
       OSError: it cannot be read.
     """
+    if root.is_file():
+        raise LayoutError("is a file; unpack it, and give the folder that it holds")
     if not root.is_dir():
         raise LayoutError("no such folder; give a folder of pictures or a set's name")
     walk = _Walk(root, follow_links)
     folders = [item for item in walk.visible(root) if item.is_dir()]
-    named = {part: _named(folders, names) for part, names in _PARTS.items()}
-    train, test, valid = named.values()
-    if train is None or not any(item.is_dir() for item in walk.visible(train)):
-        _refuse_unknown_parts(folders, walk)
+    flat = [item for item in folders if not any(map(Path.is_dir, walk.visible(item)))]
+    named = [_named(folders, names) for names in _PARTS.values()]
+    train, test, valid = (None if item in flat else item for item in named)
+    if train is None:
+        _refuse_unlabelled(named, flat)
+        _refuse_unknown_parts([item for item in folders if item not in flat])
         aside = "a fifth of each class, by its file names' hash, is the test set"
         train_files, test_files = _split(walk.classes(root), root)
         return Parts(train_files, test_files, (aside,))
     second = test or valid
     if second is None:
         raise LayoutError(
-            f"{train.name!r} without 'test' or 'valid'; add one of them, or give {str(train)!r}"
+            f"{train.name!r} without a 'test' or 'valid' that holds classes; add one of them, or "
+            f"give {str(train)!r}"
         )
     notes = []
     if test is None:
-        notes.append(f"{root.resolve().name} has no 'test': {second.name!r} stands for it")
+        notes.append(
+            f"{root.resolve().name} has no 'test' with classes: {second.name!r} stands for it"
+        )
     if unused := [item.name for item in folders if item not in (train, second)]:
         notes.append(f"not used: {', '.join(map(repr, unused))}")
     return Parts(walk.classes(train), walk.classes(second), tuple(notes))
@@ -114,12 +121,21 @@ def _named(folders: list[Path], names: tuple[str, ...]) -> Path | None:
     return alike[0] if alike else None
 
 
-def _refuse_unknown_parts(folders: list[Path], walk: "_Walk") -> None:
+def _refuse_unlabelled(named: list[Path | None], flat: list[Path]) -> None:
+    """Refuses training and test pictures without class folders."""
+    names = [repr(item.name) for item in named if item is not None and item in flat]
+    if len(names) > 1:
+        raise LayoutError(
+            f"{' and '.join(names)} hold no class folders; lay pictures as train/CLASS/x.png"
+        )
+
+
+def _refuse_unknown_parts(folders: list[Path]) -> None:
     """Refuses `training_set` beside `test_set`, or `test` alone, which are no classes."""
     words = {name for names in _PARTS.values() for name in names}
     for folder in sorted(folders, key=lambda folder: folder.name.lower() in words):
         alike = words & set(re.split(r"[^a-z]+", folder.name.lower()))
-        if not alike or not any(item.is_dir() for item in walk.visible(folder)):
+        if not alike:
             continue
         if folder.name.lower() in words:
             raise LayoutError(f"{folder.name!r} without 'train'; add it, or give {str(folder)!r}")

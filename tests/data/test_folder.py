@@ -96,7 +96,7 @@ def test_an_accent_in_one_piece_or_in_two_is_the_same_name(tmp_path):
 @pytest.mark.parametrize("name", ["validation", "val"])
 def test_validation_stands_for_a_missing_test_and_the_note_says_so(parted, name):
     (parted / "test").rename(parted / name)
-    assert load(str(parted)).note == f"parted has no 'test': '{name}' stands for it"
+    assert load(str(parted)).note == f"parted has no 'test' with classes: '{name}' stands for it"
 
 
 def test_train_alone_is_refused_with_both_ways_out(parted):
@@ -127,8 +127,8 @@ def test_what_is_read_and_how_it_becomes_bytes(tmp_path):
     expected = [bilevel.convert("RGB"), palette.convert("RGB"), colour, colour]
     np.testing.assert_array_equal(data.train_images, [np.asarray(image) for image in expected])
     grey_ones, twice = data.note.split("; ")
-    assert grey_ones == "2 grey pictures among the colour ones are taken as RGB"
-    assert twice == "4 test pictures are in the training set too"
+    assert grey_ones == "grey pictures among colour ones, taken as RGB: 2"
+    assert twice == "test pictures that are in the training set too: 4"
 
 
 def test_jpegs_are_read(pets):
@@ -327,6 +327,8 @@ def test_a_loop_of_links_is_named(pets, target, follow_links):
         ("Train", "Test"),
         ("TRAINING", "validation"),
         ("train", "Val"),
+        ("trainval", "test"),
+        ("train", "dev"),
     ],
 )
 def test_the_names_that_others_give_their_parts_are_known(parted, train, test):
@@ -337,8 +339,8 @@ def test_the_names_that_others_give_their_parts_are_known(parted, train, test):
     data = load(str(parted))
     for one, other in zip(data[1:6], expected[1:6], strict=True):
         np.testing.assert_array_equal(one, other)
-    stands = f"parted has no 'test': {test!r} stands for it"
-    assert data.note == ("" if test in ("Testing", "Test") else stands)
+    stands = f"parted has no 'test' with classes: {test!r} stands for it"
+    assert data.note == ("" if test.lower().startswith("test") else stands)
 
 
 def test_of_three_parts_the_note_says_which_is_not_used(parted):
@@ -346,6 +348,22 @@ def test_of_three_parts_the_note_says_which_is_not_used(parted):
     data = load(str(parted))
     assert (len(data.train_labels), len(data.test_labels)) == (8, 4)
     assert data.note == "not used: 'valid'"
+
+
+def test_a_test_folder_without_classes_is_not_used(parted):
+    """As in many competitions, whose test pictures have no labels."""
+    (parted / "test").rename(parted / "valid")
+    (parted / "test").mkdir()
+    grey().save(parted / "test" / "0.png")
+    note = load(str(parted)).note
+    assert note == "parted has no 'test' with classes: 'valid' stands for it; not used: 'test'"
+
+
+def test_parts_without_class_folders_are_no_classes(tmp_path):
+    """As detection sets have them: pictures beside a file of annotations."""
+    folder = tiny_sets.write_folder(tmp_path / "x", ["train", "valid"], 8)
+    (folder / "train" / "_annotations.coco.json").touch()
+    refused(folder, "'train' and 'valid' hold no class folders", "train/CLASS/x.png")
 
 
 def test_two_folders_for_one_part_are_refused(parted):
@@ -389,7 +407,7 @@ def test_the_note_counts_what_is_in_both_sets_and_what_the_test_set_lacks(parted
     grey(9).save(parted / "test" / "cat" / "other-name.png")
     tiny_sets.write_folder(parted / "train", ["emu"], 2)
     note = load(str(parted)).note
-    assert "1 test pictures are in the training set too" in note
+    assert "test pictures that are in the training set too: 1" in note
     assert "the test set has no picture of 'emu'" in note
 
 
@@ -403,7 +421,7 @@ def test_turned_photographs_are_counted_and_their_sizes_taken_upright(parted):
     data = load(str(parted))
     assert data.train_images.shape[1:] == (12, 9, 1)
     assert (data.train_images == np.asarray(photo)[..., None]).all()
-    assert "1 pictures are turned upright by their EXIF orientation" in data.note
+    assert "pictures turned upright by their EXIF orientation: 1" in data.note
     stored.save(parted / "train" / "cat" / "000.png")
     refused(parted, "12×9", "9×12")
 
@@ -417,6 +435,9 @@ def test_names_that_cannot_be_written_are_refused(pets):
 
 def test_a_file_is_no_folder_and_an_empty_folder_no_set(tmp_path):
     refused(tmp_path / "absent", "no such folder")
+    (tmp_path / "pets.zip").touch()
+    refused(tmp_path / "pets.zip", "is a file; unpack it")
+    (tmp_path / "pets.zip").unlink()
     refused(tmp_path, "holds no folders", "FOLDER/CLASS")
 
 

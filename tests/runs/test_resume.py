@@ -253,7 +253,7 @@ def test_other_data_is_refused(small, broken, digits, monkeypatch, capsys):
 def test_pictures_that_are_turned_now_are_named_as_the_cause(
     small, broken, digits, monkeypatch, capsys
 ):
-    note = "300 pictures are turned upright by their EXIF orientation"
+    note = "pictures turned upright by their EXIF orientation: 300"
     turned = digits._replace(train_images=digits.train_images[:, ::-1], note=note)
     monkeypatch.setattr(setup, "load", lambda *_: turned)
     assert small("--resume", "run") == 2
