@@ -27,9 +27,7 @@ def build_parser() -> argparse.ArgumentParser:
         prog="python -m jaxopt_notes.predict",
         description="Classify picture files (PNG, JPEG, WebP, BMP, GIF, TIFF) with a trained "
         f"network. An answer of a probability below {UNSURE:.0%} is marked as unsure: on the test "
-        "digits of mnist-12k, those are 2% of the CNN's answers and half of its mistakes.".replace(
-            "%", "%%"
-        ),
+        "digits of mnist-12k, those are 2% of the CNN's answers and half of its mistakes.",
     )
     parser.usage = "%(prog)s --run DIR [options] [FILE ...]"
     add_run(parser)

@@ -3,12 +3,12 @@
     FOLDER/train/CLASS/*.png and FOLDER/test/CLASS/*.png
     FOLDER/CLASS/*.png
 
-In the first, `training`, `testing`, `valid`, `val` and `validation` are known too, in capitals or
-not. `test` is the test set; where there is none, the validation set stands for it; otherwise the
-validation set is not used, and the note says so. In the second a fifth of each class is set aside
-as the test set, by the hash of the file names: the same files on every machine. It knows nothing of
-which pictures belong together; where several show the same patient, lay `train` and `test`
-yourself.
+In the first, `training`, `trainval`, `testing`, `valid`, `validation`, `val`, `dev` and `eval` are
+known too, in capitals or not. `test` is the test set; where there is none with class folders, the
+validation set stands for it; otherwise the validation set is not used. The note says so. In the
+second a fifth of each class is set aside as the test set, by the hash of the file names: the same
+files on every machine. It knows nothing of which pictures belong together; where several show the
+same patient, lay `train` and `test` yourself.
 
 Pictures in folders within a class's folder belong to that class, as torchvision's ImageFolder has
 it. Hidden files, what systems leave behind, and texts and tables beside the pictures are left out.

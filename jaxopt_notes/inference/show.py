@@ -64,8 +64,9 @@ def draw(path: Path, pictures: Sequence[Shown]) -> str:
                 panel.axis("off")
         for (left, right), one in zip(panels, pictures):
             _show(left, one.original, plots.short(one.name, 18))
-            note = f"\n{one.note}" if one.note else ""
-            _show(right, one.seen, f"→ {plots.short(one.answer)}, {one.probability:.1%}{note}")
+            note = f", {one.note}" if one.note else ""
+            answer = f"{plots.short(one.answer)}\n{one.probability:.1%}{note}"
+            _show(right, one.seen, answer)
         plots.save(figure, path, _TITLE)
     return lacking
 

@@ -101,7 +101,7 @@ def test_validation_stands_for_a_missing_test_and_the_note_says_so(parted, name)
 
 def test_train_alone_is_refused_with_both_ways_out(parted):
     (parted / "test").rename(parted / "rest")
-    refused(parted, "'train' without 'test'", repr(str(parted / "train")))
+    refused(parted, "'train' without a 'test' or 'valid'", repr(str(parted / "train")))
     assert len(load(str(parted / "train")).train_labels) == 6
 
 
