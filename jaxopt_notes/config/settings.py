@@ -317,15 +317,6 @@ class Settings:
         on_resume=OnResume.WEIGHTS,
         group=DATA,
     )
-    follow_links: bool = row(
-        kind=kinds.flag(),
-        default=False,
-        help="allow links that lead out of a folder of pictures",
-        on_resume=OnResume.FREE,
-        group=DATA,
-        aliases=("follow-symlinks", "symlinks"),
-        compared=False,
-    )
     out: str | None = row(
         kind=kinds.place(),
         default_text="runs/DATASET-OPTIMIZER-TIME",
@@ -428,6 +419,15 @@ class Settings:
         help="keep only a part of the optimizer's state on each device",
         on_resume=OnResume.FREE,
         group=DEVICES,
+    )
+    follow_links: bool = row(
+        kind=kinds.flag(),
+        default=False,
+        help="allow links that lead out of a folder of pictures",
+        on_resume=OnResume.FREE,
+        group=DATA,
+        aliases=("follow-symlinks", "symlinks"),
+        compared=False,
     )
 
     @property
