@@ -61,9 +61,11 @@ def _draw(comparison: Comparison, out: str) -> None:
     if not curves:
         raise InputError(f"--out {out}: no run has finished an epoch; there is nothing to draw")
     try:
-        plots.draw_comparison(Path(out), curves)
+        lacking = plots.draw_comparison(Path(out), curves)
     except OSError as error:
         raise InputError(f"--out {out}: cannot be written ({first_line(error)})") from error
+    if lacking:
+        print(lacking, file=sys.stderr)
 
 
 if __name__ == "__main__":

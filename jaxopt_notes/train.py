@@ -173,7 +173,8 @@ def _progress_bar(described: "RunInfo", args: argparse.Namespace) -> Iterator["S
             loss = progress.result.loss if row is None else row["train_loss"]
             bar.set_postfix(loss=f"{loss:.4f}", refresh=False)
             bar.update(progress.epoch * steps + progress.step_in_epoch - bar.n)
-            if row is not None:
+            epochs = described.config.epochs
+            if row is not None and (args.json or report.is_shown(progress.rows, epochs)):
                 _print(args, report.row_text(row), row)
                 if hint := report.learning_rate_hint(described, progress.rows):
                     _print(args, hint, {"note": hint})

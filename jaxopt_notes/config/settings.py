@@ -272,7 +272,7 @@ class Settings:
     )
     epochs: int = row(
         kind=kinds.whole(1),
-        default_text="as many as show 150,000 images, and at least 3",
+        default_text="as many as show 150,000 images, from 3 to 200",
         help="passes over the training set",
         on_resume=OnResume.FREE,
         group=RUN,
@@ -298,7 +298,7 @@ class Settings:
         kind=kinds.dataset("give auto, or the name of a data set or folder"),
         default="auto",
         help="data set: auto (mnist, else mnist-12k), mnist, mnist-12k (in the package), a "
-        "prepared TFDS set, or a folder of PNG or JPEG files with one folder per class",
+        "prepared TFDS set, or a folder of pictures with one folder per class",
         on_resume=OnResume.DATA,
         group=DATA,
         aliases=("data", "data-set"),
@@ -420,6 +420,15 @@ class Settings:
         help="keep only a part of the optimizer's state on each device",
         on_resume=OnResume.FREE,
         group=DEVICES,
+    )
+    follow_links: bool = row(
+        kind=kinds.flag(),
+        default=False,
+        help="allow links that lead out of a folder of pictures",
+        on_resume=OnResume.FREE,
+        group=DATA,
+        aliases=("follow-symlinks", "symlinks"),
+        compared=False,
     )
 
     @property
@@ -558,9 +567,11 @@ def absolute(config: Settings) -> Settings:
 
 
 def epochs_for(examples: int) -> int:
-    """The default length of a run: 150,000 images, and at least 3 times each.
+    """The default length of a run: 150,000 images, each from 3 to 200 times.
 
-    >>> epochs_for(60_000), epochs_for(10_000)
-    (3, 15)
+    After 200 epochs, 96 digits for training give a test accuracy of 80 %, after 400 of 82 %.
+
+    >>> epochs_for(60_000), epochs_for(10_000), epochs_for(96)
+    (3, 15, 200)
     """
-    return max(3, math.ceil(150_000 / examples))
+    return min(max(3, math.ceil(150_000 / examples)), 200)

@@ -43,17 +43,19 @@ def load(
     name: str = "auto",
     data_dir: str | os.PathLike[str] | None = None,
     image_size: tuple[int, int] | None = None,
+    follow_links: bool = False,
 ) -> Dataset:
     """Loads an image-classification data set as arrays.
 
     Args:
       name: the first of these that fits. `mnist`, prepared through TFDS the first time;
         `mnist-12k`, the 12,000 digits in this package; `auto`, the former where it can be had, else
-        the latter, with a `note` that says so. What starts with `/`, `.` or `~`: a folder of PNG or
-        JPEG files, one folder a class (see `folder.py`). Any TFDS set of small labelled images
+        the latter, with a `note` that says so. What starts with `/`, `.` or `~`: a folder of
+        pictures, one folder a class (see `folder_layout.py`). Any TFDS set of small labelled images
         already prepared, such as `fashion_mnist` or `emnist/letters`. The path of a folder here.
       data_dir: TFDS's data directory; None for `default_data_dir()`.
       image_size: height and width to scale a folder's pictures to; other sets have one size.
+      follow_links: whether a folder's links may lead out of it; other sets have none.
 
     Returns:
       A `Dataset`: uint8 images (n, height, width, 1 or 3), int32 labels (n,).
@@ -68,16 +70,21 @@ def load(
     """
     if "://" in name:
         places.local("dataset", name)
-    if name == bundled.NAME and image_size is None:
+    if name == bundled.NAME and image_size is None and not follow_links:
         return bundled.load()  # wherever the data directory is
     where = _folder(data_dir)
     try:
         if _is_folder(name, where):
-            return _pictures(name, image_size)
+            return _pictures(name, image_size, follow_links)
         if image_size is not None:
             raise InputError(
                 f"--image-size {image_size[0]}x{image_size[1]}: only a folder's pictures are "
                 f"scaled, and '{name}' is none; leave it out"
+            )
+        if follow_links:
+            raise InputError(
+                f"--follow-links: only a folder of pictures has links, and '{name}' is none; "
+                "leave it out"
             )
         if name == "auto":
             return _auto(where, chosen=data_dir is not None)
@@ -111,14 +118,14 @@ def _is_folder(name: str, data_dir: Path) -> bool:
     return prepared.find(name, data_dir) is None
 
 
-def _pictures(path: str, image_size: tuple[int, int] | None) -> Dataset:
+def _pictures(path: str, image_size: tuple[int, int] | None, follow_links: bool) -> Dataset:
     """Loads a folder of pictures."""
     if os.path.isfile(path):
         raise InputError(f"dataset={path!r}: is a file; give a folder, and unpack archives first")
     require(f"dataset='{path}'", "train", "PIL")
     from jaxopt_notes.data import folder  # imports Pillow
 
-    return folder.load(path, image_size)
+    return folder.load(path, image_size, follow_links)
 
 
 def _folder(data_dir: str | os.PathLike[str] | None) -> Path:

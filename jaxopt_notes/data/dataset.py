@@ -7,6 +7,7 @@ import numpy as np
 from jaxopt_notes.errors import InputError
 
 SMALLEST = 4  # pixels a side: below this an image cannot be pooled twice
+TURNED = "turned upright by their EXIF orientation"  # in the note of a set with such photographs
 
 
 class Dataset(NamedTuple):
@@ -47,3 +48,15 @@ def check_classes(
             f"dataset={name!r}: class {class_names[unknown[0]]!r} is in the test set but not in "
             "the training set; add it there or take it out"
         )
+
+
+def turned_since(before: str, now: str) -> bool:
+    """Whether a folder's photographs are turned now and were not when a run was begun.
+
+    Earlier versions did not follow the EXIF orientation.
+
+    Args:
+      before: the note of the data set when the run was begun.
+      now: the note of the same data set now.
+    """
+    return TURNED in now and TURNED not in before

@@ -1,24 +1,44 @@
-"""PNG and JPEG files as arrays of bytes, by Pillow. A file that cannot be taken is named.
+"""Picture files as arrays of bytes, by Pillow. An error names the file.
 
-What is taken as it stands: 1-bit and 8-bit grey, palettes (as colour) and 8-bit colour, as they are
-stored: a camera's note on how to turn a photograph is not followed. An alpha channel that hides
-nothing is dropped. What would change the picture is refused and left to its owner: real
-transparency, 16 bits, CMYK.
+PNG, JPEG (also a phone's MPO), WebP, BMP, GIF and TIFF are read; of several frames, the first. A
+photograph is turned upright as its EXIF orientation says. What is transparent is laid on a plain
+backdrop. 16 bits a channel become the upper 8, CMYK becomes RGB, and colour profiles are ignored.
 """
 
+import contextlib
 import warnings
 from pathlib import Path
 from typing import IO, NamedTuple
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from jaxopt_notes.errors import first_line
 
-_FORMATS = ("PNG", "JPEG")  # no other of Pillow's readers is let near a file
-_GREY = ("1", "L", "LA")
-_COLOUR = ("P", "PA", "RGB", "RGBA")
-_BIT_DEPTH = 24  # where a PNG says it
+SUFFIXES = (
+    *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"),
+    *(".webp", ".bmp", ".gif", ".tif", ".tiff"),
+)
+WHITE, BLACK = 255, 0
+
+_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")  # Pillow's other readers see no file
+_GREY = ("1", "L", "LA", "I;16", "I;16B", "I;16L", "I;16N")
+_COLOUR = ("P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr")
+_PNG = b"\x89PNG"
+# Where a PNG may keep its orientation: in chunks that may follow the pixels.
+_PNG_EXIF = (b"eXIf", b"Raw profile type", b"XML:com.adobe.xmp")
+# The brands of files that phones write and Pillow does not read everywhere.
+_HEIC = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1", b"avif", b"avis")
+# EXIF's orientations: how to turn what is stored. 1 is upright.
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
 class PictureError(ValueError):
@@ -29,43 +49,55 @@ class PictureError(ValueError):
 
 
 class Header(NamedTuple):
-    """What a file says of its picture before any pixel is decoded."""
+    """What is known of a picture before its pixels are used."""
 
-    height: int
+    height: int  # of the upright picture
     width: int
     channels: int  # 1 or 3
+    turned: bool  # whether its EXIF orientation says to turn what is stored
 
 
 def header(path: Path) -> Header:
     """Reads a picture's header.
 
     Raises:
-      PictureError: it is no PNG or JPEG, cannot be read, is of a kind that is not taken, or claims
-        more pixels than `PIL.Image.MAX_IMAGE_PIXELS`.
+      PictureError: the file is no picture, cannot be read, is of a kind that is not taken, or
+        claims more pixels than `PIL.Image.MAX_IMAGE_PIXELS`.
     """
+    if path.is_dir():
+        raise PictureError(path, "is a folder; pass the pictures in it")
     try:
         # Pillow only warns of a picture that is up to twice too large.
         with warnings.catch_warnings(), path.open("rb") as file:
+            warnings.simplefilter("ignore")  # of odd metadata
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            deep = _has_16_bits(file)
+            start = file.read(12)
+            may_be_turned = not start.startswith(_PNG) or _holds(file, _PNG_EXIF)
+            file.seek(0)
             image = Image.open(file, formats=_FORMATS)
-            width, height = image.size
-            mode = image.mode
+            orientation = _orientation(image) if may_be_turned else 1
+            width, height = _size(image, orientation)
+            mode, form = image.mode, image.format
     except UnidentifiedImageError as error:
-        raise PictureError(path, "is no PNG or JPEG, or broken from its first bytes on") from error
+        if start[4:8] == b"ftyp" and start[8:12] in _HEIC:
+            raise PictureError(path, "is a HEIC or AVIF picture; convert it to JPEG") from None
+        reason = "is no PNG, JPEG, WebP, BMP, GIF or TIFF, or broken from its first bytes on"
+        raise PictureError(path, f"{reason}; convert or remove it") from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         limit = f"{Image.MAX_IMAGE_PIXELS:,} pixels" if Image.MAX_IMAGE_PIXELS else "is safe"
         raise PictureError(path, f"claims to hold more than {limit}; scale it down") from error
+    except FileNotFoundError as error:
+        raise PictureError(path, "does not exist; check its name") from error
     except Exception as error:  # Pillow's readers fail in many ways
         raise _broken(path, error) from error
-    if deep:
-        raise PictureError(path, "has 16 bits a pixel; save it with 8")
+    if mode == "I" and form == "PNG":
+        mode = "I;16"  # as older versions of Pillow open it
     if mode not in _GREY + _COLOUR:
         raise PictureError(path, f"is of Pillow's mode {mode}; save it as 8-bit grey or RGB")
-    return Header(height, width, 1 if mode in _GREY else 3)
+    return Header(height, width, 1 if mode in _GREY else 3, orientation != 1)
 
 
-def pixels(path: Path, height: int, width: int, channels: int) -> np.ndarray:
+def pixels(path: Path, height: int, width: int, channels: int, backdrop: int = WHITE) -> np.ndarray:
     """Decodes a picture whose header was read.
 
     Args:
@@ -74,42 +106,80 @@ def pixels(path: Path, height: int, width: int, channels: int) -> np.ndarray:
         averaging where it shrinks).
       width: columns to give, likewise.
       channels: 1, or 3, for which a grey picture is repeated.
+      backdrop: the grey, 0 … 255, that shows through where the picture is transparent.
 
     Returns:
       uint8 (height, width, channels).
 
     Raises:
-      PictureError: it is broken, or transparent in places.
+      PictureError: it is broken.
     """
     try:
-        with path.open("rb") as file:
+        with warnings.catch_warnings(), path.open("rb") as file:
+            warnings.simplefilter("ignore")  # of odd metadata
             image = Image.open(file, formats=_FORMATS)
             image.load()
+            orientation = _orientation(image)
+            picture = _opaque(_eight_bits(image, backdrop), backdrop)
+            picture = picture.convert("L" if channels == 1 else "RGB")
     except MemoryError:
         raise
     except Exception as error:
         raise _broken(path, error) from error
-    if _is_transparent(image):
-        raise PictureError(path, "is transparent in places; save it without an alpha channel")
-    image.info.pop("transparency", None)
-    picture = image.convert("L" if channels == 1 else "RGB")
+    if orientation in _TURNS:
+        picture = picture.transpose(_TURNS[orientation])
     if picture.size != (width, height):
         picture = picture.resize((width, height), Image.Resampling.BILINEAR)
     return np.asarray(picture).reshape(height, width, channels)
 
 
-def _has_16_bits(file: IO[bytes]) -> bool:
-    """Whether a PNG stores 16 bits a channel; Pillow cuts colour of that depth down unasked."""
-    start = file.read(_BIT_DEPTH + 1)
-    file.seek(0)
-    return start.startswith(b"\x89PNG") and start[_BIT_DEPTH:] == b"\x10"
+def _holds(file: IO[bytes], words: tuple[bytes, ...]) -> bool:
+    content = file.read()
+    return any(word in content for word in words)
 
 
-def _is_transparent(image: Image.Image) -> bool:
+def _orientation(image: Image.Image) -> int:
+    """EXIF's orientation, 1 … 8; 1 also where there is none or the EXIF data are broken."""
+    with contextlib.suppress(Exception):
+        orientation = image.getexif().get(ExifTags.Base.Orientation)
+        return int(orientation) if orientation in _TURNS else 1
+    return 1
+
+
+def _size(image: Image.Image, orientation: int) -> tuple[int, int]:
+    """Width and height of the upright picture."""
+    if orientation < 5:
+        return image.size
+    if image.format == "TIFF":  # which Pillow turns by itself as it decodes
+        image.load()
+        return image.size
+    height, width = image.size
+    return width, height
+
+
+def _eight_bits(image: Image.Image, backdrop: int) -> Image.Image:
+    """A grey picture of 16 bits as one of 8; any other as it is."""
+    if not image.mode.startswith("I"):
+        return image
+    deep = np.asarray(image)
+    grey = (deep >> 8).astype(np.uint8)
+    if (hidden := image.info.get("transparency")) is not None:
+        grey[deep == hidden] = backdrop
+    return Image.fromarray(grey)
+
+
+def _opaque(image: Image.Image, backdrop: int) -> Image.Image:
+    """The picture on a plain backdrop; as it is where nothing is transparent."""
     if image.mode not in ("LA", "PA", "RGBA") and "transparency" not in image.info:
-        return False
-    return image.convert("RGBA").getchannel("A").getextrema() != (255, 255)
+        return image
+    seen = image.convert("RGBA")
+    if seen.getchannel("A").getextrema() == (255, 255):
+        image.info.pop("transparency", None)
+        return image
+    laid = Image.new("RGBA", seen.size, (backdrop, backdrop, backdrop, 255))
+    laid.alpha_composite(seen)
+    return laid.convert("RGB")
 
 
 def _broken(path: Path, error: Exception) -> PictureError:
-    return PictureError(path, f"cannot be read ({first_line(error)})")
+    return PictureError(path, f"cannot be read ({first_line(error)}); replace or remove it")

@@ -6,9 +6,12 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxopt_notes.data import image_files
+from jaxopt_notes.data.image_files import BLACK, WHITE, Header, PictureError
 from jaxopt_notes.inference import mnist_layout
 
 DARK, LIGHT = INKS = ("dark", "light")
+SEVERAL, BLANK = "several digits?", "blank?"  # warnings about a picture
+_FLAT = 8  # of 255: a picture whose brightness varies less shows nothing
 
 
 class Style(NamedTuple):
@@ -26,18 +29,28 @@ class Style(NamedTuple):
 
 
 class Picture(NamedTuple):
-    """An image for the network, and whether its ink was read as dark or light."""
+    """An image for the network, and how the file was read.
 
-    pixels: np.ndarray  # uint8 (height, width, channels)
-    ink: str | None  # None: not determined
+    Attributes:
+      pixels: uint8 (height, width, channels), what the network sees.
+      ink: whether the ink was read as dark or light; None where that was not determined.
+      backdrop: the grey under transparent places.
+      warning: what seems to be wrong with the picture; "" for nothing.
+    """
+
+    pixels: np.ndarray
+    ink: str | None
+    backdrop: int = WHITE
+    warning: str = ""
 
 
 def read(path: Path, style: Style, ink: str | None = None) -> Picture:
-    """Reads a PNG or JPEG file of any size.
+    """Reads a picture file of any size.
 
     A digit in MNIST's style is cut out, scaled and centred as MNIST's makers did. The brightness of
-    the border decides its ink unless `ink` does. Any other picture is scaled like those of a
-    folder, and inverted only if `ink` differs from the training set's.
+    the border decides its ink unless `ink` does. Transparent places are white, or black where light
+    ink would vanish. Any other picture is scaled like those of a folder, and inverted only if `ink`
+    differs from the training set's.
 
     Args:
       path: the file.
@@ -45,19 +58,44 @@ def read(path: Path, style: Style, ink: str | None = None) -> Picture:
       ink: "dark" for dark on light, "light" for light on dark; None if unknown.
 
     Raises:
-      PictureError: the file is no picture, of an unsupported kind, or shows nothing.
+      PictureError: the file is no picture, of an unsupported kind, or a digit's picture is blank.
     """
-    if not style.centred:
-        height, width, channels = style.shape
-        image_files.header(path)
-        pixels = image_files.pixels(path, height, width, channels)
-        negative = ink is not None and (ink == DARK) != style.dark_ink
-        return Picture(255 - pixels if negative else pixels, ink)
-    height, width, _ = image_files.header(path)
-    pixels = image_files.pixels(path, height, width, 1)
-    ink = ink or (DARK if mnist_layout.is_dark_on_light(pixels) else LIGHT)
-    try:
-        return Picture(mnist_layout.centre(pixels, ink == DARK), ink)
-    except mnist_layout.NoInkError:
-        reason = f"shows nothing {ink} that stands out from its border"
-        raise image_files.PictureError(path, reason) from None
+    header = image_files.header(path)
+    if style.centred:
+        return _digit(path, header, ink)
+    height, width, channels = style.shape
+    pixels = image_files.pixels(path, height, width, channels)
+    warning = BLANK if np.ptp(pixels) < _FLAT else ""
+    negative = ink is not None and (ink == DARK) != style.dark_ink
+    return Picture(255 - pixels if negative else pixels, ink, WHITE, warning)
+
+
+def _digit(path: Path, header: Header, asked: str | None) -> Picture:
+    for backdrop in {None: (WHITE, BLACK), DARK: (WHITE,), LIGHT: (BLACK,)}[asked]:
+        page = image_files.pixels(path, header.height, header.width, 1, backdrop)
+        ink = asked or (DARK if mnist_layout.is_dark_on_light(page) else LIGHT)
+        try:
+            pixels = mnist_layout.centre(page, ink == DARK)
+        except mnist_layout.NoInkError:
+            continue
+        several = mnist_layout.holds_several(page, ink == DARK)
+        return Picture(pixels, ink, backdrop, SEVERAL if several else "")
+    reason = f"seems blank: nothing{f' {asked}' if asked else ''} stands out from its border"
+    raise PictureError(path, reason)
+
+
+def original(path: Path, backdrop: int, longest: int) -> np.ndarray:
+    """A file's own picture, upright and small enough to be shown.
+
+    Args:
+      path: a file that `read` has read.
+      backdrop: the grey under transparent places.
+      longest: pixels of its longer side, at most.
+
+    Returns:
+      uint8 (height, width, 3).
+    """
+    header = image_files.header(path)
+    scale = min(1.0, longest / max(header.height, header.width))
+    height, width = (max(1, round(side * scale)) for side in header[:2])
+    return image_files.pixels(path, height, width, 3, backdrop)

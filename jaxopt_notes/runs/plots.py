@@ -7,13 +7,14 @@ import math
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from jaxopt_notes import files
 from jaxopt_notes.data import Dataset
 from jaxopt_notes.extras import installed, require
+from jaxopt_notes.runs import fonts
 from jaxopt_notes.training.evaluation import Evaluation, worst_mistakes
 
 MISTAKES = 24
@@ -22,55 +23,70 @@ _COUNTED = 40  # classes: with more, a cell has no room for its number
 _CELL = 0.45  # inches: room for a number of four digits
 
 
+class Drawn(NamedTuple):
+    """The names of the files, and a line on characters that no installed font has, or nothing."""
+
+    files: tuple[str, ...]
+    lacking: str
+
+
 def draw(
     folder: Path,
     rows: Sequence[Mapping[str, Any]],
     evaluation: Evaluation,
     data: Dataset,
     optimizer: str,
-) -> tuple[str, ...]:
-    """Draws all pictures of a run into its folder.
-
-    Returns:
-      The names of the files; none where matplotlib is not installed.
-    """
+) -> Drawn:
+    """Draws all pictures of a run into its folder; none where matplotlib is not installed."""
     if not installed("matplotlib.figure"):
-        return ()
+        return Drawn((), "")
     from matplotlib.figure import Figure
 
-    figures = {
-        "curves.png": Figure(figsize=(9, 3.6), layout="constrained"),
-        "confusion.png": Figure(layout="constrained"),
-        "mistakes.png": Figure(layout="constrained"),
-    }
-    curves, confusion, mistakes = figures.values()
-    accuracy = f"{rows[-1]['test_accuracy']:.2%} of the test set right"
-    _draw_curves(curves, rows, f"{optimizer} on {data.name}: {accuracy}")
-    _draw_confusion(confusion, evaluation.confusion, data.class_names, f"{data.name}: {accuracy}")
-    _draw_mistakes(mistakes, evaluation, data)
-    for name, figure in figures.items():
-        _save(figure, folder / name)
-    return tuple(figures)
+    with fonts.for_texts((data.name, *data.class_names)) as lacking:
+        figures = {
+            "curves.png": Figure(figsize=(9, 3.6), layout="constrained"),
+            "confusion.png": Figure(layout="constrained"),
+            "mistakes.png": Figure(layout="constrained"),
+        }
+        curves, confusion, mistakes = figures.values()
+        accuracy = f"{rows[-1]['test_accuracy']:.2%} of the test set right"
+        _draw_curves(curves, rows, f"{optimizer} on {data.name}: {accuracy}")
+        title = f"{data.name}: {accuracy}"
+        _draw_confusion(confusion, evaluation.confusion, data.class_names, title)
+        _draw_mistakes(mistakes, evaluation, data)
+        for name, figure in figures.items():
+            save(figure, folder / name)
+    return Drawn(tuple(figures), lacking)
 
 
-def _save(figure: Any, path: Path) -> None:
+def save(figure: Any, path: Path, title: str | None = None) -> None:
+    """Writes a figure as a .png, with a title for programs within the file."""
     with warnings.catch_warnings(), files.open_whole(path) as file:
-        # A class name may have letters that matplotlib's font lacks; it draws boxes for them.
+        # Characters that no font has are boxes; `fonts` has said so.
         warnings.filterwarnings("ignore", message="Glyph")
-        figure.savefig(file, dpi=150, format="png")
+        figure.savefig(file, dpi=150, format="png", metadata={"Title": title})
 
 
-def draw_comparison(path: Path, runs: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
+def draw_comparison(path: Path, runs: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
     """Draws the curves of several runs over each other: test as lines, training dashed.
 
     Args:
       path: the file, a .png.
       runs: name to rows, at least one row each.
 
+    Returns:
+      A line on characters that no installed font has; "" where there are none.
+
     Raises:
       MissingExtraError: matplotlib is not installed.
     """
     require("draw_comparison", "plots")
+    with fonts.for_texts(runs) as lacking:
+        save(_comparison(runs), path)
+    return lacking
+
+
+def _comparison(runs: Mapping[str, Sequence[Mapping[str, Any]]]) -> Any:
     from matplotlib import colormaps
     from matplotlib.figure import Figure
 
@@ -88,9 +104,9 @@ def draw_comparison(path: Path, runs: Mapping[str, Sequence[Mapping[str, Any]]])
     # Set afterwards: matplotlib leaves out a label that begins with an underscore.
     for text, name in zip(legend.get_texts(), runs):
         text.set_parse_math(False)
-        text.set_text(_short(name, 40))
+        text.set_text(short(name, 40))
     figure.suptitle("test, and training dashed")
-    _save(figure, path)
+    return figure
 
 
 def _draw_curves(figure: Any, rows: Sequence[Mapping[str, Any]], title: str) -> None:
@@ -142,7 +158,7 @@ def _draw_confusion(figure: Any, counts: np.ndarray, names: Sequence[str], title
             if count:
                 color = "white" if shares[row, column] > 0.4 else "black"
                 axes.text(column, row, count, ha="center", va="center", color=color, fontsize=size)
-    labels = [_short(name) for name in names]
+    labels = [short(name) for name in names]
     letters = 10.0 if classes <= _COUNTED else max(2.5, 400 / classes)
     upright = max(map(len, labels)) > 10 * cell
     axes.set_xticks(range(classes), labels, rotation=90 if upright else 0, parse_math=False)
@@ -172,11 +188,12 @@ def _draw_mistakes(figure: Any, evaluation: Evaluation, data: Dataset) -> None:
             panel.imshow(image[..., 0], cmap="gray", vmin=0, vmax=255)
         else:
             panel.imshow(image)
-        true = _short(data.class_names[data.test_labels[i]])
-        predicted = _short(data.class_names[evaluation.predicted[i]], 12)
+        true = short(data.class_names[data.test_labels[i]])
+        predicted = short(data.class_names[evaluation.predicted[i]], 12)
         text = f"{true}\npredicted {predicted}\n{evaluation.confidence[i]:.1%}"
         panel.set_title(text, fontsize=8, parse_math=False)
 
 
-def _short(name: str, longest: int = 16) -> str:
+def short(name: str, longest: int = 16) -> str:
+    """A name, cut where it is longer than there is room for."""
     return name if len(name) <= longest else name[: longest - 1] + "…"

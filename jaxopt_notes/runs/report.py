@@ -25,6 +25,8 @@ from jaxopt_notes.training.network import describe_network
 from jaxopt_notes.training.progress import EpochRow
 from jaxopt_notes.training.setup import Setup
 
+_EACH_SHOWN = 50  # epochs: of a longer run not every row need be printed
+
 
 def describe(setup: Setup) -> RunInfo:
     """What a run is made of."""
@@ -91,6 +93,8 @@ def header(info: RunInfo, notes: Sequence[str] = ()) -> str:
         lines.append(_sharing(device))
     if data.note:
         lines.insert(1, data.note)
+    if config.epochs > _EACH_SHOWN:
+        lines.append("about one row a second is shown; metrics.jsonl has a row for each epoch")
     columns = "epoch   train loss    acc     test loss    acc     seconds"
     return "\n".join([*lines, *notes, "", columns])
 
@@ -111,10 +115,32 @@ def row_text(row: EpochRow) -> str:
         f"{row['epoch']:5d}   {row['train_loss']:10.4f}  {row['train_accuracy']:6.2%}   "
         f"{row['test_loss']:9.4f}  {row['test_accuracy']:6.2%}   {row['seconds']:8.1f}"
     )
-    # Only the epoch with the switch mentions it.
+    return f"{text}   {adam_to_sgd.text(row)}" if _switched(row) else text
+
+
+def _switched(row: EpochRow) -> bool:
+    """Whether the switch to SGD was in this epoch."""
     steps_before = row["step"] - row["step"] // row["epoch"]
-    switched = (row.get("switched_at") or 0) > steps_before
-    return f"{text}   {adam_to_sgd.text(row)}" if switched else text
+    return (row.get("switched_at") or 0) > steps_before
+
+
+def is_shown(rows: Sequence[EpochRow], epochs: int) -> bool:
+    """Whether the newest row is printed: of a run of many short epochs, about one row a second.
+
+    Args:
+      rows: one for each finished epoch, at least one.
+      epochs: how many the run will have.
+
+    >>> rows = [{"epoch": i, "step": i, "seconds": 0.4 * i} for i in range(1, 101)]
+    >>> [i for i in range(1, 101) if is_shown(rows[:i], 100)][:4]
+    [1, 3, 5, 8]
+    >>> is_shown(rows, 100), all(is_shown(rows[:i], 50) for i in range(1, 51))
+    (True, True)
+    """
+    row = rows[-1]
+    if epochs <= _EACH_SHOWN or len(rows) == 1 or row["epoch"] == epochs or _switched(row):
+        return True
+    return int(row["seconds"]) > int(rows[-2]["seconds"])
 
 
 CHANCE = 0.98  # a loss above this share of a guess's is as good as one
@@ -180,8 +206,8 @@ def finish(
         return Summary(f"{text}; {folder}", {"summary": None, "out": str(folder)})
     evaluation = evaluate_classes(weights, setup.model, setup.normalize, setup.data)
     files.write_text(folder / "metrics.json", _one_line_per_row(evaluation.as_json()))
-    pictures = plots.draw(folder, rows, evaluation, setup.data, setup.config.optimizer)
-    names = ("config.json", "metrics.jsonl", "metrics.json", *pictures)
+    drawn = plots.draw(folder, rows, evaluation, setup.data, setup.config.optimizer)
+    names = ("config.json", "metrics.jsonl", "metrics.json", *drawn.files)
     if not setup.config.checkpoint_every.never:
         names += (checkpoint.FOLDER,)
     last, worst = rows[-1], evaluation.worst
@@ -193,7 +219,9 @@ def finish(
         f"lowest recall: {worst.recall:.2%} of the {worst.support:,} of class {worst.name}\n"
         f"{folder}: {', '.join(names)}"
     )
-    if not pictures:
+    if drawn.lacking:
+        text += f"\n{drawn.lacking}"
+    if not drawn.files:
         text += "; for pictures install jaxopt-notes[plots]"
     value = {"summary": last, "worst_class": worst._asdict(), "out": str(folder), "files": names}
     return Summary(text, value)

@@ -9,6 +9,7 @@ import jax
 
 from jaxopt_notes.config.settings import Settings
 from jaxopt_notes.config.table import OnResume
+from jaxopt_notes.data.dataset import TURNED, turned_since
 from jaxopt_notes.errors import InputError, first_line
 from jaxopt_notes.runs import checkpoint
 from jaxopt_notes.runs.info import RunInfo
@@ -31,8 +32,14 @@ Show = Callable[[Progress, EpochRow | None], None]
 def refuse_other_data(before: RunInfo, now: RunInfo, override: bool) -> None:
     """Raises InputError if a resumed run would train on with another data set than its own."""
     option, old, new = f"--dataset {now.config.dataset}", before.data, now.data
+    turned = turned_since(old.note, new.note)
     if old.image_shape != new.image_shape:
         shapes = ["×".join(map(str, data.image_shape)) for data in (new, old)]
+        if turned:
+            raise InputError(
+                f"{option}: its images are now {TURNED} and so {shapes[0]}, but this run was "
+                f"trained on {shapes[1]}; begin a new run"
+            )
         raise InputError(
             f"{option}: its images are {shapes[0]}, but this run was trained on {shapes[1]}; "
             "pass the data set it was trained on"
@@ -43,6 +50,11 @@ def refuse_other_data(before: RunInfo, now: RunInfo, override: bool) -> None:
             "on; pass the data set it was trained on"
         )
     if has_other_data(before, now) and not override:
+        if turned:
+            raise InputError(
+                f"{option}: some of its images are now {TURNED}, which they were not when this "
+                "run began; begin a new run, or add --override to train on with the turned images"
+            )
         renamed = before.config.dataset != now.config.dataset
         wrong = "are not this run's" if renamed else "have changed since this run began"
         raise InputError(

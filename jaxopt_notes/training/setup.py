@@ -41,7 +41,8 @@ def prepare(asked: Asked) -> Setup:
       InputError: a setting is wrong, or the data cannot be loaded.
     """
     validate(asked)
-    data = load(*(setting(asked, name) for name in ("dataset", "data_dir", "image_size")))
+    where = ("dataset", "data_dir", "image_size", "follow_links")
+    data = load(*(setting(asked, name) for name in where))
     size = len(data.train_labels)
     config = resolve(asked, size)
     if config.batch_size > size:

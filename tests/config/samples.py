@@ -60,6 +60,7 @@ SAMPLES = {
     "dataset": _of("--dataset mnist", "mnist"),
     "data_dir": _of("--data-dir there", "there"),
     "image_size": _of("--image-size 28x32", (28, 32)),
+    "follow_links": _of("--follow-links", True),
     "out": _of("--out elsewhere", "elsewhere"),
     "compilation_cache": _of("--compilation-cache off", "off"),
     "clip_norm": _of("--clip-norm 1", 1.0),
@@ -108,3 +109,6 @@ OLD_CONFIG = {
     "mesh": "data=2",
     "shard_optimizer_state": False,
 }
+
+# What rows that came later stand at, where a run of that version goes on.
+SINCE = {"follow_links": False}

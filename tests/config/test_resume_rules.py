@@ -8,7 +8,7 @@ from jaxopt_notes.config.table import OnResume
 from jaxopt_notes.errors import InputError
 from jaxopt_notes.files import write_json
 from jaxopt_notes.runs import info, resume
-from tests.config.samples import OLD_CONFIG, SAMPLES
+from tests.config.samples import OLD_CONFIG, SAMPLES, SINCE
 
 WITH_OVERRIDE = (OnResume.OVERRIDE, OnResume.NEW_OPTIMIZER, OnResume.NEW_ORDER)
 # Beside the table, so that a change of a rule is seen: what else than its value a setting decides.
@@ -16,7 +16,7 @@ STRUCTURE = {"model", "pooling", "widths", "norm", "activation", "image_size", "
 ORDER = {"batch_size", "seed"}
 STATE = {"optimizer", "schedule", "switch_at", "clip_norm"}
 PLACES = {"out", "data_dir", "compilation_cache"}
-RECORDS = {"checkpoint_every", "keep", "tensorboard", "profile"}
+RECORDS = {"checkpoint_every", "keep", "tensorboard", "profile", "follow_links"}
 
 
 def asked(*argv):
@@ -44,7 +44,7 @@ def test_the_rules_are_those_that_the_checkpoints_ask_for():
 
     assert names(OnResume.WEIGHTS) == STRUCTURE
     assert names(OnResume.NEW_ORDER) == ORDER
-    hyperparameters = set(ROWS) - set(OLD_CONFIG)
+    hyperparameters = set(ROWS) - set(OLD_CONFIG) - set(SINCE)
     assert names(OnResume.NEW_OPTIMIZER) == STATE | hyperparameters
     assert names(OnResume.OVERRIDE) == {"dropout", "learning_rate", "warmup", "shift"}
     assert names(OnResume.FOLDER) == {"out"}
@@ -90,7 +90,7 @@ def test_a_run_of_an_earlier_version_goes_on(tmp_path):
     folder = run_of(tmp_path, OLD_CONFIG)
     resumed = resume.go_on(folder, {"epochs": 3}, override=False)
     assert not resumed.changed
-    assert resolve(resumed.asked, 1).as_json() == OLD_CONFIG | {
+    assert resolve(resumed.asked, 1).as_json() == OLD_CONFIG | SINCE | {
         "warmup": 0.25,
         "epochs": 3,
         "out": folder,

@@ -18,7 +18,7 @@ from jaxopt_notes.errors import InputError
 from jaxopt_notes.models import activations, batch_norm, pooling
 from jaxopt_notes.optimizers._adam_to_sgd import CARRIES
 from jaxopt_notes.training.schedules import schedule
-from tests.config.samples import OLD_CONFIG, SAMPLES
+from tests.config.samples import OLD_CONFIG, SAMPLES, SINCE
 
 
 def asked(*argv):
@@ -177,7 +177,7 @@ def test_aliases_name_an_option_and_are_none():
 
 
 def test_config_json_has_the_fields_that_it_always_had():
-    assert list(resolve({}, 1).as_json()) == list(OLD_CONFIG)
+    assert list(resolve({}, 1).as_json()) == list(OLD_CONFIG | SINCE)
 
 
 def test_a_config_json_of_an_earlier_version_is_read_and_written_alike():
@@ -186,7 +186,7 @@ def test_a_config_json_of_an_earlier_version_is_read_and_written_alike():
     assert config.checkpoint_every == Interval(seconds=300)
     assert config.image_size == (28, 32)
     # Only the warm-up, which it left to the schedule, is a number now.
-    assert config.as_json() == OLD_CONFIG | {"warmup": 0.25}
+    assert config.as_json() == OLD_CONFIG | SINCE | {"warmup": 0.25}
 
 
 def test_a_setting_that_config_json_lacks_has_its_default():

@@ -1,5 +1,7 @@
 """Digits of any size come out as MNIST's makers had them; the oracle is MNIST itself."""
 
+import itertools
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -88,6 +90,23 @@ def test_thin_and_wide_shapes_fit():
         found = mnist_layout.centre(page, dark_ink=False)
         assert found.shape == (28, 28, 1)
         assert found.max() == 255
+
+
+def test_few_digits_look_like_several_and_nearly_all_pairs_do(some):
+    alone = [mnist_layout.holds_several(digit, dark_ink=False) for digit in some]
+    assert np.mean(alone) <= 0.02
+    for axis in (0, 1):
+        pairs = [np.concatenate(pair, axis) for pair in itertools.pairwise(some)]
+        found = [mnist_layout.holds_several(255 - pair, dark_ink=True) for pair in pairs]
+        assert np.mean(found) > 0.9
+
+
+def test_a_picture_without_detail_is_flagged_for_other_sets(tmp_path):
+    style = Style((16, 8, 3), centred=False, dark_ink=False)
+    for shade, warning in ((2, images.BLANK), (90, "")):
+        page = np.full((32, 16, 1), 100, np.uint8)
+        page[8:24, 4:12] += shade
+        assert images.read(save(tmp_path / "x.png", page), style).warning == warning
 
 
 def save(path, pixels):

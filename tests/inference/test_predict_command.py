@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -64,16 +65,105 @@ def test_files_get_the_classes_of_the_digits_on_them(run, files, digits, capsys)
 def test_the_table_has_a_line_a_file(run, files, capsys):
     assert predict.main(["--run", run, *files]) == 0
     head, *lines = (line.split() for line in capsys.readouterr().out.splitlines())
-    assert head == ["file", "class", "probability"]
+    assert head[:3] == ["file", "class", "probability"]
     assert [line[0] for line in lines] == files
     assert all(line[2].endswith("%") for line in lines)
+
+
+def test_an_answer_below_the_limit_is_unsure(run, files, capsys, monkeypatch, digits):
+    assert predict.main(["--run", run, "--json", *files]) == 0
+    answers = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert all(answer["unsure"] == (answer["probability"] < 0.7) for answer in answers)
+    limit = np.mean(sorted(answer["probability"] for answer in answers)[:2])
+    monkeypatch.setattr(predict, "UNSURE", limit)
+    assert predict.main(["--run", run, *files]) == 0
+    head, *lines = capsys.readouterr().out.splitlines()
+    assert head.split()[-1] == "note"
+    for answer, line in zip(answers, lines):
+        assert line.endswith("unsure") == (answer["probability"] < limit)
+    monkeypatch.setattr("jaxopt_notes.data.load", lambda *_: digits)
+    assert predict.main(["--run", run, "--split", "test", "--json"]) == 0
+    *rows, total = (json.loads(line) for line in capsys.readouterr().out.splitlines())
+    assert total["unsure"] == sum(row["probability"] < limit for row in rows) > 0
+
+
+def test_a_file_that_is_named_twice_has_two_lines(run, files, capsys):
+    assert predict.main(["--run", run, "--json", files[0], files[1], files[0]]) == 0
+    found = [json.loads(line)["file"] for line in capsys.readouterr().out.splitlines()]
+    assert found == [files[0], files[1], files[0]]
+
+
+def test_several_digits_get_a_warning(run, files, tmp_path, capsys):
+    page = Image.new("L", (320, 320), 255)
+    with Image.open(files[1]) as digit:
+        page.paste(digit.resize((120, 120)), (20, 100))
+        page.paste(digit.resize((120, 120)), (170, 100))
+    page.save(tmp_path / "two.png")
+    assert predict.main(["--run", run, "--json", *files, str(tmp_path / "two.png")]) == 0
+    answers = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [answer["warning"] for answer in answers] == ["", "", "", "several digits?"]
+    assert predict.main(["--run", run, str(tmp_path / "two.png")]) == 0
+    assert capsys.readouterr().out.rstrip().endswith("several digits?")
+
+
+def test_a_digit_is_the_same_turned_by_exif_or_on_transparent_ground(run, files, tmp_path, capsys):
+    with Image.open(files[1]) as digit:
+        exif = Image.Exif()
+        exif[0x0112] = 6
+        digit.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "turned.png", exif=exif)
+        for name, grey in (("dark", 0), ("light", 255)):
+            clear = Image.new("LA", digit.size, (grey, 0))
+            clear.putalpha(Image.eval(digit, lambda x: 255 - x))
+            clear.save(tmp_path / f"{name}.png")
+    names = [files[1], *(str(tmp_path / f"{name}.png") for name in ("turned", "dark", "light"))]
+    assert predict.main(["--run", run, "--json", *names]) == 0
+    first, *others = (json.loads(line) for line in capsys.readouterr().out.splitlines())
+    assert [first["ink"], *(other["ink"] for other in others)] == ["dark", "dark", "dark", "light"]
+    for other in others:
+        assert other["class"] == first["class"]
+        assert other["probability"] == pytest.approx(first["probability"], abs=0.02)
+
+
+def test_show_draws_what_the_network_saw(run, files, digits, tmp_path, capsys, monkeypatch):
+    pytest.importorskip("matplotlib")
+    figures = []
+    monkeypatch.setattr("jaxopt_notes.runs.plots.save", lambda figure, *_: figures.append(figure))
+    out = str(tmp_path / "shown.png")
+    assert predict.main(["--run", run, "--json", "--show", out, *files]) == 0
+    answers = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    panels = [axes for axes in figures[0].axes if axes.images]
+    originals, seen = panels[::2], panels[1::2]
+    assert [axes.get_title() for axes in originals] == ["a.png", "b.png", "c.JPG"]
+    assert originals[1].images[0].get_array()[0, 0].tolist() == [255, 255, 255]
+    for axes, answer, digit in zip(seen, answers, digits.test_images):
+        assert axes.get_title().startswith(f"{answer['class']}\n{answer['probability']:.1%}")
+        image = axes.images[0].get_array()
+        assert image.shape == (28, 28)
+        assert np.abs(image.astype(float) - digit[..., 0]).mean() < 15
+
+
+def test_show_writes_a_picture_or_says_why_not(run, files, tmp_path, capsys):
+    pytest.importorskip("matplotlib")
+    out = tmp_path / "shown.png"
+    assert predict.main(["--run", run, "--show", str(out), files[0]]) == 0
+    with Image.open(out) as image:
+        assert len(image.convert("L").getcolors()) > 10
+    assert predict.main(["--run", run, "--show", str(out), files[0]]) == 0  # it may be drawn again
+    capsys.readouterr()
+    own = Path(files[1]).read_bytes()
+    assert predict.main(["--run", run, "--show", *reversed(files[:2])]) == 2  # as of --show *.png
+    assert "b.png: is a picture of yours" in capsys.readouterr().err
+    assert Path(files[1]).read_bytes() == own
+    for args in (["no/where.png", files[0]], ["x.jpg", files[0]], ["x.png", "--split", "test"]):
+        assert predict.main(["--run", run, "--show", *args]) == 2
+        assert capsys.readouterr().err.startswith(f"error: --show {args[0]}: ")
 
 
 def test_what_is_no_picture_is_named_and_the_others_are_classified(run, files, tmp_path, capsys):
     (tmp_path / "text.png").write_text("no picture")
     Image.new("L", (9, 9), 77).save(tmp_path / "blank.png")
-    Image.new("I;16", (9, 9)).save(tmp_path / "deep.png")
-    broken = [str(tmp_path / name) for name in ("text.png", "blank.png", "deep.png", "missing.png")]
+    Image.new("F", (9, 9)).save(tmp_path / "deep.tif")
+    broken = [str(tmp_path / name) for name in ("text.png", "blank.png", "deep.tif", "missing.png")]
     assert predict.main(["--run", run, "--json", broken[0], files[0], *broken[1:], files[1]]) == 2
     printed = capsys.readouterr()
     assert [json.loads(line)["file"] for line in printed.out.splitlines()] == files[:2]

@@ -22,7 +22,7 @@ import optax
 import pytest
 
 import jaxopt_notes
-from jaxopt_notes import train
+from jaxopt_notes import predict, train
 from jaxopt_notes.config.optimizers import OPTIMIZERS
 from jaxopt_notes.data import epoch_order
 from jaxopt_notes.data.tfds import tfrecord
@@ -489,6 +489,25 @@ def loads_that_set(tools, options):
     assert list(shapes.values()) == [[6, 5, 1], [9, 9, 1], [7, 8, 1]]
 
 
+def allows_links_out_of_the_folder(tools, options):
+    undo_the_fixtures_load(tools)
+    tiny_sets.write_folder(tools.folder / "pets", ["cat", "dog"], 20, (6, 5))
+    tiny_sets.write_folder(tools.folder / "elsewhere", ["emu"], 10, (6, 5))
+    (tools.folder / "pets" / "emu").symlink_to(tools.folder / "elsewhere" / "emu")
+    pets = "--dataset ./pets --batch-size 4 --checkpoint-every 99"
+    refused = tools.run(pets, anew=True)
+    assert refused.code == 2
+    assert options in refused.err
+    ran = tools.run(f"{pets} {options}", anew=True)
+    assert ran.described["data"]["class_names"] == ["cat", "dog", "emu"]
+    run, split = str(ran.folder), ["--split", "test", "--json"]
+    assert train.main(["--resume", run, "--epochs", "3", "--quiet"]) == 0
+    assert predict.main(["--run", run, *split]) == 0
+    tools.capsys.readouterr()
+    assert predict.main(["--run", run, *split, options.replace("--", "--no-")]) == 2
+    assert options in tools.capsys.readouterr().err
+
+
 def looks_there_for_sets(tools, options):
     undo_the_fixtures_load(tools)
     tools.patch.setenv("TFDS_DATA_DIR", str(tools.folder / "elsewhere"))
@@ -608,6 +627,7 @@ EFFECTS = [
     Effect("--process-id 2", trains_in_a_child_among_others),
     Effect("--distributed", trains_in_a_child_among_others),
     Effect("--dataset ./pets", loads_that_set),
+    Effect("--follow-links", allows_links_out_of_the_folder),
     Effect("--data-dir sets", looks_there_for_sets),
     Effect("--out there", writes_there),
     Effect("--tensorboard", writes_the_rows_as_events),

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from jaxopt_notes.data import Dataset
-from jaxopt_notes.runs import plots
+from jaxopt_notes.runs import fonts, plots
 from jaxopt_notes.training.evaluation import Evaluation, class_scores, confusion_matrix
 
 pytest.importorskip("matplotlib")
@@ -27,7 +27,8 @@ def draw(folder, names, shape=(8, 8, 1), right=0.8, count=300):
     counts = confusion_matrix(labels, predicted, classes)
     found = Evaluation(2, predicted, rng.random(count), counts, class_scores(counts, names))
     losses = {"train_loss": 1.0, "test_loss": 1.0, "train_accuracy": 0.5, "test_accuracy": 0.5}
-    assert plots.draw(folder, [{"epoch": 1, **losses}], found, data, "adam") == FILES
+    drawn = plots.draw(folder, [{"epoch": 1, **losses}], found, data, "adam")
+    assert drawn.files == FILES
     assert sorted(path.name for path in folder.iterdir()) == sorted(FILES)
     sizes = {}
     for name in FILES:
@@ -53,10 +54,13 @@ def test_more_classes_than_numbers_have_room(tmp_path):
     assert draw(tmp_path, [f"class {k}" for k in range(60)])["confusion.png"][0] < 3_000
 
 
-def test_any_name_can_be_written(tmp_path):
+def test_any_name_can_be_written(tmp_path, monkeypatch):
+    monkeypatch.setattr(fonts, "font_files", list)  # as where no font has these
+    fonts.choose.cache_clear()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         draw(tmp_path, ["$\\frac{$", "犬", "a name of far more letters than there is room for"])
+    fonts.choose.cache_clear()
 
 
 @pytest.mark.slow
@@ -65,9 +69,53 @@ def test_no_mistakes_is_a_picture_too(tmp_path):
     assert height < draw(tmp_path, ["a", "b"])["mistakes.png"][1]
 
 
+def test_names_in_a_script_that_no_font_has_are_told(tmp_path, monkeypatch):
+    fonts.choose.cache_clear()
+    monkeypatch.setattr(fonts, "font_files", list)
+    with fonts.for_texts(["猫 cat", "犬"]) as lacking:
+        assert lacking.startswith("boxes stand for 犬 猫 in the pictures")
+        assert lacking.endswith("such as Noto Sans CJK")
+    fonts.choose.cache_clear()
+
+
+def test_a_font_that_has_the_characters_is_found_and_drawn_with(monkeypatch):
+    from matplotlib import font_manager, rcParams
+
+    usual, listed = list(rcParams["font.family"]), list(font_manager.fontManager.ttflist)
+    have = {"plain.ttf": "ab", "serif.ttf": "猫犬", "sans.ttf": "猫犬", "half.ttf": "犬鳥"}
+    families = {file: f"Font {file}" for file in have} | {"sans.ttf": "A Sans"}
+
+    def covered(file, characters):
+        return families.get(file, "usual"), characters & set(have.get(file, "abc "))
+
+    added = []
+    monkeypatch.setattr(fonts, "_covered", covered)
+    monkeypatch.setattr(fonts, "font_files", lambda: list(have))
+    monkeypatch.setattr(font_manager.fontManager, "addfont", added.append)
+    fonts.choose.cache_clear()
+    with fonts.for_texts(["猫 a", "犬", "鳥", "虫"]) as lacking:
+        assert rcParams["font.family"] == [*usual, "A Sans", "Font half.ttf"]
+        assert "boxes stand for 虫 in" in lacking
+    fonts.choose.cache_clear()
+    assert set(added) == {"sans.ttf", "half.ttf"}
+    assert rcParams["font.family"] == usual
+    assert font_manager.fontManager.ttflist == listed
+
+
+def test_chinese_names_are_drawn_without_boxes(tmp_path):
+    if fonts.choose(frozenset("猫犬"), ("sans-serif",)).lacking:
+        pytest.skip("no installed font has Chinese characters")
+    images = []
+    for name in ("犬", "猫"):  # two boxes would look alike
+        (tmp_path / name).mkdir()
+        draw(tmp_path / name, [name, "a"])
+        images.append((tmp_path / name / "confusion.png").read_bytes())
+    assert images[0] != images[1]
+
+
 def test_without_matplotlib_nothing_is_drawn(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    assert plots.draw(tmp_path, [], None, None, "adam") == ()
+    assert plots.draw(tmp_path, [], None, None, "adam").files == ()
     assert list(tmp_path.iterdir()) == []
 
 
@@ -76,10 +124,10 @@ def figures(monkeypatch):
     """The figures that were drawn, by their files' names, in place of the files."""
     drawn = {}
 
-    def save(figure, path):
+    def save(figure, path, *_):
         drawn[path.name] = figure
 
-    monkeypatch.setattr(plots, "_save", save)
+    monkeypatch.setattr(plots, "save", save)
     return drawn
 
 

@@ -250,6 +250,24 @@ def test_other_data_is_refused(small, broken, digits, monkeypatch, capsys):
     assert "have changed since this run began" in capsys.readouterr().err
 
 
+def test_pictures_that_are_turned_now_are_named_as_the_cause(
+    small, broken, digits, monkeypatch, capsys
+):
+    note = "pictures turned upright by their EXIF orientation: 300"
+    turned = digits._replace(train_images=digits.train_images[:, ::-1], note=note)
+    monkeypatch.setattr(setup, "load", lambda *_: turned)
+    assert small("--resume", "run") == 2
+    error = capsys.readouterr().err
+    assert "turned upright by their EXIF orientation, which they were not" in error
+    assert "begin a new run, or add --override" in error
+    flat = turned._replace(
+        train_images=digits.train_images[:, 2:], test_images=digits.test_images[:, 2:]
+    )
+    monkeypatch.setattr(setup, "load", lambda *_: flat)
+    assert small("--resume", "run") == 2
+    assert "turned upright by their EXIF orientation and so 26×28×1" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("content", "word"),
     [

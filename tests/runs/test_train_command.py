@@ -40,6 +40,20 @@ def test_each_optimizer_trains_and_leaves_its_files(small, tmp_path, capsys, opt
 
 
 @pytest.mark.usefixtures("no_pictures")
+def test_of_many_short_epochs_few_rows_are_printed_and_all_are_kept(small, tmp_path, capsys):
+    short = ("--widths", "8", "--batch-size", "512", "--checkpoint-every", "off")
+    assert small(*short, "--epochs", "90") == 0
+    head, _, table = capsys.readouterr().out.partition("epoch   train loss")
+    found = rows(tmp_path / "run")
+    assert [row["epoch"] for row in found] == list(range(1, 91))
+    printed = [line.split()[0] for line in table.splitlines()[1:] if line[:5].strip().isdigit()]
+    assert printed[0] == "1"
+    assert printed[-1] == "90"
+    assert len(printed) <= 3 + found[-1]["seconds"]
+    assert "metrics.jsonl has a row for each epoch" in head
+
+
+@pytest.mark.usefixtures("no_pictures")
 def test_by_default_it_is_the_notes_cnn(small, tmp_path, capsys):
     assert small("--model", "cnn") == 0
     config = json.loads((tmp_path / "run" / "config.json").read_text())

@@ -1,0 +1,247 @@
+"""Which files of a folder are pictures of which class, and which are to train or to test on.
+
+    FOLDER/train/CLASS/*.png and FOLDER/test/CLASS/*.png
+    FOLDER/CLASS/*.png
+
+In the first, `training`, `trainval`, `testing`, `valid`, `validation`, `val`, `dev` and `eval` are
+known too, in capitals or not. `test` is the test set; where there is none with class folders, the
+validation set stands for it; otherwise the validation set is not used. The note says so. In the
+second a fifth of each class is set aside as the test set, by the hash of the file names: the same
+files on every machine. It knows nothing of which pictures belong together; where several show the
+same patient, lay `train` and `test` yourself.
+
+Pictures in folders within a class's folder belong to that class, as torchvision's ImageFolder has
+it. Hidden files, what systems leave behind, and texts and tables beside the pictures are left out.
+Links are followed within the folder; where they lead out of it only if the user allows that.
+"""
+
+import hashlib
+import os
+import re
+import unicodedata
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from jaxopt_notes.data.image_files import SUFFIXES
+
+# The names that folders of each part have, in capitals or not.
+_PARTS = {
+    "train": ("train", "training", "trainval"),
+    "test": ("test", "testing"),
+    "valid": ("validation", "valid", "val", "dev", "eval"),
+}
+_TEST_SHARE = 5  # one of so many
+# What Windows, macOS and network drives leave in folders of pictures.
+_SYSTEM = (
+    "thumbs.db",
+    "ehthumbs.db",
+    "desktop.ini",
+    "icon\r",
+    "__macosx",
+    "@eadir",
+    "$recycle.bin",
+)
+# Texts and tables that data sets bring along.
+_BESIDE = (
+    *(".txt", ".md", ".rst", ".pdf", ".html", ".csv", ".tsv", ".xlsx", ".db", ".log"),
+    *(".json", ".jsonl", ".xml", ".yaml", ".yml", ".ini", ".py", ".ipynb"),
+)
+_BESIDE_NAMES = ("readme", "license", "licence")
+
+Classes = dict[str, list[Path]]  # class name: its files
+
+
+class LayoutError(ValueError):
+    """The folder is not laid out as it has to be; the text names the place and the remedy."""
+
+
+class Parts(NamedTuple):
+    """The files of each class, and notes on how training and test files were told apart."""
+
+    train: Classes
+    test: Classes
+    notes: tuple[str, ...]
+
+
+def parts(root: Path, follow_links: bool = False) -> Parts:
+    """Finds the training and test pictures of a folder.
+
+    Args:
+      root: the folder.
+      follow_links: whether links may lead out of the folder.
+
+    Raises:
+      LayoutError: the folder is laid out otherwise.
+      OSError: it cannot be read.
+    """
+    if root.is_file():
+        raise LayoutError("is a file; unpack it, and give the folder that it holds")
+    if not root.is_dir():
+        raise LayoutError("no such folder; give a folder of pictures or a set's name")
+    walk = _Walk(root, follow_links)
+    folders = [item for item in walk.visible(root) if item.is_dir()]
+    flat = [item for item in folders if not any(map(Path.is_dir, walk.visible(item)))]
+    named = [_named(folders, names) for names in _PARTS.values()]
+    train, test, valid = (None if item in flat else item for item in named)
+    if train is None:
+        _refuse_unlabelled(named, flat)
+        _refuse_unknown_parts([item for item in folders if item not in flat])
+        aside = "a fifth of each class, by its file names' hash, is the test set"
+        train_files, test_files = _split(walk.classes(root), root)
+        return Parts(train_files, test_files, (aside,))
+    second = test or valid
+    if second is None:
+        raise LayoutError(
+            f"{train.name!r} without a 'test' or 'valid' that holds classes; add one of them, or "
+            f"give {str(train)!r}"
+        )
+    notes = []
+    if test is None:
+        notes.append(
+            f"{root.resolve().name} has no 'test' with classes: {second.name!r} stands for it"
+        )
+    if unused := [item.name for item in folders if item not in (train, second)]:
+        notes.append(f"not used: {', '.join(map(repr, unused))}")
+    return Parts(walk.classes(train), walk.classes(second), tuple(notes))
+
+
+def _named(folders: list[Path], names: tuple[str, ...]) -> Path | None:
+    """The folder that has one of the names.
+
+    Raises:
+      LayoutError: several have.
+    """
+    alike = [folder for folder in folders if folder.name.lower() in names]
+    if len(alike) > 1:
+        first, second = alike[:2]
+        raise LayoutError(
+            f"{first.name!r} and {second.name!r} are both there; put their pictures into one"
+        )
+    return alike[0] if alike else None
+
+
+def _refuse_unlabelled(named: list[Path | None], flat: list[Path]) -> None:
+    """Refuses training and test pictures without class folders."""
+    names = [repr(item.name) for item in named if item is not None and item in flat]
+    if len(names) > 1:
+        raise LayoutError(
+            f"{' and '.join(names)} hold no class folders; lay pictures as train/CLASS/x.png"
+        )
+
+
+def _refuse_unknown_parts(folders: list[Path]) -> None:
+    """Refuses `training_set` beside `test_set`, or `test` alone, which are no classes."""
+    words = {name for names in _PARTS.values() for name in names}
+    for folder in sorted(folders, key=lambda folder: folder.name.lower() in words):
+        alike = words & set(re.split(r"[^a-z]+", folder.name.lower()))
+        if not alike:
+            continue
+        if folder.name.lower() in words:
+            raise LayoutError(f"{folder.name!r} without 'train'; add it, or give {str(folder)!r}")
+        part = next(part for part, names in _PARTS.items() if alike & set(names))
+        raise LayoutError(
+            f"{str(folder)!r} holds folders, so it is a part of a set; call it {part!r}"
+        )
+
+
+class _Walk(NamedTuple):
+    """What there is to see in a data set's folder."""
+
+    root: Path
+    follow_links: bool
+
+    def classes(self, folder: Path) -> Classes:
+        """The files of each class folder within `folder`."""
+        by_class: Classes = {}
+        for item in self.visible(folder):
+            if item.is_dir():
+                name = normal(item.name)
+                if not name.isprintable() or name in by_class:
+                    raise LayoutError(f"{str(item)!r} cannot name a class; rename it")
+                by_class[name] = list(self.pictures(item, (folder, item)))
+                if not by_class[name]:
+                    raise LayoutError(f"{str(item)!r} holds no picture; fill or remove it")
+            elif item.suffix.lower() in SUFFIXES:
+                raise LayoutError(f"{str(item)!r} lies in no class's folder; move it into one")
+        if not by_class:
+            raise LayoutError(
+                f"{str(folder)!r} holds no folders; lay pictures as FOLDER/CLASS/x.png"
+            )
+        self._refuse_one_of_many(folder, by_class)
+        return by_class
+
+    def _refuse_one_of_many(self, folder: Path, by_class: Classes) -> None:
+        """Refuses what archives often are: a folder around the folder of classes."""
+        if len(by_class) == 1:
+            only = next(item for item in self.visible(folder) if item.is_dir())
+            if any(item.is_dir() for item in self.visible(only)):
+                raise LayoutError(
+                    f"{str(folder)!r} holds one folder, {only.name!r}, which holds others; "
+                    f"move them up into {str(folder)!r}"
+                )
+
+    def pictures(self, folder: Path, above: tuple[Path, ...]) -> Iterator[Path]:
+        """Yields the pictures of a class's folder and of the folders in it.
+
+        Args:
+          folder: the folder.
+          above: the folders that lead to it, itself among them.
+        """
+        for item in self.visible(folder):
+            if item.is_dir():
+                if any(item.samefile(other) for other in above):
+                    raise LayoutError(f"{str(item)!r} is a link that leads in a circle; remove it")
+                yield from self.pictures(item, (*above, item))
+            elif not item.is_file():
+                reason = "is a link to nothing" if item.is_symlink() else "is no file"
+                raise LayoutError(f"{str(item)!r} {reason}; remove it")
+            elif item.suffix.lower() in SUFFIXES:
+                yield item
+            elif not _is_beside(item):
+                known = ", ".join(SUFFIXES)
+                raise LayoutError(f"{str(item)!r} is none of {known}; convert or remove it")
+
+    def visible(self, folder: Path) -> Iterator[Path]:
+        """Yields what a folder holds, in the order of names, without what is hidden."""
+        for item in sorted(folder.iterdir(), key=lambda path: normal(path.name)):
+            if item.name.startswith(".") or item.name.lower() in _SYSTEM:
+                continue
+            if item.is_symlink() and not self.follow_links and self._leads_out(item):
+                raise LayoutError(
+                    f"{str(item)!r} is a link out of the folder; add --follow-links to allow it, "
+                    "or put a copy in its place"
+                )
+            yield item
+
+    def _leads_out(self, link: Path) -> bool:
+        return not Path(os.path.realpath(link)).is_relative_to(os.path.realpath(self.root))
+
+
+def _is_beside(file: Path) -> bool:
+    return file.suffix.lower() in _BESIDE or file.name.lower().startswith(_BESIDE_NAMES)
+
+
+def normal(name: str) -> str:
+    """A name as one and the same text, whether the system keeps é in one piece or in two."""
+    return unicodedata.normalize("NFC", name)
+
+
+def _split(classes: Classes, root: Path) -> tuple[Classes, Classes]:
+    """Sets a fifth of each class aside, at least one picture."""
+    train, test = {}, {}
+    for name, files in classes.items():
+        if len(files) < 2:
+            place = str(files[0].parent)
+            raise LayoutError(f"{place!r} holds one picture; give two, to train and to test on")
+        by_hash = sorted(files, key=lambda file: _hash(file, root))
+        aside = set(by_hash[: max(1, len(files) // _TEST_SHARE)])
+        train[name] = [file for file in files if file not in aside]
+        test[name] = [file for file in files if file in aside]
+    return train, test
+
+
+def _hash(file: Path, root: Path) -> bytes:
+    """Of a file's path within its class's folder."""
+    within = "/".join(file.relative_to(root).parts[1:])
+    return hashlib.sha256(normal(within).encode("utf-8", "surrogateescape")).digest()
