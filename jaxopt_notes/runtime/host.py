@@ -7,6 +7,7 @@ a command first tells `at_end` how to undo that. Needs only the standard library
 
 import contextlib
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from typing import Any
 
@@ -52,6 +53,17 @@ def own_process() -> None:
     """
     global _own_process
     _own_process = True
+
+
+def is_own_process() -> bool:
+    """Whether this process runs one command and ends with it."""
+    return _own_process
+
+
+def enter(context: AbstractContextManager[Any]) -> None:
+    """Enters a context manager, and leaves it when the command ends."""
+    context.__enter__()
+    at_end(context.__exit__, None, None, None)
 
 
 def set_log_level(name: str, level: int) -> None:

@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 
 from jaxopt_notes.errors import InputError, first_line
 from jaxopt_notes.runtime.host import at_end
+from jaxopt_notes.runtime.signals import to_handle
 
 START_SECONDS = 120  # how long the processes wait for each other to connect
 HEARTBEAT_SECONDS = 20  # a process without a heartbeat for so long counts as gone
@@ -88,7 +89,7 @@ def supervise(module: str, argv: Sequence[str]) -> int:
     def pass_on(number: int, frame: FrameType | None) -> None:
         child.send_signal(number)
 
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in to_handle():
         at_end(signal.signal, number, signal.signal(number, pass_on))
     code = child.wait()
     if code >= 0:

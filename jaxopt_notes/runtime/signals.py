@@ -1,37 +1,115 @@
-"""Signals that stop a training: noted, so that the current stretch of steps is finished first."""
+"""Signals that stop a command: at once, or in a training when the current steps are finished."""
 
 import contextlib
+import os
 import signal
+import sys
 import threading
+import time
 from collections.abc import Iterator
+from contextvars import ContextVar
 from types import FrameType
+from typing import Any
+
+from jaxopt_notes.runtime import streams
+from jaxopt_notes.runtime.host import is_own_process
 
 NAMES: dict[int, str] = {signal.SIGINT: "stopped", signal.SIGTERM: "terminated"}
+HANGUP = getattr(signal, "SIGHUP", None)  # not on Windows
+if HANGUP is not None:
+    NAMES[HANGUP] = "hung up"
+ONE_EVENT = 0.1  # seconds: `timeout` sends SIGTERM twice
 
 
-class Caught:
-    """The signal that was received, if any."""
+class Interrupted(KeyboardInterrupt):
+    """A signal stops the command here."""
+
+
+class Received:
+    """The signals that a command has received.
+
+    Attributes:
+      signal: the first one, if any.
+      deferred: whether the first one is only noted.
+      raised: whether one of them was raised as an exception.
+      ended: whether the command has ended: a signal then ends what Python and JAX still clear up.
+    """
 
     def __init__(self) -> None:
         self.signal: int | None = None
+        self.deferred = self.raised = self.ended = False
+        self._time = 0.0
+
+    def handle(self, number: int, frame: FrameType | None) -> None:
+        """The handler of each signal: notes the first one or raises it, and raises a second one.
+
+        A terminal that is closed sends SIGHUP more than once.
+        """
+        first = self.signal is None
+        if first:
+            self.signal, self._time = number, time.monotonic()
+        elif number == HANGUP or (
+            number == signal.SIGTERM and time.monotonic() - self._time < ONE_EVENT
+        ):
+            return
+        if self.ended:
+            self._end_process(number)
+        elif not (first and self.deferred):
+            self.signal, self.raised = number, True
+            raise Interrupted
+
+    def _end_process(self, number: int) -> None:
+        if is_own_process():
+            print(NAMES[number], file=sys.stderr)
+            streams.wait(streams.PATIENCE)
+            os._exit(128 + number)
+
+
+_current: ContextVar[Received | None] = ContextVar("received", default=None)
 
 
 @contextlib.contextmanager
-def caught() -> Iterator[Caught]:
-    """Within the block SIGINT and SIGTERM are only noted; a second one raises KeyboardInterrupt."""
-    stop = Caught()
-    if threading.current_thread() is not threading.main_thread():
-        yield stop  # only the main thread can handle signals
-        return
-
-    def note(number: int, frame: FrameType | None) -> None:
-        if stop.signal is not None:
-            raise KeyboardInterrupt
-        stop.signal = number
-
-    before = {number: signal.signal(number, note) for number in NAMES}
+def received() -> Iterator[Received]:
+    """Within the block, the signals in `NAMES` raise `Interrupted`; the host's handlers return."""
+    stop = Received()
+    token = _current.set(stop)
+    before = _handle(stop)
     try:
         yield stop
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        stop.ended = True
+        _current.reset(token)
+        if not is_own_process():
+            _restore(before)
+
+
+@contextlib.contextmanager
+def caught() -> Iterator[Received]:
+    """Within the block, the first signal is only noted; a second one raises `Interrupted`."""
+    stop = _current.get() or Received()
+    before = _handle(stop)  # once more: joining other processes lets C++ handle SIGTERM
+    stop.deferred = True
+    try:
+        yield stop
+    finally:
+        stop.deferred = False
+        _restore(before)
+
+
+def to_handle() -> list[int]:
+    """The signals in `NAMES`, but not a SIGHUP that nohup ignores, nor a handler of C's."""
+    before = {number: signal.getsignal(number) for number in NAMES}
+    ignored = HANGUP is not None and before[HANGUP] is signal.SIG_IGN
+    return [n for n in NAMES if before[n] is not None and not (ignored and n == HANGUP)]
+
+
+def _handle(stop: Received) -> dict[int, Any]:
+    """Takes over the signals; returns the handlers before. Only the main thread can do so."""
+    if threading.current_thread() is not threading.main_thread():
+        return {}
+    return {number: signal.signal(number, stop.handle) for number in to_handle()}
+
+
+def _restore(before: dict[int, Any]) -> None:
+    for number, handler in before.items():
+        signal.signal(number, handler)
