@@ -2,7 +2,6 @@
 
 import argparse
 import gc
-import signal
 import sys
 import textwrap
 from collections.abc import Callable
@@ -89,23 +88,24 @@ def exit_code(command: Callable[[], int], stopped: str = "stopped") -> int:
     with host_settings():
         streams.guard()
         collect_seldom()
-        with signals.received() as stop:
+        with signals.received(stopped) as stop:
             try:
                 try:
                     code = command()
                 finally:
                     streams.wait(None if stop.signal is None else streams.PATIENCE)
-                return _signalled(stop, stopped) if stop.raised else code
+                return stop.say() if stop.raised and code < 128 else code
             except BaseException as error:
-                code = _code_of(error, stop, stopped)
+                code = _code_of(error, stop)
                 streams.wait(streams.PATIENCE)
                 return code
 
 
-def _code_of(error: BaseException, stop: signals.Received, stopped: str) -> int:
+def _code_of(error: BaseException, stop: signals.Received) -> int:
     """The exit code for what a command raised, said in one line; raises what is no such thing."""
     if isinstance(error, KeyboardInterrupt) or stop.raised:  # imports turn it into other errors
-        return _signalled(stop, stopped)
+        stop.ended = True
+        return stop.say()
     if isinstance(error, streams.NobodyReadsError):
         return 141
     if isinstance(error, streams.UnwritableError):
@@ -116,13 +116,6 @@ def _code_of(error: BaseException, stop: signals.Received, stopped: str) -> int:
         raise error
     print(f"error: {line}", file=sys.stderr)
     return code
-
-
-def _signalled(stop: signals.Received, stopped: str) -> int:
-    stop.ended = True
-    number = stop.signal or signal.SIGINT
-    print(stopped.replace("stopped", signals.NAMES[number], 1), file=sys.stderr)
-    return 128 + number
 
 
 def run_as_process(main: Callable[[], int]) -> NoReturn:

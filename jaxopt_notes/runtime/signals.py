@@ -12,12 +12,13 @@ from types import FrameType
 from typing import Any
 
 from jaxopt_notes.runtime import streams
-from jaxopt_notes.runtime.host import is_own_process
+from jaxopt_notes.runtime.host import at_end, is_own_process
 
 NAMES: dict[int, str] = {signal.SIGINT: "stopped", signal.SIGTERM: "terminated"}
 HANGUP = getattr(signal, "SIGHUP", None)  # not on Windows
 if HANGUP is not None:
     NAMES[HANGUP] = "hung up"
+AGAIN = 0.01  # seconds until a signal that was ignored comes once more
 ONE_EVENT = 0.1  # seconds: `timeout` sends SIGTERM twice
 
 
@@ -35,15 +36,16 @@ class Received:
       ended: whether the command has ended: a signal then ends what Python and JAX still clear up.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, stopped: str = "stopped") -> None:
         self.signal: int | None = None
         self.deferred = self.raised = self.ended = False
-        self._time = 0.0
+        self._stopped, self._time = stopped, 0.0
 
     def handle(self, number: int, frame: FrameType | None) -> None:
         """The handler of each signal: notes the first one or raises it, and raises a second one.
 
-        A terminal that is closed sends SIGHUP more than once.
+        A terminal that is closed sends SIGHUP more than once. In the midst of an import the process
+        ends here: C code that imports, such as numpy's, prints the exception or crashes.
         """
         first = self.signal is None
         if first:
@@ -52,28 +54,46 @@ class Received:
             number == signal.SIGTERM and time.monotonic() - self._time < ONE_EVENT
         ):
             return
-        if self.ended:
-            self._end_process(number)
-        elif not (first and self.deferred):
-            self.signal, self.raised = number, True
+        if first and self.deferred:
+            return
+        self.signal = number
+        if is_own_process() and (self.ended or _imports(frame)):
+            code = self.say()
+            streams.wait(streams.PATIENCE)
+            os._exit(code)
+        if not self.ended:
+            self.raised = True
             raise Interrupted
 
-    def _end_process(self, number: int) -> None:
-        if is_own_process():
-            print(NAMES[number], file=sys.stderr)
-            streams.wait(streams.PATIENCE)
-            os._exit(128 + number)
+    def say(self) -> int:
+        """Says in a line what ended the command; returns its exit code."""
+        number = self.signal or signal.SIGINT
+        print(self._stopped.replace("stopped", NAMES[number], 1), file=sys.stderr)
+        return 128 + number
+
+
+def _imports(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        frame = frame.f_back
+    return False
 
 
 _current: ContextVar[Received | None] = ContextVar("received", default=None)
 
 
 @contextlib.contextmanager
-def received() -> Iterator[Received]:
-    """Within the block, the signals in `NAMES` raise `Interrupted`; the host's handlers return."""
-    stop = Received()
+def received(stopped: str) -> Iterator[Received]:
+    """Within the block, the signals in `NAMES` raise `Interrupted`; the host's handlers return.
+
+    Args:
+      stopped: the line for Ctrl-C; another signal has another word for "stopped".
+    """
+    stop = Received(stopped)
     token = _current.set(stop)
     before = _handle(stop)
+    _raise_again_where_ignored(stop)
     try:
         yield stop
     finally:
@@ -81,6 +101,24 @@ def received() -> Iterator[Received]:
         _current.reset(token)
         if not is_own_process():
             _restore(before)
+
+
+def _raise_again_where_ignored(stop: Received) -> None:
+    """Python ignores what is raised in a destructor or a callback: the signal comes once more.
+
+    A thread sends it, because Python would ignore what is raised in this hook too.
+    """
+    hook = sys.unraisablehook
+
+    def show(unraisable: Any) -> None:
+        if isinstance(unraisable.exc_value, Interrupted) and not stop.ended:
+            number, stop.signal = stop.signal or signal.SIGINT, None
+            threading.Timer(AGAIN, signal.raise_signal, (number,)).start()
+        else:
+            hook(unraisable)
+
+    at_end(setattr, sys, "unraisablehook", hook)
+    sys.unraisablehook = show
 
 
 @contextlib.contextmanager
