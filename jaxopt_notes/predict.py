@@ -10,6 +10,7 @@ from typing import Any
 from jaxopt_notes.command import OneLineParser, add_run, exit_code, run_as_process
 from jaxopt_notes.errors import InputError
 from jaxopt_notes.extras import require
+from jaxopt_notes.runtime import start
 
 # Data sets of digits in MNIST's layout. (EMNIST's are turned on their side.)
 CENTRED = ("auto", "mnist", "mnist-12k")
@@ -52,6 +53,8 @@ def _predict(args: argparse.Namespace) -> int:
         raise InputError(both if args.files else "pass files, or --split test")
 
     require("predict", "train")
+    start.import_jax()
+    start.devices()
     from jaxopt_notes.inference.trained import load_trained
     from jaxopt_notes.runs.checkpoint import silence_orbax
     from jaxopt_notes.runtime.compilation import keep_compiled

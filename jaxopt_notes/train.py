@@ -15,7 +15,7 @@ from jaxopt_notes.config.options import asked_in, build_parser
 from jaxopt_notes.config.settings import ROWS, Asked, validate
 from jaxopt_notes.errors import InputError, first_line
 from jaxopt_notes.extras import require
-from jaxopt_notes.runtime import processes, streams
+from jaxopt_notes.runtime import processes, start, streams
 
 # What `--help` does not need is imported where it is used.
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ def _run(argv: Sequence[str]) -> int:
 
             folder.refuse_used(asked["out"])
     require("train", "train")
+    start.import_jax()
     if args.summary:
         return _summarize(asked, as_json=args.json)
     return _together(argv, args, lambda: _train(asked, args, resumed))

@@ -10,7 +10,7 @@ from typing import Any
 from jaxopt_notes.command import OneLineParser, exit_code, run_as_process
 from jaxopt_notes.config.optimizers import OPTIMIZERS
 from jaxopt_notes.errors import InputError, first_line
-from jaxopt_notes.runtime import streams
+from jaxopt_notes.runtime import start, streams
 
 PROVED = tuple(name for name, row in OPTIMIZERS.items() if row.proved)
 ORACLES = ("optax", "torch", "keras", "tensorflow", "equation")
@@ -69,6 +69,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _verify(args: argparse.Namespace) -> int:
+    start.import_jax()
+    start.devices()
     from jaxopt_notes.verification import certificate, proof
 
     if args.out:

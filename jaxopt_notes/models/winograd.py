@@ -84,7 +84,7 @@ def _forward(x: Array, blocks: Blocks) -> tuple[Array, Residuals]:
     def lane(x: Array) -> tuple[Array, list[tuple[Array, Array]]]:
         saved = []
         for u, (kernel, bias) in zip(us, blocks, strict=True):
-            y, winner = _pool([z + bias for z in _method(kernel).convolve(x, u)])
+            y, winner = _pool([z + bias[None, None, None] for z in _method(kernel).convolve(x, u)])
             saved.append((x, winner))
             x = y
         return x, saved

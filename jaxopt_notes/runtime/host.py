@@ -13,6 +13,7 @@ from typing import Any
 
 _undo: ContextVar[contextlib.ExitStack | None] = ContextVar("undo", default=None)
 _own_process = False
+_entered: list[AbstractContextManager[Any]] = []
 
 
 @contextlib.contextmanager
@@ -63,7 +64,13 @@ def is_own_process() -> bool:
 def enter(context: AbstractContextManager[Any]) -> None:
     """Enters a context manager, and leaves it when the command ends."""
     context.__enter__()
-    at_end(context.__exit__, None, None, None)
+    _entered.append(context)  # a generator's block would end with its last reference
+    at_end(_leave, context)
+
+
+def _leave(context: AbstractContextManager[Any]) -> None:
+    _entered.remove(context)
+    context.__exit__(None, None, None)
 
 
 def set_log_level(name: str, level: int) -> None:

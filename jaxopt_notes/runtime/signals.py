@@ -83,6 +83,11 @@ def _imports(frame: FrameType | None) -> bool:
 _current: ContextVar[Received | None] = ContextVar("received", default=None)
 
 
+def current() -> Received:
+    """The signals that the command which runs has received."""
+    return _current.get() or Received()
+
+
 @contextlib.contextmanager
 def received(stopped: str) -> Iterator[Received]:
     """Within the block, the signals in `NAMES` raise `Interrupted`; the host's handlers return.
@@ -124,7 +129,7 @@ def _raise_again_where_ignored(stop: Received) -> None:
 @contextlib.contextmanager
 def caught() -> Iterator[Received]:
     """Within the block, the first signal is only noted; a second one raises `Interrupted`."""
-    stop = _current.get() or Received()
+    stop = current()
     before = _handle(stop)  # once more: joining other processes lets C++ handle SIGTERM
     stop.deferred = True
     try:

@@ -8,7 +8,7 @@ from pathlib import Path
 from jaxopt_notes.command import OneLineParser, exit_code, run_as_process
 from jaxopt_notes.errors import InputError, first_line
 from jaxopt_notes.extras import require
-from jaxopt_notes.runtime import streams
+from jaxopt_notes.runtime import start, streams
 from jaxopt_notes.studies import study
 
 ACTIONS = ("list", "run", "report")
@@ -75,6 +75,8 @@ def _run(args: argparse.Namespace) -> None:
     require(f"studies {args.action}", "train")
     require(f"studies {args.action}", "plots")
     streams.outlive_readers()
+    start.import_jax()
+    start.devices()
     from tqdm import tqdm
 
     from jaxopt_notes.studies import runner

@@ -42,7 +42,9 @@ class Normalization(NamedTuple):
     def __call__(self, images: jax.Array) -> jax.Array:
         """uint8 pixels (..., channels) as float32 of mean 0 and deviation 1."""
         pixels = images.astype(jnp.float32) / 255
-        return (pixels - jnp.array(self.mean)) / jnp.array(self.std)
+        shape = (1,) * (images.ndim - 1) + (-1,)
+        mean, std = (np.array(x, np.float32).reshape(shape) for x in self)
+        return (pixels - mean) / std
 
 
 def normalization_of(images: np.ndarray) -> Normalization:
