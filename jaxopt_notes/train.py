@@ -16,6 +16,7 @@ from jaxopt_notes.config.settings import ROWS, Asked, validate
 from jaxopt_notes.errors import InputError, first_line
 from jaxopt_notes.extras import require
 from jaxopt_notes.runtime import processes, start, streams
+from jaxopt_notes.runtime.host import silence_matplotlib
 
 # What `--help` does not need is imported where it is used.
 if TYPE_CHECKING:
@@ -93,6 +94,7 @@ def _train(asked: Asked, args: argparse.Namespace, resumed: "Resumed | None") ->
 
     streams.outlive_readers()
     checkpoint.silence_orbax()
+    silence_matplotlib()
     setup = prepare(asked)
     described = report.describe(setup)
     if resumed is not None:

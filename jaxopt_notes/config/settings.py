@@ -79,8 +79,7 @@ def _switch_eps(chosen: Asked) -> float | None:
 def _compilation_cache(chosen: Asked) -> str:
     caches = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     default = os.path.expanduser(os.path.join(caches, "jaxopt_notes"))
-    if default.startswith("~"):  # this user has no home: containers run as any number
-        default = OFF
+    # Without a home directory it keeps its ~: a container may run as any user.
     return os.environ.get("JAX_COMPILATION_CACHE_DIR") or default
 
 

@@ -238,7 +238,7 @@ def _convolve_few(x: Array, u: Array) -> list[Array]:
 
 
 def _transposed_few(x: Array, u: Array, winner: Array, y_bar: Array) -> tuple[Array, Array]:
-    codes = jnp.arange(4, dtype=winner.dtype)[:, None]
+    codes = jnp.arange(4, dtype=winner.dtype).reshape(1, 1, 1, 4, 1)
     z_bar = jnp.where(winner[..., None, :] == codes, y_bar[..., None, :], 0)
     z_bar = z_bar.reshape(*y_bar.shape[:3], -1)
     patches = jnp.stack(_listed(_patches(x)))

@@ -1,10 +1,13 @@
 """How soon a program is there: kept from one process to the next, and compiled with less effort."""
 
+import os
+import sys
 from typing import Any
 
 import jax
 from jax.experimental.compilation_cache import compilation_cache
 
+from jaxopt_notes.errors import first_line
 from jaxopt_notes.runtime.host import at_end, set_jax
 
 
@@ -14,8 +17,12 @@ def keep_compiled(folder: str | None) -> None:
     A command puts JAX's settings back at its end.
 
     Args:
-      folder: where to keep programs; None for nowhere.
+      folder: where to keep programs; None for nowhere. Where it cannot be written, a line on
+        stderr says so and nothing is kept.
     """
+    if folder is not None and (reason := _refused(folder)):
+        print(f"note: no compiled programs are kept: {reason}", file=sys.stderr)
+        folder = None
     at_end(compilation_cache.reset_cache)
     if folder is None:
         set_jax("jax_enable_compilation_cache", False)
@@ -25,6 +32,19 @@ def keep_compiled(folder: str | None) -> None:
         # The start of a run is many small programs; together they cost more than the large one.
         set_jax("jax_persistent_cache_min_compile_time_secs", 0.0)
     compilation_cache.reset_cache()  # else JAX stays with the folder that it used first
+
+
+def _refused(folder: str) -> str:
+    """Why programs cannot be kept there; empty where they can."""
+    if folder.startswith("~"):
+        return "this user has no home directory; pass --compilation-cache DIR"
+    try:
+        os.makedirs(folder, exist_ok=True)
+    except OSError as error:
+        reason = first_line(error)
+    else:
+        reason = "" if os.access(folder, os.W_OK) else "Permission denied"
+    return reason and f"{folder}: cannot be written ({reason}); pass --compilation-cache DIR"
 
 
 def sooner() -> dict[str, Any]:

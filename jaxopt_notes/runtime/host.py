@@ -82,6 +82,16 @@ def set_log_level(name: str, level: int) -> None:
     logger.setLevel(level)
 
 
+def silence_matplotlib() -> None:
+    """Suppresses matplotlib's warnings that it keeps no list of fonts, where no home directory is.
+
+    They hold until the command ends.
+    """
+    import logging
+
+    set_log_level("matplotlib", logging.ERROR)
+
+
 def set_environment_default(name: str, value: str) -> None:
     """Sets an environment variable that is not set, until the command ends."""
     import os

@@ -47,10 +47,11 @@ def devices() -> list[Any]:
     """
     import jax
 
+    config: Any = jax.config
     try:
         return jax.devices()
     except (RuntimeError, AssertionError) as error:  # for cuda without a GPU, JAX asserts
-        platforms = jax.config.jax_platforms or getattr(jax.config, "jax_platform_name", "")
+        platforms = config.jax_platforms or config.jax_platform_name
         raise InputError(
             f"JAX_PLATFORMS={platforms}: JAX finds no such device here ({first_line(error)}); "
             "unset it to use what is here, or install JAX for that device"

@@ -200,7 +200,7 @@ def make_layout(size: int | None, batch_size: int, shard_optimizer_state: bool =
       shard_optimizer_state: cut the optimizer's state among them.
 
     Raises:
-      InputError: JAX finds no device, there are fewer devices than asked for, or they do not divide the batch.
+      InputError: JAX finds no device, or fewer than asked for, or they do not divide the batch.
     """
     devices = start.devices()
     size = len(devices) if size is None else size

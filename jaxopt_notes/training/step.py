@@ -103,7 +103,8 @@ def make_train_step(
         params = optax.apply_updates(state.params, updates)
         ema = state.ema
         if ema_decay is not None:
-            beta = jnp.minimum(ema_decay, (state.step + 1) / (state.step + 10))
+            t = state.step.astype(jnp.float32)
+            beta = jnp.minimum(jnp.float32(ema_decay), (t + 1) / (t + 10))
             ema = optax.incremental_update(params, ema, 1 - beta)
         if check_gradients:
             sound = jnp.isfinite(optax.tree.norm(grads))
@@ -151,4 +152,4 @@ def measure(
         # As float32 (exact to 2²⁴) the count travels with the gradients, not by itself.
         correct = correct.astype(jnp.float32)
     count = correct.sum().astype(jnp.int32)
-    return Metrics(jnp.where(real, losses, 0).sum(), count, real.sum())
+    return Metrics(jnp.where(real, losses, 0).sum(), count, real.sum(dtype=jnp.int32))
