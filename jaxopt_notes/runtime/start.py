@@ -1,5 +1,6 @@
 """Starts JAX for a command: with settings of its own, or with one line that says why not."""
 
+import os
 from typing import Any
 
 from jaxopt_notes.errors import InputError, first_line
@@ -47,12 +48,16 @@ def devices() -> list[Any]:
     """
     import jax
 
-    config: Any = jax.config
     try:
         return jax.devices()
     except (RuntimeError, AssertionError) as error:  # for cuda without a GPU, JAX asserts
-        platforms = config.jax_platforms or config.jax_platform_name
+        names = ("JAX_PLATFORMS", "JAX_PLATFORM_NAME")
+        chosen = next((f"{name}={os.environ[name]}" for name in names if os.environ.get(name)), "")
+        reason = first_line(error).partition(" (set JAX_PLATFORMS")[0]
+        what = "JAX finds no such device here" if chosen else "JAX finds no device here"
+        detail = f" ({reason})" if str(error) else ""
+        remedy = "unset it to use what is here" if chosen else "set JAX_PLATFORMS=cpu"
         raise InputError(
-            f"JAX_PLATFORMS={platforms}: JAX finds no such device here ({first_line(error)}); "
-            "unset it to use what is here, or install JAX for that device"
+            f"{chosen or 'JAX_PLATFORMS'}: {what}{detail}; "
+            f"{remedy}, or install JAX for the device: pip install 'jaxopt-notes[cuda12]'"
         ) from error
