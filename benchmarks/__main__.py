@@ -1,10 +1,10 @@
 """`python -m benchmarks`: lists the benchmarks."""
 
 import argparse
-import sys
 from collections.abc import Sequence
 
 from benchmarks.command import guarded, one_line_parser
+from jaxopt_notes.command import run_as_process
 
 BENCHMARKS = {
     "train_step": "one training step of the CNN: ours, Flax NNX and Linen, torch at its best",
@@ -30,4 +30,4 @@ def _list(_: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_as_process(main)

@@ -7,6 +7,7 @@ from pathlib import Path
 from jaxopt_notes.command import OneLineParser, exit_code
 from jaxopt_notes.errors import InputError, nearest
 from jaxopt_notes.places import Place
+from jaxopt_notes.runtime import streams
 
 RESULTS = Path(__file__).parent / "results"
 QUICK_RESULTS = Path("runs") / "benchmarks"  # quick looks do not replace real results
@@ -80,7 +81,9 @@ def guarded(
     """Runs a command; returns its exit code: 0, 2 for a mistake, 130 after Ctrl-C."""
 
     def command() -> int:
-        body(parser.parse_args(argv))
+        args = parser.parse_args(argv)
+        streams.outlive_readers()  # the results are files
+        body(args)
         return 0
 
     return exit_code(command, "stopped; nothing was written")

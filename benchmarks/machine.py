@@ -14,19 +14,26 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from jaxopt_notes.errors import InputError
+
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "torch")
 _DEVICE = """
-import json, jax
-d = jax.devices()[0]
+import json, sys, jax
+from jaxopt_notes.errors import InputError
+from jaxopt_notes.runtime import start
+try:
+    d = start.devices()[0]
+except InputError as error:
+    sys.exit(str(error))
 print(json.dumps({"platform": d.platform, "kind": d.device_kind, "count": jax.device_count()}))
 """
 
 
 def facts() -> dict[str, Any]:
     """Everything about this machine that a reader of the results needs."""
-    found = subprocess.run(
-        [sys.executable, "-c", _DEVICE], capture_output=True, text=True, check=True
-    )
+    found = subprocess.run([sys.executable, "-c", _DEVICE], capture_output=True, text=True)
+    if found.returncode:
+        raise InputError(found.stderr.strip().splitlines()[-1])
     device = json.loads(found.stdout.splitlines()[-1])
     return {
         "device": device,

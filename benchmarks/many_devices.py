@@ -8,7 +8,6 @@ import argparse
 import collections
 import os
 import re
-import sys
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -16,6 +15,7 @@ from typing import Any
 from benchmarks import machine, report
 from benchmarks.command import benchmark_parser, guarded, out_folder, whole_number
 from jaxopt_notes import files
+from jaxopt_notes.command import run_as_process
 
 BATCH = 64
 NETWORKS = {
@@ -116,4 +116,4 @@ def _row(program: dict[str, Any]) -> list[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_as_process(main)

@@ -6,7 +6,6 @@ its time by a few percent. This settles what is less than that: whether ours is 
 
 import argparse
 import json
-import sys
 from collections.abc import Sequence
 
 from tqdm import tqdm
@@ -16,6 +15,7 @@ from benchmarks.command import benchmark_parser, choose, guarded, out_folder, wh
 from benchmarks.contestants.trees import BYTES, TREES
 from benchmarks.harness import Measured, Spread, ratio
 from benchmarks.processes import timed_process
+from jaxopt_notes.command import run_as_process
 
 HOW = (
     "Update and apply in one jit, as imported, parameters and state donated, float32; a process a "
@@ -80,4 +80,4 @@ def measure(
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_as_process(main)

@@ -14,6 +14,7 @@ from tqdm import tqdm
 from benchmarks import machine, report
 from benchmarks.command import benchmark_parser, guarded, out_folder, whole_number
 from benchmarks.harness import Spread
+from jaxopt_notes.command import run_as_process
 from jaxopt_notes.errors import InputError
 
 WARM_UP = 0.1  # share of the time in which memory may grow: compiling, first checkpoints
@@ -100,4 +101,4 @@ def _part(values: Sequence[float], tenth: int) -> Spread:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_as_process(main)

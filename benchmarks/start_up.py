@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from benchmarks import machine, report
 from benchmarks.command import benchmark_parser, guarded, out_folder, whole_number
 from benchmarks.harness import Measured, missing, ratio
 from benchmarks.processes import Failed, Finished, timed_process
+from jaxopt_notes.command import run_as_process
 
 
 class Start(NamedTuple):
@@ -145,4 +145,4 @@ def table(found: dict[str, Measured]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_as_process(main)

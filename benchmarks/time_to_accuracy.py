@@ -3,7 +3,6 @@
 import argparse
 import json
 import statistics
-import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,6 +12,7 @@ from benchmarks import machine, report
 from benchmarks.command import benchmark_parser, guarded, out_folder, whole_number
 from benchmarks.harness import Measured, missing, ratio
 from benchmarks.processes import Failed, timed_process
+from jaxopt_notes.command import run_as_process
 from jaxopt_notes.data import load
 from jaxopt_notes.errors import InputError
 from jaxopt_notes.places import Place
@@ -146,4 +146,4 @@ def summary(found: dict[str, Measured]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_as_process(main)

@@ -1,7 +1,6 @@
 """`python -m benchmarks.train_step`: one training step of the notes' CNN, beside its peers."""
 
 import argparse
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 from benchmarks import machine, report
 from benchmarks.command import benchmark_parser, guarded, out_folder, whole_number
 from benchmarks.harness import Contestant, Measured, quickest, race, ratio
+from jaxopt_notes.command import run_as_process
 from jaxopt_notes.errors import InputError
 
 BATCHES = (32, 128, 1024)
@@ -154,4 +154,4 @@ def panels(results: dict[int, dict[str, Measured]]) -> list[report.Panel]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_as_process(main)

@@ -1,7 +1,6 @@
 """`python -m benchmarks.update_step`: the optimizer alone, on six trees, beside its peers."""
 
 import argparse
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -10,6 +9,7 @@ from benchmarks import machine, report
 from benchmarks.command import benchmark_parser, choose, guarded, out_folder, whole_number
 from benchmarks.contestants.trees import BYTES, TREES, elements
 from benchmarks.harness import Contestant, Measured, Spread, race, ratio
+from jaxopt_notes.command import run_as_process
 
 _JAX = "benchmarks.contestants.update_jax"
 _TORCH = "benchmarks.contestants.update_torch:update"
@@ -199,4 +199,4 @@ def panels(results: Results) -> list[report.Panel]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_as_process(main)

@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 
 from jaxopt_notes.errors import InputError, nearest
 from jaxopt_notes.places import Place
+from jaxopt_notes.runtime import signals, streams
 from jaxopt_notes.runtime.host import at_end, host_settings, own_process
 
 
@@ -74,29 +75,56 @@ def add_run(parser: argparse.ArgumentParser) -> None:
 
 
 def exit_code(command: Callable[[], int], stopped: str = "stopped") -> int:
-    """What a command returns; 2 after a mistake and 130 after Ctrl-C, each told in one line.
+    """What a command returns, or the code for what ended it, with one line on stderr:
+
+        1      its output cannot be written
+        2      a mistake of the user's
+        128+n  signal n: 129 a hang-up, 130 Ctrl-C, 143 SIGTERM
+        141    nobody reads its output any more (without a line)
 
     What the command changes in this process, a notebook for instance, is put back at its end.
 
     Args:
       command: what the user asked for.
-      stopped: the line for Ctrl-C.
+      stopped: the line for Ctrl-C; another signal has another word for "stopped".
     """
     with host_settings():
+        streams.guard()
         collect_seldom()
-        try:
-            return command()
-        except InputError as error:
-            print(f"error: {error}", file=sys.stderr)
-            return 2
-        except KeyboardInterrupt:
-            print(stopped, file=sys.stderr)
-            return 130
+        with signals.received(stopped) as stop:
+            try:
+                try:
+                    code = command()
+                finally:
+                    streams.wait(None if stop.signal is None else streams.PATIENCE)
+                return stop.say() if stop.raised and code < 128 else code
+            except BaseException as error:
+                code = _code_of(error, stop)
+                streams.wait(streams.PATIENCE)
+                return code
+
+
+def _code_of(error: BaseException, stop: signals.Received) -> int:
+    """The exit code for what a command raised, said in one line; raises what is no such thing."""
+    if isinstance(error, KeyboardInterrupt) or stop.raised:  # imports turn it into other errors
+        stop.ended = True
+        return stop.say()
+    if isinstance(error, streams.NobodyReadsError):
+        return 141
+    if isinstance(error, streams.UnwritableError):
+        line, code = f"standard output: cannot be written ({error}); write to another place", 1
+    elif isinstance(error, InputError):
+        line, code = str(error), 2
+    else:
+        raise error
+    print(f"error: {line}", file=sys.stderr)
+    return code
 
 
 def run_as_process(main: Callable[[], int]) -> NoReturn:
     """Runs a command's `main` and ends this process with its exit code."""
     own_process()
+    streams.open_missing()
     sys.exit(main())
 
 

@@ -11,6 +11,7 @@ from jaxopt_notes.errors import InputError, first_line
 from jaxopt_notes.extras import require
 from jaxopt_notes.places import Place
 from jaxopt_notes.runs.comparison import Comparison, compare
+from jaxopt_notes.runtime.host import silence_matplotlib
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -56,6 +57,8 @@ def _compare(args: argparse.Namespace) -> int:
 
 def _draw(comparison: Comparison, out: str) -> None:
     from jaxopt_notes.runs import plots
+
+    silence_matplotlib()
 
     curves = {run.name: run.rows for run in comparison.runs if run.rows}
     if not curves:

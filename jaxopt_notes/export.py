@@ -7,6 +7,7 @@ from pathlib import Path
 from jaxopt_notes.command import OneLineParser, add_run, exit_code, run_as_process
 from jaxopt_notes.extras import require
 from jaxopt_notes.places import Place
+from jaxopt_notes.runtime import start
 
 ONNX = ".onnx"
 
@@ -37,6 +38,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _export(args: argparse.Namespace) -> int:
     require("export", "train")
+    start.import_jax()
+    start.devices()
     from jaxopt_notes.inference import exporting
     from jaxopt_notes.inference.trained import load_trained
     from jaxopt_notes.runs.checkpoint import silence_orbax

@@ -12,6 +12,7 @@ from jaxopt_notes.command import OneLineParser, add_run, exit_code, run_as_proce
 from jaxopt_notes.errors import InputError, first_line
 from jaxopt_notes.extras import require
 from jaxopt_notes.places import Place
+from jaxopt_notes.runtime import start
 
 if TYPE_CHECKING:
     from jaxopt_notes.inference.images import Picture
@@ -92,6 +93,8 @@ def _predict(args: argparse.Namespace) -> int:
         _check_show(args)
 
     require("predict", "train")
+    start.import_jax()
+    start.devices()
     from jaxopt_notes.inference.trained import load_trained
     from jaxopt_notes.runs.checkpoint import silence_orbax
     from jaxopt_notes.runtime.compilation import keep_compiled

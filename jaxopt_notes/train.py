@@ -13,7 +13,8 @@ from jaxopt_notes.config.options import asked_in, build_parser
 from jaxopt_notes.config.settings import ROWS, Asked, validate
 from jaxopt_notes.errors import InputError, first_line
 from jaxopt_notes.extras import require
-from jaxopt_notes.runtime import processes
+from jaxopt_notes.runtime import processes, start, streams
+from jaxopt_notes.runtime.host import silence_matplotlib
 
 # What `--help` does not need is imported where it is used.
 if TYPE_CHECKING:
@@ -30,7 +31,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code.
 
     0; 1 where something of the run could not be written; 2 for a mistake, or a loss that is not
-    finite; 130 after Ctrl-C and 143 after SIGTERM, with the run kept up to there.
+    finite; 130 after Ctrl-C, 143 after SIGTERM and 129 after a hang-up, with the run kept up to
+    there.
     """
     return exit_code(lambda: _run(sys.argv[1:] if argv is None else argv))
 
@@ -53,6 +55,7 @@ def _run(argv: Sequence[str]) -> int:
 
             folder.refuse_used(asked["out"])
     require("train", "train")
+    start.import_jax()
     if args.summary:
         return _summarize(asked, as_json=args.json)
     return _together(argv, args, lambda: _train(asked, args, resumed))
@@ -87,7 +90,9 @@ def _train(asked: Asked, args: argparse.Namespace, resumed: "Resumed | None") ->
     from jaxopt_notes.runs import checkpoint, folder, report, session
     from jaxopt_notes.training.setup import prepare
 
+    streams.outlive_readers()
     checkpoint.silence_orbax()
+    silence_matplotlib()
     setup = prepare(asked)
     described = report.describe(setup)
     if resumed is not None:

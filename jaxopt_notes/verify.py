@@ -12,6 +12,7 @@ from jaxopt_notes.command import OneLineParser, exit_code, run_as_process
 from jaxopt_notes.config.optimizers import OPTIMIZERS
 from jaxopt_notes.errors import InputError, first_line
 from jaxopt_notes.places import Place
+from jaxopt_notes.runtime import start, streams
 
 PROVED = tuple(name for name, row in OPTIMIZERS.items() if row.proved)
 ORACLES = ("optax", "torch", "keras", "tensorflow", "equation")
@@ -70,8 +71,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _verify(args: argparse.Namespace) -> int:
+    start.import_jax()
+    start.devices()
     from jaxopt_notes.verification import certificate, proof
 
+    if args.out:
+        streams.outlive_readers()
     steps = args.steps or (QUICK_STEPS if args.quick else STEPS)
     about = {"steps": steps, **proof.device()}
     print(f"{about['device']}; {', '.join(f'{n} {v}' for n, v in about['versions'].items())}")
@@ -79,7 +84,7 @@ def _verify(args: argparse.Namespace) -> int:
     began = time.perf_counter()
     rows: list[Any] = []
     for row in _work(args, steps):
-        print(certificate.line(row), flush=True)
+        print(certificate.line(row))
         rows.append(row)
     if not rows:
         raise InputError("nothing to prove: no optimizer chosen has that oracle and dtype")

@@ -9,6 +9,7 @@ from jaxopt_notes.command import OneLineParser, exit_code, run_as_process
 from jaxopt_notes.config.options import add_rows, asked_in
 from jaxopt_notes.config.settings import Settings, resolve
 from jaxopt_notes.extras import require
+from jaxopt_notes.runtime import start
 from jaxopt_notes.runtime.host import set_jax
 
 IMAGE_SHAPE, CLASSES = (28, 28, 1), 10  # MNIST's
@@ -44,6 +45,7 @@ def _compile(args: argparse.Namespace) -> int:
 
 
 def _report(target: targets.Target, config: Settings, as_json: bool) -> int:
+    start.import_jax()
     set_jax("jax_platforms", "cpu")  # take no accelerator that is here
     set_jax("jax_enable_compilation_cache", False)  # compile in earnest
 

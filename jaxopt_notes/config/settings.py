@@ -81,8 +81,8 @@ def _compilation_cache(chosen: Asked) -> str:
     if folder := places.from_environment("JAX_COMPILATION_CACHE_DIR"):
         return folder
     caches = places.from_environment("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    # A user may have no home: containers run as any number.
-    return OFF if caches.startswith("~") else os.path.join(caches, "jaxopt_notes")
+    # Without a home directory it keeps its ~: a container may run as any user.
+    return os.path.join(caches, "jaxopt_notes")
 
 
 def _hyperparameter(name: str, kind: Kind, help: str, **more: Any) -> Row:
@@ -562,7 +562,11 @@ def from_json(config: Mapping[str, Any]) -> Settings:
 def absolute(config: Settings) -> Settings:
     """The settings with whole paths, so that they are right in any working directory."""
     paths = {name: getattr(config, name) for name, each in ROWS.items() if each.kind.noun == PLACE}
-    whole = {n: os.path.abspath(path) for n, path in paths.items() if path not in (None, OFF)}
+    whole = {
+        name: os.path.abspath(path)
+        for name, path in paths.items()
+        if path not in (None, OFF) and not path.startswith("~")  # of a user without a home
+    }
     return replace(config, **whole)
 
 

@@ -69,7 +69,7 @@ def conv_relu_pool(x: Array, kernel: Array, bias: Array) -> Array:
     z = lax.conv_general_dilated(
         x, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
     )
-    return jax.nn.relu(max_pool_2x2(z + bias))
+    return jax.nn.relu(max_pool_2x2(z + bias[None, None, None]))
 
 
 def conv_stack(x: Array, blocks: Sequence[tuple[Array, Array]]) -> Array:

@@ -84,7 +84,7 @@ def _forward(x: Array, blocks: Blocks) -> tuple[Array, Residuals]:
     def lane(x: Array) -> tuple[Array, list[tuple[Array, Array]]]:
         saved = []
         for u, (kernel, bias) in zip(us, blocks, strict=True):
-            y, winner = _pool([z + bias for z in _method(kernel).convolve(x, u)])
+            y, winner = _pool([z + bias[None, None, None] for z in _method(kernel).convolve(x, u)])
             saved.append((x, winner))
             x = y
         return x, saved
@@ -238,7 +238,7 @@ def _convolve_few(x: Array, u: Array) -> list[Array]:
 
 
 def _transposed_few(x: Array, u: Array, winner: Array, y_bar: Array) -> tuple[Array, Array]:
-    codes = jnp.arange(4, dtype=winner.dtype)[:, None]
+    codes = jnp.arange(4, dtype=winner.dtype).reshape(1, 1, 1, 4, 1)
     z_bar = jnp.where(winner[..., None, :] == codes, y_bar[..., None, :], 0)
     z_bar = z_bar.reshape(*y_bar.shape[:3], -1)
     patches = jnp.stack(_listed(_patches(x)))

@@ -30,6 +30,7 @@ from jaxopt_notes.training.sharding import put
 from jaxopt_notes.training.state import TrainState
 
 FOLDER = "checkpoints"
+KEYS = {2: "threefry2x32", 4: "rbg"}  # words of a key; earlier versions took the user's generator
 
 T = TypeVar("T")
 
@@ -198,7 +199,8 @@ def _restore(
         optimizer = _read(checkpoints, step, optimizer=args)
         _check(optimizer, position["checksums"], "optimizer")
         opt_state = optimizer["state"]
-    key = jax.random.wrap_key_data(jnp.array(position["key"], jnp.uint32))
+    words = np.array(position["key"], np.uint32)
+    key = jax.random.wrap_key_data(jnp.asarray(words), impl=KEYS[len(words)])
     state = TrainState(
         put(np.int32(position["step"]), like.step.sharding),
         weights["params"],

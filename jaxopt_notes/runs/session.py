@@ -163,8 +163,8 @@ def train(setup: Setup, progress: Progress, recorder: Recorder, show: Show) -> O
             stretches = epochs.train(setup, progress, [traced.start, traced.stop])
             for progress, row in stretches:
                 trace(progress.step)
+                recorder.add(progress, row)  # first: nothing that is shown can be lost
                 show(progress, row)
-                recorder.add(progress, row)
                 if row is not None:
                     weights = copy_weights(progress.state)
                 if signal := largest(stop.signal or 0):

@@ -4,12 +4,14 @@ import contextlib
 import glob
 import os
 import re
+import sys
 import warnings
 from typing import Any
 
 import jax
 from jax.experimental.compilation_cache import compilation_cache
 
+from jaxopt_notes.errors import first_line
 from jaxopt_notes.runtime.host import at_end, set_jax
 
 
@@ -19,11 +21,14 @@ def keep_compiled(folder: str | None) -> None:
     A command puts JAX's settings back at its end.
 
     Args:
-      folder: where to keep programs; None for nowhere. XLA takes no name that is not UTF-8, and
-        keeps none there either.
+      folder: where to keep programs; None for nowhere. Where it cannot be written, a line on
+        stderr says so and nothing is kept.
     """
+    if folder is not None and (reason := _refused(folder)):
+        print(f"note: no compiled programs are kept: {reason}", file=sys.stderr)
+        folder = None
     at_end(compilation_cache.reset_cache)
-    if folder is None or not _is_utf8(folder):
+    if folder is None:
         set_jax("jax_enable_compilation_cache", False)
     else:
         set_jax("jax_enable_compilation_cache", True)
@@ -32,6 +37,21 @@ def keep_compiled(folder: str | None) -> None:
         set_jax("jax_persistent_cache_min_compile_time_secs", 0.0)
         _replace_damaged(folder)
     compilation_cache.reset_cache()  # else JAX stays with the folder that it used first
+
+
+def _refused(folder: str) -> str:
+    """Why programs cannot be kept there; empty where they can."""
+    if folder.startswith("~"):
+        return "this user has no home directory; pass --compilation-cache DIR"
+    if not _is_utf8(folder):
+        return f"{folder!r}: is not UTF-8, which XLA needs; pass --compilation-cache DIR"
+    try:
+        os.makedirs(folder, exist_ok=True)
+    except OSError as error:
+        reason = first_line(error)
+    else:
+        reason = "" if os.access(folder, os.W_OK) else "Permission denied"
+    return reason and f"{folder}: cannot be written ({reason}); pass --compilation-cache DIR"
 
 
 def _is_utf8(path: str) -> bool:

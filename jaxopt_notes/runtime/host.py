@@ -7,11 +7,13 @@ a command first tells `at_end` how to undo that. Needs only the standard library
 
 import contextlib
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from typing import Any
 
 _undo: ContextVar[contextlib.ExitStack | None] = ContextVar("undo", default=None)
 _own_process = False
+_entered: list[AbstractContextManager[Any]] = []
 
 
 @contextlib.contextmanager
@@ -54,6 +56,23 @@ def own_process() -> None:
     _own_process = True
 
 
+def is_own_process() -> bool:
+    """Whether this process runs one command and ends with it."""
+    return _own_process
+
+
+def enter(context: AbstractContextManager[Any]) -> None:
+    """Enters a context manager, and leaves it when the command ends."""
+    context.__enter__()
+    _entered.append(context)  # a generator's block would end with its last reference
+    at_end(_leave, context)
+
+
+def _leave(context: AbstractContextManager[Any]) -> None:
+    _entered.remove(context)
+    context.__exit__(None, None, None)
+
+
 def set_log_level(name: str, level: int) -> None:
     """Sets a logger's level until the command ends."""
     import logging
@@ -61,6 +80,16 @@ def set_log_level(name: str, level: int) -> None:
     logger = logging.getLogger(name)
     at_end(logger.setLevel, logger.level)
     logger.setLevel(level)
+
+
+def silence_matplotlib() -> None:
+    """Suppresses matplotlib's warnings that it keeps no list of fonts, where no home directory is.
+
+    They hold until the command ends.
+    """
+    import logging
+
+    set_log_level("matplotlib", logging.ERROR)
 
 
 def set_environment_default(name: str, value: str) -> None:

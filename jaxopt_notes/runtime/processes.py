@@ -22,7 +22,9 @@ from types import FrameType
 from typing import Any, NamedTuple
 
 from jaxopt_notes.errors import InputError, first_line
+from jaxopt_notes.runtime import streams
 from jaxopt_notes.runtime.host import at_end
+from jaxopt_notes.runtime.signals import current, to_handle
 
 START_SECONDS = 120  # how long the processes wait for each other to connect
 HEARTBEAT_SECONDS = 20  # a process without a heartbeat for so long counts as gone
@@ -88,7 +90,7 @@ def supervise(module: str, argv: Sequence[str]) -> int:
     def pass_on(number: int, frame: FrameType | None) -> None:
         child.send_signal(number)
 
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in to_handle():
         at_end(signal.signal, number, signal.signal(number, pass_on))
     code = child.wait()
     if code >= 0:
@@ -119,8 +121,9 @@ def train_joined(processes: Processes, train: Callable[[], int]) -> int:
             traceback.print_exc()
         print(f"error: {first_line(error)}; {_AGAIN}", file=sys.stderr)
         code = 1
-    sys.stdout.flush()
-    sys.stderr.flush()
+    except KeyboardInterrupt:
+        code = current().say()
+    streams.wait(streams.PATIENCE)
     time.sleep(1)  # the other processes may be about to report the same error
     os._exit(code)
 

@@ -1,37 +1,158 @@
-"""Signals that stop a training: noted, so that the current stretch of steps is finished first."""
+"""Signals that stop a command: at once, or in a training when the current steps are finished."""
 
 import contextlib
+import os
 import signal
+import sys
 import threading
+import time
 from collections.abc import Iterator
+from contextvars import ContextVar
 from types import FrameType
+from typing import Any
+
+from jaxopt_notes.runtime import streams
+from jaxopt_notes.runtime.host import at_end, is_own_process
 
 NAMES: dict[int, str] = {signal.SIGINT: "stopped", signal.SIGTERM: "terminated"}
+HANGUP = getattr(signal, "SIGHUP", None)  # not on Windows
+if HANGUP is not None:
+    NAMES[HANGUP] = "hung up"
+AGAIN = 0.01  # seconds until a signal that was ignored comes once more
+ONE_EVENT = 0.1  # seconds: `timeout` sends SIGTERM twice
 
 
-class Caught:
-    """The signal that was received, if any."""
+class Interrupted(KeyboardInterrupt):
+    """A signal stops the command here."""
 
-    def __init__(self) -> None:
+
+class Received:
+    """The signals that a command has received.
+
+    Attributes:
+      signal: the first one, if any.
+      deferred: whether the first one is only noted.
+      raised: whether one of them was raised as an exception.
+      ended: whether the command has ended: a signal then ends what Python and JAX still clear up.
+    """
+
+    def __init__(self, stopped: str = "stopped") -> None:
         self.signal: int | None = None
+        self.deferred = self.raised = self.ended = False
+        self._stopped, self._time = stopped, 0.0
+
+    def handle(self, number: int, frame: FrameType | None) -> None:
+        """The handler of each signal: notes the first one or raises it, and raises a second one.
+
+        A terminal that is closed sends SIGHUP more than once. In the midst of an import the process
+        ends here: C code that imports, such as numpy's, prints the exception or crashes.
+        """
+        first = self.signal is None
+        if first:
+            self.signal, self._time = number, time.monotonic()
+        elif number == HANGUP or (
+            number == signal.SIGTERM and time.monotonic() - self._time < ONE_EVENT
+        ):
+            return
+        if first and self.deferred:
+            return
+        self.signal = number
+        if is_own_process() and (self.ended or _imports(frame)):
+            code = self.say()
+            streams.wait(streams.PATIENCE)
+            os._exit(code)
+        if not self.ended:
+            self.raised = True
+            raise Interrupted
+
+    def say(self) -> int:
+        """Says in a line what ended the command; returns its exit code."""
+        number = self.signal or signal.SIGINT
+        print(self._stopped.replace("stopped", NAMES[number], 1), file=sys.stderr)
+        return 128 + number
+
+
+def _imports(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        frame = frame.f_back
+    return False
+
+
+_current: ContextVar[Received | None] = ContextVar("received", default=None)
+
+
+def current() -> Received:
+    """The signals that the command which runs has received."""
+    return _current.get() or Received()
 
 
 @contextlib.contextmanager
-def caught() -> Iterator[Caught]:
-    """Within the block SIGINT and SIGTERM are only noted; a second one raises KeyboardInterrupt."""
-    stop = Caught()
-    if threading.current_thread() is not threading.main_thread():
-        yield stop  # only the main thread can handle signals
-        return
+def received(stopped: str) -> Iterator[Received]:
+    """Within the block, the signals in `NAMES` raise `Interrupted`; the host's handlers return.
 
-    def note(number: int, frame: FrameType | None) -> None:
-        if stop.signal is not None:
-            raise KeyboardInterrupt
-        stop.signal = number
-
-    before = {number: signal.signal(number, note) for number in NAMES}
+    Args:
+      stopped: the line for Ctrl-C; another signal has another word for "stopped".
+    """
+    stop = Received(stopped)
+    token = _current.set(stop)
+    before = _handle(stop)
+    _raise_again_where_ignored(stop)
     try:
         yield stop
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        stop.ended = True
+        _current.reset(token)
+        if not is_own_process():
+            _restore(before)
+
+
+def _raise_again_where_ignored(stop: Received) -> None:
+    """Python ignores what is raised in a destructor or a callback: the signal comes once more.
+
+    A thread sends it, because Python would ignore what is raised in this hook too.
+    """
+    hook = sys.unraisablehook
+
+    def show(unraisable: Any) -> None:
+        if isinstance(unraisable.exc_value, Interrupted) and not stop.ended:
+            number, stop.signal = stop.signal or signal.SIGINT, None
+            threading.Timer(AGAIN, signal.raise_signal, (number,)).start()
+        else:
+            hook(unraisable)
+
+    at_end(setattr, sys, "unraisablehook", hook)
+    sys.unraisablehook = show
+
+
+@contextlib.contextmanager
+def caught() -> Iterator[Received]:
+    """Within the block, the first signal is only noted; a second one raises `Interrupted`."""
+    stop = current()
+    before = _handle(stop)  # once more: joining other processes lets C++ handle SIGTERM
+    stop.deferred = True
+    try:
+        yield stop
+    finally:
+        stop.deferred = False
+        _restore(before)
+
+
+def to_handle() -> list[int]:
+    """The signals in `NAMES`, but not a SIGHUP that nohup ignores, nor a handler of C's."""
+    before = {number: signal.getsignal(number) for number in NAMES}
+    ignored = HANGUP is not None and before[HANGUP] is signal.SIG_IGN
+    return [n for n in NAMES if before[n] is not None and not (ignored and n == HANGUP)]
+
+
+def _handle(stop: Received) -> dict[int, Any]:
+    """Takes over the signals; returns the handlers before. Only the main thread can do so."""
+    if threading.current_thread() is not threading.main_thread():
+        return {}
+    return {number: signal.signal(number, stop.handle) for number in to_handle()}
+
+
+def _restore(before: dict[int, Any]) -> None:
+    for number, handler in before.items():
+        signal.signal(number, handler)

@@ -9,6 +9,8 @@ from jaxopt_notes.command import OneLineParser, exit_code, run_as_process
 from jaxopt_notes.errors import InputError, first_line
 from jaxopt_notes.extras import require
 from jaxopt_notes.places import Place
+from jaxopt_notes.runtime import start, streams
+from jaxopt_notes.runtime.host import silence_matplotlib
 from jaxopt_notes.studies import study
 
 ACTIONS = ("list", "run", "report")
@@ -74,6 +76,10 @@ def _list() -> None:
 
 
 def _run(args: argparse.Namespace) -> None:
+    streams.outlive_readers()
+    silence_matplotlib()
+    start.import_jax()
+    start.devices()
     from tqdm import tqdm
 
     from jaxopt_notes.studies import runner

@@ -24,7 +24,7 @@ def shift(key: jax.Array, images: jax.Array, by: int) -> jax.Array:
         return images
     _, height, width, channels = images.shape
     padded = jnp.pad(images, ((0, 0), (by, by), (by, by), (0, 0)), mode="edge")
-    corners = jax.random.randint(key, (len(images), 2), 0, 2 * by + 1)
+    corners = jax.random.randint(key, (len(images), 2), 0, 2 * by + 1, jnp.int32)
 
     def cut(image: jax.Array, corner: jax.Array) -> jax.Array:
         return jax.lax.dynamic_slice(image, (*corner, 0), (height, width, channels))

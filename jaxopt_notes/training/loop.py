@@ -65,6 +65,8 @@ def compile_stretch(
     """
     one = _one_step(step, on_nonfinite, layout)
     many = _loop_on_device(one, skip=on_nonfinite == "skip")
+    if jax.config.jax_disable_jit:  # type: ignore[attr-defined] # to look into a step
+        return many
     args = (state, zero_sums(), data, order)
     index = np.int32(0)
     options = layout.step_shardings(state) | sooner()

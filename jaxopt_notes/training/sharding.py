@@ -21,6 +21,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec, Sharding
 
 from jaxopt_notes.errors import InputError
 from jaxopt_notes.models.sharding import BATCH_AXIS
+from jaxopt_notes.runtime import start
 from jaxopt_notes.training.state import TrainState
 from jaxopt_notes.training.step import Batch
 
@@ -199,9 +200,9 @@ def make_layout(size: int | None, batch_size: int, shard_optimizer_state: bool =
       shard_optimizer_state: cut the optimizer's state among them.
 
     Raises:
-      InputError: there are fewer devices, or they do not divide the batch.
+      InputError: JAX finds no device, or fewer than asked for, or they do not divide the batch.
     """
-    devices = jax.devices()
+    devices = start.devices()
     size = len(devices) if size is None else size
     if size > len(devices):
         raise InputError(f"--mesh data={size}: there are {len(devices)} devices; give no more")

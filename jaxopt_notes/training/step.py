@@ -42,7 +42,9 @@ class Normalization(NamedTuple):
     def __call__(self, images: jax.Array) -> jax.Array:
         """uint8 pixels (..., channels) as float32 of mean 0 and deviation 1."""
         pixels = images.astype(jnp.float32) / 255
-        return (pixels - jnp.array(self.mean)) / jnp.array(self.std)
+        shape = (1,) * (images.ndim - 1) + (-1,)
+        mean, std = (np.array(x, np.float32).reshape(shape) for x in self)
+        return (pixels - mean) / std
 
 
 def normalization_of(images: np.ndarray) -> Normalization:
@@ -101,7 +103,8 @@ def make_train_step(
         params = optax.apply_updates(state.params, updates)
         ema = state.ema
         if ema_decay is not None:
-            beta = jnp.minimum(ema_decay, (state.step + 1) / (state.step + 10))
+            t = state.step.astype(jnp.float32)
+            beta = jnp.minimum(jnp.float32(ema_decay), (t + 1) / (t + 10))
             ema = optax.incremental_update(params, ema, 1 - beta)
         if check_gradients:
             sound = jnp.isfinite(optax.tree.norm(grads))
@@ -149,4 +152,4 @@ def measure(
         # As float32 (exact to 2²⁴) the count travels with the gradients, not by itself.
         correct = correct.astype(jnp.float32)
     count = correct.sum().astype(jnp.int32)
-    return Metrics(jnp.where(real, losses, 0).sum(), count, real.sum())
+    return Metrics(jnp.where(real, losses, 0).sum(), count, real.sum(dtype=jnp.int32))

@@ -1,0 +1,63 @@
+"""Starts JAX for a command: with settings of its own, or with one line that says why not."""
+
+import os
+from typing import Any
+
+from jaxopt_notes.errors import InputError, first_line
+from jaxopt_notes.runtime.host import enter, set_jax
+
+# JAX's own defaults for what decides the digits. A command has them whatever the user's shell sets,
+# so that each run can be repeated, and what one run wrote can be read in another.
+DIGITS = {
+    "enable_x64": False,
+    "numpy_dtype_promotion": "standard",
+    "default_matmul_precision": None,
+    "default_prng_impl": "threefry2x32",
+    "threefry_partitionable": True,
+}
+OFFSET = "jax_random_seed_offset"
+
+
+def import_jax() -> None:
+    """Imports JAX, whose settings in `DIGITS` have their defaults until the command ends.
+
+    JAX's transfer guard is held off too: `jax.random.key` itself does not pass it.
+
+    Raises:
+      InputError: JAX refuses a setting of the user's.
+    """
+    try:
+        import jax
+    except ValueError as error:
+        raise InputError(f"JAX cannot start: {first_line(error)}; correct that setting") from error
+    config: Any = jax.config
+    for name, value in DIGITS.items():
+        if getattr(config, f"jax_{name}") != value:
+            enter(getattr(jax, name)(value))
+    if getattr(config, OFFSET):
+        set_jax(OFFSET, 0)
+    if any("transfer_guard" in name and value for name, value in config.values.items()):
+        enter(jax.transfer_guard("allow"))
+
+
+def devices() -> list[Any]:
+    """`jax.devices()`, which starts JAX's backend.
+
+    Raises:
+      InputError: the platform that the user chose is not there.
+    """
+    import jax
+
+    try:
+        return jax.devices()
+    except (RuntimeError, AssertionError) as error:  # for cuda without a GPU, JAX asserts
+        names = ("JAX_PLATFORMS", "JAX_PLATFORM_NAME")
+        chosen = next((f"{name}={os.environ[name]}" for name in names if os.environ.get(name)), "")
+        reason = first_line(error).partition(" (set JAX_PLATFORMS")[0]
+        what = "JAX finds no such device here" if chosen else "JAX finds no device here"
+        detail = f" ({reason})" if str(error) else ""
+        remedy = "unset it to use what is here" if chosen else "set JAX_PLATFORMS=cpu"
+        raise InputError(
+            f"{chosen or 'JAX_PLATFORMS'}: {what}{detail}; "
+            f"{remedy}, or install JAX for the device: pip install 'jaxopt-notes[cuda12]'"
+        ) from error
