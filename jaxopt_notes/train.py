@@ -178,11 +178,12 @@ def _progress_bar(described: "RunInfo", args: argparse.Namespace) -> Iterator["S
             loss = progress.result.loss if row is None else row["train_loss"]
             bar.set_postfix(loss=f"{loss:.4f}", refresh=False)
             bar.update(progress.epoch * steps + progress.step_in_epoch - bar.n)
-            epochs = described.config.epochs
-            if row is not None and (args.json or report.is_shown(progress.rows, epochs)):
+            if row is None:
+                return
+            if args.json or report.is_shown(progress.rows, described.config.epochs):
                 _print(args, report.row_text(row), row)
-                if hint := report.learning_rate_hint(described, progress.rows):
-                    _print(args, hint, {"note": hint})
+            if hint := report.learning_rate_hint(described, progress.rows):
+                _print(args, hint, {"note": hint})
 
         yield show
 

@@ -120,8 +120,6 @@ def _is_folder(name: str, data_dir: Path) -> bool:
 
 def _pictures(path: str, image_size: tuple[int, int] | None, follow_links: bool) -> Dataset:
     """Loads a folder of pictures."""
-    if os.path.isfile(path):
-        raise InputError(f"dataset={path!r}: is a file; give a folder, and unpack archives first")
     require(f"dataset='{path}'", "train", "PIL")
     from jaxopt_notes.data import folder  # imports Pillow
 
