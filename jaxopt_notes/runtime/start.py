@@ -1,6 +1,7 @@
 """Starts JAX for a command: with settings of its own, or with one line that says why not."""
 
 import os
+import sys
 from typing import Any
 
 from jaxopt_notes.errors import InputError, first_line
@@ -16,6 +17,8 @@ DIGITS = {
     "threefry_partitionable": True,
 }
 OFFSET = "jax_random_seed_offset"
+# XLA's flags that change no digit. Others may, and XLA reads them when JAX starts: they stay.
+HARMLESS = ("--xla_force_host_platform_device_count", "--xla_dump", "--xla_hlo_profile")
 
 
 def import_jax() -> None:
@@ -34,6 +37,9 @@ def import_jax() -> None:
     for name, value in DIGITS.items():
         if getattr(config, f"jax_{name}") != value:
             enter(getattr(jax, name)(value))
+    flags = os.environ.get("XLA_FLAGS", "").split()
+    if others := [flag for flag in flags if not flag.startswith(HARMLESS)]:
+        print(f"note: XLA_FLAGS has {' '.join(others)}: it may change digits", file=sys.stderr)
     if getattr(config, OFFSET):
         set_jax(OFFSET, 0)
     if any("transfer_guard" in name and value for name, value in config.values.items()):

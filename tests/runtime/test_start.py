@@ -131,3 +131,15 @@ def test_contexts_are_left_in_the_end_and_kept_until_then():
         start.import_jax()
         assert jax.config.jax_enable_x64 is False
         assert jax.config.jax_default_matmul_precision is None
+
+
+def test_flags_of_xla_that_may_change_digits_are_said(monkeypatch, capsys):
+    for flags, said in (
+        ("--xla_force_host_platform_device_count=2 --xla_dump_to=x", ""),
+        ("--xla_cpu_enable_fast_math=true", "--xla_cpu_enable_fast_math=true"),
+    ):
+        monkeypatch.setenv("XLA_FLAGS", flags)
+        with host.host_settings():
+            start.import_jax()
+        note = f"note: XLA_FLAGS has {said}: it may change digits\n" if said else ""
+        assert capsys.readouterr().err == note
