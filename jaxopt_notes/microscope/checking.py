@@ -1,0 +1,126 @@
+"""The check: the printed equations, stepped beside the optimizer on awkward gradients."""
+
+import contextlib
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import sympy as sp
+
+from jaxopt_notes.microscope import operations as ops
+from jaxopt_notes.microscope.evaluation import Step
+from jaxopt_notes.microscope.system import System
+from jaxopt_notes.microscope.tracing import Program
+from jaxopt_notes.verification.problem import awkward
+
+STEPS = 100
+TOLERANCE = 1e-12
+
+
+class Check(NamedTuple):
+    """How near the equations are to the optimizer.
+
+    Attributes:
+      holds: whether every number of every step agrees.
+      steps: how many were taken.
+      dtype: the narrowest floating dtype in which the optimizer computes.
+      largest: the largest difference, as a share of the size that the number had by then.
+      tolerance: what is allowed.
+      failure: what went wrong, "" if nothing.
+    """
+
+    holds: bool
+    steps: int
+    dtype: str
+    largest: float
+    tolerance: float
+    failure: str = ""
+
+
+def check(system: System, steps: int = STEPS) -> Check:
+    """Steps the equations and the optimizer from the same start on the same gradients."""
+    dtype = min(system.narrow, key=_precision) if system.narrow else "float64"
+    # What is rounded at each step adds up over the steps.
+    tolerance = TOLERANCE if dtype == "float64" else 8 * _eps(dtype) * math.sqrt(steps)
+    if system.unread:
+        return Check(False, 0, dtype, math.inf, tolerance, "; ".join(system.unread))
+    try:
+        largest, where = _apart(system, steps)
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        return Check(False, 0, dtype, math.inf, tolerance, f"it cannot be evaluated ({error})")
+    holds = largest <= tolerance
+    failure = "" if holds else f"the equation of {where} is {largest:.0e} from the optimizer's"
+    return Check(holds, steps, dtype, largest, tolerance, failure)
+
+
+def _eps(dtype: str) -> float:
+    return float(jnp.finfo(dtype).eps)
+
+
+def _precision(dtype: str) -> float:
+    return -_eps(dtype)
+
+
+def gradients(program: Program, steps: int) -> list[list[np.ndarray]]:
+    """A gradient for each array and step: from 1e-9 to 1e3, with zeros."""
+    random = np.random.default_rng(0)
+    columns = [awkward(steps, max(p.size, 4), random)[:, : p.size].reshape(steps, *p.shape)
+               for p in program.params]
+    return [[column[k] for column in columns] for k in range(steps)]
+
+
+def _apart(system: System, steps: int) -> tuple[float, str]:
+    """The largest difference, and the letter of the value that has it."""
+    program = system.program
+    params = list(program.params)
+    slots: list[Any] = [np.asarray(s.initial, np.float64) for s in program.slots]
+    worst, where = 0.0, ""
+    sizes: dict[str, Any] = {}
+    for grads, real in zip(gradients(program, steps), _steps(program, steps)):
+        step = Step(system, grads, params, slots)
+        params, slots = step.parameters(), step.state()
+        ours = {f"θ of {program.leaves[i]}": p for i, p in enumerate(params)}
+        ours |= {f"{letter or program.slots[k].field}#{k}": slots[k]
+                 for k, letter in enumerate(system.slots)}
+        for name, theirs in zip(ours, real):
+            gap = _gap(ours[name], theirs, sizes, name)
+            if not gap <= worst:
+                worst, where = gap, name.partition("#")[0]
+    return worst, where
+
+
+def _gap(x: Any, y: Any, sizes: dict[str, Any], name: str) -> float:
+    """The largest difference of an element, as a share of the size it has had."""
+    x, y = np.broadcast_arrays(np.asarray(x, np.float64), np.asarray(y, np.float64))
+    same = (x == y) | (np.isnan(x) & np.isnan(y))
+    size = np.maximum(sizes.get(name, 0.0), np.where(np.isfinite(y), np.abs(y), 0.0))
+    sizes[name] = size
+    with np.errstate(all="ignore"):
+        gaps = np.where(same, 0.0, np.abs(x - y) / np.where(size > 0, size, 1.0))
+    gaps = np.where(np.isnan(gaps), np.inf, gaps)
+    return float(gaps.max()) if gaps.size else 0.0
+
+
+def _steps(program: Program, steps: int) -> Iterator[list[np.ndarray]]:
+    """The parameters and the state of the optimizer after each step."""
+    optimizer = program.optimizer
+    with jax.enable_x64(True):
+        params = program.tree.unflatten([jnp.asarray(p) for p in program.params])
+        state = optimizer.init(params)
+
+        @jax.jit
+        def take(grads: Any, state: Any, params: Any) -> Any:
+            updates, state = optimizer.update(grads, state, params)
+            return optax.apply_updates(params, updates), state
+
+        inputs = gradients(program, steps)
+    for grads in inputs:
+        with jax.enable_x64(True):
+            tree = program.tree.unflatten([jnp.asarray(g) for g in grads])
+            params, state = take(tree, state, params)
+            values = [np.asarray(x) for x in jax.tree.leaves((params, state))]
+        yield values

@@ -1,0 +1,81 @@
+"""Names for values that a step uses more than once, and the order of its lines."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import sympy as sp
+
+from jaxopt_notes.microscope import operations as ops
+from jaxopt_notes.microscope.formulas import AT, Writer
+from jaxopt_notes.microscope.graph import Graph
+
+_LETTERS = "rqwzxyahbd"
+_SMALL = 2  # operations of a formula that needs no name
+_PLAIN = frozenset("number gradient parameter slot hp table schedule arranged".split())
+
+
+def intermediates(graph: Graph, writer: Writer, roots: Sequence[int], leaves: int
+                  ) -> list[tuple[int, sp.Symbol]]:
+    """Names the values of arrays that are used twice or more; the name of each by its number."""
+    users: dict[int, int] = {}
+    for i in graph.below(list(roots)):
+        for a in set(graph.nodes[i].args):
+            users[a] = users.get(a, 0) + 1
+    for i in roots:
+        users[i] = users.get(i, 0) + 1
+    taken = {str(s).partition(AT)[0].removesuffix(ops.NEW) for s in writer.inputs.values()}
+    taken |= {str(s).partition(AT)[0].removesuffix(ops.NEW) for s in writer.names.values()}
+    spare = [letter for letter in _LETTERS if letter not in taken]
+    spare += [f"{letter}{n}" for n in "₂₃₄₅₆₇₈₉" for letter in spare]
+    order: dict[int | None, int] = {}
+    named = []
+    for i in sorted(users):
+        leaf = graph.places[i].leaf
+        reduced = leaf is None and any(graph.operands(i, "sum", "mean", "largest", "all"))
+        if users[i] < 2 or i in writer.names or graph.nodes[i].op in _PLAIN:
+            continue
+        if (leaf is None and not reduced) or _size(graph, writer, i) <= _SMALL:
+            continue
+        if leaf is None:  # scalars first: every array's letters come after them
+            leaf = -1
+        at = order.get(leaf, 0)
+        order[leaf] = at + 1
+        letter = spare[at] if leaf >= 0 else f"{spare[-1 - at]}"
+        name = ops.symbol(letter if leaf < 0 else f"{letter}{AT}{leaf}")
+        named.append((i, name))
+        writer.names[i] = name
+    return named
+
+
+def _size(graph: Graph, writer: Writer, root: int) -> int:
+    """The operations of a formula, down to what has a name."""
+    return sum(1 for i in writer._until_names(root)
+               if i not in writer.names and graph.nodes[i].op not in _PLAIN)
+
+
+def ordered(lines: Iterable[Any]) -> list[Any]:
+    """The lines in an order in which each can be computed, and old values are read in time."""
+    rank = {"count": 0, "schedule": 1, "value": 2, "state": 2, "parameter": 4}
+    waiting = sorted(lines, key=lambda line: rank[line.kind])
+    done: list[Any] = []
+    while waiting:
+        for line in waiting:
+            others = [o for o in waiting if o is not line]
+            if not _waits(line, others):
+                break
+        else:  # a circle: some line reads an old value after it is replaced
+            line = next(
+                o for o in waiting
+                if not any(x.target in o.expr.free_symbols for x in waiting if x is not o)
+            )
+        waiting.remove(line)
+        done.append(line)
+    return done
+
+
+def _waits(line: Any, others: list[Any]) -> bool:
+    """Whether a line needs a value that another computes, or replaces one that another reads."""
+    needs = any(o.target in line.expr.free_symbols for o in others)
+    old = ops.symbol(line.target.name.removesuffix(ops.NEW))
+    replaced = line.target != old and any(old in o.expr.free_symbols for o in others)
+    return needs or replaced
