@@ -77,7 +77,8 @@ def _apart(system: System, steps: int) -> tuple[float, str]:
     """The largest difference, and the letter of the value that has it."""
     program = system.program
     params = list(program.params)
-    slots: list[Any] = [np.asarray(s.initial, np.float64) for s in program.slots]
+    slots: list[Any] = [s.spread(np.asarray(s.initial, np.float64), params[s.leaf or 0].shape)
+                        for s in program.slots]
     worst, where = 0.0, ""
     sizes: dict[str, Any] = {}
     for grads, real in zip(gradients(program, steps), _steps(program, steps)):
@@ -95,7 +96,8 @@ def _apart(system: System, steps: int) -> tuple[float, str]:
 
 def _gap(x: Any, y: Any, sizes: dict[str, Any], name: str) -> float:
     """The largest difference of an element, as a share of the size it has had."""
-    x, y = np.broadcast_arrays(np.asarray(x, np.float64), np.asarray(y, np.float64))
+    y = np.asarray(y, np.float64)
+    x = np.reshape(np.asarray(x, np.float64), y.shape)
     same = (x == y) | (np.isnan(x) & np.isnan(y))
     size = np.maximum(sizes.get(name, 0.0), np.where(np.isfinite(y), np.abs(y), 0.0))
     sizes[name] = size

@@ -96,7 +96,7 @@ class Step:
         if kind in _REDUCED:
             x = np.broadcast_to(self.value(expr.args[0], leaf), self._grads[leaf].shape)
             axes = tuple(int(a) for a in expr.args[1])
-            whole = len(axes) == x.ndim
+            whole = not axes  # none named: all of them
             return _REDUCED[kind](x, axis=None if whole else axes, keepdims=not whole)
         if kind is ops.Applied:
             return self._applied(expr, leaf)

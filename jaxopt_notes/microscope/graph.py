@@ -112,6 +112,9 @@ class Graph:
         values = [self.constant(a) for a in args]
         if op in COMPARISONS and None not in values:
             return self.number(bool(COMPARISONS[op](*values)))
+        if op in ("eq", "ne") and self._tests_finite(op, args, values):
+            self.remarks["what it does with infinities and NaN is left out"] = None
+            return self.number(False)
         if op in _ARITHMETIC and None not in values and _plain(values):
             return self.number(_ARITHMETIC[op](*values))
         if op == "div" and None not in values and values[1]:
@@ -129,6 +132,11 @@ class Graph:
         if op == "select":
             return self._fold_select(*args)
         return self._fold_neutral(op, args, values)
+
+    def _tests_finite(self, op: str, args: tuple[int, ...], values: list[Any]) -> bool:
+        """Whether a comparison asks for NaN (x ≠ x), or for an infinity."""
+        infinite = any(isinstance(v, float) and math.isinf(v) for v in values)
+        return (op == "ne" and args[0] == args[1]) or (op == "eq" and infinite)
 
     def _fold_neutral(self, op: str, args: tuple[int, ...], values: list[Any]) -> int | None:
         if op in ("add", "sub") and _is(values[1], 0):
@@ -153,7 +161,7 @@ class Graph:
         """How many elements a sum has."""
         node = self.nodes[i]
         shape = self.shapes[self.places[node.args[0]].leaf or 0]
-        return math.prod(shape[a] for a in node.param)
+        return math.prod(shape[a] for a in node.param or range(len(shape)))
 
     def _fold_logic(self, op: str, args: tuple[int, ...], values: list[Any]) -> int | None:
         decisive = op == "or"  # the value that settles it

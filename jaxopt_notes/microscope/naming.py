@@ -7,7 +7,7 @@ import sympy as sp
 
 from jaxopt_notes.microscope import operations as ops
 from jaxopt_notes.microscope.formulas import AT, Writer
-from jaxopt_notes.microscope.graph import Graph
+from jaxopt_notes.microscope.graph import SCALAR, Graph
 
 _LETTERS = "rqwzxyahbd"
 _SMALL = 2  # operations of a formula that needs no name
@@ -32,6 +32,8 @@ def intermediates(graph: Graph, writer: Writer, roots: Sequence[int], leaves: in
     for i in sorted(users):
         leaf = graph.places[i].leaf
         reduced = leaf is None and any(graph.operands(i, "sum", "mean", "largest", "all"))
+        if reduced:
+            leaf = only_leaf(graph, writer, i)
         if users[i] < 2 or i in writer.names or graph.nodes[i].op in _PLAIN:
             continue
         if (leaf is None and not reduced) or _size(graph, writer, i) <= _SMALL:
@@ -47,10 +49,21 @@ def intermediates(graph: Graph, writer: Writer, roots: Sequence[int], leaves: in
     return named
 
 
+def only_leaf(graph: Graph, writer: Writer, i: int) -> int | None:
+    """The one array that a number depends on; None if there are several."""
+    leaves = set()
+    for j in writer._until_names(i):
+        known = writer.names.get(j, writer.inputs.get(j))
+        if known is not None:
+            leaves |= {s.name.partition(AT)[2] for s in known.free_symbols if AT in s.name}
+    return int(leaves.pop()) if len(leaves) == 1 else None
+
+
 def _size(graph: Graph, writer: Writer, root: int) -> int:
-    """The operations of a formula, down to what has a name."""
+    """The operations of a formula, down to what has a name; a norm counts as none."""
+    norm = ("sqrt", "sum", "mean", "pow", "add") if graph.places[root] == SCALAR else ()
     return sum(1 for i in writer._until_names(root)
-               if i not in writer.names and graph.nodes[i].op not in _PLAIN)
+               if i not in writer.names and graph.nodes[i].op not in (*_PLAIN, *norm))
 
 
 def ordered(lines: Iterable[Any]) -> list[Any]:

@@ -59,7 +59,7 @@ class Reader:
             self._note_dtypes(eqn)
             try:
                 outputs = self._operation(eqn, inputs)
-            except UnreadableError as error:
+            except (UnreadableError, IndexError) as error:
                 outputs = self._unknown(eqn, inputs, str(error))
             values |= dict(zip(eqn.outvars, outputs))
         return [value(v) for v in jaxpr.outvars]
@@ -87,7 +87,7 @@ class Reader:
         if array.dtype == object or array.size == 0:
             raise UnreadableError("a constant that is no number")
         first = array.reshape(-1)[0]
-        if not (array == first).all():
+        if not ((array == first) | ((array != array) & (first != first))).all():
             return self.graph.leaf("table", _Table(array), SCALAR)
         return self.graph.number(first.astype(float).item() if array.dtype.kind == "V" or
                                  str(array.dtype) in ("bfloat16", "float16") else first.item())
@@ -176,13 +176,19 @@ class Reader:
             shape = eqn.invars[0].aval.shape
             count = int(np.prod([shape[a] for a in axes]))
             return graph.add("mul", x, graph.number(count)) if op == "sum" else x
+        if "?" in place.axes:
+            raise UnreadableError("an array of unknown shape is summed")
         if place.axes == FLAT:
-            return graph.add(op, x, param=self._all_axes(place), place=SCALAR)
+            return graph.add(op, x, param=(), place=SCALAR)
         own = tuple(place.axes[a] for a in axes)
         rest = tuple(a for i, a in enumerate(place.axes) if i not in axes)
         frame = tuple(a for a in own if a is not None)
+        if not frame:
+            return x
+        if len(frame) == len(graph.shapes[place.leaf or 0]):
+            return graph.add(op, x, param=(), place=SCALAR)
         left = Place(place.leaf, rest) if any(a is not None for a in rest) else SCALAR
-        return graph.add(op, x, param=frame, place=left) if frame else x
+        return graph.add(op, x, param=frame, place=left)
 
     def _fold_stack(self, op: str, args: tuple[int, ...]) -> int:
         names = {"sum": "add", "all": "and", "any": "or", "largest": "max", "smallest": "min"}
@@ -190,9 +196,6 @@ class Reader:
         for a in args[1:]:
             total = self.graph.add(names[op], total, a)
         return total
-
-    def _all_axes(self, place: Place) -> tuple[int, ...]:
-        return tuple(range(len(self.graph.shapes[place.leaf or 0])))
 
     def _dot(self, args: list[int], eqn: Any) -> int:
         """The sum of the products of all elements; other products of matrices are not read."""
@@ -203,7 +206,7 @@ class Reader:
         if not whole or places[0] != places[1] or places[0] == SCALAR:
             raise UnreadableError("it multiplies matrices")
         product = graph.add("mul", *args)
-        return graph.add("sum", product, param=self._all_axes(places[0]), place=SCALAR)
+        return graph.add("sum", product, param=(), place=SCALAR)
 
     def _cond(self, branches: Sequence[Any], args: list[int]) -> list[int]:
         index, *operands = args
@@ -274,7 +277,8 @@ def _reshape(reader: Reader, x: int, eqn: Any) -> int:
     if place.axes == FLAT and new == own:
         return _moved(reader, x, tuple(range(len(own))))
     kept = [a for a, n in zip(place.axes, old) if n != 1]
-    if [n for n in old if n != 1] == [n for n in new if n != 1] and place.axes != FLAT:
+    long = [n for n in new if n != 1]
+    if [n for n in old if n != 1] == long and len(kept) == len(long) and place.axes != FLAT:
         axes = iter(kept)
         return _moved(reader, x, tuple(None if n == 1 else next(axes) for n in new))
     if len(new) == 1 and place.axes == tuple(range(len(own))):

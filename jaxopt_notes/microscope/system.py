@@ -10,8 +10,9 @@ from jaxopt_notes.microscope import letters, operations as ops
 from jaxopt_notes.microscope.formulas import AT, Writer, generic
 from jaxopt_notes.microscope.graph import SCALAR, Graph, Place
 from jaxopt_notes.microscope.naming import intermediates, ordered
+from jaxopt_notes.microscope.readable import with_gradient, with_hats
 from jaxopt_notes.microscope.reading import Reader
-from jaxopt_notes.microscope.tracing import Program, schedule_label
+from jaxopt_notes.microscope.tracing import Program, Slot, schedule_label
 
 _REGIMES = 3  # conditions that may follow each other
 
@@ -120,9 +121,9 @@ class _Inputs:
         self.hp = {k: graph.leaf("hp", k, SCALAR) for k in sorted(program.hyperparameters)}
         self.grads = [graph.leaf("gradient", i, place(i)) for i in many]
         self.params = [graph.leaf("parameter", i, place(i)) for i in many]
-        self.slots = [graph.leaf("slot", k, place(s.leaf)) for k, s in enumerate(program.slots)]
+        self.slots = [slot_number(graph, k, s) for k, s in enumerate(program.slots)]
         self.unsized = [k for k, s in enumerate(program.slots)
-                        if s.leaf is None and np.ndim(s.initial)]
+                        if s.axes is None or (s.leaf is None and np.ndim(s.initial))]
 
     def all(self) -> list[int]:
         """In the order in which the program takes them."""
@@ -243,7 +244,7 @@ def _regime(graph: Graph, program: Program, named: _Names, outcome: _Outcome, re
     for k, i in enumerate(outcome.state):  # the new state, by the numbers of its values
         slot, letter = program.slots[k], named.slots[k]
         at = "" if slot.leaf is None else f"{AT}{slot.leaf}"
-        old = _slot_number(graph, k, program)
+        old = slot_number(graph, k, program.slots[k])
         if i == old or not letter:
             continue
         plain = graph.nodes[i].op in ("number", "gradient", "parameter", "slot", "hp")
@@ -257,7 +258,8 @@ def _regime(graph: Graph, program: Program, named: _Names, outcome: _Outcome, re
     values = intermediates(graph, writer, roots, len(program.params))
     lines += _schedule_lines(graph, writer, named, reader, roots, scheduled)
     for i, name in values:
-        lines.append((graph.places[i].leaf, Line(name, writer.define(i), "value")))
+        leaf = int(name.name.partition(AT)[2]) if AT in name.name else None
+        lines.append((leaf, Line(name, writer.define(i), "value")))
     for k, i in enumerate(outcome.state):
         lines += _state_line(graph, program, named, writer, k, i)
     for leaf, i in enumerate(outcome.updates):
@@ -268,10 +270,10 @@ def _regime(graph: Graph, program: Program, named: _Names, outcome: _Outcome, re
     return Regime(conditions, tuple(_groups(lines, len(program.params))))
 
 
-def _slot_number(graph: Graph, k: int, program: Program) -> int:
-    leaf = program.slots[k].leaf
-    place = SCALAR if leaf is None else Place(leaf, tuple(range(program.params[leaf].ndim)))
-    return graph.leaf("slot", k, place)
+def slot_number(graph: Graph, k: int, slot: Slot) -> int:
+    """The value of a slot before the step."""
+    whole = slot.leaf is not None and slot.axes and any(a is not None for a in slot.axes)
+    return graph.leaf("slot", k, Place(slot.leaf, slot.axes or ()) if whole else SCALAR)
 
 
 def _schedule_lines(graph: Graph, writer: Writer, named: _Names, reader: Reader,
@@ -296,7 +298,7 @@ def _state_line(graph: Graph, program: Program, named: _Names, writer: Writer, k
     slot, letter = program.slots[k], named.slots[k]
     at = "" if slot.leaf is None else f"{AT}{slot.leaf}"
     target = ops.symbol(f"{letter}{ops.NEW}{at}")
-    if i == _slot_number(graph, k, program) or not letter:
+    if i == slot_number(graph, k, program.slots[k]) or not letter:
         return
     if named.steps[k] and graph.constant(i) is None:
         yield None, Line(target, ops.symbol(letter) + 1, "count")
@@ -314,5 +316,6 @@ def _groups(lines: list[tuple[int | None, Line]], leaves: int) -> Iterable[Group
         own = [line for of, line in lines if of == leaf]
         mine = [Line(generic(line.target, leaf), generic(line.expr, leaf), line.kind)
                 for line in [*shared, *own]]
-        groups.setdefault(tuple(ordered(mine)), []).append(leaf)
+        readable = with_gradient(with_hats(ordered(mine)))
+        groups.setdefault(tuple(readable), []).append(leaf)
     return [Group(tuple(members), mine) for mine, members in groups.items()]
