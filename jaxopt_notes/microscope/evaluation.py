@@ -35,12 +35,12 @@ class Step:
     """One step of the equations, from gradients, parameters and state."""
 
     def __init__(self, system: System, grads: Sequence[Any], params: Sequence[Any],
-                 slots: Sequence[Any]) -> None:
-        self._system, self._old = system, slots
+                 slots: Sequence[Any], kind: Any = np.float64) -> None:
+        self._system, self._old, self._kind = system, slots, kind
         self._grads, self._params = grads, params
         program = system.program
         self._own = [{"g": np.asarray(g), "θ": np.asarray(p)} for g, p in zip(grads, params)]
-        self._common: dict[str, Any] = {k: np.float64(v) for k, v in system.constants.items()}
+        self._common: dict[str, Any] = {k: kind(v) for k, v in system.constants.items()}
         for slot, letter, value in zip(program.slots, system.slots, slots):
             (self._common if slot.leaf is None else self._own[slot.leaf])[letter] = value
         self._memo: dict[Any, Any] = {}
@@ -89,7 +89,7 @@ class Step:
         if expr.is_Symbol:
             return self._symbol(expr.name, leaf)
         if expr.is_number and not expr.args:
-            return np.float64(float(expr))
+            return self._number(expr)
         kind = type(expr)
         if kind is ops.Total:
             return self._total(expr)
@@ -115,6 +115,11 @@ class Step:
         if kind in _BINARY:
             return _BINARY[kind](*args)
         raise ValueError(f"{kind.__name__} has no number")
+
+    def _number(self, expr: Any) -> Any:
+        if expr.is_Rational:
+            return self._kind(int(expr.p)) / self._kind(int(expr.q))
+        return self._kind(float(expr))
 
     def _symbol(self, name: str, leaf: int) -> Any:
         line = self._lines[leaf].get(name)
@@ -149,5 +154,5 @@ def _power(base: Any, exponent: sp.Expr, value: Any) -> Any:
     if exponent == -sp.Rational(1, 2):
         return 1 / np.sqrt(base)
     if exponent == -1:
-        return 1 / np.asarray(base, np.float64)
-    return np.power(np.asarray(base, np.float64), value)
+        return 1 / np.asarray(base)
+    return np.power(np.asarray(base), value)

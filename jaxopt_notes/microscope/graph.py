@@ -94,10 +94,10 @@ class Graph:
 
     def common_place(self, args: tuple[int, ...]) -> Place:
         """The place of values that are combined element by element."""
-        places = {self.places[a] for a in args} - {SCALAR}
-        if len(places) > 1:
-            raise UnreadableError("values of different arrays are combined element by element")
-        return places.pop() if places else SCALAR
+        place = SCALAR
+        for other in {self.places[a] for a in args} - {SCALAR}:
+            place = other if place == SCALAR else _merged(place, other)
+        return place
 
     def _intern(self, node: Node, place: Place) -> int:
         # 1, 1.0 and True are equal in Python, and are not the same value here.
@@ -143,7 +143,7 @@ class Graph:
             return args[0]
         if op == "add" and _is(values[0], 0):
             return args[1]
-        if op in ("mul", "div") and _is(values[1], 1):
+        if op in ("mul", "div", "pow") and _is(values[1], 1):
             return args[0]
         if op == "mul" and _is(values[0], 1):
             return args[1]
@@ -244,6 +244,14 @@ class Graph:
     def operands(self, i: int, *ops: str) -> Iterator[Node]:
         """The operations of these names below a value."""
         return (self.nodes[j] for j in self.below([i]) if self.nodes[j].op in ops)
+
+
+def _merged(a: Place, b: Place) -> Place:
+    """The place of two values that are combined, an axis of length 1 with any other."""
+    fits = a.leaf == b.leaf and len(a.axes) == len(b.axes)
+    if not fits or any(x != y and None not in (x, y) for x, y in zip(a.axes, b.axes)):
+        raise UnreadableError("values of different arrays are combined element by element")
+    return Place(a.leaf, tuple(y if x is None else x for x, y in zip(a.axes, b.axes)))
 
 
 def _is(value: Any, number: int) -> bool:

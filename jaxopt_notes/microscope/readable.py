@@ -16,8 +16,12 @@ def with_hats(lines: Sequence[Any]) -> list[Any]:
     hats: dict[sp.Symbol, sp.Expr] = {}
     changed = [line._replace(expr=_hatted(line.expr, states, hats)) for line in lines]
     made = []
+    aliases = {line.target: line.expr for line in changed
+               if line.kind == "value" and line.expr.is_Symbol}
     for line in changed:
-        made.append(line)
+        line = line._replace(expr=line.expr.xreplace(aliases))
+        if line.target not in aliases:
+            made.append(line)
         for hat, expr in hats.items():
             if line.target in expr.free_symbols and expr.free_symbols & states == {line.target}:
                 made.append(line._replace(target=hat, expr=expr, kind="value"))
