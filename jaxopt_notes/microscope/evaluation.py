@@ -124,8 +124,9 @@ class Step:
     def _symbol(self, name: str, leaf: int) -> Any:
         line = self._lines[leaf].get(name)
         if line is not None:
-            return self.value(line.expr, leaf)
-        own = self._own[leaf]
+            value = self.value(line.expr, leaf)
+            return self._own[leaf]["θ"] + value if line.kind == "parameter" else value
+        own, name = self._own[leaf], name.removesuffix(ops.OLD)
         if name in own or name in self._common:
             return own[name] if name in own else self._common[name]
         raise ValueError(f"{name} has no value")

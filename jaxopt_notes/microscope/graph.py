@@ -112,6 +112,10 @@ class Graph:
         values = [self.constant(a) for a in args]
         if op in COMPARISONS and None not in values:
             return self.number(bool(COMPARISONS[op](*values)))
+        if op == "ne" and values[1] is False:  # a predicate, compared with False
+            return args[0]
+        if op == "lt" and _is(values[1], 0) and self.nodes[args[0]].op == "rem":
+            return self.number(False)  # only counts are divided so, which are not negative
         if op in ("eq", "ne") and self._tests_finite(op, args, values):
             self.remarks["what it does with infinities and NaN is left out"] = None
             return self.number(False)
@@ -131,6 +135,15 @@ class Graph:
             return self.number(int(values[0]))
         if op == "select":
             return self._fold_select(*args)
+        if op == "max" and _is(values[0], 0) and self.nodes[args[1]].op == "sign":
+            (x,) = self.nodes[args[1]].args
+            return self.add("indicator", self.add("gt", x, self.number(0)))
+        if op == "mul" and args[0] == args[1]:
+            return self.add("pow", args[0], self.number(2))
+        if op == "pow" and _is(values[1], 2) and self.nodes[args[0]].op == "abs":
+            return self.add("pow", *self.nodes[args[0]].args, args[1])
+        if op == "add" and (chosen := self._chosen(*args)) is not None:
+            return chosen
         return self._fold_neutral(op, args, values)
 
     def _tests_finite(self, op: str, args: tuple[int, ...], values: list[Any]) -> bool:
@@ -156,6 +169,24 @@ class Graph:
             if node.op == "sum" and self.reduced_size(args[0]) == values[1]:
                 return self.add("mean", *node.args, param=node.param, place=self.places[args[0]])
         return None
+
+    def _chosen(self, a: int, b: int) -> int | None:
+        """[p] x + (1 − [p]) y, which is a choice of x or y."""
+        for first, second in ((a, b), (b, a)):
+            for test, x in self._factors(first):
+                if self.nodes[test].op != "indicator":
+                    continue
+                for other, y in self._factors(second):
+                    node = self.nodes[other]
+                    if node.op == "sub" and node.args[1] == test and (
+                            self.constant(node.args[0]) == 1):
+                        return self.add("select", *self.nodes[test].args, x, y)
+        return None
+
+    def _factors(self, i: int) -> list[tuple[int, int]]:
+        """Each factor of a product, with the other."""
+        node = self.nodes[i]
+        return [node.args, node.args[::-1]] if node.op == "mul" else []  # type: ignore[list-item]
 
     def reduced_size(self, i: int) -> int:
         """How many elements a sum has."""

@@ -11,14 +11,18 @@ _HYPERPARAMETERS = {
     "b3": "β₃", "beta3": "β₃", "betas[2]": "β₃",
     "eps": "ε", "epsilon": "ε", "eps_root": "ε_root",
     "weight_decay": "λ", "decay": "β", "rho": "β", "beta": "β", "decay_rate": "β",
-    "max_norm": "c", "max_delta": "δ", "threshold": "c", "dampening": "τ",
+    "max_norm": "c", "max_delta": "δ", "dampening": "τ",
     "trust_coefficient": "η", "gamma": "γ", "momentum": "μ",
+    "eta_plus": "η₊", "eta_minus": "η₋",
     "initial_accumulator_value": "G₀", "initial_scale": "E₀", "lr_decay": "κ",
 }  # fmt: skip
 _SLOTS = {
     "mu": "m", "nu": "v", "nu_max": "s", "count": "t", "trace": "v", "sum_of_squares": "G",
     "ema": "v", "e_g": "E", "e_x": "D", "acc_grads": "a", "mini_step": "i", "grad_sum": "G",
     "gradient_step": "t", "learning_rate": "α", "prev_updates": "p",
+    "previous_gradient": "p", "exp_avg": "m", "exp_avg_sq": "v", "prev_grad": "p",
+    "cumulative_gradients": "z", "init_particles": "w", "init_params": "w", "params0": "w",
+    "m1": "m₁", "m2": "m₂",
 }  # fmt: skip
 _SPARE = {"v": "bcw", "m": "nq", "a": "ā", "t": "n"}
 
@@ -30,7 +34,7 @@ def of_hyperparameters(names: Iterable[str], settings: Iterable[str]) -> dict[st
     for name in names:
         letter = _HYPERPARAMETERS.get(name, name)
         if name == "alpha":  # torch's smoothing beside `lr`, else the notes' learning rate
-            letter = "β" if "lr" in known else "α"
+            letter = "β" if "lr" in known else "a" if "learning_rate" in known else "α"
         if name == "momentum" and not averaged:
             letter = "β"
         letters[name] = letter if letter not in letters.values() else name

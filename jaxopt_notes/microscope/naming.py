@@ -9,8 +9,9 @@ from jaxopt_notes.microscope import operations as ops
 from jaxopt_notes.microscope.formulas import AT, Writer
 from jaxopt_notes.microscope.graph import SCALAR, Graph
 
+_SCALARS = "ρσφψω"
 _LETTERS = "rqwzxyahbd"
-_SMALL = 2  # operations of a formula that needs no name
+_SMALL = 1  # operations of a formula that needs no name
 _PLAIN = frozenset("number gradient parameter slot hp table schedule arranged".split())
 
 
@@ -27,6 +28,7 @@ def intermediates(graph: Graph, writer: Writer, roots: Sequence[int], leaves: in
     taken |= {str(s).partition(AT)[0].removesuffix(ops.NEW) for s in writer.names.values()}
     spare = [letter for letter in _LETTERS if letter not in taken]
     spare += [f"{letter}{n}" for n in "₂₃₄₅₆₇₈₉" for letter in spare]
+    scalars = [f"{letter}{n}" for n in ("", *"₂₃₄₅₆₇₈₉") for letter in _SCALARS]
     order: dict[int | None, int] = {}
     named = []
     for i in sorted(users):
@@ -36,13 +38,14 @@ def intermediates(graph: Graph, writer: Writer, roots: Sequence[int], leaves: in
             leaf = only_leaf(graph, writer, i)
         if users[i] < 2 or i in writer.names or graph.nodes[i].op in _PLAIN:
             continue
-        if (leaf is None and not reduced) or _size(graph, writer, i) <= _SMALL:
+        small = _SMALL if leaf is not None or reduced else 3 * _SMALL
+        if _size(graph, writer, i) <= small:
             continue
         if leaf is None:  # scalars first: every array's letters come after them
             leaf = -1
         at = order.get(leaf, 0)
         order[leaf] = at + 1
-        letter = spare[at] if leaf >= 0 else f"{spare[-1 - at]}"
+        letter = spare[at] if leaf >= 0 else scalars[at]
         name = ops.symbol(letter if leaf < 0 else f"{letter}{AT}{leaf}")
         named.append((i, name))
         writer.names[i] = name
@@ -81,9 +84,19 @@ def ordered(lines: Iterable[Any]) -> list[Any]:
                 o for o in waiting
                 if not any(x.target in o.expr.free_symbols for x in waiting if x is not o)
             )
+            _read_old_values(waiting, line)
         waiting.remove(line)
         done.append(line)
     return done
+
+
+def _read_old_values(waiting: list[Any], first: Any) -> None:
+    """Marks the values that the other lines read after `first` has replaced them."""
+    name = first.target.name.removesuffix(ops.NEW)
+    old = {ops.symbol(name): ops.symbol(name + ops.OLD)}
+    for i, line in enumerate(waiting):
+        if line is not first:
+            waiting[i] = line._replace(expr=line.expr.xreplace(old))
 
 
 def _waits(line: Any, others: list[Any]) -> bool:

@@ -3,6 +3,7 @@
 Sums, products and powers are SymPy's own. A comparison here is a number, 0 or 1.
 """
 
+import math
 from typing import Any
 
 import sympy as sp
@@ -93,6 +94,7 @@ class Contrary(Operation):
     """The contrary."""
 
 
+OLD = "ₜ₋₁"  # ends the name of a value of the step before, where the new one stands already
 NEW = "⁺"  # ends the name of a value that this step computes: m⁺ is the new m
 
 
@@ -111,6 +113,8 @@ def number(x: float | int | bool) -> sp.Expr:
 
     >>> number(1 - 0.9), number(0.5), number(3.0)
     (0.1, 1/2, 3)
+    >>> number(math.pi / 80)
+    pi/80
     """
     if isinstance(x, (bool, int)):
         return sp.Integer(int(x))
@@ -118,6 +122,9 @@ def number(x: float | int | bool) -> sp.Expr:
         return sp.nan if x != x else sp.oo * (1 if x > 0 else -1)
     near = float(f"{x:.13g}")
     x = near if abs(near - x) <= 1e-15 * max(abs(x), 0.1) else x
+    turns = sp.Rational(x / math.pi).limit_denominator(1000) if len(repr(x)) > 12 else 0
+    if turns and abs(float(turns) * math.pi - x) <= 1e-13 * abs(x):
+        return turns * sp.pi
     top, bottom = x.as_integer_ratio()
     return sp.Rational(top, bottom) if bottom <= 8 and abs(top) < 10**9 else sp.Float(x)
 

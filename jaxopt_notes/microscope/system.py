@@ -22,7 +22,7 @@ class Line(NamedTuple):
 
     Attributes:
       target: what is computed; its name ends in ⁺ where a value of the step before is replaced.
-      expr: the formula.
+      expr: the formula; of a parameter the update, which is added to it.
       kind: "count", "schedule", "value" (an intermediate one), "state", or "parameter".
     """
 
@@ -153,16 +153,15 @@ def _outcomes(graph: Graph, reader: Reader, program: Program, inputs: _Inputs) -
 
 def _undecided(graph: Graph, outputs: Sequence[int]) -> int | None:
     """A condition on the whole step that chooses what an output is."""
+    tests: list[int] = []
     for i in outputs:
         node = graph.nodes[i]
-        tests = [node.args[0]] if node.op == "select" else []
+        tests += [node.args[0]] if node.op == "select" else []
         if node.op == "mul":
-            tests = [graph.nodes[a].args[0] for a in node.args if graph.nodes[a].op == "indicator"]
-        for test in tests:
-            unknown = any(graph.operands(test, "unknown", "table", "hp"))
-            if graph.places[test] == SCALAR and not unknown:
-                return test
-    return None
+            tests += [graph.nodes[a].args[0] for a in node.args if graph.nodes[a].op == "indicator"]
+    able = [test for test in tests if graph.places[test] == SCALAR
+            and not any(graph.operands(test, "unknown", "table", "hp"))]
+    return min(able, default=None)  # the first that the program computes
 
 
 class _Names:
@@ -175,16 +174,19 @@ class _Names:
         self.constants: dict[str, float] = {}
         self.wordless: dict[str, str] = {}
         named = letters.of_hyperparameters(program.hyperparameters, program.settings)
+        self.used = graph.below([i for o in outcomes for i in (*o.updates, *o.state)])
         for name, i in inputs.hp.items():
             self.symbols[i] = ops.symbol(named[name])
-            self.constants[named[name]] = program.hyperparameters[name]
+            if i in self.used:
+                self.constants[named[name]] = program.hyperparameters[name]
         self.hyperparameters = named
         for leaf, (g, p) in enumerate(zip(inputs.grads, inputs.params)):
             self.symbols[g], self.symbols[p] = (ops.symbol(f"{x}{AT}{leaf}") for x in "gθ")
         self.steps = [_step_of(graph, i, [o.state[k] for o in outcomes], program.slots[k])
                       for k, i in enumerate(inputs.slots)]
-        self.used = graph.below([i for o in outcomes for i in (*o.updates, *o.state)])
         self._name_slots(program, inputs, outcomes)
+        for name, letter in named.items():  # such as the value that an accumulator begins with
+            self.constants.setdefault(letter, program.hyperparameters[name])
         self.schedules = letters.of_schedules(program.schedules, program.settings)
 
     def _name_slots(self, program: Program, inputs: _Inputs,
@@ -263,10 +265,8 @@ def _regime(graph: Graph, program: Program, named: _Names, outcome: _Outcome, re
     for k, i in enumerate(outcome.state):
         lines += _state_line(graph, program, named, writer, k, i)
     for leaf, i in enumerate(outcome.updates):
-        theta = ops.symbol(f"θ{AT}{leaf}")
         target = ops.symbol(f"θ{ops.NEW}{AT}{leaf}")
-        expr = theta + writer.define(i) if i in writer.names else theta + writer._write(i)
-        lines.append((leaf, Line(target, expr, "parameter")))
+        lines.append((leaf, Line(target, writer._write(i), "parameter")))
     return Regime(conditions, tuple(_groups(lines, len(program.params))))
 
 
