@@ -9,7 +9,7 @@ from jaxopt_notes.microscope import operations as ops
 from jaxopt_notes.microscope.formulas import AT, Writer
 from jaxopt_notes.microscope.graph import SCALAR, Graph
 
-_SCALARS = "ρσφψω"
+SCALARS = "ρσφψω"
 _LETTERS = "rqwzxyahbd"
 _SMALL = 1  # operations of a formula that needs no name
 _PLAIN = frozenset("number gradient parameter slot hp table schedule arranged".split())
@@ -18,17 +18,12 @@ _PLAIN = frozenset("number gradient parameter slot hp table schedule arranged".s
 def intermediates(graph: Graph, writer: Writer, roots: Sequence[int], leaves: int
                   ) -> list[tuple[int, sp.Symbol]]:
     """Names the values of arrays that are used twice or more; the name of each by its number."""
-    users: dict[int, int] = {}
-    for i in graph.below(list(roots)):
-        for a in set(graph.nodes[i].args):
-            users[a] = users.get(a, 0) + 1
-    for i in roots:
-        users[i] = users.get(i, 0) + 1
+    users = _users(graph, roots)
     taken = {str(s).partition(AT)[0].removesuffix(ops.NEW) for s in writer.inputs.values()}
     taken |= {str(s).partition(AT)[0].removesuffix(ops.NEW) for s in writer.names.values()}
     spare = [letter for letter in _LETTERS if letter not in taken]
     spare += [f"{letter}{n}" for n in "₂₃₄₅₆₇₈₉" for letter in spare]
-    scalars = [f"{letter}{n}" for n in ("", *"₂₃₄₅₆₇₈₉") for letter in _SCALARS]
+    scalars = [f"{letter}{n}" for n in ("", *"₂₃₄₅₆₇₈₉") for letter in SCALARS]
     order: dict[int | None, int] = {}
     named = []
     for i in sorted(users):
@@ -50,6 +45,23 @@ def intermediates(graph: Graph, writer: Writer, roots: Sequence[int], leaves: in
         named.append((i, name))
         writer.names[i] = name
     return named
+
+
+def _users(graph: Graph, roots: Sequence[int]) -> dict[int, int]:
+    """How often each value is used for one array: what all arrays share counts once for each."""
+    by_leaf: dict[int, dict[int | None, int]] = {}
+
+    def use(a: int, leaf: int | None) -> None:
+        counts = by_leaf.setdefault(a, {})
+        counts[leaf] = counts.get(leaf, 0) + 1
+
+    for i in graph.below(list(roots)):
+        for a in set(graph.nodes[i].args):
+            use(a, graph.places[i].leaf)
+    for i in roots:
+        use(i, graph.places[i].leaf)
+    return {a: counts.pop(None, 0) + max(counts.values(), default=0)
+            for a, counts in by_leaf.items()}
 
 
 def only_leaf(graph: Graph, writer: Writer, i: int) -> int | None:

@@ -9,7 +9,7 @@ import sympy as sp
 from jaxopt_notes.microscope import letters, operations as ops
 from jaxopt_notes.microscope.formulas import AT, Writer, generic
 from jaxopt_notes.microscope.graph import SCALAR, Graph, Place
-from jaxopt_notes.microscope.naming import intermediates, ordered
+from jaxopt_notes.microscope.naming import SCALARS, intermediates, ordered
 from jaxopt_notes.microscope.readable import with_gradient, with_hats
 from jaxopt_notes.microscope.reading import Reader
 from jaxopt_notes.microscope.tracing import Program, Slot, schedule_label
@@ -58,6 +58,7 @@ class System(NamedTuple):
       regimes: the cases; a single one without conditions for most optimizers.
       slots: the letter of each slot of the state ("" where no equation names it).
       constants: numbers that the equations name: hyperparameters, and what the state keeps.
+      names: the arguments that the letters of the hyperparameters stand for.
       remarks: what was folded away, in words.
       narrow: the floating dtypes below float64 that the program computes in.
       unread: why some of it could not be read.
@@ -68,10 +69,20 @@ class System(NamedTuple):
     regimes: tuple[Regime, ...]
     slots: tuple[str, ...]
     constants: dict[str, float]
+    names: dict[str, str]
     remarks: tuple[str, ...]
     narrow: frozenset[str]
     unread: tuple[str, ...]
     wordless: dict[str, str]
+
+    @property
+    def numbers(self) -> set[str]:
+        """The names of what is one number for all elements."""
+        lines = [line for r in self.regimes for g in r.groups for line in g.lines]
+        scalar = {line.letter for line in lines if line.kind in ("count", "schedule")}
+        scalar |= {line.letter for line in lines if line.letter[0] in SCALARS}
+        slots = zip(self.program.slots, self.slots)
+        return scalar | {*self.constants} | {letter for s, letter in slots if s.leaf is None}
 
 
 class _Outcome(NamedTuple):
@@ -100,6 +111,7 @@ def read_system(program: Program) -> System:
         tuple(regimes),
         tuple(named.slots),
         named.constants,
+        {letter: name for name, letter in named.hyperparameters.items()},
         tuple(graph.remarks),
         frozenset(reader.narrow),
         tuple(reader.unread),

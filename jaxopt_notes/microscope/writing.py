@@ -12,8 +12,9 @@ _ADD, _MUL, _POW, _ATOM = 1, 2, 3, 4
 _RAISED = dict(zip("0123456789+-tkni()= ", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ᵗᵏⁿⁱ⁽⁾⁼\u200a"))
 _SIGNS = {"lt": "<", "le": "≤", "gt": ">", "ge": "≥", "eq": "=", "ne": "≠"}
 _CONTRARY = {"lt": "ge", "le": "gt", "gt": "le", "ge": "lt", "eq": "ne", "ne": "eq"}
+_MIRRORED = {"lt": "gt", "le": "ge", "gt": "lt", "ge": "le", "eq": "eq", "ne": "ne"}
 _COMPARED = {kind: op for op, kind in ops.COMPARED.items()}
-_LATEX = {"α": r"\alpha", "β": r"\beta", "γ": r"\gamma", "δ": r"\delta", "ε": r"\epsilon",
+_LATEX = {"π": r"\pi", "α": r"\alpha", "β": r"\beta", "γ": r"\gamma", "δ": r"\delta", "ε": r"\epsilon",
           "η": r"\eta", "θ": r"\theta", "κ": r"\kappa", "λ": r"\lambda", "μ": r"\mu",
           "τ": r"\tau", "ρ": r"\rho"}  # fmt: skip
 _LOWERED = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")
@@ -29,22 +30,35 @@ class Text:
     def __init__(self, numbers: Sequence[str] = ()) -> None:
         self.numbers = {*numbers, "t"}
 
-    def __call__(self, expr: sp.Expr, first: str = "") -> str:
-        """The expression; the term `first` before all others."""
-        return self._write(expr, first)[0]
+    def __call__(self, expr: sp.Expr) -> str:
+        """The expression."""
+        return self._write(expr)[0]
+
+    def moved(self, update: sp.Expr) -> str:
+        """θ with the update added."""
+        theta = ops.symbol("θ")
+        if update.is_Add and any(-theta == term for term in update.args):
+            return self(theta + update)
+        text = self(update)
+        if update == 0:
+            return self(theta)
+        joined = text if text.startswith(self.minus) else f"+{text}"
+        return f"{self(theta)} {joined[0]} {joined[1:]}"
 
     def _at(self, expr: sp.Expr, level: int) -> str:
         """The expression as part of one that binds as strongly as `level`."""
         text, own = self._write(expr)
+        if type(expr) in _COMPARED:  # 1 where it holds, else 0
+            return f"[{text}]"
         return text if own >= level else self.parens(text)
 
-    def _write(self, expr: Any, first: str = "") -> tuple[str, int]:
+    def _write(self, expr: Any) -> tuple[str, int]:
         if expr.is_Symbol:
             return self.name(expr.name), _ATOM
         if expr.is_number and not expr.args:
             return self._number(expr)
         if expr.is_Add:
-            return self._sum(expr, first), _ADD
+            return self._sum(expr), _ADD
         if expr.is_Mul:
             return self._product(expr)
         if expr.is_Pow:
@@ -63,13 +77,13 @@ class Text:
             return str(int(expr)), _ATOM if expr >= 0 else _ADD
         if expr is sp.oo:
             return "∞", _ATOM
+        if expr is sp.pi:
+            return self.name("π"), _ATOM
         x = float(expr)
         return self.decimal(f"{x:.13g}"), _ATOM if x >= 0 else _ADD
 
-    def _sum(self, expr: Any, first: str) -> str:
+    def _sum(self, expr: Any) -> str:
         def order(term: Any) -> tuple[Any, ...]:
-            if first and term == ops.symbol(first):
-                return (-1,)
             negative = term.could_extract_minus_sign()
             return (negative, self._rank(term), str(term))
 
@@ -141,14 +155,17 @@ class Text:
         if type(base) is ops.Total and base.args[0].name == "ArraySum":
             square = base.args[1]
         if square is not None and _is_square(square):
-            return self.norm(self(sp.sqrt(square) if square.is_Pow else _square_root(square)))
+            return self.norm(self(_square_root(square)))
         if type(base) is ops.ArrayMean and not base.args[1] and _is_square(base.args[0]):
             return f"{self.word('RMS')}({self(_square_root(base.args[0]))})"
         return self.root(base)
 
     def _comparison(self, expr: Any) -> str:
         a, b = _moved_numbers(*expr.args)
-        return f"{self(a)} {self.sign(_SIGNS[_COMPARED[type(expr)]])} {self(b)}"
+        op = _COMPARED[type(expr)]
+        if a.could_extract_minus_sign() and b.is_number:
+            a, b, op = -a, -b, _MIRRORED[op]
+        return f"{self(a)} {self.sign(_SIGNS[op])} {self(b)}"
 
     # What LaTeX writes in another way.
     minus = "−"
@@ -254,7 +271,7 @@ def _square_root(expr: Any) -> Any:
 def _moved_numbers(a: Any, b: Any) -> tuple[Any, Any]:
     """t + 1 = 1 as t = 0."""
     shift = a.as_coeff_Add()[0] if a.is_Add and b.is_number else 0
-    return (a - shift, b - shift) if shift else (a, b)
+    return a - shift, b - shift
 
 
 def _flat(kind: type, expr: Any) -> list[Any]:
@@ -336,7 +353,7 @@ _CALLS: dict[type, Callable[[Text, Any], str]] = {
     ops.Smallest: _over("min"),
     ops.EveryElement: lambda text, e: f"{text.word('every')} {text(e.args[0])}",
     ops.SomeElement: lambda text, e: f"{text.word('some')} {text(e.args[0])}",
-    ops.Remainder: lambda text, e: f"({text(e.args[0])} {text.word('mod')} {text(e.args[1])})",
+    ops.Remainder: lambda text, e: f"({text._at(e.args[0], _POW)} {text.word('mod')} {text(e.args[1])})",
     sp.Abs: lambda text, e: text.magnitude(text(e.args[0])),
     ops.Unknown: lambda text, e: f"?{e.args[0].name}",
 }
