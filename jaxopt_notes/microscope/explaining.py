@@ -52,6 +52,11 @@ def _traced(optimizer: Any, params: Any, name: str, hyperparameters: dict[str, A
     if not callable(optimizer):
         checked(name or "optimizer", optimizer)
     name = name or getattr(optimizer, "__name__", "optimizer")
+    home = str(getattr(optimizer, "__module__", "")).partition(".")[0]
+    if home in ("torch", "keras", "tensorflow"):
+        raise InputError(f"{name}: is {home}'s, and explain reads programs that JAX traces; "
+                         f"pass jaxopt_notes.conventions.{home.replace('flow', 'flow1')}'s "
+                         "function of that name")
     program = trace_factory(name, optimizer, hyperparameters, params)
     arguments = ", ".join(f"{k}={_shown(v)}" for k, v in hyperparameters.items())
     return program, f"{name}({arguments})", name.rpartition(".")[2]

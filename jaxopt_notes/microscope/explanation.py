@@ -202,11 +202,10 @@ def convention_rows(conventions: tuple[Convention, ...]) -> list[str]:
     same = [c for c in conventions if c.same]
     rows = []
     if same:
-        rows.append("whose: the formula of " + ", ".join(c.name for c in same))
+        rows.append("the formula of " + ", ".join(c.name for c in same))
     for c in conventions:
         if not c.same:
-            rows.append(f"{FRAMEWORK_NAMES[c.framework]} means another formula by {c.optimizer}: "
-                        f"{c.formula}")
+            rows.append(f"{c.optimizer} in {FRAMEWORK_NAMES[c.framework]}: {c.formula}")
     defaults = [f"{c.framework}.{c.optimizer} "
                 + ", ".join(f"{k} = {_plain(v)}" for k, v in c.defaults.items())
                 for c in conventions if c.defaults]

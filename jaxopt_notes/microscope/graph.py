@@ -215,7 +215,7 @@ class Graph:
         if simpler != (yes, no):
             return self.add("select", pred, *simpler)
         if test.op in ("lt", "le", "ne") and self._counts_on(test, yes, no):
-            self.remarks[f"the step count stops at {LARGEST_COUNT} instead of overflowing"] = None
+            self.remarks[f"counts stop at {LARGEST_COUNT} instead of overflowing"] = None
             return yes
         if test.op in ("lt", "le", "gt", "ge"):
             return self._fold_comparison(test, yes, no)

@@ -63,22 +63,23 @@ def conventions(system: System, name: str) -> tuple[Convention, ...]:
         path = _path(system)
     except ValueError:
         return ()
-    found: list[Convention] = []
+    same: dict[str, Convention] = {}
+    other = []
     for called in FRAMEWORKS:
         framework, optimizer = called.split(".")
         chosen = _same(system, called, rates, path)
+        defaults = _other_defaults(called, system)
         if chosen is not None:
-            found.append(Convention(framework, optimizer, *_described(chosen), True, "",
-                                    _other_defaults(called, system)))
+            on = tuple(s for s in _SWITCHES if chosen.get(s) is True and s != "inside"
+                       and FRAMEWORKS[called][1].get(s) is not True)
+            own = Convention(framework, optimizer, on, True, "", defaults)
+            best = same.setdefault(framework, own)
+            if (optimizer != name, len(on)) < (best.optimizer != name, len(best.switches)):
+                same[framework] = own
         elif optimizer == name:
-            terms = _whole(called, _numbers(called, system))
-            found.append(Convention(framework, optimizer, (), False, _formula(called, terms),
-                                    _other_defaults(called, system)))
-    return tuple(found)
-
-
-def _described(chosen: Mapping[str, Any]) -> tuple[tuple[str, ...]]:
-    return (tuple(s for s in _SWITCHES if chosen.get(s) is True and s != "inside"),)
+            other.append(Convention(framework, optimizer, (), False, _formula(called, system),
+                                    defaults))
+    return (*same.values(), *other)
 
 
 def _rates(system: System) -> np.ndarray | None:
@@ -182,16 +183,41 @@ def _whole(called: str, terms: Mapping[str, Any]) -> dict[str, Any]:
     return {n: p.default for n, p in parameters if p.kind is p.KEYWORD_ONLY} | dict(terms)
 
 
-def _formula(called: str, terms: dict[str, Any]) -> str:
-    equation = FRAMEWORKS[called][0]
+def _formula(called: str, system: System) -> str:
+    """The framework's formula with the numbers and switches at hand, and what it does not take."""
+    equation, own, names = FRAMEWORKS[called]
+    settable = {word for pair in names.split() for word in pair.split("=")[1].split(",")}
+    terms = _whole(called, _numbers(called, system))
+    asked = [s for s in _SWITCHES if system.program.settings.get(s) is True]
+    lacks = [s for s in asked if s not in settable and not own.get(s)]
+    terms |= {s: True for s in asked if s in settable}
+    for letter, word in (("β", "momentum"), ("μ", "momentum"), ("λ", "weight_decay")):
+        needs = _DECAYS if letter == "λ" else (letter,)
+        if letter in system.constants and not settable & {*needs} and not {*own} & {*needs}:
+            lacks.append(word)
+    text = _written(equation, terms, set(lacks))
+    without = f" (it takes no {', '.join(dict.fromkeys(lacks))})" if lacks else ""
+    return text + without
+
+
+def _written(equation: Any, terms: dict[str, Any], lacks: set[str]) -> str:
     if equation is oracle_equations.adam:
-        decay = f"; {formulas.decay(terms)}" if any(terms[d] for d in _DECAYS) else ""
-        return formulas.adam_eps(terms) + decay
-    if equation is oracle_equations.adagrad:
-        return formulas.adagrad_eps(terms)
-    if equation is oracle_equations.rmsprop:
-        return formulas.rmsprop_velocity(terms) if terms["μ"] else formulas.rmsprop_eps(terms)
-    return formulas.velocity(terms) if equation is oracle_equations.sgd else ""
+        parts = [formulas.adam_eps(terms)]
+        parts += [formulas.decay(terms)] if any(terms[d] for d in _DECAYS) else []
+        parts += [formulas.amsgrad(terms)] if terms["amsgrad"] else []
+        text = "; ".join(parts)
+    elif equation is oracle_equations.adagrad:
+        text = formulas.adagrad_eps(terms)
+    elif equation is oracle_equations.rmsprop:
+        write = formulas.rmsprop_velocity if terms["μ"] else formulas.rmsprop_eps
+        text = write(terms)
+    elif equation is oracle_equations.sgd:
+        text = "θ ← θ − α g" if "momentum" in lacks else formulas.velocity(terms)
+    else:
+        text = "θ ← θ − α (sign(β1 m + (1 − β1) g) + λ θ)"
+    for plain, raised in (("β1", "β₁"), ("β2", "β₂"), ("^t", "ᵗ"), ("_0", "₀")):
+        text = text.replace(plain, raised)
+    return text
 
 
 def _other_defaults(called: str, system: System) -> dict[str, float]:

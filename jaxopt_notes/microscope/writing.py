@@ -103,10 +103,10 @@ class Text:
         names = {n for n in names if n.removesuffix(ops.NEW) not in self.numbers}
         plain = {n.removesuffix(ops.NEW) for n in names}
         if plain - {"g", "θ"}:
-            return 0
+            return 1 if "g" in plain else 0
         if plain:
-            return 1 if "g" in plain else 2
-        return 3 if term.free_symbols else 4
+            return 2 if "g" in plain else 3
+        return 4 if term.free_symbols else 5
 
     def _product(self, expr: Any) -> tuple[str, int]:
         if expr.could_extract_minus_sign():
@@ -120,7 +120,7 @@ class Text:
                 (below if inverse else above).append(1 / part if inverse else part)
 
         def order(factor: Any) -> tuple[Any, ...]:
-            rank = {4: 0, 3: 1, 0: 2, 1: 3, 2: 4}[self._rank(factor)]
+            rank = {5: 0, 4: 1, 0: 2, 1: 3, 2: 4, 3: 5}[self._rank(factor)]
             return (rank, factor.is_Add and rank > 1, str(factor))
 
         above.sort(key=order)
@@ -249,7 +249,7 @@ class Latex(Text):
     def fraction(self, above: list[Any], below: list[Any]) -> str:
         if not below:
             return self.joined(above, 1)
-        divided = [f for f in above if self._rank(f) < 3]  # numbers stand before the fraction
+        divided = [f for f in above if self._rank(f) < 4]  # numbers stand before the fraction
         front = [f for f in above if f not in divided]
         top = self.joined(divided, len(divided) - 1) if divided else "1"
         text = rf"\frac{{{top}}}{{{self.joined(below, len(below) - 1)}}}"
@@ -289,6 +289,8 @@ def _contrary(text: Text, expr: Any) -> str:
     (inner,) = expr.args
     if type(inner) in _COMPARED:
         return text(ops.COMPARED[_CONTRARY[_COMPARED[type(inner)]]](*inner.args))
+    if type(inner) is ops.Contrary:
+        return text(inner.args[0])
     if type(inner) in (ops.Either, ops.Both):
         other = ops.Both if type(inner) is ops.Either else ops.Either
         return text(other(*map(ops.Contrary, inner.args)))
