@@ -171,6 +171,11 @@ def _equation(write: Text, line: Line) -> str:
     return f"{write(line.target)} ← {_side(write, line)}"
 
 
+def write_line(e: "Explanation", line: Line) -> str:
+    """One equation of an explanation as text."""
+    return _equation(Text(sorted(e.system.numbers)), line)
+
+
 def _side(write: Text, line: Line) -> str:
     return write.moved(line.expr) if line.kind == "parameter" else write(line.expr)
 

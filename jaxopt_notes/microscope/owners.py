@@ -57,7 +57,7 @@ def conventions(system: System, name: str) -> tuple[Convention, ...]:
       name: the factory's own name, such as "adam".
     """
     rates = _rates(system)
-    if rates is None:
+    if rates is None or len(system.regimes) > 1:
         return ()
     try:
         path = _path(system)

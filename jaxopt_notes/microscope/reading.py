@@ -59,8 +59,10 @@ class Reader:
             self._note_dtypes(eqn)
             try:
                 outputs = self._operation(eqn, inputs)
-            except (UnreadableError, IndexError) as error:
+            except UnreadableError as error:
                 outputs = self._unknown(eqn, inputs, str(error))
+            except IndexError:  # axes of an array that could not be followed
+                outputs = self._unknown(eqn, inputs, "it rearranges arrays")
             values |= dict(zip(eqn.outvars, outputs))
         return [value(v) for v in jaxpr.outvars]
 
