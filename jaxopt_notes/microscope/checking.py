@@ -31,6 +31,8 @@ class Check(NamedTuple):
       largest: the largest difference, as a share of the size that the number had by then.
       tolerance: what is allowed.
       failure: what went wrong, "" if nothing.
+      unseen: the cases, by number, whose conditions no step met.
+      uphill: the arrays, by number, whose first step that moved them followed the gradient.
     """
 
     holds: bool
@@ -39,6 +41,8 @@ class Check(NamedTuple):
     largest: float
     tolerance: float
     failure: str = ""
+    unseen: tuple[int, ...] = ()
+    uphill: tuple[int, ...] = ()
 
 
 def check(system: System, steps: int = STEPS) -> Check:
@@ -49,14 +53,16 @@ def check(system: System, steps: int = STEPS) -> Check:
     if system.unread:
         return Check(False, 0, dtype, math.inf, tolerance, "; ".join(system.unread))
     try:
-        largest, where = _apart(system, steps)
+        run = _Run(system, steps)
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         return Check(False, 0, dtype, math.inf, tolerance, f"it cannot be evaluated ({error})")
+    largest = run.worst
     if tolerance < largest < 1e-6 and dtype == "float64":
         tolerance = max(tolerance, 10 * _rounding(system, steps))
     holds = largest <= tolerance
-    failure = "" if holds else f"the equation of {where} is {largest:.0e} from the optimizer's"
-    return Check(holds, steps, dtype, largest, tolerance, failure)
+    failure = "" if holds else f"the equation of {run.where} is {largest:.0e} from the optimizer's"
+    unseen = tuple(sorted({*range(len(system.regimes))} - run.met))
+    return Check(holds, steps, dtype, largest, tolerance, failure, unseen, tuple(run.uphill))
 
 
 def _eps(dtype: str) -> float:
@@ -67,32 +73,70 @@ def _precision(dtype: str) -> float:
     return -_eps(dtype)
 
 
-def gradients(program: Program, steps: int) -> list[list[np.ndarray]]:
-    """A gradient for each array and step: from 1e-9 to 1e3, with zeros."""
+def gradients(program: Program, steps: int, spoilt: bool = False) -> list[list[np.ndarray]]:
+    """A gradient for each array and step: from 1e-9 to 1e3, with zeros.
+
+    Args:
+      program: which arrays there are.
+      steps: how many.
+      spoilt: one step in the middle, and all of the last tenth, have a NaN.
+    """
     random = np.random.default_rng(0)
     columns = [awkward(steps, max(p.size, 4), random)[:, : p.size].reshape(steps, *p.shape)
                for p in program.params]
+    if spoilt:
+        bad = [steps // 2, *range(steps - steps // 10, steps)]
+        columns[0].reshape(steps, -1)[bad, 0] = np.nan
     return [[column[k] for column in columns] for k in range(steps)]
 
 
-def _apart(system: System, steps: int) -> tuple[float, str]:
-    """The largest difference, and the letter of the value that has it."""
-    program = system.program
-    params = list(program.params)
-    slots = _start(program, np.float64)
-    worst, where = 0.0, ""
-    sizes: dict[str, Any] = {}
-    for grads, real in zip(gradients(program, steps), _steps(program, steps)):
-        step = Step(system, grads, params, slots)
-        params, slots = step.parameters(), step.state()
+def _asks_for_finite(system: System) -> bool:
+    """Whether NaN in a gradient leads to a case of its own."""
+    tests = [test for regime in system.regimes for test, _ in regime.conditions]
+    return any(a.args[0].name == "is_finite" for t in tests for a in t.atoms(ops.Applied))
+
+
+class _Run:
+    """The equations and the optimizer, stepped side by side.
+
+    Attributes:
+      worst: the largest difference.
+      where: the letter of the value that has it.
+      met: the cases whose conditions were met, by number.
+      uphill: the arrays whose first step followed the gradient.
+    """
+
+    def __init__(self, system: System, steps: int) -> None:
+        self.worst, self.where = 0.0, ""
+        self.met: set[int] = set()
+        self.uphill: list[int] = []
+        program = system.program
+        grads = gradients(program, steps, _asks_for_finite(system))
+        params: list[Any] = list(program.params)
+        slots = _start(program, np.float64)
+        sizes: dict[str, Any] = {}
+        still = set(range(len(params)))
+        for g, real in zip(grads, _steps(program, grads)):
+            step = Step(system, g, params, slots)
+            self.met.add(step.case)
+            before, params, slots = params, step.parameters(), step.state()
+            for i in tuple(still):
+                along = float(np.sum((params[i] - before[i]) * g[i]))
+                if along:
+                    still.remove(i)
+                    self.uphill += [i] if along > 0 else []
+            self._compare(system, params, slots, real, sizes)
+
+    def _compare(self, system: System, params: list[Any], slots: list[Any],
+                 real: list[np.ndarray], sizes: dict[str, Any]) -> None:
+        program = system.program
         ours = {f"θ of {program.leaves[i]}": p for i, p in enumerate(params)}
         ours |= {f"{letter or program.slots[k].field}#{k}": slots[k]
                  for k, letter in enumerate(system.slots)}
         for name, theirs in zip(ours, real):
             gap = _gap(ours[name], theirs, sizes, name)
-            if not gap <= worst:
-                worst, where = gap, name.partition("#")[0]
-    return worst, where
+            if not gap <= self.worst:
+                self.worst, self.where = gap, name.partition("#")[0]
 
 
 def _rounding(system: System, steps: int) -> float:
@@ -139,7 +183,7 @@ def _gap(x: Any, y: Any, sizes: dict[str, Any], name: str) -> float:
     return float(gaps.max()) if gaps.size else 0.0
 
 
-def _steps(program: Program, steps: int) -> Iterator[list[np.ndarray]]:
+def _steps(program: Program, inputs: list[list[np.ndarray]]) -> Iterator[list[np.ndarray]]:
     """The parameters and the state of the optimizer after each step."""
     optimizer = program.optimizer
     with jax.enable_x64(True):
@@ -151,7 +195,6 @@ def _steps(program: Program, steps: int) -> Iterator[list[np.ndarray]]:
             updates, state = optimizer.update(grads, state, params)
             return optax.apply_updates(params, updates), state
 
-        inputs = gradients(program, steps)
     for grads in inputs:
         with jax.enable_x64(True):
             tree = program.tree.unflatten([jnp.asarray(g) for g in grads])

@@ -32,7 +32,13 @@ _REDUCED: dict[type, Callable[..., Any]] = {
 
 
 class Step:
-    """One step of the equations, from gradients, parameters and state."""
+    """One step of the equations, from gradients, parameters and state.
+
+    Attributes:
+      case: the number of the regime whose conditions hold.
+    """
+
+    case: int
 
     def __init__(self, system: System, grads: Sequence[Any], params: Sequence[Any],
                  slots: Sequence[Any], kind: Any = np.float64) -> None:
@@ -50,7 +56,7 @@ class Step:
 
     def _choose_lines(self) -> None:
         """The lines of the regime whose conditions hold."""
-        for regime in self._system.regimes:
+        for self.case, regime in enumerate(self._system.regimes):
             if all(bool(self.value(c, 0)) == fact for c, fact in regime.conditions):
                 break
             self._memo.clear()

@@ -76,14 +76,16 @@ def explain_program(program: Program, called: str, own: str) -> Any:
 
     system = read_system(program)
     result = check(system)
+    used = {s.name for line in system.lines for s in line.expr.free_symbols}
     numbers = tuple(Hyperparameter(letter, system.names.get(letter, letter), value)
-                    for letter, value in system.constants.items())
+                    for letter, value in system.constants.items()
+                    if letter in used or letter in system.names)
     return Explanation(
         called,
         numbers,
         cases(system),
         starts(system),
-        remarks(system),
+        remarks(system, result),
         result,
         conventions(system, own) if result.holds else (),
         system,

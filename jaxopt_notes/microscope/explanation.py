@@ -150,7 +150,7 @@ def _rows(e: Explanation) -> list[str]:
     if rest:
         rows.append("  " + ", ".join(f"{h.letter} = {_plain(h.value)}" for h in rest))
     rows += [f"  {remark}" for remark in e.remarks]
-    rows.append(f"  checked: {_checked(e.checked)}")
+    rows.append(f"  checked: {_checked(e)}")
     return rows + [f"  {row}" for row in convention_rows(e.conventions)]
 
 
@@ -162,9 +162,13 @@ def _plain(value: float) -> str:
     return f"{value:.12g}"
 
 
-def _checked(check: Check) -> str:
+def _checked(e: Explanation) -> str:
+    check = e.checked
     precision = check.dtype if check.dtype == "float64" else f"{check.dtype}, in which it computes"
-    return f"{check.steps} steps in {precision}; the largest difference is {check.largest:.0e}"
+    text = f"{check.steps} steps in {precision}; the largest difference is {check.largest:.0e}"
+    whens = list(dict.fromkeys(case.when for case in e.cases))
+    unseen = [whens[i] for i in check.unseen]
+    return text + "".join(f"; no step met the case \"{when}\"" for when in unseen)
 
 
 def _equation(write: Text, line: Line) -> str:
@@ -235,7 +239,7 @@ def starts(system: System) -> dict[str, str]:
         if slot.leaf is not None and np.array_equal(values, program.params[slot.leaf]):
             found[letter] = "θ"
         elif np.ptp(values) == 0:
-            found[letter] = _plain(float(values.ravel()[0]))
+            found[letter] = f"{values.ravel()[0]:.6g}"
         else:
             found[letter] = "values of its own"
     return found

@@ -234,6 +234,9 @@ class Graph:
         if (yes, no) == (b, a):  # a ≤ b ? b : a
             return a if self._is_norm(a) and self.constant(b) == 0 else self.add("max", a, b)
         product = self.nodes[no]
+        if product == Node("div", (yes, a)) and self.constant(b) == 1:
+            ratio = self.add("min", self.number(1), self.add("div", self.number(1), a))
+            return self.add("mul", yes, ratio)
         if product.op == "mul" and b in product.args:  # |g| < c ? g : (g / |g|) c
             (scaled,) = [x for x in product.args if x != b] or [b]
             if self.nodes[scaled] == Node("div", (yes, a)):

@@ -87,7 +87,7 @@ def rows() -> dict[str, list[Row]]:
 
 
 def _with_rate(call: str, name: str) -> str:
-    own = ("ema", "cocob", "dadapt_adamw", "dog", "dowg", "prodigy", "adafactor", "adadelta")
+    own = ("ema", "cocob", "dadapt_adamw", "dog", "dowg", "prodigy", "adafactor")
     return call if name.split()[0] in own else f"{call} {_RATE}"
 
 
@@ -131,7 +131,7 @@ def line_of(e: Explanation) -> str:
         head = ", ".join(part for part in (case.when, where) if part)
         cells += [f"*{head}:*"] if head else []
         cells += [write_line(e, line) for line in case.lines]
-    numbers = [_number(h) for h in e.hyperparameters]
+    numbers = [_number(h) for h in e.hyperparameters if h.letter.rstrip("₀") not in e.starts]
     numbers += [f"{k} starts at {v}" for k, v in e.starts.items()]
     numbers += [] if e.checked.dtype == "float64" else [f"computes in {e.checked.dtype}"]
     return " | ".join(["| `" + e.name + "`", _cell(cells), _cell(numbers) + " |"])

@@ -37,10 +37,20 @@ def _hatted(expr: Any, states: set[Any], hats: dict[sp.Symbol, sp.Expr]) -> Any:
     for average in [a for a in expr.args if a in states]:
         for factor in expr.args:
             if factor.is_Pow and factor.exp == -1 and _is_correction(factor.base):
-                hat = ops.symbol(average.name.removesuffix(ops.NEW) + HAT)
+                hat = ops.symbol(hatted(average.name.removesuffix(ops.NEW)))
                 if hats.setdefault(hat, average * factor) == average * factor:
                     return expr / (average * factor) * hat
     return expr
+
+
+def hatted(name: str) -> str:
+    """The name with a hat, before what is below the line.
+
+    >>> hatted("m₂") == "m" + HAT + "₂"
+    True
+    """
+    stem = name.rstrip("₀₁₂₃₄₅₆₇₈₉")
+    return stem + HAT + name[len(stem):]
 
 
 def _is_correction(expr: Any) -> bool:
@@ -57,7 +67,7 @@ def with_gradient(lines: Sequence[Any]) -> list[Any]:
     users = [line for line in lines if g in line.expr.free_symbols]
     if len(users) != 1 or users[0].kind != "value" or HAT in users[0].target.name:
         return list(lines)
-    if any(s.name.endswith(ops.NEW) for s in users[0].expr.free_symbols):
+    if users[0].expr.could_extract_minus_sign() or any(s.name.endswith(ops.NEW) for s in users[0].expr.free_symbols):
         return list(lines)
     fresh = {users[0].target: ops.new("g")}
     return [line._replace(target=fresh.get(line.target, line.target),

@@ -5,15 +5,16 @@ from collections.abc import Iterator
 import sympy as sp
 
 from jaxopt_notes.microscope import operations as ops
+from jaxopt_notes.microscope.checking import Check
 from jaxopt_notes.microscope.system import Line, System
 from jaxopt_notes.microscope.writing import Text
 
 _NORMS = (ops.ArraySum, ops.ArrayMean, ops.Total, ops.Largest)
 
 
-def remarks(system: System) -> tuple[str, ...]:
+def remarks(system: System, result: Check) -> tuple[str, ...]:
     """Each in one line."""
-    lines = list(dict.fromkeys(line for r in system.regimes for g in r.groups for line in g.lines))
+    lines = list(system.lines)
     write = Text(sorted(system.numbers))
     found = [*system.remarks]
     for guard in sorted({g for line in lines for g in line.expr.atoms(ops.Guarded)}, key=str):
@@ -25,6 +26,10 @@ def remarks(system: System) -> tuple[str, ...]:
         found += _order(lines)
     found += [f"{letter} is the schedule that was passed as {name}, called with t − 1"
               for letter, name in system.wordless.items()]
+    if result.holds and result.uphill:
+        every = len(result.uphill) == len(system.program.leaves)
+        of = "" if every else " of " + ", ".join(system.program.leaves[i] for i in result.uphill)
+        found.append(f"the first step{of} follows the gradient uphill: as it stands it maximizes")
     return tuple(dict.fromkeys(found))
 
 
@@ -41,7 +46,7 @@ def _norms(lines: list[Line]) -> Iterator[str]:
 
 
 def _order(lines: list[Line]) -> Iterator[str]:
-    theta, g = ops.symbol("θ"), ops.symbol("g")
+    theta = ops.symbol("θ")
     moments = [line for line in lines if line.kind == "state"]
     gradient = [line for line in lines if line.target == ops.new("g")]
     moves = [line for line in lines if line.kind == "parameter"]
@@ -54,8 +59,6 @@ def _order(lines: list[Line]) -> Iterator[str]:
         plain = all(line.letter != "θ" and not _outside_norms(line.expr, theta) for line in moments)
         if plain:
             yield "the decay does not pass through the state (decoupled)"
-    if any(line.expr == g for line in moves):
-        yield "θ is moved by the gradient itself, uphill: nothing scales it there"
 
 
 def _outside_norms(expr: sp.Expr, symbol: sp.Symbol) -> bool:

@@ -76,11 +76,16 @@ class System(NamedTuple):
     wordless: dict[str, str]
 
     @property
+    def lines(self) -> tuple[Line, ...]:
+        """Every line of every case, each once."""
+        lines = (line for r in self.regimes for g in r.groups for line in g.lines)
+        return tuple(dict.fromkeys(lines))
+
+    @property
     def numbers(self) -> set[str]:
         """The names of what is one number for all elements."""
-        lines = [line for r in self.regimes for g in r.groups for line in g.lines]
-        scalar = {line.letter for line in lines if line.kind in ("count", "schedule")}
-        scalar |= {line.letter for line in lines if line.letter[0] in SCALARS}
+        scalar = {line.letter for line in self.lines if line.kind in ("count", "schedule")}
+        scalar |= {line.letter for line in self.lines if line.letter[0] in SCALARS}
         slots = zip(self.program.slots, self.slots)
         return scalar | {*self.constants} | {letter for s, letter in slots if s.leaf is None}
 

@@ -9,7 +9,7 @@ from jaxopt_notes.microscope import operations as ops
 from jaxopt_notes.microscope.readable import HAT
 
 _ADD, _MUL, _POW, _ATOM = 1, 2, 3, 4
-_RAISED = dict(zip("0123456789+-tkni()= ", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ᵗᵏⁿⁱ⁽⁾⁼\u200a"))
+_RAISED = dict(zip("0123456789+−tkni()= ", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ᵗᵏⁿⁱ⁽⁾⁼\u200a"))
 _SIGNS = {"lt": "<", "le": "≤", "gt": ">", "ge": "≥", "eq": "=", "ne": "≠"}
 _CONTRARY = {"lt": "ge", "le": "gt", "gt": "le", "ge": "lt", "eq": "ne", "ne": "eq"}
 _MIRRORED = {"lt": "gt", "le": "ge", "gt": "lt", "ge": "le", "eq": "eq", "ne": "ne"}
@@ -69,7 +69,7 @@ class Text:
         if kind in _COMPARED:
             return self._comparison(expr), _ADD
         if kind in _CALLS:
-            return _CALLS[kind](self, expr), _ATOM
+            return _CALLS[kind](self, expr), _ADD if kind is ops.Remainder else _ATOM
         return f"{kind.__name__}({', '.join(map(self, expr.args))})", _ATOM
 
     def _number(self, expr: Any) -> tuple[str, int]:
@@ -84,13 +84,13 @@ class Text:
 
     def _sum(self, expr: Any) -> str:
         def order(term: Any) -> tuple[Any, ...]:
-            negative = term.could_extract_minus_sign()
+            negative = _negative(term)
             return (negative, self._rank(term), str(term))
 
         text = ""
         for term in sorted(expr.args, key=order):
-            negative = term.could_extract_minus_sign()
-            part = self._at(-term if negative else term, _MUL)
+            negative = _negative(term)
+            part = self._at(_opposite(term) if negative else term, _MUL)
             if text:
                 text += f" {self.minus if negative else '+'} {part}"
             else:
@@ -109,8 +109,8 @@ class Text:
         return 4 if term.free_symbols else 5
 
     def _product(self, expr: Any) -> tuple[str, int]:
-        if expr.could_extract_minus_sign():
-            return f"{self.minus}{self._at(-expr, _MUL)}", _ADD
+        if _negative(expr):
+            return f"{self.minus}{self._at(_opposite(expr), _MUL)}", _ADD
         above, below = [], []
         for factor in expr.args:
             if type(factor) is ops.Guarded:  # written as its value
@@ -146,8 +146,6 @@ class Text:
             return self.fraction([], [1 / expr]), _MUL
         if exponent == sp.Rational(1, 2):
             return self._root(base), _ATOM
-        if base.is_Symbol and base.name.endswith(HAT) is False and exponent == 1:
-            return self._write(base)
         return self.raised(self._at(base, _ATOM), self(exponent)), _POW
 
     def _root(self, base: Any) -> str:
@@ -196,10 +194,10 @@ class Text:
         return f"√{text if level == _ATOM else self.parens(text)}"
 
     def raised(self, base: str, exponent: str) -> str:
-        exponent = exponent.replace("−", "-")
         if all(c in _RAISED for c in exponent):
             return base + "".join(_RAISED[c] for c in exponent.replace(" ", ""))
-        return f"{base}^{exponent if exponent.isidentifier() else self.parens(exponent)}"
+        single = exponent.replace(".", "").replace("_", "").isalnum()
+        return f"{base}^{exponent if single else self.parens(exponent)}"
 
 
 class Latex(Text):
@@ -215,8 +213,10 @@ class Latex(Text):
 
     def name(self, name: str) -> str:
         name = name.removesuffix(ops.NEW)
-        if name.endswith(HAT):
-            return rf"\hat{{{self.name(name[:-1])}}}"
+        if HAT in name:
+            stem, index = name.split(HAT)
+            below = index.translate(_LOWERED)
+            return rf"\hat{{{self.name(stem)}}}" + (f"_{{{below}}}" if below else "")
         stem = name.rstrip("₀₁₂₃₄₅₆₇₈₉")
         index = name[len(stem):].translate(_LOWERED)
         if not index and "_" in stem:
@@ -254,6 +254,22 @@ class Latex(Text):
         top = self.joined(divided, len(divided) - 1) if divided else "1"
         text = rf"\frac{{{top}}}{{{self.joined(below, len(below) - 1)}}}"
         return f"{self.joined(front, 1)} {text}" if front else text
+
+
+def _negative(expr: Any) -> bool:
+    """Whether a term is written with a minus: a sum of negative terms is negative."""
+    if expr.is_Mul:
+        return sum(map(_negative, expr.args)) % 2 == 1
+    if expr.is_Add:
+        return all(map(_negative, expr.args))
+    return bool(expr.is_number and not expr.args and expr < 0)
+
+
+def _opposite(expr: Any) -> Any:
+    """A negative term without its minus, its sums without theirs."""
+    if expr.is_Mul:
+        return sp.Mul(*[_opposite(a) if _negative(a) else a for a in expr.args])
+    return sp.Add(*[-a for a in expr.args]) if expr.is_Add else -expr
 
 
 def _is_square(expr: Any) -> bool:
@@ -355,7 +371,7 @@ _CALLS: dict[type, Callable[[Text, Any], str]] = {
     ops.Smallest: _over("min"),
     ops.EveryElement: lambda text, e: f"{text.word('every')} {text(e.args[0])}",
     ops.SomeElement: lambda text, e: f"{text.word('some')} {text(e.args[0])}",
-    ops.Remainder: lambda text, e: f"({text._at(e.args[0], _POW)} {text.word('mod')} {text(e.args[1])})",
+    ops.Remainder: lambda text, e: f"{text._at(e.args[0], _POW)} {text.word('mod')} {text(e.args[1])}",
     sp.Abs: lambda text, e: text.magnitude(text(e.args[0])),
     ops.Unknown: lambda text, e: f"?{e.args[0].name}",
 }
