@@ -31,11 +31,13 @@ class Case:
 
     Attributes:
       when: the conditions in words, "" if there are none.
+      conditions: the same as expressions of the state before the step, each with what it must be.
       leaves: the names of the parameter arrays.
       lines: the equations, in an order in which they can be computed.
     """
 
     when: str
+    conditions: tuple[tuple[sp.Expr, bool], ...]
     leaves: tuple[str, ...]
     lines: tuple[Line, ...]
 
@@ -82,9 +84,8 @@ class Explanation:
         write = Latex(sorted(self.system.numbers))
         rows = []
         for case in self.cases:
-            head = _head(case, self)
-            if head:
-                rows.append(rf"&\text{{{head}}}")
+            if head := _latex_head(write, case, self):
+                rows.append(f"&{head}")
             rows += [rf"{write(line.target)} &\leftarrow {_side(write, line)}"
                      for line in case.lines if not _idle(line)]
         body = " \\\\\n".join(rows)
@@ -199,6 +200,13 @@ def _head(case: Case, e: Explanation) -> str:
     return ", ".join(part for part in (case.when, where) if part)
 
 
+def _latex_head(write: Text, case: Case, e: Explanation) -> str:
+    every = len(case.leaves) == len(e.system.program.leaves)
+    names = ", ".join(case.leaves).replace("_", r"\_")
+    parts = [_conditions(write, e.system, case.conditions), "" if every else rf"\text{{for {names}}}"]
+    return r",\ ".join(part for part in parts if part)
+
+
 def _beside(e: Explanation, line: Line, shown: set[str]) -> str:
     names = {s.name for s in line.expr.free_symbols}
     new = [h for h in e.hyperparameters if h.letter in names and h.letter not in shown]
@@ -253,7 +261,7 @@ def cases(system: System) -> tuple[Case, ...]:
         when = _conditions(write, system, regime.conditions)
         for group in regime.groups:
             names = tuple(system.program.leaves[i] for i in group.leaves)
-            found.append(Case(when, names, group.lines))
+            found.append(Case(when, regime.conditions, names, group.lines))
     return tuple(found)
 
 
@@ -263,7 +271,7 @@ def _conditions(write: Text, system: System, conditions: Any) -> str:
     for test, fact in conditions:
         test = test.xreplace({ops.symbol(k): ops.symbol(k) - 1 for k in counted})
         words.append(write(test if fact else ops.Contrary(test)))
-    return "if " + " and ".join(words) if words else ""
+    return f"{write.word('if')} {write.between('and').join(words)}" if words else ""
 
 
 def _always_counted(system: System) -> set[str]:

@@ -155,7 +155,7 @@ class Text:
         if square is not None and _is_square(square):
             return self.norm(self(_square_root(square)))
         if type(base) is ops.ArrayMean and not base.args[1] and _is_square(base.args[0]):
-            return f"{self.word('RMS')}({self(_square_root(base.args[0]))})"
+            return f"{self.function('RMS')}{self.parens(self(_square_root(base.args[0])))}"
         return self.root(base)
 
     def _comparison(self, expr: Any) -> str:
@@ -164,6 +164,10 @@ class Text:
         if a.could_extract_minus_sign() and b.is_number:
             a, b, op = -a, -b, _MIRRORED[op]
         return f"{self(a)} {self.sign(_SIGNS[op])} {self(b)}"
+
+    def between(self, word: str) -> str:
+        """A word with the spaces around it."""
+        return f" {self.word(word)} "
 
     # What LaTeX writes in another way.
     minus = "−"
@@ -182,6 +186,12 @@ class Text:
 
     def word(self, word: str) -> str:
         return word
+
+    def function(self, name: str) -> str:
+        return name
+
+    def choice(self, x: str, test: str, y: str) -> str:
+        return f"{{{x} if {test}, else {y}}}"
 
     def norm(self, text: str) -> str:
         return f"‖{text}‖"
@@ -232,7 +242,17 @@ class Latex(Text):
         return (f"{digits} \\cdot " if digits != "1" else "") + f"10^{{{int(power)}}}"
 
     def word(self, word: str) -> str:
-        return rf"\text{{{word}}}"
+        return rf"\text{{ {word} }}"
+
+    def function(self, name: str) -> str:
+        if name == "Σ":
+            return r"\sum"
+        known = name in ("min", "max", "cos", "sin", "tan", "exp", "log", "tanh")
+        return rf"\{name}" if known else rf"\operatorname{{{name}}}"
+
+    def choice(self, x: str, test: str, y: str) -> str:
+        return (rf"\begin{{cases}} {x} & \text{{if }} {test} \\ {y} & \text{{otherwise}} "
+                r"\end{cases}")
 
     def norm(self, text: str) -> str:
         return rf"\left\|{text}\right\|"
@@ -251,9 +271,14 @@ class Latex(Text):
             return self.joined(above, 1)
         divided = [f for f in above if self._rank(f) < 4]  # numbers stand before the fraction
         front = [f for f in above if f not in divided]
-        top = self.joined(divided, len(divided) - 1) if divided else "1"
-        text = rf"\frac{{{top}}}{{{self.joined(below, len(below) - 1)}}}"
+        top = self._alone(divided) if divided else "1"
+        text = rf"\frac{{{top}}}{{{self._alone(below)}}}"
         return f"{self.joined(front, 1)} {text}" if front else text
+
+
+    def _alone(self, factors: list[Any]) -> str:
+        """A product that a line above or below it sets apart."""
+        return self(factors[0]) if len(factors) == 1 else self.joined(factors, 1)
 
 
 def _negative(expr: Any) -> bool:
@@ -296,7 +321,7 @@ def _flat(kind: type, expr: Any) -> list[Any]:
 
 def _extreme(kind: type, word: str) -> Callable[[Text, Any], str]:
     def write(text: Text, expr: Any) -> str:
-        return f"{text.word(word)}({', '.join(map(text, _flat(kind, expr)))})"
+        return f"{text.function(word)}{text.parens(', '.join(map(text, _flat(kind, expr))))}"
 
     return write
 
@@ -317,7 +342,7 @@ def _where(text: Text, expr: Any) -> str:
     test, x, y = expr.args
     if x == 1 and y == 0:
         return f"[{text(test)}]"
-    return f"{{{text(x)} {text.word('if')} {text(test)}, {text.word('else')} {text(y)}}}"
+    return text.choice(text(x), text(test), text(y))
 
 
 def _applied(text: Text, expr: Any) -> str:
@@ -328,14 +353,14 @@ def _applied(text: Text, expr: Any) -> str:
         return f"{text(args[0])} {text.word('is finite')}"
     if name.name == "cbrt":
         return text.raised(text._at(args[0], _ATOM), "1/3")
-    return f"{text.word(name.name)}({', '.join(map(text, args))})"
+    return f"{text.function(name.name)}{text.parens(', '.join(map(text, args)))}"
 
 
 def _over(word: str) -> Callable[[Text, Any], str]:
     def write(text: Text, expr: Any) -> str:
         inner, axes = expr.args
         along = f" {text.word('along axis')} {', '.join(str(a) for a in axes)}" if axes else ""
-        return f"{text.word(word)}({text(inner)}{along})"
+        return f"{text.function(word)}{text.parens(text(inner) + along)}"
 
     return write
 
@@ -346,7 +371,7 @@ def _total(text: Text, expr: Any) -> str:
         return f"{text.word('every')} {text(inner)}"
     if _is_square(inner):
         return text.raised(text.norm(text(_square_root(inner))), "2")
-    return f"Σ({text(inner)})"
+    return f"{text.function('Σ')}{text.parens(text(inner))}"
 
 
 def _sum_of_array(text: Text, expr: Any) -> str:
@@ -361,8 +386,8 @@ _CALLS: dict[type, Callable[[Text, Any], str]] = {
     ops.Minimum: _extreme(ops.Minimum, "min"),
     ops.Where: _where,
     ops.Contrary: _contrary,
-    ops.Both: lambda text, e: f" {text.word('and')} ".join(map(text, _flat(ops.Both, e))),
-    ops.Either: lambda text, e: f" {text.word('or')} ".join(map(text, _flat(ops.Either, e))),
+    ops.Both: lambda text, e: text.between("and").join(map(text, _flat(ops.Both, e))),
+    ops.Either: lambda text, e: text.between("or").join(map(text, _flat(ops.Either, e))),
     ops.Applied: _applied,
     ops.Total: _total,
     ops.ArraySum: _sum_of_array,
