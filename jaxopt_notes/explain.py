@@ -21,15 +21,27 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.usage = "%(prog)s [options] FACTORY [KEY=VALUE ...]"
     add = parser.add_argument
-    add("factory", nargs="?", metavar="FACTORY",
-        help="what makes the optimizer, by its dotted name: optax.adamw, or your own module's")
-    add("values", nargs="*", metavar="KEY=VALUE",
-        help="the factory's arguments: numbers, true, false, None or strings")
+    add(
+        "factory",
+        nargs="?",
+        metavar="FACTORY",
+        help="what makes the optimizer, by its dotted name: optax.adamw, or your own module's",
+    )
+    add(
+        "values",
+        nargs="*",
+        metavar="KEY=VALUE",
+        help="the factory's arguments: numbers, true, false, None or strings",
+    )
     shape = parser.add_mutually_exclusive_group()
     shape.add_argument("--json", action="store_true", help="print one JSON object")
     shape.add_argument("--latex", action="store_true", help="print the equations in LaTeX")
-    add("--table", type=Path, metavar="FILE.md",
-        help="write the equations of our optimizers, the frameworks' and optax's to a page")
+    add(
+        "--table",
+        type=Path,
+        metavar="FILE.md",
+        help="write the equations of our optimizers, the frameworks' and optax's to a page",
+    )
     return parser
 
 
@@ -40,7 +52,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _explain(args: argparse.Namespace) -> int:
     if args.table and args.factory:
-        raise InputError(f"--table {args.table}: writes a page of its own; leave out {args.factory}")
+        raise InputError(
+            f"--table {args.table}: writes a page of its own; leave out {args.factory}"
+        )
     if not args.table and not args.factory:
         raise InputError("FACTORY: is missing; pass one such as optax.adamw")
     require("explain", "microscope")

@@ -81,8 +81,10 @@ def gradients(program: Program, steps: int, spoilt: bool = False) -> list[list[n
       spoilt: one step in the middle, and all of the last tenth, have a NaN.
     """
     random = np.random.default_rng(0)
-    columns = [awkward(steps, max(p.size, 4), random)[:, : p.size].reshape(steps, *p.shape)
-               for p in program.params]
+    columns = [
+        awkward(steps, max(p.size, 4), random)[:, : p.size].reshape(steps, *p.shape)
+        for p in program.params
+    ]
     if spoilt:
         bad = [steps // 2, *range(steps - steps // 10, steps)]
         columns[0].reshape(steps, -1)[bad, 0] = np.nan
@@ -131,15 +133,19 @@ class _Run:
                     self.uphill += [i] if along > 0 else []
             n = len(params)
             there = [p - q for p, q in zip(real[:n], before)] if narrow else real[:n]
-            self._compare(system, [*(moves if narrow else params), *slots], [*there, *real[n:]],
-                          sizes)
+            self._compare(
+                system, [*(moves if narrow else params), *slots], [*there, *real[n:]], sizes
+            )
             if narrow:
                 params = real[:n]
-                slots = [s.spread(np.asarray(x, np.float64), params[s.leaf or 0].shape)
-                         for s, x in zip(program.slots, real[n:])]
+                slots = [
+                    s.spread(np.asarray(x, np.float64), params[s.leaf or 0].shape)
+                    for s, x in zip(program.slots, real[n:])
+                ]
 
-    def _compare(self, system: System, ours: list[Any], theirs: list[Any],
-                 sizes: dict[str, Any]) -> None:
+    def _compare(
+        self, system: System, ours: list[Any], theirs: list[Any], sizes: dict[str, Any]
+    ) -> None:
         program = system.program
         names = [f"θ of {leaf}" for leaf in program.leaves]
         names += [letter or s.field for s, letter in zip(program.slots, system.slots)]
@@ -176,8 +182,10 @@ def _rounding(system: System, steps: int) -> float:
 
 def _start(program: Program, kind: Any) -> list[Any]:
     """The state before the first step."""
-    return [s.spread(np.asarray(s.initial).astype(kind), program.params[s.leaf or 0].shape)
-            for s in program.slots]
+    return [
+        s.spread(np.asarray(s.initial).astype(kind), program.params[s.leaf or 0].shape)
+        for s in program.slots
+    ]
 
 
 def _gap(x: Any, y: Any, sizes: dict[str, Any], name: str) -> float:

@@ -8,7 +8,7 @@ import numpy as np
 import sympy as sp
 
 from jaxopt_notes.microscope import operations as ops
-from jaxopt_notes.microscope.system import Group, Line, Regime, System
+from jaxopt_notes.microscope.system import Line, System
 
 _APPLIED: dict[str, Callable[..., Any]] = {
     "abs": np.abs, "sign": np.sign, "exp": np.exp, "exp2": np.exp2, "log": np.log,
@@ -40,8 +40,14 @@ class Step:
 
     case: int
 
-    def __init__(self, system: System, grads: Sequence[Any], params: Sequence[Any],
-                 slots: Sequence[Any], kind: Any = np.float64) -> None:
+    def __init__(
+        self,
+        system: System,
+        grads: Sequence[Any],
+        params: Sequence[Any],
+        slots: Sequence[Any],
+        kind: Any = np.float64,
+    ) -> None:
         self._system, self._old, self._kind = system, slots, kind
         self._grads, self._params = grads, params
         program = system.program
@@ -56,12 +62,18 @@ class Step:
 
     def _choose_lines(self) -> None:
         """The lines of the regime whose conditions hold."""
-        for self.case, regime in enumerate(self._system.regimes):
-            if all(bool(self.value(c, 0)) == fact for c, fact in regime.conditions):
-                break
-            self._memo.clear()
-        else:
+        regimes = self._system.regimes
+        self.case = next(
+            (
+                case
+                for case, regime in enumerate(regimes)
+                if all(bool(self.value(test, 0)) == fact for test, fact in regime.conditions)
+            ),
+            -1,
+        )
+        if self.case < 0:
             raise ValueError("no case applies")
+        regime = regimes[self.case]
         for group in regime.groups:
             for leaf in group.leaves:
                 self._lines[leaf] = {line.target.name: line for line in group.lines}
@@ -70,8 +82,10 @@ class Step:
     def parameters(self) -> list[Any]:
         """θ after the step."""
         with np.errstate(all="ignore"):
-            return [np.broadcast_to(self.value(ops.new("θ"), i), p.shape)
-                    for i, p in enumerate(self._params)]
+            return [
+                np.broadcast_to(self.value(ops.new("θ"), i), p.shape)
+                for i, p in enumerate(self._params)
+            ]
 
     def state(self) -> list[Any]:
         """The state after the step."""

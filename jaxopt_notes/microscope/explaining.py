@@ -40,13 +40,16 @@ def explain(optimizer: Any, params: Any = None, *, name: str = "", **hyperparame
     return explain_program(program, called, own)
 
 
-def _traced(optimizer: Any, params: Any, name: str, hyperparameters: dict[str, Any]
-            ) -> tuple[Program, str, str]:
+def _traced(
+    optimizer: Any, params: Any, name: str, hyperparameters: dict[str, Any]
+) -> tuple[Program, str, str]:
     made = hasattr(optimizer, "init") and hasattr(optimizer, "update")
     if made and not isinstance(optimizer, type):
         if hyperparameters:
-            raise InputError(f"{next(iter(hyperparameters))}: a transformation that is made takes "
-                             "no arguments; pass its factory to name its hyperparameters")
+            raise InputError(
+                f"{next(iter(hyperparameters))}: a transformation that is made takes "
+                "no arguments; pass its factory to name its hyperparameters"
+            )
         name = name or "optimizer"
         return trace_made(name, optimizer, params), name, ""
     if not callable(optimizer):
@@ -54,9 +57,11 @@ def _traced(optimizer: Any, params: Any, name: str, hyperparameters: dict[str, A
     name = name or getattr(optimizer, "__name__", "optimizer")
     home = str(getattr(optimizer, "__module__", "")).partition(".")[0]
     if home in ("torch", "keras", "tensorflow"):
-        raise InputError(f"{name}: is {home}'s, and explain reads programs that JAX traces; "
-                         f"pass jaxopt_notes.conventions.{home.replace('flow', 'flow1')}'s "
-                         "function of that name")
+        raise InputError(
+            f"{name}: is {home}'s, and explain reads programs that JAX traces; "
+            f"pass jaxopt_notes.conventions.{home.replace('flow', 'flow1')}'s "
+            "function of that name"
+        )
     program = trace_factory(name, optimizer, hyperparameters, params)
     arguments = ", ".join(f"{k}={_shown(v)}" for k, v in hyperparameters.items())
     return program, f"{name}({arguments})", name.rpartition(".")[2]
@@ -77,9 +82,11 @@ def explain_program(program: Program, called: str, own: str) -> Any:
     system = read_system(program)
     result = check(system)
     used = {s.name for line in system.lines for s in line.expr.free_symbols}
-    numbers = tuple(Hyperparameter(letter, system.names.get(letter, letter), value)
-                    for letter, value in system.constants.items()
-                    if letter in used or letter in system.names)
+    numbers = tuple(
+        Hyperparameter(letter, system.names.get(letter, letter), value)
+        for letter, value in system.constants.items()
+        if letter in used or letter in system.names
+    )
     return Explanation(
         called,
         numbers,
@@ -90,5 +97,3 @@ def explain_program(program: Program, called: str, own: str) -> Any:
         conventions(system, own) if result.holds else (),
         system,
     )
-
-

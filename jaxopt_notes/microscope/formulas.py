@@ -6,7 +6,8 @@ from typing import Any
 import sympy as sp
 
 from jaxopt_notes.microscope import operations as ops
-from jaxopt_notes.microscope.graph import SCALAR, Graph, Node
+from jaxopt_notes.microscope.graph import Graph
+from jaxopt_notes.microscope.nodes import SCALAR, Node
 
 AT = "@"  # joins a letter and the array that it belongs to, until the equations are grouped
 
@@ -94,12 +95,22 @@ class Writer:
         graph = self.graph
         if graph.constant(instead) is None:
             return False
-        tested = {a for node in graph.operands(pred, *ops.COMPARED) for a in node.args
-                  if graph.constant(a) is None}
-        below = {i for node in graph.operands(value, "div", "rsqrt", "pow")
-                 for i in graph.below([node.args[-1 if node.op == "div" else 0]])}
-        zero = any(graph.constant(a) == 0 for node in graph.operands(pred, *ops.COMPARED)
-                   for a in node.args)
+        tested = {
+            a
+            for node in graph.operands(pred, *ops.COMPARED)
+            for a in node.args
+            if graph.constant(a) is None
+        }
+        below = {
+            i
+            for node in graph.operands(value, "div", "rsqrt", "pow")
+            for i in graph.below([node.args[-1 if node.op == "div" else 0]])
+        }
+        zero = any(
+            graph.constant(a) == 0
+            for node in graph.operands(pred, *ops.COMPARED)
+            for a in node.args
+        )
         return zero and bool(tested & below)
 
     def totals(self, expr: sp.Expr) -> sp.Expr:
@@ -145,13 +156,22 @@ def leaves_of(expr: sp.Expr) -> set[int]:
 
 def generic(expr: sp.Expr, leaf: int) -> sp.Expr:
     """The expression for any array: `m@3` is m where the array is number 3."""
-    mine = {s: ops.symbol(s.name.partition(AT)[0]) for s in expr.free_symbols
-            if s.name.endswith(f"{AT}{leaf}")}
+    mine = {
+        s: ops.symbol(s.name.partition(AT)[0])
+        for s in expr.free_symbols
+        if s.name.endswith(f"{AT}{leaf}")
+    }
     return expr.xreplace(mine)
 
 
-_REDUCED: dict[str, type] = {"sum": ops.ArraySum, "mean": ops.ArrayMean, "largest": ops.Largest,
-                             "smallest": ops.Smallest, "all": ops.EveryElement, "any": ops.SomeElement}
+_REDUCED: dict[str, type] = {
+    "sum": ops.ArraySum,
+    "mean": ops.ArrayMean,
+    "largest": ops.Largest,
+    "smallest": ops.Smallest,
+    "all": ops.EveryElement,
+    "any": ops.SomeElement,
+}
 _LOGIC: dict[str, type] = {"and": ops.Both, "or": ops.Either}
 _WRITTEN: dict[str, Callable[..., sp.Expr]] = {
     "sub": lambda a, b: a - b,

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
-from jaxopt_notes.microscope.tracing import Slot
+from jaxopt_notes.microscope.slots import Slot
 
 _HYPERPARAMETERS = {
     "learning_rate": "α", "lr": "α", "eta": "α", "step_size": "α",
@@ -29,7 +29,8 @@ _SPARE = {"v": "bcw", "m": "nq", "a": "ā", "t": "n"}
 
 def of_hyperparameters(names: Iterable[str], settings: Iterable[str]) -> dict[str, str]:
     """The letter of each hyperparameter; a letter that is taken leaves the name as it is."""
-    known, letters = set(settings), {}
+    known = set(settings)
+    letters: dict[str, str] = {}
     averaged = known & {"decay", "rho", "beta", "decay_rate"} or {"alpha", "lr"} <= known
     for name in names:
         letter = _HYPERPARAMETERS.get(name, name)

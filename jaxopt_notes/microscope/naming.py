@@ -7,16 +7,18 @@ import sympy as sp
 
 from jaxopt_notes.microscope import operations as ops
 from jaxopt_notes.microscope.formulas import AT, Writer
-from jaxopt_notes.microscope.graph import SCALAR, Graph
+from jaxopt_notes.microscope.graph import Graph
+from jaxopt_notes.microscope.nodes import SCALAR
 
 SCALARS = "ρσφψω"
 _LETTERS = "rqwzxyahbd"
 _SMALL = 1  # operations of a formula that needs no name
-_PLAIN = frozenset("number gradient parameter slot hp table schedule arranged".split())
+_PLAIN = {"number", "gradient", "parameter", "slot", "hp", "table", "schedule", "arranged"}
 
 
-def intermediates(graph: Graph, writer: Writer, roots: Sequence[int], leaves: int
-                  ) -> list[tuple[int, sp.Symbol]]:
+def intermediates(
+    graph: Graph, writer: Writer, roots: Sequence[int], leaves: int
+) -> list[tuple[int, sp.Symbol]]:
     """Names the values of arrays that are used twice or more; the name of each by its number."""
     users = _users(graph, roots)
     taken = {str(s).partition(AT)[0].removesuffix(ops.NEW) for s in writer.inputs.values()}
@@ -60,8 +62,9 @@ def _users(graph: Graph, roots: Sequence[int]) -> dict[int, int]:
             use(a, graph.places[i].leaf)
     for i in roots:
         use(i, graph.places[i].leaf)
-    return {a: counts.pop(None, 0) + max(counts.values(), default=0)
-            for a, counts in by_leaf.items()}
+    return {
+        a: counts.pop(None, 0) + max(counts.values(), default=0) for a, counts in by_leaf.items()
+    }
 
 
 def only_leaf(graph: Graph, writer: Writer, i: int) -> int | None:
@@ -77,8 +80,11 @@ def only_leaf(graph: Graph, writer: Writer, i: int) -> int | None:
 def _size(graph: Graph, writer: Writer, root: int) -> int:
     """The operations of a formula, down to what has a name; a norm counts as none."""
     norm = ("sqrt", "sum", "mean", "pow", "add") if graph.places[root] == SCALAR else ()
-    return sum(1 for i in writer._until_names(root)
-               if i not in writer.names and graph.nodes[i].op not in (*_PLAIN, *norm))
+    return sum(
+        1
+        for i in writer._until_names(root)
+        if i not in writer.names and graph.nodes[i].op not in (*_PLAIN, *norm)
+    )
 
 
 def ordered(lines: Iterable[Any]) -> list[Any]:
@@ -93,7 +99,8 @@ def ordered(lines: Iterable[Any]) -> list[Any]:
                 break
         else:  # a circle: some line reads an old value after it is replaced
             line = next(
-                o for o in waiting
+                o
+                for o in waiting
                 if not any(x.target in o.expr.free_symbols for x in waiting if x is not o)
             )
             _read_old_values(waiting, line)

@@ -1,4 +1,4 @@
-"""Whose formula it is: which frameworks' equations take the same path, and which by the same name."""
+"""Whose formula it is: the frameworks whose equations take the same path, or have the name."""
 
 import inspect
 import itertools
@@ -17,7 +17,15 @@ _STEPS = 24
 _NEAR = 1e-9
 FRAMEWORK_NAMES = {"notes": "the notes", "optax": "optax", "torch": "torch", "keras": "Keras",
                    "tensorflow1": "TensorFlow 1"}  # fmt: skip
-_TERMS = {"β₁": "β1", "β₂": "β2", "ε": "ε", "ε_root": "ε_root", "β": "β", "μ": "μ", "τ": "dampening"}
+_TERMS = {
+    "β₁": "β1",
+    "β₂": "β2",
+    "ε": "ε",
+    "ε_root": "ε_root",
+    "β": "β",
+    "μ": "μ",
+    "τ": "dampening",
+}
 _SWITCHES = ("nesterov", "amsgrad", "centered", "maximize", "inside", "debias")
 _DECAYS = ("decoupled", "coupled", "unscaled")
 
@@ -70,15 +78,21 @@ def conventions(system: System, name: str) -> tuple[Convention, ...]:
         chosen = _same(system, called, rates, path)
         defaults = _other_defaults(called, system)
         if chosen is not None:
-            on = tuple(s for s in _SWITCHES if chosen.get(s) is True and s != "inside"
-                       and FRAMEWORKS[called][1].get(s) is not True)
+            on = tuple(
+                s
+                for s in _SWITCHES
+                if chosen.get(s) is True
+                and s != "inside"
+                and FRAMEWORKS[called][1].get(s) is not True
+            )
             own = Convention(framework, optimizer, on, True, "", defaults)
             best = same.setdefault(framework, own)
             if (optimizer != name, len(on)) < (best.optimizer != name, len(best.switches)):
                 same[framework] = own
         elif optimizer == name:
-            other.append(Convention(framework, optimizer, (), False, _formula(called, system),
-                                    defaults))
+            other.append(
+                Convention(framework, optimizer, (), False, _formula(called, system), defaults)
+            )
     return (*same.values(), *other)
 
 
@@ -96,8 +110,10 @@ def _path(system: System) -> list[list[np.ndarray]]:
     """θ after each step of the equations, for each array."""
     program = system.program
     params: list[Any] = list(program.params)
-    slots = [s.spread(np.asarray(s.initial, np.float64), params[s.leaf or 0].shape)
-             for s in program.slots]
+    slots = [
+        s.spread(np.asarray(s.initial, np.float64), params[s.leaf or 0].shape)
+        for s in program.slots
+    ]
     seen = []
     for grads in gradients(program, _STEPS):
         step = Step(system, grads, params, slots)
@@ -106,22 +122,28 @@ def _path(system: System) -> list[list[np.ndarray]]:
     return seen
 
 
-def _same(system: System, called: str, rates: np.ndarray, path: list[list[np.ndarray]]
-          ) -> dict[str, Any] | None:
+def _same(
+    system: System, called: str, rates: np.ndarray, path: list[list[np.ndarray]]
+) -> dict[str, Any] | None:
     """The terms with which a framework's equation takes the path."""
     if not _could_be(system, called):
         return None
     for terms in _choices(called, system):
-        if all(_follows(called, terms, system, rates, path, leaf)
-               for leaf in range(len(system.program.params))):
+        if all(
+            _follows(called, terms, system, rates, path, leaf)
+            for leaf in range(len(system.program.params))
+        ):
             return terms
     return None
 
 
 def _could_be(system: System, called: str) -> bool:
     """Whether the equation has as many slots of state: most are ruled out by that alone."""
-    own = {letter for s, letter in zip(system.program.slots, system.slots)
-           if s.leaf is not None and letter}
+    own = {
+        letter
+        for s, letter in zip(system.program.slots, system.slots)
+        if s.leaf is not None and letter
+    }
     equation = FRAMEWORKS[called][0]
     sizes = {oracle_equations.sgd: (0, 1), oracle_equations.adagrad: (1, 1),
              oracle_equations.rmsprop: (1, 3), oracle_equations.adam: (2, 3),
@@ -130,8 +152,14 @@ def _could_be(system: System, called: str) -> bool:
     return low <= len(own) <= high
 
 
-def _follows(called: str, terms: Mapping[str, Any], system: System, rates: np.ndarray,
-             path: list[list[np.ndarray]], leaf: int) -> bool:
+def _follows(
+    called: str,
+    terms: Mapping[str, Any],
+    system: System,
+    rates: np.ndarray,
+    path: list[list[np.ndarray]],
+    leaf: int,
+) -> bool:
     program = system.program
     grads = [g[leaf] for g in gradients(program, _STEPS)]
     start = program.params[leaf]
@@ -224,10 +252,15 @@ def _other_defaults(called: str, system: System) -> dict[str, float]:
     """The framework's default numbers that are not the numbers here."""
     own = FRAMEWORKS[called][1]
     here = {_TERMS[k]: v for k, v in system.constants.items() if k in _TERMS}
-    here |= {f"{letter}0": float(np.ravel(s.initial)[0])
-             for s, letter in zip(system.program.slots, system.slots)
-             if letter in ("G", "E") and s.initial is not None}
+    here |= {
+        f"{letter}0": float(np.ravel(s.initial)[0])
+        for s, letter in zip(system.program.slots, system.slots)
+        if letter in ("G", "E") and s.initial is not None
+    }
     if "λ" in system.constants:
         here["decoupled"] = system.constants["λ"]
-    return {("λ" if k == "decoupled" else k): v for k, v in own.items()
-            if k in here and here[k] != v and not isinstance(v, bool)}
+    return {
+        ("λ" if k == "decoupled" else k): v
+        for k, v in own.items()
+        if k in here and here[k] != v and not isinstance(v, bool)
+    }

@@ -16,8 +16,9 @@ def with_hats(lines: Sequence[Any]) -> list[Any]:
     hats: dict[sp.Symbol, sp.Expr] = {}
     changed = [line._replace(expr=_hatted(line.expr, states, hats)) for line in lines]
     made = []
-    aliases = {line.target: line.expr for line in changed
-               if line.kind == "value" and line.expr.is_Symbol}
+    aliases = {
+        line.target: line.expr for line in changed if line.kind == "value" and line.expr.is_Symbol
+    }
     for line in changed:
         line = line._replace(expr=line.expr.xreplace(aliases))
         if line.target not in aliases:
@@ -50,7 +51,7 @@ def hatted(name: str) -> str:
     True
     """
     stem = name.rstrip("₀₁₂₃₄₅₆₇₈₉")
-    return stem + HAT + name[len(stem):]
+    return stem + HAT + name[len(stem) :]
 
 
 def _is_correction(expr: Any) -> bool:
@@ -67,8 +68,12 @@ def with_gradient(lines: Sequence[Any]) -> list[Any]:
     users = [line for line in lines if g in line.expr.free_symbols]
     if len(users) != 1 or users[0].kind != "value" or HAT in users[0].target.name:
         return list(lines)
-    if users[0].expr.could_extract_minus_sign() or any(s.name.endswith(ops.NEW) for s in users[0].expr.free_symbols):
+    if users[0].expr.could_extract_minus_sign() or any(
+        s.name.endswith(ops.NEW) for s in users[0].expr.free_symbols
+    ):
         return list(lines)
     fresh = {users[0].target: ops.new("g")}
-    return [line._replace(target=fresh.get(line.target, line.target),
-                          expr=line.expr.xreplace(fresh)) for line in lines]
+    return [
+        line._replace(target=fresh.get(line.target, line.target), expr=line.expr.xreplace(fresh))
+        for line in lines
+    ]

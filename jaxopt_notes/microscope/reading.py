@@ -1,23 +1,28 @@
 """From a traced program (a jaxpr) to the graph of its values."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import jax
 import numpy as np
 from jax.extend import core
 
-from jaxopt_notes.microscope.graph import FLAT, SCALAR, Graph, Place, UnreadableError
+from jaxopt_notes.microscope.graph import Graph
+from jaxopt_notes.microscope.nodes import FLAT, SCALAR, Place, UnreadableError
+from jaxopt_notes.microscope.shapes import SHAPES
 
 _ROUNDS = 40  # of a loop whose number of rounds is known
-_SAME = frozenset(
-    "copy copy_p stop_gradient real optimization_barrier pvary reduce_precision".split()
-)
+_SAME = {"copy", "copy_p", "stop_gradient", "real", "optimization_barrier", "reduce_precision"}
 # Operations on one element, by their names in the graph.
-_ELEMENTWISE = {name: name for name in (
-    "add sub mul div max min pow sqrt rsqrt cbrt neg abs sign exp exp2 log log1p expm1 cos sin tan "
-    "tanh logistic erf floor ceil round rem lt le gt ge eq ne is_finite integer_pow square"
-).split()} | {"add_any": "add"}
+_ELEMENTWISE = {
+    name: name
+    for name in (
+        *("add", "sub", "mul", "div", "max", "min", "pow", "sqrt", "rsqrt", "cbrt", "neg", "abs"),
+        *("sign", "exp", "exp2", "log", "log1p", "expm1", "cos", "sin", "tan", "tanh", "logistic"),
+        *("floor", "ceil", "round", "rem", "lt", "le", "gt", "ge", "eq", "ne", "is_finite"),
+        *("integer_pow", "square"),
+    )
+} | {"add_any": "add"}
 _LOGIC = frozenset({"and", "or", "not"})
 _REDUCTIONS = {
     "reduce_sum": "sum",
@@ -79,10 +84,10 @@ class Reader:
 
     def _note_dtypes(self, eqn: Any) -> None:
         for v in eqn.outvars:
-            dtype = getattr(v.aval, "dtype", None)
-            if dtype is not None and jax.numpy.issubdtype(dtype, np.floating):
-                if dtype.itemsize < 8:
-                    self.narrow.add(str(dtype))
+            dtype: Any = getattr(v.aval, "dtype", None)
+            floating = dtype is not None and jax.numpy.issubdtype(dtype, np.floating)
+            if floating and dtype.itemsize < 8:
+                self.narrow.add(str(dtype))
 
     def _constant(self, x: Any) -> int:
         array = np.asarray(x)
@@ -91,8 +96,11 @@ class Reader:
         first = array.reshape(-1)[0]
         if not ((array == first) | ((array != array) & (first != first))).all():
             return self.graph.leaf("table", _Table(array), SCALAR)
-        return self.graph.number(first.astype(float).item() if array.dtype.kind == "V" or
-                                 str(array.dtype) in ("bfloat16", "float16") else first.item())
+        return self.graph.number(
+            first.astype(float).item()
+            if array.dtype.kind == "V" or str(array.dtype) in ("bfloat16", "float16")
+            else first.item()
+        )
 
     def _operation(self, eqn: Any, args: list[int]) -> list[int]:
         name, params, graph = eqn.primitive.name, eqn.params, self.graph
@@ -113,8 +121,8 @@ class Reader:
             return [graph.add("max", graph.add("min", x, high), low)]
         if name in _REDUCTIONS:
             return [self._reduce(_REDUCTIONS[name], args[0], params["axes"], eqn)]
-        if name in _SHAPES:
-            return [_SHAPES[name](self, args[0], eqn)]
+        if name in SHAPES:
+            return [SHAPES[name](self.graph, args[0], eqn)]
         if name == "concatenate":
             if all(graph.places[a] == SCALAR for a in args):
                 return [graph.add("stack", *args)]
@@ -157,15 +165,14 @@ class Reader:
         return graph.add(op, *args)
 
     def _convert(self, x: int, old: Any, new: Any) -> int:
-        graph = self.graph
-        if new == bool:
-            return x if old == bool else graph.add("ne", x, graph.number(0))
-        if old == bool:
+        graph, kind = self.graph, jax.numpy.issubdtype
+        if kind(new, np.bool_):
+            return x if kind(old, np.bool_) else graph.add("ne", x, graph.number(0))
+        if kind(old, np.bool_):
             return graph.add("indicator", x)
-        floating = jax.numpy.issubdtype
-        if floating(old, np.floating) and floating(new, np.integer):
+        if kind(old, np.floating) and kind(new, np.integer):
             return graph.add("trunc", x)
-        if jax.numpy.issubdtype(new, jax.numpy.complexfloating):
+        if kind(new, np.complexfloating):
             raise UnreadableError("complex numbers")
         return x
 
@@ -247,87 +254,6 @@ class Reader:
                 return carry
             carry = self.read(body.jaxpr, body.consts, [*fixed, *carry])
         raise UnreadableError("a loop whose number of rounds depends on the values")
-
-
-def _broadcast(reader: Reader, x: int, eqn: Any) -> int:
-    graph = reader.graph
-    place = graph.places[x]
-    if place == SCALAR:
-        return x
-    shape, dims = eqn.params["shape"], eqn.params["broadcast_dimensions"]
-    own = graph.shapes[place.leaf or 0]
-    at = dict(zip(dims, place.axes))
-    axes: list[int | None] = []
-    for d, length in enumerate(shape):
-        axis = at.get(d)
-        if axis is None and length != 1:
-            free = [a for a, n in enumerate(own) if n == length and a not in place.axes
-                    and a not in axes]
-            if len(free) != 1:
-                raise UnreadableError("an array is repeated along an axis of its own")
-            axis = free[0]
-        axes.append(axis)
-    return _moved(reader, x, tuple(axes))
-
-
-def _reshape(reader: Reader, x: int, eqn: Any) -> int:
-    graph = reader.graph
-    place, old, new = graph.places[x], eqn.invars[0].aval.shape, eqn.outvars[0].aval.shape
-    if place == SCALAR:
-        return x
-    own = graph.shapes[place.leaf or 0]
-    if place.axes == FLAT and new == own:
-        return _moved(reader, x, tuple(range(len(own))))
-    kept = [a for a, n in zip(place.axes, old) if n != 1]
-    long = [n for n in new if n != 1]
-    if [n for n in old if n != 1] == long and len(kept) == len(long) and place.axes != FLAT:
-        axes = iter(kept)
-        return _moved(reader, x, tuple(None if n == 1 else next(axes) for n in new))
-    if len(new) == 1 and place.axes == tuple(range(len(own))):
-        return _moved(reader, x, FLAT)
-    raise UnreadableError("an array is reshaped")
-
-
-def _squeeze(reader: Reader, x: int, eqn: Any) -> int:
-    place = reader.graph.places[x]
-    if place == SCALAR:
-        return x
-    dims = eqn.params["dimensions"]
-    return _moved(reader, x, tuple(a for i, a in enumerate(place.axes) if i not in dims))
-
-
-def _transpose(reader: Reader, x: int, eqn: Any) -> int:
-    place = reader.graph.places[x]
-    if place == SCALAR:
-        return x
-    return _moved(reader, x, tuple(place.axes[i] for i in eqn.params["permutation"]))
-
-
-def _expand(reader: Reader, x: int, eqn: Any) -> int:
-    return _reshape(reader, x, eqn)
-
-
-def _moved(reader: Reader, x: int, axes: tuple[int | None, ...]) -> int:
-    """The same elements under another arrangement of axes."""
-    graph = reader.graph
-    place = graph.places[x]
-    if axes == place.axes:
-        return x
-    node = graph.nodes[x]
-    if node.op == "arranged" and graph.places[node.args[0]].axes == axes:
-        return node.args[0]
-    if all(a is None for a in axes):
-        return graph.add("arranged", x, param=axes, place=SCALAR)
-    return graph.add("arranged", x, param=axes, place=Place(place.leaf, axes))
-
-
-_SHAPES: dict[str, Callable[[Reader, int, Any], int]] = {
-    "broadcast_in_dim": _broadcast,
-    "reshape": _reshape,
-    "squeeze": _squeeze,
-    "transpose": _transpose,
-    "expand_dims": _expand,
-}
 
 
 class _Table:

@@ -24,8 +24,10 @@ def remarks(system: System, result: Check) -> tuple[str, ...]:
     found += _norms(lines)
     if not system.unread:
         found += _order(lines)
-    found += [f"{letter} is the schedule that was passed as {name}, called with t − 1"
-              for letter, name in system.wordless.items()]
+    found += [
+        f"{letter} is the schedule that was passed as {name}, called with t − 1"
+        for letter, name in system.wordless.items()
+    ]
     if result.holds and result.uphill:
         every = len(result.uphill) == len(system.program.leaves)
         of = "" if every else " of " + ", ".join(system.program.leaves[i] for i in result.uphill)
@@ -34,13 +36,22 @@ def remarks(system: System, result: Check) -> tuple[str, ...]:
 
 
 def _norms(lines: list[Line]) -> Iterator[str]:
-    whole = any(t.args[0].name == "ArraySum" and len(t.args[2]) > 1
-                for line in lines for t in line.expr.atoms(ops.Total))
-    own = any(not s.args[1] for line in lines
-              for s in line.expr.atoms(ops.ArraySum, ops.ArrayMean, ops.Largest))
+    whole = any(
+        t.args[0].name == "ArraySum" and len(t.args[2]) > 1
+        for line in lines
+        for t in line.expr.atoms(ops.Total)
+    )
+    own = any(
+        not s.args[1]
+        for line in lines
+        for s in line.expr.atoms(ops.ArraySum, ops.ArrayMean, ops.Largest)
+    )
     if whole:
-        yield "‖·‖ and Σ run over all arrays together" if not own else (
-            "some norms run over all arrays together, others over each by itself")
+        yield (
+            "‖·‖ and Σ run over all arrays together"
+            if not own
+            else ("some norms run over all arrays together, others over each by itself")
+        )
     elif own:
         yield "norms and means are of each array by itself"
 
