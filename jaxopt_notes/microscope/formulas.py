@@ -29,14 +29,15 @@ class Writer:
         """The value's own expression, in the names of the others."""
         own = self.names.pop(i, None)
         try:
-            return self._write(i)
+            return self.write(i)
         finally:
             if own is not None:
                 self.names[i] = own
 
-    def _write(self, root: int) -> sp.Expr:
+    def write(self, root: int) -> sp.Expr:
+        """The value in named values; its name, if it has one."""
         done: dict[int, sp.Expr] = {}
-        for i in sorted(self._until_names(root)):
+        for i in sorted(self.until_names(root)):
             node = self.graph.nodes[i]
             if i in self.names:
                 done[i] = self.names[i]
@@ -46,7 +47,8 @@ class Writer:
                 done[i] = self._operation(i, node, [done[a] for a in node.args])
         return done[root]
 
-    def _until_names(self, root: int) -> set[int]:
+    def until_names(self, root: int) -> set[int]:
+        """The values below one, down to what has a name."""
         seen: set[int] = set()
         waiting = [root]
         while waiting:
@@ -164,6 +166,11 @@ def generic(expr: sp.Expr, leaf: int) -> sp.Expr:
     return expr.xreplace(mine)
 
 
+def _minus(expr: sp.Expr) -> sp.Expr:
+    """The negative, into a sum too."""
+    return sp.Add(*[-a for a in expr.args]) if expr.is_Add else -expr
+
+
 _REDUCED: dict[str, type] = {
     "sum": ops.ArraySum,
     "mean": ops.ArrayMean,
@@ -174,13 +181,13 @@ _REDUCED: dict[str, type] = {
 }
 _LOGIC: dict[str, type] = {"and": ops.Both, "or": ops.Either}
 _WRITTEN: dict[str, Callable[..., sp.Expr]] = {
-    "sub": lambda a, b: a - b,
+    "sub": lambda a, b: a + _minus(b),
     "mul": lambda a, b: a * b,
     "div": lambda a, b: a / b,
     "pow": lambda a, b: a**b,
     "sqrt": sp.sqrt,
     "rsqrt": lambda a: 1 / sp.sqrt(a),
-    "neg": lambda a: -a,
+    "neg": _minus,
     "max": ops.Maximum,
     "min": ops.Minimum,
     "rem": ops.Remainder,

@@ -70,7 +70,7 @@ def _users(graph: Graph, roots: Sequence[int]) -> dict[int, int]:
 def only_leaf(graph: Graph, writer: Writer, i: int) -> int | None:
     """The one array that a number depends on; None if there are several."""
     leaves = set()
-    for j in writer._until_names(i):
+    for j in writer.until_names(i):
         known = writer.names.get(j, writer.inputs.get(j))
         if known is not None:
             leaves |= {s.name.partition(AT)[2] for s in known.free_symbols if AT in s.name}
@@ -82,7 +82,7 @@ def _size(graph: Graph, writer: Writer, root: int) -> int:
     norm = ("sqrt", "sum", "mean", "pow", "add") if graph.places[root] == SCALAR else ()
     return sum(
         1
-        for i in writer._until_names(root)
+        for i in writer.until_names(root)
         if i not in writer.names and graph.nodes[i].op not in (*_PLAIN, *norm)
     )
 

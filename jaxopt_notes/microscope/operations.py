@@ -111,7 +111,7 @@ def new(name: str) -> sp.Symbol:
 def number(x: float | int | bool) -> sp.Expr:
     """A constant: the decimal that was meant, if it is within rounding of one.
 
-    >>> number(1 - 0.9), number(0.5), number(3.0)
+    >>> float(number(1 - 0.9)), number(0.5), number(3.0)
     (0.1, 1/2, 3)
     >>> number(math.pi / 80)
     pi/80

@@ -17,7 +17,10 @@ def negative(expr: Any) -> bool:
 def opposite(expr: Any) -> Any:
     """A negative term without its minus, its sums without theirs."""
     if expr.is_Mul:
-        return sp.Mul(*[opposite(a) if negative(a) else a for a in expr.args])
+        factors = [opposite(a) if negative(a) else a for a in expr.args]
+        factors = [f for f in factors if f != 1]
+        # Not evaluated: SymPy would multiply a number into a sum.
+        return sp.Mul(*factors, evaluate=False) if len(factors) > 1 else factors[0]
     return sp.Add(*[-a for a in expr.args]) if expr.is_Add else -expr
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import sympy as sp
+from sympy.core.parameters import distribute
 
 from jaxopt_notes.microscope import operations as ops
 from jaxopt_notes.microscope.formulas import AT, Writer, generic
@@ -91,6 +92,11 @@ class System(NamedTuple):
 
 def read_system(program: Program) -> System:
     """Reads the equations off the program."""
+    with distribute(False):  # −0.5 (a + b) stays a product
+        return _read_system(program)
+
+
+def _read_system(program: Program) -> System:
     graph = Graph([p.shape for p in program.params])
     scheduled = {schedule_label(name): name for name in program.schedules}
     reader = Reader(graph, frozenset(scheduled))
@@ -149,7 +155,10 @@ def _regime(
         lines += _state_line(graph, program, named, writer, k, i)
     for leaf, i in enumerate(outcome.updates):
         target = ops.symbol(f"θ{ops.NEW}{AT}{leaf}")
-        lines.append((leaf, Line(target, writer._write(i), "parameter")))
+        update = writer.write(i)
+        if update.is_Mul and update.args[0] == -1 and len(update.args) == 2:
+            update = sp.Add(*[-a for a in sp.Add.make_args(update.args[1])])
+        lines.append((leaf, Line(target, update, "parameter")))
     return Regime(conditions, tuple(_groups(lines, len(program.params))))
 
 
@@ -170,9 +179,9 @@ def _schedule_lines(
             body = reader.schedules.get(i)
             if body is None:
                 named.wordless[letter] = name
-                expr = ops.Applied(sp.Symbol(name), writer._write(count))
+                expr = ops.Applied(sp.Symbol(name), writer.write(count))
             else:
-                expr = writer._write(body)
+                expr = writer.write(body)
             yield None, Line(ops.symbol(letter), expr, "schedule")
 
 
@@ -189,7 +198,7 @@ def _state_line(
     elif writer.names.get(i) == target:
         yield slot.leaf, Line(target, writer.define(i), "state")
     else:
-        yield slot.leaf, Line(target, writer._write(i), "state")
+        yield slot.leaf, Line(target, writer.write(i), "state")
 
 
 def _groups(lines: list[tuple[int | None, Line]], leaves: int) -> Iterable[Group]:

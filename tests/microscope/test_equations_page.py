@@ -1,0 +1,47 @@
+"""docs/equations.md is what `explain` says, line by line."""
+
+from pathlib import Path
+
+import optax
+import pytest
+
+from jaxopt_notes.microscope import explain
+from jaxopt_notes.microscope.catalogue import rows
+from jaxopt_notes.microscope.page import HEAD, explained, line_of
+
+PAGE = Path(__file__).parents[2] / "docs" / "equations.md"
+ROWS = [row for section in rows().values() for row in section]
+
+
+def test_the_page_has_every_row_and_no_other():
+    text = PAGE.read_text(encoding="utf-8")
+    assert text.startswith(HEAD)
+    assert text.count("\n| `") == len(ROWS)
+    for title in rows():
+        assert f"\n## {title}\n" in text
+    assert "could not be put into an equation" not in text
+
+
+@pytest.mark.parametrize("row", ROWS[3::24], ids=lambda row: row.call)
+def test_a_few_rows_are_what_explain_says(row):
+    assert line_of(explained(row)) in PAGE.read_text(encoding="utf-8").splitlines()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.call)
+def test_every_row_is_what_explain_says(row):
+    assert line_of(explained(row)) in PAGE.read_text(encoding="utf-8").splitlines()
+
+
+@pytest.mark.slow
+def test_a_row_of_code_says_what_it_makes():
+    for row in ROWS:
+        if row.make:
+            text = eval(row.call, {"optax": optax})
+            assert explain(text, name=row.call).text == explained(row).text
+
+
+def test_optax_is_covered():
+    aliases = {row.call.split()[0] for row in ROWS}
+    assert len({a for a in aliases if a.startswith("optax.") and "contrib" not in a}) >= 20
+    assert len({a for a in aliases if a.startswith("optax.contrib.")}) >= 8
