@@ -100,7 +100,7 @@ class Step:
 
     def value(self, expr: sp.Expr, leaf: int) -> Any:
         """An expression's number, or the array of them, for one array of parameters."""
-        key = (expr, leaf)
+        key = (expr, -1 if type(expr) is ops.Total else leaf)
         if key not in self._memo:
             self._memo[key] = self._compute(expr, leaf)
         return self._memo[key]
@@ -166,7 +166,7 @@ class Step:
             return _APPLIED[name](x)
         with jax.enable_x64(True):  # a schedule that is called, as its program was not read
             schedule = self._system.program.schedules[name]
-            return np.float64(schedule(jax.numpy.asarray(int(x))))
+            return np.float64(schedule(jax.numpy.asarray(int(x), np.int32)))
 
 
 def _power(base: Any, exponent: sp.Expr, value: Any) -> Any:

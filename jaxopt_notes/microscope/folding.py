@@ -32,6 +32,8 @@ def fold(graph: "Graph", op: str, args: tuple[int, ...]) -> int | None:
     values = [graph.constant(a) for a in args]
     if op in COMPARISONS and None not in values:
         return graph.number(bool(COMPARISONS[op](*values)))
+    if op == "eq" and _excluded(graph, args):
+        return graph.number(False)
     if op == "ne" and values[1] is False:  # a predicate, compared with False
         return args[0]
     if op == "lt" and _is(values[1], 0) and graph.nodes[args[0]].op == "rem":
@@ -65,6 +67,18 @@ def fold(graph: "Graph", op: str, args: tuple[int, ...]) -> int | None:
     if op == "add" and (chosen := _chosen(graph, *args)) is not None:
         return chosen
     return _fold_neutral(graph, op, args, values)
+
+
+def _excluded(graph: "Graph", args: tuple[int, ...]) -> bool:
+    """Whether a value that is taken to equal one number is compared with another."""
+    x, other = args
+    for pred, fact in graph.facts.items():
+        node = graph.nodes[pred]
+        if fact and node.op == "eq" and node.args[0] == x:
+            numbers = graph.constant(node.args[1]), graph.constant(other)
+            if None not in numbers and numbers[0] != numbers[1]:
+                return True
+    return False
 
 
 def _tests_finite(graph: "Graph", op: str, args: tuple[int, ...], values: list[Any]) -> bool:

@@ -154,6 +154,7 @@ class Reader:
             apart = Reader(self.graph)
             (body,) = apart.read(params["jaxpr"].jaxpr, params["jaxpr"].consts, args)
             self.schedules[called] = None if apart.unread else body
+            self.narrow |= apart.narrow
         return called
 
     def _elementwise(self, op: str, args: list[int], params: dict[str, Any]) -> int:

@@ -31,7 +31,7 @@ def remarks(system: System, result: Check) -> tuple[str, ...]:
     if result.holds and result.uphill:
         every = len(result.uphill) == len(system.program.leaves)
         of = "" if every else " of " + ", ".join(system.program.leaves[i] for i in result.uphill)
-        found.append(f"the first step{of} follows the gradient uphill: as it stands it maximizes")
+        found.append(f"the first step{of} follows the gradient uphill")
     return tuple(dict.fromkeys(found))
 
 
@@ -66,9 +66,9 @@ def _order(lines: list[Line]) -> Iterator[str]:
             yield "the decay comes before the state: it passes through it (coupled, as in L2)"
         if any(line.expr.atoms(ops.Minimum, *_NORMS) for line in gradient):
             yield "the gradient is clipped before it enters the state"
-    elif moments and any(_outside_norms(line.expr, theta) for line in moves):
-        plain = all(line.letter != "θ" and not _outside_norms(line.expr, theta) for line in moments)
-        if plain:
+    through = [line for line in lines if line.kind in ("state", "value")]
+    if moments and any(_outside_norms(line.expr, theta) for line in moves):
+        if not any(_outside_norms(line.expr, theta) for line in through):
             yield "the decay does not pass through the state (decoupled)"
 
 
