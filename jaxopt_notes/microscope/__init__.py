@@ -6,9 +6,9 @@
 from importlib import import_module
 from typing import Any
 
-_HOMES = {"explain": "explaining"}
+_HOMES = {"Explanation": "explanation", "explain": "explaining"}
 
-__all__ = ["explain"]
+__all__ = ["Explanation", "explain"]
 
 
 def __getattr__(name: str) -> Any:

@@ -67,9 +67,11 @@ def _order(lines: list[Line]) -> Iterator[str]:
         if any(line.expr.atoms(ops.Minimum, *_NORMS) for line in gradient):
             yield "the gradient is clipped before it enters the state"
     through = [line for line in lines if line.kind in ("state", "value")]
-    if moments and any(_outside_norms(line.expr, theta) for line in moves):
-        if not any(_outside_norms(line.expr, theta) for line in through):
-            yield "the decay does not pass through the state (decoupled)"
+    decays, passes = (
+        any(_outside_norms(line.expr, theta) for line in own) for own in (moves, through)
+    )
+    if moments and decays and not passes:
+        yield "the decay does not pass through the state (decoupled)"
 
 
 def _outside_norms(expr: sp.Expr, symbol: sp.Symbol) -> bool:

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from jaxopt_notes.microscope import operations as ops
+from jaxopt_notes.microscope.checking import LATE, LATE_STEPS
 from jaxopt_notes.microscope.owners import FRAMEWORK_NAMES, Convention
 from jaxopt_notes.microscope.system import Line, System
 from jaxopt_notes.microscope.writing import Text
@@ -56,6 +57,7 @@ def _checked(e: "Explanation") -> str:
     text = f"{check.steps} steps in {precision}; the largest difference is {check.largest:.0e}"
     whens = list(dict.fromkeys(case.when for case in e.cases))
     unseen = [whens[i] for i in check.unseen]
+    text += f"; {LATE_STEPS} more from t = {LATE + 1}" if check.late else ""
     return text + "".join(f'; no step met the case "{when}"' for when in unseen)
 
 

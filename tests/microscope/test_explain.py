@@ -90,6 +90,19 @@ def test_no_wrong_equation_passes_the_check(adamw):
     assert check(system, steps=20).holds
 
 
+def test_an_error_that_only_late_steps_show_is_seen():
+    system = explain(
+        optax.sgd, learning_rate=optax.piecewise_constant_schedule(0.1, {300: 0.5})
+    ).system
+    ((group,),) = (regime.groups for regime in system.regimes)
+    lines = tuple(
+        line._replace(expr=number(0.1)) if line.kind == "schedule" else line for line in group.lines
+    )
+    wrong = system.regimes[0]._replace(groups=(group._replace(lines=lines),))
+    assert check(system).holds
+    assert not check(system._replace(regimes=(wrong,))).holds
+
+
 def test_a_slightly_wrong_number_does_not_pass():
     system = explain(optax.rmsprop, learning_rate=0.1).system
     assert not check(
@@ -136,7 +149,13 @@ def test_conditions_of_a_step_are_cases_and_every_one_is_met():
     assert equations(finite, 2)[-1] == "θ ← θ"
     assert finite.checked.unseen == ()
     late = explain(jaxopt_notes.adam_to_sgd, learning_rate=0.1, switch_step=200)
-    assert 'no step met the case "if switched_at ≥ 0"' in late.text
+    assert [case.when for case in late.cases] == ["if switched_at ≥ 0", "if switched_at < 0"]
+    assert late.checked.unseen == ()
+    assert "10 more from t = 5001" in late.text
+    sam = explain(
+        optax.contrib.sam(optax.sgd(0.1), optax.chain(optax.contrib.normalize(), optax.sgd(0.05)))
+    )
+    assert 'no step met the case "if steps_since_sync ≠ 0 and steps_since_sync ≠ 1"' in sam.text
 
 
 def test_clipping_and_coupled_decay_stand_before_the_moments():
@@ -170,6 +189,9 @@ def test_a_schedule_is_a_letter_with_its_own_formula():
     def table(count):
         return jnp.asarray([0.1, 0.2, 0.3])[jnp.minimum(count, 2)]
 
+    late = explain(optax.sgd, learning_rate=optax.warmup_cosine_decay_schedule(0.0, 0.1, 900, 9000))
+    assert late.checked.late
+    assert late.checked.dtype == "float32"  # in which optax computes its warm-up
     words = explain(optax.sgd, learning_rate=table)
     assert words.holds
     assert "α_t is the schedule that was passed as learning_rate" in words.text
