@@ -18,8 +18,10 @@ from jaxopt_notes.verification.problem import awkward
 STEPS = 100
 LATE, LATE_STEPS = 5000, 10  # what counts its steps is also stepped from a late one
 TOLERANCE = 1e-12
-_ROUNDING_AT_MOST = {False: 1e-6, True: 1e-2}  # a larger difference is no rounding
-_ROUNDINGS = 8  # in one step of an optimizer that computes in less than float64
+_NO_ROUNDING = 1e-9  # a difference in float64 that is as large is no rounding
+# Roundings that one step may show where it computes in less than float64: half of what a dtype of
+# 16 bits has would hide an error. At a late step 1 − t^−β, say, has lost digits.
+_ROUNDINGS, _ROUNDINGS_OF_HALF, _LATE = 32, 8, 5
 
 
 Take = Callable[..., Any]
@@ -33,7 +35,7 @@ class Check(NamedTuple):
       steps: how many were taken, from the first on.
       late: whether some more were taken from a late step on.
       dtype: the narrowest floating dtype in which the optimizer computes.
-      largest: the largest difference, as a share of the size that the number had by then.
+      largest: the largest difference, as a share of the largest that the element was.
       tolerance: what is allowed.
       failure: what went wrong, "" if nothing.
       unseen: the cases, by number, whose conditions no step met.
@@ -55,7 +57,8 @@ def check(system: System, steps: int = STEPS) -> Check:
     """Steps the equations and the optimizer from the same start on the same gradients."""
     dtype = min(system.narrow, key=_precision) if system.narrow else "float64"
     narrow = dtype != "float64"
-    tolerance = _ROUNDINGS * _eps(dtype) if narrow else TOLERANCE
+    roundings = _ROUNDINGS if dtype == "float32" else _ROUNDINGS_OF_HALF
+    tolerance = roundings * _eps(dtype) if narrow else TOLERANCE
     if system.unread:
         return Check(False, 0, dtype, math.inf, tolerance, "; ".join(system.unread))
     try:
@@ -66,17 +69,15 @@ def check(system: System, steps: int = STEPS) -> Check:
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         return Check(False, 0, dtype, math.inf, tolerance, f"it cannot be evaluated ({error})")
     worst = max(runs, key=lambda run: run.worst)
-    largest = worst.worst
-    if tolerance < largest < _ROUNDING_AT_MOST[narrow] and dtype in ("float64", "float32"):
-        tolerance = max(tolerance, 10 * _rounding(system, steps, narrow))
-    holds = largest <= tolerance
-    failure = (
-        "" if holds else f"the equation of {worst.where} is {largest:.0e} from the optimizer's"
-    )
+    if not narrow and tolerance < worst.worst < _NO_ROUNDING:
+        tolerance = max(tolerance, 10 * _rounding(system, steps))
+    allowed = [tolerance, _LATE * tolerance if narrow else tolerance]
+    holds = all(run.worst <= most for run, most in zip(runs, allowed))
+    gap = f"the equation of {worst.where} is {worst.worst:.0e} from the optimizer's"
     met = set().union(*(run.met for run in runs))
     unseen = tuple(sorted({*range(len(system.regimes))} - met))
-    uphill = tuple(runs[0].uphill)
-    return Check(holds, steps, dtype, largest, tolerance, failure, unseen, uphill, late)
+    uphill, failure = tuple(runs[0].uphill), "" if holds else gap
+    return Check(holds, steps, dtype, runs[0].worst, tolerance, failure, unseen, uphill, late)
 
 
 def _eps(dtype: str) -> float:
@@ -127,7 +128,6 @@ class _Run:
     """
 
     def __init__(self, system: System, take: Take, steps: int, narrow: bool, late: int = 0) -> None:
-        self.worst, self.where = 0.0, ""
         self.met: set[int] = set()
         self.uphill: list[int] = []
         program = system.program
@@ -143,7 +143,7 @@ class _Run:
             )
         )
         slots = _start(program, np.float64)
-        sizes: dict[str, Any] = {}
+        gaps = _Gaps()
         still = set(range(len(params)))
         for g, real in zip(grads, _steps(program, take, grads)):
             step = Step(system, g, params, slots)
@@ -157,53 +157,66 @@ class _Run:
                     self.uphill += [i] if along > 0 else []
             n = len(params)
             there = [p - q for p, q in zip(real[:n], before)] if narrow else real[:n]
-            self._compare(
-                system, [*(moves if narrow else params), *slots], [*there, *real[n:]], sizes
-            )
+            gaps.add([*(moves if narrow else params), *slots], [*there, *real[n:]])
             if narrow:
                 params = real[:n]
                 slots = [
                     s.spread(np.asarray(x, np.float64), params[s.leaf or 0].shape)
                     for s, x in zip(program.slots, real[n:])
                 ]
-
-    def _compare(
-        self, system: System, ours: list[Any], theirs: list[Any], sizes: dict[str, Any]
-    ) -> None:
-        program = system.program
         names = [f"θ of {leaf}" for leaf in program.leaves]
         names += [letter or s.field for s, letter in zip(program.slots, system.slots)]
-        for k, (name, here, there) in enumerate(zip(names, ours, theirs)):
-            gap = _gap(here, there, sizes, str(k))
-            if not gap <= self.worst:
-                self.worst, self.where = gap, name
+        self.worst, k = gaps.worst()
+        self.where = names[k]
 
 
-def _rounding(system: System, steps: int, narrow: bool) -> float:
-    """How far the equations are from themselves when they are computed to more digits.
+class _Gaps:
+    """The differences of two runs: for each element the largest, and the largest that it was."""
 
-    Where differences of nearly equal numbers are taken, as in RAdam's ρ_t or the first steps of a
-    long warm-up, no order of operations gives all digits: the optimizer's own rounding is as large.
+    def __init__(self) -> None:
+        self._gaps: dict[int, Any] = {}
+        self._sizes: dict[int, Any] = {}
+
+    def add(self, ours: list[Any], theirs: list[Any]) -> None:
+        """One more step."""
+        for k, (mine, there) in enumerate(zip(ours, theirs)):
+            y = np.asarray(there, np.longdouble)
+            x = np.reshape(np.asarray(mine, np.longdouble), y.shape)
+            same = (x == y) | (np.isnan(x) & np.isnan(y))
+            with np.errstate(invalid="ignore"):
+                gap = np.where(same, 0.0, np.abs(x - y))
+            gap = np.where(np.isnan(gap), np.inf, gap)
+            size = np.where(np.isfinite(y), np.abs(y), 0.0)
+            self._gaps[k] = np.maximum(self._gaps.get(k, 0.0), gap)
+            self._sizes[k] = np.maximum(self._sizes.get(k, 0.0), size)
+
+    def worst(self) -> tuple[float, int]:
+        """The largest difference as a share of the element's size, and which value has it."""
+        shares = [
+            float(np.max(gap / np.where(self._sizes[k] > 0, self._sizes[k], 1.0), initial=0.0))
+            for k, gap in self._gaps.items()
+        ]
+        k = max(range(len(shares)), key=shares.__getitem__)
+        return shares[k], k
+
+
+def _rounding(system: System, steps: int) -> float:
+    """How far the equations in float64 are from the same equations with 11 more bits.
+
+    Where differences of nearly equal numbers are taken, as in RAdam's ρ_t, no order of operations
+    gives all digits: the optimizer's own rounding is as large.
     """
-    low, high = (np.float32, np.float64) if narrow else (np.float64, np.longdouble)
     program = system.program
-    params: list[Any] = [p.astype(high) for p in program.params]
-    slots = _start(program, high)
-    worst, sizes = 0.0, dict[str, Any]()
-    rough: tuple[list[Any], list[Any]] = params, slots
+    kinds = (np.float64, np.longdouble)
+    at = {kind: [p.astype(kind) for p in program.params] for kind in kinds}
+    slots = {kind: _start(program, kind) for kind in kinds}
+    gaps = _Gaps()
     for grads in gradients(program, steps):
-        if narrow:
-            rough = params, slots
-        starts = (low, *rough), (high, params, slots)
-        moves, ends = [], []
-        for kind, at, state in starts:
-            at, state = [p.astype(kind) for p in at], [s.astype(kind) for s in state]
-            step = Step(system, [g.astype(kind) for g in grads], at, state, kind)
-            ends.append((step.parameters(), step.state()))
-            moves.append([p - q for p, q in zip(ends[-1][0], at)] if narrow else ends[-1][0])
-        rough, (params, slots) = ends
-        worst = max(worst, *(_gap(x, y, sizes, str(k)) for k, (x, y) in enumerate(zip(*moves))))
-    return worst
+        for kind in kinds:
+            step = Step(system, [g.astype(kind) for g in grads], at[kind], slots[kind], kind)
+            at[kind], slots[kind] = step.parameters(), step.state()
+        gaps.add(*([*at[kind], *slots[kind]] for kind in kinds))
+    return gaps.worst()[0]
 
 
 def _start(program: Program, kind: Any) -> list[Any]:
@@ -212,19 +225,6 @@ def _start(program: Program, kind: Any) -> list[Any]:
         s.spread(np.asarray(s.initial).astype(kind), program.params[s.leaf or 0].shape)
         for s in program.slots
     ]
-
-
-def _gap(x: Any, y: Any, sizes: dict[str, Any], name: str) -> float:
-    """The largest difference of an element, as a share of the size it has had."""
-    y = np.asarray(y, np.float64)
-    x = np.reshape(np.asarray(x, np.float64), y.shape)
-    same = (x == y) | (np.isnan(x) & np.isnan(y))
-    size = np.maximum(sizes.get(name, 0.0), np.where(np.isfinite(y), np.abs(y), 0.0))
-    sizes[name] = size
-    with np.errstate(all="ignore"):
-        gaps = np.where(same, 0.0, np.abs(x - y) / np.where(size > 0, size, 1.0))
-    gaps = np.where(np.isnan(gaps), np.inf, gaps)
-    return float(gaps.max()) if gaps.size else 0.0
 
 
 def _compiled(optimizer: Any) -> Take:

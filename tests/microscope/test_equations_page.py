@@ -7,6 +7,8 @@ import pytest
 
 from jaxopt_notes.microscope import explain
 from jaxopt_notes.microscope.catalogue import rows
+from jaxopt_notes.microscope.checking import check
+from jaxopt_notes.microscope.operations import number
 from jaxopt_notes.microscope.page import HEAD, explained, line_of
 
 PAGE = Path(__file__).parents[2] / "docs" / "equations.md"
@@ -45,3 +47,30 @@ def test_optax_is_covered():
     aliases = {row.call.split()[0] for row in ROWS}
     assert len({a for a in aliases if a.startswith("optax.") and "contrib" not in a}) >= 20
     assert len({a for a in aliases if a.startswith("optax.contrib.")}) >= 8
+
+
+def _wrong_lines(system):
+    """The system with one line at a time off by a hundredth of a percent."""
+    for r, regime in enumerate(system.regimes):
+        for k, group in enumerate(regime.groups):
+            for i, line in enumerate(group.lines):
+                # A condition, and a remainder that is 0: nothing to be off by.
+                exact = type(line.expr).__name__.startswith(("Compare", "Remainder"))
+                if line.kind in ("count", "schedule") or line.expr.is_number or exact:
+                    continue
+                lines = list(group.lines)
+                lines[i] = line._replace(expr=line.expr * number(1.0001))
+                groups = list(regime.groups)
+                groups[k] = group._replace(lines=tuple(lines))
+                regimes = list(system.regimes)
+                regimes[r] = regime._replace(groups=tuple(groups))
+                yield f"{line.target} ← {line.expr}", system._replace(regimes=tuple(regimes))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.call)
+def test_every_line_that_is_off_by_a_hundredth_of_a_percent_is_refused(row):
+    system = explained(row).system
+    steps = 30 if len(system.regimes) == 1 else 100  # enough to meet every case
+    for line, wrong in _wrong_lines(system):
+        assert not check(wrong, steps).holds, line
