@@ -10,6 +10,7 @@ from jaxopt_notes.microscope.catalogue import rows
 from jaxopt_notes.microscope.checking import check
 from jaxopt_notes.microscope.operations import number
 from jaxopt_notes.microscope.page import HEAD, explained, line_of
+from jaxopt_notes.verification.settings import settings
 
 PAGE = Path(__file__).parents[2] / "docs" / "equations.md"
 ROWS = [row for section in rows().values() for row in section]
@@ -74,3 +75,10 @@ def test_every_line_that_is_off_by_a_hundredth_of_a_percent_is_refused(row):
     steps = 30 if len(system.regimes) == 1 else 100  # enough to meet every case
     for line, wrong in _wrong_lines(system):
         assert not check(wrong, steps).holds, line
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("setting", settings(), ids=lambda s: f"{s.framework} {s.label}")
+def test_every_proved_setting_is_put_into_equations(setting):
+    made = explain(setting.build(100), name=setting.label)
+    assert made.holds, made.text
