@@ -17,6 +17,7 @@ EXTRAS = {
     "plots": ("matplotlib",),
     "tensorboard": ("tensorboardX",),
     "onnx": ("jax2onnx",),
+    "microscope": ("sympy",),
 }
 _PACKAGES = {
     "orbax.checkpoint": "orbax-checkpoint",

@@ -61,7 +61,8 @@ except ImportError as error:
 def test_every_command_helps_without_extras():
     code = """
 import importlib
-for name in ("train", "predict", "export", "compare", "verify", "aot.__main__", "studies.__main__"):
+names = "train predict export compare verify explain aot.__main__ studies.__main__"
+for name in names.split():
     try:
         importlib.import_module(f"jaxopt_notes.{name}").main(["--help"])
     except SystemExit as end:
@@ -70,7 +71,7 @@ assert "jax" not in sys.modules
 """
     done = run_without_extras(code)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("--help") == 7
+    assert done.stdout.count("--help") == 8
 
 
 @pytest.mark.parametrize(
@@ -83,6 +84,7 @@ assert "jax" not in sys.modules
         ("compare", ["x", "--out", "y.png"], "compare --out", "matplotlib", "plots"),
         ("aot.__main__", ["--target", "cpu"], "aot", "flax", "train"),
         ("studies.__main__", ["run", "ravine"], "studies run", "flax", "train"),
+        ("explain", ["optax.adam"], "explain", "sympy", "microscope"),
     ],
 )
 def test_a_missing_extra_is_one_line_and_exit_code_2(

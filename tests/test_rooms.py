@@ -17,7 +17,7 @@ ORDER = [
     {"training"},
     {"runs"},
     {"aot", "inference", "studies"},
-    {"compare", "export", "predict", "train", "verify"},
+    {"compare", "diagnose", "explain", "export", "identify", "predict", "train", "verify"},
     {"__main__"},
 ]
 LEVEL = {room: i for i, rooms in enumerate(ORDER) for room in rooms}
