@@ -60,7 +60,7 @@ def _explain(args: argparse.Namespace) -> int:
     require("explain", "microscope")
     if args.table:
         return _write_table(args.table)
-    from jaxopt_notes.microscope.explaining import explain
+    from jaxopt_notes.microscope.equations.explaining import explain
     from jaxopt_notes.microscope.factories import factory, keywords
 
     values = keywords(args.values)
@@ -73,7 +73,7 @@ def _explain(args: argparse.Namespace) -> int:
 
 
 def _write_table(path: Path) -> int:
-    from jaxopt_notes.microscope.page import page
+    from jaxopt_notes.microscope.equations.page import page
 
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 import sympy as sp
 
-from jaxopt_notes.microscope import operations as ops
-from jaxopt_notes.microscope.checking import Check
-from jaxopt_notes.microscope.system import Line, System
-from jaxopt_notes.microscope.writing import Text
+from jaxopt_notes.microscope.equations import operations as ops
+from jaxopt_notes.microscope.equations.checking import Check
+from jaxopt_notes.microscope.equations.system import Line, System
+from jaxopt_notes.microscope.equations.writing import Text
 
 _NORMS = (ops.ArraySum, ops.ArrayMean, ops.Total, ops.Largest)
 

@@ -5,11 +5,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxopt_notes.microscope.graph import Graph
-from jaxopt_notes.microscope.nodes import SCALAR, Place
-from jaxopt_notes.microscope.reading import Reader
-from jaxopt_notes.microscope.slots import Slot
-from jaxopt_notes.microscope.tracing import Program
+from jaxopt_notes.microscope.equations.graph import Graph
+from jaxopt_notes.microscope.equations.nodes import SCALAR, Place
+from jaxopt_notes.microscope.equations.reading import Reader
+from jaxopt_notes.microscope.equations.slots import Slot
+from jaxopt_notes.microscope.equations.tracing import Program
 
 _REGIMES = 3  # conditions that may follow each other
 

@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
-from jaxopt_notes.microscope import letters
-from jaxopt_notes.microscope import operations as ops
-from jaxopt_notes.microscope.formulas import AT
-from jaxopt_notes.microscope.graph import Graph
-from jaxopt_notes.microscope.outcomes import Inputs, Outcome
-from jaxopt_notes.microscope.tracing import Program
+from jaxopt_notes.microscope.equations import letters
+from jaxopt_notes.microscope.equations import operations as ops
+from jaxopt_notes.microscope.equations.formulas import AT
+from jaxopt_notes.microscope.equations.graph import Graph
+from jaxopt_notes.microscope.equations.outcomes import Inputs, Outcome
+from jaxopt_notes.microscope.equations.tracing import Program
 
 
 class Names:

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from jaxopt_notes.microscope import operations as ops
-from jaxopt_notes.microscope.readable import HAT
-from jaxopt_notes.microscope.writing import Text
+from jaxopt_notes.microscope.equations import operations as ops
+from jaxopt_notes.microscope.equations.readable import HAT
+from jaxopt_notes.microscope.equations.writing import Text
 
 _GREEK = {
     letter: rf"\{name}"

@@ -2,14 +2,14 @@
 
 from typing import TYPE_CHECKING, Any
 
-from jaxopt_notes.microscope import operations as ops
-from jaxopt_notes.microscope.checking import LATE, LATE_STEPS
-from jaxopt_notes.microscope.owners import FRAMEWORK_NAMES, Convention
-from jaxopt_notes.microscope.system import Line, System
-from jaxopt_notes.microscope.writing import Text
+from jaxopt_notes.microscope.equations import operations as ops
+from jaxopt_notes.microscope.equations.checking import LATE, LATE_STEPS
+from jaxopt_notes.microscope.equations.owners import FRAMEWORK_NAMES, Convention
+from jaxopt_notes.microscope.equations.system import Line, System
+from jaxopt_notes.microscope.equations.writing import Text
 
 if TYPE_CHECKING:
-    from jaxopt_notes.microscope.explanation import Case, Explanation
+    from jaxopt_notes.microscope.equations.explanation import Case, Explanation
 
 _WIDTH = 58  # of the equations, before the numbers that stand beside them
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import sympy as sp
 
-from jaxopt_notes.microscope import operations as ops
-from jaxopt_notes.microscope.signs import is_square, square_root
+from jaxopt_notes.microscope.equations import operations as ops
+from jaxopt_notes.microscope.equations.signs import is_square, square_root
 
 ADD, MUL, POW, ATOM = 1, 2, 3, 4  # how strongly the parts of an expression hold together
 COMPARED_OPS = {kind: op for op, kind in ops.COMPARED.items()}

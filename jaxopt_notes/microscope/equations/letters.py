@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
-from jaxopt_notes.microscope.slots import Slot
+from jaxopt_notes.microscope.equations.slots import Slot
 
 _HYPERPARAMETERS = {
     "learning_rate": "α", "lr": "α", "eta": "α", "step_size": "α",

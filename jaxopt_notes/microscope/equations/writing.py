@@ -5,9 +5,9 @@ from typing import Any
 
 import sympy as sp
 
-from jaxopt_notes.microscope import operations as ops
-from jaxopt_notes.microscope.phrases import ADD, ATOM, CALLS, COMPARED_OPS, MUL, POW
-from jaxopt_notes.microscope.signs import is_square, negative, opposite, square_root
+from jaxopt_notes.microscope.equations import operations as ops
+from jaxopt_notes.microscope.equations.phrases import ADD, ATOM, CALLS, COMPARED_OPS, MUL, POW
+from jaxopt_notes.microscope.equations.signs import is_square, negative, opposite, square_root
 
 _RAISED = dict(zip("0123456789+−tkni()= ", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ᵗᵏⁿⁱ⁽⁾⁼\u200a"))
 _SIGNS = {"lt": "<", "le": "≤", "gt": ">", "ge": "≥", "eq": "=", "ne": "≠"}

@@ -9,20 +9,20 @@ import pytest
 
 import jaxopt_notes
 from jaxopt_notes import conventions
-from jaxopt_notes.microscope.catalogue import rows
-from jaxopt_notes.microscope.checking import gradients
-from jaxopt_notes.microscope.evaluation import Step
-from jaxopt_notes.microscope.page import explained
-from jaxopt_notes.microscope.system import System, read_system
-from jaxopt_notes.microscope.tracing import trace_factory, trace_made
+from jaxopt_notes.microscope.equations.catalogue import rows
+from jaxopt_notes.microscope.equations.checking import gradients
+from jaxopt_notes.microscope.equations.evaluation import Step
+from jaxopt_notes.microscope.equations.page import explained
+from jaxopt_notes.microscope.equations.system import System, read_system
+from jaxopt_notes.microscope.equations.tracing import trace_factory, trace_made
 from jaxopt_notes.verification.differences import TRAPS
 from jaxopt_notes.verification.formulas import adam_eps
 from jaxopt_notes.verification.settings import named
-from tests.microscope import notation
+from tests.microscope.equations import notation
 
 STEPS = 12
 START = np.linspace(-2.0, 3.0, 8)
-README = Path(__file__).parents[2] / "README.md"
+README = Path(__file__).parents[3] / "README.md"
 
 # What a page leaves out because it stands beside: the averages, Adam's step.
 G = "G ← G + g²"

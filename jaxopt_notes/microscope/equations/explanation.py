@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
-from jaxopt_notes.microscope import operations as ops
-from jaxopt_notes.microscope import showing
-from jaxopt_notes.microscope.checking import Check
-from jaxopt_notes.microscope.latex import Latex
-from jaxopt_notes.microscope.owners import Convention
-from jaxopt_notes.microscope.system import Line, System
-from jaxopt_notes.microscope.writing import Text
+from jaxopt_notes.microscope.equations import operations as ops
+from jaxopt_notes.microscope.equations import showing
+from jaxopt_notes.microscope.equations.checking import Check
+from jaxopt_notes.microscope.equations.latex import Latex
+from jaxopt_notes.microscope.equations.owners import Convention
+from jaxopt_notes.microscope.equations.system import Line, System
+from jaxopt_notes.microscope.equations.writing import Text
 
 
 @dataclass(frozen=True)

@@ -6,15 +6,15 @@ from typing import Any, NamedTuple
 import sympy as sp
 from sympy.core.parameters import distribute
 
-from jaxopt_notes.microscope import operations as ops
-from jaxopt_notes.microscope.formulas import AT, Writer, generic
-from jaxopt_notes.microscope.graph import Graph
-from jaxopt_notes.microscope.naming import SCALARS, intermediates, ordered
-from jaxopt_notes.microscope.outcomes import Inputs, Outcome, outcomes, slot_number
-from jaxopt_notes.microscope.readable import with_gradient, with_hats
-from jaxopt_notes.microscope.reading import Reader
-from jaxopt_notes.microscope.symbols import Names
-from jaxopt_notes.microscope.tracing import Program, schedule_label
+from jaxopt_notes.microscope.equations import operations as ops
+from jaxopt_notes.microscope.equations.formulas import AT, Writer, generic
+from jaxopt_notes.microscope.equations.graph import Graph
+from jaxopt_notes.microscope.equations.naming import SCALARS, intermediates, ordered
+from jaxopt_notes.microscope.equations.outcomes import Inputs, Outcome, outcomes, slot_number
+from jaxopt_notes.microscope.equations.readable import with_gradient, with_hats
+from jaxopt_notes.microscope.equations.reading import Reader
+from jaxopt_notes.microscope.equations.symbols import Names
+from jaxopt_notes.microscope.equations.tracing import Program, schedule_label
 
 
 class Line(NamedTuple):

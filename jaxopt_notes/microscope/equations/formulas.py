@@ -5,9 +5,9 @@ from typing import Any
 
 import sympy as sp
 
-from jaxopt_notes.microscope import operations as ops
-from jaxopt_notes.microscope.graph import Graph
-from jaxopt_notes.microscope.nodes import SCALAR, Node
+from jaxopt_notes.microscope.equations import operations as ops
+from jaxopt_notes.microscope.equations.graph import Graph
+from jaxopt_notes.microscope.equations.nodes import SCALAR, Node
 
 AT = "@"  # joins a letter and the array that it belongs to, until the equations are grouped
 

@@ -13,8 +13,8 @@ from jaxopt_notes.conventions import keras, torch
 from jaxopt_notes.errors import InputError
 from jaxopt_notes.explain import main
 from jaxopt_notes.microscope import explain
-from jaxopt_notes.microscope.checking import check
-from jaxopt_notes.microscope.operations import number
+from jaxopt_notes.microscope.equations.checking import check
+from jaxopt_notes.microscope.equations.operations import number
 
 
 def equations(explanation, case=0):

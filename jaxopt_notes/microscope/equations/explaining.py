@@ -4,7 +4,7 @@ from typing import Any
 
 from jaxopt_notes.errors import InputError
 from jaxopt_notes.extras import require
-from jaxopt_notes.microscope.tracing import Program, checked, trace_factory, trace_made
+from jaxopt_notes.microscope.equations.tracing import Program, checked, trace_factory, trace_made
 
 
 def explain(optimizer: Any, params: Any = None, *, name: str = "", **hyperparameters: Any) -> Any:
@@ -73,11 +73,16 @@ def _shown(value: Any) -> str:
 
 def explain_program(program: Program, called: str, own: str) -> Any:
     """The explanation of a traced program."""
-    from jaxopt_notes.microscope.checking import check
-    from jaxopt_notes.microscope.explanation import Explanation, Hyperparameter, cases, starts
-    from jaxopt_notes.microscope.owners import conventions
-    from jaxopt_notes.microscope.remarks import remarks
-    from jaxopt_notes.microscope.system import read_system
+    from jaxopt_notes.microscope.equations.checking import check
+    from jaxopt_notes.microscope.equations.explanation import (
+        Explanation,
+        Hyperparameter,
+        cases,
+        starts,
+    )
+    from jaxopt_notes.microscope.equations.owners import conventions
+    from jaxopt_notes.microscope.equations.remarks import remarks
+    from jaxopt_notes.microscope.equations.system import read_system
 
     system = read_system(program)
     result = check(system)

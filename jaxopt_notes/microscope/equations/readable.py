@@ -5,7 +5,7 @@ from typing import Any
 
 import sympy as sp
 
-from jaxopt_notes.microscope import operations as ops
+from jaxopt_notes.microscope.equations import operations as ops
 
 HAT = "\u0302"
 

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-from jaxopt_notes.microscope.graph import Graph
-from jaxopt_notes.microscope.nodes import FLAT, SCALAR, Place, UnreadableError
+from jaxopt_notes.microscope.equations.graph import Graph
+from jaxopt_notes.microscope.equations.nodes import FLAT, SCALAR, Place, UnreadableError
 
 
 def _broadcast(graph: Graph, x: int, eqn: Any) -> int:

@@ -9,10 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from jaxopt_notes.microscope import operations as ops
-from jaxopt_notes.microscope.evaluation import Step
-from jaxopt_notes.microscope.system import System
-from jaxopt_notes.microscope.tracing import Program
+from jaxopt_notes.microscope.equations import operations as ops
+from jaxopt_notes.microscope.equations.evaluation import Step
+from jaxopt_notes.microscope.equations.system import System
+from jaxopt_notes.microscope.equations.tracing import Program
 from jaxopt_notes.verification.problem import awkward
 
 STEPS = 100

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxopt_notes.microscope.checking import gradients
-from jaxopt_notes.microscope.evaluation import Step
-from jaxopt_notes.microscope.system import System
+from jaxopt_notes.microscope.equations.checking import gradients
+from jaxopt_notes.microscope.equations.evaluation import Step
+from jaxopt_notes.microscope.equations.system import System
 from jaxopt_notes.verification import formulas, oracle_equations
 from jaxopt_notes.verification.frameworks import FRAMEWORKS
 

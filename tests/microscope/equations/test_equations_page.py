@@ -6,13 +6,13 @@ import optax
 import pytest
 
 from jaxopt_notes.microscope import explain
-from jaxopt_notes.microscope.catalogue import rows
-from jaxopt_notes.microscope.checking import check
-from jaxopt_notes.microscope.operations import number
-from jaxopt_notes.microscope.page import HEAD, explained, line_of
+from jaxopt_notes.microscope.equations.catalogue import rows
+from jaxopt_notes.microscope.equations.checking import check
+from jaxopt_notes.microscope.equations.operations import number
+from jaxopt_notes.microscope.equations.page import HEAD, explained, line_of
 from jaxopt_notes.verification.settings import settings
 
-PAGE = Path(__file__).parents[2] / "docs" / "equations.md"
+PAGE = Path(__file__).parents[3] / "docs" / "equations.md"
 ROWS = [row for section in rows().values() for row in section]
 
 

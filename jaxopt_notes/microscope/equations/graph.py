@@ -8,8 +8,8 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from jaxopt_notes.microscope.folding import fold
-from jaxopt_notes.microscope.nodes import SCALAR, Node, Place, merged
+from jaxopt_notes.microscope.equations.folding import fold
+from jaxopt_notes.microscope.equations.nodes import SCALAR, Node, Place, merged
 
 
 class Graph:

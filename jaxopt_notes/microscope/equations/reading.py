@@ -7,9 +7,9 @@ import jax
 import numpy as np
 from jax.extend import core
 
-from jaxopt_notes.microscope.graph import Graph
-from jaxopt_notes.microscope.nodes import FLAT, SCALAR, Place, UnreadableError
-from jaxopt_notes.microscope.shapes import SHAPES
+from jaxopt_notes.microscope.equations.graph import Graph
+from jaxopt_notes.microscope.equations.nodes import FLAT, SCALAR, Place, UnreadableError
+from jaxopt_notes.microscope.equations.shapes import SHAPES
 
 _ROUNDS = 40  # of a loop whose number of rounds is known
 _SAME = {"copy", "copy_p", "stop_gradient", "real", "optimization_barrier", "reduce_precision"}

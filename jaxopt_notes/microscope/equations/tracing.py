@@ -11,8 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxopt_notes.errors import InputError, first_line
+from jaxopt_notes.microscope.equations.slots import Slot, slots_of
 from jaxopt_notes.microscope.factories import call
-from jaxopt_notes.microscope.slots import Slot, slots_of
 from jaxopt_notes.verification import problem
 
 

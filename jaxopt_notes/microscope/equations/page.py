@@ -4,11 +4,11 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from jaxopt_notes.microscope.catalogue import Row, rows
-from jaxopt_notes.microscope.explaining import explain
-from jaxopt_notes.microscope.explanation import Explanation, Hyperparameter
+from jaxopt_notes.microscope.equations.catalogue import Row, rows
+from jaxopt_notes.microscope.equations.explaining import explain
+from jaxopt_notes.microscope.equations.explanation import Explanation, Hyperparameter
+from jaxopt_notes.microscope.equations.showing import head, write_line
 from jaxopt_notes.microscope.factories import factory, keywords
-from jaxopt_notes.microscope.showing import head, write_line
 
 HEAD = """# The equations of optimizers
 

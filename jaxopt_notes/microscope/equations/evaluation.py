@@ -7,8 +7,8 @@ import jax
 import numpy as np
 import sympy as sp
 
-from jaxopt_notes.microscope import operations as ops
-from jaxopt_notes.microscope.system import Line, System
+from jaxopt_notes.microscope.equations import operations as ops
+from jaxopt_notes.microscope.equations.system import Line, System
 
 _APPLIED: dict[str, Callable[..., Any]] = {
     "abs": np.abs, "sign": np.sign, "exp": np.exp, "exp2": np.exp2, "log": np.log,

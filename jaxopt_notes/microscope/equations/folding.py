@@ -4,10 +4,10 @@ import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from jaxopt_notes.microscope.nodes import Node
+from jaxopt_notes.microscope.equations.nodes import Node
 
 if TYPE_CHECKING:
-    from jaxopt_notes.microscope.graph import Graph
+    from jaxopt_notes.microscope.equations.graph import Graph
 
 LARGEST_COUNT = 2**31 - 1
 COMPARISONS: Mapping[str, Callable[[Any, Any], bool]] = {

@@ -5,10 +5,10 @@ from typing import Any
 
 import sympy as sp
 
-from jaxopt_notes.microscope import operations as ops
-from jaxopt_notes.microscope.formulas import AT, Writer
-from jaxopt_notes.microscope.graph import Graph
-from jaxopt_notes.microscope.nodes import SCALAR
+from jaxopt_notes.microscope.equations import operations as ops
+from jaxopt_notes.microscope.equations.formulas import AT, Writer
+from jaxopt_notes.microscope.equations.graph import Graph
+from jaxopt_notes.microscope.equations.nodes import SCALAR
 
 SCALARS = "ρσφψω"
 _LETTERS = "rqwzxyahbd"

@@ -1,0 +1,1 @@
+"""The equation of an optimizer, read off its own program."""
