@@ -14,6 +14,8 @@ from scipy.optimize import least_squares
 from jaxopt_notes.microscope.families import Array, Structure, directions
 from jaxopt_notes.microscope.probes import Record
 
+EARLY = 10  # steps that a first look takes
+_GUESSES, _FORGIVEN = 128, 1e-2
 TRUST = 64.0  # how many roundings an implementation may be off
 _UNIT = {"β1", "β2", "τ", "μ"}
 # Where each hyperparameter is looked for: the logit of those in [0, 1), else the logarithm.
@@ -25,7 +27,7 @@ _RANGE = {
     "ε": (-24.0, -3.0),
     "ε_root": (-24.0, -3.0),
     "v0": (-7.0, 1.0),
-    "clip": (-6.0, 6.0),
+    "clip": (-12.0, 8.0),
     "λ": (-9.0, 0.0),
     "η": (-7.0, 0.0),
 }
@@ -119,69 +121,84 @@ def coarse_weights(record: Record) -> Array:
     return np.broadcast_to(1 / (largest + 1e3 * record.rounding.max(0)), record.moves.shape)
 
 
-def allowances(problem: Problem, h: dict[str, float], α: float) -> list[Array]:
-    """For each record (T, n), by how much rounding may move what the equation gives.
+def allowances(
+    structure: Structure, h: dict[str, float], α: float, record: Record, **how: Any
+) -> Array:
+    """(T, n), by how much rounding may move what the equation gives.
 
-    Measured: the equation is run once more with gradients and decay rates off by one rounding.
+    Measured: the equation is run again with gradients and decay rates off by one rounding.
     """
-    allowed = []
-    for record in problem.records:
-        u, random = record.roundoff, np.random.default_rng(0)
-        given, shape = record.given, record.given.gradients.shape
-        plain, _ = directions(problem.structure, h, given)
-        spread = np.abs(plain) * u
-        for sign in (1, -1):
-            off = given._replace(gradients=given.gradients * (1 + u * random.normal(size=shape)))
-            near = {k: v * (1 + sign * u) if k in _UNIT else v for k, v in h.items()}
-            # 1 − β, computed from a rounded β
-            for moved in (directions(problem.structure, h, off), _shifted(problem, near, given)):
-                spread = np.maximum(spread, np.abs(moved[0] - plain))
-        spread = np.maximum.accumulate(spread, axis=0) * 0.1 + spread
-        allowed.append(TRUST * (record.rounding + abs(α) * spread) + 1e-290)
+    u, random, given = record.roundoff, np.random.default_rng(0), record.given
+    plain, _ = directions(structure, h, given, **how)
+    spread = np.abs(plain) * u
+    for sign in (1, -1):
+        noise = 1 + u * random.normal(size=given.gradients.shape)
+        off = given._replace(gradients=given.gradients * noise)
+        near = {k: v * (1 + sign * u) if k in _UNIT else v for k, v in h.items()}
+        for moved in (directions(structure, h, off, **how), directions(structure, near, given, **how)):
+            spread = np.maximum(spread, np.abs(moved[0] - plain))
+    spread = np.maximum.accumulate(spread, axis=0) * 0.1 + spread
+    allowed: Array = TRUST * (record.rounding + abs(α) * spread) + 1e-290
     return allowed
 
 
-def _shifted(problem: Problem, h: dict[str, float], given: Any) -> Any:
-    return directions(problem.structure, h, given)
+def discrepancies(fit: Fit, record: Record, **how: Any) -> Array:
+    """(T,), the largest discrepancy of each step in units of what rounding allows.
+
+    Args:
+      fit: the equation and its numbers.
+      record: what the optimizer did.
+      **how: `memory` and `rate_inside`, as `families.directions` has them.
+    """
+    record = _finite(record)
+    d, _ = directions(fit.structure, fit.values, record.given, **how)
+    α = fit.values["α"]
+    expected = -α * d - fit.values.get("αλ", 0.0) * record.given.params
+    allowed = allowances(fit.structure, fit.values, α, record, **how)
+    ratio: Array = (np.abs(record.moves - expected) / allowed).max(1, initial=0.0)
+    return ratio
 
 
-def fit(problem: Problem, guesses: int = 192) -> Fit:
-    """The best hyperparameters for a structure."""
-    letters = problem.structure.letters
+def screen(problem: Problem) -> tuple[float, Array]:
+    """A quick look at the first steps: the typical squared discrepancy, and where it is least."""
+    early = Problem(problem.structure, [_early(record) for record in problem.records[:1]], problem.sign)
+    weights = [coarse_weights(record)[:EARLY] for record in problem.records[:1]]
+    if not problem.structure.letters:
+        x = np.zeros((1, 0))
+        return _typical(early.residuals(x, weights)[0])[0], x[0]
+    low, high = np.array([_RANGE[letter] for letter in problem.structure.letters]).T
+    grid = low + (high - low) * _spread(_GUESSES, len(low))
+    order = np.argsort(_typical(early.residuals(grid, weights)[0]), kind="stable")
+    found = [_downhill(early, guess, weights, 25) for guess in grid[order[:3]]]
+    return min(found, key=lambda pair: pair[0])
+
+
+def fit(problem: Problem, x: Array) -> Fit:
+    """The best hyperparameters for a structure, from where the first look has left it."""
     weights = [coarse_weights(record) for record in problem.records]
-    if letters:
-        x = _searched(problem, weights, guesses)
-        for _ in range(2):  # the allowance depends on what is found
-            x, fine = _polished(problem, x)
-    else:
-        x, fine = _polished(problem, np.zeros((1, 0)))
-    return _judged(problem, x, fine, weights)
+    if len(x):
+        _, x = _downhill(problem, x, weights, 40)
+    x = x[None]
+    for _ in range(2):  # what rounding allows depends on what is found
+        x = _polished(problem, x)
+    return _judged(problem, x, weights)
 
 
-def _searched(problem: Problem, weights: list[Array], guesses: int) -> Array:
-    """The best of many guesses, each taken downhill with a loss that forgives outliers."""
-    letters = problem.structure.letters
-    early = Problem(problem.structure, [_early(r) for r in problem.records], problem.sign)
-    short = [w[: len(r.moves)] for w, r in zip(weights, early.records)]
-    low, high = np.array([_RANGE[letter] for letter in letters]).T
-    grid = low + (high - low) * _spread(guesses, len(letters))
-    r, _, _ = early.residuals(grid, short)
-    order = np.argsort(np.log1p((r / 1e-2) ** 2).sum(1), kind="stable")
-    best, least = grid[order[0]], np.inf
-    for guess in grid[order[:3]]:
-        result = least_squares(
-            lambda x: problem.residuals(x[None], weights)[0][0],
-            guess,
-            jac=lambda x: _jacobian(problem, x, weights),
-            loss="cauchy",
-            f_scale=1e-2,
-            max_nfev=40,
-        )
-        if result.cost < least:
-            best, least = result.x, result.cost
-        if least < 1e-9 * r.shape[1]:
-            break
-    return best[None]
+def _typical(r: Array) -> Array:
+    return np.log1p((r / _FORGIVEN) ** 2).mean(-1)
+
+
+def _downhill(problem: Problem, x: Array, weights: list[Array], most: int) -> tuple[float, Array]:
+    """Least squares with a loss that forgives outliers."""
+    result = least_squares(
+        lambda x: problem.residuals(x[None], weights)[0][0],
+        x,
+        jac=lambda x: _jacobian(problem, x, weights),
+        loss="cauchy",
+        f_scale=_FORGIVEN,
+        max_nfev=most,
+    )
+    return float(_typical(problem.residuals(result.x[None], weights)[0])[0]), result.x
 
 
 def _spread(count: int, dimensions: int) -> Array:
@@ -195,14 +212,7 @@ def _spread(count: int, dimensions: int) -> Array:
 
 def _early(record: Record) -> Record:
     given = record.given
-    short = given._replace(
-        gradients=given.gradients[:10],
-        params=given.params[:10],
-        counts=given.counts[:10],
-        rates=given.rates[:10],
-        norms=given.norms[:10],
-    )
-    return Record(short, record.moves[:10], record.roundoff)
+    return Record(type(given)(*(x[:EARLY] for x in given)), record.moves[:EARLY], record.roundoff)
 
 
 def _jacobian(problem: Problem, x: Array, weights: list[Array]) -> Array:
@@ -212,21 +222,21 @@ def _jacobian(problem: Problem, x: Array, weights: list[Array]) -> Array:
     return ((r[1:] - r[0]) / step).T
 
 
-def _polished(problem: Problem, x: Array) -> tuple[Array, list[Array]]:
+def _polished(problem: Problem, x: Array) -> Array:
     """The best point nearby, weighed by what rounding allows."""
-    h, _, _, fine = _values(problem, x)
-    if x.shape[1]:
-        result = least_squares(
-            lambda x: np.clip(problem.residuals(x[None], fine)[0][0], -1e12, 1e12),
-            x[0],
-            jac=lambda x: _jacobian(problem, x, fine),
-            max_nfev=25,
-            xtol=1e-15,
-            ftol=1e-15,
-            gtol=1e-15,
-        )
-        x = result.x[None]
-    return x, fine
+    if not x.shape[1]:
+        return x
+    _, _, _, fine = _values(problem, x)
+    result = least_squares(
+        lambda x: np.clip(problem.residuals(x[None], fine)[0][0], -1e12, 1e12),
+        x[0],
+        jac=lambda x: _jacobian(problem, x, fine),
+        max_nfev=25,
+        xtol=1e-15,
+        ftol=1e-15,
+        gtol=1e-15,
+    )
+    return result.x[None]
 
 
 def _values(problem: Problem, x: Array) -> tuple[dict[str, float], float, float, list[Array]]:
@@ -234,12 +244,12 @@ def _values(problem: Problem, x: Array) -> tuple[dict[str, float], float, float,
     h = {k: float(v[0, 0]) for k, v in _read(problem.structure.letters, x, problem.sign).items()}
     coarse = [coarse_weights(record) for record in problem.records]
     α = float(problem.residuals(x, coarse)[1][0, 0])
-    fine = [1 / a for a in allowances(problem, h, α)]
+    fine = [1 / allowances(problem.structure, h, α, r) for r in problem.records]
     _, α_fine, λ = problem.residuals(x, fine)
     return h, float(α_fine[0, 0]), float(λ[0, 0]), fine
 
 
-def _judged(problem: Problem, x: Array, fine: list[Array], coarse: list[Array]) -> Fit:
+def _judged(problem: Problem, x: Array, coarse: list[Array]) -> Fit:
     h, α, αλ, fine = _values(problem, x)
     r, _, _ = problem.residuals(x, fine)
     rough, _, _ = problem.residuals(x, coarse)
@@ -248,7 +258,7 @@ def _judged(problem: Problem, x: Array, fine: list[Array], coarse: list[Array]) 
         values["αλ"] = αλ
     if x.shape[1]:
         J = _jacobian(problem, x[0], fine)
-        spread = np.sqrt(np.diag(np.linalg.pinv(J.T @ J))) / TRUST
+        spread = np.sqrt(np.abs(np.diag(np.linalg.pinv(J.T @ J)))) / TRUST
         for letter, σ in zip(h, spread):
             doubt[letter] = float(σ) * (1 - h[letter] if letter in _UNIT else 1.0)
     worst = float(np.abs(r).max(initial=0.0))

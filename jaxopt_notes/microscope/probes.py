@@ -128,3 +128,48 @@ class Laboratory:
 def starts() -> Array:
     """(n,) where the experiments start."""
     return np.array([experiment.start for experiment in experiments()])
+
+
+def modulated(gradients: Array) -> Array:
+    """The same with whole steps scaled down: a clipped norm is then below its bound at times."""
+    return gradients * 10.0 ** (-2 * (np.arange(len(gradients)) % 7))[:, None]
+
+
+def coupled(laboratory: Laboratory, record: Record) -> bool:
+    """Whether an element's first steps change when the elements of large gradients get none."""
+    steps = 4
+    gradients = record.given.gradients[:steps].copy()
+    small = np.abs(gradients).max(0) < 1.0
+    gradients[:, ~small] = 0.0
+    other = laboratory.alone(gradients, starts()).moves[:, small]
+    here = record.moves[:steps, small]
+    allowed = 1e4 * laboratory.roundoff * np.abs(here) + 1e3 * record.rounding[:steps, small]
+    return bool(np.any(np.abs(other - here) > allowed))
+
+
+def sign_decays(laboratory: Laboratory) -> tuple[float, float] | None:
+    """β1 and β2 of Lion, from the gradient that turns its step around after a push of 1.
+
+    At the second step that is β1 (1 − β2) / (1 − β1), at the third β2 times as much.
+    """
+    second, third = (_turning(laboratory, wait) for wait in (0, 1))
+    if not second or not third or not third < second:
+        return None
+    β2 = third / second
+    return second / (1 - β2 + second), β2
+
+
+def _turning(laboratory: Laboratory, wait: int) -> float | None:
+    low, high = 1e-9, 1e6
+    for _ in range(12):
+        x = np.geomspace(low, high, 64)
+        push = np.ones_like(x)
+        moves = laboratory.alone(np.array([push, *[0 * x] * wait, -x]), 0 * x).moves
+        turned = np.sign(moves[-1]) == -np.sign(moves[0])
+        if not turned[-1] or turned[0]:
+            return None
+        first = int(np.argmax(turned))
+        low, high = float(x[first - 1]), float(x[first])
+        if high - low <= 4 * laboratory.roundoff * high:
+            break
+    return (low * high) ** 0.5
