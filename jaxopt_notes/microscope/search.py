@@ -92,6 +92,8 @@ def candidates(clues: Clues) -> Iterator[Structure]:
     for decay, plain in product(decays, _directions(clues)):
         if decay == "decoupled" and plain == Structure():
             continue  # the same path as coupled
+        if decay == "coupled" and plain.sign:
+            continue  # nobody has it, and no slope leads to its λ
         yield plain._replace(
             maximize=clues.climbs,
             decay=decay,
