@@ -29,7 +29,12 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="COMMAND",
         help="a program that speaks one JSON object a line, instead of FACTORY",
     )
-    add("--dtype", default="float64", help="of the parameters: float64 or float32 (default: float64)")
+    add(
+        "--dtype",
+        default="float64",
+        help="of the parameters: float64 or float32 (default: float64)",
+    )
+    add("--claim", metavar="NAME", help="convention that it should follow, such as torch.adamw")
     add(
         "--patience",
         type=float,
@@ -37,13 +42,20 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="S",
         help="seconds that the program of --command has for an answer (default: 20)",
     )
+    add(
+        "--self-test",
+        action="store_true",
+        help="identify every setting that `verify` proves and every planted fault instead",
+    )
     add("--json", action="store_true", help="print one JSON object")
     return parser
 
 
 def validate(args: argparse.Namespace) -> None:
     """Raises InputError for what cannot be run, before JAX is imported."""
-    if bool(args.words) == (args.command is not None):
+    if args.self_test and (args.words or args.command is not None):
+        raise InputError("--self-test: takes no FACTORY and no --command; leave them out")
+    if not args.self_test and bool(args.words) == (args.command is not None):
         raise InputError(
             "FACTORY: pass either a factory, such as optax.adam learning_rate=1e-3, or --command"
         )
@@ -59,9 +71,35 @@ def main(argv: Sequence[str] | None = None) -> int:
     def command() -> int:
         args = build_parser().parse_args(argv)
         validate(args)
-        return _identify(args)
+        return _self_test(args) if args.self_test else _identify(args)
 
     return exit_code(command)
+
+
+def _quiet_frameworks() -> None:
+    set_environment_default("KERAS_BACKEND", "jax")
+    set_environment_default("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+def _self_test(args: argparse.Namespace) -> int:
+    import json
+    import warnings
+
+    _quiet_frameworks()
+    from jaxopt_notes.microscope import proof
+
+    rows = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of frameworks, about themselves
+        for row in proof.prove():
+            rows.append(row)
+            if not args.json:
+                print(proof.line(row), flush=True)
+    if args.json:
+        print(json.dumps(proof.as_json(rows), ensure_ascii=False, indent=1))
+    else:
+        print("\n".join(proof.summary(rows)))
+    return int(any(row.wrong or not row.right for row in rows))
 
 
 def _identify(args: argparse.Namespace) -> int:
@@ -69,8 +107,7 @@ def _identify(args: argparse.Namespace) -> int:
     import json
     import warnings
 
-    set_environment_default("KERAS_BACKEND", "jax")
-    set_environment_default("TF_CPP_MIN_LOG_LEVEL", "3")
+    _quiet_frameworks()
     from jaxopt_notes.microscope import factories, steppers
     from jaxopt_notes.microscope.child import ChildStepper
     from jaxopt_notes.microscope.identification import identify
@@ -84,7 +121,7 @@ def _identify(args: argparse.Namespace) -> int:
         else:
             path, *words = args.words
             stepper = steppers.stepper(path, factories.keywords(words))
-        identification = identify(stepper, args.dtype)
+        identification = identify(stepper, args.dtype, args.claim)
     if args.json:
         print(json.dumps(identification._asdict(), ensure_ascii=False))
     else:

@@ -69,7 +69,7 @@ def long_run(laboratory: Laboratory, fit: Fit) -> Finding:
     t = record.given.counts
     ways = {
         f"the step counter stops at {k}": np.minimum(t, k),
-        f"the step counter starts again after {k}": np.where(t > k, t - k, t),
+        f"the step counter starts again after {k}": (t - 1) % max(k, 1) + 1,
     }
     for sentence, counts in ways.items() if counts_matter(fit.structure) else ():
         if _holds(fit, _given(record, counts=counts), slack=16):
@@ -107,38 +107,54 @@ def new_rates(laboratory: Laboratory, fit: Fit) -> Finding:
             for decay, changed, given in _decays(fit, record, κ, own, seen):
                 for inside in (False, True) if letter else (False,):
                     if _holds(changed, given, slack=16, rate_inside=inside):
+                        late_words = "a new learning rate acts one step late" if late else ""
+                        words = (sentence * (sentence != _AVERAGE), _DECAYS[decay], late_words)
+                        named = _with_rate(fit, own, decay)
+                        if sentence == _AVERAGE:
+                            named = _shaped(named, first="average")
                         return Finding(
-                            _with_rate(fit, own, decay),
-                            deviations=tuple(
-                                s
-                                for s in (
-                                    sentence,
-                                    _DECAYS[decay],
-                                    "a new learning rate acts one step late" if late else "",
-                                )
-                                if s
-                            ),
+                            named,
+                            deviations=tuple(filter(None, words)),
                             rate_inside=inside if letter else None,
                         )
     if _holds(fit, record, slack=16):
         return Finding(fit, deviations=("setting the learning rate changes nothing",))
+    return _scaled(fit, record, rates, letter)
+
+
+def _scaled(fit: Fit, record: Record, rates: Array, letter: str) -> Finding:
+    """A factor of no known meaning before the learning rate."""
+    if "αλ" not in fit.values:
+        for inside in (False, True) if letter else (False,):
+            given = _given(record, rates=rates)
+            d, _ = directions(fit.structure, fit.values, given.given, rate_inside=inside)
+            κ = -float(np.sum(d[:, 0] * record.moves[:, 0]) / np.sum(d[:, 0] ** 2))
+            if κ and _holds(_replaced(fit, α=κ), given, slack=16, rate_inside=inside):
+                return Finding(
+                    _replaced(fit, rate=fit.values["α"] / κ),
+                    deviations=(f"steps are {κ:.6g} times what the learning rate says",),
+                    rate_inside=inside if letter else None,
+                )
     return Finding(fit, unexplained="a new learning rate changes more than the steps' size")
 
 
+_AVERAGE = "average"
 _DECAYS = {
     "": "",
     "times": "",
-    "free": "the weight decay is not multiplied by the learning rate",
+    "free": "",  # a matter of convention, like a velocity that is an average
     "after": "the weight decay shrinks the parameters after the step, not before",
-    "free after": "the weight decay, not multiplied by the learning rate, comes after the step",
+    "free after": "the weight decay shrinks the parameters after the step, not before",
 }
 
 
 def _scales(fit: Fit, letter: str) -> dict[str, float]:
     """Factors that may stand before the learning rate, with what each means."""
     scales = {"": 1.0}
-    if letter:
-        scales[f"the velocity is scaled by 1 − {letter}"] = 1 - fit.values[letter]
+    if letter == "μ":
+        scales["the velocity is scaled by 1 − μ"] = 1 - fit.values["μ"]
+    elif fit.structure.first == "sum":
+        scales[_AVERAGE] = 1 - fit.values["β1"]
     return scales
 
 
@@ -164,10 +180,16 @@ def _replaced(fit: Fit, **values: float) -> Fit:
     return fit._replace(values={**fit.values, **values})
 
 
+def _shaped(fit: Fit, **choices: Any) -> Fit:
+    return fit._replace(structure=fit.structure._replace(**choices))
+
+
 def _with_rate(fit: Fit, own: float, decay: str) -> Fit:
     """The fit with the learning rate and the decay as they are called outside."""
     if "αλ" not in fit.values:
         return _replaced(fit, rate=own)
+    if "free" in decay:
+        fit = _shaped(fit, decay="free")
     λ = fit.values["αλ"]
     start = own / (1 - λ) if "after" in decay else own
     return _replaced(fit, rate=start, decay=λ if "free" in decay else λ / start)
@@ -197,7 +219,9 @@ def several_arrays(laboratory: Laboratory, fit: Fit) -> Finding:
     whole = np.sqrt(sum((g**2).sum(1, keepdims=True) for g in gradients.values()))
     for sentence, deviates, changes in _array_ways(fit, records, whole):
         if all(_holds(fit, _given(r, **changes[n])) for n, r in records.items()):
-            found = Finding(fit, **{"deviations" if deviates else "remarks": (sentence,) * bool(sentence)})
+            found = Finding(
+                fit, **{"deviations" if deviates else "remarks": (sentence,) * bool(sentence)}
+            )
             return found if deviates else _without_gradient(laboratory, found, start, gradients)
     return Finding(fit, unexplained="several arrays step otherwise than one array alone")
 
@@ -207,10 +231,14 @@ def _array_ways(
 ) -> Iterator[tuple[str, bool, dict[str, dict[str, Any]]]]:
     t = next(iter(records.values())).given.counts
     if fit.structure.clip == "norm":
-        yield "the norm of all arrays together is clipped", False, dict.fromkeys(records, {"norms": whole})
-        yield "the norm of each array is clipped by itself", False, dict.fromkeys(records, {})
+        yield (
+            "the norm of all arrays together is clipped",
+            False,
+            {name: {"norms": whole} for name in records},
+        )
+        yield "the norm of each array is clipped by itself", False, {name: {} for name in records}
         return
-    yield "", False, dict.fromkeys(records, {})
+    yield "", False, {name: {} for name in records}
     if counts_matter(fit.structure):
         for order in permutations(records):
             yield (

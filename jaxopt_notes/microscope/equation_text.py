@@ -15,8 +15,8 @@ def family(s: Structure) -> str:
     if s.sign:
         return "Lion" if s.first else "sign descent"
     if not s.second:
-        plain = {"": "SGD", "average": "moving average with bias correction"}
-        name = plain.get(s.first, "SGD with momentum")
+        averages = "moving average with bias correction" if s.corrects else "momentum (average)"
+        name = {"": "SGD", "average": averages}.get(s.first, "SGD with momentum")
         return name.replace("momentum", "Nesterov momentum") if s.nesterov else name
     if not s.first:
         names = {"sum": "AdaGrad", "centred": "centred RMSProp", "average": "RMSProp"}
@@ -26,7 +26,7 @@ def family(s: Structure) -> str:
         )
     names = {"max": "AMSGrad", "max of corrected": "AMSGrad", "infinity": "AdaMax"}
     name = names.get(s.second, "NAdam" if s.nesterov else "Adam")
-    return f"{name}W" if s.decay == "decoupled" else name
+    return f"{name}W" if s.decay in ("decoupled", "free") else name
 
 
 def equation(s: Structure) -> str:
@@ -52,7 +52,7 @@ def equation(s: Structure) -> str:
         d = f"({d} + μ w)" if s.momentum == "nesterov" else "w"
     rate = "α / (1 + η (t − 1))" if s.fading else "α"
     step = f"θ ← θ − {rate} {d}"
-    lines.append(step + (" − α λ θ" if s.decay == "decoupled" else ""))
+    lines.append(step + {"decoupled": " − α λ θ", "free": " − λ θ"}.get(s.decay, ""))
     return "\n".join(lines)
 
 
@@ -105,7 +105,8 @@ def _first(s: Structure, x: str, lines: list[str]) -> str:
     lines.append(f"m ← β1 m + {share}{x}" + (" (m = x at t = 1)" * (s.first == "dampened")))
     corrected = "m" in s.corrects
     if not s.nesterov:
-        return "m / (1 − β1^t)" if corrected else "m"
+        top = "m / (1 − β1^t)" if corrected else "m"
+        return f"({top})" if corrected and s.second else top
     if corrected:
         return f"(β1 m / (1 − β1^(t+1)) + (1 − β1) {x} / (1 − β1^t))"
     return f"({share}{x} + β1 m)"
@@ -117,7 +118,7 @@ def names(s: Structure) -> dict[str, str]:
     rmsprop = s.second in ("average", "centred") and not s.first
     called = {
         "α": "learning_rate",
-        "β1": "b1" if adaptive or s.sign else "decay" if s.first == "average" else "momentum",
+        "β1": "b1" if adaptive or s.sign else "decay" if s.corrects else "momentum",
         "τ": "dampening",
         "β2": "decay" if rmsprop else "b2",
         "μ": "momentum",

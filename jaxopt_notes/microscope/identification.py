@@ -1,7 +1,7 @@
 """`identify`: which equation, with which numbers, explains an optimizer's steps?"""
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -53,7 +53,7 @@ class Identification(NamedTuple):
         return "\n".join(lines)
 
 
-def identify(stepper: Stepper, dtype: str = "float64") -> Identification:
+def identify(stepper: Stepper, dtype: str = "float64", claim: str | None = None) -> Identification:
     """Finds the equation and the hyperparameters of an optimizer from its steps alone.
 
     It chooses the gradients. Parameters are of `dtype`, and what is found explains all steps to the
@@ -63,12 +63,15 @@ def identify(stepper: Stepper, dtype: str = "float64") -> Identification:
       stepper: anything with `start`, `step` and, if it has them, `set_learning_rate`, `save` and
         `load`; see `steppers.Stepper`.
       dtype: "float64" or "float32".
+      claim: the convention that it should follow, such as "torch.adamw": deviations are told from
+        this one. By default they are told from all conventions.
 
     Raises:
-      InputError: the dtype is another, or the stepper cannot be driven.
+      InputError: the dtype is another, the claim is unknown, or the stepper cannot be driven.
     """
     if dtype not in DTYPES:
         raise InputError(f"dtype {dtype}: choose from {', '.join(DTYPES)}")
+    convention = known.claimed(claim) if claim else None
     laboratory = Laboratory(stepper, dtype)
     main = laboratory.alone(probes.histories(probes.STEPS, 1), probes.starts())
     if trouble := _trouble(laboratory, main):
@@ -83,13 +86,13 @@ def identify(stepper: Stepper, dtype: str = "float64") -> Identification:
     explaining, others = search(records, clues)
     if not explaining:
         return _unknown(_likeness(main, clues, others), dtype)
-    return _described(laboratory, explaining, dtype)
+    return _described(laboratory, explaining, convention, _infinite(main))
 
 
 def _trouble(laboratory: Laboratory, record: Record) -> str:
     """Why there is nothing to fit; empty if there is."""
-    if not np.isfinite(record.moves).any(0).all():
-        return "its parameters become infinite or NaN"
+    if np.isfinite(record.moves).all(0).mean() < 0.5:
+        return "most of its parameters become infinite or NaN"
     if not record.moves.any():
         return "it does not move"
     again = laboratory.alone(record.given.gradients, probes.starts())
@@ -98,51 +101,56 @@ def _trouble(laboratory: Laboratory, record: Record) -> str:
     return ""
 
 
-def _described(laboratory: Laboratory, explaining: list[Fit], dtype: str) -> Identification:
+def _infinite(record: Record) -> list[str]:
+    """Where parameters become infinite or NaN, which the fit leaves out."""
+    kinds = np.array([experiment.kind for experiment in probes.experiments()])
+    bad = ~np.isfinite(record.moves).all(0)
+    words = sorted({_KINDS[kind] for kind in kinds[bad]})
+    return [f"parameters become infinite or NaN for {', '.join(words)}"] if words else []
+
+
+def _described(
+    laboratory: Laboratory,
+    explaining: list[Fit],
+    convention: known.Convention | None,
+    infinite: list[str],
+) -> Identification:
     fit = explaining[0]
-    findings = []
-    probe: Any
-    for probe in (
-        behaviours.new_rates,
-        behaviours.long_run,
-        behaviours.several_arrays,
-        behaviours.save_and_load,
-    ):
-        findings.append(probe(laboratory, fit))
-    named = findings[0].fit
-    unexplained = tuple(f.unexplained for f in findings if f.unexplained)
-    family = equation_text.family(fit.structure)
-    if unexplained:
-        reasons = "; ".join(unexplained)
-        return _unknown(f"like {family} in its first {probes.STEPS} steps; unlike it: {reasons}", dtype)
-    inside = findings[0].rate_inside
+    findings = [
+        behaviours.new_rates(laboratory, fit),
+        behaviours.long_run(laboratory, fit),
+        behaviours.several_arrays(laboratory, fit),
+        behaviours.save_and_load(laboratory, fit),
+    ]
+    dtype = laboratory.dtype.name
+    named, inside = findings[0].fit, findings[0].rate_inside
+    s = named.structure
+    family = equation_text.family(s)
+    if reasons := "; ".join(f.unexplained for f in findings if f.unexplained):
+        steps = probes.STEPS
+        return _unknown(f"like {family} in its first {steps} steps; unlike it: {reasons}", dtype)
     rate = () if inside is None else (_RATE[inside],)
+    climbs = ["it climbs: the gradient's sign is turned"] * s.maximize
+    remarks = [*climbs, *(sentence for f in findings for sentence in f.remarks)]
+    departures = known.departures(s, inside, convention)
+    deviations = [sentence for f in findings for sentence in f.deviations]
+    undecided = [sentence for f in findings for sentence in f.undecided]
+    unseen = [sentence for f in findings for sentence in f.not_examined]
     return Identification(
         known=True,
         family=family,
-        equation=equation_text.equation(fit.structure),
+        equation=equation_text.equation(s),
         hyperparameters=equation_text.hyperparameters(named),
-        conventions=(
-            *known.conventions(fit.structure),
-            *rate,
-            *(s for f in findings for s in f.remarks),
-        ),
-        deviations=(
-            *known.faults(fit),
-            *_rounded(fit),
-            *(s for f in findings for s in f.deviations),
-        ),
-        undecided=(*_equals(explaining), *(s for f in findings for s in f.undecided)),
-        not_examined=(
-            *(s for f in findings for s in f.not_examined),
-            *_never_examined(dtype),
-        ),
+        conventions=(*known.conventions(s, inside), *rate, *remarks),
+        deviations=(*departures, *_faults(fit), *infinite, *deviations),
+        undecided=(*_equals(explaining), *undecided),
+        not_examined=(*unseen, *_never_examined(dtype)),
     )
 
 
 _RATE = {
-    True: "the learning rate is inside the velocity (as in Keras, and in optax's rmsprop)",
-    False: "the learning rate is outside the velocity (as in torch, and in optax's sgd)",
+    True: "the learning rate is inside the velocity",
+    False: "the learning rate is outside the velocity",
 }
 
 
@@ -154,7 +162,14 @@ def _never_examined(dtype: str) -> tuple[str, ...]:
     )
 
 
-def _rounded(fit: Fit) -> Iterator[str]:
+def _faults(fit: Fit) -> Iterator[str]:
+    """What no convention has."""
+    if fit.structure.first_count == 2:
+        yield "the first step counts as 2"
+    if fit.structure.late:
+        yield "each step applies the direction of the step before"
+    if min(fit.values.get("λ", 0.0), fit.values.get("αλ", 0.0)) < 0:
+        yield "the weight decay has the wrong sign: it makes parameters grow"
     for letter in ("β1", "β2", "μ"):
         if letter in fit.values and (rounded := equation_text.rounded_decimal(fit.values[letter])):
             name, decimal = rounded
@@ -214,14 +229,19 @@ def _parts(record: Record, fit: Fit) -> tuple[list[str], list[str]]:
     expected = -fit.values["α"] * d - fit.values.get("αλ", 0.0) * record.given.params
     off: Array = np.abs((record.moves - expected) * coarse_weights(record)).max(0)
     kinds = np.array([experiment.kind for experiment in probes.experiments()])
-    words = {
-        "random": "random gradients",
-        "push": "a single push",
-        "constant": "a constant gradient",
-        "decay": "no gradient",
-    }
     near, far = [], []
-    for kind, word in words.items():
-        worst = float(np.max(off[kinds == kind]))
-        (near if worst < 1e-6 else far).append(word if worst < 1e-6 else f"{word} (off by {worst:.1g})")
+    for kind, word in _KINDS.items():
+        worst = float(np.max(np.nan_to_num(off[kinds == kind], nan=1.0)))
+        if worst < 1e-6:
+            near.append(word)
+        else:
+            far.append(f"{word} (off by {worst:.1g})")
     return near, far
+
+
+_KINDS = {
+    "random": "random gradients",
+    "push": "a single push",
+    "constant": "a constant gradient",
+    "decay": "zero gradients",
+}

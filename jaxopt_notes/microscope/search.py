@@ -22,7 +22,8 @@ class Clues(NamedTuple):
       response: how the first step depends on the gradient's size: "linear", "sign", "outside"
         (|g| / |u| is a line in |g|), "inside" (the square is a line in g²), or "other".
       remembers: it goes on moving after a push.
-      decays: parameters move without a gradient.
+      decays: how parameters move without a gradient: "" (not), "decoupled" (in proportion to
+        themselves), "coupled" (otherwise) or "either".
       decay_sign: 1 towards 0, −1 away from it.
       coupled: an element's step depends on the other elements.
       late: the first step moves nothing that only a gradient moves.
@@ -32,7 +33,7 @@ class Clues(NamedTuple):
     climbs: bool
     response: str
     remembers: bool
-    decays: bool
+    decays: str
     decay_sign: float
     coupled: bool
     late: bool
@@ -43,7 +44,7 @@ def look(record: Record, coupled: bool) -> Clues:
     """The clues of a main record, one of `probes.histories`."""
     kinds = np.array([experiment.kind for experiment in experiments()])
     at_zero = np.array([experiment.start == 0 for experiment in experiments()])
-    moves, g = record.moves, record.given.gradients
+    moves, g = np.nan_to_num(record.moves), record.given.gradients
     first = int(np.argmax(np.any(moves[:, at_zero] != 0, axis=1)))
     u, slope = moves[first, at_zero], g[0, at_zero]
     pushed = moves[first + 1 :, kinds == "push"]
@@ -52,11 +53,23 @@ def look(record: Record, coupled: bool) -> Clues:
         climbs=float(np.sum(np.sign(u * slope))) > 0,
         response=_response(np.abs(slope), np.abs(u), 2e4 * record.roundoff),
         remembers=bool(np.any(pushed != 0)),
-        decays=bool(np.any(moves[:, kinds == "decay"] != 0)),
+        decays=_decays(moves[:, kinds == "decay"], record, kinds == "decay"),
         decay_sign=-1.0 if float(np.sum(drift * θ)) > 0 else 1.0,
         coupled=coupled,
         late=first > 0,
     )
+
+
+def _decays(moves: Array, record: Record, where: Array) -> str:
+    """How parameters without a gradient move."""
+    if not moves.any():
+        return ""
+    θ, rounding = record.given.params[:, where], record.rounding[:, where]
+    tolerance = float(np.max(16 * rounding / np.maximum(np.abs(moves), 1e-300)))
+    if tolerance > 1e-4:
+        return "either"
+    share = moves / θ
+    return "decoupled" if np.ptp(share) <= tolerance * np.abs(share).max() else "coupled"
 
 
 def _response(g: Array, u: Array, tolerance: float) -> str:
@@ -88,18 +101,26 @@ def _line(x: Array, y: Array, tolerance: float) -> bool:
 
 def candidates(clues: Clues) -> Iterator[Structure]:
     """The equations that fit the clues."""
-    decays = ("coupled", "decoupled") if clues.decays else ("",)
-    for decay, plain in product(decays, _directions(clues)):
-        if decay == "decoupled" and plain == Structure():
-            continue  # the same path as coupled
-        if decay == "coupled" and plain.sign:
-            continue  # nobody has it, and no slope leads to its λ
-        yield plain._replace(
-            maximize=clues.climbs,
-            decay=decay,
-            late=clues.late,
-            clip="norm" if clues.coupled else "",
-        )
+    for plain in _directions(clues):
+        for decay in _possible_decays(plain, clues.decays):
+            yield plain._replace(
+                maximize=clues.climbs,
+                decay=decay,
+                late=clues.late,
+                clip="norm" if clues.coupled else "",
+            )
+
+
+def _possible_decays(s: Structure, seen: str) -> tuple[str, ...]:
+    if not seen:
+        return ("",)
+    if not (s.first or s.second or s.sign):
+        return ("coupled",)  # decoupled is the same path
+    if s.sign:
+        return ("decoupled",)  # nobody has the other, and no slope leads to its λ
+    if s.second and seen in ("coupled", "decoupled"):
+        return (seen,)
+    return ("coupled", "decoupled")
 
 
 def _directions(clues: Clues) -> Iterator[Structure]:
@@ -115,6 +136,8 @@ def _directions(clues: Clues) -> Iterator[Structure]:
 
 def _responds(s: Structure) -> str:
     """The response that a structure shows."""
+    if not (s.second or s.sign):
+        return "linear"
     if s.eps == "both" or (s.initial and s.eps == "outside"):
         return "other"
     if s.second == "infinity" or s.eps in ("outside", "hat"):
@@ -178,10 +201,11 @@ def rounds(clues: Clues) -> Iterator[list[Structure]]:
     """Candidates in the order in which they are tried: sound ones, clipped ones, faulty ones."""
     sound = list(candidates(clues))
     yield sound
-    if not clues.coupled:
-        anything = clues._replace(response="other")
-        yield [s._replace(clip="value") for s in [*_linear(clues.remembers), *candidates(anything)]]
-    yield [s._replace(first_count=2) for s in sound if s.corrects or s.fading]
+    if clues.response == "other" and not clues.coupled:  # a bound on values bends the response
+        linear = candidates(clues._replace(response="linear"))
+        yield [s._replace(clip="value") for s in (*linear, *sound)]
+    counting = [s for s in sound if s.corrects or s.fading]
+    yield [s._replace(first_count=2) for s in counting if _responds(s) == clues.response]
 
 
 def search(records: list[Record], clues: Clues) -> tuple[list[Fit], list[Fit]]:
