@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from jaxopt_notes.errors import InputError
 from jaxopt_notes.microscope.families import Array, Structure, directions, fresh
 from jaxopt_notes.microscope.fitting import Fit, discrepancies
 from jaxopt_notes.microscope.probes import LONG, Laboratory, Record
@@ -219,10 +220,10 @@ def several_arrays(laboratory: Laboratory, fit: Fit) -> Finding:
     whole = np.sqrt(sum((g**2).sum(1, keepdims=True) for g in gradients.values()))
     for sentence, deviates, changes in _array_ways(fit, records, whole):
         if all(_holds(fit, _given(r, **changes[n])) for n, r in records.items()):
-            found = Finding(
-                fit, **{"deviations" if deviates else "remarks": (sentence,) * bool(sentence)}
-            )
-            return found if deviates else _without_gradient(laboratory, found, start, gradients)
+            words = (sentence,) if sentence else ()
+            if deviates:
+                return Finding(fit, deviations=words)
+            return _without_gradient(laboratory, Finding(fit, remarks=words), start, gradients)
     return Finding(fit, unexplained="several arrays step otherwise than one array alone")
 
 
@@ -261,6 +262,8 @@ def _without_gradient(
         record = laboratory.walk(rows)["c"]
     except NotImplementedError:
         return found._replace(not_examined=("an array without a gradient",))
+    except InputError:  # a child that has ended
+        raise
     except Exception:  # whatever the optimizer raises where it wants all gradients
         return found._replace(not_examined=("an array without a gradient, which it refuses",))
     given = record.given
@@ -322,6 +325,7 @@ def _restorations(
         "second moment": ("v", "mean", "max") if s.second else (),
         "velocity": ("w",) if s.momentum else (),
         "running maximum": ("max",) if "max" in s.second else (),
+        "step held back": ("last",) if s.late else (),
         "mean of the gradients": ("mean",) if s.second == "centred" else (),
     }
     for name, keys in parts.items():

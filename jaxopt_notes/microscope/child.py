@@ -7,7 +7,7 @@ It is asked                                          and answers
     {"save": true}                                   {"state": ..}, any JSON
     {"load": ..}                                     {"ok": true}
 
-The last three may be answered by {"unsupported": true}. `start` begins anew; the end of the input
+The last three, and a step with null in it, may be answered by {"unsupported": true}. `start` begins anew; the end of the input
 ends the child.
 """
 
@@ -116,6 +116,7 @@ class ChildStepper:
             self._process.kill()
             raise self._error(f"did not answer {asked} in {self._patience:g} s") from None
         if not line:
+            self._answers.put("")  # so it is for every later question
             code = self._process.wait()
             raise self._error(f"ended (exit code {code}) when it was asked for {asked}")
         if not line.endswith("\n") and len(line) >= _LONGEST:

@@ -78,8 +78,7 @@ def _response(g: Array, u: Array, tolerance: float) -> str:
     g, u = g[there], u[there]
     if len(g) < 4:
         return "other"
-    small = g <= 0.1
-    if small.sum() > 3 and _constant(u[small] / g[small], tolerance):
+    if _constant(u / g, tolerance):
         return "linear"
     if _constant(u, tolerance):
         return "sign"
@@ -200,6 +199,8 @@ def _largest(first: str, corrections: tuple[str, ...]) -> Iterator[Structure]:
 def rounds(clues: Clues) -> Iterator[list[Structure]]:
     """Candidates in the order in which they are tried: sound ones, clipped ones, faulty ones."""
     sound = list(candidates(clues))
+    if clues.betas:
+        yield [s for s in sound if s.sign]
     yield sound
     if clues.response == "other" and not clues.coupled:  # a bound on values bends the response
         linear = candidates(clues._replace(response="linear"))
