@@ -7,8 +7,8 @@ It is asked                                          and answers
     {"save": true}                                   {"state": ..}, any JSON
     {"load": ..}                                     {"ok": true}
 
-The last three, and a step with null in it, may be answered by {"unsupported": true}. `start` begins anew; the end of the input
-ends the child.
+The last three, and a step with null in it, may be answered by {"unsupported": true}. `start` begins
+anew; the end of the input ends the child.
 """
 
 import contextlib

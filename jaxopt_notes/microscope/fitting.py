@@ -176,8 +176,9 @@ def screen(problem: Problem) -> tuple[float, Array]:
     low, high = np.array([_RANGE[letter] for letter in problem.structure.letters]).T
     grid = low + (high - low) * _spread(_GUESSES, len(low))
     order = np.argsort(_typical(early.residuals(grid, weights)[0]), kind="stable")
-    found = [_downhill(early, guess, weights, 25) for guess in grid[order[:3]]]
-    return min(found, key=lambda pair: pair[0])
+    starts = [_downhill(early, guess, weights, 10) for guess in grid[order[:3]]]
+    _, best = min(starts, key=lambda pair: pair[0])
+    return _downhill(early, best, weights, 20)
 
 
 def fit(problem: Problem, x: Array) -> Fit:
@@ -197,13 +198,9 @@ def _typical(r: Array) -> Array:
 
 def _downhill(problem: Problem, x: Array, weights: list[Array], most: int) -> tuple[float, Array]:
     """Least squares with a loss that forgives outliers."""
+    slope = _Slope(problem, weights)
     result = least_squares(
-        lambda x: problem.residuals(x[None], weights)[0][0],
-        x,
-        jac=lambda x: _jacobian(problem, x, weights),
-        loss="cauchy",
-        f_scale=_FORGIVEN,
-        max_nfev=most,
+        slope.residuals, x, slope.jacobian, loss="cauchy", f_scale=_FORGIVEN, max_nfev=most
     )
     return float(_typical(problem.residuals(result.x[None], weights)[0])[0]), result.x
 
@@ -222,11 +219,24 @@ def _early(record: Record) -> Record:
     return Record(type(given)(*(x[:EARLY] for x in given)), record.moves[:EARLY], record.roundoff)
 
 
-def _jacobian(problem: Problem, x: Array, weights: list[Array]) -> Array:
-    step = 1e-7
-    near = np.vstack([x, x + step * np.eye(len(x))])
-    r, _, _ = problem.residuals(near, weights)
-    return ((r[1:] - r[0]) / step).T
+class _Slope:
+    """Residuals and their derivatives, which one walk gives together."""
+
+    def __init__(self, problem: Problem, weights: list[Array]) -> None:
+        self._problem, self._weights = problem, weights
+
+    def residuals(self, x: Array) -> Array:
+        step = 1e-7
+        near = np.vstack([x, x + step * np.eye(len(x))])
+        r = np.clip(self._problem.residuals(near, self._weights)[0], -1e12, 1e12)
+        self._at, self._jacobian = x.copy(), ((r[1:] - r[0]) / step).T
+        first: Array = r[0]
+        return first
+
+    def jacobian(self, x: Array) -> Array:
+        if not np.array_equal(x, self._at):
+            self.residuals(x)
+        return self._jacobian
 
 
 def _polished(problem: Problem, x: Array) -> Array:
@@ -234,15 +244,9 @@ def _polished(problem: Problem, x: Array) -> Array:
     if not x.shape[1]:
         return x
     _, _, _, fine = _values(problem, x)
-    result = least_squares(
-        lambda x: np.clip(problem.residuals(x[None], fine)[0][0], -1e12, 1e12),
-        x[0],
-        jac=lambda x: _jacobian(problem, x, fine),
-        max_nfev=25,
-        xtol=1e-15,
-        ftol=1e-15,
-        gtol=1e-15,
-    )
+    slope = _Slope(problem, fine)
+    exact = {"xtol": 1e-15, "ftol": 1e-15, "gtol": 1e-15}
+    result = least_squares(slope.residuals, x[0], slope.jacobian, max_nfev=25, **exact)
     return result.x[None]
 
 
@@ -264,7 +268,9 @@ def _judged(problem: Problem, x: Array, coarse: list[Array]) -> Fit:
     if problem.structure.decay == "decoupled":
         values["αλ"] = αλ
     if x.shape[1]:
-        J = _jacobian(problem, x[0], fine)
+        slope = _Slope(problem, fine)
+        slope.residuals(x[0])
+        J = slope.jacobian(x[0])
         spread = np.sqrt(np.abs(np.diag(np.linalg.pinv(J.T @ J)))) / TRUST
         for letter, σ in zip(h, spread):
             doubt[letter] = float(σ) * (1 - h[letter] if letter in _UNIT else 1.0)

@@ -198,6 +198,7 @@ def _unknown(what: str, dtype: str) -> Identification:
 
 _RESPONSES = {
     "linear": "its first step is proportional to the gradient",
+    "clipped": "its first step is proportional to the gradient up to a bound",
     "sign": "its first step has the same size for every gradient",
     "outside": "its first step is α |g| / (|g| + ε) in size",
     "inside": "its first step is α |g| / √(g² + ε) in size",

@@ -169,9 +169,10 @@ def _numbers(terms: dict[str, Any], said: Identification) -> bool:
     expected, both = {"learning_rate": settings.RATE}, "initial_accumulator_value + eps"
     if both in said.hyperparameters:
         expected[both] = terms.pop("G0") + terms.pop("ε")
+    rmsprop = "RMSProp" in said.family
     for letter, value in terms.items():
         if letter in _LETTERS and value:
-            names = _LETTERS[letter]
+            names = ("decay",) if letter == "β" and rmsprop else _LETTERS[letter]
             name = next((n for n in names if n in said.hyperparameters), names[0])
             expected[name] = value
     return said.hyperparameters.keys() == expected.keys() and all(

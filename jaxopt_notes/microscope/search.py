@@ -19,7 +19,8 @@ class Clues(NamedTuple):
 
     Attributes:
       climbs: the first step goes with the gradient.
-      response: how the first step depends on the gradient's size: "linear", "sign", "outside"
+      response: how the first step depends on the gradient's size: "linear", "clipped" (linear up
+        to a bound), "sign", "outside"
         (|g| / |u| is a line in |g|), "inside" (the square is a line in g²), or "other".
       remembers: it goes on moving after a push.
       decays: how parameters move without a gradient: "" (not), "decoupled" (in proportion to
@@ -80,6 +81,9 @@ def _response(g: Array, u: Array, tolerance: float) -> str:
         return "other"
     if _constant(u / g, tolerance):
         return "linear"
+    bound = g >= u.max() / (u / g).max() * (1 + 1e-6)
+    if _constant(u[bound], tolerance) and _constant((u / g)[~bound], tolerance):
+        return "clipped"
     if _constant(u, tolerance):
         return "sign"
     if _line(g, g / u, tolerance):
@@ -88,7 +92,7 @@ def _response(g: Array, u: Array, tolerance: float) -> str:
 
 
 def _constant(x: Array, tolerance: float) -> bool:
-    return bool(x.max() - x.min() <= tolerance * x.max())
+    return len(x) > 1 and bool(np.ptp(x) <= tolerance * x.max())
 
 
 def _line(x: Array, y: Array, tolerance: float) -> bool:
@@ -106,7 +110,7 @@ def candidates(clues: Clues) -> Iterator[Structure]:
                 maximize=clues.climbs,
                 decay=decay,
                 late=clues.late,
-                clip="norm" if clues.coupled else "",
+                clip="norm" if clues.coupled else plain.clip,
             )
 
 
@@ -123,14 +127,16 @@ def _possible_decays(s: Structure, seen: str) -> tuple[str, ...]:
 
 
 def _directions(clues: Clues) -> Iterator[Structure]:
-    if clues.response == "linear":
-        yield from _linear(clues.remembers)
+    if clues.response in ("linear", "clipped"):
+        clip = "value" if clues.response == "clipped" else ""
+        for structure in _linear(clues.remembers):
+            yield structure._replace(clip=clip)
+        return
     if clues.response == "sign":
         yield Structure(sign=True, first="average" if clues.remembers else "")
-    if clues.response != "linear":
-        for structure in (*_scaled(clues.remembers), *(_adaptive() if clues.remembers else ())):
-            if _responds(structure) == clues.response or clues.response == "other":
-                yield structure
+    for structure in (*_scaled(clues.remembers), *(_adaptive() if clues.remembers else ())):
+        if _responds(structure) == clues.response or clues.response == "other":
+            yield structure
 
 
 def _responds(s: Structure) -> str:
@@ -203,8 +209,7 @@ def rounds(clues: Clues) -> Iterator[list[Structure]]:
         yield [s for s in sound if s.sign]
     yield sound
     if clues.response == "other" and not clues.coupled:  # a bound on values bends the response
-        linear = candidates(clues._replace(response="linear"))
-        yield [s._replace(clip="value") for s in (*linear, *sound)]
+        yield [s._replace(clip="value") for s in sound]
     counting = [s for s in sound if s.corrects or s.fading]
     yield [s._replace(first_count=2) for s in counting if _responds(s) == clues.response]
 

@@ -82,7 +82,7 @@ def test_a_child_may_leave_out_what_is_optional():
 
 def test_a_child_that_dies_on_a_missing_gradient_is_one_line():
     with ChildStepper([sys.executable, "-c", _PLAIN.replace("NULL", "False")]) as stepper:
-        with pytest.raises(InputError, match="ended .exit code 1. when it was asked for step"):
+        with pytest.raises(InputError, match=r"ended \(exit code 1\) when it was asked for step"):
             identify(stepper)
         with pytest.raises(InputError, match="ended"):  # and at once when it is asked again
-            stepper.start({})
+            stepper.set_learning_rate(0.1)
