@@ -141,15 +141,25 @@ def only_sum(s: Structure) -> bool:
 
 def hyperparameters(fit: Fit) -> dict[str, float]:
     """The numbers by optax's names, each as the shortest decimal that rounding allows."""
-    called, numbers = names(fit.structure), {}
-    own = {**fit.values}
+    own, doubt = {**fit.values}, doubts(fit)
     own["α"] = own.pop("rate", own["α"])
     if "αλ" in own:
         own["λ"] = own.pop("decay", own["αλ"] / own["α"])
-        own.pop("αλ")
-    for letter in ("α", *fit.structure.letters, *(("λ",) if "λ" in own else ())):
-        numbers[called[letter]] = tidy(own[letter], fit.doubt.get(letter, 0.0))
-    return numbers
+    return {name: tidy(own[letter], doubt[name]) for letter, name in _named(fit)}
+
+
+def doubts(fit: Fit) -> dict[str, float]:
+    """By optax's names, what rounding leaves open of each number, relative to it."""
+    doubt = dict(fit.doubt)
+    if "αλ" in doubt:
+        doubt["λ"] = doubt["αλ"] + doubt["α"]
+    return {name: 4 * doubt.get(letter, 0.0) for letter, name in _named(fit)}
+
+
+def _named(fit: Fit) -> list[tuple[str, str]]:
+    letters = ["α", *fit.structure.letters, *(["λ"] if "αλ" in fit.values else [])]
+    called = names(fit.structure)
+    return [(letter, called[letter]) for letter in letters]
 
 
 def tidy(value: float, doubt: float = 0.0) -> float:
@@ -158,7 +168,7 @@ def tidy(value: float, doubt: float = 0.0) -> float:
     >>> tidy(0.9000000000001), tidy(1 - 1.00000000002e-3)
     (0.9, 0.999)
     """
-    allowed = max(4 * doubt, 1e-8) * abs(value)
+    allowed = max(doubt, 1e-8) * abs(value)
     for digits in range(1, 9):
         short = float(f"{value:.{digits - 1}e}")
         if abs(short - value) <= allowed:

@@ -52,8 +52,8 @@ class Fit(NamedTuple):
 
     @property
     def explains(self) -> bool:
-        """Whether it explains the records to rounding."""
-        return self.misfit <= 1
+        """Whether it explains the records to rounding, with every number settled."""
+        return self.misfit <= 1 and max(self.doubt.values(), default=0.0) < 0.1
 
 
 def _read(letters: tuple[str, ...], x: Array, sign: float) -> dict[str, Any]:
@@ -228,8 +228,10 @@ class _Slope:
     def residuals(self, x: Array) -> Array:
         step = 1e-7
         near = np.vstack([x, x + step * np.eye(len(x))])
-        r = np.clip(self._problem.residuals(near, self._weights)[0], -1e12, 1e12)
+        r, α, αλ = self._problem.residuals(near, self._weights)
+        r = np.clip(r, -1e12, 1e12)
         self._at, self._jacobian = x.copy(), ((r[1:] - r[0]) / step).T
+        self.linear = {"α": (α[1:] - α[0])[:, 0] / step, "αλ": (αλ[1:] - αλ[0])[:, 0] / step}
         first: Array = r[0]
         return first
 
@@ -264,16 +266,33 @@ def _judged(problem: Problem, x: Array, coarse: list[Array]) -> Fit:
     h, α, αλ, fine = _values(problem, x)
     r, _, _ = problem.residuals(x, fine)
     rough, _, _ = problem.residuals(x, coarse)
-    values, doubt = {**h, "α": α}, {}
+    values = {**h, "α": α}
     if problem.structure.decay == "decoupled":
         values["αλ"] = αλ
-    if x.shape[1]:
-        slope = _Slope(problem, fine)
-        slope.residuals(x[0])
-        J = slope.jacobian(x[0])
-        spread = np.sqrt(np.abs(np.diag(np.linalg.pinv(J.T @ J)))) / TRUST
-        for letter, σ in zip(h, spread):
-            doubt[letter] = float(σ) * (1 - h[letter] if letter in _UNIT else 1.0)
+    doubt = _doubts(problem, x[0], values, fine)
     worst = float(np.abs(r).max(initial=0.0))
     worst = worst if np.isfinite(worst) and np.isfinite(α) else np.inf
     return Fit(problem.structure, values, doubt, worst, float(np.median(np.abs(rough))))
+
+
+def _doubts(
+    problem: Problem, x: Array, values: dict[str, float], weights: list[Array]
+) -> dict[str, float]:
+    """By letter, the relative error that is usual when rounding is a fraction of its bound."""
+    slope = _Slope(problem, weights)
+    slope.residuals(x)
+    J = slope.jacobian(x)
+    covariance = np.linalg.pinv(J.T @ J)
+    w = np.concatenate([v.ravel() for v in weights])
+    doubt = {}
+    for i, letter in enumerate(problem.structure.letters):
+        doubt[letter] = covariance[i, i] * (1 - values[letter] if letter in _UNIT else 1.0) ** 2
+    for letter, name in (("α", "moves"), ("αλ", "params")):
+        if value := values.get(letter):
+            columns = [
+                r.moves if name == "moves" else r.given.params * value for r in problem.records
+            ]
+            size = np.sum((w * np.concatenate([c.ravel() for c in columns])) ** 2)
+            slant = slope.linear[letter] / value
+            doubt[letter] = float(slant @ covariance @ slant) + 1 / max(float(size), 1e-300)
+    return {letter: float(np.sqrt(abs(square))) / 16 for letter, square in doubt.items()}

@@ -143,7 +143,7 @@ def _described(
         hyperparameters=equation_text.hyperparameters(named),
         conventions=(*known.conventions(s, inside), *rate, *remarks),
         deviations=(*departures, *_faults(fit), *infinite, *deviations),
-        undecided=(*_equals(explaining), *undecided),
+        undecided=(*_equals(explaining), *undecided, *_vague(named)),
         not_examined=(*unseen, *_never_examined(dtype)),
     )
 
@@ -174,6 +174,14 @@ def _faults(fit: Fit) -> Iterator[str]:
         if letter in fit.values and (rounded := equation_text.rounded_decimal(fit.values[letter])):
             name, decimal = rounded
             yield f"{letter} is {fit.values[letter]:.8g}: {decimal} rounded to {name}"
+
+
+def _vague(fit: Fit) -> list[str]:
+    """Numbers that rounding leaves open by more than a millionth."""
+    doubts = equation_text.doubts(fit).items()
+    return [
+        f"{name} is known to ±{doubt:.1g} of itself only" for name, doubt in doubts if doubt > 1e-6
+    ]
 
 
 def _equals(explaining: list[Fit]) -> Iterator[str]:

@@ -107,7 +107,7 @@ CONVENTIONS = tuple(
         ("torch.rmsprop", _OUTSIDE, _RMS._replace(eps="outside"), {**_CENTRED, **_COUPLED}, False),
         ("optax.adam", f"{_OUTSIDE}, after the correction", _ADAM, _NADAM),
         ("optax.adamw", "decoupled decay", _ADAM._replace(decay="decoupled"), _NADAM),
-        ("optax.nadam", _OUTSIDE, _ADAM._replace(nesterov=True), _NADAM),
+        ("optax.nadam", _OUTSIDE, _ADAM._replace(nesterov=True), {"eps": _NADAM["eps"]}),
         ("torch.adam", f"{_OUTSIDE}, coupled decay", _ADAM, {**_MAX, **_COUPLED}),
         ("torch.adamw", "decoupled decay", _ADAM._replace(decay="decoupled"), _MAX),
         ("keras.adam", _HAT, _ADAM._replace(eps="hat"), {**_MAX, **_BESIDE}),

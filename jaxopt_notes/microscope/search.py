@@ -227,7 +227,7 @@ def search(records: list[Record], clues: Clues) -> tuple[list[Fit], list[Fit]]:
             fitted = fit(problem, x)
             (explaining if fitted.explains else failed).append(fitted)
         if explaining:
-            explaining.sort(key=lambda f: f.structure.size)
+            explaining.sort(key=lambda f: (f.structure.size, f.misfit))
             return explaining, sorted(failed, key=lambda f: f.error)
     return [], sorted(failed, key=lambda f: f.error)
 
