@@ -39,6 +39,8 @@ class ChildStepper:
       InputError: the command cannot be run; later, the child hangs, ends or answers nonsense.
     """
 
+    vectors_only = True  # the protocol has no matrices
+
     def __init__(self, command: str | Sequence[str], patience: float = 20.0) -> None:
         words = shlex.split(command) if isinstance(command, str) else list(command)
         self._called = command if isinstance(command, str) else shlex.join(command)

@@ -69,6 +69,8 @@ def _direction(s: Structure, x: str, lines: list[str]) -> str:
     if s.second == "infinity":
         inside, outside = (f" + {e}" if s.eps == e_at else "" for e, e_at in _EPS)
         lines.append(f"v ← max(β2 v, |{x}|{inside})")
+        if s.eps == "floor":
+            return f"{top} / max(v, ε)"
         return f"{top} / (v{outside})" if outside else f"{top} / v"
     v = f"v + {x}²" if s.second == "sum" else f"β2 v + (1 − β2) {x}²"
     lines.append(f"v ← {v}")
@@ -91,6 +93,7 @@ def _direction(s: Structure, x: str, lines: list[str]) -> str:
         "inside": f"√({root} + ε)",
         "outside": f"(√{root} + ε)" if simple else f"(√({root}) + ε)",
         "both": f"(√({root} + ε_root) + ε)",
+        "floor": f"max(√{root}, ε)" if simple else f"max(√({root}), ε)",
     }[s.eps]
     return f"{top} / {bottom}"
 

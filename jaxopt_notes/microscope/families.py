@@ -31,7 +31,7 @@ class Structure(NamedTuple):
         empty for none.
       corrects: the moments whose bias is corrected, "", "m", "v" or "mv".
       eps: where ε stands: "outside" the root, "inside", "hat" (outside, before the correction),
-        "both"; empty for none.
+        "both", "floor" (the root is at least ε); empty for none.
       initial: the second moment starts from a hyperparameter.
       momentum: momentum after the division: "sum" or "nesterov".
       sign: takes the sign: Lion, or sign descent without a first moment.
@@ -200,7 +200,7 @@ def _denominator(s: Structure, h: dict[str, Any], x: Array, t: Any, memory: Any)
     b, ε = h.get("β2", 0.0), h.get("ε", 0.0)
     if s.second == "infinity":
         memory["v"] = v = np.maximum(b * v, np.abs(x) + (ε if s.eps == "inside" else 0.0))
-        return v + (ε if s.eps == "outside" else 0.0)
+        return np.maximum(v, ε) if s.eps == "floor" else v + (ε if s.eps == "outside" else 0.0)
     memory["v"] = v = v + x * x if s.second == "sum" else b * v + (1 - b) * x * x
     c = 1 - b**t if "v" in s.corrects else 1.0
     if s.second == "max":
@@ -215,4 +215,6 @@ def _denominator(s: Structure, h: dict[str, Any], x: Array, t: Any, memory: Any)
         return (np.sqrt(v) + ε) / np.sqrt(c)
     if s.eps == "inside":
         return np.sqrt(hat + ε)
+    if s.eps == "floor":
+        return np.maximum(np.sqrt(hat), ε)
     return np.sqrt(hat + h.get("ε_root", 0.0)) + ε

@@ -192,6 +192,16 @@ def fit(problem: Problem, x: Array) -> Fit:
     return _judged(problem, x, weights)
 
 
+def refit(found: Fit, records: list[Record]) -> Fit:
+    """The same structure on more records, from the hyperparameters that fewer have given."""
+    x = []
+    for letter in found.structure.letters:
+        value = abs(found.values[letter])
+        x.append(np.log(value / (1 - value)) if letter in _UNIT else np.log(value))
+    sign = np.sign(found.values.get("λ", 1.0))
+    return fit(Problem(found.structure, records, float(sign)), np.array(x))
+
+
 def _typical(r: Array) -> Array:
     return np.log1p((r / _FORGIVEN) ** 2).mean(-1)
 
@@ -226,12 +236,15 @@ class _Slope:
         self._problem, self._weights = problem, weights
 
     def residuals(self, x: Array) -> Array:
-        step = 1e-7
-        near = np.vstack([x, x + step * np.eye(len(x))])
+        step, p = 5e-6, len(x)  # central differences, exact to 1e-10
+        near = np.vstack([x, x + step * np.eye(p), x - step * np.eye(p)])
         r, α, αλ = self._problem.residuals(near, self._weights)
-        r = np.clip(r, -1e12, 1e12)
-        self._at, self._jacobian = x.copy(), ((r[1:] - r[0]) / step).T
-        self.linear = {"α": (α[1:] - α[0])[:, 0] / step, "αλ": (αλ[1:] - αλ[0])[:, 0] / step}
+        r = np.clip(np.nan_to_num(r, nan=1e12), -1e12, 1e12)
+        self._at, self._jacobian = x.copy(), ((r[1 : p + 1] - r[p + 1 :]) / (2 * step)).T
+        self.linear = {
+            "α": (α[1 : p + 1] - α[p + 1 :])[:, 0] / (2 * step),
+            "αλ": (αλ[1 : p + 1] - αλ[p + 1 :])[:, 0] / (2 * step),
+        }
         first: Array = r[0]
         return first
 
@@ -248,7 +261,7 @@ def _polished(problem: Problem, x: Array) -> Array:
     _, _, _, fine = _values(problem, x)
     slope = _Slope(problem, fine)
     exact = {"xtol": 1e-15, "ftol": 1e-15, "gtol": 1e-15}
-    result = least_squares(slope.residuals, x[0], slope.jacobian, max_nfev=25, **exact)
+    result = least_squares(slope.residuals, x[0], slope.jacobian, max_nfev=60, **exact)
     return result.x[None]
 
 
@@ -282,7 +295,11 @@ def _doubts(
     slope = _Slope(problem, weights)
     slope.residuals(x)
     J = slope.jacobian(x)
-    covariance = np.linalg.pinv(J.T @ J)
+    size = np.maximum(np.linalg.norm(np.nan_to_num(J), axis=0), 1e-300)
+    if problem.structure.sign:  # its β1 and β2 were measured, not fitted
+        size = np.full_like(size, np.inf)
+    J = np.nan_to_num(J) / size  # what is hard to see would be cut off as if it were zero
+    covariance = np.linalg.pinv(J.T @ J) / np.outer(size, size)
     w = np.concatenate([v.ravel() for v in weights])
     doubt = {}
     for i, letter in enumerate(problem.structure.letters):
@@ -292,7 +309,7 @@ def _doubts(
             columns = [
                 r.moves if name == "moves" else r.given.params * value for r in problem.records
             ]
-            size = np.sum((w * np.concatenate([c.ravel() for c in columns])) ** 2)
+            total = np.sum((w * np.concatenate([c.ravel() for c in columns])) ** 2)
             slant = slope.linear[letter] / value
-            doubt[letter] = float(slant @ covariance @ slant) + 1 / max(float(size), 1e-300)
+            doubt[letter] = float(slant @ covariance @ slant) + 1 / max(float(total), 1e-300)
     return {letter: float(np.sqrt(abs(square))) / 16 for letter, square in doubt.items()}

@@ -86,7 +86,14 @@ def identify(stepper: Stepper, dtype: str = "float64", claim: str | None = None)
     explaining, others = search(records, clues)
     if not explaining:
         return _unknown(_likeness(main, clues, others), dtype)
-    return _described(laboratory, explaining, convention, _infinite(main))
+    long = behaviours.long_run(laboratory, explaining[0], records)
+    explaining[0] = long.fit
+    return _described(
+        laboratory,
+        explaining,
+        convention,
+        long._replace(deviations=(*_infinite(main), *long.deviations)),
+    )
 
 
 def _trouble(laboratory: Laboratory, record: Record) -> str:
@@ -113,13 +120,14 @@ def _described(
     laboratory: Laboratory,
     explaining: list[Fit],
     convention: known.Convention | None,
-    infinite: list[str],
+    long: behaviours.Finding,
 ) -> Identification:
     fit = explaining[0]
     findings = [
         behaviours.new_rates(laboratory, fit),
-        behaviours.long_run(laboratory, fit),
+        long,
         behaviours.several_arrays(laboratory, fit),
+        behaviours.matrix(laboratory, fit),
         behaviours.save_and_load(laboratory, fit),
     ]
     dtype = laboratory.dtype.name
@@ -142,7 +150,7 @@ def _described(
         equation=equation_text.equation(s),
         hyperparameters=equation_text.hyperparameters(named),
         conventions=(*known.conventions(s, inside), *rate, *remarks),
-        deviations=(*departures, *_faults(fit), *infinite, *deviations),
+        deviations=(*departures, *_faults(fit), *deviations),
         undecided=(*_equals(explaining), *undecided, *_vague(named)),
         not_examined=(*unseen, *_never_examined(dtype)),
     )
@@ -228,7 +236,7 @@ def _likeness(record: Record, clues: Clues, others: list[Fit]) -> str:
     near, far = _parts(record, best)
     parts = f"like {equation_text.family(best.structure)}"
     parts += f" in its steps for {', '.join(near)}" if near else ""
-    parts += f", unlike it for {', '.join(far)}" if far else ""
+    parts += f", unlike it for {', '.join(far)}" if far else ", but not to rounding"
     return f"{parts}; {'; '.join(about)}"
 
 

@@ -232,6 +232,7 @@ _WORDS = {
     ("eps", "outside"): "ε stands outside the root",
     ("eps", "inside"): "ε stands inside the root",
     ("eps", "hat"): "ε is added before the bias correction",
+    ("eps", "floor"): "ε is a floor under the root, not added to it",
     ("eps", "both"): "ε stands inside and outside the root",
     ("eps", ""): "no ε, or one too small to be seen",
     ("second", "max"): "the maximum is taken before the bias correction",

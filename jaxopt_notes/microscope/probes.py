@@ -118,8 +118,9 @@ class Laboratory:
         return {name: p.copy() for name, p in self._at.items()}
 
     def _record(self, rows: Sequence[Array | None], path: Array) -> Record:
-        zeros = np.zeros(path.shape[1:])
-        gradients = np.array([zeros if g is None else g.astype(np.float64) for g in rows])
+        path = path.reshape(len(path), -1)
+        zeros = np.zeros(path.shape[1])
+        gradients = np.array([zeros if g is None else g.astype(float).ravel() for g in rows])
         with np.errstate(all="ignore"):
             moves = np.diff(path, axis=0)
         return Record(conditions(gradients, path[:-1]), moves, self.roundoff)

@@ -23,6 +23,7 @@ class Clues(NamedTuple):
         to a bound), "sign", "outside"
         (|g| / |u| is a line in |g|), "inside" (the square is a line in g²), or "other".
       remembers: it goes on moving after a push.
+      forgets: it may be without memory: it stands still after a push, or decay alone may move it.
       decays: how parameters move without a gradient: "" (not), "decoupled" (in proportion to
         themselves), "coupled" (otherwise) or "either".
       decay_sign: 1 towards 0, −1 away from it.
@@ -34,6 +35,7 @@ class Clues(NamedTuple):
     climbs: bool
     response: str
     remembers: bool
+    forgets: bool
     decays: str
     decay_sign: float
     coupled: bool
@@ -50,11 +52,14 @@ def look(record: Record, coupled: bool) -> Clues:
     u, slope = moves[first, at_zero], g[0, at_zero]
     pushed = moves[first + 1 :, kinds == "push"]
     drift, θ = moves[0, kinds == "decay"], record.given.params[0, kinds == "decay"]
+    decays = _decays(moves[:, kinds == "decay"], record, kinds == "decay")
+    remembers = bool(np.any(pushed != 0))
     return Clues(
         climbs=float(np.sum(np.sign(u * slope))) > 0,
         response=_response(np.abs(slope), np.abs(u), 2e4 * record.roundoff),
-        remembers=bool(np.any(pushed != 0)),
-        decays=_decays(moves[:, kinds == "decay"], record, kinds == "decay"),
+        remembers=remembers,
+        forgets=bool(decays) or not remembers,
+        decays=decays,
         decay_sign=-1.0 if float(np.sum(drift * θ)) > 0 else 1.0,
         coupled=coupled,
         late=first > 0,
@@ -81,11 +86,11 @@ def _response(g: Array, u: Array, tolerance: float) -> str:
         return "other"
     if _constant(u / g, tolerance):
         return "linear"
+    if _constant(u, tolerance):
+        return "sign"
     bound = g >= u.max() / (u / g).max() * (1 + 1e-6)
     if _constant(u[bound], tolerance) and _constant((u / g)[~bound], tolerance):
         return "clipped"
-    if _constant(u, tolerance):
-        return "sign"
     if _line(g, g / u, tolerance):
         return "outside"
     return "inside" if _line(g**2, (g / u) ** 2, tolerance) else "other"
@@ -129,12 +134,15 @@ def _possible_decays(s: Structure, seen: str) -> tuple[str, ...]:
 def _directions(clues: Clues) -> Iterator[Structure]:
     if clues.response in ("linear", "clipped"):
         clip = "value" if clues.response == "clipped" else ""
-        for structure in _linear(clues.remembers):
+        for structure in _linear(clues):
             yield structure._replace(clip=clip)
-        return
     if clues.response == "sign":
-        yield Structure(sign=True, first="average" if clues.remembers else "")
-    for structure in (*_scaled(clues.remembers), *(_adaptive() if clues.remembers else ())):
+        for first in ("",) * clues.forgets + ("average",) * clues.remembers:
+            yield Structure(sign=True, first=first)
+    for structure in (*_scaled(clues), *(_adaptive() if clues.remembers else ())):
+        floor = structure._replace(eps="floor")  # it responds as a clipped gradient does
+        if clues.response == "clipped" and structure.eps == "outside" and not structure.initial:
+            yield floor
         if _responds(structure) == clues.response or clues.response == "other":
             yield structure
 
@@ -150,9 +158,10 @@ def _responds(s: Structure) -> str:
     return "inside" if s.eps or s.initial else "sign"
 
 
-def _linear(remembers: bool) -> Iterator[Structure]:
-    if not remembers:
+def _linear(clues: Clues) -> Iterator[Structure]:
+    if clues.forgets:
         yield Structure()
+    if not clues.remembers:
         return
     yield Structure(first="sum")
     yield Structure(first="sum", nesterov=True)
@@ -161,9 +170,9 @@ def _linear(remembers: bool) -> Iterator[Structure]:
     yield Structure(first="average", corrects="m", nesterov=True)
 
 
-def _scaled(remembers: bool) -> Iterator[Structure]:
+def _scaled(clues: Clues) -> Iterator[Structure]:
     """AdaGrad and RMSProp, with momentum after the division or without memory of gradients."""
-    momenta = ("sum", "nesterov") if remembers else ("",)
+    momenta = ("",) * clues.forgets + ("sum", "nesterov") * clues.remembers
     for momentum, eps in product(momenta, ("outside", "inside", "")):
         for initial in (False, True):
             if not (initial and eps == "inside"):  # it shows only their sum
@@ -175,7 +184,7 @@ def _scaled(remembers: bool) -> Iterator[Structure]:
                 yield Structure(
                     second=second, corrects=corrects, eps=eps, initial=initial, momentum=momentum
                 )
-    if not remembers:
+    if clues.forgets:
         yield Structure(second="average", corrects="v", eps="hat")
         yield from _largest("", ("", "v"))
 
