@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.optimize import least_squares
+from scipy.special import expit
 
 from jaxopt_notes.microscope.families import Array, Structure, directions
 from jaxopt_notes.microscope.probes import Record
@@ -61,7 +62,7 @@ def _read(letters: tuple[str, ...], x: Array, sign: float) -> dict[str, Any]:
     values = {}
     for i, letter in enumerate(letters):
         z = x[:, i : i + 1]
-        values[letter] = 1 / (1 + np.exp(-z)) if letter in _UNIT else np.exp(np.minimum(z, 60))
+        values[letter] = expit(z) if letter in _UNIT else np.exp(np.minimum(z, 60))
         if letter == "λ":
             values[letter] = sign * values[letter]
     return values
@@ -295,11 +296,13 @@ def _doubts(
     slope = _Slope(problem, weights)
     slope.residuals(x)
     J = slope.jacobian(x)
-    size = np.maximum(np.linalg.norm(np.nan_to_num(J), axis=0), 1e-300)
-    if problem.structure.sign:  # its β1 and β2 were measured, not fitted
-        size = np.full_like(size, np.inf)
-    J = np.nan_to_num(J) / size  # what is hard to see would be cut off as if it were zero
-    covariance = np.linalg.pinv(J.T @ J) / np.outer(size, size)
+    J = np.nan_to_num(J)
+    size = np.linalg.norm(J, axis=0)
+    seen = np.where(size > 0, size, 1.0)
+    # Each column to the same size: what is hard to see would else be cut off as if it were zero.
+    covariance = np.linalg.pinv((J / seen).T @ (J / seen)) / seen[:, None] / seen
+    if not problem.structure.sign:  # whose β1 and β2 were measured, not fitted
+        covariance[size == 0, size == 0] = np.inf
     w = np.concatenate([v.ravel() for v in weights])
     doubt = {}
     for i, letter in enumerate(problem.structure.letters):
@@ -311,5 +314,6 @@ def _doubts(
             ]
             total = np.sum((w * np.concatenate([c.ravel() for c in columns])) ** 2)
             slant = slope.linear[letter] / value
-            doubt[letter] = float(slant @ covariance @ slant) + 1 / max(float(total), 1e-300)
+            spread = np.where(np.isfinite(covariance), covariance, 0.0)
+            doubt[letter] = float(slant @ spread @ slant) + 1 / max(float(total), 1e-300)
     return {letter: float(np.sqrt(abs(square))) / 16 for letter, square in doubt.items()}
