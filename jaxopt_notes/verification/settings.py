@@ -53,20 +53,23 @@ class Setting(NamedTuple):
         """The rate, or the array of them."""
         return problem.rates(steps) if self.scheduled else RATE
 
-    def build(self, steps: int) -> optax.GradientTransformation:
-        """Ours."""
+    def build(self, steps: int, rate: Any = None) -> optax.GradientTransformation:
+        """Ours; at another rate than the setting's if one is given."""
         home: Any = (
             optimizers if self.framework == "optax" else getattr(conventions, self.framework)
         )
-        return self._call(getattr(home, self.optimizer), steps)
+        return self._call(getattr(home, self.optimizer), steps, rate)
 
-    def build_optax(self, steps: int) -> optax.GradientTransformation:
+    def build_optax(self, steps: int, rate: Any = None) -> optax.GradientTransformation:
         """optax's."""
         function = _debiased_average if self.optimizer == "ema" else optax_function(self.optimizer)
-        return self._call(function, steps)
+        return self._call(function, steps, rate)
 
-    def _call(self, function: Callable[..., Any], steps: int) -> optax.GradientTransformation:
-        rate = problem.schedule(steps) if self.scheduled else RATE
+    def _call(
+        self, function: Callable[..., Any], steps: int, rate: Any
+    ) -> optax.GradientTransformation:
+        if rate is None:
+            rate = problem.schedule(steps) if self.scheduled else RATE
         called = "learning_rate"
         if self.framework == "notes":
             called = "eta" if self.optimizer == "rmsprop" else "alpha"
