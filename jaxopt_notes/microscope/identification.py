@@ -53,6 +53,20 @@ class Identification(NamedTuple):
         return "\n".join(lines)
 
 
+class Examination(NamedTuple):
+    """An identification with what it rests on.
+
+    Attributes:
+      identification: what is said of the optimizer.
+      fit: the equation and its numbers; None for an unknown optimizer.
+      record: the ordinary run.
+    """
+
+    identification: Identification
+    fit: Fit | None
+    record: Record
+
+
 def identify(stepper: Stepper, dtype: str = "float64") -> Identification:
     """Finds the equation and the hyperparameters of an optimizer from its steps alone.
 
@@ -67,12 +81,17 @@ def identify(stepper: Stepper, dtype: str = "float64") -> Identification:
     Raises:
       InputError: the dtype is another, or the stepper cannot be driven.
     """
+    return examine(stepper, dtype).identification
+
+
+def examine(stepper: Stepper, dtype: str = "float64") -> Examination:
+    """`identify`, with the fit and the record that the identification rests on."""
     if dtype not in DTYPES:
         raise InputError(f"dtype {dtype}: choose from {', '.join(DTYPES)}")
     laboratory = Laboratory(stepper, dtype)
     main = laboratory.alone(probes.histories(probes.STEPS, 1), probes.starts())
     if trouble := _trouble(laboratory, main):
-        return _unknown(trouble, dtype)
+        return Examination(_unknown(trouble, dtype), None, main)
     records = [main, laboratory.alone(probes.histories(probes.STEPS, 2), probes.starts())]
     clues = look(main, probes.coupled(laboratory, main))
     if clues.coupled:
@@ -82,8 +101,9 @@ def identify(stepper: Stepper, dtype: str = "float64") -> Identification:
         clues = clues._replace(betas=probes.sign_decays(laboratory))
     explaining, others = search(records, clues)
     if not explaining:
-        return _unknown(_likeness(main, clues, others), dtype)
-    return _described(laboratory, explaining, dtype)
+        return Examination(_unknown(_likeness(main, clues, others), dtype), None, main)
+    identification, fit = _described(laboratory, explaining, dtype)
+    return Examination(identification, fit, main)
 
 
 def _trouble(laboratory: Laboratory, record: Record) -> str:
@@ -98,7 +118,9 @@ def _trouble(laboratory: Laboratory, record: Record) -> str:
     return ""
 
 
-def _described(laboratory: Laboratory, explaining: list[Fit], dtype: str) -> Identification:
+def _described(
+    laboratory: Laboratory, explaining: list[Fit], dtype: str
+) -> tuple[Identification, Fit | None]:
     fit = explaining[0]
     findings = []
     probe: Any
@@ -114,10 +136,11 @@ def _described(laboratory: Laboratory, explaining: list[Fit], dtype: str) -> Ide
     family = equation_text.family(fit.structure)
     if unexplained:
         reasons = "; ".join(unexplained)
-        return _unknown(f"like {family} in its first {probes.STEPS} steps; unlike it: {reasons}", dtype)
+        what = f"like {family} in its first {probes.STEPS} steps; unlike it: {reasons}"
+        return _unknown(what, dtype), None
     inside = findings[0].rate_inside
     rate = () if inside is None else (_RATE[inside],)
-    return Identification(
+    identification = Identification(
         known=True,
         family=family,
         equation=equation_text.equation(fit.structure),
@@ -138,6 +161,7 @@ def _described(laboratory: Laboratory, explaining: list[Fit], dtype: str) -> Ide
             *_never_examined(dtype),
         ),
     )
+    return identification, named
 
 
 _RATE = {
