@@ -29,7 +29,11 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="COMMAND",
         help="a program that speaks one JSON object a line, instead of FACTORY",
     )
-    add("--dtype", default="float64", help="of the parameters: float64 or float32 (default: float64)")
+    add(
+        "--dtype",
+        default="float64",
+        help="of the parameters: float64 or float32 (default: float64)",
+    )
     add(
         "--patience",
         type=float,

@@ -17,7 +17,7 @@ ORDER = [
     {"training"},
     {"runs"},
     {"aot", "inference", "studies"},
-    {"compare", "export", "predict", "train", "verify"},
+    {"compare", "diagnose", "export", "identify", "predict", "train", "verify"},
 ]
 LEVEL = {room: i for i, rooms in enumerate(ORDER) for room in rooms}
 

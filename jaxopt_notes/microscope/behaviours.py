@@ -197,7 +197,9 @@ def several_arrays(laboratory: Laboratory, fit: Fit) -> Finding:
     whole = np.sqrt(sum((g**2).sum(1, keepdims=True) for g in gradients.values()))
     for sentence, deviates, changes in _array_ways(fit, records, whole):
         if all(_holds(fit, _given(r, **changes[n])) for n, r in records.items()):
-            found = Finding(fit, **{"deviations" if deviates else "remarks": (sentence,) * bool(sentence)})
+            found = Finding(
+                fit, **{"deviations" if deviates else "remarks": (sentence,) * bool(sentence)}
+            )
             return found if deviates else _without_gradient(laboratory, found, start, gradients)
     return Finding(fit, unexplained="several arrays step otherwise than one array alone")
 
@@ -207,7 +209,11 @@ def _array_ways(
 ) -> Iterator[tuple[str, bool, dict[str, dict[str, Any]]]]:
     t = next(iter(records.values())).given.counts
     if fit.structure.clip == "norm":
-        yield "the norm of all arrays together is clipped", False, dict.fromkeys(records, {"norms": whole})
+        yield (
+            "the norm of all arrays together is clipped",
+            False,
+            dict.fromkeys(records, {"norms": whole}),
+        )
         yield "the norm of each array is clipped by itself", False, dict.fromkeys(records, {})
         return
     yield "", False, dict.fromkeys(records, {})

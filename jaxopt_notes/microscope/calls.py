@@ -35,7 +35,7 @@ def label(optimizer: Any) -> str:
     """
     call = called(optimizer)
     if call is None:
-        return getattr(optimizer, "label", type(optimizer).__name__)
+        return type(optimizer).__name__
     arguments = ", ".join(f"{name}={value!r}" for name, value in call.keywords.items())
     return f"{_public_name(call.func)}({arguments})"
 
@@ -71,7 +71,7 @@ def stepper_of(optimizer: Any) -> Stepper:
 
 
 def in_jax(optimizer: Any) -> partial[Any] | None:
-    """The function of `jaxopt_notes.conventions` for a torch or Keras optimizer, with its arguments.
+    """A torch or Keras optimizer as the call of `jaxopt_notes.conventions` that stands for it.
 
     None where there is none, or where it does not take these arguments.
     """

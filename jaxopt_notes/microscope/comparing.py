@@ -99,7 +99,10 @@ def distance(a: Mapping[str, np.ndarray], b: Mapping[str, np.ndarray], dtype: An
         size = np.maximum.accumulate(np.maximum(np.abs(ours), np.abs(theirs)))
         travelled = np.cumsum(np.abs(np.diff(theirs, axis=0)), axis=0)
         with np.errstate(all="ignore"):
-            unit = float(np.finfo(dtype).eps) * np.nan_to_num(size[1:], nan=np.inf)
-            ulps.append(np.where(off[1:] > 0, off[1:] / unit, 0.0).max(1, initial=0.0))
-            relative.append(np.where(off[1:] > 0, off[1:] / travelled, 0.0).max(1, initial=0.0))
+            for distances, unit in (
+                (ulps, float(np.finfo(dtype).eps) * size[1:]),
+                (relative, travelled),
+            ):
+                share = np.where(np.isfinite(off[1:]), off[1:] / unit, np.inf)
+                distances.append(np.where(off[1:] > 0, share, 0.0).max(1, initial=0.0))
     return Distance(np.max(ulps, axis=0), np.max(relative, axis=0))

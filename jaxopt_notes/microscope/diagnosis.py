@@ -37,7 +37,8 @@ class Difference(NamedTuple):
 
     def __str__(self) -> str:
         remedy = ", ".join(f"{k}={v!r}" for k, v in self.change.items())
-        return f"{self.name}: {self.first} / {self.second}" + (f" → pass {remedy}" * bool(remedy))
+        words = f" → pass {remedy}" if remedy else ""
+        return f"{self.name}: {self.first} / {self.second}{words}"
 
 
 class Diagnosis(NamedTuple):
@@ -149,7 +150,9 @@ def diagnose(
     seen = examine(steppers[0]), examine(steppers[1])
     differences = _differences(a, *seen)
     explained = empty._replace(
-        differences=differences, deviations=_deviations(empty, *seen), instead=_instead(b, given, target)
+        differences=differences,
+        deviations=_deviations(empty, *seen),
+        instead=_instead(b, given, target),
     )
     changed = {k: v for difference in differences for k, v in difference.change.items()}
     return _fix(explained, a, changed, given, target) if changed else explained
@@ -193,9 +196,11 @@ def _diagnosis(a: Any, b: Any, dtype: str, given: Problem, apart: Distance) -> D
 
 def _differences(a: Any, first: Examination, second: Examination) -> tuple[Difference, ...]:
     if first.fit is None or second.fit is None:
-        families = first.identification, second.identification
-        words = [f"{'' if each.known else 'unknown, '}{each.family}" for each in families]
-        return (Difference("equation", *words, float("nan"), {}),)
+        here, there = (
+            f"{'' if each.identification.known else 'unknown, '}{each.identification.family}"
+            for each in (first, second)
+        )
+        return (Difference("equation", here, there, float("nan"), {}),)
     made = called(a)
     found = []
     for part in remedies.parts(first.fit, second.fit):
@@ -207,8 +212,7 @@ def _differences(a: Any, first: Examination, second: Examination) -> tuple[Diffe
 
 def _effect(part: remedies.Part, first: Examination, second: Examination) -> float:
     """How far the first optimizer's path moves when it alone takes over this part."""
-    here, there = first.fit, second.fit
-    assert here is not None and there is not None
+    here, there = _known(first), _known(second)
     field, letter = part.field, part.letter
     structure, values = here.structure, dict(here.values)
     if field:
@@ -228,6 +232,12 @@ def _effect(part: remedies.Part, first: Examination, second: Examination) -> flo
         return float(np.nanmax(np.abs(other - ours)[-1] / travelled, initial=0.0))
 
 
+def _known(examined: Examination) -> Fit:
+    if examined.fit is None:
+        raise ValueError("an unknown optimizer has no equation")
+    return examined.fit
+
+
 def _path(fit: Fit, examined: Examination) -> np.ndarray:
     """(T, n), the way of each element on the gradients that the optimizer was examined with."""
     given = examined.record.given
@@ -245,7 +255,11 @@ def _deviations(empty: Diagnosis, first: Examination, second: Examination) -> tu
 
 
 def _fix(
-    before: Diagnosis, a: Any, changed: dict[str, Any], given: Problem, target: dict[str, np.ndarray]
+    before: Diagnosis,
+    a: Any,
+    changed: dict[str, Any],
+    given: Problem,
+    target: dict[str, np.ndarray],
 ) -> Diagnosis:
     """The diagnosis with the changes tried."""
     made = called(a)

@@ -135,7 +135,10 @@ def allowances(
         noise = 1 + u * random.normal(size=given.gradients.shape)
         off = given._replace(gradients=given.gradients * noise)
         near = {k: v * (1 + sign * u) if k in _UNIT else v for k, v in h.items()}
-        for moved in (directions(structure, h, off, **how), directions(structure, near, given, **how)):
+        for moved in (
+            directions(structure, h, off, **how),
+            directions(structure, near, given, **how),
+        ):
             spread = np.maximum(spread, np.abs(moved[0] - plain))
     spread = np.maximum.accumulate(spread, axis=0) * 0.1 + spread
     allowed: Array = TRUST * (record.rounding + abs(α) * spread) + 1e-290
@@ -161,7 +164,9 @@ def discrepancies(fit: Fit, record: Record, **how: Any) -> Array:
 
 def screen(problem: Problem) -> tuple[float, Array]:
     """A quick look at the first steps: the typical squared discrepancy, and where it is least."""
-    early = Problem(problem.structure, [_early(record) for record in problem.records[:1]], problem.sign)
+    early = Problem(
+        problem.structure, [_early(record) for record in problem.records[:1]], problem.sign
+    )
     weights = [coarse_weights(record)[:EARLY] for record in problem.records[:1]]
     if not problem.structure.letters:
         x = np.zeros((1, 0))

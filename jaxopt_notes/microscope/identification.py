@@ -247,5 +247,7 @@ def _parts(record: Record, fit: Fit) -> tuple[list[str], list[str]]:
     near, far = [], []
     for kind, word in words.items():
         worst = float(np.max(off[kinds == kind]))
-        (near if worst < 1e-6 else far).append(word if worst < 1e-6 else f"{word} (off by {worst:.1g})")
+        (near if worst < 1e-6 else far).append(
+            word if worst < 1e-6 else f"{word} (off by {worst:.1g})"
+        )
     return near, far

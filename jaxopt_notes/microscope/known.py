@@ -69,9 +69,7 @@ CONVENTIONS = (
         {**_CENTRED, **_COUPLED},
     ),
     Convention("optax's adam (ε outside the root, after the correction)", _ADAM),
-    Convention(
-        "optax's adamw", _ADAM._replace(decay="decoupled"), {"nesterov": (False, True)}
-    ),
+    Convention("optax's adamw", _ADAM._replace(decay="decoupled"), {"nesterov": (False, True)}),
     Convention(
         "optax's adam with its options",
         _ADAM,

@@ -80,12 +80,17 @@ _FIELDS = {
     ),
     "corrects": (
         "bias correction",
-        {"": "none", "m": "of the first moment", "v": "of the second moment", "mv": "of both moments"},
+        {
+            "": "none",
+            "m": "of the first moment",
+            "v": "of the second moment",
+            "mv": "of both moments",
+        },
     ),
     "eps": (
         "ε",
         {
-            **{"": "none", "outside": "outside the root", "inside": "inside the root"},
+            **{"": "none to be seen", "outside": "outside the root", "inside": "inside the root"},
             "hat": "outside the root, before the bias correction",
             "both": "outside the root, and another inside it",
         },
@@ -118,7 +123,7 @@ def parts(a: Fit, b: Fit) -> Iterator[Part]:
 
 
 def numbers(fit: Fit) -> dict[str, float]:
-    """An equation's hyperparameters by letter, each as the shortest decimal that rounding allows."""
+    """Hyperparameters by letter, each as the shortest decimal that rounding allows."""
     own = dict(fit.values)
     own["α"] = own.pop("rate", own["α"])
     if "αλ" in own:
