@@ -90,7 +90,8 @@ def walk(stepper: Stepper, given: Problem) -> Arrays:
 
 def distance(a: Mapping[str, np.ndarray], b: Mapping[str, np.ndarray], dtype: Any) -> Distance:
     """How far two paths from `walk` are apart after each step."""
-    ulps, relative = [], []
+    ulps: list[np.ndarray] = []
+    relative: list[np.ndarray] = []
     for name, path in a.items():
         ours, theirs = (x.reshape(len(x), -1) for x in (path, b[name]))
         off = np.abs(ours - theirs)

@@ -54,7 +54,7 @@ _LETTERS = {
     "λ": "weight decay λ",
     "η": "the learning rate's decay η",
 }
-_FIELDS = {
+_FIELDS: dict[str, tuple[str, dict[Any, str]]] = {
     "maximize": ("direction", {False: "descends", True: "climbs"}),
     "clip": ("clipping", {"": "none", "value": "by value", "norm": "by norm"}),
     "decay": (
