@@ -86,7 +86,7 @@ def _self_test(args: argparse.Namespace) -> int:
     import warnings
 
     _quiet_frameworks()
-    from jaxopt_notes.microscope import proof
+    from jaxopt_notes.microscope.steps import proof
 
     rows = []
     with warnings.catch_warnings():
@@ -108,9 +108,10 @@ def _identify(args: argparse.Namespace) -> int:
     import warnings
 
     _quiet_frameworks()
-    from jaxopt_notes.microscope import factories, steppers
-    from jaxopt_notes.microscope.child import ChildStepper
-    from jaxopt_notes.microscope.identification import identify
+    from jaxopt_notes.microscope import factories
+    from jaxopt_notes.microscope.steps import steppers
+    from jaxopt_notes.microscope.steps.child import ChildStepper
+    from jaxopt_notes.microscope.steps.identification import identify
 
     with contextlib.ExitStack() as stack:
         stack.enter_context(warnings.catch_warnings())

@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxopt_notes.microscope.families import Array, Conditions, conditions
-from jaxopt_notes.microscope.steppers import Arrays, Stepper
+from jaxopt_notes.microscope.steps.families import Array, Conditions, conditions
+from jaxopt_notes.microscope.steps.steppers import Arrays, Stepper
 
 STEPS, LONG = 24, 320
 SCALES = tuple(10.0**k for k in (-12, -10, -8, -6, -4, -3, -2, -1, 0, 1, 2, 4))

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from jaxopt_notes.errors import InputError, first_line
-from jaxopt_notes.microscope.steppers import Arrays, Gradients
+from jaxopt_notes.microscope.steps.steppers import Arrays, Gradients
 
 _LONGEST = 4_000_000  # characters of an answer
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from jaxopt_notes.errors import InputError, nearest
-from jaxopt_notes.microscope.families import Structure
+from jaxopt_notes.microscope.steps.families import Structure
 
 
 class Convention(NamedTuple):

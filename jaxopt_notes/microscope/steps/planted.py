@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import ml_dtypes
 import numpy as np
 
-from jaxopt_notes.microscope.steppers import Arrays, Gradients
+from jaxopt_notes.microscope.steps.steppers import Arrays, Gradients
 
 
 class Fault(NamedTuple):

@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxopt_notes.errors import InputError
-from jaxopt_notes.microscope.families import Array, Structure, directions, fresh
-from jaxopt_notes.microscope.fitting import Fit, discrepancies, refit
-from jaxopt_notes.microscope.probes import LONG, Laboratory, Record
+from jaxopt_notes.microscope.steps.families import Array, Structure, directions, fresh
+from jaxopt_notes.microscope.steps.fitting import Fit, discrepancies, refit
+from jaxopt_notes.microscope.steps.probes import LONG, Laboratory, Record
 
 
 class Finding(NamedTuple):

@@ -6,12 +6,12 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxopt_notes.errors import InputError
-from jaxopt_notes.microscope import behaviours, equation_text, known, probes
-from jaxopt_notes.microscope.families import Array, directions
-from jaxopt_notes.microscope.fitting import Fit, coarse_weights
-from jaxopt_notes.microscope.probes import Laboratory, Record
-from jaxopt_notes.microscope.search import Clues, look, search
-from jaxopt_notes.microscope.steppers import Stepper
+from jaxopt_notes.microscope.steps import behaviours, equation_text, known, probes
+from jaxopt_notes.microscope.steps.families import Array, directions
+from jaxopt_notes.microscope.steps.fitting import Fit, coarse_weights
+from jaxopt_notes.microscope.steps.probes import Laboratory, Record
+from jaxopt_notes.microscope.steps.search import Clues, look, search
+from jaxopt_notes.microscope.steps.steppers import Stepper
 
 DTYPES = ("float64", "float32")
 
@@ -53,6 +53,20 @@ class Identification(NamedTuple):
         return "\n".join(lines)
 
 
+class Examination(NamedTuple):
+    """An identification with what it rests on.
+
+    Attributes:
+      identification: what is said of the optimizer.
+      fit: the equation and its numbers; None for an unknown optimizer.
+      record: the ordinary run.
+    """
+
+    identification: Identification
+    fit: Fit | None
+    record: Record
+
+
 def identify(stepper: Stepper, dtype: str = "float64", claim: str | None = None) -> Identification:
     """Finds the equation and the hyperparameters of an optimizer from its steps alone.
 
@@ -69,13 +83,18 @@ def identify(stepper: Stepper, dtype: str = "float64", claim: str | None = None)
     Raises:
       InputError: the dtype is another, the claim is unknown, or the stepper cannot be driven.
     """
+    return examine(stepper, dtype, claim).identification
+
+
+def examine(stepper: Stepper, dtype: str = "float64", claim: str | None = None) -> Examination:
+    """`identify`, with the fit and the record that the identification rests on."""
     if dtype not in DTYPES:
         raise InputError(f"dtype {dtype}: choose from {', '.join(DTYPES)}")
     convention = known.claimed(claim) if claim else None
     laboratory = Laboratory(stepper, dtype)
     main = laboratory.alone(probes.histories(probes.STEPS, 1), probes.starts())
     if trouble := _trouble(laboratory, main):
-        return _unknown(trouble, dtype)
+        return Examination(_unknown(trouble, dtype), None, main)
     records = [main, laboratory.alone(probes.histories(probes.STEPS, 2), probes.starts())]
     clues = look(main, probes.coupled(laboratory, main))
     if clues.coupled:
@@ -85,15 +104,12 @@ def identify(stepper: Stepper, dtype: str = "float64", claim: str | None = None)
         clues = clues._replace(betas=probes.sign_decays(laboratory))
     explaining, others = search(records, clues)
     if not explaining:
-        return _unknown(_likeness(main, clues, others), dtype)
+        return Examination(_unknown(_likeness(main, clues, others), dtype), None, main)
     long = behaviours.long_run(laboratory, explaining[0], records)
     explaining[0] = long.fit
-    return _described(
-        laboratory,
-        explaining,
-        convention,
-        long._replace(deviations=(*_infinite(main), *long.deviations)),
-    )
+    long = long._replace(deviations=(*_infinite(main), *long.deviations))
+    identification, fit = _described(laboratory, explaining, convention, long)
+    return Examination(identification, fit, main)
 
 
 def _trouble(laboratory: Laboratory, record: Record) -> str:
@@ -121,7 +137,7 @@ def _described(
     explaining: list[Fit],
     convention: known.Convention | None,
     long: behaviours.Finding,
-) -> Identification:
+) -> tuple[Identification, Fit | None]:
     fit = explaining[0]
     findings = [
         behaviours.new_rates(laboratory, fit),
@@ -136,7 +152,8 @@ def _described(
     family = equation_text.family(s)
     if reasons := "; ".join(f.unexplained for f in findings if f.unexplained):
         steps = probes.STEPS
-        return _unknown(f"like {family} in its first {steps} steps; unlike it: {reasons}", dtype)
+        what = f"like {family} in its first {steps} steps; unlike it: {reasons}"
+        return _unknown(what, dtype), None
     rate = () if inside is None else (_RATE[inside],)
     climbs = ["it climbs: the gradient's sign is turned"] * s.maximize
     remarks = [*climbs, *(sentence for f in findings for sentence in f.remarks)]
@@ -144,7 +161,7 @@ def _described(
     deviations = [sentence for f in findings for sentence in f.deviations]
     undecided = [sentence for f in findings for sentence in f.undecided]
     unseen = [sentence for f in findings for sentence in f.not_examined]
-    return Identification(
+    identification = Identification(
         known=True,
         family=family,
         equation=equation_text.equation(s),
@@ -154,6 +171,7 @@ def _described(
         undecided=(*_equals(explaining), *undecided, *_vague(named)),
         not_examined=(*unseen, *_never_examined(dtype)),
     )
+    return identification, named
 
 
 _RATE = {

@@ -12,8 +12,8 @@ import numpy as np
 from scipy.optimize import least_squares
 from scipy.special import expit
 
-from jaxopt_notes.microscope.families import Array, Structure, directions
-from jaxopt_notes.microscope.probes import Record
+from jaxopt_notes.microscope.steps.families import Array, Structure, directions
+from jaxopt_notes.microscope.steps.probes import Record
 
 EARLY = 10  # steps that a first look takes
 _GUESSES, _FORGIVEN = 128, 1e-2

@@ -4,10 +4,10 @@ import time
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from jaxopt_notes.microscope import known
-from jaxopt_notes.microscope.identification import Identification, identify
-from jaxopt_notes.microscope.planted import FAULTS, SOUND, Fault
-from jaxopt_notes.microscope.steppers import (
+from jaxopt_notes.microscope.steps import known
+from jaxopt_notes.microscope.steps.identification import Identification, identify
+from jaxopt_notes.microscope.steps.planted import FAULTS, SOUND, Fault
+from jaxopt_notes.microscope.steps.steppers import (
     KerasStepper,
     OptaxStepper,
     Stepper,

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from jaxopt_notes.microscope.families import Structure
-from jaxopt_notes.microscope.fitting import Fit
+from jaxopt_notes.microscope.steps.families import Structure
+from jaxopt_notes.microscope.steps.fitting import Fit
 
 
 def family(s: Structure) -> str:

@@ -205,7 +205,11 @@ def stepper(path: str, values: Mapping[str, Any]) -> Stepper:
     Raises:
       InputError: no such factory, arguments that it refuses, or it makes no optimizer.
     """
-    made = factories.factory(path)
+    return of_call(path, factories.factory(path), values)
+
+
+def of_call(path: str, made: Callable[..., Any], values: Mapping[str, Any]) -> Stepper:
+    """The stepper of what a factory makes of these arguments; raises as `stepper` does."""
     if path.startswith("tensorflow."):
         return _checked(path, TensorflowStepper(lambda: factories.call(path, made, **values)))
     if isinstance(made, type) and _is_a(made, "torch.optim", "Optimizer"):
@@ -213,6 +217,11 @@ def stepper(path: str, values: Mapping[str, Any]) -> Stepper:
     if isinstance(made, type) and _is_a(made, "keras", "optimizers.Optimizer"):
         return _checked(path, KerasStepper(lambda: factories.call(path, made, **values)))
     return _checked(path, _optax(path, made, values))
+
+
+def of_transformation(optimizer: Any) -> Stepper:
+    """The stepper of an optax transformation that is made already."""
+    return _checked("optimizer", OptaxStepper(lambda _: optimizer))
 
 
 def _is_a(made: type, module: str, name: str) -> bool:

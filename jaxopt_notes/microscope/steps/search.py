@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxopt_notes.microscope.families import Array, Structure
-from jaxopt_notes.microscope.fitting import Fit, Problem, fit, screen
-from jaxopt_notes.microscope.probes import Record, experiments
+from jaxopt_notes.microscope.steps.families import Array, Structure
+from jaxopt_notes.microscope.steps.fitting import Fit, Problem, fit, screen
+from jaxopt_notes.microscope.steps.probes import Record, experiments
 
 _SERIOUS = 8  # candidates that are fitted in full, the most promising first
 _NEAR = 1e-3  # a first look that is worse is no rival of an equation that explains everything

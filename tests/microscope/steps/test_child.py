@@ -10,7 +10,7 @@ from jaxopt_notes import identify as command
 from jaxopt_notes.errors import InputError
 from jaxopt_notes.microscope import ChildStepper, identify
 
-EXAMPLES = Path(__file__).parents[2] / "docs" / "steppers"
+EXAMPLES = Path(__file__).parents[3] / "docs" / "steppers"
 
 
 def test_the_python_example_is_identified():

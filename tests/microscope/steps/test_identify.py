@@ -6,8 +6,9 @@ import optax
 import pytest
 
 from jaxopt_notes.errors import InputError
-from jaxopt_notes.microscope import OptaxStepper, identify, proof
-from jaxopt_notes.microscope.planted import FAULTS, SOUND
+from jaxopt_notes.microscope import OptaxStepper, identify
+from jaxopt_notes.microscope.steps import proof
+from jaxopt_notes.microscope.steps.planted import FAULTS, SOUND
 
 _BY_NAME = {fault.name: fault for fault in (*SOUND, *FAULTS)}
 # One of each probe, of the optimizers that take least time.

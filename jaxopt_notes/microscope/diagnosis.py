@@ -1,0 +1,288 @@
+"""`diagnose`: why two optimizers part, and which change makes them agree."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jaxopt_notes.errors import InputError
+from jaxopt_notes.microscope import comparing, remedies
+from jaxopt_notes.microscope.calls import called, in_jax, label, stepper_of
+from jaxopt_notes.microscope.comparing import Distance, Problem
+from jaxopt_notes.microscope.steps.families import directions
+from jaxopt_notes.microscope.steps.fitting import Fit
+from jaxopt_notes.microscope.steps.identification import Examination, examine
+
+MARKS = (10, 100, 1_000)
+
+
+class Difference(NamedTuple):
+    """One difference between two equations.
+
+    Attributes:
+      name: the part of the equation.
+      first: what the first optimizer has there.
+      second: what the second has.
+      apart: how far that alone drives the first one off in the steps that `identify` looks at,
+        relative to the distance travelled; NaN where it cannot be had alone.
+      change: the keywords that remove it from the first optimizer's call; empty if there are none.
+    """
+
+    name: str
+    first: str
+    second: str
+    apart: float
+    change: dict[str, Any]
+
+    def __str__(self) -> str:
+        remedy = ", ".join(f"{k}={v!r}" for k, v in self.change.items())
+        words = f" → pass {remedy}" if remedy else ""
+        return f"{self.name}: {self.first} / {self.second}{words}"
+
+
+class Diagnosis(NamedTuple):
+    """Why two optimizers part.
+
+    Attributes:
+      first, second: the optimizers, as one would write their calls.
+      equal: whether rounding explains all that lies between them.
+      dtype: of the parameters.
+      steps: how many steps were compared.
+      ulps: the largest distance, in units in the last place.
+      first_step: at which they part, counted from 1; None if they are equal.
+      apart: after 10, 100 and 1,000 steps: the largest distance relative to that travelled.
+      differences: the largest first.
+      deviations: faults of either, as `identify` names them.
+      fixed: the first optimizer's call after the changes; empty if nothing can be changed.
+      fixed_ulps: the largest distance after the changes; None where they do not make them equal.
+      instead: a call in JAX that equals the second optimizer; empty if none is known.
+      distances: of each step (T,), relative; and after the changes, if there are any.
+    """
+
+    first: str
+    second: str
+    equal: bool
+    dtype: str
+    steps: int
+    ulps: float
+    first_step: int | None
+    apart: dict[int, float]
+    differences: tuple[Difference, ...]
+    deviations: tuple[str, ...]
+    fixed: str
+    fixed_ulps: float | None
+    instead: str
+    distances: tuple[np.ndarray, ...]
+
+    def __str__(self) -> str:
+        place = f"{self.steps:,} steps in {self.dtype}"
+        if self.equal:
+            return (
+                f"{self.first} and {self.second} are equal: at most {self.ulps:.3g} units in the "
+                f"last place apart over {place}"
+            )
+        lines = [f"{self.first} and {self.second} part at step {self.first_step}"]
+        far = "; ".join(f"{x:.2g} after {step:,} steps" for step, x in self.apart.items())
+        lines.append(f"  apart, relative to the distance travelled: {far}")
+        lines += [f"  {i}. {difference}" for i, difference in enumerate(self.differences, 1)]
+        lines += [f"  DEVIATION of {sentence}" for sentence in self.deviations]
+        if self.fixed_ulps is not None:
+            lines.append(
+                f"  with {self.fixed} they are equal: at most {self.fixed_ulps:.3g} units in the "
+                f"last place apart over {place}"
+            )
+        elif self.fixed:
+            lines.append(f"  {self.fixed} has these changes; other differences are left")
+        if self.instead:
+            lines.append(f"  in JAX, {self.instead} equals {self.second}")
+        return "\n".join(lines)
+
+    def as_json(self) -> dict[str, Any]:
+        """The fields as JSON has them, but for the distances of each step."""
+        value = self._asdict()
+        value.pop("distances")
+        value["differences"] = [difference._asdict() for difference in self.differences]
+        return value
+
+
+def diagnose(
+    a: Any,
+    b: Any,
+    params: Any = None,
+    grads: Sequence[Any] | None = None,
+    *,
+    dtype: str = "float64",
+) -> Diagnosis:
+    """Compares two optimizers on the same gradients, and says what makes them differ.
+
+    Args:
+      a: an optimizer: `functools.partial(optax.rmsprop, learning_rate=0.01)`, that is a function or
+        class of optax, torch or Keras with its arguments; a transformation; or a stepper. Only for
+        the first kind can changes of keywords be named and tried.
+      b: the optimizer that `a` is compared with.
+      params: a tree of initial parameters; by default those of the certificate.
+      grads: trees of gradients like `params`, one for each step; by default awkward ones, 1,000.
+      dtype: "float64" or "float32", of the parameters where `params` is not given.
+
+    Raises:
+      InputError: an optimizer cannot be driven by gradients alone.
+      ValueError: `params` without `grads` or the reverse, or they do not fit each other.
+
+    >>> import optax
+    >>> from functools import partial
+    >>> print(diagnose(partial(optax.sgd, 0.1, momentum=0.9), partial(optax.sgd, 0.1)).first_step)
+    2
+    """
+    if (params is None) != (grads is None):
+        raise ValueError("params and grads: pass both or neither")
+    if grads is None:
+        given = comparing.usual_problem(dtype)
+    else:
+        given = comparing.own_problem(params, grads)
+        dtype = str(next(iter(given.params.values())).dtype)
+    steppers = stepper_of(a), stepper_of(b)
+    target = comparing.walk(steppers[1], given)
+    apart = comparing.distance(comparing.walk(steppers[0], given), target, dtype)
+    empty = _diagnosis(a, b, dtype, given, apart)
+    if empty.equal:
+        return empty
+    seen = examine(steppers[0]), examine(steppers[1])
+    differences = _differences(a, *seen)
+    explained = empty._replace(
+        differences=differences,
+        deviations=_deviations(empty, *seen),
+        instead=_instead(b, given, target),
+    )
+    changed = {k: v for difference in differences for k, v in difference.change.items()}
+    return _fix(explained, a, changed, given, target) if changed else explained
+
+
+def assert_same_optimizer(mine: Any, reference: Any, **given: Any) -> None:
+    """Fails unless two optimizers are equal to rounding, for a test of one's own.
+
+    Args:
+      mine: the optimizer under test; see `diagnose`.
+      reference: what it is to equal.
+      **given: `params`, `grads` and `dtype`, as `diagnose` takes them.
+
+    Raises:
+      AssertionError: they differ; the message is the diagnosis.
+    """
+    diagnosis = diagnose(mine, reference, **given)
+    assert diagnosis.equal, str(diagnosis)
+
+
+def _diagnosis(a: Any, b: Any, dtype: str, given: Problem, apart: Distance) -> Diagnosis:
+    steps = given.steps
+    marks = [step for step in MARKS if step <= steps] or [steps]
+    return Diagnosis(
+        first=label(a),
+        second=label(b),
+        equal=apart.first_step is None,
+        dtype=dtype,
+        steps=steps,
+        ulps=float(np.max(apart.ulps)),
+        first_step=apart.first_step,
+        apart={step: float(apart.relative[step - 1]) for step in marks},
+        differences=(),
+        deviations=(),
+        fixed="",
+        fixed_ulps=None,
+        instead="",
+        distances=(apart.relative,),
+    )
+
+
+def _differences(a: Any, first: Examination, second: Examination) -> tuple[Difference, ...]:
+    if first.fit is None or second.fit is None:
+        here, there = (
+            f"{'' if each.identification.known else 'unknown, '}{each.identification.family}"
+            for each in (first, second)
+        )
+        return (Difference("equation", here, there, float("nan"), {}),)
+    made = called(a)
+    found = []
+    for part in remedies.parts(first.fit, second.fit):
+        change = {} if made is None else remedies.changes(made.func, part, second.fit)
+        apart = _effect(part, first, second)
+        found.append(Difference(part.name, part.first, part.second, apart, change))
+    return tuple(sorted(found, key=lambda each: -np.nan_to_num(each.apart, nan=-1.0)))
+
+
+def _effect(part: remedies.Part, first: Examination, second: Examination) -> float:
+    """How far the first optimizer's path moves when it alone takes over this part."""
+    here, there = _known(first), _known(second)
+    field, letter = part.field, part.letter
+    structure, values = here.structure, dict(here.values)
+    if field:
+        structure = structure._replace(**{field: getattr(there.structure, field)})
+    for each in (*structure.letters, letter):
+        if each in there.values and (each == letter or each not in values):
+            values[each] = there.values[each]
+    if letter == "λ" and "αλ" in there.values:
+        values["αλ"] = there.values["αλ"]
+    try:
+        ours = _path(here, first)
+        other = _path(here._replace(structure=structure, values=values), first)
+    except KeyError:  # an equation of which only parts belong together
+        return float("nan")
+    with np.errstate(all="ignore"):
+        travelled = np.abs(np.diff(ours, axis=0, prepend=0.0)).sum(0)
+        return float(np.nanmax(np.abs(other - ours)[-1] / travelled, initial=0.0))
+
+
+def _known(examined: Examination) -> Fit:
+    if examined.fit is None:
+        raise ValueError("an unknown optimizer has no equation")
+    return examined.fit
+
+
+def _path(fit: Fit, examined: Examination) -> np.ndarray:
+    """(T, n), the way of each element on the gradients that the optimizer was examined with."""
+    given = examined.record.given
+    moves = -fit.values["α"] * directions(fit.structure, fit.values, given)[0]
+    moves = moves - fit.values.get("αλ", 0.0) * given.params
+    return np.cumsum(moves, axis=0)
+
+
+def _deviations(empty: Diagnosis, first: Examination, second: Examination) -> tuple[str, ...]:
+    return tuple(
+        f"{name}: {sentence}"
+        for name, seen in ((empty.first, first), (empty.second, second))
+        for sentence in seen.identification.deviations
+    )
+
+
+def _fix(
+    before: Diagnosis,
+    a: Any,
+    changed: dict[str, Any],
+    given: Problem,
+    target: dict[str, np.ndarray],
+) -> Diagnosis:
+    """The diagnosis with the changes tried."""
+    made = called(a)
+    assert made is not None
+    better = partial(made.func, *made.args, **(made.keywords | changed))
+    try:
+        apart = comparing.distance(comparing.walk(stepper_of(better), given), target, before.dtype)
+    except InputError:  # keywords that its function does not take together
+        return before
+    equal = apart.first_step is None
+    return before._replace(
+        fixed=label(better),
+        fixed_ulps=float(np.max(apart.ulps)) if equal else None,
+        instead="" if equal else before.instead,
+        distances=(*before.distances, apart.relative),
+    )
+
+
+def _instead(b: Any, given: Problem, target: dict[str, np.ndarray]) -> str:
+    """The call in JAX that equals a torch or Keras optimizer, tried on the same gradients."""
+    made = in_jax(b)
+    if made is None:
+        return ""
+    dtype = next(iter(given.params.values())).dtype
+    apart = comparing.distance(comparing.walk(stepper_of(made), given), target, dtype)
+    return label(made) if apart.first_step is None else ""
