@@ -18,9 +18,9 @@ FILES = [ROOT / "README.md", ROOT / "README.zh-CN.md", *sorted((ROOT / "docs").r
 CALL = re.compile(r"(?:\w+ = )?[A-Za-z_][\w.]*\(.*\)", re.DOTALL)
 
 # What a call stands for in the text, by the names that it is given there.
-PARAMS = {"w": jnp.ones((2, 3)), "b": jnp.ones(3)}
+PARAMS = {"weight": jnp.ones((2, 3)), "bias": jnp.ones(3)}
 NAMES: dict[str, Any] = {name: getattr(jaxopt_notes, name) for name in jaxopt_notes.__all__}
-NAMES |= {"optax": optax, "conventions": conventions}
+NAMES |= {"jaxopt_notes": jaxopt_notes, "optax": optax, "conventions": conventions}
 NAMES |= {"α": 0.1, "β": 0.9, "λ": 0.01, "η": 0.05, "T": 10}
 NAMES |= {"first": adam(0.1), "second": sgd(0.1), "when": 10}
 NAMES |= {"optimizer": sgd(0.1), "state": sgd(0.1).init(PARAMS), "params": PARAMS, "grads": PARAMS}
