@@ -57,7 +57,8 @@ def draw(
         _draw_mistakes(mistakes, evaluation, data)
         if any("watch" in row for row in rows):
             figures["watch.png"] = Figure(layout="constrained")
-            watch_picture.draw(figures["watch.png"], rows, f"{optimizer} on {data.name}")
+            title = f"{optimizer} on {data.name}: last measured step of each epoch"
+            watch_picture.draw(figures["watch.png"], rows, title)
         for name, figure in figures.items():
             save(figure, folder / name)
     return Drawn(tuple(figures), lacking)

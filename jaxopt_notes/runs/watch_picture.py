@@ -1,6 +1,6 @@
-"""Draws what a watched optimizer did: watch.png, a panel a quantity, a line a group over the epochs.
+"""Draws what a watched optimizer did: a panel for each quantity, a line for each parameter.
 
-Lines of one layer have one colour; kernel, bias and so on have their own dashes.
+Lines of one layer share a colour. Kernel, bias and so on have dashes of their own.
 """
 
 import math
@@ -18,10 +18,12 @@ PANELS = (
     _Panel("update_ratio", "update ratio ‖u‖ / ‖θ‖"),
     _Panel("effective_learning_rate", "effective learning rate ‖u‖ / ‖g‖"),
     _Panel("gradient_norm", "gradient norm ‖g‖"),
-    _Panel("second_moment_below_eps", "second moment below ε: share of √ν < ε", is_share=True),
-    _Panel("clipped", "clipping: share of the steps so far", is_share=True),
+    _Panel("second_moment_below_eps", "share of the second moment below ε", is_share=True),
+    _Panel("clipped", "share of the measured steps that were clipped", is_share=True),
 )
 _DASHES = ("-", "--", ":", "-.")
+_MARKED = 40  # epochs: of more, the markers would run into each other
+_IN_A_COLUMN = 12  # names of the legend
 
 Curves = dict[str, list[float]]
 
@@ -37,21 +39,27 @@ def draw(figure: Any, rows: Sequence[Mapping[str, Any]], title: str) -> None:
     rows = [row for row in rows if "watch" in row]
     epochs = [row["epoch"] for row in rows]
     drawn = [(panel, curves) for panel in PANELS if (curves := _curves(rows, panel.quantity))]
-    styles = _styles([name for name in drawn[0][1]])
+    groups = list(drawn[0][1])
+    styles = _styles(groups)
     across = 3 if len(drawn) > 4 else 2
-    down = -(-len(drawn) // across)
-    figure.set_size_inches(4.4 * across, 3.2 * down + 0.8)
-    panels = figure.subplots(down, across, sharex=True).ravel()
+    down = math.ceil(len(drawn) / across)
+    figure.set_size_inches(4.4 * across, 3.2 * down + 0.6)
+    figure.suptitle(title, parse_math=False)
+    panels = figure.subplots(down, across).ravel()
     for axes, (panel, curves) in zip(panels, drawn):
         for name, values in curves.items():
-            style = styles.get(name, {"color": "black", "linestyle": "-"})
-            axes.plot(epochs, values, marker="o", markersize=3, label=name, **style)
+            style = styles.get(name, {"color": "black"})  # a link's, not a group's
+            axes.plot(
+                epochs, values, markersize=4, marker="o" if len(epochs) <= _MARKED else "", **style
+            )
         _label(axes, panel)
-    for axes in panels[len(drawn) :]:
-        axes.remove()
-    lines = panels[0].get_lines()
-    figure.legend(lines, list(drawn[0][1]), loc="outside lower center", ncols=4, fontsize="small")
-    figure.suptitle(title, parse_math=False)
+    free = panels[len(drawn) :]
+    for axes in free:
+        axes.set_axis_off()
+    below = {"loc": "outside lower center", "ncols": 4}
+    within = {"loc": "center", "ncols": math.ceil(len(groups) / _IN_A_COLUMN)}
+    place, how = (free[0], within) if len(free) else (figure, below)
+    place.legend(panels[0].get_lines(), groups, fontsize="medium", handlelength=3, **how)
 
 
 def _curves(rows: Sequence[Mapping[str, Any]], quantity: str) -> Curves:
@@ -89,7 +97,7 @@ def _label(axes: Any, panel: _Panel) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.3)
     if panel.is_share:
-        axes.set_ylim(-0.05, 1.05)
-        axes.yaxis.set_major_formatter(PercentFormatter(xmax=1))
+        axes.set_ylim(bottom=0, top=max(0.1, 1.05 * axes.get_ylim()[1]))
+        axes.yaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
     else:
         axes.set_yscale("log")
