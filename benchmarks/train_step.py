@@ -18,6 +18,7 @@ _JAX = "benchmarks.contestants.step_jax"
 
 CONTESTANTS: dict[str, Contestant] = {
     "ours": Contestant(f"{_JAX}:ours_driven"),
+    "ours, watched": Contestant(f"{_JAX}:ours_driven", {"watched": True}),
     "ours, one device": Contestant(f"{_JAX}:ours_driven", {"devices": 1}),
     "ours, single steps": Contestant(f"{_JAX}:ours_single"),
     OFFICIAL: Contestant(f"{_JAX}:flax_nnx"),

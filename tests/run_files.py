@@ -16,6 +16,11 @@ def without_seconds(found):
     return [{k: v for k, v in row.items() if k != "seconds"} for row in found]
 
 
+def without_watch(found):
+    """Rows without the readings, and without what differs from run to run."""
+    return [{k: v for k, v in row.items() if k != "watch"} for row in without_seconds(found)]
+
+
 def shown_files(folder):
     """The names in a folder, without hidden ones."""
     return sorted(name for name in os.listdir(folder) if not name.startswith("."))

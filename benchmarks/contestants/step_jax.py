@@ -16,6 +16,7 @@ from benchmarks.bench import Bench
 from benchmarks.contestants import mnist_flax
 from benchmarks.contestants.recipe import normalized
 from jaxopt_notes.data import epoch_order, load
+from jaxopt_notes.microscope.watching import watch
 from jaxopt_notes.models import CNN, pure
 from jaxopt_notes.optimizers import adam
 from jaxopt_notes.training.loop import compile_stretch, zero_sums
@@ -30,23 +31,25 @@ def _order(batch: int) -> np.ndarray:
     return epoch_order(0, 0, len(load("mnist-12k").train_labels), batch)
 
 
-def _ours(layout: Layout) -> tuple[Any, Any, Batch]:
+def _ours(layout: Layout, watched: bool = False) -> tuple[Any, Any, Batch]:
     """Our step, its first state, and the data."""
     data = load("mnist-12k")
     model, optimizer = pure(CNN(nnx.Rngs(0))), adam(RATE)
+    if watched:
+        optimizer = watch(optimizer)
     step = make_train_step(model, optimizer, normalization_of(data.train_images))
     state = layout.place(create(model, optimizer, jax.random.key(0)))
     return step, state, layout.hold(data.train_images, data.train_labels)
 
 
-def ours_driven(batch: int, devices: int | None = None) -> Bench:
+def ours_driven(batch: int, devices: int | None = None, watched: bool = False) -> Bench:
     """Our step in our driver, which gathers the batches and sums the metrics on the devices.
 
     As in the training command, a CPU is taken for one device or several, by the batch.
     """
     split_cpu(devices, batch, convolves=True)
     layout = make_layout(devices, batch)
-    step, state, data = _ours(layout)
+    step, state, data = _ours(layout, watched)
     order = _order(batch)
     batches = layout.epoch(data, order)
     start = time.perf_counter()

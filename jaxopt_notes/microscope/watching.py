@@ -119,9 +119,12 @@ def watch(
         updates: Any, state: WatchState, params: Any = None, **extra: Any
     ) -> tuple[Any, WatchState]:
         due = state.step % every == 0
+        # Another reader of a gradient could make XLA group the inner update's operations otherwise,
+        # and so round otherwise. An array of another shape has its own place in the program.
+        apart = jax.tree.map(lambda x: jnp.expand_dims(x, 0), updates)
         reading = jax.lax.cond(
             due,
-            lambda: measure(updates, state, params, extra),
+            lambda: measure(jax.tree.map(lambda x: x[0], apart), state, params, extra),
             lambda: _Reading(state.norms, state.below_eps, state.links),
         )
         moved, new = inner.update(updates, state.inner, params, **extra)

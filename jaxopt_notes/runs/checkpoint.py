@@ -2,7 +2,8 @@
 
 A checkpoint has three parts, so that the weights can be read without knowing the optimizer:
 `weights` (parameters, their average, batch statistics), `optimizer` (its state) and `position`
-(JSON: the rest of the `Progress`, the run's `RunInfo`, and checksums of the other two parts).
+(JSON: the rest of the `Progress`, the run's `RunInfo`, the readings of a watched optimizer, and
+checksums of the other two parts). So a run can be watched, or not, from any checkpoint on.
 """
 
 import gc
@@ -25,6 +26,7 @@ from jaxopt_notes.runs.checksum import FORM, checksum
 from jaxopt_notes.runs.info import RunInfo
 from jaxopt_notes.runtime.host import at_end, set_log_level
 from jaxopt_notes.runtime.processes import largest, leads
+from jaxopt_notes.training import watching
 from jaxopt_notes.training.progress import Progress, Sums
 from jaxopt_notes.training.sharding import put
 from jaxopt_notes.training.state import TrainState
@@ -104,6 +106,8 @@ def save(checkpoints: ocp.CheckpointManager, progress: Progress, info: RunInfo) 
         },
         "run": run_info.to_json(info),
     }
+    if readings := watching.to_json(state.opt_state):
+        position["watch"] = readings
     if jax.process_count() == 1:
         # As numpy's arrays: for JAX's, orbax asks tensorstore for its metrics, which leaks 26 kB
         # a checkpoint (tensorstore 0.1.72 to 0.1.86). Only orbax can cut an array among processes.
@@ -126,7 +130,8 @@ def _weights(state: TrainState) -> dict[str, Any]:
 
 
 def _optimizer(state: TrainState) -> dict[str, Any]:
-    return {"step": state.step, "state": state.opt_state}  # never empty, as orbax asks
+    own = watching.own_state(state.opt_state)
+    return {"step": state.step, "state": own}  # never empty, as orbax asks
 
 
 class Checkpoint(NamedTuple):
@@ -198,7 +203,9 @@ def _restore(
         args = ocp.args.StandardRestore(_abstract(_optimizer(like)))
         optimizer = _read(checkpoints, step, optimizer=args)
         _check(optimizer, position["checksums"], "optimizer")
-        opt_state = optimizer["state"]
+        opt_state = watching.with_own_state(opt_state, optimizer["state"])
+        if readings := position.get("watch"):
+            opt_state = watching.from_json(readings, opt_state, put)
     words = np.array(position["key"], np.uint32)
     key = jax.random.wrap_key_data(jnp.asarray(words), impl=KEYS[len(words)])
     state = TrainState(

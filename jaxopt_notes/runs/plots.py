@@ -1,6 +1,7 @@
 """Draws runs, where matplotlib is installed.
 
-One run has curves.png, confusion.png and mistakes.png; several are compared by their curves.
+One run has curves.png, confusion.png and mistakes.png, and watch.png where its optimizer was
+watched; several runs are compared by their curves.
 """
 
 import math
@@ -14,7 +15,7 @@ import numpy as np
 from jaxopt_notes import files
 from jaxopt_notes.data import Dataset
 from jaxopt_notes.extras import installed, require
-from jaxopt_notes.runs import fonts
+from jaxopt_notes.runs import fonts, watch_picture
 from jaxopt_notes.training.evaluation import Evaluation, worst_mistakes
 
 MISTAKES = 24
@@ -54,6 +55,10 @@ def draw(
         title = f"{data.name}: {accuracy}"
         _draw_confusion(confusion, evaluation.confusion, data.class_names, title)
         _draw_mistakes(mistakes, evaluation, data)
+        if any("watch" in row for row in rows):
+            figures["watch.png"] = Figure(layout="constrained")
+            title = f"{optimizer} on {data.name}: last measured step of each epoch"
+            watch_picture.draw(figures["watch.png"], rows, title)
         for name, figure in figures.items():
             save(figure, folder / name)
     return Drawn(tuple(figures), lacking)

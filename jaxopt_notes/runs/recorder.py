@@ -113,7 +113,8 @@ class Recorder:
 
     def _write_events(self, row: EpochRow) -> None:
         if self._board is not None:
-            for name, value in row.items():
+            watched = {f"watch/{name}": value for name, value in row.get("watch", {}).items()}
+            for name, value in {**row, **watched}.items():
                 if isinstance(value, float):
                     self._board.add_scalar(name, value, row["step"])
             self._attempt("TensorBoard's events", self._board.flush)

@@ -3,13 +3,13 @@
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import cast
+from typing import Any, cast
 
 import jax
 
 from jaxopt_notes.data import epoch_order
 from jaxopt_notes.runtime.compilation import sooner
-from jaxopt_notes.training import adam_to_sgd
+from jaxopt_notes.training import adam_to_sgd, watching
 from jaxopt_notes.training.evaluation import EVAL_BATCH
 from jaxopt_notes.training.loop import DivergedError, compile_stretch, evaluate, pad, run_epoch
 from jaxopt_notes.training.progress import EpochRow, Progress, zero_sums
@@ -49,7 +49,7 @@ def train(
     config, layout, labels = setup.config, setup.layout, setup.data.train_labels
     start = time.perf_counter() - progress.seconds
     train_set = layout.hold(setup.data.train_images, labels)
-    test = _tester(setup)
+    test, read = _tester(setup), watching.reader(layout.jit)
     step = make_train_step(
         setup.model,
         setup.optimizer,
@@ -77,13 +77,15 @@ def train(
         if not math.isfinite(tested["test_loss"]):
             raise DivergedError(progress.step)
         progress = progress._replace(seconds=time.perf_counter() - start)
-        row = _row(setup, progress, tested)
+        row = _row(setup, progress, tested, read(progress.state.opt_state))
         rows = (*progress.rows, row)
         progress = progress._replace(sums=zero_sums(), step_in_epoch=0, rows=rows)
         yield progress, row
 
 
-def _row(setup: Setup, progress: Progress, tested: dict[str, float]) -> EpochRow:
+def _row(
+    setup: Setup, progress: Progress, tested: dict[str, float], watched: dict[str, Any]
+) -> EpochRow:
     """The row of the epoch whose last step has just been taken."""
     config, total = setup.config, setup.steps_per_epoch * setup.config.epochs
     row = {
@@ -95,6 +97,7 @@ def _row(setup: Setup, progress: Progress, tested: dict[str, float]) -> EpochRow
         **tested,
         **({"skipped": int(progress.sums.failed)} if config.on_nonfinite == "skip" else {}),
         **adam_to_sgd.describe(config, total, progress.state.opt_state),
+        **watched,
     }
     return cast(EpochRow, row)
 

@@ -56,6 +56,8 @@ class EpochRow(TypedDict):
       skipped: steps left out because they were not finite; with `--on-nonfinite skip` only.
       switched_at: steps before the switch to SGD, None until then; with adam-to-sgd only.
       sgd_rate: SGD's learning rate at the switch, None until then; with adam-to-sgd only.
+      watch: the readings at the last measured step, by name, None where one is not finite; with
+        `--watch` only.
     """
 
     epoch: int
@@ -70,6 +72,7 @@ class EpochRow(TypedDict):
     skipped: NotRequired[int]
     switched_at: NotRequired[int | None]
     sgd_rate: NotRequired[float | None]
+    watch: NotRequired[dict[str, float | None]]
 
 
 class Progress(NamedTuple):

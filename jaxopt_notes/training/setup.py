@@ -9,9 +9,10 @@ from jaxopt_notes import optimizers
 from jaxopt_notes.config.settings import Asked, Settings, absolute, resolve, setting, validate
 from jaxopt_notes.data import Dataset, load, located
 from jaxopt_notes.errors import InputError
+from jaxopt_notes.microscope.watching import watch
 from jaxopt_notes.models import PureModel, pure
 from jaxopt_notes.runtime.compilation import keep_compiled
-from jaxopt_notes.training import adam_to_sgd
+from jaxopt_notes.training import adam_to_sgd, watching
 from jaxopt_notes.training.network import build_network
 from jaxopt_notes.training.schedules import schedule
 from jaxopt_notes.training.sharding import Layout, make_layout, split_cpu
@@ -71,17 +72,20 @@ def prepare(asked: Asked) -> Setup:
 
 
 def build_optimizer(config: Settings, steps: int) -> optax.GradientTransformation:
-    """The optimizer with its schedule over `steps` steps.
+    """The optimizer with its schedule over `steps` steps; with `--watch`, it is watched.
 
     Raises:
       InputError: the optimizer refuses a hyperparameter, or its switch is not within the steps.
     """
     rate = schedule(config.schedule, config.learning_rate, steps, config.warmup)
     arguments = adam_to_sgd.arguments(config, steps)
+    make = getattr(optimizers, config.optimizer.replace("-", "_"))
     try:
-        optimizer = getattr(optimizers, config.optimizer.replace("-", "_"))(rate, **arguments)
+        optimizer = make(rate, **arguments)
     except (TypeError, ValueError) as error:
         raise InputError(f"--optimizer {config.optimizer}: {error}") from error
-    if config.clip_norm is None:
-        return optimizer
-    return optax.chain(optax.clip_by_global_norm(config.clip_norm), optimizer)
+    if config.clip_norm is not None:
+        optimizer = optax.chain(optax.clip_by_global_norm(config.clip_norm), optimizer)
+    return (
+        watch(optimizer, eps=watching.root_of_eps(make, arguments)) if config.watch else optimizer
+    )

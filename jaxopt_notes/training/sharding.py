@@ -24,6 +24,7 @@ from jaxopt_notes.models.sharding import BATCH_AXIS
 from jaxopt_notes.runtime import start
 from jaxopt_notes.training.state import TrainState
 from jaxopt_notes.training.step import Batch
+from jaxopt_notes.training.watching import own_state, with_own_state
 
 PER_CORE = 32  # images of a batch; with fewer, coming together at each step costs what is gained
 
@@ -102,7 +103,8 @@ class Layout(NamedTuple):
         whole = jax.tree.map(lambda _: self._whole(), state)
         if not self.shard_optimizer_state:
             return whole
-        return whole._replace(opt_state=jax.tree.map(self._of_slot, state.opt_state))
+        cut = jax.tree.map(self._of_slot, own_state(state.opt_state))
+        return whole._replace(opt_state=with_own_state(whole.opt_state, cut))
 
     def step_shardings(self, state: TrainState) -> dict[str, Any]:
         """`jax.jit`'s argument that keeps a step's (state, metrics) where they were."""

@@ -70,6 +70,7 @@ SAMPLES = {
     "checkpoint_every": _of("--checkpoint-every 5m", Interval(seconds=300)),
     "keep": _of("--keep 3", 3),
     "tensorboard": _of("--tensorboard", True),
+    "watch": _of("--watch", True),
     "profile": _of("--profile", True),
     "mesh": _of("--mesh data=2", 2),
     "shard_optimizer_state": _of("--shard-optimizer-state", True),
@@ -111,4 +112,4 @@ OLD_CONFIG = {
 }
 
 # What rows that came later stand at, where a run of that version goes on.
-SINCE = {"follow_links": False}
+SINCE = {"follow_links": False, "watch": False}

@@ -16,7 +16,7 @@ STRUCTURE = {"model", "pooling", "widths", "norm", "activation", "image_size", "
 ORDER = {"batch_size", "seed"}
 STATE = {"optimizer", "schedule", "switch_at", "clip_norm"}
 PLACES = {"out", "data_dir", "compilation_cache"}
-RECORDS = {"checkpoint_every", "keep", "tensorboard", "profile", "follow_links"}
+RECORDS = {"checkpoint_every", "keep", "tensorboard", "profile", "follow_links", "watch"}
 
 
 def asked(*argv):

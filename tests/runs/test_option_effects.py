@@ -32,7 +32,7 @@ from jaxopt_notes.training.setup import prepare
 from tests import drawn_keys, plain_training
 from tests.data import tiny_sets
 from tests.plain_training import constant, cosine, one_cycle
-from tests.run_files import BASE, rows, without_seconds
+from tests.run_files import BASE, rows, without_seconds, without_watch
 from tests.virtual_devices import environment
 
 STEPS = 8  # of the base run: two epochs of four
@@ -382,6 +382,7 @@ DEVICES = {
     "all": "",
     "one": "--mesh data=1",
     "cut": "--mesh data=2 --shard-optimizer-state",
+    "watched": "--mesh data=2 --shard-optimizer-state --watch",
 }
 
 
@@ -413,10 +414,12 @@ def device(folder, name):
 def test_mesh_says_how_many_devices_share_a_batch(two_devices):
     folder, found = two_devices
     assert found["devices"] == 2
-    assert [device(folder, name)["count"] for name in DEVICES] == [2, 1, 2]
-    all_rows, one, cut = (rows(folder / name) for name in DEVICES)
+    assert [device(folder, name)["count"] for name in DEVICES] == [2, 1, 2, 2]
+    all_rows, one, cut, watched = (rows(folder / name) for name in DEVICES)
     np.testing.assert_allclose(losses(all_rows), losses(one), rtol=1e-4)
     np.testing.assert_allclose(losses(cut), losses(one), rtol=1e-4)
+    np.testing.assert_array_equal(losses(watched), losses(cut))
+    assert watched[0]["watch"]["logits/bias/gradient_norm"] > 0
 
 
 def test_shard_optimizer_state_leaves_each_device_its_part(two_devices):
@@ -549,6 +552,21 @@ def writes_the_rows_as_events(tools, options):
         assert found[key] == pytest.approx(value, rel=1e-6)
 
 
+def reads_what_the_optimizer_does(tools, options):
+    """SGD moves by the learning rate times what clipping leaves of the gradient."""
+    sgd = "--optimizer sgd --schedule constant --learning-rate 0.25 --clip-norm 0.05 --epochs 3"
+    ran = tools.run(f"{options} {sgd}")
+    read = ran.rows[-1]["watch"]
+    assert read["0 clip_by_global_norm/clipped"] == 1
+    groups = ("hidden/0/bias", "hidden/0/kernel", "logits/bias", "logits/kernel")
+    clipped = [read[f"{group}/norm_after/0 clip_by_global_norm"] for group in groups]
+    assert np.linalg.norm(clipped) == pytest.approx(0.05, rel=1e-5)
+    moved = [read[f"{group}/update_norm"] for group in groups]
+    assert moved == pytest.approx([0.25 * norm for norm in clipped], rel=1e-5)
+    assert without_watch(ran.rows) == without_seconds(tools.run(sgd).rows)
+    assert "watch" not in tools.run(sgd).rows[-1]
+
+
 def traces_the_steps_from_10_to_20(tools, options):
     traced, draws = [], drawn_keys.record(tools.patch)
 
@@ -631,6 +649,7 @@ EFFECTS = [
     Effect("--data-dir sets", looks_there_for_sets),
     Effect("--out there", writes_there),
     Effect("--tensorboard", writes_the_rows_as_events),
+    Effect("--watch", reads_what_the_optimizer_does),
     Effect("--profile", traces_the_steps_from_10_to_20),
     Effect("--quiet", prints_nothing),
     Effect("--json", prints_a_json_value_a_line),

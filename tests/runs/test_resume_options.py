@@ -67,7 +67,7 @@ WITH_OVERRIDE["--switch-eps 0.5"] = {
 FREE = [
     *("--epochs", "--patience", "--on-nonfinite", "--checkpoint-every", "--keep"),
     *("--data-dir", "--compilation-cache", "--tensorboard", "--profile", "--quiet", "--json"),
-    *("--mesh", "--shard-optimizer-state"),
+    *("--mesh", "--shard-optimizer-state", "--watch"),
 ]
 # of a process, not of a run; or about resuming itself; or judged by the images and labels
 NOT_SETTINGS = [
@@ -120,7 +120,7 @@ def test_what_is_free_changes_without_a_word_and_takes_effect(small, left, capsy
     left()
     free = "--epochs 9 --patience 1 --on-nonfinite skip --checkpoint-every 1 --keep 5 "
     free += "--data-dir . --compilation-cache off --no-tensorboard --mesh data=1 "
-    free += "--shard-optimizer-state --json"
+    free += "--shard-optimizer-state --json --watch"
     assert {word for word in free.split() if word.startswith("--")} | {
         *("--tensorboard", "--profile", "--quiet")
     } == {*FREE, "--no-tensorboard"}
