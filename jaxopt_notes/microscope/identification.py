@@ -6,10 +6,12 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxopt_notes.errors import InputError
-from jaxopt_notes.microscope import behaviours, equation_text, known, probes
+from jaxopt_notes.microscope import behaviours, equation_text, known, probes, rates
 from jaxopt_notes.microscope.families import Array, directions
-from jaxopt_notes.microscope.fitting import Fit, coarse_weights
+from jaxopt_notes.microscope.finding import Finding
+from jaxopt_notes.microscope.fitting import Fit
 from jaxopt_notes.microscope.probes import Laboratory, Record
+from jaxopt_notes.microscope.rounding import coarse_weights
 from jaxopt_notes.microscope.search import Clues, look, search
 from jaxopt_notes.microscope.steppers import Stepper
 
@@ -120,11 +122,11 @@ def _described(
     laboratory: Laboratory,
     explaining: list[Fit],
     convention: known.Convention | None,
-    long: behaviours.Finding,
+    long: Finding,
 ) -> Identification:
     fit = explaining[0]
     findings = [
-        behaviours.new_rates(laboratory, fit),
+        rates.new_rates(laboratory, fit),
         long,
         behaviours.several_arrays(laboratory, fit),
         behaviours.matrix(laboratory, fit),

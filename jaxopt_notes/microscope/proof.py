@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from jaxopt_notes.microscope import known
+from jaxopt_notes.microscope.faults import FAULTS, SOUND, Fault
 from jaxopt_notes.microscope.identification import Identification, identify
-from jaxopt_notes.microscope.planted import FAULTS, SOUND, Fault
 from jaxopt_notes.microscope.steppers import (
     KerasStepper,
     OptaxStepper,

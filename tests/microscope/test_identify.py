@@ -7,7 +7,7 @@ import pytest
 
 from jaxopt_notes.errors import InputError
 from jaxopt_notes.microscope import OptaxStepper, identify, proof
-from jaxopt_notes.microscope.planted import FAULTS, SOUND
+from jaxopt_notes.microscope.faults import FAULTS, SOUND
 
 _BY_NAME = {fault.name: fault for fault in (*SOUND, *FAULTS)}
 # One of each probe, of the optimizers that take least time.
