@@ -112,12 +112,40 @@ def _without_gradient(
             remark += ", and so does its step counter"
     elif still and holds(fit, part):
         remark = "an array without a gradient stays as it is, while its step counter rises"
+    elif still and _keeps_corrected(fit, part):
+        return found._replace(deviations=(_BENT,))
     elif holds(fit, record):
         remark = "a missing gradient counts as zero"
     else:
         sentence = "after a missing gradient an array's steps follow no known rule"
         return found._replace(deviations=(sentence,))
     return found._replace(remarks=(*found.remarks, remark))
+
+
+_BENT = (
+    "a missing gradient bends an array's averages: the step counter rises, and the averages are kept "
+    "in corrected form"
+)
+
+
+def _keeps_corrected(fit: Fit, record: Record) -> bool:
+    """Whether m / (1 − β1^t) and v / (1 − β2^t) themselves are kept while steps are missed."""
+    s, h, memory = fit.structure, fit.values, fresh()
+    counts = record.given.counts
+    for rows in np.split(np.arange(len(counts)), np.flatnonzero(np.diff(counts) > 1) + 1):
+        part = Record(
+            type(record.given)(*(x[rows] for x in record.given)),
+            record.moves[rows],
+            record.roundoff,
+        )
+        for slot, letter in (("m", "β1"), ("v", "β2")):
+            if slot in s.corrects and rows[0] and memory[slot] is not None:
+                before, after = counts[rows[0] - 1], counts[rows[0]] - 1
+                memory[slot] = memory[slot] * (1 - h[letter] ** after) / (1 - h[letter] ** before)
+        if not holds(fit, part, memory=memory):
+            return False
+        _, memory = directions(s, h, part.given, memory)
+    return bool(s.corrects)
 
 
 def matrix(laboratory: Laboratory, fit: Fit) -> Finding:

@@ -93,6 +93,29 @@ class _TwoSpeeds:
         return {n: p.copy() for n, p in self.p.items()}
 
 
+class _CorrectedAverage(_TwoSpeeds):
+    """The corrected average itself is kept, with one counter for all arrays."""
+
+    def start(self, params):
+        super().start(params)
+        self.t = 0
+
+    def step(self, grads):
+        self.t += 1
+        β = (0.9 - 0.9**self.t) / (1 - 0.9**self.t)
+        for n, g in grads.items():
+            if g is not None:
+                self.v[n] = β * self.v[n] + (1 - β) * g
+                self.p[n] = self.p[n] - 0.1 * self.v[n]
+        return {n: p.copy() for n, p in self.p.items()}
+
+
+def test_averages_that_a_missing_gradient_bends_are_named():
+    said = identify(_CorrectedAverage())
+    assert said.hyperparameters == {"learning_rate": 0.1, "decay": 0.9}
+    assert any("missing gradient bends" in sentence for sentence in said.deviations)
+
+
 class _Random(_TwoSpeeds):
     """Other steps every time."""
 
