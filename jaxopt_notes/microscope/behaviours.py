@@ -123,8 +123,8 @@ def _without_gradient(
 
 
 _BENT = (
-    "a missing gradient bends an array's averages: the step counter rises, and the averages are kept "
-    "in corrected form"
+    "a missing gradient bends an array's averages: the step counter rises, and the averages are "
+    "kept in corrected form"
 )
 
 

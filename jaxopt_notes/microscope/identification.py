@@ -231,7 +231,7 @@ def _likeness(record: Record, clues: Clues, others: list[Fit]) -> str:
     if clues.coupled:
         about.append("an element's step depends on the others")
     if clues.decays:
-        about.append("parameters move without a gradient")
+        about.append(_drift(record))
     if not others:
         return f"like nothing in the family; {'; '.join(about)}"
     best = others[0]
@@ -240,6 +240,14 @@ def _likeness(record: Record, clues: Clues, others: list[Fit]) -> str:
     parts += f" in its steps for {', '.join(near)}" if near else ""
     parts += f", unlike it for {', '.join(far)}" if far else ", but not to rounding"
     return f"{parts}; {'; '.join(about)}"
+
+
+def _drift(record: Record) -> str:
+    kinds = np.array([experiment.kind for experiment in probes.experiments()])
+    moves = record.moves[0, kinds == "decay"]
+    if np.ptp(moves) <= 1e-6 * np.abs(moves).max():
+        return "without a gradient all parameters move by the same amount, whatever they are"
+    return "parameters move without a gradient"
 
 
 def _parts(record: Record, fit: Fit) -> tuple[list[str], list[str]]:
