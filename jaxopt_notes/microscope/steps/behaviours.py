@@ -1,4 +1,4 @@
-"""What shows only beside the ordinary run: long runs, a new learning rate, several arrays, a save.
+"""What shows only beside the ordinary run: long runs, several arrays, a matrix, a save.
 
 Each probe compares the optimizer with the equation that explains its ordinary steps, under each of
 the known ways to go wrong, and names the first that explains what it did.
@@ -6,55 +6,16 @@ the known ways to go wrong, and names the first that explains what it did.
 
 from collections.abc import Iterator
 from itertools import permutations
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from jaxopt_notes.errors import InputError
-from jaxopt_notes.microscope.steps.families import Array, Structure, directions, fresh
-from jaxopt_notes.microscope.steps.fitting import Fit, discrepancies, refit
+from jaxopt_notes.microscope.steps.families import Array, directions, fresh
+from jaxopt_notes.microscope.steps.finding import Finding, counts_matter, given_as, holds
+from jaxopt_notes.microscope.steps.fitting import Fit, refit
 from jaxopt_notes.microscope.steps.probes import LONG, Laboratory, Record
-
-
-class Finding(NamedTuple):
-    """What a probe found.
-
-    Attributes:
-      remarks: how the optimizer behaves, where optimizers rightly differ.
-      deviations: faults.
-      undecided: what the probe could not tell.
-      not_examined: what it could not look at.
-      fit: the equation with what the probe has added to it.
-      rate_inside: the learning rate is inside the velocity; None where that was not seen.
-      unexplained: nothing known explains what was seen: it says so.
-    """
-
-    fit: Fit
-    remarks: tuple[str, ...] = ()
-    deviations: tuple[str, ...] = ()
-    undecided: tuple[str, ...] = ()
-    not_examined: tuple[str, ...] = ()
-    rate_inside: bool | None = None
-    unexplained: str = ""
-
-
-def _holds(fit: Fit, record: Record, slack: float = 4.0, **how: Any) -> bool:
-    return bool(np.all(discrepancies(fit, record, **how) <= slack))
-
-
-def _given(record: Record, **changes: Any) -> Record:
-    return record._replace(given=record.given._replace(**changes))
-
-
-def counts_matter(s: Structure) -> bool:
-    """Whether the equation has the step counter in it."""
-    return bool(s.corrects) or s.fading
-
-
-def velocity(fit: Fit) -> str:
-    """The letter of the momentum that a learning rate may be inside of; empty for none."""
-    s = fit.structure
-    return "μ" if s.momentum else "β1" if s.first and not s.second and not s.sign else ""
+from jaxopt_notes.microscope.steps.rounding import discrepancies
 
 
 def long_run(laboratory: Laboratory, fit: Fit, records: list[Record]) -> Finding:
@@ -64,7 +25,7 @@ def long_run(laboratory: Laboratory, fit: Fit, records: list[Record]) -> Finding
     gradients = np.array([ones, 1e-3 * ones, random, 1e-6 * random, 1e2 * random]).T
     record = laboratory.alone(gradients, np.zeros(5))
     unseen = (f"steps after the first {LONG}",)
-    off = discrepancies(fit, record) > 16
+    off = discrepancies(fit.structure, fit.values, record) > 16
     if not off.any():
         return Finding(fit, not_examined=unseen)
     k = int(np.argmax(off))
@@ -74,144 +35,12 @@ def long_run(laboratory: Laboratory, fit: Fit, records: list[Record]) -> Finding
         f"the step counter starts again after {k}": (t - 1) % max(k, 1) + 1,
     }
     for sentence, counts in ways.items() if counts_matter(fit.structure) else ():
-        if _holds(fit, _given(record, counts=counts), slack=16):
+        if holds(fit, given_as(record, counts=counts), slack=16):
             return Finding(fit, deviations=(sentence,))
     closer = refit(fit, [*records, record])  # an ε that shows only when the start is forgotten
     if closer.explains:
         return Finding(closer, not_examined=unseen)
     return Finding(fit, unexplained=f"from step {k + 1} on it leaves its own equation")
-
-
-def new_rates(laboratory: Laboratory, fit: Fit) -> Finding:
-    """The learning rate is set before the first step and changed twice."""
-    α, letter = fit.values["α"], velocity(fit)
-    random = np.random.default_rng(5).normal(size=24)
-    zeros = np.zeros(24)
-    push = np.eye(24)[0]
-    gradients = np.array([random, 1e-3 * random, 1e-6 * random, push, zeros, random, zeros]).T
-    set_to = {0: 2 * abs(α), 8: abs(α) / 2, 16: 3 * abs(α)}
-    laboratory.begin({"w": np.array([0.0, 0.0, 0.0, 0.0, 1.5, -0.7, -0.7])})
-    setter = getattr(laboratory.stepper, "set_learning_rate", None)
-    try:
-        if setter is None:
-            raise NotImplementedError
-        record = laboratory.walk(
-            {"w": gradients}, lambda k: setter(set_to[k]) if k in set_to else None
-        )["w"]
-    except NotImplementedError:
-        return Finding(
-            fit,
-            undecided=tuple(_undecided_without_rates(fit, letter)),
-            not_examined=("a change of the learning rate",),
-        )
-    rates = np.repeat(list(set_to.values()), 8)
-    for late in (False, True):
-        for sentence, κ in _scales(fit, letter).items():
-            own = abs(α) / κ  # the learning rate that it had
-            seen = np.r_[own, rates[:-1]] if late else rates
-            for decay, changed, given in _decays(fit, record, κ, own, seen):
-                for inside in (False, True) if letter else (False,):
-                    if _holds(changed, given, slack=16, rate_inside=inside):
-                        late_words = "a new learning rate acts one step late" if late else ""
-                        words = (sentence * (sentence != _AVERAGE), _DECAYS[decay], late_words)
-                        named = _with_rate(fit, own, decay)
-                        if sentence == _AVERAGE:
-                            named = _shaped(named, first="average")
-                        return Finding(
-                            named,
-                            deviations=tuple(filter(None, words)),
-                            rate_inside=inside if letter else None,
-                        )
-    if _holds(fit, record, slack=16):
-        return Finding(fit, deviations=("setting the learning rate changes nothing",))
-    return _scaled(fit, record, rates, letter)
-
-
-def _scaled(fit: Fit, record: Record, rates: Array, letter: str) -> Finding:
-    """A factor of no known meaning before the learning rate."""
-    if "αλ" not in fit.values:
-        for inside in (False, True) if letter else (False,):
-            given = _given(record, rates=rates)
-            d, _ = directions(fit.structure, fit.values, given.given, rate_inside=inside)
-            κ = -float(np.sum(d[:, 0] * record.moves[:, 0]) / np.sum(d[:, 0] ** 2))
-            if κ and _holds(_replaced(fit, α=κ), given, slack=16, rate_inside=inside):
-                return Finding(
-                    _replaced(fit, rate=fit.values["α"] / κ),
-                    deviations=(f"steps are {κ:.6g} times what the learning rate says",),
-                    rate_inside=inside if letter else None,
-                )
-    sentence = "a new learning rate acts in no known way"
-    return Finding(fit, deviations=(sentence,))
-
-
-_AVERAGE = "average"
-_DECAYS = {
-    "": "",
-    "times": "",
-    "free": "",  # a matter of convention, like a velocity that is an average
-    "after": "the weight decay shrinks the parameters after the step, not before",
-    "free after": "the weight decay shrinks the parameters after the step, not before",
-}
-
-
-def _scales(fit: Fit, letter: str) -> dict[str, float]:
-    """Factors that may stand before the learning rate, with what each means."""
-    scales = {"": 1.0}
-    if letter == "μ":
-        scales["the velocity is scaled by 1 − μ"] = 1 - fit.values["μ"]
-    elif fit.structure.first == "sum":
-        scales[_AVERAGE] = 1 - fit.values["β1"]
-    return scales
-
-
-def _decays(
-    fit: Fit, record: Record, κ: float, own: float, rates: Array
-) -> Iterator[tuple[str, Fit, Record]]:
-    """The ways in which decoupled decay may follow the learning rate."""
-    sign = np.sign(fit.values["α"]) * κ
-    λ = fit.values.get("αλ")
-    if λ is None:
-        yield "", _replaced(fit, α=sign), _given(record, rates=rates)
-        return
-    for name in ("times", "free", "after", "free after"):
-        start = own / (1 - λ) if "after" in name else own
-        step = np.full(len(rates), λ) if "free" in name else λ / start * rates
-        scaled = rates * (1 - step) if "after" in name else rates
-        moves = record.moves + step[:, None] * record.given.params
-        plain = record._replace(moves=moves)
-        yield name, _replaced(fit, α=sign, αλ=0.0), _given(plain, rates=scaled)
-
-
-def _replaced(fit: Fit, **values: float) -> Fit:
-    return fit._replace(values={**fit.values, **values})
-
-
-def _shaped(fit: Fit, **choices: Any) -> Fit:
-    return fit._replace(structure=fit.structure._replace(**choices))
-
-
-def _with_rate(fit: Fit, own: float, decay: str) -> Fit:
-    """The fit with the learning rate and the decay as they are called outside."""
-    if "αλ" not in fit.values:
-        return _replaced(fit, rate=own)
-    if "free" in decay:
-        fit = _shaped(fit, decay="free")
-    λ = fit.values["αλ"]
-    start = own / (1 - λ) if "after" in decay else own
-    return _replaced(fit, rate=start, decay=λ if "free" in decay else λ / start)
-
-
-def _undecided_without_rates(fit: Fit, letter: str) -> Iterator[str]:
-    s = fit.structure
-    if letter:
-        yield "whether the learning rate is inside the velocity"
-    if s.first == "sum":
-        yield (
-            "a velocity scaled by 1 − β1 with a learning rate 1 / (1 − β1) times as large: "
-            "the same path"
-        )
-    if s.decay == "decoupled":
-        yield "whether the weight decay is multiplied by the learning rate"
 
 
 def several_arrays(laboratory: Laboratory, fit: Fit) -> Finding:
@@ -224,7 +53,7 @@ def several_arrays(laboratory: Laboratory, fit: Fit) -> Finding:
     records = laboratory.walk(gradients)
     whole = np.sqrt(sum((g**2).sum(1, keepdims=True) for g in gradients.values()))
     for sentence, deviates, changes in _array_ways(fit, records, whole):
-        if all(_holds(fit, _given(r, **changes[n])) for n, r in records.items()):
+        if all(holds(fit, given_as(r, **changes[n])) for n, r in records.items()):
             words = (sentence,) if sentence else ()
             if deviates:
                 return Finding(fit, deviations=words)
@@ -276,19 +105,47 @@ def _without_gradient(
     part = record._replace(
         given=type(given)(*(x[~missing] for x in given)), moves=record.moves[~missing]
     )
-    own = _given(part, counts=np.arange(1, len(part.moves) + 1))
-    if still and _holds(fit, own):
+    own = given_as(part, counts=np.arange(1, len(part.moves) + 1))
+    if still and holds(fit, own):
         remark = "an array without a gradient stays as it is"
         if counts_matter(fit.structure):
             remark += ", and so does its step counter"
-    elif still and _holds(fit, part):
+    elif still and holds(fit, part):
         remark = "an array without a gradient stays as it is, while its step counter rises"
-    elif _holds(fit, record):
+    elif still and _keeps_corrected(fit, part):
+        return found._replace(deviations=(_BENT,))
+    elif holds(fit, record):
         remark = "a missing gradient counts as zero"
     else:
         sentence = "after a missing gradient an array's steps follow no known rule"
         return found._replace(deviations=(sentence,))
     return found._replace(remarks=(*found.remarks, remark))
+
+
+_BENT = (
+    "a missing gradient bends an array's averages: the step counter rises, and the averages are "
+    "kept in corrected form"
+)
+
+
+def _keeps_corrected(fit: Fit, record: Record) -> bool:
+    """Whether m / (1 − β1^t) and v / (1 − β2^t) themselves are kept while steps are missed."""
+    s, h, memory = fit.structure, fit.values, fresh()
+    counts = record.given.counts
+    for rows in np.split(np.arange(len(counts)), np.flatnonzero(np.diff(counts) > 1) + 1):
+        part = Record(
+            type(record.given)(*(x[rows] for x in record.given)),
+            record.moves[rows],
+            record.roundoff,
+        )
+        for slot, letter in (("m", "β1"), ("v", "β2")):
+            if slot in s.corrects and rows[0] and memory[slot] is not None:
+                before, after = counts[rows[0] - 1], counts[rows[0]] - 1
+                memory[slot] = memory[slot] * (1 - h[letter] ** after) / (1 - h[letter] ** before)
+        if not holds(fit, part, memory=memory):
+            return False
+        _, memory = directions(s, h, part.given, memory)
+    return bool(s.corrects)
 
 
 def matrix(laboratory: Laboratory, fit: Fit) -> Finding:
@@ -298,7 +155,7 @@ def matrix(laboratory: Laboratory, fit: Fit) -> Finding:
     random = np.random.default_rng(13)
     laboratory.begin({"w": random.normal(size=(3, 4))})
     record = laboratory.walk({"w": random.normal(size=(8, 3, 4))})["w"]
-    if _holds(fit, record, slack=16):
+    if holds(fit, record, slack=16):
         return Finding(fit)
     return Finding(fit, unexplained="a matrix steps otherwise than a vector")
 
@@ -320,7 +177,7 @@ def save_and_load(laboratory: Laboratory, fit: Fit) -> Finding:
     except (NotImplementedError, AttributeError):
         return Finding(fit, not_examined=("saving and loading",))
     for sentence, memory, counts in _restorations(fit, first, second):
-        if _holds(fit, _given(second, counts=counts), memory=memory):
+        if holds(fit, given_as(second, counts=counts), memory=memory):
             return Finding(fit, deviations=(sentence,) * bool(sentence))
     sentence = "after save and load its steps follow no known rule"
     return Finding(fit, deviations=(sentence,))

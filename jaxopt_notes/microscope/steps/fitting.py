@@ -14,11 +14,10 @@ from scipy.special import expit
 
 from jaxopt_notes.microscope.steps.families import Array, Structure, directions
 from jaxopt_notes.microscope.steps.probes import Record
+from jaxopt_notes.microscope.steps.rounding import UNIT, allowances, coarse_weights, finite
 
 EARLY = 10  # steps that a first look takes
 _GUESSES, _FORGIVEN = 128, 1e-2
-TRUST = 64.0  # how many roundings an implementation may be off
-_UNIT = {"β1", "β2", "τ", "μ"}
 # Where each hyperparameter is looked for: the logit of those in [0, 1), else the logarithm.
 _RANGE = {
     "β1": (0.0, 5.0),
@@ -62,7 +61,7 @@ def _read(letters: tuple[str, ...], x: Array, sign: float) -> dict[str, Any]:
     values = {}
     for i, letter in enumerate(letters):
         z = x[:, i : i + 1]
-        values[letter] = expit(z) if letter in _UNIT else np.exp(np.minimum(z, 60))
+        values[letter] = expit(z) if letter in UNIT else np.exp(np.minimum(z, 60))
         if letter == "λ":
             values[letter] = sign * values[letter]
     return values
@@ -73,7 +72,7 @@ class Problem:
 
     def __init__(self, structure: Structure, records: Iterable[Record], decay_sign: float) -> None:
         self.structure, self.sign = structure, decay_sign
-        self.records = [_finite(record) for record in records]
+        self.records = [finite(record) for record in records]
 
     def columns(self, h: dict[str, Any]) -> list[tuple[Array, Array]]:
         """For each record (K, T n) directions and (T n,) parameters that decay multiplies."""
@@ -102,67 +101,6 @@ class Problem:
         det = np.maximum(dd * θθ - dθ**2, 1e-300)
         α, λ = (dy * θθ - dθ * θy) / det, (dd * θy - dθ * dy) / det
         return y - α * d - λ * θ, α / size, λ
-
-
-def _finite(record: Record) -> Record:
-    """The record without the elements that became infinite or NaN."""
-    good = np.isfinite(record.moves).all(0)
-    if good.all():
-        return record
-    given = record.given
-    given = given._replace(gradients=given.gradients[:, good], params=given.params[:, good])
-    return Record(given, record.moves[:, good], record.roundoff)
-
-
-def coarse_weights(record: Record) -> Array:
-    """Each element relative to its largest move; one that stands still, to the median of them."""
-    largest = np.abs(record.moves).max(0)
-    usual = np.median(largest[largest > 0]) if (largest > 0).any() else 1.0
-    largest = np.where(largest > 0, largest, usual)
-    return np.broadcast_to(1 / (largest + 1e3 * record.rounding.max(0)), record.moves.shape)
-
-
-def allowances(
-    structure: Structure, h: dict[str, float], α: float, record: Record, **how: Any
-) -> Array:
-    """(T, n), by how much rounding may move what the equation gives.
-
-    Measured: the equation is run again with gradients and decay rates off by one rounding.
-    """
-    u, random, given = record.roundoff, np.random.default_rng(0), record.given
-    plain, _ = directions(structure, h, given, **how)
-    spread = np.abs(plain) * u
-    for sign in (1, -1):
-        noise = 1 + u * random.normal(size=given.gradients.shape)
-        off = given._replace(gradients=given.gradients * noise)
-        near = {k: v * (1 + sign * u) if k in _UNIT else v for k, v in h.items()}
-        for moved in (
-            directions(structure, h, off, **how),
-            directions(structure, near, given, **how),
-        ):
-            spread = np.maximum(spread, np.abs(moved[0] - plain))
-    spread = np.maximum.accumulate(spread, axis=0) * 0.1 + spread
-    allowed: Array = TRUST * (record.rounding + abs(α) * spread) + 1e-290
-    return allowed
-
-
-def discrepancies(fit: Fit, record: Record, **how: Any) -> Array:
-    """(T,), the largest discrepancy of each step in units of what rounding allows.
-
-    Args:
-      fit: the equation and its numbers.
-      record: what the optimizer did.
-      **how: `memory` and `rate_inside`, as `families.directions` has them.
-    """
-    record = _finite(record)
-    if not record.moves.shape[1]:
-        return np.full(len(record.moves), np.inf)
-    d, _ = directions(fit.structure, fit.values, record.given, **how)
-    α = fit.values["α"]
-    expected = -α * d - fit.values.get("αλ", 0.0) * record.given.params
-    allowed = allowances(fit.structure, fit.values, α, record, **how)
-    ratio: Array = (np.abs(record.moves - expected) / allowed).max(1, initial=0.0)
-    return ratio
 
 
 def screen(problem: Problem) -> tuple[float, Array]:
@@ -198,7 +136,7 @@ def refit(found: Fit, records: list[Record]) -> Fit:
     x = []
     for letter in found.structure.letters:
         value = abs(found.values[letter])
-        x.append(np.log(value / (1 - value)) if letter in _UNIT else np.log(value))
+        x.append(np.log(value / (1 - value)) if letter in UNIT else np.log(value))
     sign = np.sign(found.values.get("λ", 1.0))
     return fit(Problem(found.structure, records, float(sign)), np.array(x))
 
@@ -306,7 +244,7 @@ def _doubts(
     w = np.concatenate([v.ravel() for v in weights])
     doubt = {}
     for i, letter in enumerate(problem.structure.letters):
-        doubt[letter] = covariance[i, i] * (1 - values[letter] if letter in _UNIT else 1.0) ** 2
+        doubt[letter] = covariance[i, i] * (1 - values[letter] if letter in UNIT else 1.0) ** 2
     for letter, name in (("α", "moves"), ("αλ", "params")):
         if value := values.get(letter):
             columns = [

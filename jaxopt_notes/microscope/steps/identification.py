@@ -6,10 +6,12 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxopt_notes.errors import InputError
-from jaxopt_notes.microscope.steps import behaviours, equation_text, known, probes
+from jaxopt_notes.microscope.steps import behaviours, equation_text, known, probes, rates
 from jaxopt_notes.microscope.steps.families import Array, directions
-from jaxopt_notes.microscope.steps.fitting import Fit, coarse_weights
+from jaxopt_notes.microscope.steps.finding import Finding
+from jaxopt_notes.microscope.steps.fitting import Fit
 from jaxopt_notes.microscope.steps.probes import Laboratory, Record
+from jaxopt_notes.microscope.steps.rounding import coarse_weights
 from jaxopt_notes.microscope.steps.search import Clues, look, search
 from jaxopt_notes.microscope.steps.steppers import Stepper
 
@@ -136,11 +138,11 @@ def _described(
     laboratory: Laboratory,
     explaining: list[Fit],
     convention: known.Convention | None,
-    long: behaviours.Finding,
+    long: Finding,
 ) -> tuple[Identification, Fit | None]:
     fit = explaining[0]
     findings = [
-        behaviours.new_rates(laboratory, fit),
+        rates.new_rates(laboratory, fit),
         long,
         behaviours.several_arrays(laboratory, fit),
         behaviours.matrix(laboratory, fit),
@@ -247,7 +249,7 @@ def _likeness(record: Record, clues: Clues, others: list[Fit]) -> str:
     if clues.coupled:
         about.append("an element's step depends on the others")
     if clues.decays:
-        about.append("parameters move without a gradient")
+        about.append(_drift(record))
     if not others:
         return f"like nothing in the family; {'; '.join(about)}"
     best = others[0]
@@ -256,6 +258,14 @@ def _likeness(record: Record, clues: Clues, others: list[Fit]) -> str:
     parts += f" in its steps for {', '.join(near)}" if near else ""
     parts += f", unlike it for {', '.join(far)}" if far else ", but not to rounding"
     return f"{parts}; {'; '.join(about)}"
+
+
+def _drift(record: Record) -> str:
+    kinds = np.array([experiment.kind for experiment in probes.experiments()])
+    moves = record.moves[0, kinds == "decay"]
+    if np.ptp(moves) <= 1e-6 * np.abs(moves).max():
+        return "without a gradient all parameters move by the same amount, whatever they are"
+    return "parameters move without a gradient"
 
 
 def _parts(record: Record, fit: Fit) -> tuple[list[str], list[str]]:

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from jaxopt_notes.microscope.steps import known
+from jaxopt_notes.microscope.steps.faults import FAULTS, SOUND, Fault
 from jaxopt_notes.microscope.steps.identification import Identification, identify
-from jaxopt_notes.microscope.steps.planted import FAULTS, SOUND, Fault
 from jaxopt_notes.microscope.steps.steppers import (
     KerasStepper,
     OptaxStepper,

@@ -8,7 +8,7 @@ import pytest
 from jaxopt_notes.errors import InputError
 from jaxopt_notes.microscope import OptaxStepper, identify
 from jaxopt_notes.microscope.steps import proof
-from jaxopt_notes.microscope.steps.planted import FAULTS, SOUND
+from jaxopt_notes.microscope.steps.faults import FAULTS, SOUND
 
 _BY_NAME = {fault.name: fault for fault in (*SOUND, *FAULTS)}
 # One of each probe, of the optimizers that take least time.
@@ -92,6 +92,29 @@ class _TwoSpeeds:
             self.w[n] = 0.5 * self.w[n] + g
             self.p[n] = self.p[n] - 0.1 * (self.v[n] + self.w[n])
         return {n: p.copy() for n, p in self.p.items()}
+
+
+class _CorrectedAverage(_TwoSpeeds):
+    """The corrected average itself is kept, with one counter for all arrays."""
+
+    def start(self, params):
+        super().start(params)
+        self.t = 0
+
+    def step(self, grads):
+        self.t += 1
+        β = (0.9 - 0.9**self.t) / (1 - 0.9**self.t)
+        for n, g in grads.items():
+            if g is not None:
+                self.v[n] = β * self.v[n] + (1 - β) * g
+                self.p[n] = self.p[n] - 0.1 * self.v[n]
+        return {n: p.copy() for n, p in self.p.items()}
+
+
+def test_averages_that_a_missing_gradient_bends_are_named():
+    said = identify(_CorrectedAverage())
+    assert said.hyperparameters == {"learning_rate": 0.1, "decay": 0.9}
+    assert any("missing gradient bends" in sentence for sentence in said.deviations)
 
 
 class _Random(_TwoSpeeds):
