@@ -176,7 +176,7 @@ def test_a_name_is_no_way_out_of_the_data_directory(tiny, tmp_path, name):
 def test_a_path_is_a_folder_of_pictures_and_never_a_prepared_set(tiny, tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
     name = name.format(tmp_path.name if name.startswith(".") else tmp_path)
-    with pytest.raises(InputError, match=r"dataset_info\.json|holds no folders"):
+    with pytest.raises(InputError, match=r"dataset_info\.json|array_record|holds no folders"):
         load(name, tmp_path)
 
 

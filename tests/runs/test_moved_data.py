@@ -112,5 +112,5 @@ def test_a_picture_that_vanishes_while_it_is_read_is_named(pets, monkeypatch, ca
     monkeypatch.setattr(image_files, "header", vanish)
     assert train.main(["--dataset", "pets", "--out", "other", *OPTIONS]) == 2
     error = capsys.readouterr().err
-    assert "dog/9.png' cannot be read (No such file or directory)" in error
+    assert "dog/9.png' does not exist; check its name" in error
     assert error.count("\n") == 1

@@ -71,7 +71,7 @@ FREE = [
 ]
 # of a process, not of a run; or about resuming itself; or judged by the images and labels
 NOT_SETTINGS = [
-    "--dataset",
+    *("--dataset", "--follow-links"),
     *("--resume", "--override", "--summary"),
     *("--coordinator", "--processes", "--process-id", "--distributed"),
 ]
