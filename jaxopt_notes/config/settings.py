@@ -398,16 +398,6 @@ class Settings:
         group=DATA,
         compared=False,
     )
-    watch: bool = row(
-        kind=kinds.flag(),
-        default=False,
-        help="also record what the optimizer does to each parameter: norms, update ratio, "
-        "effective learning rate",
-        on_resume=OnResume.FREE,
-        group=DATA,
-        aliases=("log-gradients", "watch-gradients"),
-        compared=False,
-    )
     profile: bool = row(
         kind=kinds.flag(),
         default=False,
@@ -438,6 +428,16 @@ class Settings:
         on_resume=OnResume.FREE,
         group=DATA,
         aliases=("follow-symlinks", "symlinks"),
+        compared=False,
+    )
+    watch: bool = row(
+        kind=kinds.flag(),
+        default=False,
+        help="also record what the optimizer does to each parameter: norms, update ratio, "
+        "effective learning rate",
+        on_resume=OnResume.FREE,
+        group=DATA,
+        aliases=("log-gradients", "watch-gradients"),
         compared=False,
     )
 

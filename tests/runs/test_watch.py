@@ -23,7 +23,7 @@ GROUPS = ("hidden/0/bias", "hidden/0/kernel", "logits/bias", "logits/kernel")
     "options",
     [
         "",
-        "--norm batch",  # whose gradients come in another shape
+        "--norm batch --widths 64 --shift 2",  # whose gradients come in another shape
         "--optimizer adam-to-sgd --clip-norm 0.5 --ema 0.9 --on-nonfinite skip",
     ],
 )
