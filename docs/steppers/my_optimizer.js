@@ -2,7 +2,14 @@
 //
 //     python -m jaxopt_notes.identify --command "node docs/steppers/my_optimizer.js"
 //
-// Replace `update` by your own. Each line of the input is a JSON object; each answer is one too.
+// Each line of the input is a JSON object; each answer is one too. With a file of docs/vectors it
+// checks itself instead:
+//
+//     node docs/steppers/my_optimizer.js docs/vectors/optax.adam-1.json
+//
+// Replace `update` by your own.
+
+const fs = require("fs"), path = require("path");
 
 const β1 = 0.9, β2 = 0.999, ε = 1e-8, LEARNING_RATE = 0.001;
 let params = {}, state = {}, rate = LEARNING_RATE;
@@ -40,6 +47,29 @@ function answer(asked) {
   return { ok: true };
 }
 
-require("readline")
-  .createInterface({ input: process.stdin })
-  .on("line", (line) => console.log(JSON.stringify(answer(JSON.parse(line)))));
+// The largest distance from the expected parameters, in units of the tolerance.
+function off(file) {
+  const read = (name) => JSON.parse(fs.readFileSync(name, "utf8"));
+  const expects = read(file), shared = read(path.join(path.dirname(file), expects.gradients));
+  answer({ start: shared.start });
+  rate = expects.keywords.learning_rate;
+  let worst = 0;
+  for (let step = 1; step <= shared.steps; step++) {
+    const rows = Object.entries(shared.gradients).map(([name, g]) => [name, g[step - 1]]);
+    answer({ step: Object.fromEntries(rows) });
+    for (const [name, values] of Object.entries(expects.expected[step] ?? {})) {
+      values.forEach((value, i) => {
+        const scale = expects.scale[name][i] || 1;
+        worst = Math.max(worst, Math.abs(params[name][i] - value) / scale);
+      });
+    }
+  }
+  return worst / expects.tolerance.float64;
+}
+
+const file = process.argv[2];
+if (file) console.log(`${file}: ${off(file).toPrecision(2)} of the tolerance`);
+else
+  require("readline")
+    .createInterface({ input: process.stdin })
+    .on("line", (line) => console.log(JSON.stringify(answer(JSON.parse(line)))));

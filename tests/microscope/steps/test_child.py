@@ -1,6 +1,7 @@
 """Optimizers in other languages: the two examples, and children that misbehave."""
 
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -30,6 +31,25 @@ def test_the_javascript_example_is_identified():
     expected = {"learning_rate": 0.001, "b1": 0.9, "b2": 0.999, "eps": 1e-8}
     assert said.hyperparameters == expected
     assert not said.deviations
+
+
+@pytest.mark.parametrize(
+    ("program", "right", "wrong"),
+    [
+        ([sys.executable, "my_optimizer.py"], "keras.sgd-3", "optax.sgd-2"),
+        (["node", "my_optimizer.js"], "optax.adam-1", "keras.adam-1"),
+    ],
+)
+def test_the_examples_check_themselves_with_test_vectors(program, right, wrong):
+    if not shutil.which(program[0]):
+        pytest.skip(f"needs {program[0]}")
+    for name, passes in ((right, True), (wrong, False)):
+        file = EXAMPLES.parent / "vectors" / f"{name}.json"
+        done = subprocess.run(
+            [*program, file], cwd=EXAMPLES, capture_output=True, text=True, check=True
+        )
+        share = float(done.stdout.split()[1])
+        assert (share <= 1) == passes, done.stdout
 
 
 _LOOP = "import sys, json\nfor line in sys.stdin:\n    asked = json.loads(line)\n    "
