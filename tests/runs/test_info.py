@@ -82,7 +82,7 @@ def test_an_earlier_config_json_is_read_and_written_with_the_same_keys_in_order(
     assert info.from_json(json.loads(WRITTEN)) == RECORD
     now = json.loads(WRITTEN)
     now["config"]["warmup"] = 0.25  # the choice that null left open
-    now["config"]["follow_links"] = False  # a later setting
+    now["config"] |= {"follow_links": False, "watch": False}  # later settings
     assert json.dumps(info.to_json(RECORD)) == json.dumps(now)
 
 
