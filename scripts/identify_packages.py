@@ -11,8 +11,9 @@ import sys
 import warnings
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
-from jaxopt_notes.errors import InputError
+from jaxopt_notes.errors import first_line
 from jaxopt_notes.microscope import factories, identify, stepper
 
 # The distribution, the factory, its arguments, and what the package documents.
@@ -67,6 +68,11 @@ def main(folder: str) -> None:
     """Writes both files."""
     warnings.simplefilter("ignore")
     table = [row for row in map(_row, ROWS) if row]
+    write(folder, table)
+
+
+def write(folder: str, table: list[dict[str, Any]]) -> None:
+    """The JSON, and the table of it."""
     text = json.dumps(table, ensure_ascii=False, indent=1)
     (Path(folder) / "identified.json").write_text(text + "\n", encoding="utf-8")
     lines = [
@@ -82,7 +88,7 @@ def main(folder: str) -> None:
     (Path(folder) / "identified.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def _row(row: tuple[str, str, str, str]) -> dict[str, object] | None:
+def _row(row: tuple[str, str, str, str]) -> dict[str, Any] | None:
     package, path, words, documented = row
     try:
         head = {"package": f"{package} {version(package)}", "call": f"{path} {words}"}
@@ -92,15 +98,15 @@ def _row(row: tuple[str, str, str, str]) -> dict[str, object] | None:
     for dtype in ("float64", "float32"):
         try:
             said = identify(stepper(path, factories.keywords(words.split())), dtype)
-        except InputError as error:
-            return {**row_of, "dtype": dtype, "error": str(error)}
+        except Exception as error:  # whatever a package raises: the other rows go on
+            return {**row_of, "dtype": dtype, "error": first_line(error)}
         if said.known:
             break
     print(path, said.family if said.known else "unknown", *said.deviations, flush=True)
     return {**row_of, "dtype": dtype, **said._asdict()}
 
 
-def _line(row: dict[str, object]) -> str:
+def _line(row: dict[str, Any]) -> str:
     numbers = ", ".join(f"{k}={v:.6g}" for k, v in dict(row.get("hyperparameters", {})).items())
     name = row["family"] if row.get("known") else f"unknown: {row.get('family', row.get('error'))}"
     remarks = "; ".join(

@@ -18,6 +18,7 @@ from jaxopt_notes.microscope.steps.rounding import UNIT, allowances, coarse_weig
 
 EARLY = 10  # steps that a first look takes
 _GUESSES, _FORGIVEN = 128, 1e-2
+_CLOSE = 1e-8  # an error that leaves only a small number to be found
 # Where each hyperparameter is looked for: the logit of those in [0, 1), else the logarithm.
 _RANGE = {
     "β1": (0.0, 5.0),
@@ -125,6 +126,15 @@ def fit(problem: Problem, x: Array) -> Fit:
     weights = [coarse_weights(record) for record in problem.records]
     if len(x):
         _, x = _downhill(problem, x, weights, 40)
+    found = _refined(problem, x, weights)
+    if "ε" in problem.structure.letters and not found.explains and found.error < _CLOSE:
+        for start in (-10.0, -15.0, -20.0):  # beside a large v0, ε shows in the last digits only
+            x = np.where(np.array(problem.structure.letters) == "ε", start, x)
+            found = min(found, _refined(problem, x, weights), key=lambda f: f.misfit)
+    return found
+
+
+def _refined(problem: Problem, x: Array, weights: list[Array]) -> Fit:
     x = x[None]
     for _ in range(2):  # what rounding allows depends on what is found
         x = _polished(problem, x)

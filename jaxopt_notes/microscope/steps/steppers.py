@@ -109,7 +109,10 @@ class TorchStepper:
 
     def set_learning_rate(self, value: float) -> None:
         for group in self._optimizer.param_groups:
-            group["lr"] = value
+            if isinstance(group["lr"], self._torch.Tensor):
+                group["lr"].fill_(value)
+            else:
+                group["lr"] = value
 
     def save(self) -> bytes:
         file = io.BytesIO()
