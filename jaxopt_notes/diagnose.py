@@ -8,6 +8,8 @@ from pathlib import Path
 from jaxopt_notes.command import OneLineParser, exit_code, run_as_process
 from jaxopt_notes.errors import InputError, first_line
 from jaxopt_notes.extras import require
+from jaxopt_notes.places import Place
+from jaxopt_notes.runtime import start
 from jaxopt_notes.runtime.host import set_environment_default
 
 DTYPES = ("float64", "float32")
@@ -33,6 +35,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--json", action="store_true", help="print one JSON object")
     add(
         "--out",
+        action=Place,
         metavar="FILE.png",
         help="draw how far they are apart after each step (needs matplotlib)",
     )
@@ -72,6 +75,8 @@ def _compare(first: list[str], second: list[str], args: argparse.Namespace) -> i
 
     set_environment_default("KERAS_BACKEND", "jax")
     set_environment_default("TF_CPP_MIN_LOG_LEVEL", "3")
+    start.import_jax()
+    start.devices()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of frameworks, about themselves
         from jaxopt_notes.microscope import factories, pictures

@@ -4,9 +4,12 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from jaxopt_notes import files
 from jaxopt_notes.command import OneLineParser, exit_code, run_as_process
 from jaxopt_notes.errors import InputError, first_line
 from jaxopt_notes.extras import require
+from jaxopt_notes.places import Place
+from jaxopt_notes.runtime import start
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -38,7 +41,7 @@ def build_parser() -> argparse.ArgumentParser:
     shape.add_argument("--latex", action="store_true", help="print the equations in LaTeX")
     add(
         "--table",
-        type=Path,
+        action=Place,
         metavar="FILE.md",
         help="write the equations of our optimizers, the frameworks' and optax's to a page",
     )
@@ -58,8 +61,10 @@ def _explain(args: argparse.Namespace) -> int:
     if not args.table and not args.factory:
         raise InputError("FACTORY: is missing; pass one such as optax.adamw")
     require("explain", "microscope")
+    start.import_jax()
+    start.devices()
     if args.table:
-        return _write_table(args.table)
+        return _write_table(Path(args.table))
     from jaxopt_notes.microscope.equations.explaining import explain
     from jaxopt_notes.microscope.factories import factory, keywords
 
@@ -75,9 +80,10 @@ def _explain(args: argparse.Namespace) -> int:
 def _write_table(path: Path) -> int:
     from jaxopt_notes.microscope.equations.page import page
 
+    text = page()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(page(), encoding="utf-8")
+        files.write_text(path, text)
     except OSError as error:
         raise InputError(f"--table {path}: cannot be written ({first_line(error)})") from error
     print(f"wrote {path}")

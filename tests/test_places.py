@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.command import benchmark_parser
-from jaxopt_notes import compare, data, export, places, predict, train, verify
+from jaxopt_notes import compare, data, diagnose, explain, export, places, predict, train, verify
 from jaxopt_notes.config import settings
 from jaxopt_notes.config.options import asked_in, build_parser
 from jaxopt_notes.errors import InputError
@@ -30,6 +30,8 @@ COMMANDS = {
     "compare RUN": (compare.main, [], []),
     "compare --out": (compare.main, ["--out"], ["here"]),
     "verify --out": (verify.main, ["--out"], ["--quick"]),
+    "explain --table": (explain.main, ["--table"], []),
+    "diagnose --out": (diagnose.main, ["--out"], []),
     "studies --out": (studies.main, ["--out"], ["report", "--quick"]),
 }
 
@@ -58,10 +60,12 @@ def paths_of(*argv):
         "export": vars(export.build_parser().parse_args(["--run", argv[1], "--out", argv[1]])),
         "compare": vars(compare.build_parser().parse_args([argv[1], "--out", argv[1]])),
         "verify": vars(verify.build_parser().parse_args(["--out", argv[1]])),
+        "explain": vars(explain.build_parser().parse_args(["--table", argv[1]])),
+        "diagnose": vars(diagnose.build_parser().parse_args(["--out", argv[1]])),
         "studies": vars(studies.build_parser().parse_args(["list", "--out", argv[1]])),
         "benchmarks": vars(benchmark_parser("x", "").parse_args(["--out", argv[1]])),
     }
-    names = ("run", "files", "runs", "out")
+    names = ("run", "files", "runs", "out", "table")
     of_commands = [
         parsed[c][n]
         for c in parsed
