@@ -8,6 +8,7 @@ import jax
 import numpy as np
 import orbax.checkpoint  # noqa: F401 what it sets up when imported is its own
 import pytest
+import scipy.ndimage  # noqa: F401 likewise
 from PIL import Image
 
 from jaxopt_notes import predict, verify
@@ -21,6 +22,7 @@ IMPORT_ALL = """
 import importlib, pkgutil
 # What the dependencies set up when imported is their own.
 import flax, jax, numpy, optax, orbax.checkpoint, PIL.Image, requests, tensorflow_datasets, tqdm
+import scipy.optimize, scipy.special, sympy
 from tests.runtime.host_state import changes, state
 
 before = state()

@@ -127,10 +127,14 @@ def test_a_setting_that_jax_refuses_is_one_line_and_code_2():
 
 
 def test_contexts_are_left_in_the_end_and_kept_until_then():
-    with host.host_settings(), jax.default_matmul_precision("float32"), jax.enable_x64(True):
-        start.import_jax()
-        assert jax.config.jax_enable_x64 is False
-        assert jax.config.jax_default_matmul_precision is None
+    with jax.default_matmul_precision("float32"), jax.enable_x64(True):
+        with host.host_settings():
+            start.import_jax()
+            assert jax.config.jax_enable_x64 is False
+            assert jax.config.jax_default_matmul_precision is None
+        assert jax.config.jax_enable_x64 is True
+        assert jax.config.jax_default_matmul_precision == "float32"
+    assert jax.config.jax_enable_x64 is False
 
 
 def test_flags_of_xla_that_may_change_digits_are_said(monkeypatch, capsys):
