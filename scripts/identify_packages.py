@@ -63,6 +63,9 @@ ROWS = (
     ("torchao", "torchao.optim._AdamW", "lr=1e-3", "AdamW"),
 )
 
+# The table stands between these lines of the page; what is around it is written by hand.
+_BEGIN, _END = "<!-- table -->", "<!-- end of table -->"
+
 
 def main(folder: str) -> None:
     """Writes both files."""
@@ -76,16 +79,15 @@ def write(folder: str, table: list[dict[str, Any]]) -> None:
     text = json.dumps(table, ensure_ascii=False, indent=1)
     (Path(folder) / "identified.json").write_text(text + "\n", encoding="utf-8")
     lines = [
-        "# Optimizers of other packages, identified",
-        "",
-        "`python scripts/identify_packages.py docs` makes this page. A row is what `identify` says",
-        "of an optimizer that it only saw stepping.",
-        "",
         "| package | call | documented as | identified as | hyperparameters | remarks |",
         "| --- | --- | --- | --- | --- | --- |",
         *(_line(row) for row in table),
     ]
-    (Path(folder) / "identified.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    page = Path(folder) / "identified.md"
+    above, _, below = page.read_text(encoding="utf-8").partition(_BEGIN)
+    _, _, below = below.partition(_END)
+    text = "\n".join((_BEGIN, *lines, _END))
+    page.write_text(above + text + below, encoding="utf-8")
 
 
 def _row(row: tuple[str, str, str, str]) -> dict[str, Any] | None:
@@ -108,7 +110,7 @@ def _row(row: tuple[str, str, str, str]) -> dict[str, Any] | None:
 
 def _line(row: dict[str, Any]) -> str:
     numbers = ", ".join(f"{k}={v:.6g}" for k, v in dict(row.get("hyperparameters", {})).items())
-    name = row["family"] if row.get("known") else f"unknown: {row.get('family', row.get('error'))}"
+    name = row["family"] if row.get("known") else "unknown"
     remarks = "; ".join(
         (*row.get("deviations", ()), *([f"in {row['dtype']}"] if row["dtype"] == "float32" else []))
     )
