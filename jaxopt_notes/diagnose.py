@@ -10,7 +10,6 @@ from jaxopt_notes.errors import InputError, first_line
 from jaxopt_notes.extras import require
 from jaxopt_notes.places import Place
 from jaxopt_notes.runtime import start
-from jaxopt_notes.runtime.host import set_environment_default
 
 DTYPES = ("float64", "float32")
 
@@ -73,10 +72,7 @@ def _compare(first: list[str], second: list[str], args: argparse.Namespace) -> i
     import warnings
     from functools import partial
 
-    set_environment_default("KERAS_BACKEND", "jax")
-    set_environment_default("TF_CPP_MIN_LOG_LEVEL", "3")
-    start.import_jax()
-    start.devices()
+    start.frameworks()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of frameworks, about themselves
         from jaxopt_notes.microscope import factories, pictures

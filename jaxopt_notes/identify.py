@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from jaxopt_notes.command import OneLineParser, exit_code, run_as_process
 from jaxopt_notes.errors import InputError
 from jaxopt_notes.runtime import start
-from jaxopt_notes.runtime.host import set_environment_default
 
 DTYPES = ("float64", "float32")
 
@@ -77,18 +76,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     return exit_code(command)
 
 
-def _start_frameworks() -> None:
-    set_environment_default("KERAS_BACKEND", "jax")
-    set_environment_default("TF_CPP_MIN_LOG_LEVEL", "3")
-    start.import_jax()
-    start.devices()
-
-
 def _self_test(args: argparse.Namespace) -> int:
     import json
     import warnings
 
-    _start_frameworks()
+    start.frameworks()
     from jaxopt_notes.microscope.steps import proof
 
     rows = []
@@ -110,7 +102,7 @@ def _identify(args: argparse.Namespace) -> int:
     import json
     import warnings
 
-    _start_frameworks()
+    start.frameworks()
     from jaxopt_notes.microscope import factories
     from jaxopt_notes.microscope.steps import steppers
     from jaxopt_notes.microscope.steps.child import ChildStepper

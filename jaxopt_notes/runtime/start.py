@@ -5,7 +5,7 @@ import sys
 from typing import Any
 
 from jaxopt_notes.errors import InputError, first_line
-from jaxopt_notes.runtime.host import enter, set_jax
+from jaxopt_notes.runtime.host import enter, set_environment_default, set_jax
 
 # JAX's own defaults for what decides the digits. A command has them whatever the user's shell sets,
 # so that each run can be repeated, and what one run wrote can be read in another.
@@ -67,3 +67,15 @@ def devices() -> list[Any]:
             f"{chosen or 'JAX_PLATFORMS'}: {what}{detail}; "
             f"{remedy}, or install JAX for the device: pip install 'jaxopt-notes[cuda12]'"
         ) from error
+
+
+def frameworks() -> None:
+    """Starts JAX, and has Keras run on it and TensorFlow keep its log to itself.
+
+    Raises:
+      InputError: as `import_jax` and `devices` do.
+    """
+    set_environment_default("KERAS_BACKEND", "jax")
+    set_environment_default("TF_CPP_MIN_LOG_LEVEL", "3")
+    import_jax()
+    devices()
