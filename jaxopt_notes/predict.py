@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 # Data sets of digits in MNIST's layout. (EMNIST's are turned on their side.)
 CENTRED = ("auto", "mnist", "mnist-12k")
-# Of the notes' CNN on mnist-12k's test digits, 2 % of the answers are below, and half its mistakes.
+# On mnist-12k's test digits, 2 % of the notes' CNN's answers are below, and half of its mistakes.
 UNSURE = 0.7
 
 

@@ -575,7 +575,7 @@ def absolute(config: Settings) -> Settings:
     whole = {
         name: os.path.abspath(path)
         for name, path in paths.items()
-        if path not in (None, OFF) and not path.startswith("~")  # of a user without a home
+        if path not in (None, OFF) and not path.startswith("~")  # this user has no home
     }
     return replace(config, **whole)
 

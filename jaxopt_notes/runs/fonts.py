@@ -60,7 +60,7 @@ def choose(characters: frozenset[str], usual: tuple[str, ...]) -> Choice:
     files: list[str] = []
     by_file = {file: _covered(file, lacking) for file in font_files()} if lacking else {}
     while lacking and by_file:
-        # Of equals the plainest: "Noto Sans CJK SC" before "Noto Serif CJK SC Black".
+        # Among equals, take the plainest: "Noto Sans CJK SC" before "Noto Serif CJK SC Black".
         file = max(by_file, key=lambda f: (len(by_file[f][1] & lacking), _plainness(by_file[f][0])))
         family, has = by_file.pop(file)
         if not has & lacking:

@@ -74,7 +74,7 @@ def refuse_changes(folder: str, old: Settings, new: Settings, override: bool) ->
       InputError: there are some, and the user has not asked for that, or they cannot change.
     """
     before, now = old.values(), new.values()
-    # Of DATA `session.refuse_other_data` decides, when the data are there.
+    # `session.refuse_other_data` decides about DATA, once the data are loaded.
     free = (OnResume.FREE, OnResume.TODAY, OnResume.FOLDER, OnResume.DATA)
     changed = [
         row for name, row in ROWS.items() if before[name] != now[name] and row.on_resume not in free
