@@ -1,5 +1,6 @@
 """Shared by all tests: a few of the bundled digits as a data set, and the command on them."""
 
+import os
 import sys
 
 import jax
@@ -24,10 +25,22 @@ def digits() -> Dataset:
     )
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _one_device():
-    """JAX has started: no run in a test's own process takes the CPU for several devices."""
-    jax.devices()
+# XLA compiles the tests' small programs up to eight times faster with these: no loops fused by its
+# emitters, and none of LLVM's optimisations. A jaxlib that lacks a flag would abort.
+_COMPILE_SOON = "--xla_cpu_use_fusion_emitters=false --xla_backend_optimization_level=0"
+
+
+def pytest_configure(config):
+    """Starts JAX, so that no run in a test's own process takes the CPU for several devices.
+
+    The quick tests compile with less effort; the slow tests with XLA's defaults. What a test starts
+    as a process has the defaults.
+    """
+    known = jax.__version_info__ < (0, 13)
+    with pytest.MonkeyPatch.context() as patch:
+        if known and "not slow" in config.option.markexpr:
+            patch.setenv("XLA_FLAGS", f"{os.environ.get('XLA_FLAGS', '')} {_COMPILE_SOON}")
+        jax.devices()
 
 
 @pytest.fixture(scope="session", autouse=True)
