@@ -17,15 +17,18 @@ from tests.equality.cases import CASES, Case
 from tests.equality.comparison import assert_same_kind, ulps_apart
 from tests.equality.gradients import tree_and_gradients
 
+# The quick tests' other programs are compiled with less effort (`conftest.py`).
+AS_BY_DEFAULT = {"xla_cpu_use_fusion_emitters": True, "xla_backend_optimization_level": 3}
+
 
 def jitted_step(optimizer: optax.GradientTransformation) -> Any:
-    """(gradient, state, params) -> (updates, params, state)."""
+    """(gradient, state, params) -> (updates, params, state), compiled as XLA compiles by default."""
 
     def step(g: Any, state: Any, params: Any) -> Any:
         updates, state = optimizer.update(g, state, params)
         return updates, optax.apply_updates(params, updates), state
 
-    return jax.jit(step)
+    return jax.jit(step, compiler_options=AS_BY_DEFAULT)
 
 
 @pytest.mark.parametrize("tree", ["single", pytest.param("many", marks=pytest.mark.slow)])
