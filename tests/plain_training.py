@@ -66,17 +66,18 @@ def _features(activation, params, x, statistics=None):
     return x, measured
 
 
-def _cross_entropy(logits, labels):
+def _cross_entropy(logits, labels, smoothing=0.0):
     logits = logits - logits.max(1, keepdims=True)
-    return jnp.log(jnp.exp(logits).sum(1)) - logits[jnp.arange(len(labels)), labels]
+    target = (1 - smoothing) * logits[jnp.arange(len(labels)), labels]
+    return jnp.log(jnp.exp(logits).sum(1)) - target - smoothing * logits.mean(1)
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _gradient(activation, params, x, labels):
+def _gradient(activation, params, x, labels, smoothing):
     def loss(params):
         logits, measured = _features(activation, params, x)
         right = (logits.argmax(1) == labels).sum()
-        return _cross_entropy(logits, labels).mean(), (right, measured)
+        return _cross_entropy(logits, labels, smoothing).mean(), (right, measured)
 
     return jax.value_and_grad(loss, has_aux=True)(params)
 
@@ -114,6 +115,7 @@ def train(
     activation="relu",
     norm="none",
     ema=None,
+    smoothing=0.0,
     order=epoch_order,
 ):
     """The rows of a run: losses, accuracies and steps under the names that `metrics.jsonl` has."""
@@ -134,7 +136,9 @@ def train(
     for epoch in range(epochs):
         loss_sum = right = 0.0
         for chosen in order(seed, epoch, len(labels), batch_size):
-            (loss, (hits, measured)), g = _gradient(activation, params, x[chosen], labels[chosen])
+            (loss, (hits, measured)), g = _gradient(
+                activation, params, x[chosen], labels[chosen], smoothing
+            )
             updates, state = rule.update(g, state, params)
             params, step = optax.apply_updates(params, updates), step + 1
             loss_sum, right = loss_sum + float(loss), right + int(hits)

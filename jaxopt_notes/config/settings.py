@@ -440,6 +440,14 @@ class Settings:
         aliases=("log-gradients", "watch-gradients"),
         compared=False,
     )
+    label_smoothing: float = row(
+        kind=kinds.share(),
+        default=0.0,
+        help="share of each training label that is spread evenly over all classes",
+        on_resume=OnResume.OVERRIDE,
+        group=RUN,
+        aliases=("smoothing", "label-smooth"),
+    )
 
     @property
     def program_folder(self) -> str | None:

@@ -57,6 +57,7 @@ def train(
         config.shift,
         config.ema,
         check_gradients=config.on_nonfinite != "stop",
+        label_smoothing=config.label_smoothing,
     )
 
     def batches_of(epoch: int) -> tuple[Batch, jax.Array | None]:

@@ -69,6 +69,7 @@ def make_train_step(
     shift_by: int = 0,
     ema_decay: float | None = None,
     check_gradients: bool = False,
+    label_smoothing: float = 0.0,
 ) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
     """The step: normalise, network, loss, gradient, optimizer. Pure; jit it with the state donated.
 
@@ -84,6 +85,8 @@ def make_train_step(
         β_t = min(β, t / (t + 9)): the average forgets where it began as fast as it can.
       check_gradients: whether the loss becomes NaN where a gradient is not finite though the loss
         is; without it, that shows in the next step's loss.
+      label_smoothing: s in [0, 1), the share of each label that the loss spreads evenly over all
+        classes (`losses.cross_entropy`).
     """
 
     def loss_fn(params: Any, state: TrainState, batch: Batch) -> tuple[jax.Array, Any]:
@@ -94,7 +97,7 @@ def make_train_step(
         logits, batch_stats = model.apply(
             params, state.batch_stats, images, dropout_key, train=True
         )
-        losses = cross_entropy(logits, batch.labels)
+        losses = cross_entropy(logits, batch.labels, label_smoothing=label_smoothing)
         return losses.mean(), (batch_stats, measure(logits, losses, batch.labels))
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:

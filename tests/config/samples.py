@@ -54,6 +54,7 @@ SAMPLES = {
     "warmup": _of("--warmup 0.1", 0.1),
     "switch_at": _of("--switch-at 0.5", 0.5, SWITCH),
     "shift": _of("--shift 0", 0),
+    "label_smoothing": _of("--label-smoothing 0.1", 0.1),
     "epochs": _of("--epochs 7", 7),
     "batch_size": _of("--batch-size 32", 32),
     "seed": _of("--seed 1", 1),
@@ -112,4 +113,4 @@ OLD_CONFIG = {
 }
 
 # What rows that came later stand at, where a run of that version goes on.
-SINCE = {"follow_links": False, "watch": False}
+SINCE = {"follow_links": False, "watch": False, "label_smoothing": 0.0}

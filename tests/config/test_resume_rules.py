@@ -46,7 +46,8 @@ def test_the_rules_are_those_that_the_checkpoints_ask_for():
     assert names(OnResume.NEW_ORDER) == ORDER
     hyperparameters = set(ROWS) - set(OLD_CONFIG) - set(SINCE)
     assert names(OnResume.NEW_OPTIMIZER) == STATE | hyperparameters
-    assert names(OnResume.OVERRIDE) == {"dropout", "learning_rate", "warmup", "shift"}
+    training = {"dropout", "learning_rate", "warmup", "shift", "label_smoothing"}
+    assert names(OnResume.OVERRIDE) == training
     assert names(OnResume.FOLDER) == {"out"}
     assert names(OnResume.DATA) == {"dataset"}
     assert names(OnResume.TODAY) == {"mesh"}

@@ -22,7 +22,7 @@ AS_BY_DEFAULT = {"xla_cpu_use_fusion_emitters": True, "xla_backend_optimization_
 
 
 def jitted_step(optimizer: optax.GradientTransformation) -> Any:
-    """(gradient, state, params) -> (updates, params, state), compiled as XLA compiles by default."""
+    """(gradient, state, params) -> (updates, params, state), compiled as by default."""
 
     def step(g: Any, state: Any, params: Any) -> Any:
         updates, state = optimizer.update(g, state, params)

@@ -618,6 +618,7 @@ EFFECTS = [
     Effect("--batch-size 64", follows(batch_size=64)),
     Effect("--batch-size 100", leaves_out_the_incomplete_batch),
     Effect("--shift 2", shifts_training_images_only),
+    Effect("--label-smoothing 0.1", follows(smoothing=0.1)),
     Effect("--seed 1", decides_weights_and_order),
     Effect("--ema 0.2", evaluates_the_average_too),
     Effect("--resume", goes_on_where_it_was_left),

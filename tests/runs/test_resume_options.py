@@ -32,6 +32,7 @@ WITH_OVERRIDE = {
     "--shift 1": {},
     "--seed 1": {},
     "--dropout 0.1": {},
+    "--label-smoothing 0.1": {},
     "--clip-norm 1": {},
     "--optimizer sgd": {},
     "--learning-rate 0.5": {},
