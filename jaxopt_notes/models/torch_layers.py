@@ -11,7 +11,7 @@ we flatten (rows, columns, channels), so its inputs come in another order. With 
 after a global average, both orders are the same.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -33,6 +33,24 @@ _NORM = {
     "running_var": (STATS, "var"),
 }
 COUNTER = "num_batches_tracked"  # of use to torch's cumulative averages only
+
+
+def after_flatten(rows: int, columns: int, channels: int) -> Callable[[Any], Any]:
+    """The function that moves a dense layer's torch weight to its kernel, after a flattened image.
+
+    torch flattens (channels, rows, columns), Flax (rows, columns, channels), so that the inputs of
+    the weight (out, in) and of the kernel (in, out) come in another order.
+
+    >>> weight = np.array([[0, 1, 2, 3]])  # 1 row, 2 columns, 2 channels
+    >>> print(after_flatten(1, 2, 2)(weight).T)
+    [[0 2 1 3]]
+    """
+
+    def move(weight: Any) -> Any:
+        images = weight.reshape(-1, channels, rows, columns)
+        return images.transpose(2, 3, 1, 0).reshape(rows * columns * channels, -1)
+
+    return move
 
 
 class Weighted(NamedTuple):
@@ -60,11 +78,7 @@ class Weighted(NamedTuple):
             return array
         if array.ndim == 4:
             return array.transpose(2, 3, 1, 0)
-        if not self.image:
-            return array.T
-        rows, columns, channels = self.image
-        array = array.reshape(-1, channels, rows, columns)
-        return array.transpose(2, 3, 1, 0).reshape(rows * columns * channels, -1)
+        return after_flatten(*self.image)(array) if self.image else array.T
 
     def theirs(self, array: np.ndarray, entry: str) -> np.ndarray:
         """Our array in torch's layout."""
