@@ -2,6 +2,8 @@
 
 - `flax_arrangement`, `to_nnx_optimizer`, `to_train_state`, `from_flax`: Flax modules of one's own
   (needs the extra `train`)
+- `to_torch_optimizer`: the torch optimizer, with its state, param groups and scheduler
+- `to_torch_state`: its state_dict, without torch; `as_tensors` for torch's own files
 - `recognize`: which of torch's or Keras' optimizers a transformation is, and its state there
 
 Names are imported when first used.
@@ -21,15 +23,21 @@ if TYPE_CHECKING:
     from jaxopt_notes.transfer.flax_tree import flax_arrangement as flax_arrangement
     from jaxopt_notes.transfer.recognition import Group as Group
     from jaxopt_notes.transfer.recognition import recognize as recognize
+    from jaxopt_notes.transfer.to_torch import as_tensors as as_tensors
+    from jaxopt_notes.transfer.to_torch import to_torch_optimizer as to_torch_optimizer
+    from jaxopt_notes.transfer.to_torch import to_torch_state as to_torch_state
 
 _HOMES = {
     "Group": "recognition",
     "Run": "flax",
     "after_flatten": "flax_names",
+    "as_tensors": "to_torch",
     "flax_arrangement": "flax_tree",
     "from_flax": "flax",
     "recognize": "recognition",
     "to_nnx_optimizer": "flax",
+    "to_torch_optimizer": "to_torch",
+    "to_torch_state": "to_torch",
     "to_train_state": "flax",
 }
 

@@ -16,7 +16,6 @@ from flax import nnx
 from flax.training.train_state import TrainState
 
 from jaxopt_notes.conventions import translate, translate_state
-from jaxopt_notes.conventions.torch_groups import Rates
 from jaxopt_notes.errors import InputError
 from jaxopt_notes.transfer.flax_names import Entry, listed
 from jaxopt_notes.transfer.flax_tree import Arrangement, arrays_of, flax_arrangement
@@ -43,8 +42,8 @@ def to_nnx_optimizer(
     mapping: Mapping[str, Entry] | None = None,
     *,
     wrt: Any = nnx.Param,
-    lr: Rates | None = None,
     steps: int | None = None,
+    **keywords: Any,
 ) -> nnx.Optimizer[Any]:
     """The nnx.Optimizer that goes on where a torch optimizer stands; `model` takes torch's weights.
 
@@ -54,14 +53,14 @@ def to_nnx_optimizer(
       module: the torch module.
       mapping: as for `flax_arrangement`.
       wrt: which parameters the optimizer steps: pass a filter if torch's optimizer has not all.
-      lr: as for `translate`.
       steps: as for `translate_state`.
+      **keywords: as for `translate`: scheduler, lr and others, but not arrange and names.
 
     Raises:
       InputError: as `flax_arrangement`, `translate` and `translate_state`; `model` is unchanged.
     """
     everything = flax_arrangement(model, module, mapping)
-    run = _run(optimizer, module, everything.only(arrays_of(model, wrt)), lr, steps)
+    run = _run(optimizer, module, everything.only(arrays_of(model, wrt)), steps, keywords)
     nnx.update(model, everything.weights(module))
     result = nnx.Optimizer(model, run.optimizer, wrt=wrt)
     nnx.update(result.opt_state, nnx.state(run.state))
@@ -77,9 +76,9 @@ def to_train_state(
     *,
     apply_fn: Callable[..., Any],
     train_state: type[Any] = TrainState,
-    lr: Rates | None = None,
+    more: Mapping[str, Any] | None = None,
     steps: int | None = None,
-    **more: Any,
+    **keywords: Any,
 ) -> Any:
     """Linen's TrainState that goes on where a torch optimizer stands, with torch's weights.
 
@@ -91,9 +90,9 @@ def to_train_state(
       apply_fn: the Linen module's `apply`.
       train_state: the class, a subclass of TrainState where there are batch statistics: it needs a
         field for each collection beside "params".
-      lr: as for `translate`.
+      more: the values of the class's other fields.
       steps: as for `translate_state`.
-      **more: other fields of the class.
+      **keywords: as for `translate`: scheduler, lr and others, but not arrange and names.
 
     Raises:
       InputError: as `flax_arrangement`, `translate` and `translate_state`.
@@ -107,14 +106,14 @@ def to_train_state(
             "train_state=, a subclass of TrainState with such a field"
         )
     everything = flax_arrangement(variables, module, mapping)
-    run = _run(optimizer, module, everything.only(variables["params"]), lr, steps)
+    run = _run(optimizer, module, everything.only(variables["params"]), steps, keywords)
     return train_state(
         step=_taken(optimizer, steps),
         apply_fn=apply_fn,
         tx=run.optimizer,
         opt_state=run.state,
         **everything.weights(module),
-        **more,
+        **(more or {}),
     )
 
 
@@ -143,12 +142,17 @@ def from_flax(container: Any, model: nnx.Module | None = None) -> Run:
 
 
 def _run(
-    optimizer: Any, module: Any, arrange: Arrangement, lr: Rates | None, steps: int | None
+    optimizer: Any,
+    module: Any,
+    arrange: Arrangement,
+    steps: int | None,
+    keywords: Mapping[str, Any],
 ) -> Run:
     """The torch optimizer and its state here, and the parameters that it steps."""
     params = arrange.weights(module)
-    tx = translate(optimizer, lr=lr, arrange=arrange, names=module)
-    state = translate_state(optimizer, params, lr=lr, arrange=arrange, names=module, steps=steps)
+    keywords = {**keywords, "arrange": arrange, "names": module}
+    tx = translate(optimizer, **keywords)
+    state = translate_state(optimizer, params, steps=steps, **keywords)
     return Run(tx, state, params)
 
 
