@@ -4,6 +4,7 @@
   (needs the extra `train`)
 - `to_torch_optimizer`: the torch optimizer, with its state, param groups and scheduler
 - `to_torch_state`: its state_dict, without torch; `as_tensors` for torch's own files
+- `prove`: whether a run that was moved from torch goes on as it would have there
 - `recognize`: which of torch's or Keras' optimizers a transformation is, and its state there
 
 Names are imported when first used.
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from jaxopt_notes.transfer.flax import to_train_state as to_train_state
     from jaxopt_notes.transfer.flax_names import after_flatten as after_flatten
     from jaxopt_notes.transfer.flax_tree import flax_arrangement as flax_arrangement
+    from jaxopt_notes.transfer.proof import Proof as Proof
+    from jaxopt_notes.transfer.proving import prove as prove
     from jaxopt_notes.transfer.recognition import Group as Group
     from jaxopt_notes.transfer.recognition import recognize as recognize
     from jaxopt_notes.transfer.to_torch import as_tensors as as_tensors
@@ -29,11 +32,13 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Group": "recognition",
+    "Proof": "proof",
     "Run": "flax",
     "after_flatten": "flax_names",
     "as_tensors": "to_torch",
     "flax_arrangement": "flax_tree",
     "from_flax": "flax",
+    "prove": "proving",
     "recognize": "recognition",
     "to_nnx_optimizer": "flax",
     "to_torch_optimizer": "to_torch",

@@ -14,7 +14,9 @@ from jaxopt_notes.transfer import (
     after_flatten,
     flax_arrangement,
     from_flax,
+    prove,
     to_nnx_optimizer,
+    to_torch_optimizer,
     to_train_state,
 )
 
@@ -178,14 +180,20 @@ def test_a_linen_module_goes_on_where_torch_stands(module: Any) -> None:
 
 
 def test_containers_are_taken_apart(module: Any) -> None:
-    model = Nnx()
-    optimizer = to_nnx_optimizer(trained(module), model, module, MAPPING)
+    torch_optimizer, model = trained(module), Nnx()
+    optimizer = to_nnx_optimizer(torch_optimizer, model, module, MAPPING)
     run = from_flax(optimizer, model)
     arrange = flax_arrangement(run.params, module, MAPPING)
     assert jax.tree.structure(run.state) == jax.tree.structure(run.optimizer.init(run.params))
     shapes = {name: p.shape for name, p in arrays(module).items()}
     weights = inverse(arrange, shapes, run.params)(run.params)
     jax.tree.map(np.testing.assert_array_equal, weights, arrays(module))
+    proof = prove(torch_optimizer, *run, arrange=arrange, names=module, steps=5)
+    assert proof.equal, str(proof)
+    again, _ = to_torch_optimizer(*run, module, arrange=arrange)
+    for p, state in torch_optimizer.state.items():
+        for slot, value in state.items():
+            assert torch.equal(again.state[p][slot], value)
     state = TrainState(0, None, run.params, run.optimizer, run.state)
     assert from_flax(state) == run
     with pytest.raises(InputError, match="pass the module"):
