@@ -36,7 +36,7 @@ class Part(NamedTuple):
       params: the parameters, by torch's names.
       arrays: for each slot of torch's state the arrays by the same names.
       steps: how many steps the parameters have taken; None if no step depends on that.
-      taken: how many steps the schedule of the learning rate has counted; None without one.
+      taken: how many steps the schedules have counted; None without a schedule.
     """
 
     settings: Settings
@@ -89,7 +89,9 @@ def _part(settings: Settings, params: dict[Hashable, np.ndarray], state: Any, ba
         if "count" in n._fields and not isinstance(n, optax.ScaleByScheduleState)
     ]
     steps = next(iter([*moments, *clocks]), None)
-    taken = clocks[-1] if settings.scheduled else None
+    cycled = [settings.arguments.get("momentum"), *settings.arguments.get("betas", ())]
+    scheduled = settings.scheduled or any(map(callable, cycled))
+    taken = clocks[-1] if scheduled else None  # the learning rate comes last
     return _checked(Part(settings, params, arrays, steps, taken))
 
 
