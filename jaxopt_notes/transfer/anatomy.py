@@ -89,9 +89,7 @@ def dissect(
         return _heavy_ball(probe, places, constants)
     if roles in (("second",), ("second", "velocity")):
         return _normalised(probe, places, constants)
-    if roles in (("first", "second"), ("first", "second", "velocity")) and not _drives(
-        probe, places
-    ):
+    if roles in (("first", "second"), ("first", "second", "velocity")) and not _drives(probe, places):
         return _normalised(probe, places, constants)
     if roles in (("first", "second"), ("first", "largest", "second")):
         return _adam(probe, places, constants, steps)
@@ -107,7 +105,9 @@ class _Probe:
 
     def ask(self, g: float = 0.0, p: float = 0.0, **slots: Any) -> tuple[Array, list[Array]]:
         """(K,) the update, and each accumulator after; an accumulator is named a0, a1, …."""
-        given = [np.reshape(slots.get(f"a{i}", 0.0), (-1, 1)) for i in range(len(self.rule.slots))]
+        given = [
+            np.reshape(slots.get(f"a{i}", 0.0), (-1, 1)) for i in range(len(self.rule.slots))
+        ]
         update, new = self.rule.step(self.numbers, np.full((1, 1), g), np.full((1, 1), p), given)
         shape = (self.length, 1)
         return (
@@ -247,7 +247,9 @@ def _normalised(probe: _Probe, places: Mapping[str, int], constants: set[float])
     )  # fmt: skip
 
 
-def _adam(probe: _Probe, places: Mapping[str, int], constants: set[float], steps: Array) -> Anatomy:
+def _adam(
+    probe: _Probe, places: Mapping[str, int], constants: set[float], steps: Array
+) -> Anatomy:
     """d = m̂ / √v̂, the biases corrected."""
     second, b2, scale = _second(probe, places, constants)
     first = places["first"]

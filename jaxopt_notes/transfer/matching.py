@@ -80,7 +80,9 @@ def match(
             error = why
             continue
         keywords = {RATE[framework]: rate, **candidate.keywords}
-        found = Match(candidate.name, keywords, key, steps, scheduled, candidate.fields, anatomy)
+        found = Match(
+            candidate.name, keywords, key, steps, scheduled, candidate.fields, anatomy
+        )
         parting = _parting(found, rule, program, columns, offsets, state, framework)
         if not parting:
             return found

@@ -127,9 +127,7 @@ def trace(optimizer: Any, state: Any, params: Any) -> Program:
         try:
             template = jax.eval_shape(optimizer.init, like)
         except Exception as error:
-            raise InputError(
-                f"params: the optimizer's init fails on them ({_why(error)})"
-            ) from error
+            raise InputError(f"params: the optimizer's init fails on them ({_why(error)})") from error
         _check_state(template, state, bare=not flat[0][0])
         template = jax.tree.map(_wide, template)
 
@@ -240,11 +238,7 @@ class _Reader:
         values |= dict(zip(jaxpr.invars, inputs))
 
         def value(v: Any) -> Ref:
-            return (
-                Constant(np.asarray(v.val, v.aval.dtype))
-                if isinstance(v, core.Literal)
-                else values[v]
-            )
+            return Constant(np.asarray(v.val, v.aval.dtype)) if isinstance(v, core.Literal) else values[v]
 
         for eqn in jaxpr.eqns:
             outputs = self._equation(eqn, [value(v) for v in eqn.invars])
@@ -370,6 +364,4 @@ def _live(
         seen |= set(new)
         waiting += new
     operations = tuple(op for k, op in enumerate(reader.operations) if k in used)
-    return Program(
-        names, slots, operations, updates, dict(sorted(new_slots.items())), reader.shapes
-    )
+    return Program(names, slots, operations, updates, dict(sorted(new_slots.items())), reader.shapes)

@@ -130,7 +130,9 @@ def _group(
     leaves, tree = jax.tree.flatten(params)
     values = jax.tree.leaves(state)
     owned: dict[int, tuple[Rule, Match]] = {i: row for row in rows for i in row[0].leaves}
-    own = tree.unflatten([x if i in owned else optax.MaskedNode() for i, x in enumerate(leaves)])
+    own = tree.unflatten(
+        [x if i in owned else optax.MaskedNode() for i, x in enumerate(leaves)]
+    )
     one = rows[0][1]
 
     def tree_of(field: str) -> Any:

@@ -149,7 +149,9 @@ def run(operations: Sequence[Operation], values: dict[int, Any], refs: Iterable[
     """Runs the operations with JAX, on the values by their numbers."""
     values = dict(values)
     for op in operations:
-        inputs = [jnp.asarray(i.value) if isinstance(i, Constant) else values[i] for i in op.inputs]
+        inputs = [
+            jnp.asarray(i.value) if isinstance(i, Constant) else values[i] for i in op.inputs
+        ]
         outputs = op.primitive.bind(*inputs, **op.params)
         values |= zip(op.outputs, outputs if op.primitive.multiple_results else [outputs])
     return [values[ref] for ref in refs]

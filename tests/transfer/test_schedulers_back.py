@@ -1,4 +1,4 @@
-"""A torch scheduler comes along, and goes back as itself, or as a LambdaLR, or is refused by name."""
+"""A torch scheduler comes along and goes back: as itself, as a LambdaLR, or it is refused."""
 
 from collections.abc import Callable
 from typing import Any

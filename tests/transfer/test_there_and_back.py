@@ -1,15 +1,14 @@
 """50 steps in torch, 50 here and 50 in torch again end where 150 in torch do."""
 
-from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
-from jaxopt_notes import conventions
-from jaxopt_notes.conventions import translate_state
+from jaxopt_notes.conventions import translate, translate_state
 from jaxopt_notes.transfer import to_torch_optimizer
 from jaxopt_notes.verification import oracle_torch, problem
 from jaxopt_notes.verification.settings import RATE, Setting, settings
@@ -39,34 +38,42 @@ def step_in_torch(opt: Any, params: Any, ks: range, rates: Any, scheduler: Any =
     return {name: np.stack([at[name] for at in seen]) for name in params}
 
 
-def there_and_back(setting: Setting, dtype: str) -> tuple[Any, Any]:
-    """The path of the three legs, and torch's own."""
+def there_and_back(setting: Setting, dtype: str, traced: bool) -> tuple[Any, Any]:
+    """The path of the three legs, and torch's own.
+
+    Args:
+      setting: the optimizer.
+      dtype: of the parameters.
+      traced: whether `recognize` must find out what `translate` would remember.
+    """
     rates = np.broadcast_to(setting.rate(WHOLE), WHOLE)
     first, alone = (oracle_torch.parameters(dtype) for _ in range(2))
-    makers = [
-        oracle_torch.optimizer(setting.optimizer, p.values(), setting.keywords, rates)
+    opt, whole = (
+        oracle_torch.optimizer(setting.optimizer, p.items(), setting.keywords, rates)
         for p in (first, alone)
-    ]
-    start = step_in_torch(makers[0], first, range(LEG), rates)
-    lr: Any = problem.schedule(WHOLE) if setting.scheduled else None
+    )
+    legs = [step_in_torch(opt, first, range(LEG), rates)]
+    lr: Any = problem.schedule(WHOLE) if setting.scheduled else RATE
     with jax.enable_x64(dtype == "float64"):
         params = {name: jnp.array(p.detach().numpy()) for name, p in first.items()}
-        state = translate_state(makers[0], params, lr=lr, names=first, steps=LEG)
-        factory = partial(
-            getattr(conventions.torch, setting.optimizer), lr=lr or RATE, **setting.keywords
-        )
-        take, middle = jax.jit(factory().update), []
+        made = translate(opt, lr=lr)
+        state = translate_state(opt, params, lr=lr, steps=LEG)
+        if traced:
+            made = optax.GradientTransformation(made.init, made.update)
+        take, middle = jax.jit(made.update), []
         for k in range(LEG, 2 * LEG):
             gs = {name: jnp.asarray(g[k]) for name, g in problem.gradients(WHOLE, dtype).items()}
             updates, state = take(gs, state, params)
             params = jax.tree.map(jnp.add, params, updates)
             middle.append({name: np.asarray(p) for name, p in params.items()})
         again = oracle_torch.parameters(dtype)
-        opt, scheduler = to_torch_optimizer(factory, state, params, again, load_weights=True)
-    last = step_in_torch(opt, again, range(2 * LEG, WHOLE), rates, scheduler or NoScheduler())
-    legs = [start, {name: np.stack([at[name] for at in middle]) for name in last}, last]
-    ours = {name: np.concatenate([leg[name] for leg in legs]) for name in last}
-    return ours, step_in_torch(makers[1], alone, range(WHOLE), rates)
+        back, scheduler = to_torch_optimizer(made, state, params, again, load_weights=True)
+    legs.append({name: np.stack([at[name] for at in middle]) for name in again})
+    legs.append(
+        step_in_torch(back, again, range(2 * LEG, WHOLE), rates, scheduler or NoScheduler())
+    )
+    ours = {name: np.concatenate([leg[name] for leg in legs]) for name in again}
+    return ours, step_in_torch(whole, alone, range(WHOLE), rates)
 
 
 class NoScheduler:
@@ -88,9 +95,9 @@ def far(ours: problem.Path, theirs: problem.Path, dtype: str) -> float:
     return max(problem.ulps(*upto, dtype) / (A_STEP * k) for k, upto in enumerate(paths, start=1))
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("traced", [False, True], ids=["remembered", "recognised"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("setting", TABLE, ids=lambda s: s.label)
-def test_every_setting(setting: Setting, dtype: str) -> None:
-    ours, theirs = there_and_back(setting, dtype)
-    print("FAR", setting.label, dtype, far(ours, theirs, dtype))
-    assert far(ours, theirs, dtype) <= 1
+def test_every_setting(setting: Setting, dtype: str, traced: bool) -> None:
+    assert far(*there_and_back(setting, dtype, traced), dtype) <= 1
