@@ -148,7 +148,8 @@ def state_dict(
         numbers = range(first, first + len(group.names))
         first = numbers.stop
         state |= {k: group.states[n] for k, n in zip(numbers, group.names) if n in group.states}
-        of = group_settings(group, implementation) | (schedules[i].numbers if schedules else {})
+        of = group_settings(group, implementation)
+        of |= dict(schedules[i].numbers) if schedules else {}
         if all(isinstance(name, str) for name in group.names):
             of["param_names"] = list(group.names)
         dicts.append({**of, "params": list(numbers)})

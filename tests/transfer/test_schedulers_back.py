@@ -79,9 +79,7 @@ def here(made: Any, params: Any, state: Any, steps: range) -> Any:
     return params, state
 
 
-@pytest.mark.parametrize("kind", ["AdamW", "SGD"])
-@pytest.mark.parametrize("name", WRITABLE)
-def test_it_comes_along_and_goes_back(name: str, kind: str) -> None:
+def comes_along_and_goes_back(name: str, kind: str) -> None:
     there, alone = parameters(), parameters()
     opt, whole = optimizer(there, kind), optimizer(alone, kind)
     scheduler, of_whole = WRITABLE[name](opt), WRITABLE[name](whole)
@@ -111,3 +109,81 @@ def test_it_comes_along_and_goes_back(name: str, kind: str) -> None:
     assert in_torch(loaded, file_params, from_file, rest) == rates
     for n, p in alone.items():
         np.testing.assert_allclose(again[n].detach(), p.detach(), rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize(("name", "kind"), [("one cycle", "AdamW"), ("cosine", "SGD")])
+def test_it_comes_along_and_goes_back(name: str, kind: str) -> None:
+    comes_along_and_goes_back(name, kind)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["AdamW", "SGD"])
+@pytest.mark.parametrize("name", WRITABLE)
+def test_each_comes_along_and_goes_back(name: str, kind: str) -> None:
+    comes_along_and_goes_back(name, kind)
+
+
+def refused(says: str, call: Any, *args: Any, **keywords: Any) -> None:
+    with pytest.raises(InputError, match=says) as error:
+        call(*args, **keywords)
+    assert "\n" not in str(error.value)
+
+
+def came_along(scheduler: Callable[[Any], Any], steps: int = 3, **keywords: Any) -> Any:
+    """(optimizer, state, params) here, after some steps in torch."""
+    params = parameters()
+    opt = optimizer(params)
+    run = scheduler(opt)
+    in_torch(opt, params, run, range(steps))
+    theta = {name: jnp.array(p.detach().numpy()) for name, p in params.items()}
+    state = translate_state(opt, theta, scheduler=run, **keywords)
+    return translate(opt, run, **keywords), state, theta
+
+
+def test_one_whose_state_does_not_say_all_becomes_a_lambda() -> None:
+    with jax.enable_x64(True):
+        run = came_along(lambda opt: of.LambdaLR(opt, lambda k: 0.9**k), total_steps=20)
+        says = "comes from torch's LambdaLR, whose state does not say all.*pass lr="
+        refused(says, to_torch_state, *run)
+        refused(says, to_torch_scheduler_state, *run)
+        there = parameters()
+        opt, scheduler = to_torch_optimizer(*run, there, load_weights=True)
+        # A number in place of the schedule, for all param groups.
+        assert [g["lr"] for g in to_torch_state(*run, lr=0.5)["param_groups"]] == [0.5, 0.5]
+    assert type(scheduler) is of.LambdaLR
+    rates = in_torch(opt, there, scheduler, range(3, 6))
+    assert rates == [[0.05 * 0.9**k, 0.02 * 0.9**k] for k in range(3, 6)]
+
+
+def test_a_cycled_momentum_that_no_lambda_sets_is_refused() -> None:
+    with jax.enable_x64(True):
+        run = came_along(lambda opt: of.CyclicLR(opt, 0.001, 0.1, 10), total_steps=20)
+        refused("comes from torch's CyclicLR", to_torch_state, *run)
+        says = "betas: it changes at each step, and torch's LambdaLR sets the learning rate alone"
+        refused(says, to_torch_optimizer, *run, parameters(), load_weights=True)
+        now = to_torch_state(*run, lr=0.1)["param_groups"][0]
+    assert now["betas"] == pytest.approx((0.9 - 0.1 * 3 / 10, 0.999))
+    assert "max_momentum" not in now
+
+
+def test_one_that_steps_once_in_ten_steps() -> None:
+    """It stands where it was: ten steps of the optimizer are one of its own."""
+    params = parameters()
+    opt = optimizer(params)
+    scheduler = of.ExponentialLR(opt, 0.5)
+    with jax.enable_x64(True):
+        theta = {name: jnp.array(p.detach().numpy()) for name, p in params.items()}
+        keywords = {"scheduler": scheduler, "scheduler_every": 10}
+        made = translate(opt, **keywords)
+        theta, state = here(made, theta, translate_state(opt, theta, **keywords), range(25))
+        there = parameters()
+        back, resumed = to_torch_optimizer(made, state, theta, there, load_weights=True)
+    assert (resumed.last_epoch, resumed.get_last_lr()) == (2, [0.0125, 0.005])
+    assert [group["lr"] for group in back.param_groups] == [0.0125, 0.005]
+
+
+def test_without_a_schedule_there_is_no_scheduler() -> None:
+    params = parameters()
+    theta = {name: jnp.array(p.detach().numpy(), jnp.float32) for name, p in params.items()}
+    made = translate(optimizer(params))
+    assert to_torch_scheduler_state(made, made.init(theta), theta) is None
