@@ -25,6 +25,7 @@ def _run() -> Iterator[dict[str, Any]]:
     """The page's names, in float64."""
     before = torch.get_default_dtype()
     torch.set_default_dtype(torch.float64)
+    torch.set_num_threads(1)  # torch's threads and XLA's disturb each other in one process
     try:
         with jax.enable_x64(True):
             names: dict[str, Any] = {}

@@ -20,6 +20,7 @@ from jaxopt_notes.conventions.torch_schedulers import schedules_of, stepped
 from jaxopt_notes.errors import InputError
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
+torch.set_num_threads(1)  # torch's threads and XLA's disturb each other in one process
 of = torch.optim.lr_scheduler
 
 SHAPES = {"a": (3, 2), "b": (4,)}
@@ -197,6 +198,7 @@ def test_values_are_those_that_torch_sets_over_a_whole_run(name: str) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:Detected call of `lr_scheduler.step")
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["exponential", "step", "cosine", "warm restarts", "linear"])
 def test_values_go_on_after_the_table(name: str) -> None:
     steps = 9000
@@ -234,19 +236,17 @@ def test_after_the_last_step_the_learning_rate_is_nan() -> None:
 # Trajectories
 
 
-@pytest.mark.parametrize("kind", OPTIMIZERS)
+@pytest.mark.parametrize("kind", ["nesterov", "rmsprop", "adamw"])
 def test_one_cycle_with_its_momentum_goes_on(kind: str) -> None:
     params = parameters()
     opt = two_groups(params, kind)
     moves(params, opt, of.OneCycleLR(opt, [0.05, 0.1], WHOLE))
 
 
-@pytest.mark.parametrize("as_dict", [False, True], ids=["object", "state_dict"])
-@pytest.mark.parametrize("kind", ["sgd", "adamw"])
-def test_a_warm_up_and_a_cosine_go_on(kind: str, as_dict: bool) -> None:
+def test_a_warm_up_and_a_cosine_go_on_from_state_dicts() -> None:
     params = parameters()
-    opt = two_groups(params, kind)
-    moves(params, opt, SCHEDULERS["warm-up, cosine"][0](opt), as_dict=as_dict)
+    opt = two_groups(params, "sgd")
+    moves(params, opt, SCHEDULERS["warm-up, cosine"][0](opt), as_dict=True)
 
 
 def test_functions_of_the_step_go_on_each_in_its_group() -> None:
@@ -277,12 +277,11 @@ def test_groups_that_are_driven_alike_are_one() -> None:
     moves(params, opt, scheduler)
 
 
-@pytest.mark.parametrize("least", [0.0, 0.5])
-def test_a_momentum_that_falls_to_0(least: float) -> None:
+def test_a_momentum_that_falls_to_0() -> None:
     """There torch leaves the velocity as it was."""
     params = parameters()
     opt = two_groups(params, "nesterov")
-    moves(params, opt, of.OneCycleLR(opt, 0.05, 52, pct_start=0.5, base_momentum=least))
+    moves(params, opt, of.OneCycleLR(opt, 0.05, 52, pct_start=0.5, base_momentum=0.0))
 
 
 @pytest.mark.parametrize("kind", ["sgd", "adam"])
@@ -304,8 +303,7 @@ def test_a_momentum_keeps_the_dtypes(kind: str) -> None:
 # Two counts
 
 
-@pytest.mark.parametrize("half", [24, 27])
-@pytest.mark.parametrize("kind", ["sgd", "adamw"])
+@pytest.mark.parametrize(("kind", "half"), [("sgd", 24), ("adamw", 27)])
 def test_a_scheduler_that_is_stepped_once_an_epoch(kind: str, half: int) -> None:
     params = parameters()
     opt = two_groups(params, kind)
@@ -332,8 +330,7 @@ def test_a_scheduler_that_is_not_where_the_optimizer_is_is_refused() -> None:
     refused("2 steps, the optimizer 30", translate_state, sgd, here(params), steps=30, **by_epoch)
 
 
-@pytest.mark.parametrize("ahead", [3, -9])
-@pytest.mark.parametrize("kind", ["sgd", "adam"])
+@pytest.mark.parametrize(("kind", "ahead"), [("sgd", 3), ("adam", -9)])
 def test_a_scheduler_that_is_ahead_of_the_optimizer_or_began_later(kind: str, ahead: int) -> None:
     params = parameters()
     opt = two_groups(params, kind)
