@@ -9,11 +9,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from jaxopt_notes.transfer.recognition import Group as Group
+    from jaxopt_notes.transfer.groups import Group as Group
     from jaxopt_notes.transfer.recognition import recognize as recognize
 
 _HOMES = {
-    "Group": "recognition",
+    "Group": "groups",
     "recognize": "recognition",
 }
 
