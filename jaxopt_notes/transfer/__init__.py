@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from jaxopt_notes.transfer.recognition import Group as Group
+    from jaxopt_notes.transfer.groups import Group as Group
     from jaxopt_notes.transfer.recognition import recognize as recognize
     from jaxopt_notes.transfer.to_torch import to_torch_optimizer as to_torch_optimizer
     from jaxopt_notes.transfer.to_torch import (
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from jaxopt_notes.transfer.torch_objects import as_tensors as as_tensors
 
 _HOMES = {
-    "Group": "recognition",
+    "Group": "groups",
     "as_tensors": "torch_objects",
     "recognize": "recognition",
     "to_torch_optimizer": "to_torch",

@@ -22,7 +22,7 @@ from jaxopt_notes.conventions.origin import Origin
 from jaxopt_notes.conventions.torch_groups import KINDS, Settings, plain
 from jaxopt_notes.conventions.torch_state import SLOTS
 from jaxopt_notes.errors import InputError
-from jaxopt_notes.transfer.recognition import Group
+from jaxopt_notes.transfer.groups import Group
 from jaxopt_notes.transfer.torch_layout import Back
 
 _CLASSES = {kind.lower(): kind for kind in KINDS}  # of each function here
