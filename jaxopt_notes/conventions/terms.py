@@ -117,7 +117,7 @@ def shrunk(learning_rate: Rate, weight_decay: float) -> optax.GradientTransforma
     check_finite_or_schedule("weight_decay", weight_decay)
 
     def shrink(u: jax.Array, p: jax.Array, alpha: Any) -> jax.Array:
-        if isinstance(alpha, jax.Array):  # 1 − α λ needs all bits of θ, and a schedule may have less
+        if isinstance(alpha, jax.Array):  # 1 − α λ needs all of θ's bits; a schedule may have less
             alpha = alpha.astype(jnp.promote_types(alpha.dtype, p.dtype))
         return u + (jnp.asarray(1 - alpha * weight_decay, p.dtype) * p - p)
 

@@ -19,7 +19,7 @@ _FORGET = 0.9
 
 
 class Readings(NamedTuple):
-    """How far one step led each leaf from torch: each (leaves,), see `proof.Drift`."""
+    """How far one step led each leaf from torch: each (leaves,), see `run_proof.Drift`."""
 
     step: np.ndarray
     way: np.ndarray

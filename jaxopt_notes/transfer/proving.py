@@ -15,7 +15,7 @@ from jaxopt_notes.extras import require
 from jaxopt_notes.transfer.courses import Course, Readings, advance, begin, in_float64
 from jaxopt_notes.transfer.gradient_supply import Gradients, Losses, Pair, computed, drawn, supplied
 from jaxopt_notes.transfer.likeness import differences, state_hints
-from jaxopt_notes.transfer.proof import Drift, Proof, judged, unlike
+from jaxopt_notes.transfer.run_proof import Drift, Proof, judged, unlike
 from jaxopt_notes.transfer.torch_twin import Arrays, twin, widened
 from jaxopt_notes.verification.proof import device
 
