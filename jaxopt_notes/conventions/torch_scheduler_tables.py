@@ -104,7 +104,9 @@ class Schedule:
 
     def __call__(self, count: Any) -> jax.Array:
         """The value that the optimizer's next step takes, in JAX."""
-        value: jax.Array = value_at(jnp, self.values, self.tail, self.position(jnp, count))
+        # A copy: JAX remembers an array that it has rounded to float32, in float64 too.
+        values = self.values.copy()
+        value: jax.Array = value_at(jnp, values, self.tail, self.position(jnp, count))
         return value
 
     def exactly(self, steps: int) -> float:

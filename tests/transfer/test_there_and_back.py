@@ -55,7 +55,8 @@ def there_and_back(setting: Setting, dtype: str, traced: bool) -> tuple[Any, Any
         for p in (first, alone)
     )
     legs = [step_in_torch(opt, first, range(LEG), rates)]
-    lr: Any = problem.schedule(WHOLE) if setting.scheduled else RATE
+    # A copy: JAX remembers a table that it has rounded to float32, when it traces in float64 too.
+    lr: Any = (lambda k: jnp.asarray(rates.copy())[k]) if setting.scheduled else RATE
     with jax.enable_x64(dtype == "float64"):
         params = {name: jnp.array(p.detach().numpy()) for name, p in first.items()}
         made = translate(opt, lr=lr)
@@ -135,6 +136,7 @@ HERE: dict[str, Any] = {
     "optax.sgd with decay": optax.chain(optax.add_decayed_weights(0.1), optax.sgd(0.01, 0.5)),
     "optax.rmsprop": optax.rmsprop(0.01, eps_in_sqrt=False, momentum=0.9),
     "optax.rmsprop, centred": optax.rmsprop(rate, decay=0.99, eps_in_sqrt=False, centered=True),
+    "optax.adagrad as it comes": optax.adagrad(0.01),
     "optax.adagrad": optax.adagrad(0.01, initial_accumulator_value=0.5, eps=0.0),
     "ours.adagrad": jaxopt_notes.adagrad(0.01, 0.0, 1e-8, eps_in_sqrt=False),
     "ours.adamw": jaxopt_notes.adamw(rate, weight_decay=0.1),
