@@ -67,11 +67,11 @@ def _repeated(period: int, ratio: float = 1.0) -> Tail:
 
 def replay(
     scheduler: Scheduler, i: int, group: Mapping[str, Any], steps: int
-) -> Iterable[tuple[float, float | None]]:
-    """The learning rate and the momentum (or β1) of each of the first steps."""
+) -> Iterable[tuple[float, float]]:
+    """The learning rate and the momentum, or β1, of the first steps; NaN where it sets none."""
     now = dict(group)
     now["lr"] = float(group["initial_lr"])
-    now["cycled"] = None
+    now["cycled"] = math.nan
     for part in scheduler.parts:  # each has set its momentum when it was made
         begun = dict(now)
         advance(part, i, 0, begun, first=True)
