@@ -66,11 +66,11 @@ def _repeated(period: int, ratio: float = 1.0) -> Tail:
 
 def replay(
     scheduler: Scheduler, i: int, group: Mapping[str, Any], steps: int
-) -> Iterable[tuple[float, float | None]]:
-    """The learning rate and the momentum (or β1) of each of the first steps."""
+) -> Iterable[tuple[float, float]]:
+    """The learning rate and the momentum, or β1, of the first steps; NaN where it sets none."""
     now = dict(group)
     now["lr"] = float(group["initial_lr"])
-    now["cycled"] = None
+    now["cycled"] = math.nan
     for part in scheduler.parts:  # each has set its momentum when it was made
         begun = dict(now)
         advance(part, i, 0, begun, first=True)
@@ -90,8 +90,7 @@ class Schedule:
       every: the optimizer's steps for each of the scheduler's.
       ahead: how many of the optimizer's steps the scheduler is ahead.
       scheduler: whose values these are, for the way back.
-      group: the place of the param group that it drives.
-      numbers: that group's own numbers, which the scheduler reads there.
+      numbers: the param group's own, which the scheduler reads there.
     """
 
     values: np.ndarray
@@ -99,12 +98,13 @@ class Schedule:
     every: int
     ahead: int
     scheduler: Scheduler
-    group: int
     numbers: Mapping[str, float]
 
     def __call__(self, count: Any) -> jax.Array:
         """The value that the optimizer's next step takes, in JAX."""
-        value: jax.Array = value_at(jnp, self.values, self.tail, self.position(jnp, count))
+        # A copy: JAX remembers an array that it has rounded to float32, in float64 too.
+        values = self.values.copy()
+        value: jax.Array = value_at(jnp, values, self.tail, self.position(jnp, count))
         return value
 
     def exactly(self, steps: int) -> float:

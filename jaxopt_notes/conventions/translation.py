@@ -82,7 +82,7 @@ def translate(
         group gets its learning rate as a function of the steps taken, torch's steps included, and
         its momentum or β1 where OneCycleLR or CyclicLR sets that. All of torch's but
         ReduceLROnPlateau; a class of your own has no equal here. A `state_dict` does not hold the
-        functions of LambdaLR and MultiplicativeLR.
+        functions of LambdaLR, MultiplicativeLR and CyclicLR.
       lr: a learning rate in place of the optimizer's, a number or a schedule of the steps taken; a
         list of them, one for each of torch's param groups, where those have their own. Needed where
         something drives the learning rate that is not passed as `scheduler`.

@@ -109,7 +109,7 @@ def keras(a: Anatomy, counts: Array, constants: set[float]) -> Candidate:
             raise UnlikeError(
                 "its learning rate changes and stands outside the velocity, where Keras has it "
                 "inside",
-                "keep the learning rate constant, or use conventions.keras",
+                "keep the learning rate constant, or use conventions.keras.sgd",
             )
         keywords["momentum"], scales[velocity] = a.momentum, float(a.pull[0])
         if a.kind == "sgd":

@@ -48,19 +48,13 @@ class Match(NamedTuple):
 
 
 def match(
-    rule: Rule,
-    program: Program,
-    numbers: Scalars,
-    state: Any,
-    framework: str,
-    arguments: Mapping[str, Any],
+    rule: Rule, numbers: Scalars, state: Any, framework: str, arguments: Mapping[str, Any]
 ) -> Match:
     """Finds the optimizer of a framework that takes a rule's path, and proves it.
 
     Args:
       rule: the rule.
-      program: what it is a part of.
-      numbers: the program's.
+      numbers: those of the program that it is a part of.
       state: the optimizer's state.
       framework: "torch" or "keras".
       arguments: those of the factory that made the optimizer, where they are known.
@@ -68,38 +62,24 @@ def match(
     Raises:
       UnlikeError: there is none, or none that is proved.
     """
-    offsets, columns = _columns(rule, numbers)
+    offsets = numbers.offsets
     constants = rule.constants() | _known(arguments) | _constants(numbers)
     error = UnlikeError("its steps are those of no known equation")
     for steps, base in _bases(rule, numbers):
         try:
-            anatomy = dissect(rule, columns, steps + 1 + offsets, constants)
+            anatomy = dissect(rule, numbers.columns, steps + 1 + offsets, constants)
             candidate = FRAMEWORKS[framework](anatomy, base + offsets, constants)
-            rate, key, scheduled = _rate(
-                candidate.rate, columns, numbers, base, offsets, constants, arguments
-            )
+            rate, key, scheduled = _rate(candidate.rate, rule, numbers, base, constants)
         except UnlikeError as why:
             error = why
             continue
         keywords = {RATE[framework]: rate, **candidate.keywords}
         found = Match(candidate.name, keywords, key, steps, scheduled, candidate.fields, anatomy)
-        parting = _parting(found, rule, program, columns, offsets, state, framework)
+        parting = _parting(found, rule, numbers, state, framework)
         if not parting:
-            return found
+            return _with_callers_schedule(found, candidate.rate, numbers, framework, arguments)
         error = UnlikeError(f"{parting} are not those of conventions.{framework}.{found.name}")
     raise error
-
-
-def _columns(rule: Rule, numbers: Scalars) -> tuple[Array, dict[int, Array]]:
-    """The steps to look at, but for far ones where a number overflows, and the numbers there."""
-    offsets = numbers.offsets()
-    columns = numbers.at(rule.numbers(), offsets)
-    finite = np.ones(len(offsets), bool)
-    for x in columns.values():
-        finite &= np.isfinite(x[:, 0])
-    if not finite[:AHEAD].all():
-        raise UnlikeError(f"one of its numbers is not finite within the next {AHEAD} steps")
-    return offsets[finite], {i: x[finite] for i, x in columns.items()}
 
 
 def made(framework: str, found: Match) -> optax.GradientTransformation:
@@ -143,32 +123,34 @@ def _bases(rule: Rule, numbers: Scalars) -> list[tuple[int, int]]:
 
 
 def _rate(
-    rate: Array,
-    columns: Mapping[int, Array],
-    numbers: Scalars,
-    base: int,
-    offsets: Array,
-    constants: set[float],
-    arguments: Mapping[str, Any],
+    rate: Array, rule: Rule, numbers: Scalars, base: int, constants: set[float]
 ) -> tuple[Any, Any, int]:
     """The learning rate, a key for it, and the count that its schedule starts from."""
-    k = int(np.argmax(offsets))
     if steady(rate):
-        value = snap(float(rate[k]), constants, 1e-14)
+        value = snap(float(rate[np.argmax(numbers.offsets)]), constants, 1e-14)
         return value, value, base
-    for name, schedule in arguments.items():
-        if _is_schedule(schedule) and equal(_values(schedule, base + offsets), rate):
-            return schedule, name, base
     k = int(np.argmax(rate))
-    for ref, column in columns.items():
-        x = column[:, 0].astype(float)
-        if not x[k] or not equal(rate[k] / x[k] * x, rate):
-            continue
-        times = snap(float(rate[k] / x[k]), constants | {1.0}, 1e-13)
-        (count, *_) = numbers.counts_below([ref])
-        start = int(numbers.values[count])
-        return numbers.function(ref, times, start), (ref, times), start
+    for ref in sorted(rule.numbers()):
+        x = numbers.columns[ref][:, 0].astype(float)
+        if x[k] and equal(rate[k] / x[k] * x, rate):
+            times = snap(float(rate[k] / x[k]), constants | {1.0}, 1e-13)
+            start = int(numbers.values[numbers.counts_below([ref])[0]])
+            return numbers.function(ref, times, start), (ref, times), start
     raise UnlikeError("its learning rate changes with the steps, and by no schedule")
+
+
+def _with_callers_schedule(
+    found: Match, rate: Array, numbers: Scalars, framework: str, arguments: Mapping[str, Any]
+) -> Match:
+    """A schedule among the factory's arguments in place of the same one out of the program."""
+    if not callable(found.keywords[RATE[framework]]):
+        return found
+    counts = found.scheduled + numbers.offsets
+    for schedule in filter(_is_schedule, arguments.values()):
+        # optax's schedules round to float32, and called alone otherwise than in the program.
+        if equal(_values(schedule, counts), rate, 1e-5):
+            return found._replace(keywords={**found.keywords, RATE[framework]: schedule})
+    return found
 
 
 def _is_schedule(value: Any) -> bool:
@@ -198,32 +180,24 @@ def _constants(numbers: Scalars) -> set[float]:
     return {abs(float(x)) for x in numbers.values.values() if x.dtype.kind == "f" and x.ndim == 0}
 
 
-def _parting(
-    found: Match,
-    rule: Rule,
-    program: Program,
-    columns: Mapping[int, Array],
-    offsets: Array,
-    state: Any,
-    framework: str,
-) -> str:
+def _parting(found: Match, rule: Rule, numbers: Scalars, state: Any, framework: str) -> str:
     """Where the framework's optimizer parts from the rule; "" if nowhere."""
     optimizer = made(framework, found)
     one = jnp.zeros(1)
     start = filled(optimizer.init(one), found, {})
     theirs = trace(optimizer, start, one)
-    shared = scalars(theirs, start)
+    shared = scalars(theirs, start, numbers.offsets)
+    if len(shared.offsets) < len(numbers.offsets):
+        return "its numbers at far steps"
     (other,) = rules(theirs)
     fields = [found.fields[slot.field] for slot in other.slots]
-    slots = _samples(rule, program, state)
+    slots = _samples(rule, numbers.program, state)
     return proof.parts(
-        proof.Side(rule, columns, slots),
-        proof.Side(
-            other, shared.at(other.numbers(), offsets), [f.of(slots[f.place]) for f in fields]
-        ),
+        proof.Side(rule, numbers.columns, slots),
+        proof.Side(other, shared.columns, [f.of(slots[f.place]) for f in fields]),
         fields,
         AHEAD,
-        len(offsets),
+        len(numbers.offsets),
     )
 
 

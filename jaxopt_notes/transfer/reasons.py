@@ -76,8 +76,8 @@ def reason(error: UnlikeError, optimizer: Any, state: Any, framework: str) -> st
     """
     what, remedy = _known(optimizer, state, framework) or (error.what, error.remedy)
     if not remedy:
-        remedy = f"conventions.{framework} has those that can be moved"
-    return f"optimizer: {what}: {CALLED[framework]} has no such optimizer; {remedy}"
+        remedy = f"conventions.{framework} has the optimizers that {CALLED[framework]} has"
+    return f"optimizer: has no equal in {CALLED[framework]}: {what}; {remedy}"
 
 
 def _known(optimizer: Any, state: Any, framework: str) -> tuple[str, str] | None:

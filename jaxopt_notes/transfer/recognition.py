@@ -107,7 +107,7 @@ def _rows(program: Program, state: Any, framework: str, arguments: Mapping[str, 
     for rule in every:
         try:
             if not rule.idle:
-                rows.append((rule, match(rule, program, numbers, state, framework, arguments)))
+                rows.append((rule, match(rule, numbers, state, framework, arguments)))
         except UnlikeError as error:
             at = f" (at params{program.paths[rule.leaves[0]]})" if len(every) > 1 else ""
             raise UnlikeError(f"{error.what}{at}", error.remedy) from error

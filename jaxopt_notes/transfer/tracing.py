@@ -102,15 +102,15 @@ def slots_of(
     lengths = sorted({len(path) for path in places}, reverse=True)
     slots = []
     for path, value in jax.tree_util.tree_flatten_with_path(state)[0]:
-        home, start, stop = FREE, len(path), len(path)
-        for n in (n for n in lengths if n):
-            at = [k for k in range(len(path) - n, -1, -1) if path[k : k + n] in places]
-            if at:
-                start, stop = at[0], at[0] + n
-                home = places[path[start:stop]]
-                break
-        if lengths == [0] and value.shape == shapes[0] and jnp.issubdtype(value.dtype, np.floating):
-            home = 0
+        real = jnp.issubdtype(value.dtype, np.floating)
+        # The longest, and the last: a part of an `optax.partition` may be named as a parameter is.
+        fits = (
+            (places[path[k : k + n]], k, k + n)
+            for n in lengths
+            for k in range(len(path) - n, -1, -1)
+            if path[k : k + n] in places and value.shape == shapes[places[path[k : k + n]]] and real
+        )
+        home, start, stop = next(fits, (FREE, len(path), len(path)))
         own = path[:start] + path[stop:]
         field, owner = _owner(state, path[:start] if home >= 0 else path)
         slots.append(Slot(jax.tree_util.keystr(own), field, owner, home))

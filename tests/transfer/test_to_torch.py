@@ -183,7 +183,11 @@ def test_a_moment_of_another_dtype_than_the_parameter_is_refused() -> None:
 def test_complex_parameters_are_refused() -> None:
     params = {"w": jnp.ones(2, jnp.complex64)}
     state = factory()().init(params)
-    refused("'w' is complex: torch's AdamW", to_torch_state, factory(), state, params, names=["w"])
+    refused("complex64; keep complex", to_torch_state, factory(), state, params, names=["w"])
+    p = torch.nn.Parameter(torch.ones(2, dtype=torch.complex64))
+    opt = torch.optim.SGD([("w", p)], momentum=0.9)
+    made, state, params = moved(opt, {"w": p})
+    assert to_torch_state(made, state, params)["state"][0]["momentum_buffer"].dtype == "complex64"
 
 
 @pytest.mark.parametrize("choice", [{"foreach": False}, {"fused": True}, {"capturable": True}])
@@ -437,6 +441,30 @@ def test_a_frozen_parameter_of_the_module_alone_is_left_alone() -> None:
     )
 
 
+def test_the_arrangement_is_remembered() -> None:
+    module = network()
+    opt = torch.optim.AdamW(
+        [
+            {"params": [p for n, p in module.named_parameters() if "bias" in n]},
+            {"params": [p for n, p in module.named_parameters() if "weight" in n], "lr": 0.02},
+        ]
+    )
+    step(module, opt, 2)
+    keywords = {"names": module, "arrange": arrange}
+    params = here(module)
+    made, state = translate(opt, **keywords), translate_state(opt, params, **keywords)
+    there = to_torch_state(made, state, params)
+    names = [group.pop("param_names") for group in there["param_groups"]]
+    assert names == [["0.bias", "1.bias"], ["0.weight", "1.weight"]]
+    same(as_tensors(there), opt.state_dict())
+    back, _ = to_torch_optimizer(made, state, params, module)
+    same(back.state_dict()["state"], opt.state_dict()["state"])
+    # What wraps it forgets where it came from, and is recognised.
+    chained = optax.chain(optax.identity(), made)
+    again = to_torch_state(chained, (optax.EmptyState(), state), params, groups=names, **keywords)
+    same(as_tensors(again)["state"], opt.state_dict()["state"])
+
+
 def test_names_of_another_optimizer_are_refused() -> None:
     module = parameters(START)
     made, state, params = moved(torch.optim.Adam(module.items()), module)
@@ -468,21 +496,38 @@ def test_a_list_that_translate_counted() -> None:
 # What torch does not have
 
 
+# Each with its reason, and what to do instead.
 UNLIKE: dict[str, tuple[Callable[[], Any], str]] = {
-    "RMSProp": (lambda: optax.rmsprop(0.01), "ε stands inside the root"),
-    "AdaGrad from 0.1": (lambda: optax.adagrad(0.01), "ε stands inside the root"),
+    "RMSProp": (
+        lambda: optax.rmsprop(0.01),
+        r"ε stands inside the root.*nearest is torch.optim.RMSprop\(.*eps=",
+    ),
+    "RMSProp from 1": (
+        lambda: optax.rmsprop(0.01, eps_in_sqrt=False, initial_scale=1.0),
+        "starts from 1, and has not moved yet.*take a step first",
+    ),
     "the learning rate inside the velocity": (
         lambda: optax.rmsprop(rate, eps_in_sqrt=False, momentum=0.9),
-        "learning rate changes, and stands inside the velocity",
+        "learning rate changes and stands inside the velocity.*keep the learning rate constant",
     ),
-    "Adam with eps_root": (lambda: optax.adam(0.01, eps_root=1e-8), "ε stands in two places"),
-    "Nesterov's Adam": (lambda: optax.adam(0.01, nesterov=True), "Nesterov"),
-    "AMSGrad of corrected moments": (lambda: optax.amsgrad(0.01), "after the bias correction"),
-    "Lion": (lambda: optax.lion(0.01), "velocity"),
-    "RAdam": (lambda: optax.radam(0.01), ""),
+    "Adam with eps_root": (lambda: optax.adam(0.01, eps_root=1e-8), "eps_root.*leave eps_root out"),
+    "Nesterov's Adam": (lambda: optax.adam(0.01, nesterov=True), "Nesterov.*use adam"),
+    "AMSGrad of corrected moments": (
+        lambda: optax.amsgrad(0.01),
+        "after the bias correction.*nearest is amsgrad=True there",
+    ),
+    "AMSGrad without correction": (
+        lambda: optax.amsgrad(0.01, bias_correction_mu=False, bias_correction_nu=False),
+        "does not correct the bias of its moments",
+    ),
+    "RMSProp with correction": (
+        lambda: optax.rmsprop(0.01, eps_in_sqrt=False, bias_correction=True),
+        "corrects the bias of its second moment",
+    ),
+    "Lion": (lambda: optax.lion(0.01), "has no equal in torch"),
     "a clipped norm": (
         lambda: optax.chain(optax.clip_by_global_norm(1.0), optax.adam(0.01)),
-        "",
+        "clips the gradients' global norm.*torch.nn.utils.clip_grad_norm_",
     ),
 }
 
@@ -493,16 +538,6 @@ def test_what_torch_does_not_have_is_refused(name: str) -> None:
     make, says = UNLIKE[name]
     made = make()
     refused(says or ".", to_torch_state, made, made.init(START), START, names=["weight", "bias"])
-
-
-def test_an_average_that_starts_from_1_is_in_the_state() -> None:
-    made = optax.rmsprop(0.01, eps_in_sqrt=False, initial_scale=1.0)
-    module = parameters(START)
-    opt, _ = to_torch_optimizer(made, made.init(START), START, module)
-    params, _ = run_here(lambda: made, START, 2)
-    step_alike(module, opt, None, 2)
-    for name, p in module.items():
-        np.testing.assert_allclose(p.detach(), params[name], rtol=1e-6)
 
 
 def test_two_kinds_are_two_optimizers_in_torch() -> None:
