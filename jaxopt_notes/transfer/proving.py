@@ -53,7 +53,7 @@ def prove(
       names: as in `translate`. Pass the module, so that parameters that torch does not step are
         compared too.
       scheduler: the torch scheduler that takes a step after each step of the optimizer.
-      steps: how many steps to take.
+      steps: how many steps to take. Most errors show in the first; a scheduler's need its changes.
       gradients: a function from the step, 0 for the first, to {torch's name: array}. A parameter
         that is left out has no gradient in torch, and zeros here, as `jax.grad` gives.
       batches: data for `losses`, one for each step.
