@@ -156,15 +156,6 @@ class Settings:
         on_resume=OnResume.OVERRIDE,
         group=NETWORK,
     )
-    init: str = row(
-        kind=kinds.one_of(INITS),
-        default="he",
-        help="initial weights: he (LeCun's in the last layer, and before sigmoid and tanh), or "
-        "torch's default distribution",
-        on_resume=OnResume.WEIGHTS,
-        group=NETWORK,
-        aliases=("initialization", "initialisation", "initializer", "weight-init"),
-    )
     optimizer: str = row(
         kind=kinds.one_of(OPTIMIZERS),
         default="adam",
@@ -449,6 +440,15 @@ class Settings:
         group=DATA,
         aliases=("log-gradients", "watch-gradients"),
         compared=False,
+    )
+    init: str = row(
+        kind=kinds.one_of(INITS),
+        default="he",
+        help="initial weights: he (LeCun's in the last layer, and before sigmoid and tanh), or "
+        "torch's default distribution",
+        on_resume=OnResume.WEIGHTS,
+        group=NETWORK,
+        aliases=("initialization", "initialisation", "initializer", "weight-init"),
     )
 
     @property

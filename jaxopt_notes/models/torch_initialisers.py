@@ -47,9 +47,8 @@ def torch_bias_init(fan_in: int) -> Initialiser:
     Raises:
       InputError: fan_in is below 1.
 
-    >>> layer = nnx.Linear(
-    ...     784, 128, kernel_init=torch_kernel_init, bias_init=torch_bias_init(784), rngs=nnx.Rngs(0)
-    ... )
+    >>> inits = {"kernel_init": torch_kernel_init, "bias_init": torch_bias_init(784)}
+    >>> layer = nnx.Linear(784, 128, **inits, rngs=nnx.Rngs(0))
     >>> bool(abs(layer.bias[...]).max() <= 1 / 28)
     True
     """
@@ -116,25 +115,32 @@ def like_torch(seed: int | jax.Array, network: nnx.Module) -> dict[Any, Any]:
     network = nnx.clone(network)
     modules = dict(nnx.iter_modules(network))
     state = nnx.state(network, nnx.Param)
-    rngs = nnx.Rngs(params=seed)
+    drawn = []
     for path, variable in nnx.to_flat_state(state):
         around = [modules[path[:i]] for i in range(len(path)) if path[:i] in modules]
         for module in around:
             _check_layer(module, path)
         if init := _initialiser(around[-1], str(path[-1])):
-            old = variable[...]
-            variable[...] = init(rngs.params(), old.shape, old.dtype)
-    drawn: dict[Any, Any] = nnx.to_pure_dict(state)
-    return drawn
+            drawn.append((variable, init))
+
+    @jax.jit  # one program: outside of jit there would be one for each shape
+    def draw(keys: list[jax.Array]) -> list[jax.Array]:
+        return [init(key, x[...].shape, x[...].dtype) for key, (x, init) in zip(keys, drawn)]
+
+    rngs = nnx.Rngs(params=seed)
+    for (variable, _), array in zip(drawn, draw([rngs.params() for _ in drawn])):
+        variable[...] = array
+    params: dict[Any, Any] = nnx.to_pure_dict(state)
+    return params
 
 
 def _check_layer(module: Any, path: Sequence[Any]) -> None:
     flax = any(base.__module__.startswith(_FLAX_LAYERS) for base in type(module).__mro__)
     if flax and not isinstance(module, _LAYERS):
         raise InputError(
-            f"network: {'.'.join(map(str, path))} belongs to a {type(module).__name__}, which torch "
-            "lays out in another way; draw its parameters yourself, and pass the other layers to "
-            "like_torch one by one"
+            f"network: {'.'.join(map(str, path))} belongs to a {type(module).__name__}, which "
+            "torch lays out in another way; draw its parameters yourself, and pass the other "
+            "layers to like_torch one by one"
         )
 
 

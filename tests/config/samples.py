@@ -113,4 +113,4 @@ OLD_CONFIG = {
 }
 
 # What rows that came later stand at, where a run of that version goes on.
-SINCE = {"follow_links": False, "init": "he", "watch": False}
+SINCE = {"follow_links": False, "watch": False, "init": "he"}

@@ -13,12 +13,12 @@ from jaxopt_notes.errors import InputError
 from jaxopt_notes.models import (
     CNN,
     MLP,
-    from_torch,
     like_torch,
     pure,
     torch_bias_init,
     torch_kernel_init,
 )
+from jaxopt_notes.training.network import initialised
 
 SMALL = {"image_shape": (8, 8, 2), "features": (16, 24), "hidden": 40, "norm": "batch"}
 # What follows a wrong distribution has p-values far below; the draws are fixed by their seeds.
@@ -35,70 +35,112 @@ def is_uniform(values, fan_in):
     assert stats.kstest(x, stats.uniform(-1, 2).cdf).pvalue > LEAST_P
 
 
+# name: the layer in Flax, in torch, and its fan-in
 LAYERS = {
-    "dense": (lambda rngs: nnx.Linear(50, 300, rngs=rngs), 50),
-    "convolution": (lambda rngs: nnx.Conv(6, 200, (3, 5), rngs=rngs), 6 * 15),
-    "groups": (lambda rngs: nnx.Conv(6, 200, (3, 5), feature_group_count=2, rngs=rngs), 3 * 15),
-    "transposed": (lambda rngs: nnx.ConvTranspose(9, 200, (3, 5), rngs=rngs), 200 * 15),
-    "transposed, kernel too": (
-        lambda rngs: nnx.ConvTranspose(9, 200, (3, 5), transpose_kernel=True, rngs=rngs),
+    "dense": (nnx.Linear, (50, 300), {}, "Linear", 50),
+    "convolution": (nnx.Conv, (6, 200, (3, 5)), {}, "Conv2d", 6 * 15),
+    "groups": (nnx.Conv, (6, 200, (3, 5)), {"feature_group_count": 2}, "Conv2d", 3 * 15),
+    "transposed": (nnx.ConvTranspose, (9, 200, (3, 5)), {}, "ConvTranspose2d", 200 * 15),
+    "transposed kernel": (
+        nnx.ConvTranspose,
+        (9, 200, (3, 5)),
+        {"transpose_kernel": True},
+        "ConvTranspose2d",
         200 * 15,
     ),
 }
-
-
-@pytest.mark.parametrize("name", LAYERS)
-def test_weight_and_bias_are_uniform_within_the_fan_in(name):
-    make, fan_in = LAYERS[name]
-    params = like_torch(1, make(nnx.Rngs(0)))
-    is_uniform(params["kernel"], fan_in)
-    is_uniform(params["bias"], fan_in)
-
-
-THEIRS = {
-    "dense": lambda nn: nn.Linear(50, 300),
-    "convolution": lambda nn: nn.Conv2d(6, 200, (3, 5)),
-    "groups": lambda nn: nn.Conv2d(6, 200, (3, 5), groups=2),
-    "transposed": lambda nn: nn.ConvTranspose2d(9, 200, (3, 5)),
-    "transposed, kernel too": lambda nn: nn.ConvTranspose2d(9, 200, (3, 5)),
+NORMS = {
+    "layer": lambda rngs: nnx.LayerNorm(4, rngs=rngs),
+    "group": lambda rngs: nnx.GroupNorm(4, 2, rngs=rngs),
+    "root": lambda rngs: nnx.RMSNorm(4, rngs=rngs),
+    "batch": lambda rngs: nnx.BatchNorm(4, rngs=rngs),
 }
 
 
+class _Gated(nnx.Linear):
+    """A dense layer with one parameter more."""
+
+    def __init__(self, *sizes, rngs):
+        super().__init__(*sizes, rngs=rngs)
+        self.gate = nnx.Param(jnp.full(3, 7.0))
+
+
+class _Users(nnx.Module):
+    """Layers of each kind, and a parameter of its own."""
+
+    def __init__(self, rngs):
+        self.sums = nnx.Dict(
+            {
+                name: kind(*sizes, **options, rngs=rngs)
+                for name, (kind, sizes, options, *_) in LAYERS.items()
+            }
+        )
+        self.embed = nnx.Embed(100, 50, rngs=rngs)
+        self.norms = nnx.Dict({name: make(rngs) for name, make in NORMS.items()})
+        for variable in jax.tree.leaves(nnx.state(self.norms, nnx.Param), is_leaf=_is_variable):
+            variable[...] = jnp.full(4, 7.0)
+        self.position = nnx.Param(jnp.full(3, 7.0))
+        self.gated = _Gated(64, 3, rngs=rngs)
+        self.half = nnx.Linear(4, 4, use_bias=False, rngs=rngs, param_dtype=jnp.bfloat16)
+
+
+def _is_variable(x):
+    return isinstance(x, nnx.Variable)
+
+
+@pytest.fixture(scope="module")
+def users():
+    """like_torch of all those layers: one program, as each costs its compilation."""
+    return like_torch(1, initialised(_Users, 0))
+
+
 @pytest.mark.parametrize("name", LAYERS)
-def test_torch_draws_from_the_same_distribution(name):
+def test_weight_and_bias_are_uniform_within_the_fan_in(users, name):
+    *_, fan_in = LAYERS[name]
+    is_uniform(users["sums"][name]["kernel"], fan_in)
+    is_uniform(users["sums"][name]["bias"], fan_in)
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_torch_draws_from_the_same_distribution(users, name):
     torch = pytest.importorskip("torch", reason="torch is not installed")
-    make, fan_in = LAYERS[name]
+    _, sizes, options, kind, fan_in = LAYERS[name]
     torch.manual_seed(0)
-    theirs = THEIRS[name](torch.nn)
-    ours = like_torch(0, make(nnx.Rngs(0)))
+    groups = {"groups": options["feature_group_count"]} if "feature_group_count" in options else {}
+    theirs = getattr(torch.nn, kind)(*sizes, **groups)
     for entry, drawn in (("kernel", theirs.weight), ("bias", theirs.bias)):
         drawn = drawn.detach().numpy().ravel()
         is_uniform(drawn, fan_in)
-        assert stats.ks_2samp(np.asarray(ours[entry]).ravel(), drawn).pvalue > LEAST_P
+        ours = np.asarray(users["sums"][name][entry]).ravel()
+        assert ours.size == drawn.size
+        assert stats.ks_2samp(ours, drawn).pvalue > LEAST_P
 
 
-def test_an_embedding_is_normal():
-    params = like_torch(0, nnx.Embed(100, 50, rngs=nnx.Rngs(0)))
-    assert stats.kstest(np.asarray(params["embedding"]).ravel(), "norm").pvalue > LEAST_P
-    assert float(params["embedding"].std()) == pytest.approx(1, abs=0.05)
+def test_an_embedding_is_normal(users):
+    drawn = np.asarray(users["embed"]["embedding"]).ravel()
+    assert stats.kstest(drawn, "norm").pvalue > LEAST_P
+    assert drawn.std() == pytest.approx(1, abs=0.05)
 
 
-def test_norms_begin_as_the_identity():
-    rngs = nnx.Rngs(0)
-    kinds = [nnx.LayerNorm(4, rngs=rngs), nnx.GroupNorm(4, 2, rngs=rngs), nnx.RMSNorm(4, rngs=rngs)]
-    for norm in kinds:
-        norm.scale[...] = jnp.full(4, 7.0)
-        if hasattr(norm, "bias"):
-            norm.bias[...] = jnp.full(4, 7.0)
-        params = like_torch(0, norm)
-        assert (params.pop("scale") == 1).all()
-        assert all((x == 0).all() for x in params.values())
-    assert hasattr(kinds[0], "bias")
+@pytest.mark.parametrize("name", NORMS)
+def test_a_norm_begins_as_the_identity(users, name):
+    params = dict(users["norms"][name])
+    assert (params.pop("scale") == 1).all()
+    assert len(params) == (name != "root")
+    assert all((x == 0).all() for x in params.values())
 
 
-@pytest.mark.parametrize(("kind", "sizes"), [(CNN, SMALL), (MLP, {"widths": (40,)})])
-def test_our_networks_begin_as_torch_does_layer_by_layer(kind, sizes):
-    network = kind(nnx.Rngs(0), **sizes)
+def test_parameters_of_a_users_own_stay_and_dtypes_too(users):
+    assert (users["position"] == 7).all()
+    assert (users["gated"]["gate"] == 7).all()
+    assert 0.1 < abs(users["gated"]["kernel"]).max() <= 1 / 8
+    kernel = users["half"]["kernel"]
+    assert kernel.dtype == jnp.bfloat16
+    assert 0.25 < abs(kernel).max() <= 0.5
+
+
+def test_our_network_begins_as_torch_does_layer_by_layer():
+    network = initialised(lambda rngs: CNN(rngs, **SMALL), 0)
     before = pure(network)
     params = like_torch(0, network)
     jax.tree.map(np.testing.assert_array_equal, pure(network).params, before.params)  # untouched
@@ -116,54 +158,12 @@ def test_our_networks_begin_as_torch_does_layer_by_layer(kind, sizes):
     jax.tree.map(np.testing.assert_array_equal, pure(network).params, params)
 
 
-def test_our_cnn_has_the_deviations_of_the_same_network_in_torch():
-    torch = pytest.importorskip("torch", reason="torch is not installed")
-    from tests.models.torch_networks import torch_cnn
-
-    torch.manual_seed(0)
-    sizes = {**SMALL, "classes": 10, "norm": "none"}
-    network = CNN(nnx.Rngs(0), **sizes)
-    theirs, _ = from_torch(torch_cnn(**sizes).state_dict(), network)
-    ours = like_torch(0, network)
-    for x, y in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
-        assert stats.ks_2samp(x.ravel(), y.ravel()).pvalue > LEAST_P
-        assert not np.array_equal(x, y)
-
-
 def test_a_seed_decides_and_layers_of_one_shape_differ():
     network = MLP(nnx.Rngs(0), image_shape=(2, 2, 1), widths=(4, 4))
     first, again, other = (like_torch(seed, network) for seed in (0, jax.random.key(0), 1))
     jax.tree.map(np.testing.assert_array_equal, first, again)
     assert not np.array_equal(first["logits"]["kernel"], other["logits"]["kernel"])
     assert not np.array_equal(first["hidden"][0]["kernel"], first["hidden"][1]["kernel"])
-
-
-class _Own(nnx.Module):
-    """A class of a user's: a layer, a parameter and a dictionary of its own."""
-
-    def __init__(self, rngs, layer):
-        self.position = nnx.Param(jnp.full(3, 7.0))
-        self.layer = layer
-        self.head = nnx.Linear(4, 4, use_bias=False, rngs=rngs, param_dtype=jnp.bfloat16)
-
-
-class _Gated(nnx.Linear):
-    """A dense layer with one parameter more."""
-
-    def __init__(self, *sizes, rngs):
-        super().__init__(*sizes, rngs=rngs)
-        self.gate = nnx.Param(jnp.full(3, 7.0))
-
-
-def test_parameters_of_a_users_own_stay_and_dtypes_too():
-    network = _Own(nnx.Rngs(0), _Gated(64, 3, rngs=nnx.Rngs(1)))
-    params = like_torch(0, network)
-    assert (params["position"] == 7).all()
-    assert (params["layer"]["gate"] == 7).all()
-    assert abs(params["layer"]["kernel"]).max() <= 1 / 8
-    kernel = params["head"]["kernel"]
-    assert kernel.dtype == jnp.bfloat16
-    assert 0.25 < abs(kernel).max() <= 0.5
 
 
 @pytest.mark.parametrize(
@@ -177,7 +177,7 @@ def test_parameters_of_a_users_own_stay_and_dtypes_too():
 )
 def test_a_layer_that_torch_lays_out_in_another_way_is_refused(layer, words):
     with pytest.raises(InputError, match=f"^network: .*{words}.*; draw its"):
-        like_torch(0, _Own(nnx.Rngs(0), layer(nnx.Rngs(1))))
+        like_torch(0, nnx.Dict(layer=layer(nnx.Rngs(1))))
 
 
 def test_the_initialisers_serve_linen_and_nnx():
