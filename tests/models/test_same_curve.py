@@ -21,6 +21,7 @@ STEPS = 10
 
 @pytest.fixture(scope="module")
 def script():
+    pytest.importorskip("matplotlib", reason="needs the extra plots")
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(ROOT / "scripts")
         import same_curve
@@ -114,6 +115,5 @@ def test_the_page_runs_as_one_program():
 
 @pytest.mark.slow
 def test_the_picture_is_drawn(script, tmp_path):
-    pytest.importorskip("matplotlib", reason="needs the extra plots")
     script.same_curve_picture.draw(tmp_path / "picture.png", NUMBERS)
     assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
