@@ -26,7 +26,9 @@ class Layout(NamedTuple):
     back: Callable[[Any], dict[Hashable, np.ndarray]]
 
 
-def layout(params: Any, names: Names, groups: Groups | None, arrange: Arrangement | None) -> Layout:
+def layout(
+    params: Any, names: Names, groups: Groups | None, arrange: Arrangement | None
+) -> Layout:
     """Torch's parameters, from what the caller says of them.
 
     Raises:
