@@ -2,6 +2,7 @@
 
 - `to_torch_optimizer`: the torch optimizer, with its state, param groups and scheduler
 - `to_torch_state`: its state_dict, without torch; `as_tensors` for torch's own files
+- `to_keras_optimizer`: the Keras optimizer, with its state
 - `recognize`: which of torch's or Keras' optimizers a transformation is, and its state there
 
 Names are imported when first used.
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from jaxopt_notes.transfer.recognition import Group as Group
     from jaxopt_notes.transfer.recognition import recognize as recognize
+    from jaxopt_notes.transfer.to_keras import to_keras_optimizer as to_keras_optimizer
     from jaxopt_notes.transfer.to_torch import as_tensors as as_tensors
     from jaxopt_notes.transfer.to_torch import to_torch_optimizer as to_torch_optimizer
     from jaxopt_notes.transfer.to_torch import to_torch_state as to_torch_state
@@ -21,6 +23,7 @@ _HOMES = {
     "Group": "recognition",
     "as_tensors": "to_torch",
     "recognize": "recognition",
+    "to_keras_optimizer": "to_keras",
     "to_torch_optimizer": "to_torch",
     "to_torch_state": "to_torch",
 }
