@@ -139,7 +139,7 @@ def clipped_together(norm: float) -> optax.GradientTransformation:
     """
 
     def clip(updates: Any, params: Any = None) -> Any:
-        n = optax.global_norm(updates)
+        n = optax.tree.norm(updates)
         scale = norm * jnp.minimum(1 / n, 1 / norm) + (n - n)
         return jax.tree.map(lambda g: (g * scale).astype(g.dtype), updates)
 

@@ -43,7 +43,9 @@ def there_and_back(setting: Setting, dtype: str) -> tuple[problem.Path, problem.
         factory = partial(
             getattr(conventions.keras, setting.optimizer), lr or RATE, **setting.keywords
         )
-        back = to_keras_optimizer(factory, state, params, variables, load_weights=True, steps=2 * LEG)
+        back = to_keras_optimizer(
+            factory, state, params, variables, load_weights=True, steps=2 * LEG
+        )
         last = keras_runs.steps(back, variables, gs, range(2 * LEG, WHOLE))
         assert int(back.iterations) == WHOLE
     return (
@@ -52,7 +54,9 @@ def there_and_back(setting: Setting, dtype: str) -> tuple[problem.Path, problem.
     )
 
 
-def here(optimizer: Any, params: Any, state: Any, gs: problem.Path) -> tuple[problem.Path, Any, Any]:
+def here(
+    optimizer: Any, params: Any, state: Any, gs: problem.Path
+) -> tuple[problem.Path, Any, Any]:
     """The leg in JAX."""
 
     def step(carry: Any, grads: Any) -> Any:
