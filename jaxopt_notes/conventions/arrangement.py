@@ -118,8 +118,8 @@ def inverse(
         computes elements.
 
     >>> kernel = np.array([[1, 2, 3], [4, 5, 6]])
-    >>> back = inverse(lambda of: {"kernel": of["weight"].T}, {"weight": (3, 2)}, {"kernel": kernel})
-    >>> print(back({"kernel": kernel})["weight"])
+    >>> back = inverse(lambda of: [of["weight"].T], {"weight": (3, 2)}, [kernel])
+    >>> print(back([kernel])["weight"])
     [[1 4]
      [2 5]
      [3 6]]

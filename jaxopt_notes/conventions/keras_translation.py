@@ -1,6 +1,6 @@
 """From a Keras optimizer, or its config, to the equal transformation."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any, NamedTuple
 
 import optax
@@ -51,6 +51,26 @@ class Settings(NamedTuple):
         return KINDS[self.kind].function(**self.arguments | changed)
 
 
+class KerasOrigin(NamedTuple):
+    """A Keras optimizer, as it was translated.
+
+    Attributes:
+      settings: what its config says.
+      undecayed: the names of the variables that `exclude_from_weight_decay` excludes.
+      arrange: as passed to `translate`.
+    """
+
+    settings: Settings
+    undecayed: frozenset[Hashable]
+    arrange: Arrangement | None
+
+
+class KerasTranslated(optax.GradientTransformationExtraArgs):  # type: ignore[misc]
+    """A transformation with its origin, for the way back. What wraps it forgets that."""
+
+    origin: KerasOrigin
+
+
 def _kind(function: Callable[..., Any], arguments: str, marks: str) -> Kind:
     return Kind(function, tuple(arguments.split()), frozenset(marks.split()))
 
@@ -89,7 +109,7 @@ def is_keras_optimizer(optimizer: Any) -> bool:
 
 def translate_keras(
     source: Any, lr: Any = None, arrange: Arrangement | None = None, names: Any = None
-) -> optax.GradientTransformation:
+) -> KerasTranslated:
     """The transformation of a Keras optimizer, its config, or its serialized form.
 
     Arguments, result and errors are those of `translate`.
@@ -103,17 +123,21 @@ def translate_keras(
                 f"the variable {v.path!r} has a constraint, which Keras applies after each step: "
                 "pass get_config(), and apply the constraint to the parameters yourself"
             )
-    still = undecayed(source, variables) if given(settings.arguments.get("weight_decay")) else []
-    if any(still):
-        named = names_of(source, names)
-        numbers = dict(zip(named, map(int, still)))
+    named = names_of(source, names)
+    decays = given(settings.arguments.get("weight_decay"))
+    still = dict(zip(named, undecayed(source, variables) if decays else []))
+    if any(still.values()):
+        numbers = {name: int(is_still) for name, is_still in still.items()}
         shapes = shapes_of(named, variables) if callable(arrange) else None
         parts = {0: optimizer, 1: settings.optimizer(weight_decay=None)}
         optimizer = optax.partition(parts, labelling(arrange, numbers, shapes, named))
     if settings.clip is not None:
         how, bound = settings.clip
         optimizer = optax.chain(_CLIPS[how](bound), optimizer)
-    return pass_over(optimizer, counts=False, scheduled=False)
+    translated = KerasTranslated(*pass_over(optimizer, counts=False, scheduled=False))
+    excluded = frozenset(name for name, is_still in still.items() if is_still)
+    translated.origin = KerasOrigin(settings, excluded, arrange)
+    return translated
 
 
 def settings_of(source: Any, lr: Any = None) -> Settings:

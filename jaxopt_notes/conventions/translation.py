@@ -11,6 +11,7 @@ import optax
 
 from jaxopt_notes.conventions.arrangement import Arrangement, labelling
 from jaxopt_notes.conventions.keras_translation import is_keras_optimizer, translate_keras
+from jaxopt_notes.conventions.origin import remembering
 from jaxopt_notes.conventions.terms import frozen, pass_over
 from jaxopt_notes.conventions.torch_groups import KINDS, Rates
 from jaxopt_notes.conventions.torch_parameters import (
@@ -80,6 +81,8 @@ def translate(
       with `requires_grad=False` stay whatever their gradient is; to go on with them, set it to
       True and translate again: the state remains. A `state_dict` does not tell what is frozen.
 
+      The transformation remembers its param groups, for `transfer.to_torch_optimizer`.
+
     Raises:
       InputError: the optimizer, the scheduler or one of their settings has no equal here; the
         optimizer is not where the scheduler has brought it; `lr` or `names` is ambiguous. A
@@ -127,4 +130,6 @@ def translate_parameters(
         (optimizer,) = optimizers
     else:
         optimizer = optax.partition(dict(enumerate(optimizers)), numbered(part_of))
-    return frozen(optimizer, numbered(still)) if any(still.values()) else optimizer
+    if any(still.values()):
+        optimizer = frozen(optimizer, numbered(still))
+    return remembering(optimizer, source, parameters, parts, part_of, arrange)

@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from jaxopt_notes.transfer.recognition import Group as Group
     from jaxopt_notes.transfer.recognition import recognize as recognize
     from jaxopt_notes.transfer.to_keras import to_keras_optimizer as to_keras_optimizer
-    from jaxopt_notes.transfer.to_torch import as_tensors as as_tensors
     from jaxopt_notes.transfer.to_torch import to_torch_optimizer as to_torch_optimizer
     from jaxopt_notes.transfer.to_torch import to_torch_state as to_torch_state
+    from jaxopt_notes.transfer.torch_objects import as_tensors as as_tensors
 
 _HOMES = {
     "Group": "recognition",
-    "as_tensors": "to_torch",
+    "as_tensors": "torch_objects",
     "recognize": "recognition",
     "to_keras_optimizer": "to_keras",
     "to_torch_optimizer": "to_torch",

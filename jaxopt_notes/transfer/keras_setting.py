@@ -1,4 +1,4 @@
-"""The groups that `recognize` finds, as the one setting and the arrays of a Keras optimizer."""
+"""An optimizer here as Keras has it: one setting for all variables, and arrays by their names."""
 
 import inspect
 from collections.abc import Callable, Hashable, Sequence
@@ -10,6 +10,7 @@ import numpy as np
 import optax
 
 from jaxopt_notes import conventions
+from jaxopt_notes.conventions.keras_translation import KerasOrigin
 from jaxopt_notes.conventions.terms import given
 from jaxopt_notes.conventions.torch_groups import plain
 from jaxopt_notes.errors import InputError
@@ -18,6 +19,7 @@ from jaxopt_notes.transfer.recognition import Group
 _CLASSES = {"sgd": "SGD", "adagrad": "Adagrad", "rmsprop": "RMSprop", "adam": "Adam"}
 _CLASSES["adamw"] = "Adam"  # with a decay it is AdamW
 _ACCUMULATORS = {"trace", "sum_of_squares", "mu", "nu", "nu_max"}
+Back = Callable[[Any], dict[Hashable, np.ndarray]]  # from a tree like the params to {name: array}
 _AHEAD = (0, 1, 2, 3, 10, 30, 100, 300, 1000, 3000, 10000)  # where two schedules are compared
 
 
@@ -27,12 +29,56 @@ class KerasSetting(NamedTuple):
     Attributes:
       kind: its class; "Adam" for AdamW too.
       rate: the learning rate, a number or a function of the steps taken.
-      arguments: the others.
+      arguments: those of the function here, but for the learning rate.
+      clip: how Keras clips gradients: its own argument for that, and the bound.
+      undecayed: the variables without a weight decay.
     """
 
     kind: str
     rate: Any
     arguments: dict[str, Any]
+    clip: dict[str, float]
+    undecayed: frozenset[Hashable]
+
+
+def translated_setting(origin: KerasOrigin) -> KerasSetting:
+    """The setting of a transformation that `translate` made of a Keras optimizer."""
+    arguments = dict(origin.settings.arguments)
+    rate = arguments.pop("learning_rate")
+    clip = dict([origin.settings.clip] if origin.settings.clip else [])
+    return KerasSetting(origin.settings.kind, rate, arguments, clip, origin.undecayed)
+
+
+def recognized_setting(
+    groups: Sequence[Group], names: Sequence[Hashable], back: Back, taken: int
+) -> KerasSetting:
+    """The setting of the groups that `recognize` found.
+
+    Args:
+      groups: its result.
+      names: the variables' names.
+      back: from a tree like the parameters to {name: array}.
+      taken: how many steps were taken.
+
+    Raises:
+      InputError: they differ in more than whether they have a weight decay, and Keras has no param
+        groups; or a variable is in none.
+    """
+    stepped: set[Hashable] = set()
+    undecayed: set[Hashable] = set()
+    each = []
+    for group in groups:
+        own = back(jax.tree.map(lambda m: m or optax.MaskedNode(), group.members)).keys()
+        each.append(_setting(group))
+        stepped |= own
+        undecayed |= own if each[-1].arguments["weight_decay"] is None else set()
+    if stepped != set(names):
+        still = next(name for name in names if name not in stepped)
+        raise InputError(
+            f"{still!r} is not stepped here, but Keras would step it: set trainable=False, and "
+            "transfer the other parameters alone"
+        )
+    return _one_of(each, taken)._replace(undecayed=frozenset(undecayed))
 
 
 def parting(one: Any, other: Any, taken: int) -> int | None:
@@ -56,25 +102,18 @@ def rate_at(rate: Any, steps: int) -> float:
     return float(rate(jnp.asarray(steps, jnp.int32)) if callable(rate) else rate)
 
 
-def setting_of(group: Group) -> KerasSetting:
-    """A group's setting."""
+def _setting(group: Group) -> KerasSetting:
     call = inspect.signature(getattr(conventions.keras, group.name)).bind(**group.keywords)
     call.apply_defaults()
     arguments = {name: plain(value) for name, value in call.arguments.items()}
     rate = arguments.pop("learning_rate")
     if not given(arguments["weight_decay"]):
         arguments["weight_decay"] = None
-    return KerasSetting(_CLASSES[group.name], rate, arguments)
+    return KerasSetting(_CLASSES[group.name], rate, arguments, {}, frozenset())
 
 
-def one_setting(each: Sequence[KerasSetting], taken: int) -> KerasSetting:
-    """The setting of all groups, which can differ only in whether they have a weight decay.
-
-    Raises:
-      InputError: they differ in something else, and Keras has no param groups.
-    """
-    if not each:
-        raise InputError("the optimizer steps no parameter; there is nothing to transfer")
+def _one_of(each: Sequence[KerasSetting], taken: int) -> KerasSetting:
+    """The setting with a weight decay, if no other differs from it in more than that."""
     first = max(each, key=lambda s: s.arguments["weight_decay"] or 0.0)
     for other in each:
         if other.kind != first.kind:
@@ -106,11 +145,9 @@ def _nodes(state: Any) -> list[Any]:
     return [node for node in jax.tree.leaves(state, is_leaf=holds) if holds(node)]
 
 
-def steps_of(groups: Sequence[Group], steps: int | None) -> int:
-    """How many steps were taken: what the state counts, else `steps`, else 0."""
-    counts = {
-        int(node.count) for g in groups for node in _nodes(g.state) if "count" in node._fields
-    }
+def steps_of(states: Sequence[Any], steps: int | None) -> int:
+    """How many steps were taken: what the states count, else `steps`, else 0."""
+    counts = {int(n.count) for state in states for n in _nodes(state) if "count" in n._fields}
     if len(counts) > 1:
         raise InputError(
             f"the state counts {min(counts)} and {max(counts)} steps; Keras has one count for all "
@@ -121,33 +158,10 @@ def steps_of(groups: Sequence[Group], steps: int | None) -> int:
     return int(max(counts, default=steps or 0))
 
 
-def by_name(
-    groups: Sequence[Group],
-    names: Sequence[Hashable],
-    back: Callable[[Any], dict[Hashable, np.ndarray]],
-) -> tuple[dict[Hashable, dict[str, np.ndarray]], set[Hashable]]:
-    """Each variable's accumulators, and the variables without a weight decay."""
-    accumulators: dict[Hashable, dict[str, np.ndarray]] = {}
-    undecayed: set[Hashable] = set()
-    for group in groups:
-        own = {
-            field: back(_members(group, getattr(node, field)))
-            for node in _nodes(group.state)
-            for field in _ACCUMULATORS.intersection(node._fields)
-        }
-        members = back(_members(group, group.members)).keys()
-        for name in members:
-            accumulators[name] = {field: of[name] for field, of in own.items()}
-        if not given(group.keywords.get("weight_decay")):
-            undecayed |= members
-    for name in names:
-        if name not in accumulators:
-            raise InputError(
-                f"{name!r} is not stepped here, but Keras would step it: set trainable=False, and "
-                "transfer the other parameters alone"
-            )
-    return accumulators, undecayed
-
-
-def _members(group: Group, tree: Any) -> Any:
-    return jax.tree.map(lambda m, x: x if m else optax.MaskedNode(), group.members, tree)
+def accumulators_of(states: Sequence[Any], back: Back) -> dict[str, dict[Hashable, np.ndarray]]:
+    """The accumulators in the states, by their fields there and by the variables' names."""
+    arrays: dict[str, dict[Hashable, np.ndarray]] = {}
+    for node in (node for state in states for node in _nodes(state)):
+        for field in _ACCUMULATORS.intersection(node._fields):
+            arrays.setdefault(field, {}).update(back(getattr(node, field)))
+    return arrays

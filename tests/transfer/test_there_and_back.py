@@ -92,5 +92,5 @@ def far(ours: problem.Path, theirs: problem.Path, dtype: str) -> float:
 @pytest.mark.parametrize("setting", TABLE, ids=lambda s: s.label)
 def test_every_setting(setting: Setting, dtype: str) -> None:
     ours, theirs = there_and_back(setting, dtype)
-    print("FAR", setting.label, dtype, far(ours,theirs,dtype))
+    print("FAR", setting.label, dtype, far(ours, theirs, dtype))
     assert far(ours, theirs, dtype) <= 1
