@@ -50,12 +50,13 @@ def translated_setting(origin: KerasOrigin) -> KerasSetting:
 
 
 def recognized_setting(
-    groups: Sequence[Group], names: Sequence[Hashable], back: Back, taken: int
+    groups: Sequence[Group], params: Any, names: Sequence[Hashable], back: Back, taken: int
 ) -> KerasSetting:
     """The setting of the groups that `recognize` found.
 
     Args:
       groups: its result.
+      params: the parameters.
       names: the variables' names.
       back: from a tree like the parameters to {name: array}.
       taken: how many steps were taken.
@@ -68,7 +69,8 @@ def recognized_setting(
     undecayed: set[Hashable] = set()
     each = []
     for group in groups:
-        own = back(jax.tree.map(lambda m: m or optax.MaskedNode(), group.members)).keys()
+        members = jax.tree.map(lambda m, p: p if m else optax.MaskedNode(), group.members, params)
+        own = back(members).keys()
         each.append(_setting(group))
         stepped |= own
         undecayed |= own if each[-1].arguments["weight_decay"] is None else set()

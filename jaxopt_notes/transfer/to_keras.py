@@ -84,9 +84,10 @@ def to_keras_optimizer(
     groups = [] if origin else recognize(optimizer, state, params, "keras")
     states = [group.state for group in groups] or [state]
     taken = steps_of(states, steps)
-    setting = (
-        translated_setting(origin) if origin else recognized_setting(groups, names, back, taken)
-    )
+    if origin:
+        setting = translated_setting(origin)
+    else:
+        setting = recognized_setting(groups, params, names, back, taken)
     values = back(params)
     _check_values(dict(zip(names, variables)), values, load_weights)
     made = _optimizer(setting, _rate(setting.rate, learning_rate, variables, taken))
