@@ -139,7 +139,8 @@ def test_a_variable_without_a_gradient_is_passed_over() -> None:
 def _model() -> Any:
     """A model after three steps of `fit`."""
     keras.utils.set_random_seed(0)
-    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2), keras.layers.Dense(2)])
+    layers = [keras.layers.Dense(2, name=name) for name in ("one", "two")]
+    model = keras.Sequential([keras.Input((3,)), *layers], name="net")
     model.compile(optimizers.Adam(0.01, amsgrad=True), "mse")
     x = np.random.default_rng(0).normal(size=(12, 3))
     model.fit(x, x[:, :2], batch_size=4, verbose=0)
@@ -158,7 +159,7 @@ def test_the_state_comes_from_the_optimizer_or_from_what_it_saved(
     params = keras_runs.values(model.trainable_variables)
     live = translate_state(model.optimizer, params)
     assert int(live[0].count) == 3
-    same(live[0].nu_max["sequential/dense/bias"], model.optimizer._velocity_hats[1].numpy())
+    same(live[0].nu_max["net/one/bias"], model.optimizer._velocity_hats[1].numpy())
     store: dict[str, Any] = {}
     model.optimizer.save_own_variables(store)
     config = model.optimizer.get_config()
@@ -178,7 +179,7 @@ def test_the_state_comes_from_the_optimizer_or_from_what_it_saved(
 
 
 def test_arranged_as_flax_has_it(model: Any) -> None:
-    layers = {"dense": "sequential/dense", "dense_1": "sequential/dense_1"}
+    layers = {"one": "net/one", "two": "net/two"}
     names = {
         here: {part: f"{there}/{part}" for part in ("kernel", "bias")}
         for here, there in layers.items()
@@ -189,7 +190,7 @@ def test_arranged_as_flax_has_it(model: Any) -> None:
         model.optimizer, params, arrange=lambda of: jax.tree.map(of.get, names)
     )
     same(by_names, by_function)
-    same(by_names[0].mu["dense_1"]["kernel"], model.optimizer._momentums[2].numpy())
+    same(by_names[0].mu["two"]["kernel"], model.optimizer._momentums[2].numpy())
     refused("params is nested", translate_state, model.optimizer, params)
 
 
@@ -219,6 +220,10 @@ def refused(says: str, call: Any, *args: Any, **keywords: Any) -> None:
     assert "\n" not in str(error.value)
 
 
+def rate_of_now() -> float:
+    return 0.1
+
+
 def test_refuses_by_name_what_it_cannot_take_along() -> None:
     class Own(schedules.LearningRateSchedule):  # type: ignore[name-defined,misc]
         def __call__(self, step: Any) -> Any:
@@ -227,7 +232,7 @@ def test_refuses_by_name_what_it_cannot_take_along() -> None:
     own = optimizers.Adam(Own())
     refused("the learning rate is Keras' Own: pass lr=", translate, own)
     translate(own, lr=0.1)
-    refused("pass lr=", translate, optimizers.Adam(lambda: 0.1))
+    refused("the learning rate is Keras' function", translate, optimizers.Adam(rate_of_now))
     whole = optimizers.SGD(schedules.CosineDecay(0, 10, warmup_target=0.1, warmup_steps=5))
     refused("initial_learning_rate=0 is a whole number", translate, whole)
     scaled = optimizers.LossScaleOptimizer(optimizers.Adam())
