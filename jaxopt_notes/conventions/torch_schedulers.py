@@ -9,7 +9,7 @@ the last step of OneCycleLR, where torch raises an error.
 
 import math
 from collections.abc import Mapping, Sequence
-from functools import partial
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,7 +19,6 @@ from jaxopt_notes.conventions.torch_scheduler_tables import (
     Schedule,
     Tail,
     replay,
-    schedule_of,
     tail,
     value_at,
 )
@@ -143,19 +142,21 @@ def schedules_of(run: Stepped, groups: Sequence[Mapping[str, Any]]) -> list[Driv
     scheduler, known = run.scheduler, tail(run.scheduler)
     if known is None:
         known = Tail(_entries(run), period=0)
-    schedule = partial(schedule_of, every=run.every, ahead=run.ahead)
     made: dict[tuple[bytes, ...], Driven] = {}
     driven = []
     for i, group in enumerate(groups):
         _check_group(scheduler, i, group, len(groups))
-        pairs = list(replay(scheduler, i, _numbers(group, scheduler, i), known.length))
+        numbers = _numbers(group, scheduler, i)
+        pairs = list(replay(scheduler, i, numbers, known.length))
         columns = [np.array(column, np.float64) for column in zip(*pairs)]
         lrs, cycled = columns if scheduler.cycles else (columns[0], None)
         _check_now(run, known, group, lrs, cycled)
         key = (lrs.tobytes(), b"" if cycled is None else cycled.tobytes())
         if key not in made:
-            momentum = None if cycled is None else schedule(cycled, known._replace(ratio=1.0))
-            made[key] = Driven(schedule(lrs, known), momentum)
+            lr = Schedule(lrs, known, run.every, run.ahead, scheduler, i, numbers)
+            steady = known._replace(ratio=1.0)
+            momentum = None if cycled is None else replace(lr, values=cycled, tail=steady)
+            made[key] = Driven(lr, momentum)
         driven.append(made[key])
     return driven
 

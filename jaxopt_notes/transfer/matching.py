@@ -10,12 +10,15 @@ import optax
 
 from jaxopt_notes import conventions
 from jaxopt_notes.transfer import proof
-from jaxopt_notes.transfer.anatomy import Anatomy, Array, UnlikeError, dissect, equal, steady
-from jaxopt_notes.transfer.frameworks import FRAMEWORKS, Candidate
+from jaxopt_notes.transfer.anatomy import Anatomy, Array, equal, steady
+from jaxopt_notes.transfer.dissection import dissect
+from jaxopt_notes.transfer.frameworks import FRAMEWORKS, Field
 from jaxopt_notes.transfer.numbers import snap
-from jaxopt_notes.transfer.program import Program, trace
+from jaxopt_notes.transfer.program import Program
+from jaxopt_notes.transfer.reasons import UnlikeError
 from jaxopt_notes.transfer.rules import Rule, rules
 from jaxopt_notes.transfer.scalars import AHEAD, Scalars, scalars
+from jaxopt_notes.transfer.tracing import trace
 
 HOMES: dict[str, Any] = {"torch": conventions.torch, "keras": conventions.keras}
 RATE = {"torch": "lr", "keras": "learning_rate"}
@@ -31,7 +34,7 @@ class Match(NamedTuple):
       rate: what tells one learning rate from another.
       steps: how many steps the bias correction has seen.
       scheduled: how many steps the schedule has seen.
-      fields: for each field of its state the accumulator's place in the rule, and the scale.
+      fields: how each field of its state is made of the rule's accumulators.
       anatomy: the rule's parts.
     """
 
@@ -40,7 +43,7 @@ class Match(NamedTuple):
     rate: Any
     steps: int
     scheduled: int
-    fields: dict[str, tuple[int, float]]
+    fields: dict[str, Field]
     anatomy: Anatomy
 
 
@@ -65,8 +68,7 @@ def match(
     Raises:
       UnlikeError: there is none, or none that is proved.
     """
-    offsets = numbers.offsets()
-    columns = numbers.at(rule.numbers(), offsets)
+    offsets, columns = _columns(rule, numbers)
     constants = rule.constants() | _known(arguments) | _constants(numbers)
     error = UnlikeError("its steps are those of no known equation")
     for steps, base in _bases(rule, numbers):
@@ -80,14 +82,24 @@ def match(
             error = why
             continue
         keywords = {RATE[framework]: rate, **candidate.keywords}
-        found = Match(
-            candidate.name, keywords, key, steps, scheduled, candidate.fields, anatomy
-        )
+        found = Match(candidate.name, keywords, key, steps, scheduled, candidate.fields, anatomy)
         parting = _parting(found, rule, program, columns, offsets, state, framework)
         if not parting:
             return found
-        error = UnlikeError(f"{parting} are not those of {framework}'s {found.name}")
+        error = UnlikeError(f"{parting} are not those of conventions.{framework}.{found.name}")
     raise error
+
+
+def _columns(rule: Rule, numbers: Scalars) -> tuple[Array, dict[int, Array]]:
+    """The steps to look at, but for far ones where a number overflows, and the numbers there."""
+    offsets = numbers.offsets()
+    columns = numbers.at(rule.numbers(), offsets)
+    finite = np.ones(len(offsets), bool)
+    for x in columns.values():
+        finite &= np.isfinite(x[:, 0])
+    if not finite[:AHEAD].all():
+        raise UnlikeError(f"one of its numbers is not finite within the next {AHEAD} steps")
+    return offsets[finite], {i: x[finite] for i, x in columns.items()}
 
 
 def made(framework: str, found: Match) -> optax.GradientTransformation:
@@ -202,26 +214,21 @@ def _parting(
     theirs = trace(optimizer, start, one)
     shared = scalars(theirs, start)
     (other,) = rules(theirs)
-    fields = [found.fields.get(slot.field) for slot in other.slots]
-    if None in fields:
-        return "its accumulators"
+    fields = [found.fields[slot.field] for slot in other.slots]
     slots = _samples(rule, program, state)
-    pairs: list[tuple[int, float]] = [pair for pair in fields if pair is not None]
     return proof.parts(
         proof.Side(rule, columns, slots),
         proof.Side(
-            other,
-            shared.at(other.numbers(), offsets),
-            [slots[place] * scale for place, scale in pairs],
+            other, shared.at(other.numbers(), offsets), [f.of(slots[f.place]) for f in fields]
         ),
-        pairs,
+        fields,
         AHEAD,
         len(offsets),
     )
 
 
 def _samples(rule: Rule, program: Program, state: Any) -> list[Array]:
-    """Accumulators for the proof: every other element starts from 0, the rest as the state has it."""
+    """Accumulators to begin the proof with: every other element 0, the rest as the state's are."""
     leaves = jax.tree.leaves(state)
     homes = rule.leaves[:: -(-len(rule.leaves) // 8)]
     size = proof.elements(_SAMPLES * len(homes))

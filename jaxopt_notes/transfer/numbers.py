@@ -37,10 +37,10 @@ def snap(x: float, constants: Iterable[float], tolerance: float = ROUNDING) -> f
     if x == 0 or not np.isfinite(x):
         return x
     near = [c for c in constants if abs(c - x) <= tolerance * abs(x)]
-    if near:
-        return min(near, key=lambda c: (len(repr(c)), abs(c - x)))
-    for digits in range(1, 17):
+    exact = min(near, key=lambda c: (len(repr(c)), abs(c - x)), default=x)
+    # 0.1 rather than the 1 − 0.9 of the program; but not the 0.333333333333333 next to 1/3.
+    for digits in range(1, 13 if tolerance < 1e-13 else 17):
         short = float(f"{x:.{digits}g}")
         if abs(short - x) <= tolerance * abs(x):
-            return short if digits <= 15 else x
-    return x
+            return exact if near and digits > 6 else short
+    return exact

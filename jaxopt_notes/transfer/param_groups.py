@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxopt_notes.conventions.torch_groups import Settings
+from jaxopt_notes.conventions.torch_scheduler_tables import Schedule
 from jaxopt_notes.errors import InputError
 from jaxopt_notes.transfer.torch_layout import Groups, grouped
 from jaxopt_notes.transfer.torch_parts import Part, of_one_class
@@ -29,12 +30,11 @@ class ParamGroup(NamedTuple):
     """One of torch's param groups.
 
     Attributes:
-      settings: which of torch's optimizers, and its arguments; the learning rate is a number or a
-        schedule.
+      settings: which of torch's optimizers, and its arguments: numbers or schedules.
       names: its parameters, in order.
       stepped: those of them that are not frozen.
       states: torch's state of each parameter that has one, as arrays.
-      taken: how many steps the schedule has counted; 0 without a schedule.
+      taken: how many steps the schedules have counted; 0 without a schedule.
     """
 
     settings: Settings
@@ -44,15 +44,29 @@ class ParamGroup(NamedTuple):
     taken: int
 
     @property
-    def rate(self) -> float:
-        """The learning rate of the next step."""
-        lr: Any = self.settings.arguments["lr"]
-        return float(lr(jnp.asarray(self.taken, jnp.int32)) if callable(lr) else lr)
+    def scheduled(self) -> bool:
+        """Whether an argument is a function of the steps."""
+        return any(map(callable, [*self.settings.arguments.values(), *self._betas]))
 
-    def with_rate(self, lr: float) -> "ParamGroup":
-        """The group with that learning rate."""
-        arguments = {**self.settings.arguments, "lr": lr}
-        return self._replace(settings=self.settings._replace(arguments=arguments))
+    @property
+    def _betas(self) -> tuple[Any, ...]:
+        return tuple(self.settings.arguments.get("betas", ()))
+
+    @property
+    def now(self) -> dict[str, Any]:
+        """The arguments of the next step: numbers in place of schedules."""
+        now = {name: self._number(value) for name, value in self.settings.arguments.items()}
+        return now | ({"betas": tuple(map(self._number, self._betas))} if self._betas else {})
+
+    def _number(self, value: Any) -> Any:
+        if isinstance(value, Schedule):
+            return value.exactly(self.taken)
+        return float(value(jnp.asarray(self.taken, jnp.int32))) if callable(value) else value
+
+    def steady(self, lr: float) -> "ParamGroup":
+        """The group with that learning rate, and the other arguments of now."""
+        settings = self.settings._replace(arguments={**self.now, "lr": lr})
+        return self._replace(settings=settings)
 
 
 def param_groups(
@@ -115,16 +129,27 @@ def _state(name: Hashable, part: Part, last: int) -> dict[str, np.ndarray]:
     return {"step": np.asarray(steps, np.float32), **slots}
 
 
-def state_dict(groups: Sequence[ParamGroup], implementation: Mapping[str, Any]) -> dict[str, Any]:
-    """The state_dict of torch's optimizer, with arrays in place of tensors."""
+def state_dict(
+    groups: Sequence[ParamGroup],
+    implementation: Mapping[str, Any],
+    schedules: Sequence[Schedule] | None,
+) -> dict[str, Any]:
+    """The state_dict of torch's optimizer, with arrays in place of tensors.
+
+    Args:
+      groups: the param groups.
+      implementation: the arguments that choose torch's implementation.
+      schedules: each group's, if a scheduler of torch's drives them: it keeps numbers in the group.
+    """
     state: dict[int, dict[str, np.ndarray]] = {}
     dicts = []
     first = 0
-    for group in groups:
+    for i, group in enumerate(groups):
         numbers = range(first, first + len(group.names))
         first = numbers.stop
-        state |= {i: group.states[n] for i, n in zip(numbers, group.names) if n in group.states}
+        state |= {k: group.states[n] for k, n in zip(numbers, group.names) if n in group.states}
         of = group_settings(group, implementation)
+        of |= dict(schedules[i].numbers) if schedules else {}
         if all(isinstance(name, str) for name in group.names):
             of["param_names"] = list(group.names)
         dicts.append({**of, "params": list(numbers)})
@@ -132,18 +157,13 @@ def state_dict(groups: Sequence[ParamGroup], implementation: Mapping[str, Any]) 
 
 
 def group_settings(group: ParamGroup, implementation: Mapping[str, Any]) -> dict[str, Any]:
-    """All settings of a param group, in torch's order."""
+    """The settings of a param group's next step, in torch's order."""
     kind = group.settings.kind
-    values = {
-        **IMPLEMENTATION,
-        **implementation,
-        **group.settings.arguments,
-        "lr": group.rate,
-        "decoupled_weight_decay": kind == "AdamW",
-    }
     keys = _KEYS[kind].split()
     for key in implementation:
         if key not in IMPLEMENTATION or key not in keys:
             able = ", ".join(k for k in IMPLEMENTATION if k in keys)
             raise InputError(f"{key}: torch's {kind} does not take it; it takes {able}")
+    decoupled = {"decoupled_weight_decay": kind == "AdamW"}
+    values = {**IMPLEMENTATION, **implementation, **group.now, **decoupled}
     return {key: values[key] for key in keys}

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from jaxopt_notes.transfer.frameworks import Field
 from jaxopt_notes.transfer.rules import Array, Rule
 
 _SCALES = tuple(10.0**k for k in (-12, -10, -8, -7, -6, -5, -4, -3, -2, -1, 0, 0, 1, 2, 3, 4))
@@ -46,13 +47,13 @@ def elements(samples: int) -> int:
     return max(2, -(-samples // 16)) * len(_SCALES) * len(_STARTS)
 
 
-def parts(mine: Side, other: Side, fields: list[tuple[int, float]], walked: int, rows: int) -> str:
+def parts(mine: Side, other: Side, fields: list[Field], walked: int, rows: int) -> str:
     """Steps both, and says where they part; "" if nowhere.
 
     Args:
       mine: a rule and its accumulators.
       other: the framework's rule; its accumulators belong to `mine`'s.
-      fields: for each of the framework's accumulators the place in `mine`, and the scale.
+      fields: how each of the framework's accumulators is made of those of `mine`.
       walked: how many of the steps follow one another; each of the rest is tried by itself after
         them, at another count.
       rows: how many steps there are.
@@ -68,8 +69,8 @@ def parts(mine: Side, other: Side, fields: list[tuple[int, float]], walked: int,
             allowed = _NEAR * np.abs(update) + 1e-14 * largest + 1e-15 * np.abs(p[k])
             if not _same(update, there, allowed):
                 return "its steps"
-            for x, (place, scale) in zip(after, fields):
-                y = new[place] * scale
+            for x, field in zip(after, fields):
+                y = field.of(new[field.place])
                 if not _same(y, x, _NEAR * np.abs(y) + 1e-14 * np.nanmax(np.abs(y), initial=0.0)):
                     return "its accumulators"
         if k < walked:

@@ -1,31 +1,15 @@
 """What a program does to one element of a parameter array; arrays treated alike are one rule."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxopt_notes.transfer.program import FREE, Constant, Operation, Program, Ref, Slot
+from jaxopt_notes.transfer.elementwise import apply
+from jaxopt_notes.transfer.program import Constant, Operation, Program, Ref, Slot
 
 Array = np.ndarray
 _G, _P, _FIRST = 0, 1, 2  # the numbers of the gradient, the parameter and the first slot
-
-
-def _clamp(low: Array, x: Array, high: Array) -> Array:
-    return np.minimum(np.maximum(x, low), high)
-
-
-_FUNCTIONS: Mapping[str, Callable[..., Any]] = {
-    "add": np.add, "add_any": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.divide,
-    "max": np.maximum, "min": np.minimum, "pow": np.power, "sqrt": np.sqrt, "cbrt": np.cbrt,
-    "rsqrt": lambda x: 1 / np.sqrt(x), "neg": np.negative, "abs": np.abs, "sign": np.sign,
-    "exp": np.exp, "exp2": np.exp2, "log": np.log, "log1p": np.log1p, "expm1": np.expm1,
-    "tanh": np.tanh, "logistic": lambda x: 1 / (1 + np.exp(-x)), "floor": np.floor,
-    "ceil": np.ceil, "rem": np.fmod, "lt": np.less, "le": np.less_equal, "gt": np.greater,
-    "ge": np.greater_equal, "eq": np.equal, "ne": np.not_equal, "and": np.logical_and,
-    "or": np.logical_or, "not": np.logical_not, "is_finite": np.isfinite, "square": np.square,
-    "clamp": _clamp,
-}  # fmt: skip
 
 
 class Number(NamedTuple):
@@ -86,7 +70,7 @@ class Rule(NamedTuple):
 
         with np.errstate(all="ignore"):
             for op in self.operations:
-                values[op.outputs[0]] = _apply(op, [value(i) for i in op.inputs])
+                values[op.outputs[0]] = apply(op.name, op.params, [value(i) for i in op.inputs])
         return np.asarray(value(self.update)), [np.asarray(value(ref)) for ref in self.new]
 
     def depends(self, ref: Any) -> set[int]:
@@ -96,16 +80,6 @@ class Rule(NamedTuple):
             of = [made[i] for i in op.inputs if isinstance(i, int)]
             made[op.outputs[0]] = set().union(*of)
         return made.get(ref, set()) if isinstance(ref, int) else set()
-
-
-def _apply(op: Operation, inputs: list[Any]) -> Any:
-    if op.name == "integer_pow":
-        return inputs[0] ** op.params["y"]
-    if op.name == "select_n":
-        return np.where(inputs[0], inputs[2], inputs[1])
-    if op.name == "convert_element_type":
-        return np.asarray(inputs[0]).astype(op.params["new_dtype"])
-    return _FUNCTIONS[op.name](*inputs)
 
 
 def rules(program: Program) -> list[Rule]:

@@ -5,16 +5,16 @@ without gradients and parameters is then a function of the steps taken, and can 
 step, the first and the far ones too.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxopt_notes.errors import InputError
 from jaxopt_notes.transfer.numbers import plain
 from jaxopt_notes.transfer.program import FREE, Constant, Operation, Program, Ref
+from jaxopt_notes.transfer.reasons import UnlikeError
 
 AHEAD = 40  # steps from here on, each of which is looked at
 _FAR = tuple(10**k for k in range(2, 9))
@@ -103,35 +103,38 @@ def scalars(program: Program, state: Any) -> Scalars:
     """The numbers of a state: which count, and which stay.
 
     Raises:
-      InputError: a number does neither.
+      UnlikeError: a number does neither.
     """
     leaves = jax.tree.leaves(state)
     places = [k for k in program.new_slots if program.slots[k].home == FREE]
     values = {}
     for k in places:
         if not hasattr(leaves[k], "dtype") or jnp.issubdtype(leaves[k].dtype, jax.dtypes.prng_key):
-            raise InputError(_unsteady(program, k))
+            raise UnlikeError(_unsteady(program, k))
         values[k] = plain(leaves[k])
-    moving = {k: new for k in places if (new := program.new_slots[k]) != program.slot(k)}
-    if any(isinstance(new, Constant) for new in moving.values()):
-        k = next(k for k, new in moving.items() if isinstance(new, Constant))
-        raise InputError(_unsteady(program, k))
     homes = {out: op.home for op in program.operations for out in op.outputs}
-    for k, new in moving.items():
-        if homes.get(new, FREE) != FREE or values[k].ndim or values[k].dtype.kind != "i":
-            raise InputError(_unsteady(program, k))
-    whole = Scalars(program, values, tuple(moving))
-    offsets = whole.offsets()
-    news = whole.at(moving.values(), offsets)
+    moving: dict[int, int] = {}
+    for k in places:
+        new = program.new_slots[k]
+        if new == program.slot(k):
+            continue
+        whole = values[k].ndim == 0 and values[k].dtype.kind == "i"
+        if isinstance(new, Constant) or homes.get(new, FREE) != FREE or not whole:
+            raise UnlikeError(_unsteady(program, k))
+        moving[k] = new
+    all_counts = Scalars(program, values, tuple(moving))
+    offsets = all_counts.offsets()
+    news = all_counts.at(moving.values(), offsets)
     for k, new in moving.items():
         if not np.array_equal(news[new][:, 0], int(values[k]) + offsets + 1):
-            raise InputError(_unsteady(program, k))
-    return whole
+            raise UnlikeError(_unsteady(program, k))
+    return all_counts
 
 
 def _unsteady(program: Program, k: int) -> str:
     slot = program.slots[k]
-    return f"{slot.owner or 'the state'} has {slot.field or slot.path}, which is no count of steps"
+    field = f"{slot.owner}.{slot.field}" if slot.owner else f"state{slot.path}"
+    return f"its {field} is neither a count of steps nor a constant"
 
 
 def needed(operations: Sequence[Operation], refs: Iterable[Ref]) -> list[Operation]:
@@ -149,9 +152,7 @@ def run(operations: Sequence[Operation], values: dict[int, Any], refs: Iterable[
     """Runs the operations with JAX, on the values by their numbers."""
     values = dict(values)
     for op in operations:
-        inputs = [
-            jnp.asarray(i.value) if isinstance(i, Constant) else values[i] for i in op.inputs
-        ]
+        inputs = [jnp.asarray(i.value) if isinstance(i, Constant) else values[i] for i in op.inputs]
         outputs = op.primitive.bind(*inputs, **op.params)
         values |= zip(op.outputs, outputs if op.primitive.multiple_results else [outputs])
     return [values[ref] for ref in refs]

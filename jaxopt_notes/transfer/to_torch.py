@@ -21,6 +21,7 @@ from jaxopt_notes.transfer.recognition import recognize
 from jaxopt_notes.transfer.torch_layout import Groups, Layout, layout
 from jaxopt_notes.transfer.torch_objects import check_frozen, match_values, optimizer_of
 from jaxopt_notes.transfer.torch_parts import recognized_parts, translated_parts
+from jaxopt_notes.transfer.torch_schedulers import check_writable, scheduler_state
 
 
 def to_torch_state(
@@ -54,7 +55,7 @@ def to_torch_state(
       arrange: where each of torch's parameters belongs in `params`, as in `translate`: a tree of
         their names, or a function from {name: value} to the tree. As a default `params` is a flat
         dict of the names, or a list. A function needs the shapes: `names` with the parameters.
-      lr: the learning rate to write in place of a schedule.
+      lr: the learning rate to write in place of a schedule that no file can hold.
       steps: how many steps were taken. Needed only where the state does not count them, and torch
         does: AdaGrad and RMSProp, whose steps do not depend on it.
       **implementation: foreach, fused, capturable, differentiable, as in torch.
@@ -64,8 +65,8 @@ def to_torch_state(
       all keys of torch's own. A parameter that the optimizer does not step is left out.
 
     Raises:
-      InputError: torch has no such optimizer; it cannot keep this state; a schedule, which a file
-        cannot hold; the order, the shapes or the arrangement of torch's parameters do not fit.
+      InputError: torch has no such optimizer; it cannot keep this state; no file can hold the
+        schedule; the order, the shapes or the arrangement of torch's parameters do not fit.
 
     >>> from functools import partial
     >>> import jax.numpy as jnp
@@ -81,18 +82,46 @@ def to_torch_state(
     1.0 [0.1 0.1]
     """
     parts, _ = _read(optimizer, state, params, names, groups, arrange, steps)
-    scheduled = any(part.settings.scheduled for part in parts)
-    if scheduled and lr is None:
-        raise InputError(
-            "the learning rate is a function of the steps, which no state_dict can hold: pass lr=, "
-            "the number to write, and make the scheduler in torch; or use to_torch_optimizer, "
-            "which makes a LambdaLR of it"
-        )
-    if lr is not None:
-        if not scheduled:
-            raise InputError(f"lr={lr}: the optimizer's learning rate is a number; leave lr out")
-        parts = [part.with_rate(lr) if part.settings.scheduled else part for part in parts]
-    return state_dict(parts, implementation)
+    if lr is None:
+        return state_dict(parts, implementation, check_writable(parts))
+    if not any(part.scheduled for part in parts):
+        raise InputError(f"lr={lr}: the optimizer's learning rate is a number; leave lr out")
+    steady = [part.steady(lr) if part.scheduled else part for part in parts]
+    return state_dict(steady, implementation, None)
+
+
+def to_torch_scheduler_state(
+    optimizer: Any,
+    state: Any,
+    params: Any,
+    *,
+    names: Names = None,
+    groups: Groups | None = None,
+    arrange: Arrangement | None = None,
+) -> dict[str, Any] | None:
+    """The `state_dict` of the torch scheduler that drives the optimizer, where it stands now.
+
+    Only a scheduler that came along by `translate(optimizer, scheduler)` goes back, and only if its
+    state says all: OneCycleLR, CosineAnnealingLR, ExponentialLR, StepLR, MultiStepLR, LinearLR,
+    ConstantLR, PolynomialLR. `to_torch_state` writes what these keep in the param groups.
+
+    Args:
+      optimizer: as in `to_torch_state`, and so are the others.
+      state: its state.
+      params: the parameters in JAX.
+      names: torch's parameters.
+      groups: the names in each of torch's param groups.
+      arrange: where each of torch's parameters belongs in `params`.
+
+    Returns:
+      What torch's `scheduler.load_state_dict` takes; None for a constant learning rate.
+
+    Raises:
+      InputError: no file can hold the schedule; or as in `to_torch_state`.
+    """
+    parts, _ = _read(optimizer, state, params, names, groups, arrange, None)
+    schedules = check_writable(parts)
+    return None if schedules is None else scheduler_state(parts, schedules)
 
 
 def to_torch_optimizer(
@@ -113,9 +142,11 @@ def to_torch_optimizer(
     `models.to_torch` and `load_state_dict` bring them, batch normalisation's statistics too, or
     `load_weights=True`. A module with other values is refused.
 
-    A schedule becomes a `LambdaLR` that stands at the same step: call `scheduler.step()` after each
-    `optimizer.step()`. Its base learning rate ("initial_lr") is 1, so that it sets the schedule's
-    values exactly; delete "initial_lr" from the param groups before you make another scheduler.
+    A scheduler that came along by `translate(optimizer, scheduler)` goes back as itself where its
+    state says all (see `to_torch_scheduler_state`). Any other schedule becomes a `LambdaLR` that
+    stands at the same step: call `scheduler.step()` after each `optimizer.step()`. Its base
+    learning rate ("initial_lr") is 1, so that it sets the schedule's values exactly; delete
+    "initial_lr" from the param groups before you make another scheduler.
 
     Args:
       optimizer: as in `to_torch_state`.
@@ -130,7 +161,7 @@ def to_torch_optimizer(
 
     Returns:
       (optimizer, scheduler): one of `torch.optim`, over the parameters that are stepped here, with
-      its state on their devices; and a `LambdaLR`, or None for a constant learning rate.
+      its state on their devices; and the scheduler, or None for a constant learning rate.
 
     Raises:
       InputError: as in `to_torch_state`; or the module's parameters have other values, shapes or

@@ -1,9 +1,8 @@
 """Torch's own objects: tensors, and the optimizer and the scheduler of param groups."""
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Hashable, Mapping
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -11,6 +10,7 @@ from jaxopt_notes.conventions.torch_state import as_array
 from jaxopt_notes.errors import InputError
 from jaxopt_notes.extras import require
 from jaxopt_notes.transfer.param_groups import ParamGroup, group_settings, state_dict
+from jaxopt_notes.transfer.torch_schedulers import lambda_scheduler, own_scheduler, schedules_of
 
 Tensors = Mapping[Hashable, Any]  # torch's parameters by their names
 
@@ -92,28 +92,10 @@ def optimizer_of(
     for part in parts:
         own = [(name, tensors[name]) if named else tensors[name] for name in part.names]
         groups.append({**group_settings(part, implementation), "params": own})
-    made = getattr(torch.optim, kind)(groups, lr=parts[0].rate, **implementation)
-    made.load_state_dict(as_tensors(state_dict(parts, implementation)))
-    if not any(part.settings.scheduled for part in parts):
-        return made, None
-    schedules = [_schedule(part) for part in parts]
-    for part, group in zip(parts, made.param_groups):
-        group["initial_lr"] = 1.0 if part.settings.scheduled else group["lr"]
-    taken = max(part.taken for part in parts)
-    # A new scheduler takes its first step at once.
-    return made, torch.optim.lr_scheduler.LambdaLR(made, schedules, last_epoch=taken - 1)
-
-
-def _schedule(part: ParamGroup) -> Callable[[int], float]:
-    """The factor of the base learning rate after the given number of steps."""
-    if not part.settings.scheduled:
-        return lambda steps: 1.0
-    wide = (
-        jax.dtypes.canonicalize_dtype(float) == np.float64
-    )  # now, whatever it is when torch steps
-
-    def rate(steps: int) -> float:
-        with jax.enable_x64(wide):
-            return part._replace(taken=steps).rate
-
-    return rate
+    made = getattr(torch.optim, kind)(groups, lr=groups[0]["lr"], **implementation)
+    schedules = schedules_of(parts)
+    scheduler = own_scheduler(made, parts, schedules) if schedules else None
+    made.load_state_dict(as_tensors(state_dict(parts, implementation, schedules)))
+    if scheduler is None and any(part.scheduled for part in parts):
+        scheduler = lambda_scheduler(made, parts)
+    return made, scheduler

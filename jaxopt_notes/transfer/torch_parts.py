@@ -22,7 +22,7 @@ from jaxopt_notes.conventions.origin import Origin
 from jaxopt_notes.conventions.torch_groups import KINDS, Settings, plain
 from jaxopt_notes.conventions.torch_state import SLOTS
 from jaxopt_notes.errors import InputError
-from jaxopt_notes.transfer.recognition import Group
+from jaxopt_notes.transfer.groups import Group
 from jaxopt_notes.transfer.torch_layout import Back
 
 _CLASSES = {kind.lower(): kind for kind in KINDS}  # of each function here
@@ -36,7 +36,7 @@ class Part(NamedTuple):
       params: the parameters, by torch's names.
       arrays: for each slot of torch's state the arrays by the same names.
       steps: how many steps the parameters have taken; None if no step depends on that.
-      taken: how many steps the schedule of the learning rate has counted; None without one.
+      taken: how many steps the schedules have counted; None without a schedule.
     """
 
     settings: Settings
@@ -89,7 +89,9 @@ def _part(settings: Settings, params: dict[Hashable, np.ndarray], state: Any, ba
         if "count" in n._fields and not isinstance(n, optax.ScaleByScheduleState)
     ]
     steps = next(iter([*moments, *clocks]), None)
-    taken = clocks[-1] if settings.scheduled else None
+    cycled = [settings.arguments.get("momentum"), *settings.arguments.get("betas", ())]
+    scheduled = settings.scheduled or any(map(callable, cycled))
+    taken = clocks[-1] if scheduled else None  # the learning rate comes last
     return _checked(Part(settings, params, arrays, steps, taken))
 
 

@@ -1,16 +1,18 @@
 """An optimizer here becomes torch's: settings, groups, state, schedule; or it is refused."""
 
 import sys
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from jaxopt_notes import conventions
-from jaxopt_notes.conventions import translate_state
+from jaxopt_notes.conventions import translate, translate_state
 from jaxopt_notes.errors import InputError
 from jaxopt_notes.transfer import as_tensors, to_torch_optimizer, to_torch_state
 
@@ -290,7 +292,7 @@ def test_a_schedule_from_the_start() -> None:
 def test_no_file_holds_a_schedule() -> None:
     params, state = run_here(factory(lr=rate), START)
     call = partial(to_torch_state, factory(lr=rate), state, params, names=["weight", "bias"])
-    refused("the learning rate is a function of the steps, which no state_dict can hold", call)
+    refused("the learning rate is a function of the steps, so no file can hold it: pass lr=", call)
     assert call(lr=0.5)["param_groups"][0]["lr"] == 0.5
     params, state = run_here(factory(), START)
     refused(
@@ -338,3 +340,194 @@ def test_torch_is_not_needed_for_the_state(monkeypatch: pytest.MonkeyPatch) -> N
         partial(as_tensors, {}),
     ):
         refused(r"needs torch, which is not installed; pip install 'jaxopt-notes\[torch\]'", call)
+
+
+# What translate remembers
+
+
+def moved(opt: Any, module: dict[str, Any], steps: int = 3, **keywords: Any) -> Any:
+    """A run that came from torch, and has taken some steps here: (optimizer, state, params)."""
+    params = {name: jnp.array(p.detach().numpy()) for name, p in module.items()}
+    made, state = translate(opt, **keywords), translate_state(opt, params, **keywords)
+    for _ in range(steps):
+        updates, state = made.update(params, state, params)
+        params = jax.tree.map(jnp.add, params, updates)
+    return made, state, params
+
+
+def two_groups(module: dict[str, Any], **second: Any) -> Any:
+    groups = [{"params": [("bias", module["bias"])]}, {"params": [("weight", module["weight"])]}]
+    return torch.optim.AdamW([groups[0], {**groups[1], **second}], lr=0.1)
+
+
+@pytest.mark.parametrize("second", [{"lr": 0.01}, {}], ids=["different", "alike"])
+def test_param_groups_come_back_as_they_were(second: dict[str, Any]) -> None:
+    """Their order too, which is not that of the module."""
+    module = parameters(START)
+    opt = two_groups(module, **second)
+    step_alike(module, opt, None, 2)
+    made, state, params = moved(opt, module)
+    step_alike(module, opt, None, 3)
+    there = to_torch_state(made, state, params)
+    assert there["param_groups"] == opt.state_dict()["param_groups"]
+    again = parameters(params)
+    back, _ = to_torch_optimizer(made, state, params, again)
+    step_alike(module, opt, None, 3)
+    step_alike(again, back, None, 3)
+    for name, p in module.items():
+        np.testing.assert_allclose(again[name].detach(), p.detach(), rtol=1e-5)
+        assert back.state[again[name]]["step"] == opt.state[p]["step"] == 8
+    merged = to_torch_state(made, state, params, groups=[["bias", "weight"]]) if not second else {}
+    assert len(merged.get("param_groups", [0])) == 1
+
+
+def test_parameters_of_different_counts_keep_their_own() -> None:
+    module = parameters(START)
+    opt = torch.optim.Adam(module.items(), lr=0.01)
+    module["weight"].grad = torch.ones(2, 3)
+    opt.step()
+    made, state, params = moved(opt, module)
+    there = to_torch_state(made, state, params)
+    assert [there["state"][i]["step"] for i in (0, 1)] == [4, 3]
+    assert len(there["param_groups"]) == 1
+    traced = optax.GradientTransformation(made.init, made.update)
+    again = to_torch_state(traced, state, params, names=["weight", "bias"])
+    same(as_tensors(again), as_tensors(there))
+
+
+def test_a_frozen_parameter_stays_in_its_group_with_its_state() -> None:
+    module = parameters(START)
+    opt = torch.optim.Adam(module.items(), lr=0.01)
+    step_alike(module, opt, None, 2)
+    before = opt.state[module["bias"]]["exp_avg"].clone()
+    module["bias"].requires_grad_(False)
+    made, state, params = moved(opt, module)
+    call = partial(to_torch_optimizer, made, state, params)
+    refused(
+        "'bias' is not stepped here, but torch would step it; set requires_grad_",
+        call,
+        parameters(params),
+    )
+    back, _ = call(module, load_weights=True)
+    assert back.param_groups[0]["params"] == list(module.values())
+    assert torch.equal(back.state[module["bias"]]["exp_avg"], before)
+    # Recognised, it is a parameter that nothing steps: it has no place in the optimizer.
+    traced = optax.GradientTransformation(made.init, made.update)
+    there = to_torch_state(traced, state, params, names=["weight", "bias"])
+    assert there["param_groups"][0]["param_names"] == ["weight"]
+    there = to_torch_state(traced, state, params, groups=[["bias", "weight"]])
+    assert there["param_groups"][0]["param_names"] == ["bias", "weight"]
+    assert list(there["state"]) == [1]
+
+
+def test_a_frozen_parameter_of_the_module_alone_is_left_alone() -> None:
+    params, state = run_here(factory(), START)
+    module = parameters(params)
+    still = torch.nn.Parameter(torch.ones(1), requires_grad=False)
+    back, _ = to_torch_optimizer(factory(), state, params, {"still": still, **module})
+    assert back.param_groups[0]["params"] == list(module.values())
+    still.requires_grad_(True)
+    refused(
+        "the arrangement leaves out the parameter 'still'",
+        to_torch_optimizer,
+        factory(),
+        state,
+        params,
+        {"still": still, **module},
+    )
+
+
+def test_names_of_another_optimizer_are_refused() -> None:
+    module = parameters(START)
+    made, state, params = moved(torch.optim.Adam(module.items()), module)
+    prefixed = {f"net.{name}": p for name, p in module.items()}
+    arrange = {name: f"net.{name}" for name in module}
+    refused(
+        "was translated with parameters named 'weight', …, not 'net.weight'",
+        to_torch_optimizer,
+        made,
+        state,
+        params,
+        prefixed,
+        load_weights=True,
+        arrange=arrange,
+    )
+
+
+def test_a_list_that_translate_counted() -> None:
+    module = parameters(START)
+    opt = torch.optim.Adam(module.values(), lr=0.01)
+    step_alike(module, opt, None, 1)
+    params = [jnp.array(p.detach().numpy()) for p in module.values()]
+    made, state = translate(opt), translate_state(opt, params)
+    back, _ = to_torch_optimizer(made, state, params, module)
+    same(back.state_dict()["state"], opt.state_dict()["state"])
+    assert back.state_dict()["param_groups"][0]["param_names"] == ["weight", "bias"]
+
+
+# What torch does not have
+
+
+UNLIKE: dict[str, tuple[Callable[[], Any], str]] = {
+    "RMSProp": (lambda: optax.rmsprop(0.01), "ε stands inside the root"),
+    "AdaGrad from 0.1": (lambda: optax.adagrad(0.01), "ε stands inside the root"),
+    "the learning rate inside the velocity": (
+        lambda: optax.rmsprop(rate, eps_in_sqrt=False, momentum=0.9),
+        "learning rate changes, and stands inside the velocity",
+    ),
+    "Adam with eps_root": (lambda: optax.adam(0.01, eps_root=1e-8), "ε stands in two places"),
+    "Nesterov's Adam": (lambda: optax.adam(0.01, nesterov=True), "Nesterov"),
+    "AMSGrad of corrected moments": (lambda: optax.amsgrad(0.01), "after the bias correction"),
+    "Lion": (lambda: optax.lion(0.01), "velocity"),
+    "RAdam": (lambda: optax.radam(0.01), ""),
+    "a clipped norm": (
+        lambda: optax.chain(optax.clip_by_global_norm(1.0), optax.adam(0.01)),
+        "",
+    ),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", UNLIKE)
+def test_what_torch_does_not_have_is_refused(name: str) -> None:
+    make, says = UNLIKE[name]
+    made = make()
+    refused(says or ".", to_torch_state, made, made.init(START), START, names=["weight", "bias"])
+
+
+def test_an_average_that_starts_from_1_is_in_the_state() -> None:
+    made = optax.rmsprop(0.01, eps_in_sqrt=False, initial_scale=1.0)
+    module = parameters(START)
+    opt, _ = to_torch_optimizer(made, made.init(START), START, module)
+    params, _ = run_here(lambda: made, START, 2)
+    step_alike(module, opt, None, 2)
+    for name, p in module.items():
+        np.testing.assert_allclose(p.detach(), params[name], rtol=1e-6)
+
+
+def test_two_kinds_are_two_optimizers_in_torch() -> None:
+    made = optax.partition(
+        {"a": optax.sgd(0.1), "b": optax.adam(0.1)}, {"weight": "a", "bias": "b"}
+    )
+    says = "stepped by torch's Adam and SGD, which are different optimizers there"
+    refused(says, to_torch_state, made, made.init(START), START, names=["weight", "bias"])
+    refused(
+        "steps no parameter; there is nothing",
+        to_torch_state,
+        optax.set_to_zero(),
+        optax.set_to_zero().init(START),
+        START,
+        names=["weight", "bias"],
+    )
+
+
+def test_a_learning_rate_below_0_is_refused() -> None:
+    made = partial(conventions.torch.sgd, lr=-0.1)
+    refused(
+        "the learning rate is -0.1: torch takes none below 0",
+        to_torch_state,
+        made,
+        made().init(START),
+        START,
+        names=["weight", "bias"],
+    )
