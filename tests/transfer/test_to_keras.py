@@ -99,9 +99,12 @@ def test_a_keras_schedule_with_the_same_values_can_be_saved() -> None:
         (optax.sgd(0.1, momentum=0.9, nesterov=True), "SGD"),
         (optax.rmsprop(0.1, decay=0.8, eps=1e-5, momentum=0.9), "RMSprop"),
         (optax.adagrad(0.1), "Adagrad"),
-        (optax.adamw(0.1, eps=0.0, weight_decay=0.25), "AdamW"),
+        (
+            optax.adamw(0.1, eps=0.0, mask={"weight": True, "bias": False}, weight_decay=0.25),
+            "AdamW",
+        ),
     ],
-    ids=["sgd", "rmsprop", "adagrad", "adamw"],
+    ids=["sgd", "rmsprop", "adagrad", "adamw whose bias does not decay"],
 )
 def test_optax_optimizers_that_keras_has(optimizer: Any, kind: str) -> None:
     state, params = stepped(optimizer)
@@ -179,4 +182,11 @@ def test_refuses_groups_that_differ() -> None:
     )
     still = optax.partition({"fast": optax.sgd(0.5), "slow": optax.set_to_zero()}, labels)
     refused("'bias' is not stepped here, but Keras would step it", back, still, *stepped(still))
-    refused("ε", back, optax.adam(0.1), *stepped(optax.adam(0.1)))
+
+
+def test_refuses_an_epsilon_that_keras_puts_elsewhere() -> None:
+    params = {"only": jnp.ones(3)}
+    variables = [keras.Variable(params["only"], name="only")]
+    adam = optax.adam(0.1)
+    call = partial(to_keras_optimizer, adam, adam.init(params), params, variables)
+    refused("Keras has no such optimizer", call)
