@@ -9,8 +9,8 @@ here takes its source's arguments and gives its source's trajectory:
     conventions.notes.adagrad(alpha=1e-2)
 
 `translate` reads the arguments off a torch or Keras optimizer, and off the torch scheduler that
-drives it. `translate_state` carries a torch run over in mid-training. All are built from the rules
-of `jaxopt_notes.optimizers`.
+drives it. `translate_state` carries a torch or Keras run over in mid-training. All are built from
+the rules of `jaxopt_notes.optimizers`.
 """
 
 from jaxopt_notes.conventions import keras, notes, tensorflow1, torch

@@ -1,7 +1,7 @@
-"""From torch's list of parameters to the tree that JAX keeps them in.
+"""From the parameters of torch or Keras to the tree that JAX keeps them in.
 
-What torch holds for its parameters (values, moments, the group each is in) is a mapping from name
-to value. An arrangement says where each belongs in JAX's tree, and is one of
+What they hold for each parameter (its value, its moments, its group) is a mapping from name to
+value. An arrangement says where each belongs in JAX's tree, and is one of
 
     a tree of names       {"dense": {"kernel": "fc.weight", "bias": "fc.bias"}}
     a function            lambda of: {"dense": {"kernel": of["fc.weight"].T, "bias": of["fc.bias"]}}
@@ -14,7 +14,7 @@ where each number arrives, there the element is.
 """
 
 import math
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -42,13 +42,36 @@ def arrange_by(arrangement: Arrangement, values: Mapping[Hashable, Any]) -> Any:
     return used
 
 
-def own_names(params: Any) -> Any:
-    """The arrangement of parameters that are kept as torch names or counts them."""
+def own_names(params: Any, names: Sequence[Hashable] | None = None) -> Any:
+    """The arrangement of parameters that are kept as the other framework names or orders them.
+
+    Args:
+      params: a flat dict, whose keys are the names; or a list in the framework's order.
+      names: the names in that order; as a default 0, 1, 2, ….
+    """
     if isinstance(params, Mapping) and not any(isinstance(p, Mapping) for p in params.values()):
         return {name: name for name in params}
     if isinstance(params, (list, tuple)):
-        return type(params)(range(len(params)))
-    raise InputError("params is nested: say by `arrange` which of torch's parameters goes where")
+        names = range(len(params)) if names is None else names
+        if len(names) != len(params):
+            raise InputError(f"params has {len(params)} entries, the optimizer {len(names)}")
+        return type(params)(names)
+    raise InputError(
+        "params is nested: say by `arrange` which of the other framework's parameters goes where"
+    )
+
+
+def labelling(
+    arrangement: Arrangement | None,
+    numbers: Mapping[Hashable, int],
+    shapes: Any,
+    names: Sequence[Hashable] | None = None,
+) -> Callable[[Any], Any]:
+    """`labels` as a function of the parameters: an arrangement that is left out depends on them."""
+    if arrangement is None:
+        return lambda params: labels(own_names(params, names), numbers, shapes)
+    tree = labels(arrangement, numbers, shapes)
+    return lambda params: tree
 
 
 def labels(arrangement: Arrangement, numbers: Mapping[Hashable, int], shapes: Any) -> Any:

@@ -1,11 +1,13 @@
 """The terms by which the frameworks differ, where no optimizer of ours has them already.
 
-no gradient         torch passes a parameter over: it stays, and so does its state
+no gradient         torch and Keras pass a parameter over: it stays, and so does its state
 maximize            −g_t in place of g_t
 dampening τ         g_1, then (1 − τ) g_t
 scheduled μ, β1     the hyperparameter of the moment, as a scheduler sets it at each step
 decay beside        u_t − α λ θ, whatever has become of α inside u_t
 shrunk              u_t + (1 − α λ) θ − θ, the same but for its rounding
+clipped each        c g / max(‖g‖, c), each parameter's gradient by its own norm
+clipped together    c g min(1/n, 1/c), n the norm of all gradients
 """
 
 from collections.abc import Callable
@@ -127,10 +129,30 @@ def shrunk(learning_rate: Rate, weight_decay: float) -> optax.GradientTransforma
     return leafwise(shrink, state=state, at_step=learning_rate, with_params=True)
 
 
+def clipped_each(norm: float) -> optax.GradientTransformation:
+    """c g / max(‖g‖, c), for each parameter by itself: Keras' `clipnorm`."""
+    return leafwise(lambda g: norm * g / jnp.maximum(jnp.sqrt(jnp.sum(jnp.square(g))), norm))
+
+
+def clipped_together(norm: float) -> optax.GradientTransformation:
+    """c g min(1/n, 1/c), n the norm of all gradients: Keras' `global_clipnorm`.
+
+    Where n is infinite, every update is NaN; `optax.clip_by_global_norm` has 0 there.
+    """
+
+    def clip(updates: Any, params: Any = None) -> Any:
+        n = optax.tree.norm(updates)
+        scale = norm * jnp.minimum(1 / n, 1 / norm) + (n - n)
+        return jax.tree.map(lambda g: (g * scale).astype(g.dtype), updates)
+
+    clipped: optax.GradientTransformation = optax.stateless(clip)
+    return clipped
+
+
 def pass_over(
     optimizer: optax.GradientTransformation, *, counts: bool, scheduled: bool
 ) -> optax.GradientTransformationExtraArgs:
-    """As torch has it, a parameter whose gradient is None stays as it is, and so does its state.
+    """A parameter whose gradient is None stays as it is, and so does its state.
 
     Args:
       optimizer: it steps parameters that have all taken the same number of steps.

@@ -1,11 +1,12 @@
-"""The way back: from an optimizer here to the same one in torch or Keras.
+"""A run moves: Flax modules of one's own, proof on one's own checkpoint, and the way back.
 
 - `flax_arrangement`, `to_nnx_optimizer`, `to_train_state`, `from_flax`: Flax modules of one's own
   (needs the extra `train`)
-- `to_torch_optimizer`: the torch optimizer, with its state, param groups and scheduler
 - `prove`: whether a run that was moved from torch goes on as it would have there
+- `to_torch_optimizer`: the torch optimizer, with its state, param groups and scheduler
 - `to_torch_state`, `to_torch_scheduler_state`: their state_dicts, made without torch; `as_tensors`
   for torch's own files
+- `to_keras_optimizer`: the Keras optimizer, with its state
 - `recognize`: which of torch's or Keras' optimizers a transformation is, and its state there
 
 Names are imported when first used.
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from jaxopt_notes.transfer.proving import prove as prove
     from jaxopt_notes.transfer.recognition import recognize as recognize
     from jaxopt_notes.transfer.run_proof import Proof as Proof
+    from jaxopt_notes.transfer.to_keras import to_keras_optimizer as to_keras_optimizer
     from jaxopt_notes.transfer.to_torch import to_torch_optimizer as to_torch_optimizer
     from jaxopt_notes.transfer.to_torch import (
         to_torch_scheduler_state as to_torch_scheduler_state,
@@ -44,6 +46,7 @@ _HOMES = {
     "from_flax": "flax",
     "prove": "proving",
     "recognize": "recognition",
+    "to_keras_optimizer": "to_keras",
     "to_nnx_optimizer": "flax",
     "to_torch_optimizer": "to_torch",
     "to_torch_scheduler_state": "to_torch",
