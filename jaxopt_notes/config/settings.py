@@ -32,6 +32,7 @@ POOLINGS = ("max", "average", "stride", "gap")
 NORMS = ("none", "batch")
 ACTIVATIONS = ("relu", "sigmoid", "tanh", "gelu")
 SCHEDULES = {"constant": 0.0, "cosine": 0.0, "one-cycle": 0.25}  # name: share of the warm-up
+INITS = ("he", "torch")
 ON_NONFINITE = ("stop", "skip", "save")
 DTYPES = ("float32", "bfloat16", "float16")
 SWATS = "swats"
@@ -439,6 +440,15 @@ class Settings:
         group=DATA,
         aliases=("log-gradients", "watch-gradients"),
         compared=False,
+    )
+    init: str = row(
+        kind=kinds.one_of(INITS),
+        default="he",
+        help="initial weights: he (LeCun's in the last layer, and before sigmoid and tanh), or "
+        "torch's default distribution",
+        on_resume=OnResume.WEIGHTS,
+        group=NETWORK,
+        aliases=("initialization", "initialisation", "initializer", "weight-init"),
     )
     label_smoothing: float = row(
         kind=kinds.share(),

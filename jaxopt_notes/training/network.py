@@ -7,7 +7,7 @@ import jax
 from flax import nnx
 
 from jaxopt_notes.config.settings import ROWS, Settings
-from jaxopt_notes.models import CNN, MLP
+from jaxopt_notes.models import CNN, MLP, like_torch
 from jaxopt_notes.runtime.compilation import sooner
 
 
@@ -25,9 +25,14 @@ def build_network(config: Settings, image_shape: tuple[int, ...], classes: int) 
     kind: Any
     kind, own = (MLP, "widths") if config.model == "mlp" else (CNN, "pooling")
     parts = {name: getattr(config, name) for name in (own, "norm", "activation", "dropout")}
-    return initialised(
-        lambda rngs: kind(rngs, image_shape=image_shape, classes=classes, **parts), config.seed
-    )
+
+    def make(rngs: nnx.Rngs) -> Any:
+        network = kind(rngs, image_shape=image_shape, classes=classes, **parts)
+        if config.init == "torch":
+            nnx.update(network, like_torch(rngs.params(), network))
+        return network
+
+    return initialised(make, config.seed)
 
 
 def initialised(make: Callable[[nnx.Rngs], Any], seed: int) -> Any:
@@ -53,7 +58,7 @@ def describe_network(config: Settings) -> str:
     """
     values = config.values()
     parts = [f"widths {', '.join(map(str, config.widths))}"] if config.widths else []
-    for name in ("pooling", "norm", "activation", "dropout"):
+    for name in ("pooling", "norm", "activation", "dropout", "init"):
         if values[name] not in (None, ROWS[name].choose(values)):
             parts.append(f"{name} {values[name]}")
     return f"{config.model}({'; '.join(parts)})" if parts else config.model

@@ -27,6 +27,7 @@ SAMPLES = {
     "norm": _of("--norm batch", "batch"),
     "activation": _of("--activation gelu", "gelu"),
     "dropout": _of("--dropout 0.1", 0.1),
+    "init": _of("--init torch", "torch"),
     "optimizer": _of("--optimizer sgd", "sgd"),
     "momentum": _of("--momentum 0.5", 0.5, SGD),
     "nesterov": _of("--nesterov", True, SGD),
@@ -113,4 +114,4 @@ OLD_CONFIG = {
 }
 
 # What rows that came later stand at, where a run of that version goes on.
-SINCE = {"follow_links": False, "watch": False, "label_smoothing": 0.0}
+SINCE = {"follow_links": False, "watch": False, "init": "he", "label_smoothing": 0.0}

@@ -12,7 +12,7 @@ from tests.config.samples import OLD_CONFIG, SAMPLES, SINCE
 
 WITH_OVERRIDE = (OnResume.OVERRIDE, OnResume.NEW_OPTIMIZER, OnResume.NEW_ORDER)
 # Beside the table, so that a change of a rule is seen: what else than its value a setting decides.
-STRUCTURE = {"model", "pooling", "widths", "norm", "activation", "image_size", "ema"}
+STRUCTURE = {"model", "pooling", "widths", "norm", "activation", "init", "image_size", "ema"}
 ORDER = {"batch_size", "seed"}
 STATE = {"optimizer", "schedule", "switch_at", "clip_norm"}
 PLACES = {"out", "data_dir", "compilation_cache"}

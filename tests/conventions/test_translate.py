@@ -122,14 +122,7 @@ def test_refuses_by_name_what_keras_has_alone(optimizers: Any) -> None:
     refused("Keras' Nadam has no equal here", optimizers.Nadam())
     refused("a Keras config of .* has no equal here", optimizers.Ftrl().get_config())
     refused("Keras' Ftrl has no equal here", optimizers.serialize(optimizers.Ftrl()))
-    refused("clipnorm=1.0 has no equal here", optimizers.Adam(clipnorm=1.0))
     refused("use_ema=True has no equal here", optimizers.SGD(use_ema=True))
-    decay = optimizers.schedules.ExponentialDecay(0.1, 10, 0.9)
-    refused("the rate is Keras' ExponentialDecay: pass lr=", optimizers.SGD(decay))
-    translate(optimizers.SGD(decay), lr=0.1)
-    adamw = optimizers.AdamW()
-    adamw.exclude_from_weight_decay(var_names=["bias"])
-    refused("exclude_from_weight_decay has no equal here", adamw)
 
 
 def test_refuses_what_is_no_optimizer() -> None:

@@ -348,6 +348,19 @@ def makes_the_cnn_so(*names):
     return check
 
 
+def begins_within_torch_bounds(tools, options):
+    """Weights that do not move: each layer fills ±1/√fan_in, its bias too; He's go far beyond."""
+    still = "--learning-rate 1e-30 --checkpoint-every 99"
+    outside = []
+    for init in (options, ""):
+        params = load_trained(str(tools.run(f"{still} {init}").folder), "last").weights.params
+        for layer in (params["hidden"][0], params["logits"]):
+            bound = len(layer["kernel"]) ** -0.5
+            outside.append(float(abs(layer["kernel"]).max()) / bound)
+            assert (1e-3 < abs(layer["bias"]).max() <= bound) == bool(init)
+    assert 0.9 < min(outside[:2]) <= max(outside[:2]) <= 1 < 1.5 < min(outside[2:])
+
+
 def prints_the_layers_and_trains_nothing(tools, options):
     assert [n for n in layers(tools, "").values() if n] == [785 * 8, 9 * 10]
     ran = tools.run(options)
@@ -639,6 +652,7 @@ EFFECTS = [
     Effect("--activation gelu", makes_the_cnn_so("gelu")),
     Effect("--dropout 0.25", drops_features_in_training_only),
     Effect("--dropout 0.25", makes_the_cnn_so("dropout 0.25")),
+    Effect("--init torch", begins_within_torch_bounds),
     Effect("--summary", prints_the_layers_and_trains_nothing),
     Effect("--mesh data=99", too_many_devices),
     Effect("--coordinator localhost:1234", trains_in_a_child_among_others),

@@ -23,6 +23,7 @@ NEVER = {
     "--widths 9": {},
     "--norm batch": {},
     "--activation tanh": {},
+    "--init torch": {},
     "--image-size 14": {},
     "--ema 0.5": {},
     "--out elsewhere": {},

@@ -92,6 +92,7 @@ def test_summary_prints_the_table_and_trains_nothing(small, tmp_path, capsys):
         ("--model cnnn", ["--model cnnn", "cnn?"]),
         ("--pooling maxx", ["--pooling maxx", "max?"]),
         ("--norm layer", ["--norm layer", "none, batch"]),
+        ("--init pytorch", ["--init pytorch", "torch?"]),
         ("--activation rellu", ["--activation rellu", "relu?"]),
         ("--model mlp --pooling gap", ["--pooling gap", "mlp does not take it (used by: cnn)"]),
         ("--widths 128,64", ["--widths 128,64", "used by: mlp"]),

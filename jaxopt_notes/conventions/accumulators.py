@@ -1,0 +1,65 @@
+"""Another framework's accumulators, put into a state here."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from jaxopt_notes.errors import InputError
+
+
+def fitted(name: str, tree: Any, params: optax.Params) -> Any:
+    """A copy of an accumulator's tree, which has the shapes and dtypes of the parameters.
+
+    Raises:
+      InputError: it has others. `name` is what the accumulator's framework calls it.
+    """
+    expected: Any = jax.tree.structure(params)
+    if jax.tree.structure(tree) != expected:
+        raise InputError(f"the arranged {name} is a tree of another shape than params")
+    for (path, x), p in zip(jax.tree_util.tree_leaves_with_path(tree), jax.tree.leaves(params)):
+        if (x.shape, x.dtype) != (jnp.shape(p), jnp.result_type(p)):
+            raise InputError(
+                f"{name} at {jax.tree_util.keystr(path)} is {x.dtype}{list(x.shape)}, "
+                f"the parameter {jnp.result_type(p)}{list(jnp.shape(p))}"
+            )
+    # A copy: jnp.asarray may share the memory, in which the framework's next step would write.
+    return jax.tree.map(jnp.array, tree)
+
+
+def filled(state: Any, fields: Mapping[str, Any], count_of: Callable[[Any], int]) -> Any:
+    """The state with the named fields and the counts replaced wherever they stand.
+
+    Args:
+      state: as `init` made it.
+      fields: the trees of the accumulators, by their names in the state.
+      count_of: from a node of the state that has a count to that count.
+    """
+
+    def holds(node: Any) -> bool:
+        return any(name in fields or name == "count" for name in getattr(node, "_fields", ()))
+
+    def fill(node: Any) -> Any:
+        if not holds(node):
+            return node
+        new = {
+            name: _masked_as(fields[name], getattr(node, name))
+            for name in node._fields
+            if name in fields
+        }
+        if "count" in node._fields:
+            new["count"] = jnp.asarray(count_of(node), jnp.int32)
+        return node._replace(**new)
+
+    return jax.tree.map(fill, state, is_leaf=holds)
+
+
+def _masked_as(tree: Any, like: Any) -> Any:
+    """The tree with a `MaskedNode` wherever `like` has one."""
+
+    def masked(x: Any) -> bool:
+        return isinstance(x, optax.MaskedNode)
+
+    return jax.tree.map(lambda old, x: old if masked(old) else x, like, tree, is_leaf=masked)
