@@ -53,7 +53,8 @@ def prove(
       names: as in `translate`. Pass the module, so that parameters that torch does not step are
         compared too.
       scheduler: the torch scheduler that takes a step after each step of the optimizer.
-      steps: how many steps to take. Most errors show in the first; a scheduler's need its changes.
+      steps: how many steps to take, at most as many as OneCycleLR has left. Most errors show in the
+        first; a scheduler's need its changes.
       gradients: a function from the step, 0 for the first, to {torch's name: array}. A parameter
         that is left out has no gradient in torch, and zeros here, as `jax.grad` gives.
       batches: data for `losses`, one for each step.
@@ -73,6 +74,7 @@ def prove(
     """
     require("prove", "torch", "torch")
     _check_arguments(optimizer, steps, batches, losses, names)
+    steps = _within(scheduler, steps)
     arrange = own_names(params) if arrange is None else arrange
     torch_side = twin(torch_optimizer, scheduler, names, names if losses else None)
     values, paths = torch_side.values(), _paths(params)
@@ -159,6 +161,20 @@ def _check_arguments(
         raise InputError("batches and losses: pass both or neither")
     if losses is not None and not hasattr(names, "named_parameters"):
         raise InputError("names: the losses need the torch module; pass names=module")
+
+
+def _within(scheduler: Any, steps: int) -> int:
+    """The steps that are left before the scheduler's end, after which torch raises an error."""
+    total = getattr(scheduler, "total_steps", None)
+    if total is None:
+        return steps
+    left: int = total - scheduler.last_epoch
+    if left < 1:
+        raise InputError(
+            f"scheduler: {type(scheduler).__name__} has taken all of its {total} steps, so there is "
+            "none to compare; pass a run in its middle"
+        )
+    return min(steps, left)
 
 
 def _arranged(arrange: Arrangement, values: Arrays, params: Any) -> Any:
