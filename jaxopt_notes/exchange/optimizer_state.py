@@ -1,0 +1,165 @@
+"""The state of torch's optimizer as that of `train`'s, and back."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from jaxopt_notes.conventions import translate_state
+from jaxopt_notes.errors import InputError
+from jaxopt_notes.exchange.optimizers import Counterpart
+
+
+def one_group(
+    optimizer: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]], ordered: bool
+) -> tuple[dict[str, Any], list[str]]:
+    """The same state_dict with all parameters in one param group, and their names in its order.
+
+    Args:
+      optimizer: the optimizer's state_dict, whose param groups have equal settings.
+      shapes: of the network's parameters, in the module's order.
+      ordered: whether that order is the module's own.
+
+    Raises:
+      InputError: it has other parameters than the network; or its param groups cut through
+        parameters of one shape, and nothing says which is which.
+    """
+    groups = optimizer["param_groups"]
+    keys = [key for group in groups for key in group["params"]]
+    if len(keys) != len(shapes):
+        raise InputError(
+            f"the optimizer has {len(keys)} parameters, the network {len(shapes)}: a run of train "
+            "trains all of them"
+        )
+    own = [name for group in groups for name in group.get("param_names", ())]
+    own = own or ([key for key in keys if isinstance(key, str)])
+    if sorted(own) == sorted(shapes):
+        names = own
+    elif len(groups) == 1:
+        names = list(shapes)
+    else:
+        names = _by_shape(optimizer, keys, shapes)
+    kept = [any(x is not None for x in _state(optimizer, key).values()) for key in keys]
+    if any(kept) and not all(kept):
+        raise InputError(
+            f"the optimizer holds no state for {names[kept.index(False)]!r}, which has had no "
+            "gradient: a run of train trains all parameters"
+        )
+    for key, name in zip(keys, names):
+        for slot, tensor in _state(optimizer, key).items():
+            shape = tuple(getattr(tensor, "shape", ()))
+            if shape and shape != shapes[name]:
+                raise InputError(
+                    f"the optimizer's {slot} has shape {list(shape)} where the network's {name!r} "
+                    f"has {list(shapes[name])}: {_order(ordered)}"
+                )
+    group = {key: x for key, x in groups[0].items() if key != "param_names"}
+    state = {
+        key: {slot: x if slot == "step" else as_float32(x) for slot, x in of.items()}
+        for key, of in optimizer.get("state", {}).items()
+    }
+    return {"state": state, "param_groups": [{**group, "params": keys}]}, names
+
+
+def _state(optimizer: Mapping[str, Any], key: Any) -> Mapping[str, Any]:
+    """What the optimizer holds for a parameter."""
+    state: Mapping[str, Any] = optimizer.get("state", {}).get(key, {})
+    return state
+
+
+def as_float32(x: Any) -> Any:
+    """A floating tensor or array in float32, which the commands train in; all else as it is."""
+    if hasattr(x, "is_floating_point"):
+        return x.float() if x.is_floating_point() else x
+    return x.astype(jnp.float32) if jnp.issubdtype(getattr(x, "dtype", int), jnp.floating) else x
+
+
+def _order(ordered: bool) -> str:
+    if ordered:
+        return "its parameters are not those of the module, in the module's order"
+    return "the weights' file does not keep the module's order; pass a file of torch.save"
+
+
+def _by_shape(
+    optimizer: Mapping[str, Any], keys: Sequence[Any], shapes: Mapping[str, tuple[int, ...]]
+) -> list[str]:
+    """The names where several groups each have the module's order, by the shapes of the state."""
+    group_of = {
+        key: i for i, group in enumerate(optimizer["param_groups"]) for key in group["params"]
+    }
+    left = {shape: [n for n, s in shapes.items() if s == shape] for shape in shapes.values()}
+    groups_with: dict[Any, set[int]] = {}
+    names = []
+    for key in keys:
+        state = _state(optimizer, key)
+        shape = next((tuple(x.shape) for x in state.values() if getattr(x, "ndim", 0)), None)
+        groups_with.setdefault(shape, set()).add(group_of[key])
+        if shape is None or not left.get(shape) or len(groups_with[shape]) > 1:
+            raise InputError(
+                f"{len(optimizer['param_groups'])} param groups without names, and their shapes do "
+                "not tell which parameter is which: save the optimizer with named_parameters()"
+            )
+        names.append(left[shape].pop(0))
+    return names
+
+
+def filled(
+    empty: Any,
+    optimizer: Mapping[str, Any],
+    params: Any,
+    counterpart: Counterpart,
+    step: int,
+    *,
+    names: Sequence[str],
+    arrange: Callable[[Mapping[str, Any]], Any],
+) -> Any:
+    """The state of `train`'s optimizer after the steps that torch's has taken.
+
+    Args:
+      empty: the state before the first step.
+      optimizer: torch's state_dict, with one param group.
+      params: the parameters here.
+      counterpart: the optimizer here.
+      step: how many steps the schedule has taken.
+      names: each parameter's name in torch, in the optimizer's order.
+      arrange: from {name: array} to a tree like `params`.
+
+    Raises:
+      InputError: the state has no equal here.
+    """
+    group = optimizer["param_groups"][0]
+    rate = float(group["lr"])
+    translated = translate_state(optimizer, params, lr=rate, arrange=arrange, names=names)
+    fields = _fields(translated)
+    taken = fields.get("count", jnp.int32(step))
+    if "trace" in fields:
+        factor = jnp.float32(counterpart.velocity)
+        fields["trace"] = jax.tree.map(lambda v: v * factor.astype(v.dtype), fields["trace"])
+
+    def fill(node: Any) -> Any:
+        if not hasattr(node, "_fields"):
+            return node
+        new = {name: fields[name] for name in node._fields if name in fields}
+        if "count" in new or "count" in node._fields:
+            scheduled = isinstance(node, optax.ScaleByScheduleState)
+            new["count"] = jnp.asarray(step if scheduled else taken, jnp.int32)
+        return node._replace(**new)
+
+    return jax.tree.map(fill, empty, is_leaf=_is_slots)
+
+
+def _is_slots(node: Any) -> bool:
+    return hasattr(node, "_fields")
+
+
+def _fields(state: Any) -> dict[str, Any]:
+    """What the records of a state hold, by the names of their fields."""
+    records = jax.tree.leaves(state, is_leaf=_is_slots)
+    return {
+        name: getattr(record, name)
+        for record in records
+        if _is_slots(record)
+        for name in record._fields
+    }
