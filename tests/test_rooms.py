@@ -14,6 +14,7 @@ ORDER = [
     {"config"},
     {"verification"},
     {"microscope"},
+    {"transfer"},
     {"training"},
     {"runs"},
     {"aot", "inference", "studies"},

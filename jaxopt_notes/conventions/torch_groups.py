@@ -108,7 +108,7 @@ def settings_of(groups: Sequence[Mapping[str, Any]], lr: Rates | None) -> list[S
     return [
         Settings(
             kind,
-            {"lr": rate, **{name: _plain(group[name]) for name in _ARGUMENTS[kind]}},
+            {"lr": rate, **{name: plain(group[name]) for name in _ARGUMENTS[kind]}},
         )
         for group, kind, rate in zip(groups, kinds, _rates(groups, lr))
     ]
@@ -149,7 +149,7 @@ def _check(group: Mapping[str, Any], kind: str) -> None:
         raise InputError(
             f"a scheduler changes {cycled} at each step (the param group has max_momentum and "
             f"base_momentum), which has no equal here: use cycle_momentum=False, or, to go on with "
-            f"{cycled}={_plain(group['momentum'] if value is None else value)!r}, delete both keys"
+            f"{cycled}={plain(group['momentum'] if value is None else value)!r}, delete both keys"
         )
 
 
@@ -164,7 +164,7 @@ def _rates(groups: Sequence[Mapping[str, Any]], lr: Rates | None) -> list[Rate]:
                 "an lr_scheduler drives this optimizer: pass lr=, a number or a schedule of the "
                 f"steps{each} (a param group has {', '.join(marks)})"
             )
-        return [_plain(group["lr"]) for group in groups]
+        return [plain(group["lr"]) for group in groups]
     if isinstance(lr, (list, tuple)):
         if len(lr) != len(groups):
             raise InputError(
@@ -173,7 +173,7 @@ def _rates(groups: Sequence[Mapping[str, Any]], lr: Rates | None) -> list[Rate]:
         return list(lr)
     # While a scheduler runs, the rates of the moment may be equal and the first ones not.
     for key in (*_SCHEDULED_LR, "lr"):
-        own = [_plain(group.get(key)) for group in groups]
+        own = [plain(group.get(key)) for group in groups]
         if any(rate != own[0] for rate in own):
             shown = "the schedule" if callable(lr) else f"{lr!r}"
             raise InputError(
@@ -183,8 +183,8 @@ def _rates(groups: Sequence[Mapping[str, Any]], lr: Rates | None) -> list[Rate]:
     return [lr for _ in groups]  # type: ignore[misc]
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """A setting as Python has it: torch allows tensors."""
     if isinstance(value, (tuple, list)):
-        return tuple(map(_plain, value))
+        return tuple(map(plain, value))
     return value.item() if hasattr(value, "item") and np.ndim(value) == 0 else value

@@ -211,7 +211,7 @@ def _named(
     unknown = [None] * len(keys)
     if names is None:
         return (list(range(len(keys))) if own is None else own), unknown
-    pairs, names = _pairs_and_names(names)
+    pairs, names = pairs_and_names(names)
     if pairs and live:
         return _by_identity(keys, pairs), unknown
     if names and all(isinstance(x, (list, tuple)) for x in names):
@@ -242,7 +242,8 @@ def _own_names(groups: Sequence[Mapping[str, Any]], keys: Sequence[Any]) -> list
     return None
 
 
-def _pairs_and_names(names: Names) -> tuple[list[tuple[str, Any]], list[Any]]:
+def pairs_and_names(names: Names) -> tuple[list[tuple[str, Any]], list[Any]]:
+    """The (name, parameter) pairs, if `names` has the parameters too, and the names."""
     if hasattr(names, "named_parameters"):
         names = names.named_parameters()
     names = list(names.items() if isinstance(names, Mapping) else names)

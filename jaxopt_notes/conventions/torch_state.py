@@ -33,7 +33,7 @@ from jaxopt_notes.conventions.torch_parameters import (
 from jaxopt_notes.conventions.translation import translate_parameters
 from jaxopt_notes.errors import InputError
 
-_SLOTS = {
+SLOTS = {
     "exp_avg": "mu",
     "grad_avg": "mu",
     "exp_avg_sq": "nu",
@@ -90,7 +90,7 @@ def translate_state(
     empty = translate_parameters(state_dict, parameters, arrange).init(params)
 
     slots = sorted({slot for p in parameters for slot in p.settings.slots if slot in p.state})
-    fields = {_SLOTS[slot]: _arranged(slot, parameters, arrange, params) for slot in slots}
+    fields = {SLOTS[slot]: _arranged(slot, parameters, arrange, params) for slot in slots}
     taken = _steps(parameters, steps)
     if len(parts) == 1:
         return _filled(empty, fields, parts[0], taken)
@@ -105,7 +105,7 @@ def _arranged(slot: str, parameters: Sequence[Parameter], arrange: Arrangement, 
     """The tree of one accumulator, checked against the parameters."""
     if callable(arrange):
         shapes_of(parameters)  # a function is shown each
-        like = {p.name: _array(p.value) for p in parameters}
+        like = {p.name: as_array(p.value) for p in parameters}
     else:
         like = dict(zip(jax.tree.leaves(arrange), map(np.asarray, jax.tree.leaves(params))))
     tree = arrange_by(arrange, {p.name: _value(slot, p, like.get(p.name)) for p in parameters})
@@ -125,12 +125,13 @@ def _arranged(slot: str, parameters: Sequence[Parameter], arrange: Arrangement, 
 def _value(slot: str, parameter: Parameter, like: np.ndarray | None) -> np.ndarray:
     """torch's accumulator, or what it will begin with."""
     if slot in parameter.state:
-        return _array(parameter.state[slot])
+        return as_array(parameter.state[slot])
     initial = parameter.settings.arguments.get("initial_accumulator_value", 0.0)
     return np.full_like(0.0 if like is None else like, initial if slot == "sum" else 0.0)
 
 
-def _array(tensor: Any) -> np.ndarray:
+def as_array(tensor: Any) -> np.ndarray:
+    """A tensor as an array of the same dtype, bfloat16 too."""
     if hasattr(tensor, "full_tensor"):  # torch's DTensor, which is spread over processes
         tensor = tensor.full_tensor()
     tensor = tensor.detach().cpu()
