@@ -147,15 +147,32 @@ def _taken_text(
 
 
 def _give_back(args: argparse.Namespace, names: list[str] | None, asked: dict[str, Any]) -> int:
-    from jaxopt_notes.exchange import giving_back
+    from jaxopt_notes.exchange import giving_back, reading
 
     spare = [name for name in asked if name != "out"]
     if spare or args.step is not None:
         option = ROWS[spare[0]].option if spare else "--step"
         raise InputError(f"{option}: only for a torch checkpoint, and {args.source} is a run")
-    written = giving_back.give_back(args.source, Path(args.out), args.which, names)
-    print("\n".join(written))
+    out = Path(args.out)
+    giving_back.refuse_out(out)
+    alone = out.suffix == reading.SAFETENSORS
+    given = giving_back.give_back(args.source, args.which, names, weights_alone=alone)
+    giving_back.write(given, out)
+    parts = ", ".join(("model", *given.rest)) if given.rest else "the module's state_dict"
+    print(f"{out}: {parts}; after {given.step:,} steps")
+    for note in given.notes:
+        print(f"note: {note}")
+    print(f"next, in torch: {_next_in_torch(out, bool(given.rest))}")
     return 0
+
+
+def _next_in_torch(out: Path, whole: bool) -> str:
+    """What reads the file."""
+    if out.suffix == ".safetensors":
+        return f"module.load_state_dict(safetensors.torch.load_file({str(out)!r}))"
+    read = f"torch.load({str(out)!r}, weights_only=True)"
+    entry = "['model']" if whole else ""
+    return f"module.load_state_dict({read}{entry})"
 
 
 if __name__ == "__main__":

@@ -19,7 +19,8 @@ ORDER = [
     {"runs"},
     {"aot", "inference", "studies"},
     {"exchange"},
-    {"compare", "convert", "diagnose", "explain", "export", "identify", "predict", "train", "verify"},
+    {"compare", "convert", "diagnose", "explain", "export"},
+    {"identify", "predict", "train", "verify"},
     {"__main__"},
 ]
 LEVEL = {room: i for i, rooms in enumerate(ORDER) for room in rooms}

@@ -1,7 +1,7 @@
 """torch's schedulers as values of `--schedule`: a call, as one would write it in torch.
 
     StepLR(step_size=500, gamma=0.1)
-    SequentialLR([LinearLR(start_factor=0.01, total_iters=100), CosineAnnealingLR(T_max=900)], [100])
+    SequentialLR([LinearLR(0.01, total_iters=100), CosineAnnealingLR(T_max=900)], [100])
 
 The optimizer is left out, and the learning rate is `--learning-rate` (of OneCycleLR, its max_lr).
 The scheduler counts steps, as one does that steps after every `optimizer.step()`. Needs no JAX, and
@@ -17,6 +17,7 @@ from jaxopt_notes.errors import InputError
 
 _NEEDED = object()
 _LONGEST = 2000  # characters
+_NO_CALL = "is no call of a scheduler; give one such as StepLR(step_size=500)"
 
 # torch's arguments in its order, and its defaults
 _ARGUMENTS: dict[str, dict[str, Any]] = {
@@ -98,7 +99,7 @@ def read(text: str) -> Scheduler:
             raise ValueError
         expression = ast.parse(text, mode="eval").body
     except (ValueError, SyntaxError, RecursionError, MemoryError):
-        raise InputError("is no call of a scheduler; give one such as StepLR(step_size=500)") from None
+        raise InputError(_NO_CALL) from None
     return _scheduler(expression)
 
 
@@ -125,7 +126,7 @@ def make(kind: str, **arguments: Any) -> Scheduler:
 
 def _scheduler(expression: ast.expr) -> Scheduler:
     if not isinstance(expression, ast.Call) or not isinstance(expression.func, ast.Name):
-        raise InputError("is no call of a scheduler; give one such as StepLR(step_size=500)")
+        raise InputError(_NO_CALL)
     kind = expression.func.id
     if kind not in _ARGUMENTS:
         raise InputError(f"{kind} is no scheduler here; give one of {', '.join(NAMES)}")

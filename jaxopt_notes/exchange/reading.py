@@ -153,7 +153,9 @@ def _folder(folder: Path) -> Parts:
         )
     parts = read(weights)
     optimizer, scheduler = there(_FOLDER_OPTIMIZER), there(_FOLDER_SCHEDULER)
-    trainer = _json(folder / _TRAINER, f"{folder / _TRAINER}") if (folder / _TRAINER).exists() else {}
+    trainer = (
+        _json(folder / _TRAINER, f"{folder / _TRAINER}") if (folder / _TRAINER).exists() else {}
+    )
     return parts._replace(
         optimizer=None if optimizer is None else _of_optimizer(optimizer, _torch(optimizer)),
         scheduler=None if scheduler is None else _of_scheduler(scheduler, _torch(scheduler)),

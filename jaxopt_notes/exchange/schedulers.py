@@ -11,8 +11,8 @@ from jaxopt_notes.config.schedulers import NAMES, Scheduler, make
 from jaxopt_notes.errors import InputError, first_line
 
 _REMEDY = (
-    "leave it out of the checkpoint and pass --schedule and --learning-rate, or go on in code, with "
-    "jaxopt_notes.conventions.translate"
+    "leave it out of the checkpoint and pass --schedule and --learning-rate, or go on in code, "
+    "with jaxopt_notes.conventions.translate"
 )
 # What each keeps in its state beside what all of them keep
 _SETTINGS = {
@@ -83,9 +83,7 @@ def _scheduler(state: Mapping[str, Any]) -> Scheduler:
         if own == set(names):
             return _made(kind, **{name: _plain(state[name]) for name in names})
     other = next((what for key, what in _OTHERS.items() if key in state), "none that train has")
-    raise InputError(
-        f"the scheduler is {other}; train has torch's {', '.join(NAMES)}: {_REMEDY}"
-    )
+    raise InputError(f"the scheduler is {other}; train has torch's {', '.join(NAMES)}: {_REMEDY}")
 
 
 def _made(kind: str, **arguments: Any) -> Scheduler:

@@ -66,9 +66,7 @@ def steps_of(parts: Parts, step: int | None) -> int:
                 f"--step {step}: without its optimizer's state a run begins anew; leave it out"
             )
         return 0
-    counts = {
-        int(of["step"]) for of in parts.optimizer.get("state", {}).values() if "step" in of
-    }
+    counts = {int(of["step"]) for of in parts.optimizer.get("state", {}).values() if "step" in of}
     if len(counts) > 1:
         raise InputError(
             f"the optimizer's parameters have taken {min(counts)} to {max(counts)} steps, and in a "

@@ -15,15 +15,13 @@ from jaxopt_notes.exchange import network, settings
 from jaxopt_notes.exchange.optimizer_state import as_float32, filled, one_group
 from jaxopt_notes.exchange.reading import Parts
 from jaxopt_notes.models import from_torch, torch_arrangement
-from jaxopt_notes.models.torch_names import opened, without_wrappers
+from jaxopt_notes.models.torch_names import BUFFERS, opened, without_wrappers
 from jaxopt_notes.runs import checkpoint, folder, report
 from jaxopt_notes.runs import info as run_info
 from jaxopt_notes.training import epochs
 from jaxopt_notes.training.evaluation import Weights, evaluate_classes
 from jaxopt_notes.training.progress import Progress
 from jaxopt_notes.training.setup import Setup, build_optimizer, prepare
-
-_BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
 
 
 class Taken(NamedTuple):
@@ -104,7 +102,7 @@ def _progress(parts: Parts, setup: Setup, names: Sequence[str] | None, taken: in
         shapes = {
             name: tuple(x.shape)
             for name, x in without_wrappers(parts.weights).items()
-            if name.rpartition(".")[2] not in _BUFFERS
+            if name.rpartition(".")[2] not in BUFFERS
         }
         optimizer, order = one_group(parts.optimizer, shapes, parts.in_module_order)
         opt_state = filled(
