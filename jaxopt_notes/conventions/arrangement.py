@@ -175,7 +175,8 @@ def _pieces(arrived: list[np.ndarray], shapes: Shapes) -> dict[Hashable, list[_P
     seen = np.zeros(sum(sizes), bool)
     pieces: dict[Hashable, list[_Piece]] = {name: [] for name in names}
     for leaf, numbers in enumerate(arrived):
-        flat = numbers.ravel().astype(np.int64)
+        with np.errstate(invalid="ignore"):  # of NaN, which is found below
+            flat = numbers.ravel().astype(np.int64)
         known = (flat == numbers.ravel()) & (flat >= 0) & (flat < seen.size)
         if not known.all() or seen[flat].any() or np.unique(flat).size < flat.size:
             raise InputError(_NO_WAY_BACK.format(f"its leaf {leaf} repeats or computes elements"))

@@ -112,16 +112,15 @@ def param_groups(
     last = max(counts, default=0) if steps is None else steps
     owner = {name: s for s in stepped for name in s.params}
     states = {name: _state(name, s, last) for name, s in owner.items()}
-    return [
-        ParamGroup(
-            next(owner[name].settings for name in names if name in owner),
-            names,
-            frozenset(names) & owner.keys(),
-            {name: states[name] for name in names if states.get(name)},
-            max(taken, default=0),
-        )
-        for names in grouped(layout.names, groups, {n: s.settings for n, s in owner.items()})
-    ]
+    values = layout.back(params)
+    made = []
+    for names in grouped(layout.names, groups, {n: s.settings for n, s in owner.items()}):
+        stepped_here = frozenset(names) & owner.keys()
+        settings = owner[next(name for name in names if name in stepped_here)].settings
+        own = {n: states[n] if n in states else _first(settings, values[n]) for n in names}
+        own = {name: state for name, state in own.items() if state}
+        made.append(ParamGroup(settings, names, stepped_here, own, max(taken, default=0)))
+    return made
 
 
 def _stepped(group: Group, params: Any, layout: Layout) -> _Stepped:
@@ -214,6 +213,14 @@ def _state(name: Hashable, stepped: _Stepped, last: int) -> dict[str, np.ndarray
         return slots
     steps = last if stepped.steps is None else stepped.steps
     return {"step": np.asarray(steps, np.float32), **slots}
+
+
+def _first(settings: Settings, p: np.ndarray) -> dict[str, np.ndarray]:
+    """Torch's state of a frozen parameter: AdaGrad's sum is there from the start."""
+    if settings.kind != "Adagrad":
+        return {}
+    initial = settings.arguments["initial_accumulator_value"]
+    return {"step": np.zeros((), np.float32), "sum": np.full_like(p, initial)}
 
 
 def state_dict(groups: Sequence[ParamGroup], implementation: Mapping[str, Any]) -> dict[str, Any]:

@@ -204,14 +204,14 @@ def _match_values(
     """The module's parameters have the values, or are given them."""
     import torch
 
-    for name, value in values.items():
-        dtype = str(tensors[name].dtype).removeprefix("torch.")
+    for name, tensor in tensors.items():
+        value, dtype = values[name], str(tensor.dtype).removeprefix("torch.")
         if dtype != str(value.dtype):
             raise InputError(
                 f"module: {name!r} is {dtype}, but {value.dtype} in params; call "
                 f"module.to(torch.{value.dtype}) first, or cast params and the state"
             )
-        if not load and not np.array_equal(as_array(tensors[name]), value, equal_nan=True):
+        if not load and not np.array_equal(as_array(tensor), value, equal_nan=True):
             raise InputError(
                 f"module: {name!r} has other values than params; load the weights first "
                 "(models.to_torch and load_state_dict), or pass load_weights=True"
