@@ -1,10 +1,10 @@
 """The settings of the run that a checkpoint's program would have been here, and how far it is."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from jaxopt_notes.config.schedulers import shown
+from jaxopt_notes.config.schedulers import is_call, read, shown
 from jaxopt_notes.config.settings import ROWS, Settings, epochs_for
 from jaxopt_notes.conventions import torch_groups
 from jaxopt_notes.errors import InputError
@@ -15,7 +15,7 @@ from jaxopt_notes.training.schedules import schedule
 
 _IN_CODE = "go on in code, with jaxopt_notes.conventions.translate"
 # The settings that a checkpoint's optimizer and scheduler decide
-_DECIDED = ("optimizer", "learning_rate", "schedule", "warmup")
+DECIDED = ("optimizer", "learning_rate", "schedule", "warmup")
 
 
 def group_of(optimizer: Mapping[str, Any]) -> dict[str, Any]:
@@ -46,7 +46,7 @@ def counterpart_of(optimizer: Mapping[str, Any], scheduled: bool) -> optimizers.
       InputError: there is none.
     """
     group = group_of(optimizer)
-    settings = torch_groups.settings_of([group], float(group["lr"]))[0]
+    settings = torch_groups.settings_of([group], float(group["lr"]), None)[0]
     return optimizers.here(settings, scheduled)
 
 
@@ -88,8 +88,16 @@ def steps_of(parts: Parts, step: int | None) -> int:
     return said
 
 
-def with_optimizer(parts: Parts, asked: Mapping[str, Any], taken: int) -> dict[str, Any]:
+def with_optimizer(
+    parts: Parts, asked: Mapping[str, Any], taken: int, lengths: Sequence[int]
+) -> dict[str, Any]:
     """What is asked for, with the settings of the checkpoint's optimizer and scheduler.
+
+    Args:
+      parts: the checkpoint's.
+      asked: settings by name.
+      taken: the optimizer's steps so far.
+      lengths: of an epoch in steps, as it may have been in torch.
 
     Raises:
       InputError: `train` has no such optimizer or schedule, the checkpoint lacks a scheduler that
@@ -99,8 +107,8 @@ def with_optimizer(parts: Parts, asked: Mapping[str, Any], taken: int) -> dict[s
         if parts.scheduler is not None:
             raise InputError("holds a scheduler without its optimizer; save both")
         return dict(asked)
-    group, chosen = group_of(parts.optimizer), {n: asked[n] for n in _DECIDED if n in asked}
-    own = _schedule(parts, group, chosen, taken)
+    group, chosen = group_of(parts.optimizer), {n: asked[n] for n in DECIDED if n in asked}
+    own = _schedule(parts, group, chosen, taken, lengths)
     changing = own["schedule"] != "constant" or bool(own.get("warmup"))
     counterpart = counterpart_of(parts.optimizer, changing)
     own["optimizer"] = counterpart.name
@@ -115,17 +123,16 @@ def with_optimizer(parts: Parts, asked: Mapping[str, Any], taken: int) -> dict[s
 
 
 def _schedule(
-    parts: Parts, group: Mapping[str, Any], chosen: Mapping[str, Any], taken: int
+    parts: Parts,
+    group: Mapping[str, Any],
+    chosen: Mapping[str, Any],
+    taken: int,
+    lengths: Sequence[int],
 ) -> dict[str, Any]:
     """The schedule and its learning rate."""
     if parts.scheduler is not None:
         course = course_of(parts.scheduler, group)
-        if course.taken != taken:
-            raise InputError(
-                f"the scheduler has stepped {course.taken} times, the optimizer {taken}, and a "
-                f"schedule of train counts steps; {_IN_CODE}"
-            )
-        text = shown(course.scheduler)
+        text = shown(course.call._replace(every=_every(course.taken, taken, lengths)))
         return {"schedule": text, "learning_rate": course.learning_rate, "warmup": 0.0}
     if "schedule" in chosen:
         rate = chosen.get("learning_rate", float(group.get("initial_lr", group["lr"])))
@@ -137,18 +144,31 @@ def _schedule(
     return {"schedule": "constant", "learning_rate": float(group["lr"]), "warmup": 0.0}
 
 
-def epochs_of(parts: Parts, taken: int, per_epoch: int, images: int) -> int:
+def _every(position: int, taken: int, lengths: Sequence[int]) -> int:
+    """How many steps the optimizer takes for each of its scheduler's: 1, or those of an epoch."""
+    if position == taken:
+        return 1
+    fitting = [n for n in lengths if taken // n == position]
+    whole = [n for n in fitting if taken == n * position]
+    if not fitting:
+        raise InputError(
+            f"the scheduler has taken {position} steps, the optimizer {taken}, and an epoch has "
+            f"{lengths[0]}; pass the torch run's --batch-size, or {_IN_CODE}"
+        )
+    return (whole or fitting)[0]
+
+
+def epochs_of(asked: Mapping[str, Any], taken: int, per_epoch: int, images: int) -> int:
     """How many epochs the run has where nobody says: as many as its scheduler, or the default.
 
     Args:
-      parts: the checkpoint's.
+      asked: settings by name.
       taken: steps so far.
       per_epoch: steps in an epoch.
       images: size of the training set.
     """
-    whole = None
-    if parts.optimizer is not None and parts.scheduler is not None:
-        whole = course_of(parts.scheduler, group_of(parts.optimizer)).scheduler.steps
+    text = asked.get("schedule", "")
+    whole = read(text).steps if is_call(text) else None
     usual = epochs_for(images) if whole is None else whole // per_epoch
     return max(usual, math.ceil(taken / per_epoch), 1)
 

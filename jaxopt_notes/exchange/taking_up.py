@@ -1,6 +1,7 @@
 """A torch checkpoint becomes the folder of a run, which `train --resume` goes on with."""
 
 import copy
+import math
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -10,6 +11,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from jaxopt_notes.config.settings import Settings, absolute, resolve
 from jaxopt_notes.errors import InputError, first_line
 from jaxopt_notes.exchange import network, settings
 from jaxopt_notes.exchange.optimizer_state import as_float32, filled, one_group
@@ -53,9 +55,12 @@ def take_up(
     parts = parts._replace(weights=weights)
     # A torch program does not move its images as train does.
     asked = {"shift": 0, **asked, **network.settings_of(weights, names, asked), "mesh": 1}
+    setup = prepare({**{k: x for k, x in asked.items() if k not in settings.DECIDED}, "epochs": 1})
+    images, per_epoch = len(setup.data.train_labels), setup.steps_per_epoch
     try:
         taken = settings.steps_of(parts, step)
-        asked = settings.with_optimizer(parts, asked, taken)
+        lengths = (per_epoch, math.ceil(images / setup.config.batch_size))
+        asked = settings.with_optimizer(parts, asked, taken, lengths)
     except InputError:
         raise
     # A file may hold anything in the place of a param group or a count.
@@ -63,26 +68,24 @@ def take_up(
         raise InputError(
             f"its optimizer's state is not what torch's state_dict() gives ({first_line(error)})"
         ) from error
-    setup = prepare({"epochs": 1, **asked})
-    per_epoch = setup.steps_per_epoch
     if "epochs" not in asked:
-        images = len(setup.data.train_labels)
-        setup = _lasting(setup, settings.epochs_of(parts, taken, per_epoch, images))
-    if (length := setup.config.epochs * per_epoch) < taken:
+        asked["epochs"] = settings.epochs_of(asked, taken, per_epoch, images)
+    if (length := asked["epochs"] * per_epoch) < taken:
         raise InputError(
-            f"--epochs {setup.config.epochs}: are {length:,} steps of batch size "
+            f"--epochs {asked['epochs']}: are {length:,} steps of batch size "
             f"{setup.config.batch_size}, and the checkpoint has taken {taken:,}; pass more, or the "
             "torch run's --batch-size"
         )
+    setup = _with_settings(setup, resolve(asked, images))
     if parts.optimizer is not None:
         settings.check_rate(parts.optimizer, setup.config, per_epoch, taken)
     return Taken(setup, _progress(parts, setup, names, taken))
 
 
-def _lasting(setup: Setup, epochs: int) -> Setup:
-    """The same with another number of epochs."""
-    config = replace(setup.config, epochs=epochs)
-    optimizer = build_optimizer(config, setup.steps_per_epoch * epochs)
+def _with_settings(setup: Setup, config: Settings) -> Setup:
+    """The same network and data with the run's own optimizer and length."""
+    config = absolute(replace(config, dataset=setup.config.dataset))
+    optimizer = build_optimizer(config, setup.steps_per_epoch * config.epochs)
     return setup._replace(config=config, optimizer=setup.layout.optimizer(optimizer))
 
 

@@ -7,7 +7,7 @@ program of the same steps would have saved.
 import warnings
 from typing import Any
 
-from jaxopt_notes.config.schedulers import Scheduler, is_call, make, read
+from jaxopt_notes.config.schedulers import Call, is_call, make, read
 from jaxopt_notes.config.settings import Settings
 from jaxopt_notes.extras import require
 
@@ -15,7 +15,7 @@ from jaxopt_notes.extras import require
 _IN_GROUP = ("lr", "initial_lr", "max_lr", "min_lr")
 
 
-def counterpart(config: Settings, steps: int) -> tuple[Scheduler | None, str]:
+def counterpart(config: Settings, steps: int) -> tuple[Call | None, str]:
     """torch's scheduler with the learning rates of a run of so many steps, and why there is none.
 
     None and no reason where the learning rate is constant.
@@ -45,13 +45,11 @@ def _from_zero(name: str, rising: int, steps: int) -> str:
     )
 
 
-def taken_in_torch(
-    scheduler: Scheduler, peak: float, steps: int
-) -> tuple[dict[str, float], dict[str, Any]]:
+def taken_in_torch(call: Call, peak: float, steps: int) -> tuple[dict[str, float], dict[str, Any]]:
     """What a scheduler has written into its param group after some steps, and its state_dict.
 
     Args:
-      scheduler: the scheduler.
+      call: the scheduler.
       peak: the optimizer's learning rate; of OneCycleLR, its max_lr.
       steps: how many steps it has taken.
 
@@ -64,18 +62,18 @@ def taken_in_torch(
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=peak)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # SequentialLR calls what it warns about
-        made = _made(scheduler, optimizer, peak)
-        for _ in range(steps):
+        made = _made(call, optimizer, peak)
+        for _ in range(steps // call.every):
             optimizer.step()
             made.step()
     group = optimizer.param_groups[0]
     return {name: group[name] for name in _IN_GROUP if name in group}, made.state_dict()
 
 
-def _made(scheduler: Scheduler, optimizer: Any, peak: float) -> Any:
+def _made(call: Call, optimizer: Any, peak: float) -> Any:
     from torch.optim import lr_scheduler
 
-    kind, of = scheduler.kind, dict(scheduler.arguments)
+    kind, of = call.kind, dict(call.arguments)
     if kind == "OneCycleLR":
         of |= {"max_lr": peak, "cycle_momentum": False}
     if kind == "SequentialLR":

@@ -37,13 +37,13 @@ def schedule(name: str, peak: float, steps: int, warmup: float | None = None) ->
     [0.04, 1.0, 0.0001]
     """
     if schedulers.is_call(name):
-        scheduler = schedulers.read(name)
-        if scheduler.kind == "OneCycleLR" and steps > scheduler.arguments["total_steps"]:
+        call = schedulers.read(name)
+        if call.kind == "OneCycleLR" and (call.steps or 0) < steps:
             raise InputError(
-                f"--schedule {name}: the run has {steps} steps; give as many total_steps, or fewer "
-                "--epochs"
+                f"--schedule {name}: the run has {steps:,} steps; give as many total_steps, or "
+                "fewer --epochs"
             )
-        return torch_schedule(scheduler, peak)
+        return torch_schedule(call, peak, steps)
     share = SCHEDULES[name] if warmup is None else warmup
     rising = round(share * steps)
     if name == "constant":

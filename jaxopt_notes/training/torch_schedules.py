@@ -1,75 +1,61 @@
-"""The learning rate of torch's schedulers, as a function of the steps taken.
+"""The learning rate of a torch scheduler over a run, as torch's own arithmetic gives it."""
 
-    StepLR                 α γ^⌊k / n⌋
-    MultiStepLR            α γ^(milestones up to k)
-    ExponentialLR          α γ^k
-    CosineAnnealingLR      η + (α − η) (1 + cos(π k / T)) / 2
-    LinearLR               α (a + (b − a) min(k, n) / n)
-    OneCycleLR             from α / div to α, then to α / div / final_div
-    SequentialLR           each with its own k, from its milestone on
-
-Read off torch 2.13, which computes the same recursively; the two differ by rounding.
-"""
-
-from collections.abc import Mapping
 from typing import Any
 
-import jax.numpy as jnp
+import numpy as np
 import optax
 
-from jaxopt_notes.config.schedulers import Scheduler
+from jaxopt_notes.config.schedulers import Call
+from jaxopt_notes.conventions.torch_scheduler_rules import Scheduler
+from jaxopt_notes.conventions.torch_scheduler_tables import Tail, replay, schedule_of, tail
 
 
-def torch_schedule(scheduler: Scheduler, alpha: float) -> optax.Schedule:
-    """The learning rate under a scheduler of torch's.
+def torch_schedule(call: Call, alpha: float, steps: int) -> optax.Schedule:
+    """The learning rate as a function of the steps taken.
 
     Args:
-      scheduler: from `config.schedulers`.
-      alpha: α, the optimizer's learning rate; of OneCycleLR, its max_lr.
+      call: the scheduler.
+      alpha: the optimizer's learning rate; of OneCycleLR, its max_lr.
+      steps: length of the run; for that long at least the function is torch's.
 
     >>> from jaxopt_notes.config.schedulers import read
-    >>> rate = torch_schedule(read("StepLR(step_size=2, gamma=0.5)"), 1.0)
+    >>> rate = torch_schedule(read("StepLR(step_size=2, gamma=0.5)"), 1.0, steps=5)
     >>> [float(rate(k)) for k in range(5)]
     [1.0, 1.0, 0.5, 0.5, 0.25]
     """
-    kind, of = scheduler
-    if kind == "StepLR":
-        return lambda k: alpha * of["gamma"] ** (k // of["step_size"])
-    if kind == "MultiStepLR":
-        milestones = jnp.array(of["milestones"])
-        return lambda k: alpha * of["gamma"] ** (k >= milestones).sum()
-    if kind == "ExponentialLR":
-        return lambda k: alpha * of["gamma"] ** k
-    if kind == "CosineAnnealingLR":
-        low, period = of["eta_min"], of["T_max"]
-        return lambda k: low + (alpha - low) * (1 + jnp.cos(jnp.pi * (k / period))) / 2
-    if kind == "LinearLR":
-        return optax.linear_schedule(
-            alpha * of["start_factor"], alpha * of["end_factor"], of["total_iters"]
-        )
-    if kind == "OneCycleLR":
-        return _one_cycle(of, alpha)
-    parts = [torch_schedule(each, alpha) for each in of["schedulers"]]
-    return optax.join_schedules(parts, of["milestones"])
+    scheduler, group = _scheduler(call, alpha), {"initial_lr": alpha}
+    if call.kind == "OneCycleLR":
+        group |= one_cycle_rates(call, alpha)
+    known = tail(scheduler) or Tail(steps, period=0)
+    values = np.array([lr for lr, _ in replay(scheduler, 0, group, known.length)], np.float64)
+    return schedule_of(values, known, call.every, ahead=0)
 
 
-def _one_cycle(of: Mapping[str, Any], alpha: float) -> optax.Schedule:
-    total, up = of["total_steps"], of["pct_start"] * of["total_steps"]
-    first = alpha / of["div_factor"]
-    last = first / of["final_div_factor"]
-    rates, ends = [first, alpha, last], [0.0, up - 1, total - 1]
-    if of["three_phase"]:
-        rates, ends = [first, alpha, first, last], [0.0, up - 1, 2 * up - 2, total - 1]
+def one_cycle_rates(call: Call, alpha: float) -> dict[str, float]:
+    """What torch's OneCycleLR keeps in its param group."""
+    initial = alpha / call.arguments["div_factor"]
+    last = initial / call.arguments["final_div_factor"]
+    return {"initial_lr": initial, "max_lr": alpha, "min_lr": last}
 
-    def share(x: Any) -> Any:
-        return (1 - jnp.cos(jnp.pi * x)) / 2 if of["anneal_strategy"] == "cos" else x
 
-    def rate(k: Any) -> Any:
-        value = jnp.asarray(rates[-1])
-        for i in reversed(range(len(rates) - 1)):
-            part = jnp.clip((k - ends[i]) / (ends[i + 1] - ends[i] or 1), 0, 1)
-            phase = rates[i] + (rates[i + 1] - rates[i]) * share(part)
-            value = jnp.where(k <= ends[i + 1], phase, value)
-        return value
+def _scheduler(call: Call, alpha: float) -> Scheduler:
+    """The scheduler with the attributes that torch gives it."""
+    of: dict[str, Any] = {**call.arguments, "base_lrs": [alpha]}
+    if call.kind == "SequentialLR":
+        parts = tuple(_scheduler(part, alpha) for part in of["schedulers"])
+        return Scheduler(call.kind, {**of, "_milestones": list(of["milestones"])}, parts)
+    if call.kind == "MultiStepLR":
+        of["milestones"] = {k: of["milestones"].count(k) for k in of["milestones"]}
+    if call.kind == "OneCycleLR":
+        of |= {"cycle_momentum": False, "_anneal_func_type": of["anneal_strategy"]}
+        of["_schedule_phases"] = _phases(of["total_steps"], of["pct_start"], of["three_phase"])
+    return Scheduler(call.kind, of)
 
-    return rate
+
+def _phases(total: int, up: float, three: bool) -> list[dict[str, Any]]:
+    names = ["initial_lr", "max_lr", *(["initial_lr"] if three else []), "min_lr"]
+    ends = [up * total - 1, *([2 * up * total - 2] if three else []), total - 1]
+    return [
+        {"start_lr": start, "end_lr": end, "end_step": float(step)}
+        for start, end, step in zip(names, names[1:], ends)
+    ]
