@@ -3,15 +3,15 @@
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 
-from jaxopt_notes import files, optimizers
-from jaxopt_notes.config.settings import Settings
+from jaxopt_notes import conventions, files
 from jaxopt_notes.errors import InputError, first_line
+from jaxopt_notes.exchange import optimizers
+from jaxopt_notes.exchange.optimizer_state import moved
 from jaxopt_notes.exchange.reading import SAFETENSORS
 from jaxopt_notes.exchange.torch_schedulers import counterpart, taken_in_torch
 from jaxopt_notes.extras import require
@@ -95,8 +95,9 @@ def give_back(
     rest, notes = {"optimizer": optimizer}, []
     scheduler, reason = counterpart(config, info.steps_per_epoch * config.epochs)
     if scheduler is not None:
-        moved, rest["scheduler"] = taken_in_torch(scheduler, _peak(config), progress.step)
-        optimizer["param_groups"][0] |= moved
+        peak = config.learning_rate * optimizers.there(config).rate
+        rates, rest["scheduler"] = taken_in_torch(scheduler, peak, progress.step)
+        optimizer["param_groups"][0] |= rates
     elif reason:
         notes.append(f"the scheduler is left out: {reason}")
     if config.clip_norm is not None:
@@ -134,25 +135,22 @@ def _optimizer(
 ) -> dict[str, Any]:
     """The optimizer's state_dict, of arrays."""
     config, state = info.config, progress.state
+    there = optimizers.there(config)
     steps = info.steps_per_epoch * config.epochs
-    rate = schedule(config.schedule, config.learning_rate, steps, config.warmup)
-    make = getattr(optimizers, config.optimizer.replace("-", "_"))
-    now = float(rate(progress.step)) * _peak(config) / config.learning_rate
+    rate = float(
+        schedule(config.schedule, config.learning_rate, steps, config.warmup)(progress.step)
+    )
+    arguments = {"lr": rate * there.rate, **there.arguments}
+    make = getattr(conventions.torch, there.name)
+    empty = make(**arguments).init(state.params)
     return to_torch_state(
-        partial(make, rate, **config.hyperparameters),
-        state.opt_state if config.clip_norm is None else state.opt_state[1],
+        (make, arguments),
+        moved(state.opt_state, empty, progress.step, there.velocity),
         state.params,
         names=parameters,
         arrange=arrange,
-        lr=now,
         steps=progress.step,
     )
-
-
-def _peak(config: Settings) -> float:
-    """The learning rate in torch's SGD: its velocity is a sum, that of momentum is an average."""
-    average = config.optimizer == "momentum"
-    return config.learning_rate * (1 - config.hyperparameters.get("beta", 0.9) if average else 1)
 
 
 def write(given: Given, out: Path) -> None:

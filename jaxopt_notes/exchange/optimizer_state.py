@@ -1,15 +1,13 @@
 """The state of torch's optimizer as that of `train`'s, and back."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
 
-from jaxopt_notes.conventions import translate_state
 from jaxopt_notes.errors import InputError
-from jaxopt_notes.exchange.optimizers import Counterpart
 
 
 def one_group(
@@ -105,61 +103,42 @@ def _by_shape(
     return names
 
 
-def filled(
-    empty: Any,
-    optimizer: Mapping[str, Any],
-    params: Any,
-    counterpart: Counterpart,
-    step: int,
-    *,
-    names: Sequence[str],
-    arrange: Callable[[Mapping[str, Any]], Any],
-) -> Any:
-    """The state of `train`'s optimizer after the steps that torch's has taken.
+def moved(state: Any, empty: Any, taken: int, velocity: float) -> Any:
+    """The state of one side's optimizer as that of the other side's.
 
     Args:
-      empty: the state before the first step.
-      optimizer: torch's state_dict, with one param group.
-      params: the parameters here.
-      counterpart: the optimizer here.
-      step: how many steps the schedule has taken.
-      names: each parameter's name in torch, in the optimizer's order.
-      arrange: from {name: array} to a tree like `params`.
-
-    Raises:
-      InputError: the state has no equal here.
+      state: the state.
+      empty: the other optimizer's, before its first step.
+      taken: how many steps were taken.
+      velocity: the other's velocity over this one's.
     """
-    group = optimizer["param_groups"][0]
-    rate = float(group["lr"])
-    translated = translate_state(optimizer, params, lr=rate, arrange=arrange, names=names)
-    fields = _fields(translated)
-    taken = fields.get("count", jnp.int32(step))
+    fields = _fields(state)
+    if "ema" in fields:  # the velocity of train's momentum
+        fields["trace"] = fields["ema"]
     if "trace" in fields:
-        factor = jnp.float32(counterpart.velocity)
-        fields["trace"] = jax.tree.map(lambda v: v * factor.astype(v.dtype), fields["trace"])
+        fields["trace"] = jax.tree.map(
+            lambda v: v * jnp.asarray(velocity, v.dtype), fields["trace"]
+        )
 
-    def fill(node: Any) -> Any:
-        if not hasattr(node, "_fields"):
-            return node
-        new = {name: fields[name] for name in node._fields if name in fields}
-        if "count" in new or "count" in node._fields:
-            scheduled = isinstance(node, optax.ScaleByScheduleState)
-            new["count"] = jnp.asarray(step if scheduled else taken, jnp.int32)
-        return node._replace(**new)
+    def fill(record: Any) -> Any:
+        if not _is_record(record):
+            return record
+        new = {name: fields[name] for name in record._fields if name in fields}
+        if "count" in record._fields:
+            # Adam may have taken fewer steps than its schedule
+            own = isinstance(record, optax.ScaleByScheduleState) or "mu" not in record._fields
+            new["count"] = jnp.asarray(taken if own else fields["count"], jnp.int32)
+        return record._replace(**new)
 
-    return jax.tree.map(fill, empty, is_leaf=_is_slots)
+    return jax.tree.map(fill, empty, is_leaf=_is_record)
 
 
-def _is_slots(node: Any) -> bool:
+def _is_record(node: Any) -> bool:
     return hasattr(node, "_fields")
 
 
 def _fields(state: Any) -> dict[str, Any]:
-    """What the records of a state hold, by the names of their fields."""
-    records = jax.tree.leaves(state, is_leaf=_is_slots)
-    return {
-        name: getattr(record, name)
-        for record in records
-        if _is_slots(record)
-        for name in record._fields
-    }
+    """What the records of a state hold, by the names of their fields; a count is the moments'."""
+    records = [x for x in jax.tree.leaves(state, is_leaf=_is_record) if _is_record(x)]
+    records.sort(key=lambda record: "mu" in record._fields)
+    return {name: getattr(record, name) for record in records for name in record._fields}

@@ -12,9 +12,10 @@ import jax
 import jax.numpy as jnp
 
 from jaxopt_notes.config.settings import Settings, absolute, resolve
+from jaxopt_notes.conventions import translate_state
 from jaxopt_notes.errors import InputError, first_line
 from jaxopt_notes.exchange import network, settings
-from jaxopt_notes.exchange.optimizer_state import as_float32, filled, one_group
+from jaxopt_notes.exchange.optimizer_state import as_float32, moved, one_group
 from jaxopt_notes.exchange.reading import Parts
 from jaxopt_notes.models import from_torch, torch_arrangement
 from jaxopt_notes.models.torch_names import BUFFERS, opened, without_wrappers
@@ -108,15 +109,15 @@ def _progress(parts: Parts, setup: Setup, names: Sequence[str] | None, taken: in
             if name.rpartition(".")[2] not in BUFFERS
         }
         optimizer, order = one_group(parts.optimizer, shapes, parts.in_module_order)
-        opt_state = filled(
-            state.opt_state,
+        there = translate_state(
             optimizer,
             params,
-            settings.counterpart_of(optimizer, scheduled=False),
-            taken,
-            names=order,
+            lr=float(optimizer["param_groups"][0]["lr"]),
             arrange=torch_arrangement(parts.weights, setup.network, names),
+            names=order,
         )
+        velocity = settings.counterpart_of(optimizer, scheduled=False).velocity
+        opt_state = moved(there, state.opt_state, taken, velocity)
         state = state._replace(opt_state=opt_state, step=jnp.int32(taken))
     before, in_epoch = divmod(taken, setup.steps_per_epoch)
     state = setup.layout.place(jax.tree.map(jnp.asarray, state))
