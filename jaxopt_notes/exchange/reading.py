@@ -218,7 +218,7 @@ def _of_scheduler(path: Path, value: Any) -> Mapping[str, Any]:
 def _whole(checkpoint: Mapping[str, Any], names: Iterable[str]) -> int | None:
     """The first of some entries that is a whole number from 0."""
     for name in names:
-        value = checkpoint.get(name)
+        value: Any = checkpoint.get(name)
         if hasattr(value, "item") and getattr(value, "ndim", 1) == 0:
             value = value.item()
         if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
