@@ -174,8 +174,11 @@ def _parts(path: Path, checkpoint: Any) -> Parts:
         raise InputError(f"{path}: holds an optimizer alone; save the module's state_dict too")
     optimizer, scheduler = _first(checkpoint, _OPTIMIZER), _first(checkpoint, _SCHEDULER)
     weights = _first(checkpoint, _WEIGHTS)
+    weights = checkpoint if weights is None else weights  # from_torch looks into other forms
+    if not isinstance(weights, Mapping) or not all(isinstance(name, str) for name in weights):
+        raise InputError(f"{path}: its weights are no state_dict, of names and tensors")
     return Parts(
-        checkpoint if weights is None else weights,  # from_torch looks into other forms
+        weights,
         None if optimizer is None else _of_optimizer(path, optimizer),
         None if scheduler is None else _of_scheduler(path, scheduler),
         _whole(checkpoint, _STEP),

@@ -13,10 +13,7 @@ from jaxopt_notes.conventions.torch_scheduler_rules import Scheduler
 from jaxopt_notes.conventions.torch_schedulers import stepped
 from jaxopt_notes.errors import InputError, first_line
 
-_REMEDY = (
-    "save the checkpoint without the scheduler and pass --schedule, or go on in code, with "
-    "jaxopt_notes.conventions.translate"
-)
+_IN_CODE = "go on in code, with jaxopt_notes.conventions.translate"
 # The arguments of each that stand in its state under their own names
 _OWN = {
     "StepLR": ("step_size", "gamma"),
@@ -44,6 +41,11 @@ class Course(NamedTuple):
     taken: int
 
 
+def holds_none(state: Mapping[str, Any]) -> bool:
+    """Whether a state_dict is LambdaLR's: a function decided, which no file holds."""
+    return "lr_lambdas" in state
+
+
 def course_of(state: Mapping[str, Any], group: Mapping[str, Any]) -> Course:
     """The course of a scheduler's state_dict.
 
@@ -63,12 +65,15 @@ def course_of(state: Mapping[str, Any], group: Mapping[str, Any]) -> Course:
         rate = group["max_lr"] if call.kind == "OneCycleLR" else first.of["base_lrs"][0]
         return Course(call, float(rate), run.position)
     except InputError as error:
-        raise InputError(f"{str(error).partition(';')[0]}; {_REMEDY}") from None
+        remedy = (
+            f"pass --schedule, such as constant; or {_IN_CODE}" if holds_none(state) else _IN_CODE
+        )
+        raise InputError(f"{str(error).partition(';')[0]}; {remedy}") from None
     # A file may hold anything in the place of the state.
     except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         raise InputError(
             f"the scheduler's state is not what torch's state_dict() gives ({first_line(error)}); "
-            f"{_REMEDY}"
+            f"{_IN_CODE}"
         ) from error
 
 

@@ -10,7 +10,7 @@ from jaxopt_notes.conventions import torch_groups
 from jaxopt_notes.errors import InputError
 from jaxopt_notes.exchange import optimizers
 from jaxopt_notes.exchange.reading import Parts
-from jaxopt_notes.exchange.schedulers import course_of
+from jaxopt_notes.exchange.schedulers import course_of, holds_none
 from jaxopt_notes.training.schedules import schedule
 
 _IN_CODE = "go on in code, with jaxopt_notes.conventions.translate"
@@ -130,7 +130,7 @@ def _schedule(
     lengths: Sequence[int],
 ) -> dict[str, Any]:
     """The schedule and its learning rate."""
-    if parts.scheduler is not None:
+    if parts.scheduler is not None and not ("schedule" in chosen and holds_none(parts.scheduler)):
         course = course_of(parts.scheduler, group)
         text = shown(course.call._replace(every=_every(course.taken, taken, lengths)))
         return {"schedule": text, "learning_rate": course.learning_rate, "warmup": 0.0}
