@@ -83,7 +83,7 @@ def read(text: str) -> Call:
     try:
         if len(text) > _LONGEST:
             raise ValueError
-        expression = ast.parse(text, mode="eval").body
+        expression = ast.parse(text.strip(), mode="eval").body
     except (ValueError, SyntaxError, RecursionError, MemoryError):
         raise InputError(_NO_CALL) from None
     return _call(expression)

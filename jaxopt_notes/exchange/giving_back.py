@@ -101,7 +101,7 @@ def give_back(
     elif reason:
         notes.append(f"the scheduler is left out: {reason}")
     if config.clip_norm is not None:
-        notes.append(f"in torch, clip_grad_norm_(…, {config.clip_norm:g}) before each step")
+        notes.append(f"in torch, call clip_grad_norm_(…, {config.clip_norm:g}) before each step")
     if config.ema is not None:
         notes.append("the average of the parameters is left out; --which ema writes it alone")
     return Given(

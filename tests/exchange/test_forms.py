@@ -119,7 +119,7 @@ def trainer(script, folder, form="safetensors"):
     script.optimizer, script.scheduler = new, scheduler
 
 
-@pytest.mark.parametrize("form", ["safetensors", "bin"])
+@pytest.mark.parametrize("form", ["safetensors", pytest.param("bin", marks=pytest.mark.slow)])
 @pytest.mark.filterwarnings("ignore:Detected call")
 def test_a_trainers_folder(script, form, capsys):
     trainer(script, "checkpoint-6", form)
@@ -133,7 +133,7 @@ def test_a_trainers_folder(script, form, capsys):
     assert there(*options, "--warmup", "0.1", source="checkpoint-6") == 0
     config = described(Path("run"))["config"]
     assert (config["schedule"], config["learning_rate"]) == ("cosine", 0.004)
-    if form == "safetensors":
+    if form == "bin":
         assert_has(script, epochs=5)
 
 
@@ -164,6 +164,7 @@ def test_safetensors_both_ways(script):
         np.testing.assert_allclose(half, whole, atol=1e-2)
 
 
+@pytest.mark.slow
 def test_sgd_does_not_count_its_steps(digits, capsys):
     script = Script(digits).with_optimizer("SGD", lr=0.1, momentum=0.9).train(6)
     kept = script.checkpoint()

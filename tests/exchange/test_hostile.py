@@ -136,6 +136,7 @@ def test_odd_places_are_one_line(capsys):
     assert "--which best: only for a run" in refused(capsys, "--which", "best")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "change",
     [

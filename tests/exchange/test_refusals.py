@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from jaxopt_notes import convert
+from jaxopt_notes import convert, data, train
 from jaxopt_notes.config.settings import resolve
 from jaxopt_notes.errors import InputError
 from jaxopt_notes.exchange import optimizers
 from jaxopt_notes.exchange.torch_schedulers import counterpart
+from jaxopt_notes.training import setup
 from tests.exchange.checkpoints import Script, there
 from tests.models.torch_networks import torch
 
@@ -83,6 +84,7 @@ def changed(digits, change):
     torch.save(kept, "c.pt")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "options", "words"),
     [
@@ -105,9 +107,6 @@ def test_a_checkpoint_that_contradicts_itself_or_the_options(
 ):
     changed(digits, change)
     if "none" in options:
-        from jaxopt_notes import data
-        from jaxopt_notes.training import setup
-
         monkeypatch.setattr(setup, "load", data.load)
     assert there(*options) == 2
     error = capsys.readouterr().err
@@ -153,6 +152,21 @@ def test_an_optimizer_that_torch_has_not(asked, words):
     assert words in str(caught.value)
 
 
+@pytest.mark.slow
+def test_what_stands_outside_of_the_optimizer_is_a_note(ran, capsys):
+    run = ran("--clip-norm 2 --ema 0.9 --watch --checkpoint-every 100", anew=True).folder
+    capsys.readouterr()
+    assert convert.main([str(run), "--out", "x.pt"]) == 0
+    notes = [line for line in capsys.readouterr().out.splitlines() if line.startswith("note: ")]
+    assert notes == [
+        "note: in torch, call clip_grad_norm_(…, 2) before each step",
+        "note: the average of the parameters is left out; --which ema writes it alone",
+    ]
+    assert convert.main([str(run), "--out", "ema.pt", "--which", "ema"]) == 0
+    assert there("--clip-norm", "2", "--epochs", "3", source="x.pt") == 0
+    assert train.main(["--resume", "run", "--quiet"]) == 0
+
+
 @pytest.mark.parametrize(
     ("asked", "kind"),
     [
@@ -171,6 +185,7 @@ def test_which_scheduler_torch_has(asked, kind):
     assert kind is None or not reason or kind in reason
 
 
+@pytest.mark.slow
 def test_the_way_back_is_refused_before_anything_is_written(ran, capsys):
     run = ran("--optimizer lion --checkpoint-every 100", anew=True).folder
     capsys.readouterr()
