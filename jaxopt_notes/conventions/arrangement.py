@@ -95,8 +95,8 @@ def inverse(
         computes elements.
 
     >>> kernel = np.array([[1, 2, 3], [4, 5, 6]])
-    >>> back = inverse(lambda of: {"kernel": of["weight"].T}, {"weight": (3, 2)}, {"kernel": kernel})
-    >>> print(back({"kernel": kernel})["weight"])
+    >>> back = inverse(lambda of: [of["weight"].T], {"weight": (3, 2)}, [kernel])
+    >>> print(back([kernel])["weight"])
     [[1 4]
      [2 5]
      [3 6]]
@@ -118,7 +118,8 @@ def inverse(
 
 def _structure(params: Any, arranged: Any, shapes: Mapping[Hashable, Any]) -> Any:
     """The structure of params, after a check that it is the arranged tree's, and the shapes too."""
-    if jax.tree.structure(arranged) != jax.tree.structure(params):
+    structure: Any = jax.tree.structure(params)
+    if jax.tree.structure(arranged) != structure:
         raise InputError("`arrange` makes a tree of another structure than params")
     leaves = jax.tree_util.tree_leaves_with_path(params)
     for (path, p), (name, shape) in zip(leaves, shapes.items()):
@@ -127,7 +128,7 @@ def _structure(params: Any, arranged: Any, shapes: Mapping[Hashable, Any]) -> An
                 f"params{jax.tree_util.keystr(path)} has shape {list(np.shape(p))}, but `arrange` "
                 f"puts {name} of shape {list(shape)} there: transpose or reshape it in `arrange`"
             )
-    return jax.tree.structure(params)
+    return structure
 
 
 def _inverse_of_function(

@@ -23,8 +23,8 @@ def clip_grad_norm(max_norm: float, norm_type: float = 2.0) -> optax.GradientTra
     `optax.clip_by_global_norm` has no 1e-6: it leaves every gradient of norm ≤ max_norm as it is,
     and makes a larger norm exactly max_norm. torch's is shorter by 1e-6 / ‖g‖ of itself, 1e-6 where
     max_norm is 1 and a few percent where it is 1e-5; a gradient of norm max_norm − 1e-6 or more is
-    shortened too. The norm is over all gradients that the transformation is given. In torch, a
-    frozen parameter has none; here its gradient must be None to be left out.
+    shortened too. The norm is over all gradients that the transformation is given. A frozen
+    parameter has no gradient in torch; here it must be None or zeros, so that it does not count.
 
     Args:
       max_norm: the largest norm; infinity changes nothing.

@@ -147,16 +147,17 @@ def _one_cycle(s: _Step) -> Any:
             break
         start = phase["end_step"]
     share = (s.k - start) / (phase["end_step"] - start)
+    height = math.cos(math.pi * share) + 1
 
-    def between(quantity: str) -> Any:
-        one, other = (float(s.group[phase[f"{end}_{quantity}"]]) for end in ("start", "end"))
+    def between(first: str, last: str) -> Any:
+        one, other = s.group[first], s.group[last]
         if s.of["_anneal_func_type"] == "linear":
             return (other - one) * share + one
-        return other + (one - other) / 2.0 * (math.cos(math.pi * share) + 1)
+        return other + (one - other) / 2.0 * height
 
     if s.of["cycle_momentum"]:
-        s.group["cycled"] = between("momentum")
-    return between("lr")
+        s.group["cycled"] = between(phase["start_momentum"], phase["end_momentum"])
+    return between(phase["start_lr"], phase["end_lr"])
 
 
 def _cyclic(s: _Step) -> Any:

@@ -7,7 +7,8 @@ schedule, so a OneCycleLR of 100 000 steps puts 400 KB into the compiled step.
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import jax
@@ -15,8 +16,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxopt_notes.conventions.torch_scheduler_rules import Scheduler, advance
-
-Schedule = Callable[[Any], jax.Array]
 
 
 class Tail(NamedTuple):
@@ -67,11 +66,11 @@ def _repeated(period: int, ratio: float = 1.0) -> Tail:
 
 def replay(
     scheduler: Scheduler, i: int, group: Mapping[str, Any], steps: int
-) -> Iterable[tuple[float, float | None]]:
-    """The learning rate and the momentum (or β1) of each of the first steps."""
+) -> Iterable[tuple[float, float]]:
+    """The learning rate and the momentum, or β1, of the first steps; NaN where it sets none."""
     now = dict(group)
     now["lr"] = float(group["initial_lr"])
-    now["cycled"] = None
+    now["cycled"] = math.nan
     for part in scheduler.parts:  # each has set its momentum when it was made
         begun = dict(now)
         advance(part, i, 0, begun, first=True)
@@ -81,15 +80,40 @@ def replay(
         yield now["lr"], now["cycled"]
 
 
-def schedule_of(values: np.ndarray, tail: Tail, every: int, ahead: int) -> Schedule:
-    """The values as a function of the optimizer's steps; see `Stepped` for `every` and `ahead`."""
+@dataclass(frozen=True, eq=False)
+class Schedule:
+    """What a scheduler sets in a param group, as a function of the optimizer's steps.
 
-    def schedule(count: Any) -> jax.Array:
-        k = jnp.maximum((count + ahead) // every, 0)
-        value: jax.Array = value_at(jnp, values, tail, k)
+    Attributes:
+      values: after each of the scheduler's first steps.
+      tail: how they go on.
+      every: the optimizer's steps for each of the scheduler's.
+      ahead: how many of the optimizer's steps the scheduler is ahead.
+      scheduler: whose values these are, for the way back.
+      numbers: the param group's own, which the scheduler reads there.
+    """
+
+    values: np.ndarray
+    tail: Tail
+    every: int
+    ahead: int
+    scheduler: Scheduler
+    numbers: Mapping[str, float]
+
+    def __call__(self, count: Any) -> jax.Array:
+        """The value that the optimizer's next step takes, in JAX."""
+        # A copy: JAX remembers an array that it has rounded to float32, in float64 too.
+        values = self.values.copy()
+        value: jax.Array = value_at(jnp, values, self.tail, self.position(jnp, count))
         return value
 
-    return schedule
+    def exactly(self, steps: int) -> float:
+        """The same in float64, whatever JAX allows."""
+        return float(value_at(np, self.values, self.tail, self.position(np, steps)))
+
+    def position(self, xp: Any, count: Any) -> Any:
+        """The steps that the scheduler has taken, by NumPy or by JAX."""
+        return xp.maximum((count + self.ahead) // self.every, 0)
 
 
 def value_at(xp: Any, values: np.ndarray, tail: Tail, k: Any) -> Any:

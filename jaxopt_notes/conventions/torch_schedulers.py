@@ -9,7 +9,7 @@ the last step of OneCycleLR, where torch raises an error.
 
 import math
 from collections.abc import Mapping, Sequence
-from functools import partial
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,7 +19,6 @@ from jaxopt_notes.conventions.torch_scheduler_tables import (
     Schedule,
     Tail,
     replay,
-    schedule_of,
     tail,
     value_at,
 )
@@ -98,6 +97,7 @@ _ATTRIBUTES = {
         "ChainedScheduler": "_schedulers",
     }.items()
 }
+_OF_FUNCTIONS = ("LambdaLR", "MultiplicativeLR", "CyclicLR")
 _OF_EVERY = frozenset(
     [
         *("optimizer", "base_lrs", "last_epoch", "verbose", "_step_count", "_last_lr"),
@@ -119,8 +119,9 @@ def stepped(
                 "translate(optimizer, scheduler, …)"
             )
         return None
-    if every < 1:
-        raise InputError(f"scheduler_every={every}: must be 1 or more")
+    for name, value in {"scheduler_every": every, "total_steps": total_steps}.items():
+        if value is not None and not (hasattr(value, "__index__") and value >= 1):
+            raise InputError(f"{name}={value!r}: must be a whole number of 1 or more")
     driven = getattr(scheduler, "optimizer", None)
     if not isinstance(optimizer, Mapping) and driven is not None and driven is not optimizer:
         raise InputError("scheduler: it drives another optimizer; pass that one, or its state_dict")
@@ -143,20 +144,21 @@ def schedules_of(run: Stepped, groups: Sequence[Mapping[str, Any]]) -> list[Driv
     scheduler, known = run.scheduler, tail(run.scheduler)
     if known is None:
         known = Tail(_entries(run), period=0)
-    schedule = partial(schedule_of, every=run.every, ahead=run.ahead)
-    made: dict[tuple[bytes, ...], Driven] = {}
+    made: dict[Any, tuple[np.ndarray, Driven]] = {}
     driven = []
     for i, group in enumerate(groups):
         _check_group(scheduler, i, group, len(groups))
-        pairs = list(replay(scheduler, i, _numbers(group, scheduler, i), known.length))
-        columns = [np.array(column, np.float64) for column in zip(*pairs)]
-        lrs, cycled = columns if scheduler.cycles else (columns[0], None)
-        _check_now(run, known, group, lrs, cycled)
-        key = (lrs.tobytes(), b"" if cycled is None else cycled.tobytes())
+        numbers = _numbers(group, scheduler, i)
+        key = (*numbers.items(), *_own(scheduler, i))
         if key not in made:
-            momentum = None if cycled is None else schedule(cycled, known._replace(ratio=1.0))
-            made[key] = Driven(schedule(lrs, known), momentum)
-        driven.append(made[key])
+            table = np.array(list(replay(scheduler, i, numbers, known.length)), np.float64)
+            lr = Schedule(table[:, 0], known, run.every, run.ahead, scheduler, numbers)
+            steady = known._replace(ratio=1.0)
+            momentum = replace(lr, values=table[:, 1], tail=steady) if scheduler.cycles else None
+            made[key] = table, Driven(lr, momentum)
+        table, by = made[key]
+        _check_now(run, known, group, table)
+        driven.append(by)
     return driven
 
 
@@ -177,8 +179,7 @@ def _read(scheduler: Any) -> Scheduler:
             f"scheduler: {named} has no equal here; pass lr=[…], a number or a function of the "
             "steps for each param group"
         )
-    functions = [*of.get("lr_lambdas", ()), *filter(None, [of.get("_scale_fn_custom")])]
-    if not all(map(callable, functions)):
+    if isinstance(scheduler, Mapping) and kinds[0] in _OF_FUNCTIONS:
         raise InputError(
             f"scheduler: a {kinds[0]}'s state_dict does not hold its functions; pass the scheduler "
             "itself, or lr=[…]"
@@ -239,28 +240,31 @@ def _numbers(group: Mapping[str, Any], scheduler: Scheduler, i: int) -> dict[str
     return {**numbers, "initial_lr": float(group.get("initial_lr", first.of["base_lrs"][i]))}
 
 
-def _check_now(
-    run: Stepped,
-    tail: Tail,
-    group: Mapping[str, Any],
-    lrs: np.ndarray,
-    cycled: np.ndarray | None,
-) -> None:
-    """Raises InputError unless the param group has the values that the scheduler has set."""
-    momentum = group["betas"][0] if "betas" in group else group.get("momentum")
-    pairs: list[tuple[str, np.ndarray | None, Any]] = [
-        ("lr", lrs, group["lr"]),
-        ("beta1" if "betas" in group else "momentum", cycled, momentum),
+def _own(scheduler: Scheduler, i: int) -> list[Any]:
+    """What the scheduler keeps for one param group."""
+    names = ("base_lrs", "lr_lambdas", "max_lrs", "base_momentums", "max_momentums")
+    own = [
+        one.of[name][i]
+        for one in scheduler.parts or (scheduler,)
+        for name in names
+        if name in one.of
     ]
-    for name, values, value in pairs:
-        if values is None:
-            continue
-        expected, now = float(value_at(np, values, tail, run.position)), float(value)
+    return [x if callable(x) else float(x) for x in own]
+
+
+def _check_now(run: Stepped, tail: Tail, group: Mapping[str, Any], table: np.ndarray) -> None:
+    """Raises InputError unless the param group has the values that the scheduler has set."""
+    momentum = (
+        ("beta1", group["betas"][0]) if "betas" in group else ("momentum", group.get("momentum"))
+    )
+    pairs = [("lr", group["lr"]), momentum] if run.scheduler.cycles else [("lr", group["lr"])]
+    for values, (name, now) in zip(table.T, pairs):
+        expected = float(value_at(np, values, tail, run.position))
         if math.isnan(expected):
             raise InputError(f"scheduler: it has finished its {len(values) - 1} steps")
-        if not math.isclose(now, expected, rel_tol=1e-5, abs_tol=1e-9 * float(values[0])):
+        if not math.isclose(float(now), expected, rel_tol=1e-5, abs_tol=1e-9 * float(values[0])):
             raise InputError(
-                f"scheduler: a param group has {name}={now:g} where the scheduler is at "
+                f"scheduler: a param group has {name}={float(now):g} where the scheduler is at "
                 f"{expected:g} after {run.position} steps, so something else changes it too; join "
                 "several schedulers in a ChainedScheduler, or pass lr=[…]"
             )

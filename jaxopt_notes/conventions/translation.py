@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import optax
 
 from jaxopt_notes.conventions import arrangement, keras
+from jaxopt_notes.conventions.origin import remembering
 from jaxopt_notes.conventions.terms import frozen, pass_over
 from jaxopt_notes.conventions.torch_groups import KINDS, Rates
 from jaxopt_notes.conventions.torch_parameters import (
@@ -81,7 +82,7 @@ def translate(
         group gets its learning rate as a function of the steps taken, torch's steps included, and
         its momentum or β1 where OneCycleLR or CyclicLR sets that. All of torch's but
         ReduceLROnPlateau; a class of your own has no equal here. A `state_dict` does not hold the
-        functions of LambdaLR and MultiplicativeLR.
+        functions of LambdaLR, MultiplicativeLR and CyclicLR.
       lr: a learning rate in place of the optimizer's, a number or a schedule of the steps taken; a
         list of them, one for each of torch's param groups, where those have their own. Needed where
         something drives the learning rate that is not passed as `scheduler`.
@@ -108,6 +109,8 @@ def translate(
       zeros is a gradient, by which weight decay moves a parameter. A torch optimizer's parameters
       with `requires_grad=False` stay whatever their gradient is; to go on with them, set it to
       True and translate again: the state remains. A `state_dict` does not tell what is frozen.
+
+      The transformation remembers its param groups, for `transfer.to_torch_optimizer`.
 
     Raises:
       InputError: the optimizer, the scheduler or one of their settings has no equal here; the
@@ -167,7 +170,9 @@ def translate_parameters(
         (optimizer,) = optimizers
     else:
         optimizer = optax.partition(dict(enumerate(optimizers)), numbered(part_of))
-    return frozen(optimizer, numbered(still)) if any(still.values()) else optimizer
+    if any(still.values()):
+        optimizer = frozen(optimizer, numbered(still))
+    return remembering(optimizer, source, parameters, parts, part_of, arrange)
 
 
 def _from_keras(

@@ -1,7 +1,8 @@
 """The way back: from an optimizer here to the same one in torch or Keras.
 
 - `to_torch_optimizer`: the torch optimizer, with its state, param groups and scheduler
-- `to_torch_state`: its state_dict, without torch; `as_tensors` for torch's own files
+- `to_torch_state`, `to_torch_scheduler_state`: their state_dicts, made without torch; `as_tensors`
+  for torch's own files
 - `recognize`: which of torch's or Keras' optimizers a transformation is, and its state there
 
 Names are imported when first used.
@@ -11,17 +12,21 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from jaxopt_notes.transfer.recognition import Group as Group
+    from jaxopt_notes.transfer.groups import Group as Group
     from jaxopt_notes.transfer.recognition import recognize as recognize
-    from jaxopt_notes.transfer.to_torch import as_tensors as as_tensors
     from jaxopt_notes.transfer.to_torch import to_torch_optimizer as to_torch_optimizer
+    from jaxopt_notes.transfer.to_torch import (
+        to_torch_scheduler_state as to_torch_scheduler_state,
+    )
     from jaxopt_notes.transfer.to_torch import to_torch_state as to_torch_state
+    from jaxopt_notes.transfer.torch_objects import as_tensors as as_tensors
 
 _HOMES = {
-    "Group": "recognition",
-    "as_tensors": "to_torch",
+    "Group": "groups",
+    "as_tensors": "torch_objects",
     "recognize": "recognition",
     "to_torch_optimizer": "to_torch",
+    "to_torch_scheduler_state": "to_torch",
     "to_torch_state": "to_torch",
 }
 

@@ -1,31 +1,17 @@
-"""From the groups that `recognize` finds to torch's param groups and state, in NumPy.
+"""Torch's param groups and state_dict, in NumPy."""
 
-here                            torch
-mu                              exp_avg, grad_avg
-nu                              exp_avg_sq, square_avg
-nu_max                          max_exp_avg_sq
-sum_of_squares                  sum
-trace                           momentum_buffer
-count                           step
-"""
-
-import inspect
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
-from jaxopt_notes import conventions
-from jaxopt_notes.conventions.torch_groups import KINDS, Settings, plain
-from jaxopt_notes.conventions.torch_state import SLOTS
+from jaxopt_notes.conventions.torch_groups import Settings
+from jaxopt_notes.conventions.torch_scheduler_tables import Schedule
 from jaxopt_notes.errors import InputError
-from jaxopt_notes.transfer.recognition import Group
-from jaxopt_notes.transfer.torch_layout import Groups, Layout, grouped
+from jaxopt_notes.transfer.torch_layout import Groups, grouped
+from jaxopt_notes.transfer.torch_parts import Part, of_one_class
 
-_NAMES = {kind.lower(): kind for kind in KINDS}  # of the function here: torch's class
 # All keys of torch's param groups. Those that are no argument here choose an implementation.
 _KEYS = {
     "SGD": "lr momentum dampening weight_decay nesterov maximize foreach differentiable fused",
@@ -44,12 +30,11 @@ class ParamGroup(NamedTuple):
     """One of torch's param groups.
 
     Attributes:
-      settings: which of torch's optimizers, and its arguments; the learning rate is a number or a
-        schedule.
+      settings: which of torch's optimizers, and its arguments: numbers or schedules.
       names: its parameters, in order.
       stepped: those of them that are not frozen.
       states: torch's state of each parameter that has one, as arrays.
-      taken: how many steps the schedule has counted; 0 without a schedule.
+      taken: how many steps the schedules have counted; 0 without a schedule.
     """
 
     settings: Settings
@@ -59,180 +44,112 @@ class ParamGroup(NamedTuple):
     taken: int
 
     @property
-    def rate(self) -> float:
-        """The learning rate of the next step."""
-        lr: Any = self.settings.arguments["lr"]
-        return float(lr(jnp.asarray(self.taken, jnp.int32)) if callable(lr) else lr)
+    def scheduled(self) -> bool:
+        """Whether an argument is a function of the steps."""
+        return any(map(callable, [*self.settings.arguments.values(), *self._betas]))
 
-    def with_rate(self, lr: float) -> "ParamGroup":
-        """The group with that learning rate."""
-        arguments = {**self.settings.arguments, "lr": lr}
-        return self._replace(settings=self.settings._replace(arguments=arguments))
+    @property
+    def _betas(self) -> tuple[Any, ...]:
+        return tuple(self.settings.arguments.get("betas", ()))
 
+    @property
+    def now(self) -> dict[str, Any]:
+        """The arguments of the next step: numbers in place of schedules."""
+        now = {name: self._number(value) for name, value in self.settings.arguments.items()}
+        return now | ({"betas": tuple(map(self._number, self._betas))} if self._betas else {})
 
-class _Stepped(NamedTuple):
-    """A group of `recognize`'s with its arrays by torch's names."""
+    def _number(self, value: Any) -> Any:
+        if isinstance(value, Schedule):
+            return value.exactly(self.taken)
+        return float(value(jnp.asarray(self.taken, jnp.int32))) if callable(value) else value
 
-    settings: Settings
-    arrays: dict[str, dict[Hashable, np.ndarray]]  # slot: {name: array}
-    params: dict[Hashable, np.ndarray]
-    steps: int | None  # None if no step depends on the count
-    taken: int | None  # by the schedule
+    def steady(self, lr: float) -> "ParamGroup":
+        """The group with that learning rate, and the other arguments of now."""
+        settings = self.settings._replace(arguments={**self.now, "lr": lr})
+        return self._replace(settings=settings)
 
 
 def param_groups(
-    recognized: Sequence[Group],
-    params: Any,
-    layout: Layout,
-    groups: Groups | None = None,
-    steps: int | None = None,
+    parts: Sequence[Part],
+    names: Sequence[Hashable],
+    groups: Groups | None,
+    frozen: frozenset[Hashable],
+    steps: int | None,
 ) -> list[ParamGroup]:
     """Torch's param groups.
 
     Args:
-      recognized: what `recognize` returned for the parameters.
-      params: the parameters.
-      layout: where each of torch's parameters is among them.
-      groups: the names in each param group; as a default a group for each setting.
+      parts: the parameters that the optimizer knows.
+      names: all parameters in torch's order.
+      groups: the names in each param group; None for one group for each setting.
+      frozen: those parameters of the parts that stay as they are.
       steps: how many steps were taken; needed only where the state does not count them.
 
     Raises:
       InputError: torch cannot keep this state, or these groups, in one optimizer.
     """
-    stepped = _of_one_class([_stepped(group, params, layout) for group in recognized])
-    counts = {n for s in stepped for n in (s.steps, s.taken) if n is not None}
+    parts = of_one_class(parts)
+    counts = {n for part in parts for n in (part.steps, part.taken) if n is not None}
     if steps is not None and counts and steps != max(counts):
         raise InputError(f"steps={steps}: the state counts {max(counts)}; leave steps out")
-    taken = {s.taken for s in stepped if s.taken is not None}
+    taken = {part.taken for part in parts if part.taken is not None}
     if len(taken) > 1:
         raise InputError(
             f"the schedules have counted different steps, {min(taken)} and {max(taken)}; one "
             "scheduler in torch has one count: step all parameters from the start"
         )
     last = max(counts, default=0) if steps is None else steps
-    owner = {name: s for s in stepped for name in s.params}
-    states = {name: _state(name, s, last) for name, s in owner.items()}
-    values = layout.back(params)
+    owner = {name: part for part in parts for name in part.params}
     made = []
-    for names in grouped(layout.names, groups, {n: s.settings for n, s in owner.items()}):
-        stepped_here = frozenset(names) & owner.keys()
-        settings = owner[next(name for name in names if name in stepped_here)].settings
-        own = {n: states[n] if n in states else _first(settings, values[n]) for n in names}
-        own = {name: state for name, state in own.items() if state}
-        made.append(ParamGroup(settings, names, stepped_here, own, max(taken, default=0)))
+    for own in grouped(names, groups, {name: part.settings for name, part in owner.items()}):
+        known = [name for name in own if name in owner]
+        states = {name: _state(name, owner[name], last) for name in known}
+        made.append(
+            ParamGroup(
+                owner[known[0]].settings,
+                own,
+                frozenset(known) - frozen,
+                {name: state for name, state in states.items() if state},
+                max(taken, default=0),
+            )
+        )
     return made
 
 
-def _stepped(group: Group, params: Any, layout: Layout) -> _Stepped:
-    function = getattr(conventions.torch, group.name)
-    call = inspect.signature(function).bind(**group.keywords)
-    call.apply_defaults()
-    arguments = {name: plain(value) for name, value in call.arguments.items()}
-    settings = Settings(_NAMES[group.name], arguments)
-
-    def own(tree: Any) -> dict[Hashable, np.ndarray]:
-        masked = jax.tree.map(lambda m, x: x if m else optax.MaskedNode(), group.members, tree)
-        return layout.back(masked)
-
-    nodes = _nodes(group.state)
-    fields = {name: getattr(node, name) for node in nodes for name in node._fields}
-    arrays = {slot: own(fields[SLOTS[slot]]) for slot in settings.slots}
-    # A schedule counts all steps; Adam's moments only those of their parameters.
-    schedules = [int(n.count) for n in nodes if isinstance(n, optax.ScaleByScheduleState)]
-    moments = [
-        int(n.count)
-        for n in nodes
-        if "count" in n._fields and not isinstance(n, optax.ScaleByScheduleState)
-    ]
-    steps = (moments or schedules or [None])[0]
-    taken = schedules[-1] if settings.scheduled else None
-    return _checked(_Stepped(settings, arrays, own(params), steps, taken))
-
-
-def _nodes(state: Any) -> list[Any]:
-    """The parts of the state that have accumulators or a count."""
-
-    def holds(node: Any) -> bool:
-        return any(
-            name == "count" or name in SLOTS.values() for name in getattr(node, "_fields", ())
-        )
-
-    return [node for node in jax.tree.leaves(state, is_leaf=holds) if holds(node)]
-
-
-def _checked(stepped: _Stepped) -> _Stepped:
-    """Raises InputError where torch's optimizer could not hold the arrays or the settings."""
-    kind, arguments = stepped.settings.kind, stepped.settings.arguments
-    lr: Any = arguments["lr"]
-    if not callable(lr) and lr < 0:
-        raise InputError(
-            f"the learning rate is {lr}: torch takes none below 0; use maximize=True to climb"
-        )
-    for name, p in stepped.params.items():
-        if p.dtype.kind == "c" and kind != "SGD":
-            raise InputError(
-                f"parameter {name!r} is complex: torch's {kind} treats its real and imaginary part "
-                "as two, which has no equal here: keep the two parts as real parameters"
-            )
-        for slot, arrays in stepped.arrays.items():
-            if arrays[name].dtype != p.dtype:
-                raise InputError(
-                    f"parameter {name!r} is {p.dtype}, its {SLOTS[slot]} {arrays[name].dtype}: "
-                    f"torch keeps {slot} in the parameter's dtype; cast the parameters or the state"
-                )
-    return stepped
-
-
-def _of_one_class(stepped: list[_Stepped]) -> list[_Stepped]:
-    """All with settings of one of torch's classes: one optimizer holds all param groups."""
-    kinds = {s.settings.kind for s in stepped}
-    if kinds == {"Adam", "AdamW"}:
-        # Without a decay they are one optimizer.
-        decaying = {s.settings.kind for s in stepped if s.settings.arguments["weight_decay"]}
-        if len(decaying) < 2:
-            (kind,) = decaying or {"Adam"}
-            return [s._replace(settings=s.settings._replace(kind=kind)) for s in stepped]
-    if len(kinds) > 1:
-        raise InputError(
-            f"the parameters are stepped by torch's {' and '.join(sorted(kinds))}, which are "
-            "different optimizers there: transfer each part of the parameters by itself"
-        )
-    if not kinds:
-        raise InputError("the optimizer steps no parameter; there is nothing to transfer")
-    return stepped
-
-
-def _state(name: Hashable, stepped: _Stepped, last: int) -> dict[str, np.ndarray]:
-    """Torch's state of a parameter; empty before its first step, when torch has none either."""
-    kind = stepped.settings.kind
-    slots = {slot: arrays[name] for slot, arrays in stepped.arrays.items()}
+def _state(name: Hashable, part: Part, last: int) -> dict[str, np.ndarray]:
+    """Torch's state of a parameter; empty before its first step, as in torch."""
+    kind = part.settings.kind
+    slots = {slot: arrays[name] for slot, arrays in part.arrays.items()}
     # AdaGrad's sum is there from the start.
-    if kind != "Adagrad" and not stepped.steps and not any(map(np.any, slots.values())):
+    if kind != "Adagrad" and not part.steps and not any(map(np.any, slots.values())):
         return {}
     if kind == "SGD":
         return slots
-    steps = last if stepped.steps is None else stepped.steps
+    steps = last if part.steps is None else part.steps
     return {"step": np.asarray(steps, np.float32), **slots}
 
 
-def _first(settings: Settings, p: np.ndarray) -> dict[str, np.ndarray]:
-    """Torch's state of a frozen parameter: AdaGrad's sum is there from the start."""
-    if settings.kind != "Adagrad":
-        return {}
-    initial = settings.arguments["initial_accumulator_value"]
-    return {"step": np.zeros((), np.float32), "sum": np.full_like(p, initial)}
+def state_dict(
+    groups: Sequence[ParamGroup],
+    implementation: Mapping[str, Any],
+    schedules: Sequence[Schedule] | None,
+) -> dict[str, Any]:
+    """The state_dict of torch's optimizer, with arrays in place of tensors.
 
-
-def state_dict(groups: Sequence[ParamGroup], implementation: Mapping[str, Any]) -> dict[str, Any]:
-    """The state_dict of torch's optimizer, with arrays in place of tensors."""
+    Args:
+      groups: the param groups.
+      implementation: the arguments that choose torch's implementation.
+      schedules: each group's, if a scheduler of torch's drives them: it keeps numbers in the group.
+    """
     state: dict[int, dict[str, np.ndarray]] = {}
     dicts = []
     first = 0
-    for group in groups:
+    for i, group in enumerate(groups):
         numbers = range(first, first + len(group.names))
         first = numbers.stop
-        state |= {i: group.states[n] for i, n in zip(numbers, group.names) if n in group.states}
+        state |= {k: group.states[n] for k, n in zip(numbers, group.names) if n in group.states}
         of = group_settings(group, implementation)
+        of |= dict(schedules[i].numbers) if schedules else {}
         if all(isinstance(name, str) for name in group.names):
             of["param_names"] = list(group.names)
         dicts.append({**of, "params": list(numbers)})
@@ -240,18 +157,13 @@ def state_dict(groups: Sequence[ParamGroup], implementation: Mapping[str, Any]) 
 
 
 def group_settings(group: ParamGroup, implementation: Mapping[str, Any]) -> dict[str, Any]:
-    """All settings of a param group, in torch's order."""
+    """The settings of a param group's next step, in torch's order."""
     kind = group.settings.kind
-    values = {
-        **IMPLEMENTATION,
-        **implementation,
-        **group.settings.arguments,
-        "lr": group.rate,
-        "decoupled_weight_decay": kind == "AdamW",
-    }
     keys = _KEYS[kind].split()
     for key in implementation:
         if key not in IMPLEMENTATION or key not in keys:
             able = ", ".join(k for k in IMPLEMENTATION if k in keys)
             raise InputError(f"{key}: torch's {kind} does not take it; it takes {able}")
+    decoupled = {"decoupled_weight_decay": kind == "AdamW"}
+    values = {**IMPLEMENTATION, **implementation, **group.now, **decoupled}
     return {key: values[key] for key in keys}

@@ -6,26 +6,22 @@ The weights go by themselves, by `models.to_torch` or with `load_weights=True`. 
 makes a `state_dict` without torch.
 """
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
-import numpy as np
 
-from jaxopt_notes.conventions.arrangement import Arrangement
+from jaxopt_notes.conventions.arrangement import Arrangement, own_names
+from jaxopt_notes.conventions.origin import Translated
 from jaxopt_notes.conventions.torch_parameters import Names, pairs_and_names
-from jaxopt_notes.conventions.torch_state import as_array
 from jaxopt_notes.errors import InputError
 from jaxopt_notes.extras import require
-from jaxopt_notes.transfer.param_groups import (
-    ParamGroup,
-    group_settings,
-    param_groups,
-    state_dict,
-)
+from jaxopt_notes.transfer.param_groups import ParamGroup, param_groups, state_dict
 from jaxopt_notes.transfer.recognition import recognize
-from jaxopt_notes.transfer.torch_layout import Groups, layout
+from jaxopt_notes.transfer.torch_layout import Groups, Layout, layout
+from jaxopt_notes.transfer.torch_objects import check_frozen, match_values, optimizer_of
+from jaxopt_notes.transfer.torch_parts import recognized_parts, translated_parts
+from jaxopt_notes.transfer.torch_schedulers import check_writable, scheduler_state
 
 
 def to_torch_state(
@@ -59,7 +55,7 @@ def to_torch_state(
       arrange: where each of torch's parameters belongs in `params`, as in `translate`: a tree of
         their names, or a function from {name: value} to the tree. As a default `params` is a flat
         dict of the names, or a list. A function needs the shapes: `names` with the parameters.
-      lr: the learning rate to write in place of a schedule.
+      lr: the learning rate to write in place of a schedule that no file can hold.
       steps: how many steps were taken. Needed only where the state does not count them, and torch
         does: AdaGrad and RMSProp, whose steps do not depend on it.
       **implementation: foreach, fused, capturable, differentiable, as in torch.
@@ -69,10 +65,11 @@ def to_torch_state(
       all keys of torch's own. A parameter that the optimizer does not step is left out.
 
     Raises:
-      InputError: torch has no such optimizer; it cannot keep this state; a schedule, which a file
-        cannot hold; the order, the shapes or the arrangement of torch's parameters do not fit.
+      InputError: torch has no such optimizer; it cannot keep this state; no file can hold the
+        schedule; the order, the shapes or the arrangement of torch's parameters do not fit.
 
     >>> from functools import partial
+    >>> import jax.numpy as jnp
     >>> from jaxopt_notes import conventions
     >>> factory = partial(conventions.torch.adam, lr=0.1)
     >>> params = {"weight": jnp.ones(2), "bias": jnp.zeros(1)}
@@ -84,21 +81,47 @@ def to_torch_state(
     >>> print(there["state"][0]["step"], there["state"][0]["exp_avg"])
     1.0 [0.1 0.1]
     """
-    where = layout(params, names, groups, arrange)
-    recognized = recognize(optimizer, state, params, "torch")
-    parts = param_groups(recognized, params, where, groups, steps)
-    scheduled = any(part.settings.scheduled for part in parts)
-    if scheduled and lr is None:
-        raise InputError(
-            "the learning rate is a function of the steps, which no state_dict can hold: pass lr=, "
-            "the number to write, and make the scheduler in torch; or use to_torch_optimizer, "
-            "which makes a LambdaLR of it"
-        )
-    if lr is not None:
-        if not scheduled:
-            raise InputError(f"lr={lr}: the optimizer's learning rate is a number; leave lr out")
-        parts = [part.with_rate(lr) if part.settings.scheduled else part for part in parts]
-    return state_dict(parts, implementation)
+    parts, _ = _read(optimizer, state, params, names, groups, arrange, steps)
+    if lr is None:
+        return state_dict(parts, implementation, check_writable(parts))
+    if not any(part.scheduled for part in parts):
+        raise InputError(f"lr={lr}: the optimizer's learning rate is a number; leave lr out")
+    steady = [part.steady(lr) if part.scheduled else part for part in parts]
+    return state_dict(steady, implementation, None)
+
+
+def to_torch_scheduler_state(
+    optimizer: Any,
+    state: Any,
+    params: Any,
+    *,
+    names: Names = None,
+    groups: Groups | None = None,
+    arrange: Arrangement | None = None,
+) -> dict[str, Any] | None:
+    """The `state_dict` of the torch scheduler that drives the optimizer, where it stands now.
+
+    Only a scheduler that came along by `translate(optimizer, scheduler)` goes back, and only if its
+    state says all: OneCycleLR, CosineAnnealingLR, ExponentialLR, StepLR, MultiStepLR, LinearLR,
+    ConstantLR, PolynomialLR. `to_torch_state` writes what these keep in the param groups.
+
+    Args:
+      optimizer: as in `to_torch_state`, and so are the others.
+      state: its state.
+      params: the parameters in JAX.
+      names: torch's parameters.
+      groups: the names in each of torch's param groups.
+      arrange: where each of torch's parameters belongs in `params`.
+
+    Returns:
+      What torch's `scheduler.load_state_dict` takes; None for a constant learning rate.
+
+    Raises:
+      InputError: no file can hold the schedule; or as in `to_torch_state`.
+    """
+    parts, _ = _read(optimizer, state, params, names, groups, arrange, None)
+    schedules = check_writable(parts)
+    return None if schedules is None else scheduler_state(parts, schedules)
 
 
 def to_torch_optimizer(
@@ -119,9 +142,11 @@ def to_torch_optimizer(
     `models.to_torch` and `load_state_dict` bring them, batch normalisation's statistics too, or
     `load_weights=True`. A module with other values is refused.
 
-    A schedule becomes a `LambdaLR` that stands at the same step: call `scheduler.step()` after each
-    `optimizer.step()`. Its base learning rate ("initial_lr") is 1, so that it sets the schedule's
-    values exactly; delete "initial_lr" from the param groups before you make another scheduler.
+    A scheduler that came along by `translate(optimizer, scheduler)` goes back as itself where its
+    state says all (see `to_torch_scheduler_state`). Any other schedule becomes a `LambdaLR` that
+    stands at the same step: call `scheduler.step()` after each `optimizer.step()`. Its base
+    learning rate ("initial_lr") is 1, so that it sets the schedule's values exactly; delete
+    "initial_lr" from the param groups before you make another scheduler.
 
     Args:
       optimizer: as in `to_torch_state`.
@@ -136,7 +161,7 @@ def to_torch_optimizer(
 
     Returns:
       (optimizer, scheduler): one of `torch.optim`, over the parameters that are stepped here, with
-      its state on their devices; and a `LambdaLR`, or None for a constant learning rate.
+      its state on their devices; and the scheduler, or None for a constant learning rate.
 
     Raises:
       InputError: as in `to_torch_state`; or the module's parameters have other values, shapes or
@@ -150,109 +175,47 @@ def to_torch_optimizer(
             f"module {type(module).__name__}: has no parameters; pass the module, its "
             "named_parameters(), or {name: parameter}"
         )
-    where = layout(params, pairs, groups, arrange)
-    recognized = recognize(optimizer, state, params, "torch")
-    parts = param_groups(recognized, params, where, groups, steps)
-    tensors = dict(pairs)
-    _check_frozen(tensors, parts)
-    _match_values(tensors, where.back(params), load_weights)
-    return _optimizer(parts, tensors, implementation)
+    own = _without_strangers(pairs, optimizer, params, arrange)
+    parts, where = _read(optimizer, state, params, own, groups, arrange, steps)
+    tensors = dict(own)
+    check_frozen(tensors, parts)
+    match_values(tensors, where.back(params), load_weights)
+    return optimizer_of(parts, tensors, implementation)
 
 
-def as_tensors(tree: Any) -> Any:
-    """A state_dict with tensors for its arrays: what torch's `load_state_dict` and `save` take.
-
-    Raises:
-      MissingExtraError: torch is not installed.
-    """
-    require("as_tensors", "torch", "torch")
-    if isinstance(tree, Mapping):
-        return {key: as_tensors(value) for key, value in tree.items()}
-    if isinstance(tree, list):
-        return [as_tensors(value) for value in tree]
-    return _tensor(tree) if isinstance(tree, np.ndarray) else tree
-
-
-def _tensor(array: np.ndarray) -> Any:
-    import torch
-
-    if array.dtype == jnp.bfloat16:  # which torch does not take from NumPy
-        return torch.tensor(array.view(np.int16)).view(torch.bfloat16)
-    return torch.tensor(array)
-
-
-def _check_frozen(tensors: Mapping[Hashable, Any], parts: list[ParamGroup]) -> None:
-    """The same parameters are stepped on both sides."""
-    for part in parts:
-        for name in part.names:
-            stepped = name in part.stepped
-            if stepped and not tensors[name].requires_grad:
-                raise InputError(
-                    f"module: {name!r} has requires_grad=False, but the optimizer steps it here; "
-                    "set requires_grad_(True)"
-                )
-            if not stepped and tensors[name].requires_grad:
-                raise InputError(
-                    f"groups: {name!r} is not stepped here, but torch would step it; set "
-                    "requires_grad_(False), or leave it out of groups"
-                )
+def _read(
+    optimizer: Any,
+    state: Any,
+    params: Any,
+    names: Names,
+    groups: Groups | None,
+    arrange: Arrangement | None,
+    steps: int | None,
+) -> tuple[list[ParamGroup], Layout]:
+    """Torch's param groups, and where its parameters are in the tree."""
+    if not isinstance(optimizer, Translated):
+        where = layout(params, names, groups, arrange)
+        parts = recognized_parts(recognize(optimizer, state, params, "torch"), params, where.back)
+        return param_groups(parts, where.names, groups, frozenset(), steps), where
+    origin = optimizer.origin
+    names = origin.names if names is None else names
+    where = layout(params, names, groups, origin.arrange if arrange is None else arrange)
+    origin = origin.renamed(where.names)
+    parts = translated_parts(origin, state, params, where.back)
+    groups = origin.groups if groups is None else groups
+    return param_groups(parts, where.names, groups, origin.frozen, steps), where
 
 
-def _match_values(
-    tensors: Mapping[Hashable, Any], values: Mapping[Hashable, np.ndarray], load: bool
-) -> None:
-    """The module's parameters have the values, or are given them."""
-    import torch
-
-    for name, tensor in tensors.items():
-        value, dtype = values[name], str(tensor.dtype).removeprefix("torch.")
-        if dtype != str(value.dtype):
-            raise InputError(
-                f"module: {name!r} is {dtype}, but {value.dtype} in params; call "
-                f"module.to(torch.{value.dtype}) first, or cast params and the state"
-            )
-        if not load and not np.array_equal(as_array(tensor), value, equal_nan=True):
-            raise InputError(
-                f"module: {name!r} has other values than params; load the weights first "
-                "(models.to_torch and load_state_dict), or pass load_weights=True"
-            )
-    if load:
-        with torch.no_grad():
-            for name, value in values.items():
-                tensors[name].copy_(_tensor(value))
-
-
-def _optimizer(
-    parts: list[ParamGroup], tensors: Mapping[Hashable, Any], implementation: Mapping[str, Any]
-) -> tuple[Any, Any]:
-    import torch
-
-    kind = parts[0].settings.kind
-    named = all(isinstance(name, str) for name in tensors)
-    groups = []
-    for part in parts:
-        own = [(name, tensors[name]) if named else tensors[name] for name in part.names]
-        groups.append({**group_settings(part, implementation), "params": own})
-    made = getattr(torch.optim, kind)(groups, lr=parts[0].rate, **implementation)
-    made.load_state_dict(as_tensors(state_dict(parts, implementation)))
-    if not any(part.settings.scheduled for part in parts):
-        return made, None
-    schedules = [_schedule(part) for part in parts]
-    for part, group in zip(parts, made.param_groups):
-        group["initial_lr"] = 1.0 if part.settings.scheduled else group["lr"]
-    taken = max(part.taken for part in parts)
-    # A new scheduler takes its first step at once.
-    return made, torch.optim.lr_scheduler.LambdaLR(made, schedules, last_epoch=taken - 1)
-
-
-def _schedule(part: ParamGroup) -> Callable[[int], float]:
-    """The factor of the base learning rate after the given number of steps."""
-    if not part.settings.scheduled:
-        return lambda steps: 1.0
-    wide: bool = jax.config.jax_enable_x64  # of now, whatever it is when torch steps
-
-    def rate(steps: int) -> float:
-        with jax.enable_x64(wide):
-            return part._replace(taken=steps).rate
-
-    return rate
+def _without_strangers(
+    pairs: Sequence[tuple[Hashable, Any]], optimizer: Any, params: Any, arrange: Arrangement | None
+) -> Sequence[tuple[Hashable, Any]]:
+    """The module's parameters but those that are frozen there, and have no place in `params`."""
+    if isinstance(optimizer, Translated):
+        known = set(optimizer.origin.names)
+    elif callable(arrange):
+        return pairs
+    else:
+        known = set(jax.tree.leaves(own_names(params) if arrange is None else arrange))
+    if not known <= {name for name, _ in pairs}:
+        return pairs
+    return [(name, p) for name, p in pairs if name in known or p.requires_grad]

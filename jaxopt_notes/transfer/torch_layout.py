@@ -12,6 +12,7 @@ from jaxopt_notes.conventions.torch_parameters import Names, pairs_and_names
 from jaxopt_notes.errors import InputError
 
 Groups = Sequence[Sequence[Hashable]]  # the names in each of torch's param groups
+Back = Callable[[Any], dict[Hashable, np.ndarray]]  # from a tree like `params` to {name: array}
 
 
 class Layout(NamedTuple):
@@ -19,16 +20,14 @@ class Layout(NamedTuple):
 
     Attributes:
       names: every parameter's name, or number, in torch's order.
-      back: from a tree like `params` to {name: array}.
+      back: the way from JAX's tree to these names.
     """
 
     names: list[Hashable]
-    back: Callable[[Any], dict[Hashable, np.ndarray]]
+    back: Back
 
 
-def layout(
-    params: Any, names: Names, groups: Groups | None, arrange: Arrangement | None
-) -> Layout:
+def layout(params: Any, names: Names, groups: Groups | None, arrange: Arrangement | None) -> Layout:
     """Torch's parameters, from what the caller says of them.
 
     Raises:

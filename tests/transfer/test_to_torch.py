@@ -1,16 +1,18 @@
-"""An optimizer here becomes torch's: settings, groups, state, schedule; or it is refused by name."""
+"""An optimizer here becomes torch's: settings, groups, state, schedule; or it is refused."""
 
 import sys
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from jaxopt_notes import conventions
-from jaxopt_notes.conventions import translate_state
+from jaxopt_notes.conventions import translate, translate_state
 from jaxopt_notes.errors import InputError
 from jaxopt_notes.transfer import as_tensors, to_torch_optimizer, to_torch_state
 
@@ -156,7 +158,7 @@ def test_other_dtypes_and_frozen_parameters_are_refused() -> None:
     frozen["bias"].requires_grad_(False)
     refused("'bias' has requires_grad=False, but the optimizer steps it here", call, frozen)
     refused("module Identity: has no parameters", call, torch.nn.Identity())
-    refused("no parameter is named 'weight'", call, {"w": frozen["weight"]})
+    refused("no parameter is named 'bias'", call, {"w": frozen["weight"]})
 
 
 def test_bfloat16_keeps_its_bits() -> None:
@@ -181,7 +183,11 @@ def test_a_moment_of_another_dtype_than_the_parameter_is_refused() -> None:
 def test_complex_parameters_are_refused() -> None:
     params = {"w": jnp.ones(2, jnp.complex64)}
     state = factory()().init(params)
-    refused("'w' is complex: torch's AdamW", to_torch_state, factory(), state, params, names=["w"])
+    refused("complex64; keep complex", to_torch_state, factory(), state, params, names=["w"])
+    p = torch.nn.Parameter(torch.ones(2, dtype=torch.complex64))
+    opt = torch.optim.SGD([("w", p)], momentum=0.9)
+    made, state, params = moved(opt, {"w": p})
+    assert to_torch_state(made, state, params)["state"][0]["momentum_buffer"].dtype == "complex64"
 
 
 @pytest.mark.parametrize("choice", [{"foreach": False}, {"fused": True}, {"capturable": True}])
@@ -197,8 +203,12 @@ def test_an_implementation_is_passed_on(choice: dict[str, bool]) -> None:
         params, _ = run_here(factory(), params, 2, state)
         for name, p in module.items():
             np.testing.assert_allclose(p.detach(), params[name], rtol=1e-6)
-    refused("fuse: torch's AdamW does not take it; it takes foreach, capturable",
-            *(to_torch_state, factory(), state, params), names=module, fuse=True)
+    refused(
+        "fuse: torch's AdamW does not take it; it takes foreach, capturable",
+        *(to_torch_state, factory(), state, params),
+        names=module,
+        fuse=True,
+    )
 
 
 # Names and groups
@@ -239,8 +249,12 @@ def test_groups_that_the_caller_says() -> None:
     assert [group["params"] for group in there["param_groups"]] == [[0], [1]]
     assert there["state"][0]["exp_avg"].shape == (2,)
     refused("groups: 'weight' is in 0 groups; put each", call, groups=[["bias"]])
-    refused("groups: 'bias' is in 2 groups", call, groups=[["bias", "weight"], ["bias"]],
-            names=["bias", "weight"])
+    refused(
+        "groups: 'bias' is in 2 groups",
+        call,
+        groups=[["bias", "weight"], ["bias"]],
+        names=["bias", "weight"],
+    )
     refused("groups: 'b' is no parameter", call, groups=[["b"]], names=["bias", "weight"])
 
 
@@ -282,11 +296,15 @@ def test_a_schedule_from_the_start() -> None:
 def test_no_file_holds_a_schedule() -> None:
     params, state = run_here(factory(lr=rate), START)
     call = partial(to_torch_state, factory(lr=rate), state, params, names=["weight", "bias"])
-    refused("the learning rate is a function of the steps, which no state_dict can hold", call)
+    refused("the learning rate is a function of the steps, so no file can hold it: pass lr=", call)
     assert call(lr=0.5)["param_groups"][0]["lr"] == 0.5
     params, state = run_here(factory(), START)
-    refused("lr=0.5: the optimizer's learning rate is a number; leave lr out",
-            *(to_torch_state, factory(), state, params), names=["weight", "bias"], lr=0.5)
+    refused(
+        "lr=0.5: the optimizer's learning rate is a number; leave lr out",
+        *(to_torch_state, factory(), state, params),
+        names=["weight", "bias"],
+        lr=0.5,
+    )
 
 
 # Counts
@@ -307,8 +325,12 @@ def test_a_first_step_is_not_dampened_later() -> None:
 
 def test_steps_that_the_state_counts_otherwise_are_refused() -> None:
     params, state = run_here(factory(), START)
-    refused("steps=7: the state counts 3; leave steps out",
-            *(to_torch_state, factory(), state, params), names=["weight", "bias"], steps=7)
+    refused(
+        "steps=7: the state counts 3; leave steps out",
+        *(to_torch_state, factory(), state, params),
+        names=["weight", "bias"],
+        steps=7,
+    )
 
 
 def test_torch_is_not_needed_for_the_state(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -317,5 +339,206 @@ def test_torch_is_not_needed_for_the_state(monkeypatch: pytest.MonkeyPatch) -> N
     there = to_torch_state(factory(), state, params, names=["weight", "bias"])
     assert there["state"][0]["step"] == 3
     monkeypatch.setattr("jaxopt_notes.extras.installed", lambda module: False)
-    for call in (partial(to_torch_optimizer, factory(), state, params, {}), partial(as_tensors, {})):
+    for call in (
+        partial(to_torch_optimizer, factory(), state, params, {}),
+        partial(as_tensors, {}),
+    ):
         refused(r"needs torch, which is not installed; pip install 'jaxopt-notes\[torch\]'", call)
+
+
+# What translate remembers
+
+
+def moved(opt: Any, module: dict[str, Any], steps: int = 3, **keywords: Any) -> Any:
+    """A run that came from torch, and has taken some steps here: (optimizer, state, params)."""
+    params = {name: jnp.array(p.detach().numpy()) for name, p in module.items()}
+    made, state = translate(opt, **keywords), translate_state(opt, params, **keywords)
+    for _ in range(steps):
+        updates, state = made.update(params, state, params)
+        params = jax.tree.map(jnp.add, params, updates)
+    return made, state, params
+
+
+def two_groups(module: dict[str, Any], **second: Any) -> Any:
+    groups = [{"params": [("bias", module["bias"])]}, {"params": [("weight", module["weight"])]}]
+    return torch.optim.AdamW([groups[0], {**groups[1], **second}], lr=0.1)
+
+
+@pytest.mark.parametrize("second", [{"lr": 0.01}, {}], ids=["different", "alike"])
+def test_param_groups_come_back_as_they_were(second: dict[str, Any]) -> None:
+    """Their order too, which is not that of the module."""
+    module = parameters(START)
+    opt = two_groups(module, **second)
+    step_alike(module, opt, None, 2)
+    made, state, params = moved(opt, module)
+    step_alike(module, opt, None, 3)
+    there = to_torch_state(made, state, params)
+    assert there["param_groups"] == opt.state_dict()["param_groups"]
+    again = parameters(params)
+    back, _ = to_torch_optimizer(made, state, params, again)
+    step_alike(module, opt, None, 3)
+    step_alike(again, back, None, 3)
+    for name, p in module.items():
+        np.testing.assert_allclose(again[name].detach(), p.detach(), rtol=1e-5)
+        assert back.state[again[name]]["step"] == opt.state[p]["step"] == 8
+    merged = to_torch_state(made, state, params, groups=[["bias", "weight"]]) if not second else {}
+    assert len(merged.get("param_groups", [0])) == 1
+
+
+def test_parameters_of_different_counts_keep_their_own() -> None:
+    module = parameters(START)
+    opt = torch.optim.Adam(module.items(), lr=0.01)
+    module["weight"].grad = torch.ones(2, 3)
+    opt.step()
+    made, state, params = moved(opt, module)
+    there = to_torch_state(made, state, params)
+    assert [there["state"][i]["step"] for i in (0, 1)] == [4, 3]
+    assert len(there["param_groups"]) == 1
+    traced = optax.GradientTransformation(made.init, made.update)
+    again = to_torch_state(traced, state, params, names=["weight", "bias"])
+    same(as_tensors(again), as_tensors(there))
+
+
+def test_a_frozen_parameter_stays_in_its_group_with_its_state() -> None:
+    module = parameters(START)
+    opt = torch.optim.Adam(module.items(), lr=0.01)
+    step_alike(module, opt, None, 2)
+    before = opt.state[module["bias"]]["exp_avg"].clone()
+    module["bias"].requires_grad_(False)
+    made, state, params = moved(opt, module)
+    call = partial(to_torch_optimizer, made, state, params)
+    refused(
+        "'bias' is not stepped here, but torch would step it; set requires_grad_",
+        call,
+        parameters(params),
+    )
+    back, _ = call(module, load_weights=True)
+    assert back.param_groups[0]["params"] == list(module.values())
+    assert torch.equal(back.state[module["bias"]]["exp_avg"], before)
+    # Recognised, it is a parameter that nothing steps: it has no place in the optimizer.
+    traced = optax.GradientTransformation(made.init, made.update)
+    there = to_torch_state(traced, state, params, names=["weight", "bias"])
+    assert there["param_groups"][0]["param_names"] == ["weight"]
+    there = to_torch_state(traced, state, params, groups=[["bias", "weight"]])
+    assert there["param_groups"][0]["param_names"] == ["bias", "weight"]
+    assert list(there["state"]) == [1]
+
+
+def test_a_frozen_parameter_of_the_module_alone_is_left_alone() -> None:
+    params, state = run_here(factory(), START)
+    module = parameters(params)
+    still = torch.nn.Parameter(torch.ones(1), requires_grad=False)
+    back, _ = to_torch_optimizer(factory(), state, params, {"still": still, **module})
+    assert back.param_groups[0]["params"] == list(module.values())
+    still.requires_grad_(True)
+    refused(
+        "the arrangement leaves out the parameter 'still'",
+        to_torch_optimizer,
+        factory(),
+        state,
+        params,
+        {"still": still, **module},
+    )
+
+
+def test_names_of_another_optimizer_are_refused() -> None:
+    module = parameters(START)
+    made, state, params = moved(torch.optim.Adam(module.items()), module)
+    prefixed = {f"net.{name}": p for name, p in module.items()}
+    arrange = {name: f"net.{name}" for name in module}
+    refused(
+        "was translated with parameters named 'weight', …, not 'net.weight'",
+        to_torch_optimizer,
+        made,
+        state,
+        params,
+        prefixed,
+        load_weights=True,
+        arrange=arrange,
+    )
+
+
+def test_a_list_that_translate_counted() -> None:
+    module = parameters(START)
+    opt = torch.optim.Adam(module.values(), lr=0.01)
+    step_alike(module, opt, None, 1)
+    params = [jnp.array(p.detach().numpy()) for p in module.values()]
+    made, state = translate(opt), translate_state(opt, params)
+    back, _ = to_torch_optimizer(made, state, params, module)
+    same(back.state_dict()["state"], opt.state_dict()["state"])
+    assert back.state_dict()["param_groups"][0]["param_names"] == ["weight", "bias"]
+
+
+# What torch does not have
+
+
+# Each with its reason, and what to do instead.
+UNLIKE: dict[str, tuple[Callable[[], Any], str]] = {
+    "RMSProp": (
+        lambda: optax.rmsprop(0.01),
+        r"ε stands inside the root.*nearest is torch.optim.RMSprop\(.*eps=",
+    ),
+    "RMSProp from 1": (
+        lambda: optax.rmsprop(0.01, eps_in_sqrt=False, initial_scale=1.0),
+        "starts from 1, and has not moved yet.*take a step first",
+    ),
+    "the learning rate inside the velocity": (
+        lambda: optax.rmsprop(rate, eps_in_sqrt=False, momentum=0.9),
+        "learning rate changes and stands inside the velocity.*keep the learning rate constant",
+    ),
+    "Adam with eps_root": (lambda: optax.adam(0.01, eps_root=1e-8), "eps_root.*leave eps_root out"),
+    "Nesterov's Adam": (lambda: optax.adam(0.01, nesterov=True), "Nesterov.*use adam"),
+    "AMSGrad of corrected moments": (
+        lambda: optax.amsgrad(0.01),
+        "after the bias correction.*nearest is amsgrad=True there",
+    ),
+    "AMSGrad without correction": (
+        lambda: optax.amsgrad(0.01, bias_correction_mu=False, bias_correction_nu=False),
+        "does not correct the bias of its moments",
+    ),
+    "RMSProp with correction": (
+        lambda: optax.rmsprop(0.01, eps_in_sqrt=False, bias_correction=True),
+        "corrects the bias of its second moment",
+    ),
+    "Lion": (lambda: optax.lion(0.01), "torch has no such optimizer"),
+    "a clipped norm": (
+        lambda: optax.chain(optax.clip_by_global_norm(1.0), optax.adam(0.01)),
+        "clips the gradients' global norm.*torch.nn.utils.clip_grad_norm_",
+    ),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", UNLIKE)
+def test_what_torch_does_not_have_is_refused(name: str) -> None:
+    make, says = UNLIKE[name]
+    made = make()
+    refused(says or ".", to_torch_state, made, made.init(START), START, names=["weight", "bias"])
+
+
+def test_two_kinds_are_two_optimizers_in_torch() -> None:
+    made = optax.partition(
+        {"a": optax.sgd(0.1), "b": optax.adam(0.1)}, {"weight": "a", "bias": "b"}
+    )
+    says = "stepped by torch's Adam and SGD, which are different optimizers there"
+    refused(says, to_torch_state, made, made.init(START), START, names=["weight", "bias"])
+    refused(
+        "steps no parameter; there is nothing",
+        to_torch_state,
+        optax.set_to_zero(),
+        optax.set_to_zero().init(START),
+        START,
+        names=["weight", "bias"],
+    )
+
+
+def test_a_learning_rate_below_0_is_refused() -> None:
+    made = partial(conventions.torch.sgd, lr=-0.1)
+    refused(
+        "the learning rate is -0.1: torch takes none below 0",
+        to_torch_state,
+        made,
+        made().init(START),
+        START,
+        names=["weight", "bias"],
+    )
