@@ -3,15 +3,14 @@
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 
-from jaxopt_notes import conventions, files
+from jaxopt_notes import conventions, files, optimizers
 from jaxopt_notes.errors import InputError, first_line
-from jaxopt_notes.exchange import optimizers
-from jaxopt_notes.exchange.optimizer_state import moved
 from jaxopt_notes.exchange.reading import SAFETENSORS
 from jaxopt_notes.exchange.torch_schedulers import counterpart, taken_in_torch
 from jaxopt_notes.extras import require
@@ -21,12 +20,13 @@ from jaxopt_notes.models.torch_names import BUFFERS
 from jaxopt_notes.runs import checkpoint
 from jaxopt_notes.runs import info as run_info
 from jaxopt_notes.runs.info import RunInfo
+from jaxopt_notes.training import adam_to_sgd
 from jaxopt_notes.training.network import build_network
 from jaxopt_notes.training.progress import Progress
 from jaxopt_notes.training.schedules import schedule
 from jaxopt_notes.training.setup import build_optimizer
 from jaxopt_notes.training.state import create
-from jaxopt_notes.transfer import as_tensors, to_torch_state
+from jaxopt_notes.transfer import as_tensors, recognize, to_torch_state
 
 TORCH = (".pt", ".pth", ".bin", ".ckpt")
 LAST = "last"
@@ -92,12 +92,12 @@ def give_back(
         optimizer = _optimizer(info, progress, parameters, arrange)
     except InputError as error:
         raise InputError(f"SOURCE {run}: {error}; {_ALONE}") from None
-    rest, notes = {"optimizer": optimizer}, []
-    scheduler, reason = counterpart(config, info.steps_per_epoch * config.epochs)
+    rest, notes = {"optimizer": optimizer.state_dict}, []
+    peak = config.learning_rate * optimizer.factor
+    scheduler, reason = counterpart(config, info.steps_per_epoch * config.epochs, peak)
     if scheduler is not None:
-        peak = config.learning_rate * optimizers.there(config).rate
         rates, rest["scheduler"] = taken_in_torch(scheduler, peak, progress.step)
-        optimizer["param_groups"][0] |= rates
+        optimizer.state_dict["param_groups"][0] |= rates
     elif reason:
         notes.append(f"the scheduler is left out: {reason}")
     if config.clip_norm is not None:
@@ -130,27 +130,38 @@ def _newest(run: str, info: RunInfo, network: Any) -> Progress:
             ) from error
 
 
+class _Optimizer(NamedTuple):
+    """torch's optimizer of a run: its state_dict, and its learning rate over the run's."""
+
+    state_dict: dict[str, Any]
+    factor: float
+
+
 def _optimizer(
     info: RunInfo, progress: Progress, parameters: Mapping[str, Any], arrange: Any
-) -> dict[str, Any]:
-    """The optimizer's state_dict, of arrays."""
-    config, state = info.config, progress.state
-    there = optimizers.there(config)
+) -> _Optimizer:
+    config, state, step = info.config, progress.state, progress.step
     steps = info.steps_per_epoch * config.epochs
-    rate = float(
-        schedule(config.schedule, config.learning_rate, steps, config.warmup)(progress.step)
-    )
-    arguments = {"lr": rate * there.rate, **there.arguments}
-    make = getattr(conventions.torch, there.name)
-    empty = make(**arguments).init(state.params)
-    return to_torch_state(
-        (make, arguments),
-        moved(state.opt_state, empty, progress.step, there.velocity),
+    rate = schedule(config.schedule, config.learning_rate, steps, config.warmup)
+    make = getattr(optimizers, config.optimizer.replace("-", "_"))
+    arguments = adam_to_sgd.arguments(config, steps)
+    own = state.opt_state if config.clip_norm is None else state.opt_state[1]
+    (group,) = recognize(partial(make, rate, **arguments), own, state.params, "torch")
+    lr = group.keywords["lr"]
+    rate_there = lr if callable(lr) else lambda _: lr
+    highest = max((0, steps // 2, step), key=rate)  # the learning rate may be 0 now
+    state_dict = to_torch_state(
+        (getattr(conventions.torch, group.name), group.keywords),
+        group.state,
         state.params,
         names=parameters,
         arrange=arrange,
-        steps=progress.step,
+        lr=float(lr(step)) if callable(lr) else None,
+        steps=step,
     )
+    # In float32: 1 and 1 − β, the two that there are, have fewer digits.
+    factor = float(rate_there(highest)) / float(rate(highest))
+    return _Optimizer(state_dict, float(f"{factor:.6g}"))
 
 
 def write(given: Given, out: Path) -> None:

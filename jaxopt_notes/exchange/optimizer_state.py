@@ -104,17 +104,15 @@ def _by_shape(
 
 
 def moved(state: Any, empty: Any, taken: int, velocity: float) -> Any:
-    """The state of one side's optimizer as that of the other side's.
+    """The state of an optimizer of `conventions.torch` as that of `train`'s.
 
     Args:
       state: the state.
-      empty: the other optimizer's, before its first step.
-      taken: how many steps were taken.
-      velocity: the other's velocity over this one's.
+      empty: that of `train`'s optimizer before its first step.
+      taken: how many steps its schedule has taken.
+      velocity: its velocity over torch's.
     """
     fields = _fields(state)
-    if "ema" in fields:  # the velocity of train's momentum
-        fields["trace"] = fields["ema"]
     if "trace" in fields:
         fields["trace"] = jax.tree.map(
             lambda v: v * jnp.asarray(velocity, v.dtype), fields["trace"]

@@ -15,14 +15,17 @@ from jaxopt_notes.extras import require
 _IN_GROUP = ("lr", "initial_lr", "max_lr", "min_lr")
 
 
-def counterpart(config: Settings, steps: int) -> tuple[Call | None, str]:
-    """torch's scheduler with the learning rates of a run of so many steps, and why there is none.
+def counterpart(config: Settings, steps: int, peak: float) -> tuple[Call | None, str]:
+    """torch's scheduler of a run, and why there is none; no reason for a constant learning rate.
 
-    None and no reason where the learning rate is constant.
+    Args:
+      config: the run's settings.
+      steps: length of the run.
+      peak: the highest learning rate in torch.
     """
-    name, peak = config.schedule, config.learning_rate
+    name = config.schedule
     if is_call(name):
-        return read(name), ""
+        return _scaled(read(name), peak / config.learning_rate), ""
     rising = round(config.warmup * steps)
     falling = steps - rising
     if name == "constant":
@@ -36,6 +39,16 @@ def counterpart(config: Settings, steps: int) -> tuple[Call | None, str]:
         return cosine, ""
     linear = make("LinearLR", start_factor=1 / 25, end_factor=1.0, total_iters=rising)
     return make("SequentialLR", schedulers=(linear, cosine), milestones=(rising,)), ""
+
+
+def _scaled(call: Call, factor: float) -> Call:
+    """The same with another lowest learning rate; all else is relative to the optimizer's."""
+    of = dict(call.arguments)
+    if "eta_min" in of:
+        of["eta_min"] *= factor
+    if call.kind == "SequentialLR":
+        of["schedulers"] = tuple(_scaled(part, factor) for part in of["schedulers"])
+    return call._replace(arguments=of)
 
 
 def _from_zero(name: str, rising: int, steps: int) -> str:

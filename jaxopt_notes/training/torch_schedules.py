@@ -3,14 +3,13 @@
 from typing import Any
 
 import numpy as np
-import optax
 
 from jaxopt_notes.config.schedulers import Call
 from jaxopt_notes.conventions.torch_scheduler_rules import Scheduler
-from jaxopt_notes.conventions.torch_scheduler_tables import Tail, replay, schedule_of, tail
+from jaxopt_notes.conventions.torch_scheduler_tables import Schedule, Tail, replay, tail
 
 
-def torch_schedule(call: Call, alpha: float, steps: int) -> optax.Schedule:
+def torch_schedule(call: Call, alpha: float, steps: int) -> Schedule:
     """The learning rate as a function of the steps taken.
 
     Args:
@@ -26,9 +25,11 @@ def torch_schedule(call: Call, alpha: float, steps: int) -> optax.Schedule:
     scheduler, group = _scheduler(call, alpha), {"initial_lr": alpha}
     if call.kind == "OneCycleLR":
         group |= one_cycle_rates(call, alpha)
-    known = tail(scheduler) or Tail(steps, period=0)
+    known = tail(scheduler) or Tail(steps)
+    if not known.period:  # torch refuses to go on, and so does `schedule`
+        known = known._replace(period=1)
     values = np.array([lr for lr, _ in replay(scheduler, 0, group, known.length)], np.float64)
-    return schedule_of(values, known, call.every, ahead=0)
+    return Schedule(values, known, call.every, 0, scheduler, group)
 
 
 def one_cycle_rates(call: Call, alpha: float) -> dict[str, float]:

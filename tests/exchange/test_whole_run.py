@@ -1,5 +1,6 @@
 """A run goes from torch to `train` and back, and loses nothing on the way."""
 
+from functools import partial
 from pathlib import Path
 
 import jax
@@ -194,14 +195,14 @@ def test_the_cnn_of_the_readme_for_100_steps_in_float64(digits):
         assert_alike(losses, unbroken.losses[30:70], 1e-9)
 
         weights = to_torch(state.params, state.batch_stats, network, names=["0", "3", "7", "9"])
-        make, arguments = conventions.torch.adamw, {"lr": 1e-3, "weight_decay": 0.05}
-        empty = make(**arguments).init(state.params)
+        now = rate.exactly(70)
         back = to_torch_state(
-            (make, arguments),
-            moved(state.opt_state, empty, 70, 1 / own.velocity),
+            partial(getattr(optimizers, own.name), rate, **own.arguments),
+            state.opt_state,
             state.params,
             names=weights,
             arrange=arrange,
+            lr=now,
         )
     rates, scheduler = taken_in_torch(course.call, course.learning_rate, 70)
     back["param_groups"][0] |= rates
