@@ -62,7 +62,12 @@ def build_parser() -> OneLineParser:
         help="its weights: the last, those of the best test accuracy, or the average; the last "
         "come with the optimizer (default: last)",
     )
-    there = parser.add_argument_group("of a torch checkpoint: what it does not say")
+    there = parser.add_argument_group(
+        "of a torch checkpoint, what it does not say",
+        "The shapes tell the model, its widths and its norm. The optimizer's settings, the "
+        "learning rate and the schedule are the checkpoint's where it has them. Images are not "
+        "shifted, unless --shift says so.",
+    )
     there.add_argument(
         "--step",
         metavar="N",
@@ -138,12 +143,13 @@ def _taken_text(
         lines.append(f"no shape tells: pooling {config.pooling}, activation {config.activation}")
     else:
         lines.append(f"no shape tells: activation {config.activation}")
+    steps = taken.setup.steps_per_epoch
     lines.append(
-        f"{out}: step {progress.step_in_epoch} of {taken.setup.steps_per_epoch} in epoch "
-        f"{progress.epoch + 1} of {config.epochs}, batch size {config.batch_size}, seed "
-        f"{config.seed}"
+        f"{out}: {progress.epoch} of {config.epochs} epochs are done, and {progress.step_in_epoch} "
+        f"of {steps} steps; batch size {config.batch_size}, seed {config.seed}"
     )
-    return [*lines, f"next: python -m jaxopt_notes.train --resume {out}"]
+    more = f" --epochs {config.epochs + 1}" if progress.epoch == config.epochs else ""
+    return [*lines, f"next: python -m jaxopt_notes.train --resume {out}{more}"]
 
 
 def _give_back(args: argparse.Namespace, names: list[str] | None, asked: dict[str, Any]) -> int:

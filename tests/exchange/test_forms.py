@@ -47,7 +47,7 @@ def test_a_dictionary_of_the_parts(script, capsys):
     assert capsys.readouterr().out.splitlines()[1:] == [
         "optimizer: adam(0.003 constant, b1=0.9, b2=0.999, eps=1e-08) after 6 steps",
         "no shape tells: activation relu",
-        "run: step 2 of 4 in epoch 2 of 5, batch size 128, seed 0",
+        "run: 1 of 5 epochs are done, and 2 of 4 steps; batch size 128, seed 0",
         "next: python -m jaxopt_notes.train --resume run",
     ]
     assert compare.main(["run"]) == 0
@@ -207,3 +207,12 @@ def test_a_run_that_was_taken_up_is_a_run(script, digits, tmp_path, capsys):
     assert info.read("run").config.epochs == 3
     assert there() == 2
     assert "--out run: already holds a run" in capsys.readouterr().err
+
+
+def test_a_finished_program_has_nothing_left_to_train(digits, capsys):
+    script = Script(digits).with_optimizer("SGD", lr=0.1)
+    script.with_scheduler("CosineAnnealingLR", T_max=4).train(4).save()
+    assert there() == 0
+    assert "next: python -m jaxopt_notes.train --resume run --epochs 2" in capsys.readouterr().out
+    assert train.main(["--resume", "run"]) == 0
+    assert "this run has finished its 1 epochs; pass a larger --epochs" in capsys.readouterr().out
