@@ -71,6 +71,12 @@ class Translated(optax.GradientTransformationExtraArgs):  # type: ignore[misc]
     origin: Origin
 
 
+def origin_of(optimizer: Any) -> Origin | None:
+    """What `translate` has remembered with the transformation; None if it was made otherwise."""
+    origin: Origin | None = getattr(optimizer, "origin", None)
+    return origin
+
+
 def remembering(
     optimizer: optax.GradientTransformation,
     source: Any,

@@ -12,7 +12,7 @@ from typing import Any
 import jax
 
 from jaxopt_notes.conventions.arrangement import Arrangement, own_names
-from jaxopt_notes.conventions.origin import Translated
+from jaxopt_notes.conventions.origin import origin_of
 from jaxopt_notes.conventions.torch_parameters import Names, pairs_and_names
 from jaxopt_notes.errors import InputError
 from jaxopt_notes.extras import require
@@ -57,8 +57,8 @@ def to_torch_state(
         dict of the names, or a list. A function needs the shapes: `names` with the parameters.
       lr: the learning rate to write in place of a schedule that no file can hold.
       steps: how many steps were taken. Needed only where the state does not count them, and torch
-        does: AdaGrad and RMSProp, whose steps do not depend on it.
-      **implementation: foreach, fused, capturable, differentiable, as in torch.
+        does: AdaGrad and RMSProp, whose steps do not depend on it (default: 0).
+      **implementation: foreach, fused, capturable, differentiable (default: torch's defaults).
 
     Returns:
       {"state": {index: {slot: array}}, "param_groups": [{setting: value, "params": [index]}]}, with
@@ -193,11 +193,11 @@ def _read(
     steps: int | None,
 ) -> tuple[list[ParamGroup], Layout]:
     """Torch's param groups, and where its parameters are in the tree."""
-    if not isinstance(optimizer, Translated):
+    origin = origin_of(optimizer)
+    if origin is None:
         where = layout(params, names, groups, arrange)
         parts = recognized_parts(recognize(optimizer, state, params, "torch"), params, where.back)
         return param_groups(parts, where.names, groups, frozenset(), steps), where
-    origin = optimizer.origin
     names = origin.names if names is None else names
     where = layout(params, names, groups, origin.arrange if arrange is None else arrange)
     origin = origin.renamed(where.names)
@@ -210,8 +210,9 @@ def _without_strangers(
     pairs: Sequence[tuple[Hashable, Any]], optimizer: Any, params: Any, arrange: Arrangement | None
 ) -> Sequence[tuple[Hashable, Any]]:
     """The module's parameters but those that are frozen there, and have no place in `params`."""
-    if isinstance(optimizer, Translated):
-        known = set(optimizer.origin.names)
+    origin = origin_of(optimizer)
+    if origin is not None:
+        known = set(origin.names)
     elif callable(arrange):
         return pairs
     else:

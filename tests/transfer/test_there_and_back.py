@@ -40,6 +40,17 @@ def step_in_torch(opt: Any, params: Any, ks: range, rates: Any, scheduler: Any =
     return {name: np.stack([at[name] for at in seen]) for name in params}
 
 
+def step_here(made: Any, params: Any, state: Any, ks: range, dtype: str) -> Any:
+    """θ after each step; the last θ and state."""
+    take, seen = jax.jit(made.update), []
+    gs = problem.gradients(WHOLE, dtype)
+    for k in ks:
+        updates, state = take({name: jnp.asarray(g[k]) for name, g in gs.items()}, state, params)
+        params = jax.tree.map(jnp.add, params, updates)
+        seen.append({name: np.asarray(p) for name, p in params.items()})
+    return {name: np.stack([at[name] for at in seen]) for name in params}, params, state
+
+
 def there_and_back(setting: Setting, dtype: str, traced: bool) -> tuple[Any, Any]:
     """The path of the three legs, and torch's own.
 
@@ -63,18 +74,11 @@ def there_and_back(setting: Setting, dtype: str, traced: bool) -> tuple[Any, Any
         state = translate_state(opt, params, lr=lr, steps=LEG)
         if traced:
             made = optax.GradientTransformation(made.init, made.update)
-        take, middle = jax.jit(made.update), []
-        for k in range(LEG, 2 * LEG):
-            gs = {name: jnp.asarray(g[k]) for name, g in problem.gradients(WHOLE, dtype).items()}
-            updates, state = take(gs, state, params)
-            params = jax.tree.map(jnp.add, params, updates)
-            middle.append({name: np.asarray(p) for name, p in params.items()})
+        middle, params, state = step_here(made, params, state, range(LEG, 2 * LEG), dtype)
         again = oracle_torch.parameters(dtype)
         back, scheduler = to_torch_optimizer(made, state, params, again, load_weights=True)
-    legs.append({name: np.stack([at[name] for at in middle]) for name in again})
-    legs.append(
-        step_in_torch(back, again, range(2 * LEG, WHOLE), rates, scheduler or NoScheduler())
-    )
+    rest = range(2 * LEG, WHOLE)
+    legs += [middle, step_in_torch(back, again, rest, rates, scheduler or NoScheduler())]
     ours = {name: np.concatenate([leg[name] for leg in legs]) for name in again}
     return ours, step_in_torch(whole, alone, range(WHOLE), rates)
 
@@ -119,6 +123,32 @@ def test_every_setting(setting: Setting, dtype: str, traced: bool) -> None:
     assert far(*there_and_back(setting, dtype, traced), dtype) <= 1
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_two_groups_amsgrad_decay_and_a_cycle(dtype: str) -> None:
+    """With torch's own scheduler all the way, of the learning rate and of β1."""
+
+    def build(params: Any) -> tuple[Any, Any]:
+        first = {"params": [("bias", params["bias"])], "weight_decay": 0.0}
+        groups = [first, {"params": [("weight", params["weight"])]}]
+        opt = torch.optim.AdamW(groups, lr=0.01, amsgrad=True, weight_decay=0.1)
+        cycle = torch.optim.lr_scheduler.OneCycleLR
+        return opt, cycle(opt, max_lr=[0.05, 0.02], total_steps=WHOLE + 1)
+
+    first, alone, again = (oracle_torch.parameters(dtype) for _ in range(3))
+    opt, scheduler = build(first)
+    legs = [step_in_torch(opt, first, range(LEG), None, scheduler)]
+    with jax.enable_x64(dtype == "float64"):
+        params = {name: jnp.array(p.detach().numpy()) for name, p in first.items()}
+        made = translate(opt, scheduler)
+        state = translate_state(opt, params, scheduler=scheduler)
+        middle, params, state = step_here(made, params, state, range(LEG, 2 * LEG), dtype)
+        back, scheduler = to_torch_optimizer(made, state, params, again, load_weights=True)
+    legs += [middle, step_in_torch(back, again, range(2 * LEG, WHOLE), None, scheduler)]
+    ours = {name: np.concatenate([leg[name] for leg in legs]) for name in again}
+    opt, scheduler = build(alone)
+    assert far(ours, step_in_torch(opt, alone, range(WHOLE), None, scheduler), dtype) <= 1
+
+
 # Optimizers of optax's and ours that torch has: half of the way here, half there
 
 
@@ -153,10 +183,7 @@ def test_from_here(name: str, dtype: str) -> None:
         whole = problem.path(made, WHOLE, dtype)
         params = {n: jnp.asarray(p) for n, p in problem.start(dtype).items()}
         state = made.init(params)
-        for k in range(LEG):
-            gs = {n: jnp.asarray(g[k]) for n, g in problem.gradients(WHOLE, dtype).items()}
-            updates, state = made.update(gs, state, params)
-            params = optax.apply_updates(params, updates)
+        _, params, state = step_here(made, params, state, range(LEG), dtype)
         there = oracle_torch.parameters(dtype)
         opt, scheduler = to_torch_optimizer(made, state, params, there, load_weights=True)
     last = step_in_torch(opt, there, range(LEG, WHOLE), None, scheduler or NoScheduler())

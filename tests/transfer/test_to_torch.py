@@ -441,6 +441,30 @@ def test_a_frozen_parameter_of_the_module_alone_is_left_alone() -> None:
     )
 
 
+def test_the_arrangement_is_remembered() -> None:
+    module = network()
+    opt = torch.optim.AdamW(
+        [
+            {"params": [p for n, p in module.named_parameters() if "bias" in n]},
+            {"params": [p for n, p in module.named_parameters() if "weight" in n], "lr": 0.02},
+        ]
+    )
+    step(module, opt, 2)
+    keywords = {"names": module, "arrange": arrange}
+    params = here(module)
+    made, state = translate(opt, **keywords), translate_state(opt, params, **keywords)
+    there = to_torch_state(made, state, params)
+    names = [group.pop("param_names") for group in there["param_groups"]]
+    assert names == [["0.bias", "1.bias"], ["0.weight", "1.weight"]]
+    same(as_tensors(there), opt.state_dict())
+    back, _ = to_torch_optimizer(made, state, params, module)
+    same(back.state_dict()["state"], opt.state_dict()["state"])
+    # What wraps it forgets where it came from, and is recognised.
+    chained = optax.chain(optax.identity(), made)
+    again = to_torch_state(chained, (optax.EmptyState(), state), params, groups=names, **keywords)
+    same(as_tensors(again)["state"], opt.state_dict()["state"])
+
+
 def test_names_of_another_optimizer_are_refused() -> None:
     module = parameters(START)
     made, state, params = moved(torch.optim.Adam(module.items()), module)
@@ -500,7 +524,7 @@ UNLIKE: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: optax.rmsprop(0.01, eps_in_sqrt=False, bias_correction=True),
         "corrects the bias of its second moment",
     ),
-    "Lion": (lambda: optax.lion(0.01), "torch has no such optimizer"),
+    "Lion": (lambda: optax.lion(0.01), "has no equal in torch"),
     "a clipped norm": (
         lambda: optax.chain(optax.clip_by_global_norm(1.0), optax.adam(0.01)),
         "clips the gradients' global norm.*torch.nn.utils.clip_grad_norm_",
