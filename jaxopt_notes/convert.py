@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from jaxopt_notes.command import OneLineParser, exit_code, run_as_process
 from jaxopt_notes.config.options import add_rows, asked_in
-from jaxopt_notes.config.settings import ROWS, validate
+from jaxopt_notes.config.settings import ROWS
 from jaxopt_notes.errors import InputError
 from jaxopt_notes.extras import require
 from jaxopt_notes.places import Place
@@ -110,7 +110,6 @@ def _take_up(args: argparse.Namespace, names: list[str] | None, asked: dict[str,
     if args.step is not None and args.step < 0:
         raise InputError(f"--step {args.step}: is out of range; give a whole number from 0")
     folder.refuse_used(args.out)
-    validate({name: x for name, x in asked.items() if name in (*_RUN, "out")})
     parts = reading.read(Path(args.source))
     try:
         taken = taking_up.take_up(parts, asked, names, args.step)

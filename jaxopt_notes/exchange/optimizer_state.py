@@ -11,14 +11,13 @@ from jaxopt_notes.errors import InputError
 
 
 def one_group(
-    optimizer: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]], ordered: bool
+    optimizer: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]
 ) -> tuple[dict[str, Any], list[str]]:
     """The same state_dict with all parameters in one param group, and their names in its order.
 
     Args:
       optimizer: the optimizer's state_dict, whose param groups have equal settings.
       shapes: of the network's parameters, in the module's order.
-      ordered: whether that order is the module's own.
 
     Raises:
       InputError: it has other parameters than the network; or its param groups cut through
@@ -51,7 +50,8 @@ def one_group(
             if shape and shape != shapes[name]:
                 raise InputError(
                     f"the optimizer's {slot} has shape {list(shape)} where the network's {name!r} "
-                    f"has {list(shapes[name])}: {_order(ordered)}"
+                    f"has {list(shapes[name])}: its parameters are not those of the module, in the "
+                    "module's order"
                 )
     group = {key: x for key, x in groups[0].items() if key != "param_names"}
     state = {
@@ -72,12 +72,6 @@ def as_float32(x: Any) -> Any:
     if hasattr(x, "is_floating_point"):
         return x.float() if x.is_floating_point() else x
     return x.astype(jnp.float32) if jnp.issubdtype(getattr(x, "dtype", int), jnp.floating) else x
-
-
-def _order(ordered: bool) -> str:
-    if ordered:
-        return "its parameters are not those of the module, in the module's order"
-    return "the weights' file does not keep the module's order; pass a file of torch.save"
 
 
 def _by_shape(

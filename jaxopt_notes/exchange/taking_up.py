@@ -18,7 +18,8 @@ from jaxopt_notes.exchange import network, settings
 from jaxopt_notes.exchange.optimizer_state import as_float32, moved, one_group
 from jaxopt_notes.exchange.reading import Parts
 from jaxopt_notes.models import from_torch, torch_arrangement
-from jaxopt_notes.models.torch_names import BUFFERS, opened, without_wrappers
+from jaxopt_notes.models.torch_layers import PARAMS, matched
+from jaxopt_notes.models.torch_names import BUFFERS, by_number, opened, without_wrappers
 from jaxopt_notes.runs import checkpoint, folder, report
 from jaxopt_notes.runs import info as run_info
 from jaxopt_notes.training import epochs
@@ -103,12 +104,8 @@ def _progress(parts: Parts, setup: Setup, names: Sequence[str] | None, taken: in
     progress = epochs.first_progress(setup)
     state = progress.state._replace(params=params, batch_stats=batch_stats)
     if parts.optimizer is not None:
-        shapes = {
-            name: tuple(x.shape)
-            for name, x in without_wrappers(parts.weights).items()
-            if name.rpartition(".")[2] not in BUFFERS
-        }
-        optimizer, order = one_group(parts.optimizer, shapes, parts.in_module_order)
+        shapes = _shapes(parts, setup.network, names)
+        optimizer, order = one_group(parts.optimizer, shapes)
         there = translate_state(
             optimizer,
             params,
@@ -122,6 +119,24 @@ def _progress(parts: Parts, setup: Setup, names: Sequence[str] | None, taken: in
     before, in_epoch = divmod(taken, setup.steps_per_epoch)
     state = setup.layout.place(jax.tree.map(jnp.asarray, state))
     return progress._replace(state=state, step_in_epoch=in_epoch, epochs_before=before)
+
+
+def _shapes(parts: Parts, network: Any, names: Sequence[str] | None) -> dict[str, tuple[int, ...]]:
+    """The shapes of the network's parameters in the module's order, as its optimizer has them."""
+    entries = without_wrappers(parts.weights)
+    order = [name for name in entries if name.rpartition(".")[2] not in BUFFERS]
+    prefixes = list(dict.fromkeys(name.rpartition(".")[0] for name in order))
+    numbered = by_number(prefixes)
+    if not parts.in_module_order or numbered not in (None, prefixes):
+        # The file sorts its names, 10 before 2 and bias before weight: the network's order it is.
+        layers = matched(entries, network, names, parts.weights)
+        order = [
+            f"{prefix}{entry}"
+            for prefix, layer in layers
+            for entry, (collection, _) in layer.entries.items()
+            if collection == PARAMS
+        ]
+    return {name: tuple(entries[name].shape) for name in order}
 
 
 def accuracy(taken: Taken) -> float:

@@ -216,3 +216,29 @@ def test_a_finished_program_has_nothing_left_to_train(digits, capsys):
     assert "next: python -m jaxopt_notes.train --resume run --epochs 2" in capsys.readouterr().out
     assert train.main(["--resume", "run"]) == 0
     assert "this run has finished its 1 epochs; pass a larger --epochs" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", ["sorted", "safetensors"])
+def test_names_that_a_file_sorts(digits, form):
+    """Layer 11 stands before layer 3, of the same shape: the moments must not be exchanged."""
+    widths = (10,) * 6
+
+    def make():
+        script = Script(digits, torch_mlp((28, 28, 1), 10, widths))
+        return script.with_optimizer("Adam", lr=0.003)
+
+    script = make().train(6)
+    kept = script.checkpoint()
+    if form == "sorted":
+        torch.save({**kept, "model": dict(sorted(kept["model"].items()))}, "c.pt")
+    else:
+        Path("c.pt").mkdir()
+        save_file = pytest.importorskip("safetensors.torch").save_file
+        save_file(kept["model"], "c.pt/model.safetensors")
+        torch.save(kept["optimizer"], "c.pt/optimizer.bin")
+    assert there("--epochs", "3") == 0
+    assert convert.main(["run", "--out", "back.pt"]) == 0
+    back = torch.load("back.pt", weights_only=True)["optimizer"]["state"]
+    for i, state in kept["optimizer"]["state"].items():
+        assert torch.equal(back[i]["exp_avg"], state["exp_avg"])
