@@ -93,6 +93,6 @@ def _classes(state: Any) -> Iterator[str]:
     """The classes of the nodes of a state, the outer ones first."""
     yield type(state).__name__
     children = jax.tree.leaves(state, is_leaf=lambda x: x is not state)
-    if children != [state]:
-        for child in children:
+    for child in children:
+        if child is not state:
             yield from _classes(child)
