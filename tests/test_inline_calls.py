@@ -11,6 +11,7 @@ import pytest
 
 import jaxopt_notes
 from jaxopt_notes import adam, conventions, sgd
+from jaxopt_notes.verification import around_optimizers
 from jaxopt_notes.verification.differences import TRAPS
 
 ROOT = Path(__file__).parents[1]
@@ -21,6 +22,7 @@ CALL = re.compile(r"(?:\w+ = )?[A-Za-z_][\w.]*\(.*\)", re.DOTALL)
 PARAMS = {"weight": jnp.ones((2, 3)), "bias": jnp.ones(3)}
 NAMES: dict[str, Any] = {name: getattr(jaxopt_notes, name) for name in jaxopt_notes.__all__}
 NAMES |= {"jaxopt_notes": jaxopt_notes, "optax": optax, "conventions": conventions}
+NAMES |= {"c": 1.0, "β1": lambda count: 0.9}
 NAMES |= {"α": 0.1, "β": 0.9, "λ": 0.01, "η": 0.05, "T": 10}
 NAMES |= {"first": adam(0.1), "second": sgd(0.1), "when": 10}
 NAMES |= {"optimizer": sgd(0.1), "state": sgd(0.1).init(PARAMS), "params": PARAMS, "grads": PARAMS}
@@ -28,9 +30,14 @@ NAMES |= {"optimizer": sgd(0.1), "state": sgd(0.1).init(PARAMS), "params": PARAM
 NOT_RUN = {
     "jax.distributed.initialize()": "waits for the other processes",
     "named_parameters()": "a method's name, without its object",
+    "state_dict()": "a method's name, without its object",
+    "scaler.unscale_(opt)": "needs a scaled loss: tests/test_move_a_torch_run.py",
 }
 # The frameworks' own calls: conventions/test_differences.py follows the path of each.
 NOT_RUN |= {cell.call: "run in its framework" for trap in TRAPS for cell in trap.cells}
+NOT_RUN |= {
+    line.call: "run in its framework" for of in around_optimizers.SECTIONS for line in of.lines
+}
 
 
 def calls() -> list[str]:

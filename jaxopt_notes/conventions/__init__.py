@@ -8,8 +8,9 @@ here takes its source's arguments and gives its source's trajectory:
     conventions.tensorflow1.rmsprop(learning_rate=1e-3, decay=0.9, momentum=0.9)
     conventions.notes.adagrad(alpha=1e-2)
 
-`translate` reads the arguments off a torch or Keras optimizer, and `translate_state` carries a
-torch run over in mid-training. All are built from the rules of `jaxopt_notes.optimizers`.
+`translate` reads the arguments off a torch or Keras optimizer, and off the torch scheduler that
+drives it. `translate_state` carries a torch run over in mid-training. All are built from the rules
+of `jaxopt_notes.optimizers`.
 """
 
 from jaxopt_notes.conventions import keras, notes, tensorflow1, torch

@@ -8,17 +8,23 @@ to value. An arrangement says where each belongs in JAX's tree, and is one of
 
 the function where a value must be transposed on the way, as Flax's kernels are. Optimizers work on
 each element by itself, so what arranges the parameters arranges their moments.
+
+`inverse` leads back, from the tree to {name: value}. A function is shown arrays of element numbers:
+where each number arrives, there the element is.
 """
 
+import math
 from collections.abc import Callable, Hashable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+import optax
 
 from jaxopt_notes.errors import InputError
 
 Arrangement = Callable[[Mapping[Any, Any]], Any] | Any
+Shapes = Mapping[Hashable, tuple[int, ...] | None]  # of each of torch's parameters, where known
 
 
 def arrange_by(arrangement: Arrangement, values: Mapping[Hashable, Any]) -> Any:
@@ -61,3 +67,145 @@ def _only(filled: Any) -> int:
             "`arrange` joins parameters into one array whose param groups, or steps taken, differ"
         )
     return int(first)
+
+
+class _Piece(NamedTuple):
+    """Elements of one parameter that lie in one leaf: their places in the leaf, and in torch."""
+
+    leaf: int
+    here: Any
+    there: Any
+
+
+def inverse(
+    arrangement: Arrangement, shapes: Shapes, params: Any
+) -> Callable[[Any], dict[Hashable, np.ndarray]]:
+    """The way back: the function that takes a tree like `params` to {torch's name: array}.
+
+    A leaf of the tree may be an `optax.MaskedNode`: the parameters that lie in such leaves are left
+    out.
+
+    Args:
+      arrangement: a tree of names, or a function from {name: value} to the tree.
+      shapes: each parameter's shape in torch; None only where the arrangement is a tree.
+      params: a tree with the structure and shapes that the arrangement makes.
+
+    Raises:
+      InputError: the arrangement does not fit `params`, or cannot be undone: it drops, repeats or
+        computes elements.
+
+    >>> kernel = np.array([[1, 2, 3], [4, 5, 6]])
+    >>> back = inverse(lambda of: [of["weight"].T], {"weight": (3, 2)}, [kernel])
+    >>> print(back([kernel])["weight"])
+    [[1 4]
+     [2 5]
+     [3 6]]
+    """
+    if callable(arrangement):
+        return _inverse_of_function(arrangement, shapes, params)
+    arrange_by(arrangement, shapes)  # which checks the names
+    names = jax.tree.leaves(arrangement)
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise InputError(f"`arrange` has {twice!r} twice: one parameter in torch has one place")
+    structure = _structure(params, arrangement, {n: shapes[n] for n in names})
+    return lambda tree: {
+        name: np.asarray(x)
+        for name, x in zip(names, structure.flatten_up_to(tree))
+        if not isinstance(x, optax.MaskedNode)
+    }
+
+
+def _structure(params: Any, arranged: Any, shapes: Mapping[Hashable, Any]) -> Any:
+    """The structure of params, after a check that it is the arranged tree's, and the shapes too."""
+    structure: Any = jax.tree.structure(params)
+    if jax.tree.structure(arranged) != structure:
+        raise InputError("`arrange` makes a tree of another structure than params")
+    leaves = jax.tree_util.tree_leaves_with_path(params)
+    for (path, p), (name, shape) in zip(leaves, shapes.items()):
+        if shape is not None and tuple(shape) != np.shape(p):
+            raise InputError(
+                f"params{jax.tree_util.keystr(path)} has shape {list(np.shape(p))}, but `arrange` "
+                f"puts {name} of shape {list(shape)} there: transpose or reshape it in `arrange`"
+            )
+    return structure
+
+
+def _inverse_of_function(
+    arrange: Callable[..., Any], shapes: Shapes, params: Any
+) -> Callable[[Any], dict[Hashable, np.ndarray]]:
+    arranged = arrange_by(arrange, _element_numbers(shapes))
+    arrived = list(map(np.asarray, jax.tree.leaves(arranged)))
+    structure = _structure(params, arranged, {f"leaf {i}": x.shape for i, x in enumerate(arrived)})
+    pieces = _pieces(arrived, shapes)
+
+    def back(tree: Any) -> dict[Hashable, np.ndarray]:
+        leaves = structure.flatten_up_to(tree)
+        values = {}
+        for name, parts in pieces.items():
+            absent = [isinstance(leaves[piece.leaf], optax.MaskedNode) for piece in parts]
+            if any(absent) and not all(absent):
+                raise InputError(
+                    f"{name!r} is one parameter in torch, but the optimizer steps its parts "
+                    "differently here: step them alike, or split the parameter in torch"
+                )
+            if parts and not any(absent):
+                values[name] = _joined(name, parts, leaves, shapes[name])
+        return values
+
+    return back
+
+
+def _element_numbers(shapes: Shapes) -> dict[Hashable, np.ndarray]:
+    """Arrays of the shapes; their elements count through all of the arrays."""
+    sizes = _sizes(shapes)
+    # As int32, because JAX has no 64 bits by default.
+    numbers = np.arange(sum(sizes), dtype=np.int32 if sum(sizes) < 2**31 else np.int64)
+    parts = np.split(numbers, np.cumsum(sizes)[:-1]) if sizes else []
+    return {name: part.reshape(shape) for (name, shape), part in zip(shapes.items(), parts)}
+
+
+def _sizes(shapes: Shapes) -> list[int]:
+    return [math.prod(shape or ()) for shape in shapes.values()]
+
+
+def _pieces(arrived: list[np.ndarray], shapes: Shapes) -> dict[Hashable, list[_Piece]]:
+    """Which leaf holds which elements of each parameter: where the element numbers arrived."""
+    names, sizes = list(shapes), _sizes(shapes)
+    ends = np.cumsum(sizes)
+    seen = np.zeros(sum(sizes), bool)
+    pieces: dict[Hashable, list[_Piece]] = {name: [] for name in names}
+    for leaf, numbers in enumerate(arrived):
+        with np.errstate(invalid="ignore"):  # of NaN, which is found below
+            flat = numbers.ravel().astype(np.int64)
+        known = (flat == numbers.ravel()) & (flat >= 0) & (flat < seen.size)
+        if not known.all() or seen[flat].any() or np.unique(flat).size < flat.size:
+            raise InputError(_NO_WAY_BACK.format(f"its leaf {leaf} repeats or computes elements"))
+        seen[flat] = True
+        owner = np.searchsorted(ends, flat, side="right")
+        for i in np.unique(owner):
+            here = np.flatnonzero(owner == i)
+            pieces[names[i]].append(_Piece(leaf, here, flat[here] - (ends[i] - sizes[i])))
+    if not seen.all():
+        lost = names[int(np.searchsorted(ends, np.argmin(seen), side="right"))]
+        raise InputError(_NO_WAY_BACK.format(f"it drops elements of {lost!r}"))
+    return pieces
+
+
+_NO_WAY_BACK = "`arrange` cannot be undone: {}; it may transpose, reshape, split and concatenate"
+
+
+def _joined(
+    name: Hashable, parts: list[_Piece], leaves: list[Any], shape: tuple[int, ...] | None
+) -> np.ndarray:
+    """The parameter's elements, collected from the leaves that have them."""
+    arrays = [np.asarray(leaves[piece.leaf]) for piece in parts]
+    if any(array.dtype != arrays[0].dtype for array in arrays):
+        dtypes = ", ".join(str(array.dtype) for array in arrays)
+        raise InputError(
+            f"{name!r} is one parameter in torch, but its parts here are {dtypes}: cast them to one"
+        )
+    value = np.empty(math.prod(shape or ()), arrays[0].dtype)
+    for piece, array in zip(parts, arrays):
+        value[piece.there] = array.ravel()[piece.here]
+    return value.reshape(shape or ())

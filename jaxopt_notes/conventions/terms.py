@@ -3,6 +3,7 @@
 no gradient         torch passes a parameter over: it stays, and so does its state
 maximize            −g_t in place of g_t
 dampening τ         g_1, then (1 − τ) g_t
+scheduled μ, β1     the hyperparameter of the moment, as a scheduler sets it at each step
 decay beside        u_t − α λ θ, whatever has become of α inside u_t
 shrunk              u_t + (1 − α λ) θ − θ, the same but for its rounding
 """
@@ -15,10 +16,10 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxopt_notes.optimizers import add_decayed_weights, scale_by_learning_rate
+from jaxopt_notes.optimizers import add_decayed_weights, scale_by_learning_rate, trace
 from jaxopt_notes.optimizers._handover import advance_schedules
 from jaxopt_notes.optimizers.checks import check_finite_or_schedule
-from jaxopt_notes.optimizers.engine import leafwise
+from jaxopt_notes.optimizers.engine import Slot, increment, leafwise
 
 Rate = float | jax.Array | Callable[[Any], Any]  # a number, or a schedule of the steps taken
 
@@ -47,6 +48,49 @@ def dampened(dampening: float) -> optax.GradientTransformation:
     )
 
 
+def velocity(momentum: Rate, nesterov: bool = False) -> optax.GradientTransformation:
+    """v_t = μ_t v_{t−1} + g_t, with μ_t from a schedule if it is one.
+
+    Where μ_t is 0, torch leaves the velocity as it was and steps by the gradient alone.
+    """
+    if not callable(momentum):
+        return trace(momentum, nesterov)
+
+    def rule(g: jax.Array, v: jax.Array, mu: jax.Array) -> tuple[jax.Array, jax.Array]:
+        faster = g + mu * v
+        return (g + mu * faster if nesterov else faster), jnp.where(mu == 0, v, faster)
+
+    def of(mu: jax.Array) -> optax.GradientTransformation:
+        return leafwise(partial(rule, mu=mu), optax.TraceState, {"trace": Slot()})
+
+    return scheduled(of, momentum)
+
+
+def scheduled(
+    of: Callable[[Any], optax.GradientTransformation], schedule: Callable[[Any], Any]
+) -> optax.GradientTransformation:
+    """The transformation of(x) with another x at each step, from a schedule of the steps taken.
+
+    The schedule's steps are counted apart, so that it counts on where a parameter has no gradient.
+    x is not rounded to half precision, but updates and state keep their dtypes.
+
+    Returns:
+      A transformation with state (`optax.ScaleByScheduleState(count)`, of(x)'s state).
+    """
+
+    def init(params: Any) -> Any:
+        clock = optax.ScaleByScheduleState(count=jnp.zeros([], jnp.int32))
+        return clock, of(schedule(clock.count)).init(params)
+
+    def update(updates: Any, state: Any, params: Any = None) -> Any:
+        clock, old = state
+        moved, new = of(schedule(clock.count)).update(updates, old, params)
+        clock = optax.ScaleByScheduleState(count=increment(clock.count))
+        return _in_dtypes_of(updates, moved), (clock, _in_dtypes_of(old, new))
+
+    return optax.GradientTransformation(init, update)
+
+
 def decay_beside(learning_rate: Rate, weight_decay: float) -> optax.GradientTransformation:
     """u − α λ θ: decoupled decay, as Keras adds it to every optimizer.
 
@@ -73,6 +117,8 @@ def shrunk(learning_rate: Rate, weight_decay: float) -> optax.GradientTransforma
     check_finite_or_schedule("weight_decay", weight_decay)
 
     def shrink(u: jax.Array, p: jax.Array, alpha: Any) -> jax.Array:
+        if isinstance(alpha, jax.Array):  # 1 − α λ needs all of θ's bits; a schedule may have less
+            alpha = alpha.astype(jnp.promote_types(alpha.dtype, p.dtype))
         return u + (jnp.asarray(1 - alpha * weight_decay, p.dtype) * p - p)
 
     if not callable(learning_rate):
@@ -131,6 +177,12 @@ def frozen(
 
 def _is_none(x: Any) -> bool:
     return x is None
+
+
+def _in_dtypes_of(old: Any, new: Any) -> Any:
+    return jax.tree.map(
+        lambda n, o: None if n is None else n.astype(o.dtype), new, old, is_leaf=_is_none
+    )
 
 
 def _with_slots_of(old: Any, new: Any) -> Any:

@@ -5,18 +5,30 @@ Read off torch 2.13. With λ = weight_decay, the gradient that all but AdamW sta
     g_t = ∇L(θ) + λ θ          maximize: −∇L(θ) + λ θ
 
 so the decay is coupled: it passes through velocity and moments. The rate always stands outside the
-velocity, and ε outside the root. A rate may be a number or a schedule, a function of the steps
-taken: what a torch scheduler that steps after each `optimizer.step()` would set. The arguments that
-choose torch's implementation (foreach, fused, capturable, differentiable) are left out. Complex
-parameters are the one exception: torch takes the real and the imaginary part for two parameters,
-where all but `sgd` here take |g|² as optax does.
+velocity, and ε outside the root. A rate, a momentum and β1 may be a number or a schedule, a
+function of the steps taken: what a torch scheduler that steps after each `optimizer.step()` would
+set. The arguments that choose torch's implementation (foreach, fused, capturable, differentiable)
+are left out. Complex parameters are the one exception: torch takes the real and the imaginary part
+for two parameters, where all but `sgd` here take |g|² as optax does.
 """
+
+from typing import Any
 
 import jax
 import optax
 
 from jaxopt_notes import optimizers
-from jaxopt_notes.conventions.terms import Rate, ascend, dampened, given, shrunk
+from jaxopt_notes.conventions.clipping import clip_grad_norm as clip_grad_norm
+from jaxopt_notes.conventions.clipping import clip_grad_value as clip_grad_value
+from jaxopt_notes.conventions.terms import (
+    Rate,
+    ascend,
+    dampened,
+    given,
+    scheduled,
+    shrunk,
+    velocity,
+)
 from jaxopt_notes.optimizers import add_decayed_weights, scale_by_learning_rate
 from jaxopt_notes.optimizers._adam_forms import scale_by_adam_form
 
@@ -27,9 +39,24 @@ def _gradient(weight_decay: float, maximize: bool) -> list[optax.GradientTransfo
     return [*sign, add_decayed_weights(weight_decay)] if given(weight_decay) else sign
 
 
+def _direction(
+    betas: tuple[Rate, float], eps: float, amsgrad: bool
+) -> optax.GradientTransformation:
+    """m̂_t / (√v̂_t + ε). With β1 from a schedule, m̂_t = m_t / (1 − β1^t) for the β1 of step t.
+
+    So torch has it. The weights of the moving average sum to 1 − Π β1 over all steps, not to that.
+    """
+    b1, b2 = betas
+
+    def of(b1: Any) -> optax.GradientTransformation:
+        return scale_by_adam_form(b1, b2, eps, amsgrad=amsgrad, exact_correction=True)
+
+    return scheduled(of, b1) if callable(b1) else of(b1)
+
+
 def sgd(
     lr: Rate = 1e-3,
-    momentum: float = 0,
+    momentum: Rate = 0,
     dampening: float = 0,
     weight_decay: float = 0,
     nesterov: bool = False,
@@ -43,7 +70,7 @@ def sgd(
 
     Args:
       lr: the rate, a number or a schedule.
-      momentum: μ in [0, 1]; 0 for no velocity.
+      momentum: μ in [0, 1], a number or a schedule; 0 for no velocity.
       dampening: τ.
       weight_decay: λ, coupled.
       nesterov: look ahead; needs a momentum, and no dampening.
@@ -71,7 +98,7 @@ def sgd(
     if given(momentum) and given(dampening):
         links.append(dampened(dampening))
     if given(momentum):
-        links.append(optimizers.trace(momentum, nesterov))
+        links.append(velocity(momentum, nesterov))
     return optax.chain(*links, scale_by_learning_rate(lr))
 
 
@@ -122,7 +149,7 @@ def rmsprop(
     alpha: float = 0.99,
     eps: float = 1e-8,
     weight_decay: float = 0,
-    momentum: float = 0,
+    momentum: Rate = 0,
     centered: bool = False,
     *,
     maximize: bool = False,
@@ -137,7 +164,7 @@ def rmsprop(
       alpha: α in [0, 1), the decay of the averages.
       eps: ε, outside the root.
       weight_decay: λ, coupled.
-      momentum: μ in [0, 1].
+      momentum: μ in [0, 1], a number or a schedule.
       centered: divide by the standard deviation.
       maximize: climb.
 
@@ -154,14 +181,14 @@ def rmsprop(
     return optax.chain(
         *_gradient(weight_decay, maximize),
         scale(decay=alpha, eps=eps, eps_in_sqrt=False),
-        *([optimizers.trace(momentum)] if given(momentum) else []),
+        *([velocity(momentum)] if given(momentum) else []),
         scale_by_learning_rate(lr),
     )
 
 
 def adam(
     lr: Rate = 1e-3,
-    betas: tuple[float, float] = (0.9, 0.999),
+    betas: tuple[Rate, float] = (0.9, 0.999),
     eps: float = 1e-8,
     weight_decay: float = 0,
     amsgrad: bool = False,
@@ -176,7 +203,7 @@ def adam(
 
     Args:
       lr: the rate, a number or a schedule.
-      betas: β1 and β2, each in [0, 1).
+      betas: β1 and β2, each in [0, 1); β1 a number or a schedule.
       eps: ε, outside the root, after the correction.
       weight_decay: λ, coupled.
       amsgrad: divide by the root of the largest v so far.
@@ -193,14 +220,14 @@ def adam(
     """
     return optax.chain(
         *_gradient(weight_decay, maximize),
-        scale_by_adam_form(*betas, eps, amsgrad=amsgrad, exact_correction=True),
+        _direction(betas, eps, amsgrad),
         scale_by_learning_rate(lr),
     )
 
 
 def adamw(
     lr: Rate = 1e-3,
-    betas: tuple[float, float] = (0.9, 0.999),
+    betas: tuple[Rate, float] = (0.9, 0.999),
     eps: float = 1e-8,
     weight_decay: float = 1e-2,
     amsgrad: bool = False,
@@ -213,7 +240,7 @@ def adamw(
 
     Args:
       lr: the rate, a number or a schedule.
-      betas: β1 and β2, each in [0, 1).
+      betas: β1 and β2, each in [0, 1); β1 a number or a schedule.
       eps: ε, outside the root, after the correction.
       weight_decay: λ, decoupled.
       amsgrad: divide by the root of the largest v so far.
@@ -230,7 +257,7 @@ def adamw(
     """
     return optax.chain(
         *([ascend()] if maximize else []),
-        scale_by_adam_form(*betas, eps, amsgrad=amsgrad, exact_correction=True),
+        _direction(betas, eps, amsgrad),
         scale_by_learning_rate(lr),
         *([shrunk(lr, weight_decay)] if given(weight_decay) else []),
     )

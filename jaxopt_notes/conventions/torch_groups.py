@@ -12,6 +12,7 @@ import optax
 
 from jaxopt_notes.conventions import torch
 from jaxopt_notes.conventions.terms import Rate
+from jaxopt_notes.conventions.torch_schedulers import Driven, Stepped, schedules_of
 from jaxopt_notes.errors import InputError
 
 Rates = Rate | Sequence[Rate]  # for all param groups, or one for each
@@ -91,27 +92,40 @@ _SCHEDULED_MOMENTUM = ("max_momentum", "base_momentum")
 KINDS = tuple(_FUNCTIONS)
 
 
-def settings_of(groups: Sequence[Mapping[str, Any]], lr: Rates | None) -> list[Settings]:
+def settings_of(
+    groups: Sequence[Mapping[str, Any]], lr: Rates | None, run: Stepped | None
+) -> list[Settings]:
     """Each param group's settings.
 
     Args:
       groups: torch's param groups.
       lr: a learning rate in place of the groups', or one for each group.
+      run: the scheduler that drives them, in place of `lr`.
 
     Raises:
       InputError: a group is of no optimizer that has an equal here; it has a setting that is not
-        known, or lacks one; a scheduler drives it and `lr` does not say how.
+        known, or lacks one; a scheduler drives it and neither `lr` nor `run` says how.
     """
     kinds = [_kind(group) for group in groups]
     for group, kind in zip(groups, kinds):
-        _check(group, kind)
-    return [
-        Settings(
-            kind,
-            {"lr": rate, **{name: _plain(group[name]) for name in _ARGUMENTS[kind]}},
-        )
-        for group, kind, rate in zip(groups, kinds, _rates(groups, lr))
-    ]
+        _check(group, kind, cycled=run is not None and run.scheduler.cycles)
+    own = [{name: plain(g[name]) for name in _ARGUMENTS[kind]} for g, kind in zip(groups, kinds)]
+    if run is None:
+        driven = [{"lr": rate} for rate in _rates(groups, lr)]
+    else:
+        if lr is not None:
+            raise InputError("lr and scheduler both say the learning rate: pass one of them")
+        driven = [_driven(by, of) for by, of in zip(schedules_of(run, groups), own)]
+    return [Settings(kind, {**of, **by}) for kind, of, by in zip(kinds, own, driven)]
+
+
+def _driven(by: Driven, own: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments that a scheduler sets."""
+    if by.momentum is None:
+        return {"lr": by.lr}
+    if "betas" in own:
+        return {"lr": by.lr, "betas": (by.momentum, own["betas"][1])}
+    return {"lr": by.lr, "momentum": by.momentum}
 
 
 def _kind(group: Mapping[str, Any]) -> str:
@@ -130,7 +144,7 @@ def _kind(group: Mapping[str, Any]) -> str:
     )
 
 
-def _check(group: Mapping[str, Any], kind: str) -> None:
+def _check(group: Mapping[str, Any], kind: str, cycled: bool) -> None:
     known = {"lr", *_ARGUMENTS[kind], *_WITHOUT_EFFECT, *_SCHEDULED_LR, *_SCHEDULED_MOMENTUM}
     for key in group:
         if key not in known | ({_DECOUPLED} if "betas" in group else set()):
@@ -144,12 +158,12 @@ def _check(group: Mapping[str, Any], kind: str) -> None:
                 f"a param group has no {name}: an older torch's, or another package's? load the "
                 f"state_dict into torch.optim.{kind} and pass that"
             )
-    if any(key in group for key in _SCHEDULED_MOMENTUM):
-        cycled, value = ("betas", group["betas"]) if "betas" in group else ("momentum", None)
+    if not cycled and any(key in group for key in _SCHEDULED_MOMENTUM):
+        name = "betas" if "betas" in group else "momentum"
         raise InputError(
-            f"a scheduler changes {cycled} at each step (the param group has max_momentum and "
-            f"base_momentum), which has no equal here: use cycle_momentum=False, or, to go on with "
-            f"{cycled}={_plain(group['momentum'] if value is None else value)!r}, delete both keys"
+            f"a scheduler changes {name} at each step (the param group has max_momentum and "
+            "base_momentum): pass the scheduler, translate(optimizer, scheduler); or, to go on "
+            f"with {name}={plain(group.get(name))!r}, delete both keys"
         )
 
 
@@ -162,9 +176,10 @@ def _rates(groups: Sequence[Mapping[str, Any]], lr: Rates | None) -> list[Rate]:
             each = f", or a list of {len(groups)}, one for each param group" if several else ""
             raise InputError(
                 "an lr_scheduler drives this optimizer: pass lr=, a number or a schedule of the "
-                f"steps{each} (a param group has {', '.join(marks)})"
+                f"steps{each}, or the scheduler, translate(optimizer, scheduler) (a param group "
+                f"has {', '.join(marks)})"
             )
-        return [_plain(group["lr"]) for group in groups]
+        return [plain(group["lr"]) for group in groups]
     if isinstance(lr, (list, tuple)):
         if len(lr) != len(groups):
             raise InputError(
@@ -173,7 +188,7 @@ def _rates(groups: Sequence[Mapping[str, Any]], lr: Rates | None) -> list[Rate]:
         return list(lr)
     # While a scheduler runs, the rates of the moment may be equal and the first ones not.
     for key in (*_SCHEDULED_LR, "lr"):
-        own = [_plain(group.get(key)) for group in groups]
+        own = [plain(group.get(key)) for group in groups]
         if any(rate != own[0] for rate in own):
             shown = "the schedule" if callable(lr) else f"{lr!r}"
             raise InputError(
@@ -183,8 +198,8 @@ def _rates(groups: Sequence[Mapping[str, Any]], lr: Rates | None) -> list[Rate]:
     return [lr for _ in groups]  # type: ignore[misc]
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """A setting as Python has it: torch allows tensors."""
     if isinstance(value, (tuple, list)):
-        return tuple(map(_plain, value))
+        return tuple(map(plain, value))
     return value.item() if hasattr(value, "item") and np.ndim(value) == 0 else value

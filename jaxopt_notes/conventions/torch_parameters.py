@@ -8,6 +8,7 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from jaxopt_notes.conventions.torch_groups import KINDS, Rates, Settings, settings_of
+from jaxopt_notes.conventions.torch_schedulers import Stepped
 from jaxopt_notes.errors import InputError
 
 # The names of the parameters in order, a list of them for each param group, (name, parameter)
@@ -79,13 +80,16 @@ def holds_param_groups(source: Mapping[Any, Any]) -> bool:
     return False
 
 
-def parameters_of(source: Any, lr: Rates | None, names: Names) -> list[Parameter]:
+def parameters_of(
+    source: Any, lr: Rates | None, names: Names, run: Stepped | None
+) -> list[Parameter]:
     """A torch optimizer's parameters, in its order.
 
     Args:
       source: the torch optimizer, or its `state_dict()`.
       lr: as given to `translate`.
       names: as given to `translate`.
+      run: the scheduler that drives the optimizer.
 
     Raises:
       InputError: a setting, a state or a name has no equal here, or is ambiguous.
@@ -99,7 +103,8 @@ def parameters_of(source: Any, lr: Rates | None, names: Names) -> list[Parameter
             )
     groups = source.param_groups if live else source["param_groups"]
     states = source.state if live else source.get("state", {})
-    settings = [s for s, group in zip(settings_of(groups, lr), groups) for _ in group["params"]]
+    by_group = zip(settings_of(groups, lr, run), groups)
+    settings = [s for s, group in by_group for _ in group["params"]]
     keys = [p for group in groups for p in group["params"]]
     if len(states.keys() - set(keys)):
         raise InputError("the state has entries of parameters that are in no param group")
@@ -121,7 +126,15 @@ def parameters_of(source: Any, lr: Rates | None, names: Names) -> list[Parameter
                 "part as two, which has no equal here: keep the two parts as real parameters"
             )
         parameters.append(Parameter(name, of, state, value, live and not key.requires_grad))
+    steps = counted_steps(parameters)
+    if run is not None and steps is not None:
+        run.check_steps(steps)
     return parameters
+
+
+def counted_steps(parameters: Sequence[Parameter]) -> int | None:
+    """The steps of the longest trained parameters; None for SGD, which does not count them."""
+    return max((p.steps for p in parameters if p.settings.kind != "SGD"), default=None)
 
 
 def check_named(source: Any, parameters: Sequence[Parameter]) -> None:
@@ -211,7 +224,7 @@ def _named(
     unknown = [None] * len(keys)
     if names is None:
         return (list(range(len(keys))) if own is None else own), unknown
-    pairs, names = _pairs_and_names(names)
+    pairs, names = pairs_and_names(names)
     if pairs and live:
         return _by_identity(keys, pairs), unknown
     if names and all(isinstance(x, (list, tuple)) for x in names):
@@ -242,7 +255,8 @@ def _own_names(groups: Sequence[Mapping[str, Any]], keys: Sequence[Any]) -> list
     return None
 
 
-def _pairs_and_names(names: Names) -> tuple[list[tuple[str, Any]], list[Any]]:
+def pairs_and_names(names: Names) -> tuple[list[tuple[str, Any]], list[Any]]:
+    """The (name, parameter) pairs, if `names` has the parameters too, and the names."""
     if hasattr(names, "named_parameters"):
         names = names.named_parameters()
     names = list(names.items() if isinstance(names, Mapping) else names)

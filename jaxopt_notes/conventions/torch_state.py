@@ -24,16 +24,18 @@ from jaxopt_notes.conventions.torch_parameters import (
     Parameter,
     Part,
     check_named,
+    counted_steps,
     holds_param_groups,
     is_torch_optimizer,
     parameters_of,
     parts_of,
     shapes_of,
 )
+from jaxopt_notes.conventions.torch_schedulers import Stepped, stepped
 from jaxopt_notes.conventions.translation import translate_parameters
 from jaxopt_notes.errors import InputError
 
-_SLOTS = {
+SLOTS = {
     "exp_avg": "mu",
     "grad_avg": "mu",
     "exp_avg_sq": "nu",
@@ -48,16 +50,21 @@ def translate_state(
     state_dict: Any,
     params: optax.Params,
     *,
+    scheduler: Any = None,
     lr: Rates | None = None,
     arrange: Arrangement | None = None,
     names: Names = None,
     steps: int | None = None,
+    scheduler_every: int = 1,
+    scheduler_ahead: int = 0,
+    total_steps: int | None = None,
 ) -> Any:
     """The state of `translate(state_dict, …)` after the steps that torch has taken.
 
     Args:
       state_dict: a torch optimizer's `state_dict()`, or the optimizer.
       params: the parameters in JAX, as torch left them.
+      scheduler: as passed to `translate`.
       lr: as passed to `translate`.
       arrange: where each of torch's parameters belongs in `params`: a tree of their names, or a
         function from {name: value} to the tree. As a default `params` is a flat dict of torch's
@@ -65,7 +72,10 @@ def translate_state(
       names: as passed to `translate`. The module's names are matched with the optimizer's
         parameters; a `state_dict` has none, so with several param groups pass the optimizer.
       steps: how many steps torch has taken; needed only for SGD with a schedule, as SGD does not
-        count them.
+        count them. A scheduler that is stepped after each step of SGD has counted them.
+      scheduler_every: as passed to `translate`.
+      scheduler_ahead: as passed to `translate`.
+      total_steps: as passed to `translate`.
 
     Returns:
       The state, with the values and dtypes of torch's. A parameter that had no gradient yet has the
@@ -82,7 +92,8 @@ def translate_state(
             )
     elif not is_torch_optimizer(state_dict):
         raise InputError(f"{type(state_dict).__name__} is no torch optimizer with an equal here")
-    parameters = parameters_of(state_dict, lr, names)
+    run = stepped(scheduler, state_dict, scheduler_every, scheduler_ahead, total_steps)
+    parameters = parameters_of(state_dict, lr, names, run)
     if arrange is None:
         check_named(state_dict, parameters)
         arrange = own_names(params)
@@ -90,8 +101,8 @@ def translate_state(
     empty = translate_parameters(state_dict, parameters, arrange).init(params)
 
     slots = sorted({slot for p in parameters for slot in p.settings.slots if slot in p.state})
-    fields = {_SLOTS[slot]: _arranged(slot, parameters, arrange, params) for slot in slots}
-    taken = _steps(parameters, steps)
+    fields = {SLOTS[slot]: _arranged(slot, parameters, arrange, params) for slot in slots}
+    taken = _steps(parameters, steps, run)
     if len(parts) == 1:
         return _filled(empty, fields, parts[0], taken)
     return empty._replace(
@@ -105,7 +116,7 @@ def _arranged(slot: str, parameters: Sequence[Parameter], arrange: Arrangement, 
     """The tree of one accumulator, checked against the parameters."""
     if callable(arrange):
         shapes_of(parameters)  # a function is shown each
-        like = {p.name: _array(p.value) for p in parameters}
+        like = {p.name: as_array(p.value) for p in parameters}
     else:
         like = dict(zip(jax.tree.leaves(arrange), map(np.asarray, jax.tree.leaves(params))))
     tree = arrange_by(arrange, {p.name: _value(slot, p, like.get(p.name)) for p in parameters})
@@ -125,12 +136,13 @@ def _arranged(slot: str, parameters: Sequence[Parameter], arrange: Arrangement, 
 def _value(slot: str, parameter: Parameter, like: np.ndarray | None) -> np.ndarray:
     """torch's accumulator, or what it will begin with."""
     if slot in parameter.state:
-        return _array(parameter.state[slot])
+        return as_array(parameter.state[slot])
     initial = parameter.settings.arguments.get("initial_accumulator_value", 0.0)
     return np.full_like(0.0 if like is None else like, initial if slot == "sum" else 0.0)
 
 
-def _array(tensor: Any) -> np.ndarray:
+def as_array(tensor: Any) -> np.ndarray:
+    """A tensor as an array of the same dtype, bfloat16 too."""
     if hasattr(tensor, "full_tensor"):  # torch's DTensor, which is spread over processes
         tensor = tensor.full_tensor()
     tensor = tensor.detach().cpu()
@@ -139,13 +151,16 @@ def _array(tensor: Any) -> np.ndarray:
     return array
 
 
-def _steps(parameters: Sequence[Parameter], steps: int | None) -> int:
+def _steps(parameters: Sequence[Parameter], steps: int | None, run: Stepped | None) -> int:
     """The steps that the optimizer has taken: those of its longest trained parameters."""
-    counted = [p.steps for p in parameters if p.settings.kind != "SGD"]
-    if counted and steps is not None and steps != max(counted):
-        raise InputError(f"steps={steps}, but the state_dict counts {max(counted)}")
-    if counted:
-        return max(counted)
+    counted = counted_steps(parameters)
+    if counted is not None:
+        if steps not in (None, counted):
+            raise InputError(f"steps={steps}, but the state_dict counts {counted}")
+        return counted
+    if run is not None:
+        steps = run.steps() if steps is None else steps
+        run.check_steps(steps)
     if steps is None and any(p.settings.scheduled for p in parameters):
         raise InputError(
             "torch's SGD does not count its steps, which the schedule needs: pass steps="

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import optax
 
 from jaxopt_notes.conventions import arrangement, keras
+from jaxopt_notes.conventions.origin import remembering
 from jaxopt_notes.conventions.terms import frozen, pass_over
 from jaxopt_notes.conventions.torch_groups import KINDS, Rates
 from jaxopt_notes.conventions.torch_parameters import (
@@ -22,6 +23,7 @@ from jaxopt_notes.conventions.torch_parameters import (
     parts_of,
     shapes_of,
 )
+from jaxopt_notes.conventions.torch_schedulers import stepped
 from jaxopt_notes.errors import InputError
 
 
@@ -62,25 +64,41 @@ _NOT_HERE = {
 
 def translate(
     optimizer: Any,
+    scheduler: Any = None,
     *,
     lr: Rates | None = None,
     arrange: arrangement.Arrangement | None = None,
     names: Names = None,
+    scheduler_every: int = 1,
+    scheduler_ahead: int = 0,
+    total_steps: int | None = None,
 ) -> optax.GradientTransformation:
     """The transformation with the trajectory of a torch or Keras optimizer.
 
     Args:
       optimizer: a torch optimizer (SGD, Adagrad, RMSprop, Adam, AdamW) or its `state_dict()`; a
         Keras optimizer (the same five), its `get_config()` or its serialized form.
+      scheduler: the torch scheduler that drives the optimizer, or its `state_dict()`: each param
+        group gets its learning rate as a function of the steps taken, torch's steps included, and
+        its momentum or β1 where OneCycleLR or CyclicLR sets that. All of torch's but
+        ReduceLROnPlateau; a class of your own has no equal here. A `state_dict` does not hold the
+        functions of LambdaLR, MultiplicativeLR and CyclicLR.
       lr: a learning rate in place of the optimizer's, a number or a schedule of the steps taken; a
         list of them, one for each of torch's param groups, where those have their own. Needed where
-        a scheduler of the other framework drives the learning rate.
+        something drives the learning rate that is not passed as `scheduler`.
       arrange: where each of torch's parameters belongs in JAX's tree, as a tree of their names, or
         a function from {name: value} to the tree. As a default the tree is a flat dict of the
         names, or a list in torch's order. Used only if not all parameters are stepped alike.
       names: how to call torch's parameters: the module, its `named_parameters()`, or a list in the
         optimizer's order (with several param groups, a list for each). As a default the names that
         the optimizer has, else 0, 1, 2, ….
+      scheduler_every: after how many steps of the optimizer the scheduler takes one: the number of
+        batches in an epoch, where the scheduler is stepped once an epoch.
+      scheduler_ahead: how many of the optimizer's steps the scheduler is ahead: 3 if GradScaler has
+        skipped three steps of the optimizer, −1000 if the scheduler was made after 1000 steps.
+      total_steps: the number of steps of the whole run, those in torch included. Needed for
+        LambdaLR, MultiplicativeLR, ChainedScheduler, CyclicLR and CosineAnnealingWarmRestarts with
+        T_mult > 1; after that many steps the learning rate is NaN, as after OneCycleLR's last.
 
     Returns:
       A transformation of `jaxopt_notes.conventions`. Where param groups differ, or parameters have
@@ -92,10 +110,12 @@ def translate(
       with `requires_grad=False` stay whatever their gradient is; to go on with them, set it to
       True and translate again: the state remains. A `state_dict` does not tell what is frozen.
 
+      The transformation remembers its param groups, for `transfer.to_torch_optimizer`.
+
     Raises:
-      InputError: the optimizer, or one of its settings, has no equal here; `lr` or `names` is
-        ambiguous. A change that leaves no trace in the optimizer (`ReduceLROnPlateau`, a hook)
-        cannot be seen.
+      InputError: the optimizer, the scheduler or one of their settings has no equal here; the
+        optimizer is not where the scheduler has brought it; `lr` or `names` is ambiguous. A
+        change that leaves no trace in the optimizer (`ReduceLROnPlateau`, a hook) cannot be seen.
 
     >>> from jaxopt_notes.conventions import translate
     >>> config = {"learning_rate": 1.0, "momentum": 0.5, "nesterov": True, "weight_decay": None}
@@ -103,13 +123,16 @@ def translate(
     >>> print(optimizer.update(2.0, optimizer.init(0.0))[0])
     -3.0
     """
-    if isinstance(optimizer, Mapping):
-        if holds_param_groups(optimizer):
-            return translate_parameters(optimizer, parameters_of(optimizer, lr, names), arrange)
+    mapping = isinstance(optimizer, Mapping)
+    if holds_param_groups(optimizer) if mapping else is_torch_optimizer(optimizer):
+        run = stepped(scheduler, optimizer, scheduler_every, scheduler_ahead, total_steps)
+        parameters = parameters_of(optimizer, lr, names, run)
+        return translate_parameters(optimizer, parameters, arrange)
+    if scheduler is not None:
+        raise InputError("scheduler belongs to a torch optimizer: for others pass lr=, a schedule")
+    if mapping:
         return _from_keras(optimizer.get("class_name"), optimizer.get("config", optimizer), lr)
     home, kind = type(optimizer).__module__, type(optimizer).__name__
-    if is_torch_optimizer(optimizer):
-        return translate_parameters(optimizer, parameters_of(optimizer, lr, names), arrange)
     if home.partition(".")[0] == "keras" and hasattr(optimizer, "get_config"):
         if getattr(optimizer, "_exclude_from_weight_decay", None) or getattr(
             optimizer, "_exclude_from_weight_decay_pattern", None
@@ -147,7 +170,9 @@ def translate_parameters(
         (optimizer,) = optimizers
     else:
         optimizer = optax.partition(dict(enumerate(optimizers)), numbered(part_of))
-    return frozen(optimizer, numbered(still)) if any(still.values()) else optimizer
+    if any(still.values()):
+        optimizer = frozen(optimizer, numbered(still))
+    return remembering(optimizer, source, parameters, parts, part_of, arrange)
 
 
 def _from_keras(

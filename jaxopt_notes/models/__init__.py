@@ -10,7 +10,7 @@ from jaxopt_notes.models.convolutions import conv_stack
 from jaxopt_notes.models.functional import PureModel, parameter_count, pure
 from jaxopt_notes.models.mlp import MLP
 from jaxopt_notes.models.summary import summarize, summary_text
-from jaxopt_notes.models.torch_weights import from_torch, to_torch
+from jaxopt_notes.models.torch_weights import from_torch, to_torch, torch_arrangement
 
 __all__ = [
     "CNN",
@@ -24,4 +24,5 @@ __all__ = [
     "summarize",
     "summary_text",
     "to_torch",
+    "torch_arrangement",
 ]

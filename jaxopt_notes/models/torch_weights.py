@@ -1,92 +1,63 @@
 """Weights from and to torch, for the same network there: `nn.Sequential` of the notes' layers.
 
-    layer           torch                           here
-    convolution     weight (out, in, 3, 3)          kernel (3, 3, in, out)
-    dense           weight (out, in)                kernel (in, out)
-    batch norm      weight, running_mean, _var      scale, mean, var
-    all of them     bias                            bias
-
-The trap is the first dense layer after a flattened image: torch flattens (channels, rows, columns),
-we flatten (rows, columns, channels), so its inputs come in another order. Of a single channel, or
-after a global average, the two orders are one.
-
-torch itself is not needed: entries are arrays, or tensors that can be turned into such.
+`torch_layers.py` has the table of the layers' arrays there and here. torch itself is not needed:
+entries are arrays, or tensors that can be turned into such.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import nnx
 
 from jaxopt_notes.errors import InputError
-from jaxopt_notes.models.layer_list import FLATTEN
-from jaxopt_notes.models.summary import summarize
-from jaxopt_notes.models.torch_names import (
-    by_number,
-    in_given_order,
-    in_order,
-    opened,
-    without_wrappers,
+from jaxopt_notes.models.torch_layers import (
+    COUNTER,
+    PARAMS,
+    STATS,
+    Match,
+    check_count,
+    listed,
+    matched,
+    too_many,
+    weighted,
 )
-
-# A layer's entries there: the collection they are in here (parameters or statistics), and the name
-_PARAMS, _STATS = 0, 1
-_WEIGHTS = {"weight": (_PARAMS, "kernel"), "bias": (_PARAMS, "bias")}
-_NORM = {
-    "weight": (_PARAMS, "scale"),
-    "bias": (_PARAMS, "bias"),
-    "running_mean": (_STATS, "mean"),
-    "running_var": (_STATS, "var"),
-}
-_COUNTER = "num_batches_tracked"  # of use to torch's cumulative averages only
+from jaxopt_notes.models.torch_names import opened, without_wrappers
 
 
-class _Weighted(NamedTuple):
-    """A layer with weights: where it is in a plain `nn.Sequential`, and in our trees."""
+def torch_arrangement(
+    state_dict: Mapping[str, Any], network: Any, names: Sequence[str] | None = None
+) -> Callable[[Mapping[str, Any]], Any]:
+    """Where each parameter of a torch network belongs here, as a function.
 
-    position: str
-    name: str
-    path: tuple[Any, ...]
-    module: Any
-    image: tuple[int, ...]  # (rows, columns, channels) if what comes in was just flattened
+    `from_torch` places the weights by it. Pass it as `arrange=` to `conventions.translate` and
+    `translate_state`, and what torch's optimizer holds for a parameter is placed likewise.
 
-    @property
-    def entries(self) -> dict[str, tuple[int, str]]:
-        return _NORM if isinstance(self.module, nnx.BatchNorm) else _WEIGHTS
+    Args:
+      state_dict: as for `from_torch`; only names and shapes matter.
+      network: the `CNN` or `MLP`; it is left as it is.
+      names: as for `from_torch`.
 
-    def ours(self, array: np.ndarray, entry: str) -> np.ndarray:
-        """torch's array in our layout."""
-        if entry != "weight" or array.ndim == 1:
-            return array
-        if array.ndim == 4:
-            return array.transpose(2, 3, 1, 0)
-        if not self.image:
-            return array.T
-        rows, columns, channels = self.image
-        array = array.reshape(-1, channels, rows, columns)
-        return array.transpose(2, 3, 1, 0).reshape(rows * columns * channels, -1)
+    Returns:
+      A function from {torch's name: array} to the tree of `pure(network).params`. It only moves
+      elements, so that the arrays may be NumPy's or JAX's and have any dtype. Batch
+      normalization's statistics may be among them, and are left out.
 
-    def theirs(self, array: np.ndarray, entry: str) -> np.ndarray:
-        """Our array in torch's layout."""
-        if entry != "weight" or array.ndim == 1:
-            return array
-        if array.ndim == 4:
-            return array.transpose(3, 2, 0, 1)
-        if not self.image:
-            return array.T
-        array = array.reshape(*self.image, -1).transpose(3, 2, 0, 1)
-        return array.reshape(array.shape[0], -1)
+    Raises:
+      InputError: as in `from_torch`; from the function, a parameter is missing or unknown.
 
-    def shape(self, entry: str) -> tuple[int, ...]:
-        """Of our array."""
-        array: jax.Array = getattr(self.module, self.entries[entry][1])[...]
-        return array.shape
-
-    def torch_shape(self, entry: str) -> tuple[int, ...]:
-        return self.theirs(np.empty(self.shape(entry)), entry).shape
+    >>> from flax import nnx
+    >>> from jaxopt_notes.models import MLP
+    >>> network = MLP(nnx.Rngs(0), image_shape=(2, 1, 2), classes=1, widths=())
+    >>> state_dict = {"1.weight": np.array([[0, 1, 2, 3]]), "1.bias": np.array([4])}
+    >>> arrange = torch_arrangement(state_dict, network)
+    >>> print(arrange(state_dict)["logits"]["kernel"].T)  # torch flattens channels first
+    [[0 2 1 3]]
+    """
+    matches = matched(_arrays(state_dict), network, names, state_dict)
+    return partial(_arranged, matches, PARAMS)
 
 
 def from_torch(
@@ -117,6 +88,7 @@ def from_torch(
       InputError: an entry is missing, one too many, or misshapen; the message names it. Layers of
         one shape could be either way round, and `names` does not say.
 
+    >>> from flax import nnx
     >>> from jaxopt_notes.models import MLP, pure
     >>> network = MLP(nnx.Rngs(0), image_shape=(2, 2, 1), classes=3, widths=())
     >>> state_dict = {"1.weight": np.ones((3, 4), np.float32), "1.bias": np.zeros(3, np.float32)}
@@ -124,27 +96,10 @@ def from_torch(
     >>> print(pure(network).apply(params, batch_stats, jnp.ones((1, 2, 2, 1)))[0])
     [[4. 4. 4.]]
     """
-    layers = _weighted(network)
-    state_dict = opened(state_dict)
-    given = {name: _array(name, value) for name, value in without_wrappers(state_dict).items()}
-    trees: tuple[dict[Any, Any], dict[Any, Any]] = ({}, {})
-    for prefix, layer in zip(_prefixes(given, layers, names, state_dict), layers):
-        for entry, (collection, name) in layer.entries.items():
-            key = f"{prefix}{entry}"
-            if key not in given:
-                raise InputError(f"state_dict: {key!r} is missing; {layer.name} needs it")
-            array = given.pop(key)
-            needed = layer.torch_shape(entry)
-            if array.shape != needed:
-                raise InputError(
-                    f"state_dict: {key!r} has shape {array.shape}; {layer.name} needs {needed}"
-                )
-            _put(trees[collection], (*layer.path, name), jnp.asarray(layer.ours(array, entry)))
-        if layer.entries is _NORM:
-            given.pop(f"{prefix}{_COUNTER}", None)
-    if given:
-        raise InputError(f"state_dict: {_listed(given)} {_too_many(given)}")
-    return trees
+    arrays = _arrays(state_dict)
+    matches = matched(arrays, network, names, state_dict)
+    params, batch_stats = (_arranged(matches, kind, arrays) for kind in (PARAMS, STATS))
+    return jax.tree.map(jnp.asarray, params), jax.tree.map(jnp.asarray, batch_stats)
 
 
 def to_torch(
@@ -165,6 +120,7 @@ def to_torch(
     Raises:
       InputError: an array is missing, one too many, or misshapen, or the names are too few or many.
 
+    >>> from flax import nnx
     >>> from jaxopt_notes.models import MLP, pure
     >>> model = pure(network := MLP(nnx.Rngs(0), widths=(16,), norm="batch"))
     >>> for name, array in to_torch(model.params, model.batch_stats, network).items():
@@ -179,9 +135,9 @@ def to_torch(
     4.weight (10, 16)
     4.bias (10,)
     """
-    layers = _weighted(network)
+    layers = weighted(network)
     names = [layer.position for layer in layers] if names is None else names
-    _check_count(names, layers)
+    check_count(names, layers)
     given = [_flat(params), _flat(batch_stats)]
     state_dict = {}
     for name, layer in zip(names, layers):
@@ -196,70 +152,37 @@ def to_torch(
                     f"{where} has shape {array.shape}; {layer.name} needs {layer.shape(entry)}"
                 )
             state_dict[f"{name}.{entry}"] = np.ascontiguousarray(layer.theirs(array, entry))
-        if layer.entries is _NORM:
-            state_dict[f"{name}.{_COUNTER}"] = np.array(0)
+        if layer.counted:
+            state_dict[f"{name}.{COUNTER}"] = np.array(0)
     for tree, left in zip(("params", "batch_stats"), given):
         if left:
             left_over = [".".join(map(str, path)) for path in left]
-            raise InputError(f"{tree}: {_listed(left_over)} {_too_many(left_over)}")
+            raise InputError(f"{tree}: {listed(left_over)} {too_many(left_over)}")
     return state_dict
 
 
-def _weighted(network: Any) -> list[_Weighted]:
-    """The layers with weights, in order."""
-    paths = {id(module): path for path, module in nnx.iter_modules(network)}
-    rows = summarize(network)  # rows[i] goes into layer i
-    found = []
-    for i, (name, apply) in enumerate(network.layers()):
-        if id(apply) in paths and nnx.state(apply, nnx.Param):
-            image = rows[i - 1].shape if rows[i].name == FLATTEN.name else ()
-            found.append(_Weighted(str(i), name, paths[id(apply)], apply, image))
-    return found
+def _arrays(state_dict: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """The entries as arrays, by their unwrapped names."""
+    return {name: _array(name, x) for name, x in without_wrappers(opened(state_dict)).items()}
 
 
-def _check_count(names: Sequence[str], layers: Sequence[_Weighted]) -> None:
-    if len(names) != len(layers):
-        needing = ", ".join(layer.name for layer in layers)
-        raise InputError(f"names: {len(names)} for {len(layers)} layers with weights: {needing}")
-
-
-def _prefixes(
-    given: Mapping[str, Any],
-    layers: Sequence[_Weighted],
-    names: Sequence[str] | None,
-    state_dict: Mapping[str, Any],
-) -> list[str]:
-    """What stands in front of "weight" and the others for each layer in turn, the dot included."""
-    shapes: dict[str, dict[str, tuple[int, ...]]] = {}
-    for name, array in given.items():
-        prefix, entry = name[: name.rfind(".") + 1], name[name.rfind(".") + 1 :]
-        shapes.setdefault(prefix, {})
-        if entry != _COUNTER:
-            shapes[prefix][entry] = array.shape
-    found = list(shapes)
-    if names is not None:
-        _check_count(names, layers)
-        return in_given_order(found, names)
-    needed = [{entry: layer.torch_shape(entry) for entry in layer.entries} for layer in layers]
-    if ordered := in_order(shapes, needed, state_dict):
-        return ordered
-    # It does not fit, and in this order the entry that is wrong will be named.
-    if len(found) == len(layers):
-        return by_number(found) or found
-    places = {f"{layer.position}.": layer for layer in layers}
-    lacking = [place for place in places if place not in found]
-    extra = [name for name in given if name[: name.rfind(".") + 1] not in places]
-    if lacking and not extra:
-        names = [place + entry for place in lacking for entry in places[place].entries]
-        needing = ", ".join(places[place].name for place in lacking)
-        raise InputError(f"state_dict: {_listed(names)} are missing; the network has {needing}")
-    if extra and not lacking:
-        raise InputError(f"state_dict: {_listed(extra)} {_too_many(extra)}")
-    needing = ", ".join(layer.name for layer in layers)
-    raise InputError(
-        f"state_dict: has {len(found)} layers with weights ({', '.join(p[:-1] for p in found)}), "
-        f"the network has {len(layers)} ({needing})"
-    )
+def _arranged(matches: Iterable[Match], kind: int, values: Mapping[str, Any]) -> dict[Any, Any]:
+    """The tree of one collection, of values by torch's names."""
+    left = without_wrappers(values)
+    tree: dict[Any, Any] = {}
+    for prefix, layer in matches:
+        for entry, (collection, name) in layer.entries.items():
+            key = f"{prefix}{entry}"
+            if collection == kind:
+                if key not in left:
+                    raise InputError(f"arrange: {key!r} is missing; {layer.name} needs it")
+                _put(tree, (*layer.path, name), layer.ours(left[key], entry))
+            left.pop(key, None)
+        if layer.counted:
+            left.pop(f"{prefix}{COUNTER}", None)
+    if left:
+        raise InputError(f"arrange: {listed(left)} {too_many(left)}")
+    return tree
 
 
 def _array(name: str, value: Any) -> np.ndarray:
@@ -286,11 +209,3 @@ def _flat(tree: Any, path: tuple[Any, ...] = ()) -> dict[tuple[Any, ...], Any]:
     if not isinstance(tree, Mapping):
         return {path: tree}
     return {k: v for key in tree for k, v in _flat(tree[key], (*path, key)).items()}
-
-
-def _listed(names: Any) -> str:
-    return ", ".join(repr(name) for name in names)
-
-
-def _too_many(names: Any) -> str:
-    return "has no layer here" if len(names) == 1 else "have no layer here"

@@ -30,11 +30,13 @@ def check_decay(name: str, value: Any, *, one_allowed: bool = False) -> None:
         raise ValueError(f"{name}={value!r} is outside {interval}")
 
 
-def check_not_negative(name: str, value: Any) -> None:
-    """Raises ValueError unless 0 ≤ value < ∞, TypeError if it is no number."""
+def check_not_negative(name: str, value: Any, *, infinite: bool = False) -> None:
+    """Raises ValueError unless 0 ≤ value < ∞ (≤ ∞ if infinite), TypeError if it is no number."""
     x = _known(name, value)
-    if x is not None and not 0 <= x < math.inf:
-        raise ValueError(f"{name}={value!r} must be finite and not negative")
+    if x is not None and not (0 <= x < math.inf or (infinite and x == math.inf)):
+        raise ValueError(
+            f"{name}={value!r} must be {'' if infinite else 'finite and '}not negative"
+        )
 
 
 def check_finite_or_schedule(name: str, value: Any) -> None:

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -62,12 +62,20 @@ def write(
     """certificate.json and certificate.md, or mutants.json and mutants.md."""
     mutated = bool(rows) and isinstance(rows[0], Caught)
     name = "mutants" if mutated else "certificate"
-    as_json, as_markdown = folder / f"{name}.json", folder / f"{name}.md"
     told = summary(rows, seconds)
-    content = {"summary": told, **about, "rows": [_plain(row._asdict()) for row in rows]}
-    text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
+    content = {"summary": told, **about, "rows": [row._asdict() for row in rows]}
+    head = _MUTANT_HEAD if mutated else _HEAD
+    return write_pair(folder, name, content, _markdown(told, rows, about, head))
+
+
+def write_pair(
+    folder: Path, name: str, content: dict[str, Any], lines: Sequence[str]
+) -> tuple[Path, Path]:
+    """One result as name.json and, line by line, as name.md."""
+    as_json, as_markdown = folder / f"{name}.json", folder / f"{name}.md"
+    text = json.dumps(_plain(content), indent=1, ensure_ascii=False, allow_nan=False)
     files.write_text(as_json, text + "\n")
-    files.write_text(as_markdown, _markdown(told, rows, about, _MUTANT_HEAD if mutated else _HEAD))
+    files.write_text(as_markdown, "\n".join(lines) + "\n")
     return as_json, as_markdown
 
 
@@ -75,25 +83,37 @@ def _plain(value: Any) -> Any:
     """Without infinities, which JSON does not have: a path that left the numbers is "inf"."""
     if isinstance(value, dict):
         return {name: _plain(x) for name, x in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(x) for x in value]
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def where(about: dict[str, Any]) -> str:
+    """How many steps were taken, where and with which versions, as one sentence."""
+    versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
+    return (
+        f"{about['steps']} steps on {about['device']}, {about['system']}, "
+        f"Python {about['python']}; {versions}."
+    )
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """The lines of a table in Markdown."""
+    written = (f"| {' | '.join(row)} |" for row in rows)
+    return [f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}", *written]
 
 
 def _markdown(
     told: str, rows: Sequence[Row | Caught], about: dict[str, Any], head: Sequence[str]
-) -> str:
-    versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
-    lines = [
+) -> list[str]:
+    return [
         "# Certificate of equality",
         "",
-        f"{told}. {about['steps']} steps on {about['device']}, {about['system']}, "
-        f"Python {about['python']}; {versions}.",
+        f"{told}. {where(about)}",
         "",
         "Distances are in units in the last place of the largest value that a parameter had by "
         "then: over the whole way in float64 and against optax, else at each step from where the "
         "oracle stood.",
         "",
-        f"| {' | '.join(head)} |",
-        f"|{' --- |' * len(head)}",
-        *(f"| {' | '.join(cells(row))} |" for row in rows),
+        *table(head, map(cells, rows)),
     ]
-    return "\n".join(lines) + "\n"

@@ -10,7 +10,7 @@ import inspect
 from collections.abc import Callable
 from typing import NamedTuple
 
-from jaxopt_notes.verification import formulas
+from jaxopt_notes.verification import around_optimizers, formulas
 from jaxopt_notes.verification.formulas import Terms
 from jaxopt_notes.verification.frameworks import FRAMEWORKS, terms
 from jaxopt_notes.verification.settings import Setting, named
@@ -275,6 +275,7 @@ def markdown() -> str:
             f"| {_NAMES[c.setting.framework]} | `{c.call}` | {trap.formula(c.terms)} | `{c.here}` |"
             for c in trap.cells
         ]
+    lines += around_optimizers.markdown()
     lines += [
         "",
         "## float16: ε rounds to zero",

@@ -4,6 +4,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
@@ -11,7 +12,7 @@ import pytest
 
 import jaxopt_notes
 from jaxopt_notes import conventions
-from jaxopt_notes.verification import frameworks, problem, proof
+from jaxopt_notes.verification import around_optimizers, frameworks, oracle_keras, problem, proof
 from jaxopt_notes.verification.differences import HALF_PRECISION, TRAPS, Cell, Trap, markdown
 
 STEPS = 60
@@ -54,6 +55,75 @@ def test_a_zero_gradient_in_half_precision_is_nan_or_not_as_the_table_says(
         theta, zero = jnp.ones(2, dtype), jnp.zeros(2, dtype)
         updates, _ = optimizer.update(zero, optimizer.init(theta), theta)
         assert np.isfinite(updates.astype(jnp.float32)).all() == (finite or dtype != jnp.float16)
+
+
+def clipped_in_torch(call: str, g: np.ndarray, c: float) -> np.ndarray:
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    net = torch.nn.Linear(len(g), 1, bias=False, dtype=torch.float64)
+    net.weight.grad = torch.tensor(g[None])
+    eval(call, {"clip_grad_norm_": torch.nn.utils.clip_grad_norm_, "net": net, "c": c})
+    return net.weight.grad.numpy()[0]
+
+
+def clipped_in_keras(call: str, g: np.ndarray, c: float) -> np.ndarray:
+    pytest.importorskip("keras", reason="Keras is not installed")
+    keras = oracle_keras.load()
+    opt = eval(call, {"SGD": keras.optimizers.SGD, "c": c})
+    w = keras.Variable(np.zeros_like(g), dtype="float64")
+    opt.build([w])
+    opt.apply([g], [w])
+    return -np.asarray(w)
+
+
+@pytest.mark.parametrize("size", [0.5, 1.0, 10.0])
+@pytest.mark.parametrize("line", around_optimizers.CLIPPING.lines, ids=lambda x: x.framework)
+def test_each_framework_clips_as_the_table_says(line: around_optimizers.Line, size: float) -> None:
+    c = 1e-5
+    g = np.array([0.6, -0.8]) * size * c
+    there = around_optimizers.CLIPPING.formulas[line.formula](g, c)
+    with jax.enable_x64(True):
+        clip = eval(line.here, {"optax": optax, "conventions": conventions, "c": c})
+        np.testing.assert_allclose(clip.update(g, clip.init(g))[0], there, rtol=1e-13)
+        if line.framework == "optax":
+            clip = eval(f"optax.{line.call}", {"optax": optax, "c": c})
+            own = clip.update(g, clip.init(g))[0]
+        else:
+            by = {"torch": clipped_in_torch, "Keras 3": clipped_in_keras}[line.framework]
+            own = by(line.call, g, c)
+    np.testing.assert_allclose(own, there, rtol=1e-13)
+
+
+@pytest.mark.parametrize("line", around_optimizers.CYCLED.lines, ids=lambda x: x.framework)
+def test_each_framework_corrects_a_beta1_that_changes_as_the_table_says(
+    line: around_optimizers.Line,
+) -> None:
+    """A gradient of constant size makes √v̂ 1, so a step of Adam shows m̂."""
+    b1s, gs = [0.95, 0.9, 0.85, 0.88], np.array([[1.0, 1.0], [-1.0, 1.0], [1.0, -1.0], [1.0, 1.0]])
+    formulas = around_optimizers.CYCLED.formulas
+    m_hat = formulas[line.formula](gs, b1s)
+    others = [
+        formula(gs, b1s) for formula in formulas.values() if formula is not formulas[line.formula]
+    ]
+    assert all(np.abs(other - m_hat).max() > 0.01 for other in others)
+    with jax.enable_x64(True):
+        names = {"α": 1.0, "β1": lambda count: jnp.asarray(b1s)[count], "conventions": conventions}
+        names |= {"inject_hyperparams": optax.inject_hyperparams, "adam": optax.adam}
+        calls = [line.here, *([line.call] if line.framework == "optax" else [])]
+        for optimizer in (eval(call, names) for call in calls):
+            theta = jnp.zeros(2)
+            state = optimizer.init(theta)
+            for g in gs:
+                updates, state = optimizer.update(jnp.asarray(g), state, theta)
+            np.testing.assert_allclose(-updates, m_hat, rtol=1e-7)
+    if line.framework == "torch":
+        torch = pytest.importorskip("torch", reason="torch is not installed")
+        p = torch.nn.Parameter(torch.zeros(2, dtype=torch.float64))
+        opt = torch.optim.Adam([p], lr=1.0)
+        for g, b1 in zip(gs, b1s):
+            opt.param_groups[0]["betas"] = (b1, 0.999)
+            p.grad, before = torch.tensor(g), p.detach().numpy().copy()
+            opt.step()
+        np.testing.assert_allclose(before - p.detach().numpy(), m_hat, rtol=1e-7)
 
 
 def test_the_file_is_the_one_that_is_written() -> None:

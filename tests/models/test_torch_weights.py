@@ -1,12 +1,14 @@
 """state_dicts become our trees and back; what does not fit is refused by name."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
 
+from jaxopt_notes.conventions import translate, translate_state
 from jaxopt_notes.errors import InputError
-from jaxopt_notes.models import CNN, MLP, from_torch, pure, to_torch
+from jaxopt_notes.models import CNN, MLP, from_torch, pure, to_torch, torch_arrangement
 
 SMALL = {"image_shape": (8, 12, 3), "classes": 5, "features": (2, 4), "hidden": 6}
 
@@ -344,3 +346,62 @@ def test_layers_in_another_order_are_another_network(network, state_dict):
     message = refused(from_torch, other, network)
     assert "'1' would come before '0'" in message
     assert "names=" in message
+
+
+# The same mapping as a function
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.bool_, np.float16, jnp.bfloat16])
+def test_an_arrangement_moves_elements_of_any_dtype(network, state_dict, dtype):
+    arrange = torch_arrangement(state_dict, network)
+    params, _ = from_torch(state_dict, network)
+    values = {name: (array * 100).astype(dtype) for name, array in state_dict.items()}
+    expected = jax.tree.map(lambda p: (np.asarray(p) * 100).astype(dtype), params)
+    tree = arrange(values)
+    assert jax.tree.structure(tree) == jax.tree.structure(pure(network).params)
+    assert {leaf.dtype for leaf in jax.tree.leaves(tree)} == {np.dtype(dtype)}
+    jax.tree.map(np.testing.assert_array_equal, tree, expected)
+
+
+def test_an_arrangement_permutes_all_elements(network, state_dict):
+    sizes = {k: v.shape for k, v in state_dict.items() if k.split(".")[1] in ("weight", "bias")}
+    numbers, start = {}, 0
+    for name, shape in sizes.items():
+        size = int(np.prod(shape))
+        numbers[name] = np.arange(start, start + size).reshape(shape)
+        start += size
+    tree = torch_arrangement(state_dict, network)(numbers)
+    elements = np.concatenate([leaf.ravel() for leaf in jax.tree.leaves(tree)])
+    np.testing.assert_array_equal(np.sort(elements), np.arange(start))
+    wrapped = {f"module.{name}": array for name, array in numbers.items()}
+    jax.tree.map(
+        np.testing.assert_array_equal, torch_arrangement(state_dict, network)(wrapped), tree
+    )
+
+
+def test_an_arrangement_refuses_what_does_not_belong(network, state_dict):
+    arrange = torch_arrangement(state_dict, network)
+    without = {name: array for name, array in state_dict.items() if name != "9.weight"}
+    assert "'9.weight' is missing; dense 6" in refused(arrange, without)
+    assert "'head.weight' has no layer" in refused(arrange, {**state_dict, "head.weight": 0.0})
+    assert "'9.weight' is missing" in refused(torch_arrangement, without, network)
+
+
+def test_a_torch_optimizer_comes_along_by_the_arrangement():
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    network = MLP(nnx.Rngs(0), image_shape=(2, 3, 2), classes=3, widths=(4,))
+    module = torch.nn.Sequential(
+        torch.nn.Flatten(), torch.nn.Linear(12, 4), torch.nn.ReLU(), torch.nn.Linear(4, 3)
+    )
+    groups = [{"params": module[1].parameters()}, {"params": module[3].parameters(), "lr": 0.1}]
+    opt = torch.optim.Adam(groups)
+    module(torch.ones(2, 2, 2, 3)).square().sum().backward()
+    opt.step()
+    arrange = torch_arrangement(module.state_dict(), network)
+    params, _ = from_torch(module.state_dict(), network)
+    state = translate_state(opt, params, arrange=arrange, names=module)
+    optimizer = translate(opt, arrange=arrange, names=module)
+    assert jax.tree.structure(state) == jax.tree.structure(optimizer.init(params))
+    moment = state.inner_states[0].inner_state[0].mu["hidden"][0]["kernel"]
+    there = opt.state[module[1].weight]["exp_avg"].numpy()
+    np.testing.assert_array_equal(moment[1, 0], there[0, 6])  # row 0, column 0, channel 1

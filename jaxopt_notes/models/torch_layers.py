@@ -1,0 +1,216 @@
+"""The layers with weights of a network here, and what each is called in a torch `state_dict`.
+
+    layer           torch                           here
+    convolution     weight (out, in, 3, 3)          kernel (3, 3, in, out)
+    dense           weight (out, in)                kernel (in, out)
+    batch norm      weight, running_mean, _var      scale, mean, var
+    all of them     bias                            bias
+
+The first dense layer after a flattened image needs care: torch flattens (channels, rows, columns),
+we flatten (rows, columns, channels), so its inputs come in another order. With a single channel, or
+after a global average, both orders are the same.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from flax import nnx
+
+from jaxopt_notes.errors import InputError
+from jaxopt_notes.models.layer_list import FLATTEN
+from jaxopt_notes.models.summary import summarize
+from jaxopt_notes.models.torch_names import by_number, in_given_order, in_order
+
+# A layer's entries there: the collection they are in here (parameters or statistics), and the name
+PARAMS, STATS = 0, 1
+_WEIGHTS = {"weight": (PARAMS, "kernel"), "bias": (PARAMS, "bias")}
+_NORM = {
+    "weight": (PARAMS, "scale"),
+    "bias": (PARAMS, "bias"),
+    "running_mean": (STATS, "mean"),
+    "running_var": (STATS, "var"),
+}
+COUNTER = "num_batches_tracked"  # of use to torch's cumulative averages only
+
+
+def after_flatten(rows: int, columns: int, channels: int) -> Callable[[Any], Any]:
+    """The function that moves a dense layer's torch weight to its kernel, after a flattened image.
+
+    torch flattens (channels, rows, columns), Flax (rows, columns, channels), so that the inputs of
+    the weight (out, in) and of the kernel (in, out) come in another order.
+
+    >>> weight = np.array([[0, 1, 2, 3]])  # 1 row, 2 columns, 2 channels
+    >>> print(after_flatten(1, 2, 2)(weight).T)
+    [[0 2 1 3]]
+    """
+
+    def move(weight: Any) -> Any:
+        images = weight.reshape(-1, channels, rows, columns)
+        return images.transpose(2, 3, 1, 0).reshape(rows * columns * channels, -1)
+
+    return move
+
+
+class Weighted(NamedTuple):
+    """A layer with weights: where it is in a plain `nn.Sequential`, and in our trees."""
+
+    position: str
+    name: str
+    path: tuple[Any, ...]
+    module: Any
+    image: tuple[int, ...]  # (rows, columns, channels) if what comes in was just flattened
+
+    @property
+    def counted(self) -> bool:
+        """Whether torch counts its batches."""
+        return self.entries is _NORM
+
+    @property
+    def entries(self) -> dict[str, tuple[int, str]]:
+        """torch's name of an array → the collection that it is in here, and its name there."""
+        return _NORM if isinstance(self.module, nnx.BatchNorm) else _WEIGHTS
+
+    def ours(self, array: np.ndarray, entry: str) -> np.ndarray:
+        """torch's array in our layout."""
+        if entry != "weight" or array.ndim == 1:
+            return array
+        if array.ndim == 4:
+            return array.transpose(2, 3, 1, 0)
+        return after_flatten(*self.image)(array) if self.image else array.T
+
+    def theirs(self, array: np.ndarray, entry: str) -> np.ndarray:
+        """Our array in torch's layout."""
+        if entry != "weight" or array.ndim == 1:
+            return array
+        if array.ndim == 4:
+            return array.transpose(3, 2, 0, 1)
+        if not self.image:
+            return array.T
+        array = array.reshape(*self.image, -1).transpose(3, 2, 0, 1)
+        return array.reshape(array.shape[0], -1)
+
+    def shape(self, entry: str) -> tuple[int, ...]:
+        """Of our array."""
+        array: jax.Array = getattr(self.module, self.entries[entry][1])[...]
+        return array.shape
+
+    def torch_shape(self, entry: str) -> tuple[int, ...]:
+        """Of torch's array."""
+        return self.theirs(np.empty(self.shape(entry)), entry).shape
+
+
+def weighted(network: Any) -> list[Weighted]:
+    """The layers with weights, in order."""
+    paths = {id(module): path for path, module in nnx.iter_modules(network)}
+    rows = summarize(network)  # rows[i] goes into layer i
+    found = []
+    for i, (name, apply) in enumerate(network.layers()):
+        if id(apply) in paths and nnx.state(apply, nnx.Param):
+            image = rows[i - 1].shape if rows[i].name == FLATTEN.name else ()
+            found.append(Weighted(str(i), name, paths[id(apply)], apply, image))
+    return found
+
+
+class Match(NamedTuple):
+    """A layer, and what stands in front of "weight" and the others in torch's names for it."""
+
+    prefix: str
+    layer: Weighted
+
+
+def matched(
+    arrays: Mapping[str, Any],
+    network: Any,
+    names: Sequence[str] | None,
+    state_dict: Mapping[str, Any],
+) -> list[Match]:
+    """The network's layers with their names in torch; every array belongs to one of them.
+
+    Args:
+      arrays: the state_dict's, by their unwrapped names.
+      network: the `CNN` or `MLP`.
+      names: what torch calls the layers, in the network's order, if the user says so.
+      state_dict: as the user passed it; a module's own knows the order of definition.
+
+    Raises:
+      InputError: an entry is missing, one too many, or misshapen, or the order is in doubt.
+    """
+    layers = weighted(network)
+    left = dict(arrays)
+    matches = [
+        Match(prefix, layer)
+        for prefix, layer in zip(_prefixes(left, layers, names, state_dict), layers)
+    ]
+    for prefix, layer in matches:
+        for entry in layer.entries:
+            key = f"{prefix}{entry}"
+            if key not in left:
+                raise InputError(f"state_dict: {key!r} is missing; {layer.name} needs it")
+            needed = layer.torch_shape(entry)
+            if (shape := left.pop(key).shape) != needed:
+                raise InputError(
+                    f"state_dict: {key!r} has shape {shape}; {layer.name} needs {needed}"
+                )
+        if layer.counted:
+            left.pop(f"{prefix}{COUNTER}", None)
+    if left:
+        raise InputError(f"state_dict: {listed(left)} {too_many(left)}")
+    return matches
+
+
+def check_count(names: Sequence[str], layers: Sequence[Weighted]) -> None:
+    """Raises InputError unless there is a name for each layer."""
+    if len(names) != len(layers):
+        needing = ", ".join(layer.name for layer in layers)
+        raise InputError(f"names: {len(names)} for {len(layers)} layers with weights: {needing}")
+
+
+def _prefixes(
+    given: Mapping[str, Any],
+    layers: Sequence[Weighted],
+    names: Sequence[str] | None,
+    state_dict: Mapping[str, Any],
+) -> list[str]:
+    """What stands in front of "weight" and the others for each layer in turn, the dot included."""
+    shapes: dict[str, dict[str, tuple[int, ...]]] = {}
+    for name, array in given.items():
+        prefix, entry = name[: name.rfind(".") + 1], name[name.rfind(".") + 1 :]
+        shapes.setdefault(prefix, {})
+        if entry != COUNTER:
+            shapes[prefix][entry] = array.shape
+    found = list(shapes)
+    if names is not None:
+        check_count(names, layers)
+        return in_given_order(found, names)
+    needed = [{entry: layer.torch_shape(entry) for entry in layer.entries} for layer in layers]
+    if ordered := in_order(shapes, needed, state_dict):
+        return ordered
+    # It does not fit, and in this order the entry that is wrong will be named.
+    if len(found) == len(layers):
+        return by_number(found) or found
+    places = {f"{layer.position}.": layer for layer in layers}
+    lacking = [place for place in places if place not in found]
+    extra = [name for name in given if name[: name.rfind(".") + 1] not in places]
+    if lacking and not extra:
+        names = [place + entry for place in lacking for entry in places[place].entries]
+        needing = ", ".join(places[place].name for place in lacking)
+        raise InputError(f"state_dict: {listed(names)} are missing; the network has {needing}")
+    if extra and not lacking:
+        raise InputError(f"state_dict: {listed(extra)} {too_many(extra)}")
+    needing = ", ".join(layer.name for layer in layers)
+    raise InputError(
+        f"state_dict: has {len(found)} layers with weights ({', '.join(p[:-1] for p in found)}), "
+        f"the network has {len(layers)} ({needing})"
+    )
+
+
+def listed(names: Any) -> str:
+    """Names as a message shows them."""
+    return ", ".join(repr(name) for name in names)
+
+
+def too_many(names: Any) -> str:
+    """The end of a message that begins with `listed(names)`."""
+    return "has no layer here" if len(names) == 1 else "have no layer here"

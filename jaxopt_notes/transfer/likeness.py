@@ -1,0 +1,126 @@
+"""What an array is in comparison with another: zero, transposed, another's, scaled, rounded."""
+
+import contextlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxopt_notes.conventions.torch_state import SLOTS
+
+_SLOTS = set(SLOTS.values())
+_NARROWER = ("bfloat16", "float16", "float32")
+Named = Mapping[str, np.ndarray]
+
+
+def differences(what: str, ours: Named, theirs: Named) -> list[str]:
+    """Sentences on what differs, one for all arrays that differ in the same way.
+
+    Args:
+      what: the arrays' name in the sentences, such as "mu of".
+      ours: name → array.
+      theirs: name → what the array should be.
+
+    >>> there = {"a": np.array([1.0, 2.0]), "b": np.array([3.0, 5.0])}
+    >>> differences("mu of", {"a": 0.1 * there["a"], "b": there["a"]}, there)
+    ["mu of 'a' is 0.1 times torch's", "mu of 'b' is torch's of 'a'"]
+    """
+    by_words: dict[str, list[str]] = {}
+    for name, array in ours.items():
+        if name in theirs and not np.array_equal(array, theirs[name], equal_nan=True):
+            by_words.setdefault(likeness(array, name, theirs), []).append(name)
+    return [f"{what} {_listed(names)} {words}".strip() for words, names in by_words.items()]
+
+
+def likeness(ours: np.ndarray, name: str, theirs: Named) -> str:
+    """In which way an array differs from the one that it should be, `theirs[name]`."""
+    right = theirs[name]
+    if not np.any(ours):
+        return "is 0, and torch's is not"
+    for other, array in theirs.items():
+        if other != name and np.array_equal(ours, array):
+            return f"is torch's of {other!r}"
+    if ours.ndim == 2 and np.array_equal(ours, right.T):
+        return "is torch's transposed"
+    wide, there = ours.astype(np.float64), right.astype(np.float64)
+    for dtype in _NARROWER:
+        with np.errstate(over="ignore"):
+            if np.array_equal(wide, right.astype(jnp.dtype(dtype)).astype(np.float64)):
+                return f"is torch's rounded to {dtype}"
+    moved = there != 0
+    ratios = wide[moved] / there[moved]
+    middle = float(np.median(ratios)) if ratios.size else np.nan
+    if np.allclose(wide, middle * there, rtol=1e-5, atol=0.0):
+        return f"is {middle:.4g} times torch's"
+    return "differs from torch's"
+
+
+def state_hints(expected: Any, state: Any, params: Any, paths: Sequence[str]) -> list[str]:
+    """What differs between two states of optax's classes, by the names of their fields.
+
+    Args:
+      expected: the state that `translate_state` makes of torch's.
+      state: the one to look at.
+      params: the parameters.
+      paths: the names of their leaves.
+    """
+    there, here = _fields(expected, params, paths), _fields(state, params, paths)
+    lines = []
+    for field in there:
+        if field not in here:
+            lines.append(f"it has no {field}, which torch's optimizer has")
+        else:
+            lines += differences(f"{field} of", here[field], there[field])
+    counts, ours = _counts(expected), _counts(state)
+    lines += [
+        f"the count of {kind} is {_numbers(ours[kind])}, and torch's is {_numbers(of)}"
+        for kind, of in counts.items()
+        if kind in ours and ours[kind] != of
+    ]
+    return lines
+
+
+def _nodes(state: Any) -> list[Any]:
+    """The parts of a state that have accumulators or a count."""
+
+    def known(node: Any) -> bool:
+        return bool({*_SLOTS, "count"} & set(getattr(node, "_fields", ())))
+
+    found = []
+    for node in jax.tree.leaves(state, is_leaf=known):
+        if known(node):
+            inside = [x for name, x in zip(node._fields, node) if name not in _SLOTS]
+            found += [node, *_nodes(inside)]
+    return found
+
+
+def _fields(state: Any, params: Any, paths: Sequence[str]) -> dict[str, dict[str, np.ndarray]]:
+    """Accumulator → leaf → array, of all parts of a partition together."""
+    structure: Any = jax.tree.structure(params)
+    fields: dict[str, dict[str, np.ndarray]] = {}
+    for node in _nodes(state):
+        for field in _SLOTS & set(node._fields):
+            with contextlib.suppress(ValueError):  # a tree of another structure
+                leaves = structure.flatten_up_to(getattr(node, field))
+                arrays = {p: np.asarray(x) for p, x in zip(paths, leaves) if hasattr(x, "dtype")}
+                fields.setdefault(field, {}).update(arrays)
+    return fields
+
+
+def _counts(state: Any) -> dict[str, set[int]]:
+    counts: dict[str, set[int]] = {}
+    for node in _nodes(state):
+        if "count" in node._fields:
+            counts.setdefault(type(node).__name__, set()).add(int(node.count))
+    return counts
+
+
+def _numbers(of: Iterable[int]) -> str:
+    return " and ".join(map(str, sorted(of)))
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(repr(name) for name in names[:3])
+    return shown + (f" and {len(names) - 3} more" if len(names) > 3 else "")

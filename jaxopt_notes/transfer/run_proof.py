@@ -1,0 +1,249 @@
+"""What `prove` found, to read and to keep."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jaxopt_notes.verification import certificate
+
+# Units in the last place that one step may leave torch by. Two right implementations in the same
+# order of operations stay within 8; with optax's own bias correction in float32, within 384.
+STEP_LIMIT, ROUNDING_LIMIT = 8.0, 384.0
+# In float64 a step may differ by this share of itself: a learning rate that is kept in float32 is
+# 6e-8 off.
+SHARE_LIMIT = 1e-6
+WAY_LIMIT = 1e-12  # over all steps, of parameters that are float64 themselves
+# Gradients of two programs for one network, relative to the largest element.
+GRADIENT_LIMITS = {"float64": 1e-9, "float32": 1e-3}
+OTHER_GRADIENTS = 0.05  # of 16 bits
+
+
+class Departure(NamedTuple):
+    """Where a parameter leaves torch.
+
+    Attributes:
+      parameter: its name here.
+      step: the step, counted from 1.
+      units: how far that one step leads off, in units in the last place.
+      share: and as a share of the step, in float64.
+    """
+
+    parameter: str
+    step: int
+    units: float
+    share: float
+
+    def __str__(self) -> str:
+        return (
+            f"{self.parameter} leaves torch at step {self.step}, by "
+            f"{certificate.units(self.units)} units in the last place; in float64 by "
+            f"{self.share:.2g} of the step"
+        )
+
+
+class Drift(NamedTuple):
+    """How far one parameter is from torch, for each step (N,).
+
+    Attributes:
+      step: each step by itself, from where torch stood: in units in the last place of the largest
+        value that the element had by then.
+      way: the whole way, in the same units.
+      share: each step by itself in float64, as a share of the step.
+    """
+
+    step: np.ndarray
+    way: np.ndarray
+    share: np.ndarray
+
+
+class Row(NamedTuple):
+    """One parameter of the certificate."""
+
+    parameter: str
+    in_torch: str
+    step: float
+    way: float
+    share: float
+    leaves_at: int | None
+
+    def cells(self) -> tuple[str, ...]:
+        """As a table shows it."""
+        units = certificate.units(self.step), certificate.units(self.way)
+        left = "–" if self.leaves_at is None else str(self.leaves_at)
+        return (self.parameter, self.in_torch, *units, f"{self.share:.1g}", left)
+
+
+class Proof(NamedTuple):
+    """Whether a run goes on here as in torch.
+
+    Attributes:
+      equal: all is equal but for rounding: the start, the steps, and the gradients if asked for.
+      first: where a parameter first leaves torch; None if none does.
+      departures: where each parameter that leaves torch does so, the first one first.
+      drift: name here → how far it is from torch.
+      gradients: name here → the distance of the two gradients of each step, relative to the largest
+        element (N,); empty unless losses were given.
+      start: what differs before the first step: weights and dtypes.
+      hints: what differs in the states before the first step, where they can be compared.
+      names: name here → name in torch.
+      about: the setting: steps, dtype, optimizer, versions.
+    """
+
+    equal: bool
+    first: Departure | None
+    departures: tuple[Departure, ...]
+    drift: dict[str, Drift]
+    gradients: dict[str, np.ndarray]
+    start: tuple[str, ...]
+    hints: tuple[str, ...]
+    names: dict[str, str]
+    about: dict[str, Any]
+
+    @property
+    def units(self) -> float:
+        """The largest distance that one step leads off, in units in the last place."""
+        return _largest(drift.step for drift in self.drift.values())
+
+    def __str__(self) -> str:
+        return "\n".join([self._verdict(), *(f"  {line}" for line in self._details())])
+
+    def write(self, folder: str | Path) -> tuple[Path, Path]:
+        """Writes proof.json and proof.md.
+
+        Args:
+          folder: an existing folder.
+
+        Returns:
+          The two paths.
+
+        Raises:
+          OSError: a file cannot be written.
+        """
+        content = {
+            "verdict": self._verdict(),
+            "equal": self.equal,
+            **self.about,
+            "start": self.start,
+            "hints": self.hints,
+            "departures": [departure._asdict() for departure in self.departures],
+            "parameters": [row._asdict() for row in self._rows()],
+            "step_by_step": {n: [float(f"{x:.3g}") for x in d.step] for n, d in self.drift.items()},
+        }
+        return certificate.write_pair(Path(folder), "proof", content, self._markdown())
+
+    def _verdict(self) -> str:
+        if not self.equal:
+            return f"NOT equal: {self._findings()[0]}"
+        return (
+            f"equal: {self.about['steps']} steps of {len(self.names)} parameters in "
+            f"{self.about['dtype']}, each at most {certificate.units(self.units)} units in the "
+            "last place from torch's"
+        )
+
+    def _findings(self) -> list[str]:
+        """A sentence on all that is not equal, the earliest first."""
+        start = [f"at the start, {sentence}" for sentence in self.start]
+        first = [] if self.first is None else [str(self.first)]
+        gradients = [
+            f"the gradient of {name!r} differs from torch's at step {k + 1}, by {far[k]:.2g} of "
+            "its largest element"
+            for name, far in self.gradients.items()
+            if (k := unlike(far, self.about["dtype"])) is not None
+        ]
+        return [*start, *first, *gradients]
+
+    def _details(self) -> list[str]:
+        """What stands below the verdict."""
+        lines = self._findings()[1:]
+        lines += [f"in the state at the start, {hint}" for hint in self.hints]
+        if len(self.departures) > 1:
+            others = [f"{each.parameter} at step {each.step}" for each in self.departures[1:]]
+            lines.append(f"also {_listed(others)}")
+        if self.equal and self.units > STEP_LIMIT:
+            lines.append(
+                f"more than {STEP_LIMIT:.0f} units are due to another order of operations in "
+                f"{self.about['dtype']}: in float64 each step agrees to {self._share():.2g} of it"
+            )
+        if self.drift:
+            way = _largest(drift.way for drift in self.drift.values())
+            lines.append(f"over the whole way: {certificate.units(way)} units in the last place")
+        if self.gradients:
+            worst = _largest(self.gradients.values())
+            lines.append(f"gradients: at most {worst:.1g} of their largest element apart")
+        if self.about["constant_rates"]:
+            lines.append(
+                "the scheduler changed no learning rate in these steps; pass more steps to reach "
+                "its next change"
+            )
+        return lines
+
+    def _share(self) -> float:
+        return _largest(drift.share for drift in self.drift.values())
+
+    def _rows(self) -> list[Row]:
+        left = {departure.parameter: departure.step for departure in self.departures}
+        return [
+            Row(
+                name,
+                self.names[name],
+                _top(far.step),
+                _top(far.way),
+                _top(far.share),
+                left.get(name),
+            )
+            for name, far in self.drift.items()
+        ]
+
+    def _markdown(self) -> list[str]:
+        head = ("parameter", "in torch", "a step", "whole way", "share of a step", "leaves at")
+        return [
+            "# Proof on a checkpoint",
+            "",
+            f"{self._verdict()}. {certificate.where(self.about)}",
+            "",
+            *(f"- {line}" for line in self._details()),
+            "",
+            "Distances are the largest of all steps: of each step by itself, from where torch "
+            "stood, and of the whole way, in units in the last place of the largest value that an "
+            "element had by then; and of each step in float64, as a share of that step.",
+            "",
+            *certificate.table(head, (row.cells() for row in self._rows())),
+        ]
+
+
+def judged(drift: dict[str, Drift], dtype: str) -> tuple[Departure, ...]:
+    """Where each parameter that leaves torch does so, the first one first."""
+    departures = []
+    for name, far in drift.items():
+        off = ~(far.share <= SHARE_LIMIT)
+        if dtype == "float64":
+            off |= ~(far.way * np.finfo(np.float64).eps <= WAY_LIMIT)
+        else:
+            off |= ~(far.step <= ROUNDING_LIMIT)
+        if (k := _first(off)) is not None:
+            departures.append(Departure(name, k + 1, float(far.step[k]), float(far.share[k])))
+    return tuple(sorted(departures, key=lambda each: (each.step, -each.share)))
+
+
+def unlike(distances: np.ndarray, dtype: str) -> int | None:
+    """The first step, from 0, at which rounding cannot explain the distance of two gradients."""
+    return _first(~(distances <= GRADIENT_LIMITS.get(dtype, OTHER_GRADIENTS)))
+
+
+def _first(off: np.ndarray) -> int | None:
+    return int(np.argmax(off)) if off.any() else None
+
+
+def _largest(of: Iterable[np.ndarray]) -> float:
+    return max(map(_top, of), default=0.0)
+
+
+def _top(of: np.ndarray) -> float:
+    return float(of.max(initial=0.0))
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:5])
+    return shown + (f" and {len(names) - 5} more" if len(names) > 5 else "")
