@@ -100,6 +100,10 @@ MORE = [
     ("torch", optax.inject_hyperparams(optax.rmsprop)(
         1e-3, decay=0.95, eps_in_sqrt=False, momentum=0.9), "rmsprop",
      {"lr": 1e-3, "alpha": 0.95, "momentum": 0.9}),
+    ("torch", optax.adam(0.1, b1=0.0), "adam", {"lr": 0.1, "betas": (0.0, 0.999)}),
+    ("torch", optax.adam(0.1, b2=0.0), "adam", {"lr": 0.1, "betas": (0.9, 0.0)}),
+    ("torch", optax.rmsprop(0.1, 0.0, eps_in_sqrt=False, momentum=0.0), "rmsprop",
+     {"lr": 0.1, "alpha": 0.0}),
     ("keras", optax.sgd(0.1, 0.9, True), "sgd",
      {"learning_rate": 0.1, "momentum": 0.9, "nesterov": True}),
     ("keras", optax.adagrad(0.1), "adagrad", {"learning_rate": 0.1}),
@@ -220,6 +224,32 @@ def test_momentum_as_an_average_keeps_its_schedule():
     (group,) = recognized(optimizers.momentum(COSINE, 0.75))
     with jax.enable_x64(True):
         assert group.keywords["lr"](5) == 0.25 * float(COSINE(jnp.int32(5)))
+
+
+def cycled(count):
+    return 0.9 - 0.05 * jnp.sin(count / 7.0)
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [torch.sgd(COSINE, cycled, nesterov=True), torch.adamw(COSINE, (cycled, 0.99))],
+    ids=["momentum", "β1"],
+)
+def test_a_cycled_momentum_is_a_schedule(optimizer):
+    (group,) = recognized(optimizer)
+    schedule = group.keywords.get("momentum") or group.keywords["betas"][0]
+    with jax.enable_x64(True):
+        np.testing.assert_allclose([schedule(k) for k in (0, 9)], [cycled(0), cycled(9)], 1e-15)
+    with pytest.raises(InputError, match="changes with the steps"):
+        recognized(optimizer, "keras")
+
+
+def test_a_schedule_that_rounds_beyond_0_does_not_climb():
+    ends = optax.join_schedules(
+        [optax.linear_schedule(0.0, 0.1, 10), optax.linear_schedule(0.1, 0.0, 30)], [10]
+    )
+    (group,) = recognized(optax.sgd(ends))
+    assert group.keywords["maximize"] is False
 
 
 def test_masks_and_partitions_are_groups():
