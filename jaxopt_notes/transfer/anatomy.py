@@ -51,11 +51,11 @@ class Anatomy(NamedTuple):
     decoupled: float = 0.0
     places: Mapping[str, int] = {}
     scales: Mapping[str, float] = {}
-    momentum: float = 0.0
+    momentum: Array = np.zeros(1)
     nesterov: bool = False
     push: Array = np.ones(1)
     pull: Array = np.ones(1)
-    b1: float = 0.0
+    b1: Array = np.zeros(1)
     b2: float = 0.0
     eps: float = 0.0
     eps_place: str = ""
@@ -83,14 +83,24 @@ class Probe:
 
 
 def rate_of(a: Array) -> tuple[Array, bool]:
-    """The size of a step against the gradient, and whether it is with the gradient instead."""
+    """The size of a step against the gradient, and whether it is with the gradient instead.
+
+    A schedule that ends at 0 in float32 may end a little beyond it: that sign is rounding.
+    """
     if not np.isfinite(a).all():
         raise UnlikeError("its step is not finite")
     if not a.any():
-        raise UnlikeError("its learning rate is 0")
-    if (a > 0).any() and (a < 0).any():
+        raise UnlikeError("its learning rate is 0", "freeze parameters by optax.set_to_zero")
+    climbs = bool(a[np.argmax(np.abs(a))] > 0)
+    rate = a if climbs else -a
+    if (rate < -1e-6 * rate.max()).any():
         raise UnlikeError("its learning rate changes its sign")
-    return np.abs(a), bool((a > 0).any())
+    return rate, climbs
+
+
+def settled(x: Array, constants: set[float]) -> Array:
+    """The same with the exact number at every step, if it is one number."""
+    return np.full_like(x, snap(float(x[0]), constants)) if steady(x) else x
 
 
 def constant(name: str, x: Array, constants: set[float]) -> float:

@@ -8,10 +8,10 @@ from jaxopt_notes.transfer.anatomy import (
     Anatomy,
     Array,
     Probe,
-    constant,
     equal,
     rate_of,
     ratio,
+    settled,
 )
 from jaxopt_notes.transfer.reasons import UnlikeError
 from jaxopt_notes.transfer.roots import adam, normalised
@@ -83,10 +83,12 @@ def _role(probe: Probe, i: int, places: Mapping[str, int]) -> str:
 
 def _drives(probe: Probe, places: Mapping[str, int]) -> bool:
     """Whether the first moment moves the parameter, rather than being subtracted in the root."""
-    at = {f"a{places['second']}": 4.0, f"a{places['first']}": 1.0}
-    if "velocity" in places:
-        return bool(probe.ask(**at)[1][places["velocity"]].any())
-    return bool(probe.ask(**at)[0].any())
+    first, second = places["first"], places["second"]
+    new = probe.ask(**{f"a{first}": 1.0, f"a{second}": 1.0})[1]
+    if not equal(new[first], new[second]):  # a variance needs one decay for both
+        return True
+    update, new = probe.ask(**{f"a{first}": 1.0, f"a{second}": 4.0})
+    return bool((new[places["velocity"]] if "velocity" in places else update).any())
 
 
 def _plain(probe: Probe, constants: set[float]) -> Anatomy:
@@ -105,10 +107,10 @@ def _heavy_ball(probe: Probe, places: Mapping[str, int], constants: set[float]) 
     (of_v, (momentum,)), (of_g, (push,)), (of_p, (through,)) = (
         probe.ask(**one), probe.ask(g=1.0), probe.ask(p=1.0),
     )  # fmt: skip
-    μ = constant("momentum", momentum, constants)
+    μ = settled(momentum, constants)
     if not equal(probe.ask(g=-3.0)[0], -3 * of_g):
         raise UnlikeError("its step is no multiple of its velocity: it clips it, or takes its sign")
-    if μ == 0:
+    if not μ.any():
         return _plain(probe, constants)
     pull = of_v / μ
     rest = of_g - pull * push

@@ -35,7 +35,7 @@ class Candidate(NamedTuple):
 
     Attributes:
       name: the function of `conventions.torch` or `conventions.keras`.
-      keywords: its arguments but for the learning rate.
+      keywords: its arguments but for the learning rate; β1 and momentum at each step looked at.
       rate: the learning rate at each step looked at.
       fields: how each field of its state is made.
     """
@@ -63,7 +63,7 @@ def torch(a: Anatomy, counts: Array, constants: set[float]) -> Candidate:
     velocity = _VELOCITY[a.kind]
     if velocity in a.places:
         begin, dampening = _dampening(a, counts)
-        rate = np.abs(a.pull * begin)
+        rate = a.rate * (begin / a.push)
         keywords["momentum"], scales[velocity] = a.momentum, sign / begin
         if a.kind == "sgd":
             keywords |= {"nesterov": a.nesterov, "dampening": dampening}
@@ -103,6 +103,9 @@ def keras(a: Anatomy, counts: Array, constants: set[float]) -> Candidate:
         raise UnlikeError("it climbs", "negate the loss")
     keywords: dict[str, Any] = {"weight_decay": a.decoupled or None}
     scales = dict(a.scales)
+    for name, x in (("momentum", a.momentum), ("β1", a.b1)):
+        if not steady(x):
+            raise UnlikeError(f"its {name} changes with the steps", f"keep {name} constant")
     velocity = _VELOCITY[a.kind]
     if velocity in a.places:
         if not steady(a.pull):

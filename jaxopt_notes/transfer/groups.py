@@ -51,10 +51,16 @@ def groups(
         rows = [(rule, _without_decay(found)) for rule, found in rows]
     alike: dict[Any, list[Row]] = {}
     for rule, found in rows:
-        plain = {k: v for k, v in found.keywords.items() if not callable(v)}
-        key = (found.name, repr(sorted(plain.items())), found.rate, found.steps, found.scheduled)
+        plain = {k: _without_schedules(v) for k, v in found.keywords.items()}
+        key = (found.name, repr(plain), found.schedules, found.steps, found.scheduled)
         alike.setdefault(key, []).append((rule, found))
     return [_group(members, program, state, params, framework) for members in alike.values()]
+
+
+def _without_schedules(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return tuple(map(_without_schedules, value))
+    return None if callable(value) else value
 
 
 def _without_decay(found: Match) -> Match:

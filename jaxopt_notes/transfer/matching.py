@@ -21,8 +21,47 @@ from jaxopt_notes.transfer.scalars import AHEAD, Scalars, scalars
 from jaxopt_notes.transfer.tracing import trace
 
 HOMES: dict[str, Any] = {"torch": conventions.torch, "keras": conventions.keras}
+KINDS = ("sgd", "adagrad", "rmsprop", "adam", "adamw")  # in both of them
 RATE = {"torch": "lr", "keras": "learning_rate"}
 _SAMPLES = 16  # elements of each parameter array whose state the proof starts from
+
+
+class Schedules:
+    """Settles what an argument is: one number, or a schedule that stands in the program.
+
+    Attributes:
+      keys: what tells the schedules found so far from others.
+      start: the steps that they have taken; None without one.
+    """
+
+    def __init__(self, rule: Rule, numbers: Scalars, constants: set[float]) -> None:
+        self._rule, self._numbers, self._constants = rule, numbers, constants
+        self.keys: list[Any] = []
+        self.start: int | None = None
+
+    def settle(self, x: Any, name: str) -> Any:
+        """The argument: x itself, unless it is an array of its values at the steps looked at."""
+        if isinstance(x, tuple):
+            return tuple(self.settle(entry, name) for entry in x)
+        if not isinstance(x, np.ndarray):
+            return x
+        if steady(x):
+            last = np.argmax(self._numbers.offsets) if len(x) > 1 else 0
+            return snap(float(x[last]), self._constants, 1e-14)
+        k = int(np.argmax(np.abs(x)))
+        for ref in sorted(self._rule.numbers()):
+            own = self._numbers.columns[ref][:, 0].astype(float)
+            if own[k] and equal(x[k] / own[k] * own, x):
+                return self._schedule(ref, float(x[k] / own[k]))
+        what = "learning rate" if name in RATE.values() else name
+        raise UnlikeError(f"its {what} changes with the steps, and by no schedule")
+
+    def _schedule(self, ref: int, times: float) -> Callable[[Any], Any]:
+        times = snap(times, self._constants | {1.0}, 1e-13)
+        start = int(self._numbers.values[self._numbers.counts_below([ref])[0]])
+        self.keys.append((ref, times))
+        self.start = start if self.start is None else self.start
+        return self._numbers.function(ref, times, start)
 
 
 class Match(NamedTuple):
@@ -31,7 +70,7 @@ class Match(NamedTuple):
     Attributes:
       name: the function of `conventions.torch` or `conventions.keras`.
       keywords: its arguments, the learning rate among them.
-      rate: what tells one learning rate from another.
+      schedules: what tells its schedules from those of another.
       steps: how many steps the bias correction has seen.
       scheduled: how many steps the schedule has seen.
       fields: how each field of its state is made of the rule's accumulators.
@@ -40,7 +79,7 @@ class Match(NamedTuple):
 
     name: str
     keywords: dict[str, Any]
-    rate: Any
+    schedules: Any
     steps: int
     scheduled: int
     fields: dict[str, Field]
@@ -69,12 +108,15 @@ def match(
         try:
             anatomy = dissect(rule, numbers.columns, steps + 1 + offsets, constants)
             candidate = FRAMEWORKS[framework](anatomy, base + offsets, constants)
-            rate, key, scheduled = _rate(candidate.rate, rule, numbers, base, constants)
+            schedules = Schedules(rule, numbers, constants)
+            keywords = {RATE[framework]: candidate.rate, **candidate.keywords}
+            keywords = {name: schedules.settle(x, name) for name, x in keywords.items()}
         except UnlikeError as why:
             error = why
             continue
-        keywords = {RATE[framework]: rate, **candidate.keywords}
-        found = Match(candidate.name, keywords, key, steps, scheduled, candidate.fields, anatomy)
+        start = base if schedules.start is None else schedules.start
+        key = tuple(schedules.keys)
+        found = Match(candidate.name, keywords, key, steps, start, candidate.fields, anatomy)
         parting = _parting(found, rule, numbers, state, framework)
         if not parting:
             return _with_callers_schedule(found, candidate.rate, numbers, framework, arguments)
@@ -120,23 +162,6 @@ def _bases(rule: Rule, numbers: Scalars) -> list[tuple[int, int]]:
         other = next((j for j in used if j != k and j not in own), k)
         pairs.append((int(numbers.values[k]), int(numbers.values[other])))
     return list(dict.fromkeys(pairs))
-
-
-def _rate(
-    rate: Array, rule: Rule, numbers: Scalars, base: int, constants: set[float]
-) -> tuple[Any, Any, int]:
-    """The learning rate, a key for it, and the count that its schedule starts from."""
-    if steady(rate):
-        value = snap(float(rate[np.argmax(numbers.offsets)]), constants, 1e-14)
-        return value, value, base
-    k = int(np.argmax(rate))
-    for ref in sorted(rule.numbers()):
-        x = numbers.columns[ref][:, 0].astype(float)
-        if x[k] and equal(rate[k] / x[k] * x, rate):
-            times = snap(float(rate[k] / x[k]), constants | {1.0}, 1e-13)
-            start = int(numbers.values[numbers.counts_below([ref])[0]])
-            return numbers.function(ref, times, start), (ref, times), start
-    raise UnlikeError("its learning rate changes with the steps, and by no schedule")
 
 
 def _with_callers_schedule(

@@ -22,6 +22,16 @@ _CLIPPING: Mapping[str, tuple[str, str, str]] = {
         "clip_grad_norm_",
         "global_clipnorm=",
     ),
+    "clip_grad_norm": (
+        "it clips the gradients' global norm (clip_grad_norm)",
+        "clip_grad_norm_",
+        "global_clipnorm=",
+    ),
+    "clipping": (
+        "it clips each gradient (clip_grad_value)",
+        "clip_grad_value_",
+        "clipvalue=",
+    ),
     "clip_by_block_rms": (
         "it clips each gradient's root mean square (optax.clip_by_block_rms)",
         "clip_grad_norm_ on each parameter",
@@ -44,6 +54,7 @@ _WRAPPERS: Mapping[str, tuple[str, str]] = {
         "it is two optimizers, one after the other (handover)",
         "pass the one that runs now, with its part of the state (state.first or state.second)",
     ),
+    "WatchState": ("it is watched (watch)", _INSIDE.format("state.inner")),
     "SAMState": ("it steps twice for each update (SAM)", "pass the outer optimizer alone"),
     "ReduceLROnPlateauState": (
         "it watches the loss (reduce_on_plateau)",

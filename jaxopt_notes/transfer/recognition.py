@@ -16,7 +16,7 @@ import optax
 
 from jaxopt_notes.errors import InputError, first_line
 from jaxopt_notes.transfer.groups import Group, Row, groups
-from jaxopt_notes.transfer.matching import HOMES, Match, match
+from jaxopt_notes.transfer.matching import HOMES, KINDS, Match, match
 from jaxopt_notes.transfer.numbers import plain, snap
 from jaxopt_notes.transfer.program import Program
 from jaxopt_notes.transfer.reasons import CALLED, UnlikeError, reason
@@ -57,7 +57,7 @@ def recognize(optimizer: Optimizer, state: Any, params: Any, framework: str) -> 
     try:
         program = trace(transformation, state, params)
         name = getattr(factory, "__name__", "")
-        if factory is not None and getattr(HOMES[framework], name, None) is factory:
+        if name in KINDS and getattr(HOMES[framework], name) is factory:
             return [Group(name, arguments, jax.tree.map(lambda _: True, params), state)]
         rows = _rows(program, state, framework, arguments)
         _check_dtypes(rows, program, state, params)

@@ -12,13 +12,15 @@ from jaxopt_notes.transfer.anatomy import (
     equal,
     rate_of,
     ratio,
+    settled,
     steady,
     whole,
 )
 from jaxopt_notes.transfer.numbers import snap
 from jaxopt_notes.transfer.reasons import UnlikeError
 
-_HUGE, _TINY = 1e40, 1e-140  # of a second moment that hides ε, of a gradient that shows ε alone
+# A gradient and a second moment that hide ε, and a gradient that shows ε alone.
+_LARGE, _HUGE, _TINY = 1e20, 1e40, 1e-140
 
 
 def normalised(
@@ -40,17 +42,18 @@ def normalised(
         root = np.sqrt(new[second] * scale - mean**2)
         return (update if velocity is None else new[velocity]), root
 
-    a, root = asked(g=1.0, **huge)
-    through, other = asked(p=1.0, **huge)
-    μ, pull, nesterov = 0.0, np.ones_like(a), False
-    push = a * root
+    a, root = asked(g=_LARGE, **huge)
+    through, other = asked(p=_LARGE, **huge)
+    μ, pull, nesterov = np.zeros_like(a), np.ones_like(a), False
+    push = a * root / _LARGE
     total = push
     if velocity is not None:
         one = {f"a{second}": 1.0, f"a{velocity}": 1.0}
-        μ = constant("momentum", probe.ask(**one)[1][velocity], constants)
-        of_g = probe.ask(g=1.0, **huge)[0]
-        if μ == 0:
-            raise UnlikeError("its momentum is 0")
+        μ = settled(probe.ask(**one)[1][velocity], constants)
+        of_g = probe.ask(g=_LARGE, **huge)[0]
+        if not μ.any():
+            without = {role: i for role, i in places.items() if role != "velocity"}
+            return normalised(probe, without, constants, steps)
         pull = probe.ask(**one)[0] / μ
         if not equal(of_g, pull * a):
             nesterov, pull = True, pull / μ
@@ -62,7 +65,7 @@ def normalised(
     square = probe.ask(p=1.0)[1][second]
     coupled, decoupled = 0.0, 0.0
     if square.any():
-        coupled = sign * ratio("weight decay", through * other, push, constants)
+        coupled = sign * ratio("weight decay", through * other / _LARGE, push, constants)
     else:
         beside = probe.ask(p=1.0, **{f"a{second}": 1.0})[0]
         decoupled = ratio("weight decay", -beside, rate, constants, rounding=True)
@@ -82,7 +85,7 @@ def adam(probe: Probe, places: Mapping[str, int], constants: set[float], steps: 
     """d = m̂ / √v̂, the biases corrected."""
     second, b2, scale = _second(probe, places, constants)
     first = places["first"]
-    b1 = constant("β1", probe.ask(**{f"a{first}": 1.0})[1][first], constants)
+    b1 = settled(probe.ask(**{f"a{first}": 1.0})[1][first], constants)
     through, first_scale = _first(probe, first, b1, constants)
     one, two = 1 - b1**steps, 1 - b2**steps
 
@@ -100,13 +103,14 @@ def adam(probe: Probe, places: Mapping[str, int], constants: set[float], steps: 
                 "it before",
                 "nearest is amsgrad=True there; conventions.torch.adam(amsgrad=True) is that here",
             )
-    moved, root = asked(g=1.0, **{f"a{second}": _HUGE})
-    if b1:
-        again, same = asked(**{f"a{second}": _HUGE, f"a{first}": 1.0})
-        if not equal(again * same, moved * root):
-            raise UnlikeError(
-                "its first moment looks ahead, as Nesterov's does (nadam)", "use adam or adamw"
-            )
+    moved, root = asked(g=_LARGE, **{f"a{second}": _HUGE})
+    again, same = asked(g=_LARGE, **{f"a{second}": _HUGE, f"a{first}": _LARGE})
+    if not equal(again * same, moved * root):
+        raise UnlikeError(
+            "its step is not the first moment over the root of the second: it looks ahead "
+            "(nadam), or rectifies",
+            "use adam or adamw",
+        )
     rate, climbs = rate_of(moved * root)
     if not steady(rate) and steady(rate * np.sqrt(two) / one):
         raise UnlikeError("it does not correct the bias of its moments")
@@ -137,15 +141,17 @@ def _second(
     b2 = constant("β2", probe.ask(**{f"a{second}": 1.0})[1][second], constants)
     if not 0 <= b2 <= 1:
         raise UnlikeError(f"its second moment grows by {b2:g} at each step")
-    q = constant("the second moment's weight", probe.ask(g=1.0)[1][second], set())
+    q = constant("second moment's weight", probe.ask(g=1.0)[1][second], set())
     return second, b2, whole((1.0 if b2 == 1 else 1 - b2) / q)
 
 
-def _first(probe: Probe, first: int, decay: float, constants: set[float]) -> tuple[float, float]:
+def _first(
+    probe: Probe, first: int, decay: Array | float, constants: set[float]
+) -> tuple[float, float]:
     """λ / ±1 of a first moment, and its scale."""
     push, through = probe.ask(g=1.0)[1][first], probe.ask(p=1.0)[1][first]
-    b = constant("the first moment's weight", push, set())
-    return ratio("weight decay", through, push, constants), whole((1 - decay) / b)
+    scale = constant("first moment's weight", (1 - decay) / push, set())
+    return ratio("weight decay", through, push, constants), whole(scale)
 
 
 def _epsilon(
