@@ -7,8 +7,16 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend import core
 
-from jaxopt_notes.transfer.elementwise import is_elementwise
-from jaxopt_notes.transfer.program import FREE, SEVERAL, Constant, Operation, Program, Ref, Slot
+from jaxopt_notes.transfer.recognition.elementwise import is_elementwise
+from jaxopt_notes.transfer.recognition.program import (
+    FREE,
+    SEVERAL,
+    Constant,
+    Operation,
+    Program,
+    Ref,
+    Slot,
+)
 
 _SAME = {"copy", "copy_p", "sharding_constraint", "optimization_barrier"}
 

@@ -22,8 +22,8 @@ from jaxopt_notes.conventions.origin import Origin
 from jaxopt_notes.conventions.torch_groups import KINDS, Settings, plain
 from jaxopt_notes.conventions.torch_state import SLOTS
 from jaxopt_notes.errors import InputError
-from jaxopt_notes.transfer.groups import Group
-from jaxopt_notes.transfer.torch_layout import Back
+from jaxopt_notes.transfer.back.torch_layout import Back
+from jaxopt_notes.transfer.recognition.groups import Group
 
 _CLASSES = {kind.lower(): kind for kind in KINDS}  # of each function here
 

@@ -4,7 +4,7 @@
     state = to_train_state(torch_optimizer, variables, module, mapping, apply_fn=network.apply)
     optimizer, state, params = from_flax(…)
 
-`flax_names.py` says how names and axes correspond.
+`names.py` says how names and axes correspond.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,8 +17,8 @@ from flax.training.train_state import TrainState
 
 from jaxopt_notes.conventions import translate, translate_state
 from jaxopt_notes.errors import InputError
-from jaxopt_notes.transfer.flax_names import Entry, listed
-from jaxopt_notes.transfer.flax_tree import Arrangement, arrays_of, flax_arrangement
+from jaxopt_notes.transfer.flax.names import Entry, listed
+from jaxopt_notes.transfer.flax.tree import Arrangement, arrays_of, flax_arrangement
 
 
 class Run(NamedTuple):

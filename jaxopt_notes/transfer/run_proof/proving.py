@@ -12,11 +12,18 @@ from jaxopt_notes.conventions.arrangement import Arrangement, arrange_by, own_na
 from jaxopt_notes.conventions.torch_parameters import Names
 from jaxopt_notes.errors import InputError
 from jaxopt_notes.extras import require
-from jaxopt_notes.transfer.courses import Course, Readings, advance, begin, in_float64
-from jaxopt_notes.transfer.gradient_supply import Gradients, Losses, Pair, computed, drawn, supplied
-from jaxopt_notes.transfer.likeness import differences, state_hints
-from jaxopt_notes.transfer.run_proof import Drift, Proof, judged, unlike
-from jaxopt_notes.transfer.torch_twin import Arrays, twin, widened
+from jaxopt_notes.transfer.run_proof.courses import Course, Readings, advance, begin, in_float64
+from jaxopt_notes.transfer.run_proof.gradient_supply import (
+    Gradients,
+    Losses,
+    Pair,
+    computed,
+    drawn,
+    supplied,
+)
+from jaxopt_notes.transfer.run_proof.likeness import differences, state_hints
+from jaxopt_notes.transfer.run_proof.torch_twin import Arrays, twin, widened
+from jaxopt_notes.transfer.run_proof.verdict import Drift, Proof, judged, unlike
 from jaxopt_notes.verification.proof import device
 
 
@@ -171,8 +178,8 @@ def _within(scheduler: Any, steps: int) -> int:
     left: int = total - scheduler.last_epoch
     if left < 1:
         raise InputError(
-            f"scheduler: {type(scheduler).__name__} has taken all of its {total} steps, so there is "
-            "none to compare; pass a run in its middle"
+            f"scheduler: {type(scheduler).__name__} has taken all of its {total} steps, so none is "
+            "left to compare; pass a run in its middle"
         )
     return min(steps, left)
 

@@ -5,9 +5,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxopt_notes.transfer.anatomy import Anatomy, Array, equal, steady
-from jaxopt_notes.transfer.numbers import snap
-from jaxopt_notes.transfer.reasons import UnlikeError
+from jaxopt_notes.transfer.recognition.anatomy import Anatomy, Array, equal, steady
+from jaxopt_notes.transfer.recognition.numbers import snap
+from jaxopt_notes.transfer.recognition.reasons import UnlikeError
 
 _FIELDS = {
     "sgd": {"first": "trace"},

@@ -17,9 +17,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxopt_notes.transfer.numbers import snap
-from jaxopt_notes.transfer.reasons import UnlikeError
-from jaxopt_notes.transfer.rules import Rule
+from jaxopt_notes.transfer.recognition.numbers import snap
+from jaxopt_notes.transfer.recognition.reasons import UnlikeError
+from jaxopt_notes.transfer.recognition.rules import Rule
 
 Array = np.ndarray
 _SAME = 1e-11  # powers near 1 lose five digits in 1 − β^t

@@ -12,7 +12,7 @@ from jaxopt_notes.conventions.torch_state import as_array
 from jaxopt_notes.errors import InputError
 from jaxopt_notes.models.torch_layers import COUNTER
 from jaxopt_notes.models.torch_names import opened, unwrapped, without_wrappers
-from jaxopt_notes.transfer.flax_names import Entry, Flax, Place, Torch, listed, match
+from jaxopt_notes.transfer.flax.names import Entry, Flax, Place, Torch, listed, match
 
 
 class Arrangement(NamedTuple):

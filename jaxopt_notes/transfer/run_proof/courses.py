@@ -11,7 +11,7 @@ import numpy as np
 import optax
 
 from jaxopt_notes.conventions.arrangement import Arrangement, arrange_by
-from jaxopt_notes.transfer.torch_twin import Twin
+from jaxopt_notes.transfer.run_proof.torch_twin import Twin
 
 # A step is measured by the largest step of its element, which is forgotten at this pace: a step
 # that is small by chance, between two large ones, has their rounding.

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from jaxopt_notes.transfer.frameworks import Field
-from jaxopt_notes.transfer.rules import Array, Rule
+from jaxopt_notes.transfer.recognition.frameworks import Field
+from jaxopt_notes.transfer.recognition.rules import Array, Rule
 
 _SCALES = tuple(10.0**k for k in (-12, -10, -8, -7, -6, -5, -4, -3, -2, -1, 0, 0, 1, 2, 3, 4))
 _STARTS = (0.0, 1.5, -0.7)

@@ -12,9 +12,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxopt_notes.transfer.numbers import plain
-from jaxopt_notes.transfer.program import FREE, Constant, Operation, Program, Ref
-from jaxopt_notes.transfer.reasons import UnlikeError
+from jaxopt_notes.transfer.recognition.numbers import plain
+from jaxopt_notes.transfer.recognition.program import FREE, Constant, Operation, Program, Ref
+from jaxopt_notes.transfer.recognition.reasons import UnlikeError
 
 AHEAD = 40  # steps from here on, each of which is looked at
 _FAR = tuple(10**k for k in range(2, 9))

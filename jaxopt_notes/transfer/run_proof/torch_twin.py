@@ -9,7 +9,7 @@ import numpy as np
 from jaxopt_notes.conventions.torch_parameters import Names, pairs_and_names
 from jaxopt_notes.conventions.torch_state import as_array
 from jaxopt_notes.errors import InputError
-from jaxopt_notes.transfer.torch_objects import as_tensors
+from jaxopt_notes.transfer.back.torch_objects import as_tensors
 
 Arrays = dict[Hashable, np.ndarray]
 

@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxopt_notes.transfer.elementwise import apply
-from jaxopt_notes.transfer.program import Constant, Operation, Program, Ref, Slot
+from jaxopt_notes.transfer.recognition.elementwise import apply
+from jaxopt_notes.transfer.recognition.program import Constant, Operation, Program, Ref, Slot
 
 Array = np.ndarray
 _G, _P, _FIRST = 0, 1, 2  # the numbers of the gradient, the parameter and the first slot

@@ -9,16 +9,16 @@ import numpy as np
 import optax
 
 from jaxopt_notes import conventions
-from jaxopt_notes.transfer import proof
-from jaxopt_notes.transfer.anatomy import Anatomy, Array, equal, steady
-from jaxopt_notes.transfer.dissection import dissect
-from jaxopt_notes.transfer.frameworks import FRAMEWORKS, Field
-from jaxopt_notes.transfer.numbers import snap
-from jaxopt_notes.transfer.program import Program
-from jaxopt_notes.transfer.reasons import UnlikeError
-from jaxopt_notes.transfer.rules import Rule, rules
-from jaxopt_notes.transfer.scalars import AHEAD, Scalars, scalars
-from jaxopt_notes.transfer.tracing import trace
+from jaxopt_notes.transfer.recognition import proof
+from jaxopt_notes.transfer.recognition.anatomy import Anatomy, Array, equal, steady
+from jaxopt_notes.transfer.recognition.dissection import dissect
+from jaxopt_notes.transfer.recognition.frameworks import FRAMEWORKS, Field
+from jaxopt_notes.transfer.recognition.numbers import snap
+from jaxopt_notes.transfer.recognition.program import Program
+from jaxopt_notes.transfer.recognition.reasons import UnlikeError
+from jaxopt_notes.transfer.recognition.rules import Rule, rules
+from jaxopt_notes.transfer.recognition.scalars import AHEAD, Scalars, scalars
+from jaxopt_notes.transfer.recognition.tracing import trace
 
 HOMES: dict[str, Any] = {"torch": conventions.torch, "keras": conventions.keras}
 KINDS = ("sgd", "adagrad", "rmsprop", "adam", "adamw")  # in both of them

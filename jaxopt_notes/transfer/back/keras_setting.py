@@ -14,7 +14,7 @@ from jaxopt_notes.conventions.keras_translation import KerasOrigin
 from jaxopt_notes.conventions.terms import given
 from jaxopt_notes.conventions.torch_groups import plain
 from jaxopt_notes.errors import InputError
-from jaxopt_notes.transfer.groups import Group
+from jaxopt_notes.transfer.recognition.groups import Group
 
 _CLASSES = {"sgd": "SGD", "adagrad": "Adagrad", "rmsprop": "RMSprop", "adam": "Adam"}
 _CLASSES["adamw"] = "Adam"  # with a decay it is AdamW

@@ -9,8 +9,12 @@ import numpy as np
 from jaxopt_notes.conventions.torch_state import as_array
 from jaxopt_notes.errors import InputError
 from jaxopt_notes.extras import require
-from jaxopt_notes.transfer.param_groups import ParamGroup, group_settings, state_dict
-from jaxopt_notes.transfer.torch_schedulers import lambda_scheduler, own_scheduler, schedules_of
+from jaxopt_notes.transfer.back.param_groups import ParamGroup, group_settings, state_dict
+from jaxopt_notes.transfer.back.torch_schedulers import (
+    lambda_scheduler,
+    own_scheduler,
+    schedules_of,
+)
 
 Tensors = Mapping[Hashable, Any]  # torch's parameters by their names
 

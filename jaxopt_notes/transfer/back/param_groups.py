@@ -9,8 +9,8 @@ import numpy as np
 from jaxopt_notes.conventions.torch_groups import Settings
 from jaxopt_notes.conventions.torch_scheduler_tables import Schedule
 from jaxopt_notes.errors import InputError
-from jaxopt_notes.transfer.torch_layout import Groups, grouped
-from jaxopt_notes.transfer.torch_parts import Part, of_one_class
+from jaxopt_notes.transfer.back.torch_layout import Groups, grouped
+from jaxopt_notes.transfer.back.torch_parts import Part, of_one_class
 
 # All keys of torch's param groups. Those that are no argument here choose an implementation.
 _KEYS = {

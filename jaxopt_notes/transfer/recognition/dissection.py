@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from jaxopt_notes.transfer.anatomy import (
+from jaxopt_notes.transfer.recognition.anatomy import (
     Anatomy,
     Array,
     Probe,
@@ -13,9 +13,9 @@ from jaxopt_notes.transfer.anatomy import (
     ratio,
     settled,
 )
-from jaxopt_notes.transfer.reasons import UnlikeError
-from jaxopt_notes.transfer.roots import adam, normalised
-from jaxopt_notes.transfer.rules import Rule
+from jaxopt_notes.transfer.recognition.reasons import UnlikeError
+from jaxopt_notes.transfer.recognition.roots import adam, normalised
+from jaxopt_notes.transfer.recognition.rules import Rule
 
 
 @np.errstate(all="ignore")

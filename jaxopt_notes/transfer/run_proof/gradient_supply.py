@@ -9,8 +9,8 @@ import numpy as np
 
 from jaxopt_notes.conventions.arrangement import Arrangement, arrange_by
 from jaxopt_notes.errors import InputError
-from jaxopt_notes.transfer.courses import bits
-from jaxopt_notes.transfer.torch_twin import Arrays, Twin
+from jaxopt_notes.transfer.run_proof.courses import bits
+from jaxopt_notes.transfer.run_proof.torch_twin import Arrays, Twin
 
 Gradients = Callable[[int], Mapping[Hashable, Any]]
 # (torch_loss(module, batch), jax_loss(params, batch))

@@ -12,7 +12,7 @@ import numpy as np
 
 from jaxopt_notes.conventions.torch_scheduler_tables import Schedule
 from jaxopt_notes.errors import InputError
-from jaxopt_notes.transfer.param_groups import ParamGroup
+from jaxopt_notes.transfer.back.param_groups import ParamGroup
 
 # The schedulers whose state says all, each with arguments with which torch makes one.
 _ARGUMENTS: Mapping[str, dict[str, Any]] = {

@@ -9,10 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from jaxopt_notes.transfer.frameworks import Field
-from jaxopt_notes.transfer.matching import HOMES, Match, filled, made
-from jaxopt_notes.transfer.program import Program
-from jaxopt_notes.transfer.rules import Rule
+from jaxopt_notes.transfer.recognition.frameworks import Field
+from jaxopt_notes.transfer.recognition.matching import HOMES, Match, filled, made
+from jaxopt_notes.transfer.recognition.program import Program
+from jaxopt_notes.transfer.recognition.rules import Rule
 
 Row = tuple[Rule, Match]
 

@@ -12,7 +12,7 @@ from jaxopt_notes.conventions.keras_translation import KerasTranslated
 from jaxopt_notes.conventions.keras_variables import layout, names_of, shapes_of, variables_of
 from jaxopt_notes.errors import InputError
 from jaxopt_notes.extras import require
-from jaxopt_notes.transfer.keras_setting import (
+from jaxopt_notes.transfer.back.keras_setting import (
     KerasSetting,
     accumulators_of,
     parting,
@@ -21,7 +21,7 @@ from jaxopt_notes.transfer.keras_setting import (
     steps_of,
     translated_setting,
 )
-from jaxopt_notes.transfer.recognition import recognize
+from jaxopt_notes.transfer.recognition.recognizing import recognize
 
 
 def to_keras_optimizer(

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from jaxopt_notes.transfer.anatomy import (
+from jaxopt_notes.transfer.recognition.anatomy import (
     Anatomy,
     Array,
     Probe,
@@ -16,8 +16,8 @@ from jaxopt_notes.transfer.anatomy import (
     steady,
     whole,
 )
-from jaxopt_notes.transfer.numbers import snap
-from jaxopt_notes.transfer.reasons import UnlikeError
+from jaxopt_notes.transfer.recognition.numbers import snap
+from jaxopt_notes.transfer.recognition.reasons import UnlikeError
 
 # A gradient and a second moment that hide ε, and a gradient that shows ε alone.
 _LARGE, _HUGE, _TINY = 1e20, 1e40, 1e-140

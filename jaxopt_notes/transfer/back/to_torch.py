@@ -16,12 +16,12 @@ from jaxopt_notes.conventions.origin import origin_of
 from jaxopt_notes.conventions.torch_parameters import Names, pairs_and_names
 from jaxopt_notes.errors import InputError
 from jaxopt_notes.extras import require
-from jaxopt_notes.transfer.param_groups import ParamGroup, param_groups, state_dict
-from jaxopt_notes.transfer.recognition import recognize
-from jaxopt_notes.transfer.torch_layout import Groups, Layout, layout
-from jaxopt_notes.transfer.torch_objects import check_frozen, match_values, optimizer_of
-from jaxopt_notes.transfer.torch_parts import recognized_parts, translated_parts
-from jaxopt_notes.transfer.torch_schedulers import check_writable, scheduler_state
+from jaxopt_notes.transfer.back.param_groups import ParamGroup, param_groups, state_dict
+from jaxopt_notes.transfer.back.torch_layout import Groups, Layout, layout
+from jaxopt_notes.transfer.back.torch_objects import check_frozen, match_values, optimizer_of
+from jaxopt_notes.transfer.back.torch_parts import recognized_parts, translated_parts
+from jaxopt_notes.transfer.back.torch_schedulers import check_writable, scheduler_state
+from jaxopt_notes.transfer.recognition.recognizing import recognize
 
 
 def to_torch_state(

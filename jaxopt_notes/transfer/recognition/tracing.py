@@ -10,9 +10,9 @@ import numpy as np
 
 from jaxopt_notes.errors import InputError, first_line
 from jaxopt_notes.optimizers import unpack_state
-from jaxopt_notes.transfer.program import FREE, Program, Slot
-from jaxopt_notes.transfer.reading import Reader, live
-from jaxopt_notes.transfer.reasons import UnlikeError
+from jaxopt_notes.transfer.recognition.program import FREE, Program, Slot
+from jaxopt_notes.transfer.recognition.reading import Reader, live
+from jaxopt_notes.transfer.recognition.reasons import UnlikeError
 
 
 def trace(optimizer: Any, state: Any, params: Any) -> Program:

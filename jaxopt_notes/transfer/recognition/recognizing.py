@@ -15,14 +15,14 @@ import numpy as np
 import optax
 
 from jaxopt_notes.errors import InputError, first_line
-from jaxopt_notes.transfer.groups import Group, Row, groups
-from jaxopt_notes.transfer.matching import HOMES, KINDS, Match, match
-from jaxopt_notes.transfer.numbers import plain, snap
-from jaxopt_notes.transfer.program import Program
-from jaxopt_notes.transfer.reasons import CALLED, UnlikeError, reason
-from jaxopt_notes.transfer.rules import rules
-from jaxopt_notes.transfer.scalars import scalars
-from jaxopt_notes.transfer.tracing import trace
+from jaxopt_notes.transfer.recognition.groups import Group, Row, groups
+from jaxopt_notes.transfer.recognition.matching import HOMES, KINDS, Match, match
+from jaxopt_notes.transfer.recognition.numbers import plain, snap
+from jaxopt_notes.transfer.recognition.program import Program
+from jaxopt_notes.transfer.recognition.reasons import CALLED, UnlikeError, reason
+from jaxopt_notes.transfer.recognition.rules import rules
+from jaxopt_notes.transfer.recognition.scalars import scalars
+from jaxopt_notes.transfer.recognition.tracing import trace
 
 # A transformation, `functools.partial(factory, …)`, or `(factory, keywords)`.
 Optimizer = Any
