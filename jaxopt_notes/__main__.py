@@ -12,6 +12,7 @@ COMMANDS = {
     "predict": "classify pictures with a trained network",
     "compare": "compare training runs in a table and a picture",
     "export": "write a trained network as one file: jax.export or ONNX",
+    "convert": "make a run of a torch checkpoint, or a torch checkpoint of a run",
     "explain": "print the equation of any optax optimizer, read off its program",
     "identify": "name any optimizer from its steps alone",
     "diagnose": "say why two optimizers part",

@@ -18,6 +18,8 @@ EXTRAS = {
     "tensorboard": ("tensorboardX",),
     "onnx": ("jax2onnx",),
     "microscope": ("sympy",),
+    "torch": ("torch",),
+    "safetensors": ("safetensors",),
 }
 _PACKAGES = {
     "orbax.checkpoint": "orbax-checkpoint",

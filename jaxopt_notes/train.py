@@ -108,7 +108,8 @@ def _train(asked: Asked, args: argparse.Namespace, resumed: "Resumed | None") ->
         if progress.epoch >= epochs:
             line = f"{out}: this run has finished its {epochs} epochs; "
             line += "pass a larger --epochs to train on"
-            _print(args, line, {"summary": progress.rows[-1], "out": str(out)})
+            summary = progress.rows[-1] if progress.rows else None  # another program's epochs
+            _print(args, line, {"summary": summary, "out": str(out)})
             return 0
         return _train_in(out, setup, described, progress, notes, args)
 

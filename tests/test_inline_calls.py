@@ -31,6 +31,9 @@ NOT_RUN = {
     "jax.distributed.initialize()": "waits for the other processes",
     "named_parameters()": "a method's name, without its object",
     "state_dict()": "a method's name, without its object",
+    "scheduler = torch.optim.lr_scheduler.OneCycleLR(opt, max_lr=0.01, total_steps=150)": (
+        "needs the optimizer beside it: tests/test_readme.py"
+    ),
     "scaler.unscale_(opt)": "needs a scaled loss: tests/test_move_a_torch_run.py",
 }
 # The frameworks' own calls: conventions/test_differences.py follows the path of each.

@@ -75,6 +75,27 @@ def scales(run: dict[str, Any]) -> None:
     same(params, run["net"])
 
 
+def module_goes_on(run: dict[str, Any]) -> None:
+    for x, y in run["batches"][REST]:
+        run["nnx_step"](run["model"], run["nnx_optimizer"], x.numpy(), y.numpy())
+    run["train"](run["opt"], run["scheduler"], run["batches"][REST])
+    for layer, name in run["mapping"].items():
+        here, there = getattr(run["model"], layer), run["net"].get_submodule(name)
+        np.testing.assert_allclose(here.kernel[...].T, there.weight.detach(), rtol=1e-11)
+
+
+def proves(run: dict[str, Any]) -> None:
+    assert run["proof"].equal
+    assert not run["forgotten"].equal
+    assert "the count" in str(run["forgotten"])
+
+
+def goes_back(run: dict[str, Any]) -> None:
+    assert type(run["scheduler"]).__name__ == "OneCycleLR"
+    assert run["scheduler"].last_epoch == 75
+    same(run["params"], run["net"])
+
+
 CHECKS = {
     "OneCycleLR": lambda run: goes_on(run, "train"),
     "LambdaLR": lambda run: goes_on(run, "train"),
@@ -84,6 +105,9 @@ CHECKS = {
     "Frozen layers": lambda run: goes_on(run, "train_clipped"),
     "Averaged weights (EMA)": averages,
     "Mixed precision": scales,
+    "A Flax module of your own": module_goes_on,
+    "Proof on your own checkpoint": proves,
+    "Back to torch": goes_back,
 }
 
 

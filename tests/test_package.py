@@ -61,7 +61,7 @@ except ImportError as error:
 def test_every_command_helps_without_extras():
     code = """
 import importlib
-names = "train predict export compare verify explain aot.__main__ studies.__main__"
+names = "train predict export convert compare verify explain aot.__main__ studies.__main__"
 for name in names.split():
     try:
         importlib.import_module(f"jaxopt_notes.{name}").main(["--help"])
@@ -71,7 +71,7 @@ assert "jax" not in sys.modules
 """
     done = run_without_extras(code)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("--help") == 8
+    assert done.stdout.count("--help") == 9
 
 
 @pytest.mark.parametrize(
@@ -81,6 +81,7 @@ assert "jax" not in sys.modules
         ("train", ["--summary"], "train", "flax", "train"),
         ("predict", ["--run", "x", "x.png"], "predict", "flax", "train"),
         ("export", ["--run", "x", "--out", "y"], "export", "flax", "train"),
+        ("convert", [".", "--out", "y"], "convert", "flax", "train"),
         ("compare", ["x", "--out", "y.png"], "compare --out", "matplotlib", "plots"),
         ("aot.__main__", ["--target", "cpu"], "aot", "flax", "train"),
         ("studies.__main__", ["run", "ravine"], "studies run", "flax", "train"),

@@ -7,7 +7,18 @@ from pathlib import Path
 import pytest
 
 from benchmarks.command import benchmark_parser
-from jaxopt_notes import compare, data, diagnose, explain, export, places, predict, train, verify
+from jaxopt_notes import (
+    compare,
+    convert,
+    data,
+    diagnose,
+    explain,
+    export,
+    places,
+    predict,
+    train,
+    verify,
+)
 from jaxopt_notes.config import settings
 from jaxopt_notes.config.options import asked_in, build_parser
 from jaxopt_notes.errors import InputError
@@ -27,6 +38,9 @@ COMMANDS = {
     "predict --data-dir": (predict.main, ["--data-dir"], ["--run", "here", "--split", "test"]),
     "export --run": (export.main, ["--run"], ["--out", "f"]),
     "export --out": (export.main, ["--out"], ["--run", "here"]),
+    "convert SOURCE": (convert.main, [], ["--out", "f"]),
+    "convert --out": (convert.main, ["--out"], ["here"]),
+    "convert --names": (convert.main, ["--names"], ["here", "--out", "f"]),
     "compare RUN": (compare.main, [], []),
     "compare --out": (compare.main, ["--out"], ["here"]),
     "verify --out": (verify.main, ["--out"], ["--quick"]),

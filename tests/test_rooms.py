@@ -18,7 +18,9 @@ ORDER = [
     {"training"},
     {"runs"},
     {"aot", "inference", "studies"},
-    {"compare", "diagnose", "explain", "export", "identify", "predict", "train", "verify"},
+    {"exchange"},
+    {"compare", "convert", "diagnose", "explain", "export"},
+    {"identify", "predict", "train", "verify"},
     {"__main__"},
 ]
 LEVEL = {room: i for i, rooms in enumerate(ORDER) for room in rooms}

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection
 from typing import Any, NamedTuple
 
 from jaxopt_notes import places
+from jaxopt_notes.config import schedulers
 
 AUTO = "auto"
 OFF = "off"
@@ -80,6 +81,26 @@ def one_of(names: Collection[str], metavar: str = "NAME") -> Kind:
 
     remedy = f"give one of {', '.join(names)}"
     return Kind("a name", parse, lambda x: x in names, remedy, metavar, names=names)
+
+
+def schedule(names: Collection[str]) -> Kind:
+    """One of some names, or the call of a torch scheduler.
+
+    >>> schedule(["cosine"]).parse("StepLR(500, 0.5)")
+    'StepLR(step_size=500, gamma=0.5)'
+    """
+    named = one_of(names)
+
+    def parse(text: str) -> str:
+        if schedulers.is_call(text):
+            return schedulers.shown(schedulers.read(text))
+        return str(named.parse(text))
+
+    def allowed(x: Any) -> bool:
+        return named.check(x) or (isinstance(x, str) and schedulers.is_call(x) and bool(parse(x)))
+
+    remedy = f"{named.remedy}, or a torch scheduler such as 'StepLR(step_size=500)'"
+    return named._replace(parse=parse, check=allowed, remedy=remedy, metavar="NAME|CALL")
 
 
 def flag() -> Kind:

@@ -20,6 +20,7 @@ from jaxopt_notes import places
 from jaxopt_notes.config import kinds
 from jaxopt_notes.config.kinds import AUTO, OFF, PLACE, Interval, Kind
 from jaxopt_notes.config.optimizers import OPTIMIZERS, SWITCHING
+from jaxopt_notes.config.schedulers import is_call
 from jaxopt_notes.config.table import OnResume, Row, row, rows, table_of
 from jaxopt_notes.errors import InputError, nearest
 
@@ -238,16 +239,17 @@ class Settings:
         aliases=("lr", "alpha", "step-size", "max-lr", "eta"),
     )
     schedule: str = row(
-        kind=kinds.one_of(SCHEDULES),
+        kind=kinds.schedule(SCHEDULES),
         default="one-cycle",
-        help="how the learning rate changes over the run",
+        help="how the learning rate changes over the run; or as a torch scheduler does that counts "
+        "steps, such as 'StepLR(step_size=500)'",
         on_resume=OnResume.NEW_OPTIMIZER,
         group=RUN,
         aliases=("scheduler", "lr-schedule", "lr-scheduler"),
     )
     warmup: float = row(
         kind=kinds.share(),
-        default=lambda chosen: SCHEDULES[chosen["schedule"]],
+        default=lambda chosen: SCHEDULES.get(chosen["schedule"], 0.0),
         default_text="0.25 for one-cycle, otherwise 0",
         help="warm-up: share of the run in which the learning rate rises",
         on_resume=OnResume.OVERRIDE,
@@ -515,7 +517,17 @@ def validate(asked: Asked) -> None:
             _check_owner(each, asked)
     if setting(asked, "norm") == "batch" and setting(asked, "batch_size") == 1:
         raise InputError("--norm batch: one image has no variance; give a --batch-size from 2")
+    _check_warmup(asked)
     _check_switch(asked)
+
+
+def _check_warmup(asked: Asked) -> None:
+    schedule = setting(asked, "schedule")
+    if asked.get("warmup") and is_call(schedule):
+        raise InputError(
+            f"{ROWS['warmup'].with_value(asked['warmup'])}: --schedule {schedule} is a torch "
+            "scheduler, which has its own; leave it out"
+        )
 
 
 def _check_owner(row: Row, asked: Asked) -> None:

@@ -39,37 +39,40 @@ class Trained(NamedTuple):
     class_names: tuple[str, ...]
 
 
-def load_trained(run: str, which: str = "best") -> Trained:
+def load_trained(run: str, which: str = "best", argument: str = "--run") -> Trained:
     """Reads the weights of a run from its checkpoints.
 
     Args:
       run: the run's folder.
       which: `best`, with the highest test accuracy; `last`; or `ema`, the last checkpoint's average
         of the parameters.
+      argument: by which the user passed the folder, for error messages.
 
     Raises:
       InputError: the folder holds no run or no checkpoint, the checkpoint is damaged, or the run
         did not average its parameters.
     """
-    info = run_info.read(run, "--run")
+    info = run_info.read(run, argument)
     config, data = info.config, info.data
     if which == "ema" and config.ema is None:
         raise InputError(
             f"--which ema: the run in {run} did not average its parameters; pass best or last"
         )
     if not (Path(run) / checkpoint.FOLDER).is_dir():
-        raise InputError(f"--run {run}: holds no checkpoint; pass a run that wrote checkpoints")
+        raise InputError(
+            f"{argument} {run}: holds no checkpoint; pass a run that wrote checkpoints"
+        )
     model = pure(build_network(config, data.image_shape, len(data.class_names)))
     with checkpoint.open_checkpoints(Path(run), read_only=True) as checkpoints:
         step = checkpoints.best_step() if which == "best" else None
         step = checkpoints.latest_step() if step is None else step
         if step is None:
-            raise InputError(f"--run {run}: holds no checkpoint yet; let it finish an epoch")
+            raise InputError(f"{argument} {run}: holds no checkpoint yet; let it finish an epoch")
         try:
             parts = checkpoint.read_weights(checkpoints, step, _like(model, config))
         except checkpoint.DamagedError as error:
             raise InputError(
-                f"--run {run}: the checkpoint of step {step:,} is damaged ({error}); "
+                f"{argument} {run}: the checkpoint of step {step:,} is damaged ({error}); "
                 f"pass another --which ({', '.join(WHICH)}), or resume the run"
             ) from error
     params = parts["ema"] if which == "ema" else parts["params"]

@@ -18,6 +18,7 @@ Shapes = dict[str, tuple[int, ...]]  # of a layer's entries
 # What torch.compile, DataParallel, AveragedModel, FSDP and activation checkpointing put into names.
 _WRAPPERS = {"_orig_mod", "module", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"}
 _AVERAGES = "n_averaged"  # a counter of AveragedModel's
+BUFFERS = ("running_mean", "running_var", "num_batches_tracked")  # batch norm's: no parameters
 
 
 def opened(state_dict: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -219,12 +219,22 @@ def _restore(
     loss, *counts = position["sums"]
     sums: Any = Sums(np.float32(loss), *map(np.int32, counts))  # type: ignore[arg-type]
     rows = tuple(position["rows"])
-    progress = Progress(state, sums, position["in_epoch"], rows, position["seconds"])
+    before = position["epoch"] - len(rows)
+    progress = Progress(state, sums, position["in_epoch"], rows, position["seconds"], before)
     return Checkpoint(progress, run_info.from_json(position["run"]))
 
 
 def _read_position(checkpoints: ocp.CheckpointManager, step: int) -> dict[str, Any]:
     return _read(checkpoints, step, position=ocp.args.JsonRestore())
+
+
+def read(checkpoints: ocp.CheckpointManager, step: int, like: TrainState) -> Checkpoint:
+    """A checkpoint, as `restore_newest` reads it; nothing is moved out of the way.
+
+    Raises:
+      DamagedError: it cannot be read, or has changed since it was written.
+    """
+    return _whole(_restore, checkpoints, step, like, False)
 
 
 def read_weights(checkpoints: ocp.CheckpointManager, step: int, like: TrainState) -> Any:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import jax
 
+from jaxopt_notes.config.schedulers import is_call
 from jaxopt_notes.config.settings import Settings
 from jaxopt_notes.config.table import OnResume
 from jaxopt_notes.data.dataset import TURNED, turned_since
@@ -109,10 +110,12 @@ def begin(
 def stretched(before: RunInfo, now: RunInfo, step: int) -> str:
     """A line on what another number of epochs does to the learning rate; empty for the old one.
 
-    The schedules are shapes over the whole run, all but the constant one without a warm-up.
+    The schedules are shapes over the whole run, all but torch's and the constant one without a
+    warm-up.
     """
     old, new = before.config, now.config
-    if old.epochs == new.epochs or (new.schedule == "constant" and not new.warmup):
+    whole = is_call(new.schedule) or (new.schedule == "constant" and not new.warmup)
+    if old.epochs == new.epochs or whole:
         return ""
     verb = "stretched" if new.epochs > old.epochs else "shortened"
     head = f"the {new.schedule} schedule is {verb} from {old.epochs} to {new.epochs} epochs"

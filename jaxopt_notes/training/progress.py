@@ -82,8 +82,9 @@ class Progress(NamedTuple):
       state: what a step carries; the next stretch of steps reuses its memory.
       sums: metrics of the current epoch so far.
       step_in_epoch: how many steps of the current epoch are done.
-      rows: one row for each finished epoch.
+      rows: one row for each epoch finished here.
       seconds: training time so far.
+      epochs_before: finished epochs without a row, of a run that another program began.
     """
 
     state: TrainState
@@ -91,11 +92,12 @@ class Progress(NamedTuple):
     step_in_epoch: int = 0
     rows: tuple[EpochRow, ...] = ()
     seconds: float = 0.0
+    epochs_before: int = 0
 
     @property
     def epoch(self) -> int:
         """How many epochs are finished."""
-        return len(self.rows)
+        return self.epochs_before + len(self.rows)
 
     @property
     def step(self) -> int:

@@ -3,6 +3,7 @@
     constant    α
     cosine      from α to 0 along half a cosine
     one-cycle   up from α / 25 in a straight line, then down to α / 10⁴ along half a cosine
+    StepLR(…)   as that scheduler of torch's does (`torch_schedules.py`)
 
 A warm-up rises in a straight line to α over its share of the run, from 0 (one-cycle: from α / 25).
 Sources: Loshchilov & Hutter 2017 ("SGDR", §3); Smith & Topin 2018 ("Super-Convergence", §3).
@@ -10,14 +11,17 @@ Sources: Loshchilov & Hutter 2017 ("SGDR", §3); Smith & Topin 2018 ("Super-Conv
 
 import optax
 
+from jaxopt_notes.config import schedulers
 from jaxopt_notes.config.settings import SCHEDULES
+from jaxopt_notes.errors import InputError
+from jaxopt_notes.training.torch_schedules import torch_schedule
 
 
 def schedule(name: str, peak: float, steps: int, warmup: float | None = None) -> optax.Schedule:
     """The named schedule over a run.
 
     Args:
-      name: one of `SCHEDULES`.
+      name: one of `SCHEDULES`, or the call of a torch scheduler.
       peak: α, the largest rate.
       steps: length of the run.
       warmup: share of the run, in [0, 1), that rises; None takes the name's own.
@@ -25,10 +29,21 @@ def schedule(name: str, peak: float, steps: int, warmup: float | None = None) ->
     Returns:
       The rate as a function of the steps taken.
 
+    Raises:
+      InputError: torch's OneCycleLR ends before the run does.
+
     >>> rate = schedule("one-cycle", peak=1.0, steps=100)
     >>> [round(float(rate(k)), 4) for k in (0, 25, 100)]
     [0.04, 1.0, 0.0001]
     """
+    if schedulers.is_call(name):
+        call = schedulers.read(name)
+        if call.kind == "OneCycleLR" and (call.steps or 0) < steps:
+            raise InputError(
+                f"--schedule {name}: the run has {steps:,} steps; give as many total_steps, or "
+                "fewer --epochs"
+            )
+        return torch_schedule(call, peak, steps)
     share = SCHEDULES[name] if warmup is None else warmup
     rising = round(share * steps)
     if name == "constant":

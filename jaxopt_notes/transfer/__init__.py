@@ -18,40 +18,40 @@ from typing import TYPE_CHECKING, Any
 from jaxopt_notes.extras import require
 
 if TYPE_CHECKING:
-    from jaxopt_notes.transfer.flax import Run as Run
-    from jaxopt_notes.transfer.flax import from_flax as from_flax
-    from jaxopt_notes.transfer.flax import to_nnx_optimizer as to_nnx_optimizer
-    from jaxopt_notes.transfer.flax import to_train_state as to_train_state
-    from jaxopt_notes.transfer.flax_names import after_flatten as after_flatten
-    from jaxopt_notes.transfer.flax_tree import flax_arrangement as flax_arrangement
-    from jaxopt_notes.transfer.groups import Group as Group
-    from jaxopt_notes.transfer.proving import prove as prove
-    from jaxopt_notes.transfer.recognition import recognize as recognize
-    from jaxopt_notes.transfer.run_proof import Proof as Proof
-    from jaxopt_notes.transfer.to_keras import to_keras_optimizer as to_keras_optimizer
-    from jaxopt_notes.transfer.to_torch import to_torch_optimizer as to_torch_optimizer
-    from jaxopt_notes.transfer.to_torch import (
+    from jaxopt_notes.transfer.back.to_keras import to_keras_optimizer as to_keras_optimizer
+    from jaxopt_notes.transfer.back.to_torch import to_torch_optimizer as to_torch_optimizer
+    from jaxopt_notes.transfer.back.to_torch import (
         to_torch_scheduler_state as to_torch_scheduler_state,
     )
-    from jaxopt_notes.transfer.to_torch import to_torch_state as to_torch_state
-    from jaxopt_notes.transfer.torch_objects import as_tensors as as_tensors
+    from jaxopt_notes.transfer.back.to_torch import to_torch_state as to_torch_state
+    from jaxopt_notes.transfer.back.torch_objects import as_tensors as as_tensors
+    from jaxopt_notes.transfer.flax.containers import Run as Run
+    from jaxopt_notes.transfer.flax.containers import from_flax as from_flax
+    from jaxopt_notes.transfer.flax.containers import to_nnx_optimizer as to_nnx_optimizer
+    from jaxopt_notes.transfer.flax.containers import to_train_state as to_train_state
+    from jaxopt_notes.transfer.flax.names import after_flatten as after_flatten
+    from jaxopt_notes.transfer.flax.tree import flax_arrangement as flax_arrangement
+    from jaxopt_notes.transfer.recognition.groups import Group as Group
+    from jaxopt_notes.transfer.recognition.recognizing import recognize as recognize
+    from jaxopt_notes.transfer.run_proof.proving import prove as prove
+    from jaxopt_notes.transfer.run_proof.verdict import Proof as Proof
 
 _HOMES = {
-    "Group": "groups",
-    "Proof": "run_proof",
-    "Run": "flax",
-    "after_flatten": "flax_names",
-    "as_tensors": "torch_objects",
-    "flax_arrangement": "flax_tree",
-    "from_flax": "flax",
-    "prove": "proving",
-    "recognize": "recognition",
-    "to_keras_optimizer": "to_keras",
-    "to_nnx_optimizer": "flax",
-    "to_torch_optimizer": "to_torch",
-    "to_torch_scheduler_state": "to_torch",
-    "to_torch_state": "to_torch",
-    "to_train_state": "flax",
+    "Group": "recognition.groups",
+    "Proof": "run_proof.verdict",
+    "Run": "flax.containers",
+    "after_flatten": "flax.names",
+    "as_tensors": "back.torch_objects",
+    "flax_arrangement": "flax.tree",
+    "from_flax": "flax.containers",
+    "prove": "run_proof.proving",
+    "recognize": "recognition.recognizing",
+    "to_keras_optimizer": "back.to_keras",
+    "to_nnx_optimizer": "flax.containers",
+    "to_torch_optimizer": "back.to_torch",
+    "to_torch_scheduler_state": "back.to_torch",
+    "to_torch_state": "back.to_torch",
+    "to_train_state": "flax.containers",
 }
 
 __all__ = sorted(_HOMES)

@@ -1,0 +1,84 @@
+"""torch's optimizers as those of `train`. `transfer.recognize` knows the way back.
+
+    torch                               train
+    SGD                                 sgd
+    Adam without weight decay           adam
+    AdamW                               adamw
+    Adagrad                             adagrad --no-eps-in-sqrt
+    RMSprop                             rmsprop --no-eps-in-sqrt
+
+RMSprop's velocity has the learning rate inside here and outside in torch. AdamW's decay and the
+bias corrections round otherwise, so a run goes on to rounding, not to the bit.
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from jaxopt_notes.conventions import torch_groups
+from jaxopt_notes.errors import InputError
+
+_IN_CODE = "go on in code, with jaxopt_notes.conventions.translate"
+
+
+class Counterpart(NamedTuple):
+    """An optimizer of `train`.
+
+    Attributes:
+      name: its name.
+      arguments: its settings without the learning rate.
+      velocity: its velocity over torch's.
+    """
+
+    name: str
+    arguments: dict[str, Any]
+    velocity: float = 1.0
+
+
+def here(settings: torch_groups.Settings, scheduled: bool) -> Counterpart:
+    """The optimizer of `train` with the trajectory of a torch param group.
+
+    Args:
+      settings: the group's; its learning rate is a number.
+      scheduled: whether the learning rate changes.
+
+    Raises:
+      InputError: `train` has none; the line names the setting, and the way in code.
+    """
+    kind, of = settings
+    _refuse_foreign(kind, of, scheduled)
+    momentum = {"momentum": of["momentum"]} if of.get("momentum") else {}
+    if kind == "SGD":
+        nesterov = {"nesterov": True} if of["nesterov"] else {}
+        return Counterpart("sgd", momentum | nesterov)
+    arguments = {"eps": of["eps"]}
+    if kind == "Adagrad":
+        arguments |= {"initial_accumulator_value": of["initial_accumulator_value"]}
+        return Counterpart("adagrad", arguments | {"eps_in_sqrt": False})
+    if kind == "RMSprop":
+        centered = {"centered": True} if of["centered"] else {}
+        arguments |= {"decay": of["alpha"], "eps_in_sqrt": False, **centered, **momentum}
+        return Counterpart("rmsprop", arguments, velocity=-of["lr"])
+    b1, b2 = of["betas"]
+    arguments |= {"b1": b1, "b2": b2}
+    if kind == "AdamW":
+        return Counterpart("adamw", arguments | {"weight_decay": of["weight_decay"]})
+    return Counterpart("adam", arguments)
+
+
+def _refuse_foreign(kind: str, of: Mapping[str, Any], scheduled: bool) -> None:
+    """Raises InputError for a setting of torch's that no optimizer of `train` has."""
+    reasons = {
+        "maximize": "train descends",
+        "amsgrad": "train's amsgrad corrects the bias before the maximum, as optax does",
+        "lr_decay": "train's adagrad has none",
+        "dampening": "train's sgd has none",
+    }
+    if kind != "AdamW":
+        reasons["weight_decay"] = "it passes through the moments, and train's only decay does not"
+    if kind == "RMSprop" and scheduled:
+        reasons["momentum"] = (
+            "under a schedule, torch has the learning rate outside the velocity, train inside"
+        )
+    for name, reason in reasons.items():
+        if of.get(name):
+            raise InputError(f"torch's {kind} with {name}={of[name]}: {reason}; {_IN_CODE}")

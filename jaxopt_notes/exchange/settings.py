@@ -1,0 +1,189 @@
+"""The settings of the run that a checkpoint's program would have been here, and how far it is."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from jaxopt_notes.config.schedulers import is_call, read, shown
+from jaxopt_notes.config.settings import ROWS, Settings, epochs_for
+from jaxopt_notes.conventions import torch_groups
+from jaxopt_notes.errors import InputError
+from jaxopt_notes.exchange import optimizers
+from jaxopt_notes.exchange.reading import Parts
+from jaxopt_notes.exchange.schedulers import course_of, holds_none
+from jaxopt_notes.training.schedules import schedule
+
+_IN_CODE = "go on in code, with jaxopt_notes.conventions.translate"
+# The settings that a checkpoint's optimizer and scheduler decide
+DECIDED = ("optimizer", "learning_rate", "schedule", "warmup")
+
+
+def group_of(optimizer: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of an optimizer's param group; of several groups, all must have the same.
+
+    Raises:
+      InputError: they differ.
+    """
+    labels = {"params", "param_names", "name"}
+    first, *others = (
+        {key: x for key, x in group.items() if key not in labels}
+        for group in optimizer["param_groups"]
+    )
+    for group in others:
+        for key in {**first, **group}:
+            if group.get(key) != first.get(key):
+                raise InputError(
+                    f"the param groups differ in {key} ({first.get(key)}, {group.get(key)}), and a "
+                    f"run of train has one group; {_IN_CODE}"
+                )
+    return first
+
+
+def counterpart_of(optimizer: Mapping[str, Any], scheduled: bool) -> optimizers.Counterpart:
+    """The optimizer of `train` that a torch optimizer's state_dict is of.
+
+    Raises:
+      InputError: there is none.
+    """
+    group = group_of(optimizer)
+    settings = torch_groups.settings_of([group], float(group["lr"]), None)[0]
+    return optimizers.here(settings, scheduled)
+
+
+def steps_of(parts: Parts, step: int | None) -> int:
+    """How many steps the program has taken.
+
+    Args:
+      parts: the checkpoint's.
+      step: the number that the user gives.
+
+    Raises:
+      InputError: the checkpoint does not say, or says two numbers.
+    """
+    if parts.optimizer is None:
+        if step:
+            raise InputError(
+                f"--step {step}: without its optimizer's state a run begins anew; leave it out"
+            )
+        return 0
+    counts = {int(of["step"]) for of in parts.optimizer.get("state", {}).values() if "step" in of}
+    if len(counts) > 1:
+        raise InputError(
+            f"the optimizer's parameters have taken {min(counts)} to {max(counts)} steps, and in a "
+            f"run of train all take the same; {_IN_CODE}"
+        )
+    if step is not None:
+        return step
+    if parts.step is not None and counts not in (set(), {parts.step}):
+        raise InputError(
+            f"the checkpoint says step {parts.step}, and its optimizer has taken {min(counts)}; "
+            "pass --step with the number of optimizer steps"
+        )
+    said = parts.step if parts.step is not None else max(counts, default=None)
+    if said is None:
+        raise InputError(
+            "the checkpoint does not say how many steps were taken, and torch's SGD does not count "
+            "them; pass --step N"
+        )
+    return said
+
+
+def with_optimizer(
+    parts: Parts, asked: Mapping[str, Any], taken: int, lengths: Sequence[int]
+) -> dict[str, Any]:
+    """What is asked for, with the settings of the checkpoint's optimizer and scheduler.
+
+    Args:
+      parts: the checkpoint's.
+      asked: settings by name.
+      taken: the optimizer's steps so far.
+      lengths: of an epoch in steps, as it may have been in torch.
+
+    Raises:
+      InputError: `train` has no such optimizer or schedule, the checkpoint lacks a scheduler that
+        it had, or a setting contradicts it.
+    """
+    if parts.optimizer is None:
+        if parts.scheduler is not None:
+            raise InputError("holds a scheduler without its optimizer; save both")
+        return dict(asked)
+    group, chosen = group_of(parts.optimizer), {n: asked[n] for n in DECIDED if n in asked}
+    own = _schedule(parts, group, chosen, taken, lengths)
+    changing = own["schedule"] != "constant" or bool(own.get("warmup"))
+    counterpart = counterpart_of(parts.optimizer, changing)
+    own["optimizer"] = counterpart.name
+    for name, value in chosen.items():
+        if own[name] != value:
+            raise InputError(
+                f"{ROWS[name].with_value(value)}: the checkpoint has "
+                f"{ROWS[name].kind.show(own[name])}; leave it out"
+            )
+    # torch allows a momentum of 1, train does not.
+    return {**asked, **own, **{k: ROWS[k].checked(x) for k, x in counterpart.arguments.items()}}
+
+
+def _schedule(
+    parts: Parts,
+    group: Mapping[str, Any],
+    chosen: Mapping[str, Any],
+    taken: int,
+    lengths: Sequence[int],
+) -> dict[str, Any]:
+    """The schedule and its learning rate."""
+    if parts.scheduler is not None and not ("schedule" in chosen and holds_none(parts.scheduler)):
+        course = course_of(parts.scheduler, group)
+        text = shown(course.call._replace(every=_every(course.taken, taken, lengths)))
+        return {"schedule": text, "learning_rate": course.learning_rate, "warmup": 0.0}
+    if "schedule" in chosen:
+        rate = chosen.get("learning_rate", float(group.get("initial_lr", group["lr"])))
+        return {"warmup": chosen.get("warmup", 0.0), **chosen, "learning_rate": rate}
+    if "initial_lr" in group:
+        raise InputError(
+            "a scheduler drove its optimizer, and it holds none; pass --schedule, such as constant"
+        )
+    return {"schedule": "constant", "learning_rate": float(group["lr"]), "warmup": 0.0}
+
+
+def _every(position: int, taken: int, lengths: Sequence[int]) -> int:
+    """How many steps the optimizer takes for each of its scheduler's: 1, or those of an epoch."""
+    if position == taken:
+        return 1
+    fitting = [n for n in lengths if taken // n == position]
+    whole = [n for n in fitting if taken == n * position]
+    if not fitting:
+        raise InputError(
+            f"the scheduler has taken {position} steps, the optimizer {taken}, and an epoch has "
+            f"{lengths[0]}; pass the torch run's --batch-size, or {_IN_CODE}"
+        )
+    return (whole or fitting)[0]
+
+
+def epochs_of(asked: Mapping[str, Any], taken: int, per_epoch: int, images: int) -> int:
+    """How many epochs the run has where nobody says: as many as its scheduler, or the default.
+
+    Args:
+      asked: settings by name.
+      taken: steps so far.
+      per_epoch: steps in an epoch.
+      images: size of the training set.
+    """
+    text = asked.get("schedule", "")
+    whole = read(text).steps if is_call(text) else None
+    usual = epochs_for(images) if whole is None else whole // per_epoch
+    return max(usual, math.ceil(taken / per_epoch), 1)
+
+
+def check_rate(optimizer: Mapping[str, Any], config: Settings, per_epoch: int, taken: int) -> None:
+    """Refuses settings by which the learning rate at this step would be another than torch's.
+
+    Raises:
+      InputError: such as where the scheduler stepped once an epoch.
+    """
+    own, steps = float(group_of(optimizer)["lr"]), per_epoch * config.epochs
+    at = float(schedule(config.schedule, config.learning_rate, steps, config.warmup)(taken))
+    if abs(at - own) > 1e-5 * own + 1e-6 * config.learning_rate:  # the schedule is in float32
+        raise InputError(
+            f"--schedule {config.schedule}: with --learning-rate {config.learning_rate:g}, after "
+            f"{taken:,} of {steps:,} steps it gives {at:.6g}, and the checkpoint's optimizer has "
+            f"{own:.6g}; pass the torch run's"
+        )

@@ -1,0 +1,1 @@
+"""Flax modules of one's own: names, layouts and containers."""

@@ -1,0 +1,163 @@
+"""Flax's containers, in and out: a module of one's own takes over a torch run, and gives it back.
+
+    optimizer = to_nnx_optimizer(torch_optimizer, model, module, mapping)
+    state = to_train_state(torch_optimizer, variables, module, mapping, apply_fn=network.apply)
+    optimizer, state, params = from_flax(…)
+
+`names.py` says how names and axes correspond.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from typing import Any, NamedTuple
+
+import optax
+from flax import nnx
+from flax.training.train_state import TrainState
+
+from jaxopt_notes.conventions import translate, translate_state
+from jaxopt_notes.errors import InputError
+from jaxopt_notes.transfer.flax.names import Entry, listed
+from jaxopt_notes.transfer.flax.tree import Arrangement, arrays_of, flax_arrangement
+
+
+class Run(NamedTuple):
+    """A run taken out of Flax's container, as `to_torch_optimizer` and `prove` take it.
+
+    Attributes:
+      optimizer: the transformation.
+      state: its state.
+      params: the parameters.
+    """
+
+    optimizer: optax.GradientTransformation
+    state: Any
+    params: Any
+
+
+def to_nnx_optimizer(
+    optimizer: Any,
+    model: nnx.Module,
+    module: Any,
+    mapping: Mapping[str, Entry] | None = None,
+    *,
+    wrt: Any = nnx.Param,
+    steps: int | None = None,
+    **keywords: Any,
+) -> nnx.Optimizer[Any]:
+    """The nnx.Optimizer that goes on where a torch optimizer stands; `model` takes torch's weights.
+
+    Args:
+      optimizer: the torch optimizer.
+      model: the nnx module of the same architecture, whose weights and statistics are replaced.
+      module: the torch module.
+      mapping: as for `flax_arrangement`.
+      wrt: which parameters the optimizer steps: pass a filter if torch's optimizer has not all.
+      steps: as for `translate_state`.
+      **keywords: as for `translate`: scheduler, lr and others, but not arrange and names.
+
+    Raises:
+      InputError: as `flax_arrangement`, `translate` and `translate_state`; `model` is unchanged.
+    """
+    everything = flax_arrangement(model, module, mapping)
+    run = _run(optimizer, module, everything.only(arrays_of(model, wrt)), steps, keywords)
+    nnx.update(model, everything.weights(module))
+    result = nnx.Optimizer(model, run.optimizer, wrt=wrt)
+    nnx.update(result.opt_state, nnx.state(run.state))
+    result.step[...] = _taken(optimizer, steps)
+    return result
+
+
+def to_train_state(
+    optimizer: Any,
+    variables: Mapping[str, Any],
+    module: Any,
+    mapping: Mapping[str, Entry] | None = None,
+    *,
+    apply_fn: Callable[..., Any],
+    train_state: type[Any] = TrainState,
+    more: Mapping[str, Any] | None = None,
+    steps: int | None = None,
+    **keywords: Any,
+) -> Any:
+    """Linen's TrainState that goes on where a torch optimizer stands, with torch's weights.
+
+    Args:
+      optimizer: the torch optimizer.
+      variables: what the Linen module's `init` returned; it is left as it is.
+      module: the torch module.
+      mapping: as for `flax_arrangement`.
+      apply_fn: the Linen module's `apply`.
+      train_state: the class, a subclass of TrainState where there are batch statistics: it needs a
+        field for each collection beside "params".
+      more: the values of the class's other fields.
+      steps: as for `translate_state`.
+      **keywords: as for `translate`: scheduler, lr and others, but not arrange and names.
+
+    Raises:
+      InputError: as `flax_arrangement`, `translate` and `translate_state`.
+    """
+    if "params" not in variables:
+        raise InputError("variables: has no 'params'; pass what the Linen module's init returned")
+    known = {field.name for field in fields(train_state)}
+    if others := [name for name in variables if name not in known]:
+        raise InputError(
+            f"variables: {train_state.__name__} has no field for {listed(others)}; pass "
+            "train_state=, a subclass of TrainState with such a field"
+        )
+    everything = flax_arrangement(variables, module, mapping)
+    run = _run(optimizer, module, everything.only(variables["params"]), steps, keywords)
+    return train_state(
+        step=_taken(optimizer, steps),
+        apply_fn=apply_fn,
+        tx=run.optimizer,
+        opt_state=run.state,
+        **everything.weights(module),
+        **(more or {}),
+    )
+
+
+def from_flax(container: Any, model: nnx.Module | None = None) -> Run:
+    """Takes an nnx.Optimizer or a TrainState apart, for the way back and for `prove`.
+
+        to_torch_optimizer(*from_flax(optimizer, model), module, arrange=arrange)
+
+    Args:
+      container: an nnx.Optimizer or Linen's TrainState.
+      model: the nnx module that an nnx.Optimizer steps.
+
+    Raises:
+      InputError: `container` is neither, or the model is missing.
+    """
+    if isinstance(container, nnx.Optimizer):
+        if model is None:
+            raise InputError("model: an nnx.Optimizer does not hold its module; pass the module")
+        state = nnx.as_pure(container.opt_state)
+        return Run(container.tx, state, arrays_of(model, container.wrt))
+    if isinstance(container, TrainState):
+        return Run(container.tx, container.opt_state, container.params)
+    raise InputError(
+        f"container: a {type(container).__name__} is neither an nnx.Optimizer nor a TrainState"
+    )
+
+
+def _run(
+    optimizer: Any,
+    module: Any,
+    arrange: Arrangement,
+    steps: int | None,
+    keywords: Mapping[str, Any],
+) -> Run:
+    """The torch optimizer and its state here, and the parameters that it steps."""
+    params = arrange.weights(module)
+    keywords = {**keywords, "arrange": arrange, "names": module}
+    tx = translate(optimizer, **keywords)
+    state = translate_state(optimizer, params, steps=steps, **keywords)
+    return Run(tx, state, params)
+
+
+def _taken(optimizer: Any, steps: int | None) -> int:
+    """How many steps torch has taken; SGD does not tell, so 0 there without `steps`."""
+    return max(
+        (int(of["step"]) for of in optimizer.state.values() if "step" in of), default=steps or 0
+    )

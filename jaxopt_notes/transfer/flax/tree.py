@@ -1,0 +1,156 @@
+"""The arrangement of a Flax module's arrays: a function from torch's names to its tree."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from jaxopt_notes.conventions.torch_state import as_array
+from jaxopt_notes.errors import InputError
+from jaxopt_notes.models.torch_layers import COUNTER
+from jaxopt_notes.models.torch_names import opened, unwrapped, without_wrappers
+from jaxopt_notes.transfer.flax.names import Entry, Flax, Place, Torch, listed, match
+
+
+class Arrangement(NamedTuple):
+    """Where each leaf of a tree of Flax arrays comes from: what `flax_arrangement` returns."""
+
+    structure: Any
+    places: dict[str, Place]  # in the order of the leaves
+    unneeded: frozenset[str]  # torch's names that may be there and are left out
+
+    def __call__(self, values: Mapping[str, Any]) -> Any:
+        given = {
+            name: as_array(value) if hasattr(value, "detach") else value
+            for name, value in without_wrappers(values).items()
+        }
+        used = {name for place in self.places.values() for name in place.sources}
+        if lacking := sorted(used - given.keys()):
+            raise InputError(f"arrange: torch's {listed(lacking)} are needed here and not there")
+        if spare := [name for name in given if name not in used | self.unneeded]:
+            raise InputError(f"arrange: torch's {listed(spare)} have no counterpart here")
+        leaves = [place.make(given) for place in self.places.values()]
+        return jax.tree.unflatten(self.structure, leaves)
+
+    def only(self, tree: Any) -> "Arrangement":
+        """The arrangement of a part of the tree."""
+        paths = _shapes(tree)
+        if unknown := [path for path in paths if path not in self.places]:
+            raise InputError(f"wrt: {listed(unknown)} are neither nnx.Param nor nnx.BatchStat")
+        places = {path: self.places[path] for path in paths}
+        return self._replace(structure=jax.tree.structure(tree), places=places)
+
+    def weights(self, module: Any) -> Any:
+        """The tree of the module's own arrays, copied: torch may write into its own later."""
+        used = {name for place in self.places.values() for name in place.sources}
+        arrays = without_wrappers(_arrays(module))
+        return jax.tree.map(_copied, self({name: arrays[name] for name in used}))
+
+
+def flax_arrangement(
+    target: Any, source: Any, mapping: Mapping[str, Entry] | None = None
+) -> Arrangement:
+    """Where each array of a torch module belongs in a Flax module of the same architecture.
+
+    Names are equal where they can be: `block.0.conv.kernel` here is torch's `block.0.conv.weight`.
+    `mapping` says where they are not:
+
+        {"conv1": "features.0"}                          a layer, or a block of layers
+        {"conv1.kernel": "features.0.weight"}            a parameter
+        {"out": ("classifier.1", after_flatten(4, 4, 8))}   with the function that moves the weight
+        {"qkv.kernel": lambda of: np.concatenate([of["q.weight"].T, of["k.weight"].T], 1)}
+
+    Shapes do not show that a dense layer follows a flattened image: torch flattens channels first,
+    so pass `after_flatten(rows, columns, channels)` with that layer. A function may only move
+    elements. A `ConvTranspose` is recognized in an nnx module or a torch module, and in their
+    params or `state_dict` only if its inputs and outputs differ in number.
+
+    Args:
+      target: an nnx.Module (its Params and BatchStats), an nnx.State, or Linen's variables or
+        params. It is left as it is.
+      source: the torch module, or its `state_dict()`.
+      mapping: name here → name in torch, or more, as above.
+
+    Returns:
+      A function from {torch's name: array} to a tree like `target`: an nnx.State for nnx, nested
+      dicts for Linen. `nnx.update(model, arrange(module.state_dict()))` sets an nnx module's
+      weights. As `arrange=` in `translate` and others, the target must be the parameters alone:
+      `nnx.state(model, nnx.Param)` or `variables["params"]`.
+
+    Raises:
+      InputError: arrays have no counterpart on the other side, or do not fit it.
+
+    >>> model = nnx.Linear(2, 1, rngs=nnx.Rngs(0))
+    >>> state_dict = {"fc.weight": np.array([[3.0, 4.0]]), "fc.bias": np.array([5.0])}
+    >>> arrange = flax_arrangement(model, state_dict, {"": "fc"})
+    >>> print(arrange(state_dict)["kernel"].tolist())
+    [[3.0], [4.0]]
+    """
+    tree = arrays_of(target, (nnx.Param, nnx.BatchStat))
+    here = Flax(_shapes(tree), _nnx_layers(target))
+    there = _torch(source, statistics=any(path.endswith("mean") for path in here.shapes))
+    places = match(here, there, mapping or {})
+    unneeded = frozenset(set(there.shapes) - set(there.needed) | _tied(source))
+    return Arrangement(jax.tree.structure(tree), places, unneeded)
+
+
+def arrays_of(target: Any, kinds: Any) -> Any:
+    """The arrays without nnx's variables around them, of one of nnx's modules or states."""
+    return nnx.as_pure(nnx.state(target, kinds) if isinstance(target, nnx.Module) else target)
+
+
+def _shapes(tree: Any) -> dict[str, tuple[int, ...]]:
+    """Name with dots → shape, in the order of the leaves; Linen's collections are left out."""
+    shapes = {}
+    for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
+        # Linen's boxes, such as nn.Partitioned, hold their array as an attribute.
+        keys = [key for key in path if not isinstance(key, jax.tree_util.GetAttrKey)]
+        parts = [jax.tree_util.keystr((key,), simple=True) for key in keys]
+        if "params" in tree:
+            del parts[0]
+        shapes[".".join(parts)] = np.shape(leaf)
+    return shapes
+
+
+def _nnx_layers(target: Any) -> dict[str, Any]:
+    if not isinstance(target, nnx.Module):
+        return {}
+    return {".".join(map(str, path)): layer for path, layer in nnx.iter_modules(target)}
+
+
+def _arrays(source: Any) -> dict[str, Any]:
+    """A torch module's parameters and buffers, each once, or a state_dict's entries."""
+    if isinstance(source, Mapping):
+        return without_wrappers(opened(source))
+    return without_wrappers({**dict(source.named_parameters()), **dict(source.named_buffers())})
+
+
+def _tied(source: Any) -> set[str]:
+    """All names in a torch module's own state_dict: a tied parameter has several."""
+    return set() if isinstance(source, Mapping) else set(without_wrappers(source.state_dict()))
+
+
+def _torch(source: Any, statistics: bool) -> Torch:
+    """What is known of a torch module or a state_dict, with or without running averages."""
+    shapes = {name: tuple(array.shape) for name, array in _arrays(source).items()}
+    averages = [n for n in shapes if n.rpartition(".")[2] in ("running_mean", "running_var")]
+    if isinstance(source, Mapping):
+        needed = [n for n in shapes if n not in averages and not n.endswith(COUNTER)]
+        layers = {}
+    else:
+        needed = [unwrapped(name) for name, _ in source.named_parameters()]
+        layers = {unwrapped(name): type(of).__name__ for name, of in source.named_modules()}
+    return Torch(shapes, [*needed, *averages] if statistics else needed, layers)
+
+
+def _copied(array: np.ndarray) -> jax.Array:
+    copied = jnp.array(array)
+    if copied.dtype != array.dtype:
+        raise InputError(
+            f"module: its weights are {array.dtype}, which JAX has only after "
+            "jax.config.update('jax_enable_x64', True)"
+        )
+    return copied

@@ -1,0 +1,103 @@
+"""Parameter groups: rules that one optimizer of a framework steps, with its state."""
+
+import inspect
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from jaxopt_notes.transfer.recognition.frameworks import Field
+from jaxopt_notes.transfer.recognition.matching import HOMES, Match, filled, made
+from jaxopt_notes.transfer.recognition.program import Program
+from jaxopt_notes.transfer.recognition.rules import Rule
+
+Row = tuple[Rule, Match]
+
+
+class Group(NamedTuple):
+    """The parameters that one optimizer of a framework steps.
+
+    Attributes:
+      name: the function of `conventions.torch` or `conventions.keras`: "sgd", "adamw", ….
+      keywords: all its arguments, as Python has them; the learning rate is a number or a function
+        of the steps taken.
+      members: a tree like the parameters: True for those of this group.
+      state: what `getattr(conventions.torch, name)(**keywords)` has as its state; `MaskedNode()`
+        stands for the parameters of other groups.
+    """
+
+    name: str
+    keywords: dict[str, Any]
+    members: Any
+    state: Any
+
+
+def groups(
+    rows: Sequence[Row], program: Program, state: Any, params: Any, framework: str
+) -> list[Group]:
+    """The groups of some rules; equal optimizers at the same step are one.
+
+    Args:
+      rows: each rule with its match.
+      program: what the rules are of.
+      state: the optimizer's state.
+      params: the parameters.
+      framework: "torch" or "keras".
+    """
+    if any(found.name == "adamw" for _, found in rows):
+        rows = [(rule, _without_decay(found)) for rule, found in rows]
+    alike: dict[Any, list[Row]] = {}
+    for rule, found in rows:
+        plain = {k: _without_schedules(v) for k, v in found.keywords.items()}
+        key = (found.name, repr(plain), found.schedules, found.steps, found.scheduled)
+        alike.setdefault(key, []).append((rule, found))
+    return [_group(members, program, state, params, framework) for members in alike.values()]
+
+
+def _without_schedules(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return tuple(map(_without_schedules, value))
+    return None if callable(value) else value
+
+
+def _without_decay(found: Match) -> Match:
+    """Adam without a decay is AdamW without one: beside AdamW it is called that, too."""
+    if found.name != "adam" or found.keywords["weight_decay"]:
+        return found
+    return found._replace(name="adamw", keywords={**found.keywords, "weight_decay": 0.0})
+
+
+def _group(rows: Sequence[Row], program: Program, state: Any, params: Any, framework: str) -> Group:
+    tree: Any
+    leaves, tree = jax.tree.flatten(params)
+    values = jax.tree.leaves(state)
+    rows_of = {i: row for row in rows for i in row[0].leaves}
+    found = rows[0][1]
+
+    def tree_of(field: str) -> Any:
+        column: list[Any] = [optax.MaskedNode()] * len(leaves)
+        for i, (rule, own) in rows_of.items():
+            source = own.fields[field]
+            x = values[program.place(rule.slots[source.place].path, i)]
+            column[i] = _array(x, source)
+        return tree.unflatten(column)
+
+    masked = [x if i in rows_of else optax.MaskedNode() for i, x in enumerate(leaves)]
+    empty = made(framework, found).init(tree.unflatten(masked))
+    parameters = inspect.signature(getattr(HOMES[framework], found.name)).parameters
+    return Group(
+        found.name,
+        {name: found.keywords.get(name, p.default) for name, p in parameters.items()},
+        tree.unflatten([i in rows_of for i in range(len(leaves))]),
+        filled(empty, found, {field: tree_of(field) for field in found.fields}),
+    )
+
+
+def _array(x: Any, field: Field) -> Any:
+    """The framework's accumulator, computed in float64 where it is not the same."""
+    if field == Field(field.place):
+        return x
+    return jnp.asarray(field.of(np.asarray(x, np.float64)), x.dtype)

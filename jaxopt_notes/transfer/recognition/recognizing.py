@@ -1,0 +1,185 @@
+"""Which of torch's or Keras' optimizers a transformation is.
+
+One step is traced in float64 and read as one rule for each kind of parameter array. The rule's
+parts and numbers are measured, which names an optimizer of the framework; that one is stepped
+beside the rule from the same state, and must go where it goes. Nothing is recognised without that.
+"""
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import jax
+import numpy as np
+import optax
+
+from jaxopt_notes.errors import InputError, first_line
+from jaxopt_notes.transfer.recognition.groups import Group, Row, groups
+from jaxopt_notes.transfer.recognition.matching import HOMES, KINDS, Match, match
+from jaxopt_notes.transfer.recognition.numbers import plain, snap
+from jaxopt_notes.transfer.recognition.program import Program
+from jaxopt_notes.transfer.recognition.reasons import CALLED, UnlikeError, reason
+from jaxopt_notes.transfer.recognition.rules import rules
+from jaxopt_notes.transfer.recognition.scalars import scalars
+from jaxopt_notes.transfer.recognition.tracing import trace
+
+# A transformation, `functools.partial(factory, …)`, or `(factory, keywords)`.
+Optimizer = Any
+
+
+def recognize(optimizer: Optimizer, state: Any, params: Any, framework: str) -> list[Group]:
+    """Finds the framework's optimizers that take the same path from here on.
+
+    Args:
+      optimizer: a transformation; or what makes it, `partial(optax.adamw, 1e-3)` or
+        `(optax.adamw, {"learning_rate": 1e-3})`, which names a schedule by itself.
+      state: its state.
+      params: the parameters.
+      framework: "torch" or "keras".
+
+    Returns:
+      A group for each optimizer of the framework. A parameter that is in no group stays as it is.
+
+    Raises:
+      InputError: the framework has no such optimizer, or the state is of another one.
+
+    >>> import jax.numpy as jnp, optax
+    >>> params = {"w": jnp.ones(3)}
+    >>> optimizer = optax.sgd(0.1, momentum=0.9)
+    >>> (group,) = recognize(optimizer, optimizer.init(params), params, "torch")
+    >>> group.name, group.keywords["lr"], group.keywords["momentum"], group.members
+    ('sgd', 0.1, 0.9, {'w': True})
+    """
+    if framework not in HOMES:
+        raise InputError(f"framework {framework!r}: is not known; pass 'torch' or 'keras'")
+    factory, arguments, transformation = _made(optimizer)
+    try:
+        program = trace(transformation, state, params)
+        name = getattr(factory, "__name__", "")
+        if name in KINDS and getattr(HOMES[framework], name) is factory:
+            return [Group(name, arguments, jax.tree.map(lambda _: True, params), state)]
+        rows = _rows(program, state, framework, arguments)
+        _check_dtypes(rows, program, state, params)
+        rows = _with_starts(rows, program, transformation, state, params, framework)
+    except UnlikeError as error:
+        raise InputError(reason(error, transformation, state, framework)) from error
+    return groups(rows, program, state, params, framework)
+
+
+def _made(
+    optimizer: Optimizer,
+) -> tuple[Callable[..., Any] | None, dict[str, Any], optax.GradientTransformation]:
+    """The factory with all its arguments, where they are given, and the transformation."""
+    if isinstance(optimizer, optax.GradientTransformation):
+        return None, {}, optimizer
+    factory, args, values = None, (), {}
+    if isinstance(optimizer, partial):
+        factory, args, values = optimizer.func, optimizer.args, optimizer.keywords
+    elif isinstance(optimizer, tuple) and len(optimizer) == 2 and callable(optimizer[0]):
+        factory, values = optimizer
+    if factory is None or not isinstance(values, Mapping):
+        raise InputError(
+            f"optimizer {type(optimizer).__name__}: is no optax transformation; pass one, "
+            "partial(factory, …) or (factory, keywords)"
+        )
+    name = getattr(factory, "__name__", type(factory).__name__)
+    try:
+        made = factory(*args, **values)
+        bound = inspect.signature(factory).bind(*args, **values)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"optimizer {name}: refuses its arguments ({first_line(error)})"
+        ) from error
+    if not isinstance(made, optax.GradientTransformation):
+        raise InputError(f"optimizer {name}: makes {type(made).__name__}, no optax transformation")
+    bound.apply_defaults()
+    return factory, dict(bound.arguments), made
+
+
+def _rows(program: Program, state: Any, framework: str, arguments: Mapping[str, Any]) -> list[Row]:
+    """Each rule that moves its parameters, with the framework's optimizer for it."""
+    if program.mixes:
+        raise UnlikeError(f"it {program.mixes[0]}")
+    numbers = scalars(program, state)
+    every = rules(program)
+    rows = []
+    for rule in every:
+        try:
+            if not rule.idle:
+                rows.append((rule, match(rule, numbers, state, framework, arguments)))
+        except UnlikeError as error:
+            at = f" (at params{program.paths[rule.leaves[0]]})" if len(every) > 1 else ""
+            raise UnlikeError(f"{error.what}{at}", error.remedy) from error
+    return rows
+
+
+def _check_dtypes(rows: Sequence[Row], program: Program, state: Any, params: Any) -> None:
+    """The frameworks keep accumulators in the parameter's dtype."""
+    values, leaves = jax.tree.leaves(state), jax.tree.leaves(params)
+    for rule, _ in rows:
+        for slot in rule.slots:
+            for i in rule.leaves:
+                dtype = values[program.place(slot.path, i)].dtype
+                if dtype != leaves[i].dtype:
+                    raise UnlikeError(
+                        f"it keeps {slot.owner}.{slot.field} in {dtype}, where params"
+                        f"{program.paths[i]} is in {leaves[i].dtype}",
+                        "leave mu_dtype or accumulator_dtype out",
+                    )
+
+
+def _with_starts(
+    rows: Sequence[Row],
+    program: Program,
+    transformation: Any,
+    state: Any,
+    params: Any,
+    framework: str,
+) -> list[Row]:
+    """The rows with G_0 among AdaGrad's arguments; RMSProp's E_0 is 0 in the frameworks."""
+    if not any(found.anatomy.kind in ("adagrad", "rmsprop") for _, found in rows):
+        return list(rows)
+    starts = _starts(transformation, params)
+    values = jax.tree.leaves(state)
+    again = []
+    for rule, found in rows:
+        if found.anatomy.kind in ("adagrad", "rmsprop"):
+            path = rule.slots[found.anatomy.places["second"]].path
+            places = [program.place(path, i) for i in rule.leaves]
+            start = starts[places[0]]
+            if found.anatomy.kind == "adagrad":
+                found = _from(found, start)
+            elif start and any(_still(values[k], start) for k in places):
+                raise UnlikeError(
+                    f"its second moment starts from {start:g}, and has not moved yet; "
+                    f"{CALLED[framework]}'s starts from 0",
+                    "take a step first, or pass initial_scale=0",
+                )
+        again.append((rule, found))
+    return again
+
+
+def _from(found: Match, start: float) -> Match:
+    """AdaGrad that starts from a value of the second moment here."""
+    field = found.fields["sum_of_squares"]
+    value = snap(float(field.of(start)), {start})
+    return found._replace(keywords={**found.keywords, "initial_accumulator_value": value})
+
+
+def _still(x: Any, start: float) -> bool:
+    """Whether an array holds what it began with."""
+    array = np.asarray(x)
+    return bool((array == array.dtype.type(start)).all())
+
+
+def _starts(transformation: Any, params: Any) -> list[float]:
+    """The first element of each array of a new state; 0 where it has none or is no number."""
+
+    @jax.jit
+    def first(params: Any) -> list[Any]:
+        leaves = jax.tree.leaves(transformation.init(params))
+        real = [jax.numpy.issubdtype(x.dtype, np.floating) and x.size > 0 for x in leaves]
+        return [x.ravel()[0] if of else 0.0 for x, of in zip(leaves, real)]
+
+    return [float(plain(x)) for x in first(params)]

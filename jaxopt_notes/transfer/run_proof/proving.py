@@ -1,0 +1,245 @@
+"""`prove`: whether a run that was moved from torch goes on as it would have in torch."""
+
+from collections.abc import Hashable, Iterable, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+import optax
+
+from jaxopt_notes.conventions import translate_state
+from jaxopt_notes.conventions.arrangement import Arrangement, arrange_by, own_names
+from jaxopt_notes.conventions.torch_parameters import Names
+from jaxopt_notes.errors import InputError
+from jaxopt_notes.extras import require
+from jaxopt_notes.transfer.run_proof.courses import Course, Readings, advance, begin, in_float64
+from jaxopt_notes.transfer.run_proof.gradient_supply import (
+    Gradients,
+    Losses,
+    Pair,
+    computed,
+    drawn,
+    supplied,
+)
+from jaxopt_notes.transfer.run_proof.likeness import differences, state_hints
+from jaxopt_notes.transfer.run_proof.torch_twin import Arrays, twin, widened
+from jaxopt_notes.transfer.run_proof.verdict import Drift, Proof, judged, unlike
+from jaxopt_notes.verification.proof import device
+
+
+def prove(
+    torch_optimizer: Any,
+    optimizer: optax.GradientTransformation,
+    state: Any,
+    params: Any,
+    *,
+    arrange: Arrangement | None = None,
+    names: Names = None,
+    scheduler: Any = None,
+    steps: int = 100,
+    gradients: Gradients | None = None,
+    batches: Iterable[Any] | None = None,
+    losses: Losses | None = None,
+) -> Proof:
+    """Whether a transformation goes on where a torch run stands, step by step, as torch would.
+
+    Both sides take the same gradients: torch a copy of the run, and here the transformation from
+    its state. By default the gradients are drawn, from 1e-9 to 1e3 and with zeros, so that each
+    term of the equation shows within a few steps. Each step starts from where torch stands, once in
+    the run's own dtype and once in float64, where rounding hides nothing; a second run goes its
+    own way, to show how rounding adds up. Torch's optimizer, scheduler and parameters stay as they
+    are. Three copies of them are held in memory.
+
+    Args:
+      torch_optimizer: any torch optimizer in mid-training.
+      optimizer: the transformation that takes over, of this package, optax or your own.
+      state: its state.
+      params: the parameters here, as torch left them.
+      arrange: where each of torch's parameters belongs in `params`, as in `translate`; with
+        `names=module` for all of the module's parameters.
+      names: as in `translate`. Pass the module, so that parameters that torch does not step are
+        compared too.
+      scheduler: the torch scheduler that takes a step after each step of the optimizer.
+      steps: how many steps to take, at most as many as OneCycleLR has left. Most errors show in the
+        first; a scheduler's need its changes.
+      gradients: a function from the step, 0 for the first, to {torch's name: array}. A parameter
+        that is left out has no gradient in torch, and zeros here, as `jax.grad` gives.
+      batches: data for `losses`, one for each step.
+      losses: `(torch_loss(module, batch), jax_loss(params, batch))`, two functions to a scalar.
+        Then `names` must be the module. The gradients of the two are compared from the same
+        parameters, and both optimizers take torch's. The copy is in the module's mode (train or
+        eval); switch off dropout, which draws other numbers on each side.
+
+    Returns:
+      A `Proof`: `.equal`, `.first`, `.drift`; `str(proof)` is a report, and `proof.write(folder)`
+      keeps it as JSON and Markdown.
+
+    Raises:
+      InputError: parameters of the two sides do not correspond in structure or shape, an argument
+        is missing, or torch's optimizer cannot be stepped with gradients alone.
+      MissingExtraError: torch is not installed.
+    """
+    require("prove", "torch", "torch")
+    _check_arguments(optimizer, steps, batches, losses, names)
+    steps = _within(scheduler, steps)
+    arrange = own_names(params) if arrange is None else arrange
+    torch_side = twin(torch_optimizer, scheduler, names, names if losses else None)
+    values, paths = torch_side.values(), _paths(params)
+    narrowed, unequal = _start(params, _arranged(arrange, values, params), paths)
+    sources = _sources(arrange, values)
+    about = {
+        "steps": 0,
+        "dtype": _dtype(values),
+        "optimizer": type(torch_optimizer).__name__,
+        "scheduler": None if scheduler is None else type(scheduler).__name__,
+        "gradients": "losses" if losses else "given" if gradients else "drawn",
+        "constant_rates": False,
+        **device(),
+    }
+    in_torch = {path: ", ".join(map(str, of)) for path, of in zip(paths, sources)}
+    start = (*narrowed, *unequal)
+    proof = Proof(False, None, (), {}, {}, start, (), in_torch, about)
+    if narrowed:
+        return proof
+    courses = [begin(torch_side, arrange, state)]
+    if about["dtype"] != "float64":
+        wide = widened(twin(torch_optimizer, scheduler, names))
+        courses.append(begin(wide, arrange, in_float64(state)))
+    if losses:
+        taken = (batch for _, batch in zip(range(steps), batches or ()))
+        supply = computed(losses, taken, torch_side, arrange, sources)
+    else:
+        supply = supplied(gradients or drawn(values), steps, values, arrange)
+    proof = _walked(proof, courses, supply, optimizer, arrange)
+    if proof.equal:
+        return proof
+    expected = _expected(torch_optimizer, scheduler, params, arrange, names)
+    return proof._replace(hints=tuple(state_hints(expected, state, params, paths)))
+
+
+def _walked(
+    proof: Proof,
+    courses: list[Course],
+    supply: Iterable[Pair],
+    optimizer: optax.GradientTransformation,
+    arrange: Arrangement,
+) -> Proof:
+    """The proof after all steps of the courses: the run's own dtype first, float64 last."""
+    readings: list[list[Readings]] = [[] for _ in courses]
+    torch_side, apart = courses[0].twin, []
+    rates = [_rates(torch_side.optimizer)]
+    for pair in supply:
+        for i, course in enumerate(courses):
+            courses[i], step = advance(course, optimizer, arrange, pair.there, pair.here)
+            readings[i].append(step)
+        apart.append(pair.apart)
+        rates.append(_rates(torch_side.optimizer))
+    if not apart:
+        raise InputError("batches: is empty; pass one for each step")
+    own, exact = (Readings(*map(np.stack, zip(*readings[i]))) for i in (0, -1))
+    drift = {
+        path: Drift(own.step[:, i], own.way[:, i], exact.share[:, i])
+        for i, path in enumerate(proof.names)
+    }
+    gradients = dict(zip(proof.names, np.stack(apart).T))  # empty where both had the same
+    dtype, departures = proof.about["dtype"], judged(drift, proof.about["dtype"])
+    unequal = any(unlike(far, dtype) is not None for far in gradients.values())
+    constant = torch_side.scheduler is not None and all(rate == rates[0] for rate in rates)
+    return proof._replace(
+        equal=not (departures or proof.start or unequal),
+        first=departures[0] if departures else None,
+        departures=departures,
+        drift=drift,
+        gradients=gradients,
+        about=proof.about | {"steps": len(apart), "constant_rates": constant},
+    )
+
+
+def _check_arguments(
+    optimizer: Any, steps: int, batches: Any, losses: Losses | None, names: Names
+) -> None:
+    if not isinstance(optimizer, optax.GradientTransformation):
+        raise InputError(
+            f"optimizer: a {type(optimizer).__name__} is no optax.GradientTransformation"
+        )
+    if steps < 1:
+        raise InputError(f"steps={steps}: pass at least 1")
+    if (batches is None) != (losses is None):
+        raise InputError("batches and losses: pass both or neither")
+    if losses is not None and not hasattr(names, "named_parameters"):
+        raise InputError("names: the losses need the torch module; pass names=module")
+
+
+def _within(scheduler: Any, steps: int) -> int:
+    """The steps that are left before the scheduler's end, after which torch raises an error."""
+    total = getattr(scheduler, "total_steps", None)
+    if total is None:
+        return steps
+    left: int = total - scheduler.last_epoch
+    if left < 1:
+        raise InputError(
+            f"scheduler: {type(scheduler).__name__} has taken all of its {total} steps, so none is "
+            "left to compare; pass a run in its middle"
+        )
+    return min(steps, left)
+
+
+def _arranged(arrange: Arrangement, values: Arrays, params: Any) -> Any:
+    """Torch's parameters as a tree, checked against the parameters here."""
+    tree = arrange_by(arrange, values)
+    structure: Any = jax.tree.structure(params)
+    if jax.tree.structure(tree) != structure:
+        raise InputError("arrange: it makes a tree of another structure than params")
+    for path, p, there in zip(_paths(params), jax.tree.leaves(params), jax.tree.leaves(tree)):
+        if np.shape(p) != there.shape:
+            raise InputError(f"params: {path!r} has shape {np.shape(p)}, torch's {there.shape}")
+    return tree
+
+
+def _paths(params: Any) -> list[str]:
+    return [
+        jax.tree_util.keystr(path, simple=True, separator=".") or "params"
+        for path, _ in jax.tree_util.tree_leaves_with_path(params)
+    ]
+
+
+def _sources(arrange: Arrangement, values: Arrays) -> list[list[Hashable]]:
+    """Torch's names of each leaf: where arrays that are filled with numbers arrive."""
+    names = list(values)
+    filled = {name: np.full(x.shape, i) for i, (name, x) in enumerate(values.items())}
+    leaves = jax.tree.leaves(arrange_by(arrange, filled))
+    return [[names[int(i)] for i in np.unique(np.asarray(leaf))] for leaf in leaves]
+
+
+def _dtype(values: Arrays) -> str:
+    """The parameters' dtype, the coarsest of several."""
+    dtypes = {jax.numpy.dtype(x.dtype) for x in values.values()}
+    return str(max(dtypes, key=lambda dtype: float(jax.numpy.finfo(dtype).eps)))
+
+
+def _start(params: Any, target: Any, paths: Sequence[str]) -> tuple[list[str], list[str]]:
+    """What differs before the first step: dtypes and values."""
+    ours, theirs = (
+        dict(zip(paths, map(np.asarray, jax.tree.leaves(tree)))) for tree in (params, target)
+    )
+    narrowed = [
+        f"{path!r} is {ours[path].dtype} here and {theirs[path].dtype} in torch"
+        for path in paths
+        if ours[path].dtype != theirs[path].dtype
+    ]
+    return narrowed, differences("", ours, theirs)
+
+
+def _rates(optimizer: Any) -> list[float]:
+    return [float(group["lr"]) for group in optimizer.param_groups]
+
+
+def _expected(
+    torch_optimizer: Any, scheduler: Any, params: Any, arrange: Arrangement, names: Names
+) -> Any:
+    """The state that `translate_state` makes; None where it does not know the optimizer."""
+    keywords = {"scheduler": scheduler, "arrange": arrange, "names": names}
+    try:
+        return translate_state(torch_optimizer, params, **keywords)
+    except InputError:
+        return None
