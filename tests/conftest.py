@@ -8,7 +8,7 @@ import pytest
 
 from jaxopt_notes import train
 from jaxopt_notes.data import Dataset, load
-from jaxopt_notes.runtime.compilation import keep_compiled
+from jaxopt_notes.runtime import compilation
 from jaxopt_notes.training import setup
 from tests.run_files import BASE, Ran
 
@@ -40,6 +40,7 @@ def pytest_configure(config):
     with pytest.MonkeyPatch.context() as patch:
         if known and "not slow" in config.option.markexpr:
             patch.setenv("XLA_FLAGS", f"{os.environ.get('XLA_FLAGS', '')} {_COMPILE_SOON}")
+            compilation.LEVEL = 0
         jax.devices()
 
 
@@ -52,7 +53,7 @@ def _own_compilation_cache(request):
     folder = request.config.cache.mkdir("compiled")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("JAX_COMPILATION_CACHE_DIR", str(folder))
-        keep_compiled(str(folder))
+        compilation.keep_compiled(str(folder))
         yield
 
 

@@ -82,6 +82,9 @@ def _replace_damaged(folder: str) -> None:
     warnings.showwarning = remove
 
 
+LEVEL = 1  # LLVM's level of optimisation, on a CPU
+
+
 def sooner() -> dict[str, Any]:
     """Arguments of `jax.jit` that compile sooner, for code about as fast.
 
@@ -89,4 +92,4 @@ def sooner() -> dict[str, Any]:
     step (figures in benchmarks/README.md). JAX takes them of an outermost jit only.
     """
     on_cpu = jax.default_backend() == "cpu"
-    return {"compiler_options": {"xla_backend_optimization_level": 1}} if on_cpu else {}
+    return {"compiler_options": {"xla_backend_optimization_level": LEVEL}} if on_cpu else {}

@@ -10,6 +10,7 @@ from jaxopt_notes.config.settings import resolve
 from jaxopt_notes.errors import InputError
 from jaxopt_notes.runs import checkpoint, info, session
 from jaxopt_notes.runs.info import DataInfo, DeviceInfo, ModelInfo, RunInfo
+from tests.config.samples import SINCE
 
 # A config.json as version 0.1.0 wrote it before this record existed, with fewer classes.
 WRITTEN = """{
@@ -82,7 +83,7 @@ def test_an_earlier_config_json_is_read_and_written_with_the_same_keys_in_order(
     assert info.from_json(json.loads(WRITTEN)) == RECORD
     now = json.loads(WRITTEN)
     now["config"]["warmup"] = 0.25  # the choice that null left open
-    now["config"] |= {"follow_links": False, "watch": False}  # later settings
+    now["config"] |= SINCE
     assert json.dumps(info.to_json(RECORD)) == json.dumps(now)
 
 
