@@ -39,8 +39,13 @@ class Departure(NamedTuple):
         return (
             f"{self.parameter} leaves torch at step {self.step}, by "
             f"{certificate.units(self.units)} units in the last place; in float64 by "
-            f"{self.share:.2g} of the step"
+            f"{self.share:.2g} of the step" + self._infinite()
         )
+
+    def _infinite(self) -> str:
+        if np.isfinite(self.units):
+            return ""
+        return " (NaN or infinite on one side, as a learning rate after total_steps= is)"
 
 
 class Drift(NamedTuple):
