@@ -463,6 +463,7 @@ def test_a_scheduler_that_is_stepped_once_an_epoch(kind: str, keywords: dict[str
     run = moved(kind, schedule, every=3, lr=0.1, **keywords)
     assert run.proof(scheduler_every=3).equal
     assert run.proof().first.step == 2  # as if it were stepped at each step
+    assert "pass scheduler= to step it here too" in str(run.proof(scheduler=None))
     fresh = run._replace(state=run.tx.init(run.params)).proof(scheduler_every=3)
     assert f"the count of ScaleByScheduleState is 0, and torch's is {BEFORE}" in fresh.hints
 

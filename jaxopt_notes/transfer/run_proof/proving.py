@@ -110,6 +110,7 @@ def prove(
         "scheduler": None if scheduler is None else type(scheduler).__name__,
         "gradients": "losses" if losses else "given" if gradients else "drawn",
         "constant_rates": False,
+        "scheduler_missing": scheduler is None and _is_scheduled(torch_optimizer),
         **device(),
     }
     in_torch = {path: ", ".join(map(str, of)) for path, of in zip(paths, sources)}
@@ -131,6 +132,11 @@ def prove(
     driven |= {"arrange": arrange, "names": names}
     expected = _expected(torch_optimizer, params, taken, driven)
     return proof._replace(hints=tuple(state_hints(expected, state, params, paths)))
+
+
+def _is_scheduled(torch_optimizer: Any) -> bool:
+    """Whether a scheduler has left its mark on a param group."""
+    return any("initial_lr" in group for group in torch_optimizer.param_groups)
 
 
 def _walked(

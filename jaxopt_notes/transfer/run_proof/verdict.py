@@ -162,6 +162,10 @@ class Proof(NamedTuple):
     def _details(self) -> list[str]:
         """What stands below the verdict."""
         lines = self._findings()[1:]
+        if not self.equal and self.about["scheduler_missing"]:
+            lines.append(
+                "a scheduler drives torch's optimizer: pass scheduler= to step it here too"
+            )
         lines += [f"in the state at the start, {hint}" for hint in self.hints]
         if len(self.departures) > 1:
             others = [f"{each.parameter} at step {each.step}" for each in self.departures[1:]]
