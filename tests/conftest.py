@@ -27,6 +27,7 @@ def digits() -> Dataset:
 
 # XLA compiles the tests' small programs up to eight times faster with these: no loops fused by its
 # emitters, and none of LLVM's optimisations. A jaxlib that lacks a flag would abort.
+FLAGS_KNOWN = jax.__version_info__ < (0, 13)
 _COMPILE_SOON = "--xla_cpu_use_fusion_emitters=false --xla_backend_optimization_level=0"
 
 
@@ -36,9 +37,8 @@ def pytest_configure(config):
     The quick tests compile with less effort; the slow tests with XLA's defaults. What a test starts
     as a process has the defaults.
     """
-    known = jax.__version_info__ < (0, 13)
     with pytest.MonkeyPatch.context() as patch:
-        if known and "not slow" in config.option.markexpr:
+        if FLAGS_KNOWN and "not slow" in config.option.markexpr:
             patch.setenv("XLA_FLAGS", f"{os.environ.get('XLA_FLAGS', '')} {_COMPILE_SOON}")
             compilation.LEVEL = 0
         jax.devices()
