@@ -13,15 +13,15 @@ import jax
 import optax
 import pytest
 
-from tests.conftest import FLAGS_KNOWN
+from tests.conftest import EMITTERS
 from tests.equality.cases import CASES, PROVED, Case
 from tests.equality.comparison import assert_same_kind, ulps_apart
 from tests.equality.gradients import tree_and_gradients
 
 # The quick tests' other programs are compiled with less effort (`conftest.py`).
-AS_BY_DEFAULT = {"xla_cpu_use_fusion_emitters": True, "xla_backend_optimization_level": 3}
-if not FLAGS_KNOWN:
-    AS_BY_DEFAULT = {}
+AS_BY_DEFAULT: dict[str, Any] = {"xla_backend_optimization_level": 3}
+if EMITTERS:
+    AS_BY_DEFAULT["xla_cpu_use_fusion_emitters"] = True
 
 
 def jitted_step(optimizer: optax.GradientTransformation) -> Any:
