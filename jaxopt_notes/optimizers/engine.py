@@ -111,8 +111,8 @@ def leafwise(
             for (update, *new), row in zip(results, rows)
         ]
 
-    # Under a trace leaves alike share one trace of the rule, unless it keeps nothing: such a rule is
-    # an operation or two, as quickly traced as called. The corrections are computed outside, so
+    # Under a trace leaves alike share one trace of the rule, unless it keeps nothing: such a rule
+    # is an operation or two, as quickly traced as called. The corrections are computed outside, so
     # that leaves share them. Outside jit every operation rounds by itself, as optax's do.
     def advance_leaf(row: Row, corrections: list[Any], *scalar: Any) -> Row:
         return advance([row], lambda _: corrections, *scalar)[0]
