@@ -19,8 +19,8 @@ OPTIMIZERS = {
     "adamw": adamw(optax.cosine_decay_schedule(0.1, 10), weight_decay=0.1),
 }
 
-# Bytes a parameter: θ, g and the slots read once, θ and the slots written once. With a loop for each
-# output, Adam moves 40.
+# Bytes a parameter: θ, g and the slots read once, θ and the slots written once. Adam moves 40 with
+# a loop for each output.
 ONE_LOOP = {"sgd": 20, "adam": 28, "adagrad": 20, "rmsprop": 20, "adamw": 28}
 
 # In a process of its own: XLA reads the option once, when its backend starts.
