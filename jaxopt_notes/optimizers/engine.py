@@ -30,6 +30,7 @@ import optax
 from jax.typing import ArrayLike, DTypeLike
 
 from jaxopt_notes.optimizers import moments
+from jaxopt_notes.optimizers._tracing import map_traced
 
 Row = tuple[Any, ...]  # what belongs to one leaf
 Request = Any  # a `Debias`, or a tuple of them
@@ -110,14 +111,13 @@ def leafwise(
             for (update, *new), row in zip(results, rows)
         ]
 
-    # Under a trace a rule is traced once for each (shape, dtype), not once for each leaf, unless it
-    # keeps nothing: such a rule is an operation or two, as quickly traced as called. The
-    # corrections are computed outside, so that leaves share them. Outside jit every operation
-    # rounds by itself, as optax's do.
+    # Under a trace leaves alike share one trace of the rule, unless it keeps nothing: such a rule
+    # is an operation or two, as quickly traced as called. The corrections are computed outside, so
+    # that leaves share them. Outside jit every operation rounds by itself, as optax's do.
     def advance_leaf(row: Row, corrections: list[Any], *scalar: Any) -> Row:
         return advance([row], lambda _: corrections, *scalar)[0]
 
-    advance_traced = jax.jit(advance_leaf) if slots else advance_leaf
+    advance_traced = map_traced(advance_leaf, called=bool(slots))
 
     def init(params: optax.Params) -> Any:
         fields = {name: _filled_like(params, slot) for name, slot in slots.items()}
@@ -140,7 +140,7 @@ def leafwise(
 
         if any(isinstance(g, jax.core.Tracer) for g in leaves):
             shared = corrections(_request(rule, rows[0], scalar)) if debiases else []
-            moved = iter([advance_traced(row, shared, *scalar) for row in rows])
+            moved = iter(advance_traced(rows, shared, *scalar))
         else:
             moved = iter(advance(rows, corrections, *scalar))
 
