@@ -60,8 +60,7 @@ def loss_fn(model: CNN, batch: Batch, smoothing: float = 0.0) -> tuple[Any, Any]
     return losses.mean(), logits
 
 
-@partial(nnx.jit, static_argnames="smoothing")
-def train_step(
+def _train_step(
     model: CNN,
     optimizer: nnx.Optimizer,
     metrics: nnx.MultiMetric,
@@ -73,6 +72,9 @@ def train_step(
     (loss, logits), grads = gradient(model, batch)
     metrics.update(loss=loss, logits=logits, labels=batch["label"])
     optimizer.update(model, grads)
+
+
+train_step = nnx.jit(_train_step, static_argnames="smoothing")
 
 
 @nnx.jit

@@ -9,7 +9,7 @@ import json
 import math
 import time
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -84,7 +84,16 @@ def changed(recipe: Recipe, changes: Sequence[str]) -> Recipe:
     return recipe
 
 
-def _value(change: str, key: str, text: str) -> float | bool:
+def written(recipe: Recipe) -> list[str]:
+    """The recipe as `changed` reads it.
+
+    >>> written(RECIPE)[3:6]
+    ['b2=0.98', 'nesterov=true', 'smoothing=0.2']
+    """
+    return [f"{key}={json.dumps(value)}" for key, value in recipe._asdict().items()]
+
+
+def _value(change: str, key: str, text: str) -> Any:
     kind = type(getattr(RECIPE, key))
     if kind is bool:
         if text not in ("true", "false"):
