@@ -15,6 +15,7 @@ from benchmarks.contestants import mnist_flax, mnist_ours
 from benchmarks.contestants.recipe import EARLIER, RECIPE, changed, learning_rate, order, written
 from jaxopt_notes.data import Dataset
 from jaxopt_notes.errors import InputError
+from jaxopt_notes.extras import installed
 from jaxopt_notes.models import PureModel
 from jaxopt_notes.training.schedules import schedule
 from jaxopt_notes.training.state import create
@@ -204,7 +205,9 @@ def test_a_small_run_of_each_contestant_learns():
     assert first != second
     assert next(mnist_ours.accuracies(recipe, data, [2])) == second
     reached = [first, *mnist_flax.train(task)]
-    if mnist_torch := pytest.importorskip("benchmarks.contestants.mnist_torch", reason="torch"):
+    if installed("torch"):
+        from benchmarks.contestants import mnist_torch
+
         reached += mnist_torch.train(task)
     assert min(reached) > 0.85
     assert max(reached) - min(reached) < 0.05
