@@ -1,16 +1,19 @@
-"""`python -m benchmarks`: lists the benchmarks."""
+"""`python -m benchmarks`: lists the benchmarks, or runs all of them and writes a page."""
 
 import argparse
 from collections.abc import Sequence
 
-from benchmarks.command import guarded, one_line_parser
+from benchmarks.command import choose, guarded, one_line_parser, out_folder
+from benchmarks.everything import PARTS, measure
 from jaxopt_notes.command import run_as_process
+from jaxopt_notes.errors import InputError
+from jaxopt_notes.places import Place
 
 BENCHMARKS = {
     "train_step": "one training step of the CNN: ours, Flax NNX and Linen, torch at its best",
     "update_step": "the optimizer alone on six trees: ours, optax, torch, the memory floor",
     "same_update": "our update and optax's by turns on the same arrays: is ours slower?",
-    "time_to_accuracy": "whole processes from start to 99.0% of MNIST's test set",
+    "time_to_accuracy": "whole trainings of MNIST by one recipe; --validate: its accuracy",
     "start_up": "--help, import, and process start to first step done, first and second run",
     "soak": "the memory of a training run that goes on for an hour",
     "many_devices": "collectives and memory per device in the programs of a shared step",
@@ -18,15 +21,37 @@ BENCHMARKS = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Prints a line for each benchmark; returns the exit code."""
-    parser = one_line_parser("benchmarks", "List the benchmarks; run one as benchmarks.NAME.")
-    return guarded(parser, argv, _list)
+    """Lists or runs the benchmarks; returns the exit code."""
+    parser = one_line_parser("benchmarks", "List the benchmarks, or run them with --all.")
+    parser.add_argument(
+        "--all",
+        action="store_true",
+        help="run every benchmark and write DEVICE/benchmarks.html and .md",
+    )
+    parser.add_argument("--quick", action="store_true", help="short looks (under ten minutes)")
+    parser.add_argument(
+        "--only", metavar="NAME,…", help=f"run some of --all: {', '.join(PARTS)} (default: all)"
+    )
+    parser.add_argument(
+        "--out",
+        action=Place,
+        metavar="DIR",
+        help="folder of results (default: benchmarks/results; --quick: runs/benchmarks)",
+    )
+    return guarded(parser, argv, _run, "stopped; the page holds what was measured before")
 
 
-def _list(_: argparse.Namespace) -> None:
+def _run(args: argparse.Namespace) -> None:
+    if args.all:
+        measure(choose("--only", args.only, list(PARTS)), args.quick, out_folder(args))
+        return
+    for option in ("quick", "only", "out"):
+        if getattr(args, option):
+            raise InputError(f"--{option}: needs --all; add --all, or run one as benchmarks.NAME")
     for name, line in BENCHMARKS.items():
         print(f"python -m benchmarks.{name:<16}  {line}")
     print("\nEach takes --quick for a short look, --out DIR, and --help for the rest.")
+    print("python -m benchmarks --all --quick runs them all and writes one page.")
 
 
 if __name__ == "__main__":

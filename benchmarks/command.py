@@ -77,6 +77,7 @@ def guarded(
     parser: argparse.ArgumentParser,
     argv: Sequence[str] | None,
     body: Callable[[argparse.Namespace], None],
+    stopped: str = "stopped; nothing was written",
 ) -> int:
     """Runs a command; returns its exit code: 0, 2 for a mistake, 130 after Ctrl-C."""
 
@@ -86,4 +87,4 @@ def guarded(
         body(args)
         return 0
 
-    return exit_code(command, "stopped; nothing was written")
+    return exit_code(command, stopped)

@@ -38,6 +38,7 @@ def facts() -> dict[str, Any]:
     return {
         "device": device,
         "cpu": _cpu_name(),
+        "vectors": _vectors(),
         "cores": cores(),
         "memory_gb": round(_memory_kb("MemTotal") / 2**20, 1),
         "system": platform.system(),
@@ -53,22 +54,25 @@ def cores() -> int:
 
 
 def folder_name(machine: dict[str, Any]) -> str:
-    """The name of the machine's folder of results.
+    """The name of the machine's folder of results: its accelerator, or its CPU's model.
 
-    >>> folder_name({"device": {"platform": "cpu", "kind": "cpu"}, "cores": 2})
-    'cpu-2-cores'
-    >>> folder_name({"device": {"platform": "gpu", "kind": "NVIDIA A100-SXM4-40GB"}, "cores": 8})
+    >>> xeon = {"cpu": "Intel(R) Xeon(R) CPU @ 2.20GHz", "vectors": "avx512", "cores": 2}
+    >>> folder_name({"device": {"platform": "cpu", "kind": "cpu"}, **xeon})
+    'intel-xeon-cpu-avx512-2-cores'
+    >>> folder_name({"device": {"platform": "gpu", "kind": "NVIDIA A100-SXM4-40GB"}, **xeon})
     'nvidia-a100-sxm4-40gb'
     """
+    name = machine["device"]["kind"]
     if machine["device"]["platform"] == "cpu":
-        return f"cpu-{machine['cores']}-cores"
-    return re.sub(r"[^a-z0-9]+", "-", machine["device"]["kind"].lower()).strip("-")
+        model = re.sub(r"\((R|TM)\)|@.*", " ", machine["cpu"], flags=re.IGNORECASE)
+        name = f"{model} {machine['vectors']} {machine['cores']} cores"
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
 
 
 def header(machine: dict[str, Any]) -> str:
     """One line for a person."""
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
-    device, cpu = machine["device"], f"{machine['cpu']}, {machine['cores']} cores"
+    device, cpu = machine["device"], _cpu(machine)
     what = cpu if device["platform"] == "cpu" else f"{device['count']} × {device['kind']}, {cpu}"
     return f"{what} · {versions}"
 
@@ -88,13 +92,31 @@ def _versions() -> dict[str, str]:
     return found
 
 
+def _cpu(machine: dict[str, Any]) -> str:
+    vectors = f" ({machine['vectors']})" if machine["vectors"] else ""
+    return f"{machine['cpu']}{vectors}, {machine['cores']} cores"
+
+
 def _cpu_name() -> str:
+    if platform.system() == "Darwin":
+        command = ["sysctl", "-n", "machdep.cpu.brand_string"]
+        return subprocess.run(command, capture_output=True, text=True).stdout.strip()
+    return _cpu_field("model name") or platform.processor() or platform.machine()
+
+
+def _vectors() -> str:
+    """The widest vector instructions that matter here; empty where the system does not say."""
+    flags = _cpu_field("flags").split()
+    return next((name for name in ("avx512", "avx2") if {name, f"{name}f"} & set(flags)), "")
+
+
+def _cpu_field(field: str) -> str:
     try:
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
     except OSError:
-        return platform.processor() or platform.machine()
-    name = re.search(r"model name\s*: (.*)", text)
-    return name.group(1) if name else platform.machine()
+        return ""
+    found = re.search(rf"^{field}\s*: (.*)", text, flags=re.MULTILINE)
+    return found.group(1) if found else ""
 
 
 def _memory_kb(field: str) -> int:

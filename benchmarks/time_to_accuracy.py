@@ -1,146 +1,218 @@
-"""`python -m benchmarks.time_to_accuracy`: whole processes, from start to 99.0% of MNIST."""
+"""`python -m benchmarks.time_to_accuracy`: whole trainings of MNIST by one recipe fixed in advance.
+
+Without an option it times processes; with `--validate` it measures the recipe's accuracy.
+"""
 
 import argparse
 import json
 import statistics
+import tempfile
 from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
 from benchmarks import machine, report
 from benchmarks.command import benchmark_parser, guarded, out_folder, whole_number
+from benchmarks.contestants.recipe import EARLIER, RECIPE, Recipe, changed, written
 from benchmarks.harness import Measured, missing, ratio
 from benchmarks.processes import Failed, timed_process
+from benchmarks.recipe_accuracy import validate
 from jaxopt_notes.command import run_as_process
 from jaxopt_notes.data import load
 from jaxopt_notes.errors import InputError
 from jaxopt_notes.places import Place
 
-OFFICIAL = "flax nnx, official manner"
+
+class Run(NamedTuple):
+    """A process to be timed.
+
+    Attributes:
+      script: its module among the contestants.
+      official: the name of the official manner's run that it is compared with.
+      needs: the package that it needs beside ours.
+    """
+
+    script: str
+    official: str = ""
+    needs: str = ""
+
+
 TORCH = "torch"
-CONTESTANTS = {"ours": "mnist_ours", OFFICIAL: "mnist_flax", TORCH: "mnist_torch"}
-NEEDS = {TORCH: "torch"}
+OFFICIAL = "flax nnx, official manner"
+# A warm process finds the programs that the cold one above it compiled in the same round.
+RUNS = {
+    TORCH: Run("mnist_torch", f"{OFFICIAL}, cold", needs="torch"),
+    f"{OFFICIAL}, cold": Run("mnist_flax"),
+    f"{OFFICIAL}, warm": Run("mnist_flax"),
+    "ours, cold": Run("mnist_ours", f"{OFFICIAL}, cold"),
+    "ours, warm": Run("mnist_ours", f"{OFFICIAL}, warm"),
+}
 COLUMNS = (
-    "contestant",
+    "process",
     "median s",
     "worst s",
     "/ official",
     "/ torch",
-    "reached",
-    "epochs",
-    "accuracy, epoch 1",
-    "least",
+    "mean accuracy",
+    "lowest accuracy",
 )
+QUICK_IMAGES = 6_400
 HOW = (
-    "Wall clock of a whole process: imports, data, compilation (nothing kept from earlier runs), "
-    "training, evaluation after each epoch. The same recipe, network and order of images for all: "
-    "an epoch that misses the target is followed by another. Contestants in turn, seed by seed; "
-    "ratios of medians (quartiles of the ratios of each seed)."
+    "Wall clock of a whole process: imports, data, compilation, training on exactly so many "
+    "images, one evaluation on the test set. Network, recipe and order of the images are the same "
+    "for all. cold: no compiled programs are kept from earlier; warm: the cold process of the same "
+    "round kept its programs (the official manner by JAX_COMPILATION_CACHE_DIR). torch compiles "
+    "nothing and is compared with both; the official manner is compared cold with cold and warm "
+    "with warm. The processes take turns; each round has its own random seed. Ratios of medians "
+    "(quartiles of the ratios of each round)."
 )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
-    parser = benchmark_parser("time_to_accuracy", "Time whole trainings to a test accuracy.")
-    parser.add_argument("--dataset", metavar="NAME", help="(mnist; --quick: mnist-12k)")
+    parser = benchmark_parser("time_to_accuracy", "Train MNIST by one recipe fixed in advance.")
     parser.add_argument(
-        "--data-dir", action=Place, metavar="DIR", help="TFDS's folder (~/tensorflow_datasets)"
+        "--validate",
+        action="store_true",
+        help="measure the recipe's accuracy over many random seeds instead of times",
     )
-    parser.add_argument("--target", type=float, metavar="X", help="(0.99; --quick: 0.95)")
-    parser.add_argument("--seeds", type=int, metavar="N", help="how many (5; --quick: 1)")
+    parser.add_argument(
+        "--seeds",
+        type=int,
+        metavar="N",
+        help="random seeds of --validate (default: 30; --quick: 3)",
+    )
+    parser.add_argument(
+        "--rounds", type=int, metavar="N", help="timed runs of each (default: 10; --quick: 1)"
+    )
+    parser.add_argument(
+        "--try",
+        nargs="+",
+        default=[],
+        dest="changes",
+        metavar="KEY=VALUE",
+        help=f"change the recipe; nothing is written. Keys: {', '.join(RECIPE._fields)}",
+    )
+    parser.add_argument(
+        "--target",
+        type=float,
+        default=0.99,
+        metavar="X",
+        help="accuracy that --validate compares with (default: 0.99)",
+    )
+    parser.add_argument(
+        "--dataset", metavar="NAME", help="the data set (default: mnist; --quick: mnist-12k)"
+    )
+    parser.add_argument(
+        "--data-dir",
+        action=Place,
+        metavar="DIR",
+        help="TFDS's folder (default: ~/tensorflow_datasets)",
+    )
     return guarded(parser, argv, _run)
 
 
 def _run(args: argparse.Namespace) -> None:
     out, quick = out_folder(args), args.quick
-    target = (0.95 if quick else 0.99) if args.target is None else args.target
-    if not 0 < target <= 1:
-        raise InputError(f"--target {target}: give a share, above 0 and up to 1, such as 0.99")
-    seeds = (1 if quick else 5) if args.seeds is None else whole_number("--seeds", args.seeds)
+    if not 0 < args.target <= 1:
+        raise InputError(f"--target {args.target}: pass a share above 0 and up to 1, such as 0.99")
+    seeds = (3 if quick else 30) if args.seeds is None else args.seeds
+    rounds = (1 if quick else 10) if args.rounds is None else args.rounds
+    seeds, rounds = whole_number("--seeds", seeds, least=2), whole_number("--rounds", rounds)
+    recipe, earlier = (
+        each._replace(images=QUICK_IMAGES) if quick else each for each in (RECIPE, EARLIER)
+    )
+    recipes = {"fixed": recipe, "earlier": earlier}
+    if args.changes:
+        recipe = changed(recipe, args.changes)
+        recipes = {" ".join(args.changes): recipe}
     dataset = args.dataset or ("mnist-12k" if quick else "mnist")
-    load(dataset, args.data_dir)  # so that it lies decoded in its cache
-    here = machine.facts()
-    print(machine.header(here))
+    data = load(dataset, args.data_dir)  # leaves the decoded data in its cache
+    tried = None if args.changes else out
+    if args.validate:
+        return validate(recipes, data, args.target, seeds, tried)
     options = ["--dataset", dataset]
     options += ["--data-dir", args.data_dir] if args.data_dir else []
-    found = measure(options, target, seeds)
-    print(f"\n{dataset}, {target:.1%}\n{table(found)}", *report.absences(found), sep="\n")
+    options += ["--try", *written(recipe)]
+    _time(recipe, options, rounds, dataset, tried)
+
+
+def _time(
+    recipe: Recipe, options: Sequence[str], rounds: int, dataset: str, out: Path | None
+) -> None:
+    here = machine.facts()
+    print(machine.header(here))
+    found = measure(options, rounds)
+    title = f"a whole run, {recipe.images:,} images of {dataset}"
+    print(f"\n{title}\n{table(found)}", *report.absences(found), sep="\n")
+    print(f"\n{HOW}")
+    if out is None:
+        return
     value = {
         "how": HOW,
         "dataset": dataset,
-        "target": target,
-        "contestants": summary(found),
+        "recipe": recipe._asdict(),
+        "processes": summary(found),
     }
-    panel = report.Panel(
-        f"process start to {target:.1%} of {dataset}",
-        "seconds",
-        [name for name, m in found.items() if m.samples],
-        {"": [m.spread() for m in found.values() if m.samples]},
-    )
-    print(f"\n{HOW}\n{report.write(out, here, 'time_to_accuracy', value, [panel])}")
+    there = {name: m.spread() for name, m in found.items() if m.samples}
+    panel = report.Panel(title, "seconds", list(there), {"": list(there.values())})
+    print(report.write(out, here, "time_to_accuracy", value, [panel]))
 
 
-def measure(options: Sequence[str], target: float, seeds: int) -> dict[str, Measured]:
-    """Runs each contestant once a seed."""
-    found = {name: Measured(absent=missing(NEEDS.get(name, ""))) for name in CONTESTANTS}
-    with tqdm(total=seeds * len(CONTESTANTS), leave=False, disable=None, unit="run") as bar:
-        for seed in range(seeds):
-            for name, script in CONTESTANTS.items():
-                bar.set_description_str(f"seed {seed}: {name}")
-                if not found[name].absent:
-                    arguments = [*options, "--target", str(target), "--seed", str(seed)]
-                    _one(found[name], script, arguments, target)
-                bar.update()
+def measure(options: Sequence[str], rounds: int) -> dict[str, Measured]:
+    """Starts each process once a round; every round has a new folder of compiled programs."""
+    found = {name: Measured(absent=missing(run.needs)) for name, run in RUNS.items()}
+    with tqdm(total=rounds * len(RUNS), leave=False, disable=None, unit="run") as bar:
+        for seed in range(rounds):
+            with tempfile.TemporaryDirectory() as folder:
+                for name, run in RUNS.items():
+                    bar.set_description_str(f"round {seed + 1}: {name}")
+                    if not found[name].absent:
+                        arguments = [*options, "--seed", str(seed)]
+                        _one(found[name], run.script, arguments, f"{folder}/{run.script}")
+                    bar.update()
     return found
 
 
-def _one(m: Measured, script: str, arguments: Sequence[str], target: float) -> None:
+def _one(m: Measured, script: str, arguments: Sequence[str], cache: str) -> None:
+    environment = {"JAX_ENABLE_COMPILATION_CACHE": "true", "JAX_COMPILATION_CACHE_DIR": cache}
+    command = ["-m", f"benchmarks.contestants.{script}", *arguments, "--compilation-cache", cache]
     try:
-        done = timed_process(["-m", f"benchmarks.contestants.{script}", *arguments], {})
+        done = timed_process(command, environment)
     except Failed as reason:
         m.absent = str(reason)
         return
-    accuracies = json.loads(done.printed.splitlines()[-1])["accuracies"]
-    m.add(
-        {
-            "seconds": done.seconds,
-            "epochs": len(accuracies),
-            "first_accuracy": accuracies[0],
-            "last_accuracy": accuracies[-1],
-            "reached": float(accuracies[-1] >= target),
-        }
-    )
+    accuracy = json.loads(done.printed.splitlines()[-1])["accuracy"]
+    m.add({"seconds": done.seconds, "accuracy": accuracy})
 
 
 def table(found: dict[str, Measured]) -> str:
-    """A row a contestant."""
+    """A row a process."""
     rows = []
     for name, m in found.items():
         if m.absent:
             continue
-        of = m.samples
         rows.append(
             [
                 name,
                 report.between(m.spread()),
-                report.number(max(of["seconds"])),
-                report.between(ratio(m, found.get(OFFICIAL))),
+                report.number(max(m.samples["seconds"])),
+                report.between(ratio(m, found.get(RUNS[name].official))),
                 report.between(ratio(m, found.get(TORCH))),
-                f"{sum(of['reached']):.0f} of {len(of['reached'])}",
-                report.number(statistics.median(of["epochs"]), 2),
-                f"{statistics.median(of['first_accuracy']):.2%}",
-                f"{min(of['first_accuracy']):.2%}",
+                f"{statistics.mean(m.samples['accuracy']):.2%}",
+                f"{min(m.samples['accuracy']):.2%}",
             ]
         )
     return report.table(COLUMNS, rows)
 
 
 def summary(found: dict[str, Measured]) -> dict[str, Any]:
-    """The JSON of all contestants."""
+    """The JSON of all processes."""
     value = report.as_json(found)
     for name, m in found.items():
-        value[name]["ratio_to_official"] = ratio(m, found.get(OFFICIAL))
+        value[name]["ratio_to_official"] = ratio(m, found.get(RUNS[name].official))
         value[name]["ratio_to_torch"] = ratio(m, found.get(TORCH))
     return value
 

@@ -1,4 +1,4 @@
-"""MNIST to a target accuracy in the manner of Flax's own MNIST tutorial (NNX).
+"""MNIST by the recipe of `time_to_accuracy` in the manner of Flax's own MNIST tutorial (NNX).
 
 Layers, `nnx.jit`, `nnx.Optimizer` and `nnx.MultiMetric` as there; the network (maximum pooling, 128
 hidden units) and the recipe are the notes'.
@@ -7,19 +7,17 @@ hidden units) and the recipe are the notes'.
 from functools import partial
 from typing import Any
 
+import jax
 import numpy as np
 import optax
 from flax import nnx
 
 from benchmarks.contestants.recipe import (
-    B2,
-    BATCH,
-    EPOCHS,
     EVAL_BATCH,
-    PEAK,
-    WARMUP,
+    Recipe,
     Task,
     normalized,
+    order,
     report,
     task_from_options,
 )
@@ -30,13 +28,14 @@ Batch = dict[str, Any]
 class CNN(nnx.Module):
     """The notes' network, of Flax's layers."""
 
-    def __init__(self, *, rngs: nnx.Rngs) -> None:
+    def __init__(self, *, rngs: nnx.Rngs, zero_logits: bool = False) -> None:
+        last = nnx.initializers.zeros if zero_logits else nnx.initializers.lecun_normal()
         he = nnx.initializers.he_normal()
         self.conv1 = nnx.Conv(1, 32, kernel_size=(3, 3), kernel_init=he, rngs=rngs)
         self.conv2 = nnx.Conv(32, 64, kernel_size=(3, 3), kernel_init=he, rngs=rngs)
         self.max_pool = partial(nnx.max_pool, window_shape=(2, 2), strides=(2, 2))
         self.linear1 = nnx.Linear(3136, 128, kernel_init=he, rngs=rngs)
-        self.linear2 = nnx.Linear(128, 10, rngs=rngs)
+        self.linear2 = nnx.Linear(128, 10, kernel_init=last, rngs=rngs)
 
     def __call__(self, x: Any) -> Any:
         x = self.max_pool(nnx.relu(self.conv1(x)))
@@ -51,21 +50,31 @@ def new_metrics() -> nnx.MultiMetric:
     return nnx.MultiMetric(accuracy=nnx.metrics.Accuracy(), loss=nnx.metrics.Average("loss"))
 
 
-def loss_fn(model: CNN, batch: Batch) -> tuple[Any, Any]:
+def loss_fn(model: CNN, batch: Batch, smoothing: float = 0.0) -> tuple[Any, Any]:
     """Mean cross-entropy, and the logits."""
     logits = model(batch["image"])
+    if smoothing:
+        labels = optax.smooth_labels(jax.nn.one_hot(batch["label"], 10), smoothing)
+        return optax.softmax_cross_entropy(logits, labels).mean(), logits
     losses = optax.softmax_cross_entropy_with_integer_labels(logits, batch["label"])
     return losses.mean(), logits
 
 
-@nnx.jit
-def train_step(
-    model: CNN, optimizer: nnx.Optimizer, metrics: nnx.MultiMetric, batch: Batch
+def _train_step(
+    model: CNN,
+    optimizer: nnx.Optimizer,
+    metrics: nnx.MultiMetric,
+    batch: Batch,
+    smoothing: float = 0.0,
 ) -> None:
     """One step, in place."""
-    (loss, logits), grads = nnx.value_and_grad(loss_fn, has_aux=True)(model, batch)
+    gradient = nnx.value_and_grad(partial(loss_fn, smoothing=smoothing), has_aux=True)
+    (loss, logits), grads = gradient(model, batch)
     metrics.update(loss=loss, logits=logits, labels=batch["label"])
     optimizer.update(model, grads)
+
+
+train_step = nnx.jit(_train_step, static_argnames="smoothing")
 
 
 @nnx.jit
@@ -75,12 +84,11 @@ def eval_step(model: CNN, metrics: nnx.MultiMetric, batch: Batch) -> None:
     metrics.update(loss=loss, logits=logits, labels=batch["label"])
 
 
-def one_cycle(steps: int) -> optax.Schedule:
-    """The recipe's rate, which begins anew each epoch."""
-    cycle = optax.warmup_cosine_decay_schedule(
-        PEAK / 25, PEAK, round(WARMUP * steps), steps, PEAK / 1e4
-    )
-    return lambda step: cycle(step % steps)
+def optimizer_of(recipe: Recipe) -> optax.GradientTransformation:
+    """The recipe's Adam."""
+    peak, rising = recipe.peak, round(recipe.warmup * recipe.steps)
+    cycle = optax.warmup_cosine_decay_schedule(peak / 25, peak, rising, recipe.steps, peak / 1e4)
+    return optax.adam(cycle, b2=recipe.b2, nesterov=recipe.nesterov)
 
 
 def test_accuracy(model: CNN, images: np.ndarray, labels: np.ndarray) -> float:
@@ -93,23 +101,20 @@ def test_accuracy(model: CNN, images: np.ndarray, labels: np.ndarray) -> float:
 
 
 def train(task: Task) -> list[float]:
-    """Trains until the target is reached; returns the test accuracy after each epoch."""
-    data = task.data
+    """Trains by the recipe; returns the test accuracy, or nothing after a first step only."""
+    data, recipe = task.data, task.recipe
     images = normalized(data.train_images, data.train_images)
+    model = CNN(rngs=nnx.Rngs(task.seed), zero_logits=recipe.zero_logits)
+    metrics = new_metrics()
+    optimizer = nnx.Optimizer(model, optimizer_of(recipe), wrt=nnx.Param)
+    for i in order(recipe, task.seed, len(images)):
+        batch = {"image": images[i], "label": data.train_labels[i]}
+        train_step(model, optimizer, metrics, batch, smoothing=recipe.smoothing)
+        if task.first_step_only:
+            metrics.compute()["loss"].block_until_ready()
+            return []
     test_images = normalized(data.test_images, data.train_images)
-    model, metrics = CNN(rngs=nnx.Rngs(task.seed)), new_metrics()
-    schedule = one_cycle(len(images) // BATCH)
-    optimizer = nnx.Optimizer(model, optax.adam(schedule, b2=B2), wrt=nnx.Param)
-    accuracies: list[float] = []
-    while len(accuracies) < EPOCHS and task.target > max(accuracies, default=0):
-        for i in task.order(len(accuracies)):
-            batch = {"image": images[i], "label": data.train_labels[i]}
-            train_step(model, optimizer, metrics, batch)
-            if task.first_step_only:
-                metrics.compute()["loss"].block_until_ready()
-                return []
-        accuracies.append(test_accuracy(model, test_images, data.test_labels))
-    return accuracies
+    return [test_accuracy(model, test_images, data.test_labels)]
 
 
 if __name__ == "__main__":

@@ -1,67 +1,100 @@
-"""MNIST to a target accuracy with jaxopt_notes."""
+"""MNIST by the recipe of `time_to_accuracy` with jaxopt_notes."""
 
 # ruff: noqa: E402 - as our commands do, before the imports that it hastens
 from jaxopt_notes.command import collect_seldom
 
 collect_seldom()
 
+from collections.abc import Iterator, Sequence
+
 import jax
+import jax.numpy as jnp
+import optax
+from flax import nnx
 
 from benchmarks.contestants.recipe import (
-    B2,
-    BATCH,
-    EPOCHS,
     EVAL_BATCH,
-    PEAK,
-    WARMUP,
-    Task,
+    Recipe,
+    order,
     report,
     task_from_options,
 )
+from jaxopt_notes.data import Dataset
 from jaxopt_notes.models import CNN, pure
 from jaxopt_notes.optimizers import adam
 from jaxopt_notes.runtime.compilation import keep_compiled, sooner
 from jaxopt_notes.training.loop import compile_stretch, evaluate, pad, run_epoch
-from jaxopt_notes.training.network import initialised
 from jaxopt_notes.training.progress import Progress
 from jaxopt_notes.training.schedules import schedule
 from jaxopt_notes.training.sharding import make_layout, split_cpu
-from jaxopt_notes.training.state import create
+from jaxopt_notes.training.state import TrainState, create
 from jaxopt_notes.training.step import Batch, make_eval_step, make_train_step, normalization_of
 
 
-def train(task: Task) -> list[float]:
-    """Trains until the target is reached; returns the test accuracy after each epoch."""
-    keep_compiled(None if task.compilation_cache == "off" else task.compilation_cache)
-    split_cpu(None, BATCH, convolves=True)
-    layout = make_layout(None, BATCH)
-    data = task.data
-    steps = len(data.train_labels) // BATCH
-    cycle = schedule("one-cycle", PEAK, steps, WARMUP)
-    optimizer = adam(lambda step: cycle(step % steps), b2=B2)
-    model, normalize = pure(initialised(CNN, task.seed)), normalization_of(data.train_images)
-    state = layout.place(create(model, optimizer, jax.random.key(task.seed)))
+def network(recipe: Recipe, rngs: nnx.Rngs) -> CNN:
+    """The notes' network, as the recipe starts it."""
+    cnn = CNN(rngs)
+    if recipe.zero_logits:
+        cnn.logits.kernel[...] = jnp.zeros_like(cnn.logits.kernel[...])
+    return cnn
+
+
+def optimizer_of(recipe: Recipe) -> optax.GradientTransformation:
+    """The recipe's Adam."""
+    cycle = schedule("one-cycle", recipe.peak, recipe.steps, recipe.warmup)
+    return adam(cycle, b2=recipe.b2, nesterov=recipe.nesterov)
+
+
+def accuracies(
+    recipe: Recipe, data: Dataset, seeds: Sequence[int], first_step_only: bool = False
+) -> Iterator[float]:
+    """Trains once for each seed and yields the accuracy on `data`'s test set.
+
+    All seeds share one compilation.
+
+    Args:
+      recipe: what to train by.
+      data: the training set, and the set to measure on.
+      seeds: of the initial parameters and the order of the images; all different.
+      first_step_only: take one step of the first seed's run, and yield nothing.
+    """
+    split_cpu(None, recipe.batch, convolves=True)
+    layout = make_layout(None, recipe.batch)
+    optimizer, normalize = optimizer_of(recipe), normalization_of(data.train_images)
+    model = pure(nnx.eval_shape(lambda: network(recipe, nnx.Rngs(0))))  # draws nothing
     train_set = layout.hold(data.train_images, data.train_labels)
-    step = make_train_step(model, optimizer, normalize)
 
-    def batches(epoch: int) -> tuple[Batch, jax.Array | None]:
-        return layout.epoch(train_set, task.order(epoch))
+    def fresh(key: jax.Array) -> TrainState:
+        return create(pure(network(recipe, nnx.Rngs(key))), optimizer, key)
 
-    stretch = compile_stretch(step, state, *batches(0), layout=layout)
-    if task.first_step_only:
-        next(run_epoch(stretch, Progress(state), *batches(0), stops=[1]))
-        return []
+    draw = jax.jit(fresh, **sooner())
 
+    def begin(seed: int) -> tuple[TrainState, tuple[Batch, jax.Array | None]]:
+        batches = layout.epoch(train_set, order(recipe, seed, len(data.train_labels)))
+        return layout.place(draw(jax.random.key(seed))), batches
+
+    state, batches = begin(seeds[0])
+    step = make_train_step(model, optimizer, normalize, label_smoothing=recipe.smoothing)
+    stretch = compile_stretch(step, state, *batches, layout=layout)
+    if first_step_only:
+        next(run_epoch(stretch, Progress(state), *batches, stops=[1]))
+        return
     eval_step = layout.jit(make_eval_step(model, normalize), **sooner())
     test_set = pad(data.test_images, data.test_labels, EVAL_BATCH, layout)
-    accuracies: list[float] = []
-    while len(accuracies) < EPOCHS and task.target > max(accuracies, default=0):
-        (progress,) = run_epoch(stretch, Progress(state), *batches(len(accuracies)), stops=[steps])
+    for seed in seeds:
+        if seed != seeds[0]:
+            state, batches = begin(seed)
+        (progress,) = run_epoch(stretch, Progress(state), *batches, stops=[recipe.steps])
         state = progress.state
-        test = evaluate(eval_step, state.params, state.batch_stats, test_set)
-        accuracies.append(test.accuracy)
-    return accuracies
+        yield evaluate(eval_step, state.params, state.batch_stats, test_set).accuracy
+
+
+def main() -> None:
+    """Runs the task that the options describe, and reports."""
+    task = task_from_options()
+    keep_compiled(None if task.compilation_cache == "off" else task.compilation_cache)
+    report(list(accuracies(task.recipe, task.data, [task.seed], task.first_step_only)))
 
 
 if __name__ == "__main__":
-    report(train(task_from_options()))
+    main()

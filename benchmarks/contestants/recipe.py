@@ -1,39 +1,126 @@
 """What the contestants of `time_to_accuracy` share: the recipe, the data, and how they report.
 
-The recipe is one for all: Adam under one cycle of rates an epoch, He's initialisation, normalised
-images. An epoch that misses the target is followed by another, from where it ended.
+All contestants train the same network by the same recipe, which is fixed in advance: each run sees
+exactly so many images and is evaluated once, at its end.
 """
 
 import argparse
 import json
 import math
 import time
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from jaxopt_notes.data import Dataset, epoch_order, load
+from jaxopt_notes.errors import InputError, nearest
 
-BATCH = 64
-PEAK = 3e-3
-B2 = 0.99
-WARMUP = 0.25  # share of an epoch
-EPOCHS = 5  # at most
 EVAL_BATCH = 1000
 
 
+class Recipe(NamedTuple):
+    """How the notes' CNN is trained: Adam over one cycle of the learning rate, He initialisation.
+
+    Attributes:
+      images: how many images a run sees, repeats counted; the last, incomplete batch is dropped.
+      batch: images a step.
+      peak: the largest learning rate.
+      b2: decay of the second moment; b1 is 0.9.
+      nesterov: Nesterov's form of Adam.
+      smoothing: label smoothing of the loss.
+      zero_logits: the last layer's weights start from zero.
+      warmup: share of the run in which the learning rate rises.
+    """
+
+    images: int
+    batch: int
+    peak: float
+    b2: float
+    nesterov: bool
+    smoothing: float
+    zero_logits: bool
+    warmup: float
+
+    @property
+    def steps(self) -> int:
+        """How many steps a run takes."""
+        return self.images // self.batch
+
+
+RECIPE = Recipe(32_000, 64, 5e-3, 0.98, True, 0.2, True, 0.2)
+EARLIER = Recipe(60_000, 64, 3e-3, 0.99, False, 0.0, False, 0.25)  # of earlier results
+INTERVALS = {  # of each number: lower end, upper end, which it stays below
+    "images": (1, math.inf),
+    "batch": (1, math.inf),
+    "peak": (1e-12, math.inf),
+    "b2": (0, 1),
+    "smoothing": (0, 1),
+    "warmup": (0, 1),
+}
+
+
+def changed(recipe: Recipe, changes: Sequence[str]) -> Recipe:
+    """The recipe with some values changed, each written KEY=VALUE.
+
+    Raises:
+      InputError: a key is unknown, or a value is not of its kind or out of its interval.
+
+    >>> changed(RECIPE, ["images=28000", "peak=4e-3", "nesterov=false"])[:5]
+    (28000, 64, 0.004, 0.98, False)
+    """
+    for change in changes:
+        key, _, text = change.partition("=")
+        if key not in Recipe._fields:
+            near = nearest(key, Recipe._fields)
+            hint = f"did you mean '{near}'?" if near else f"pass one of {', '.join(recipe._fields)}"
+            raise InputError(f"--try {change}: '{key}' is unknown; {hint}")
+        recipe = recipe._replace(**{key: _value(change, key, text)})
+    if recipe.batch > recipe.images:
+        raise InputError(
+            f"--try batch={recipe.batch}: is more than the {recipe.images} images of the run; pass "
+            "a smaller batch"
+        )
+    return recipe
+
+
+def written(recipe: Recipe) -> list[str]:
+    """The recipe as `changed` reads it.
+
+    >>> written(RECIPE)[3:6]
+    ['b2=0.98', 'nesterov=true', 'smoothing=0.2']
+    """
+    return [f"{key}={json.dumps(value)}" for key, value in recipe._asdict().items()]
+
+
+def _value(change: str, key: str, text: str) -> Any:
+    kind = type(getattr(RECIPE, key))
+    if kind is bool:
+        if text not in ("true", "false"):
+            raise InputError(f"--try {change}: pass {key}=true or {key}=false")
+        return text == "true"
+    low, high = INTERVALS[key]
+    try:
+        value: float = kind(text)
+    except ValueError:
+        value = math.nan
+    if not low <= value < high:
+        what = "a whole number" if kind is int else "a number"
+        span = f"from {low:g}" + (f" and below {high:g}" if high < math.inf else "")
+        raise InputError(
+            f"--try {change}: pass {what} {span}, such as {key}={getattr(RECIPE, key)}"
+        )
+    return value
+
+
 class Task(NamedTuple):
-    """What a contestant is asked to do: reach the target, or only take the first step."""
+    """What a contestant is asked to do: a whole run, or its first step only."""
 
     data: Dataset
+    recipe: Recipe
     seed: int
-    target: float
     first_step_only: bool
     compilation_cache: str  # a folder, or "off"
-
-    def order(self, epoch: int) -> np.ndarray:
-        """The images of each step of an epoch, (steps, batch)."""
-        return epoch_order(self.seed, epoch, len(self.data.train_labels), BATCH)
 
 
 def task_from_options() -> Task:
@@ -42,12 +129,25 @@ def task_from_options() -> Task:
     parser.add_argument("--dataset", default="mnist")
     parser.add_argument("--data-dir")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--target", type=float, default=0.99)
+    parser.add_argument("--try", nargs="+", default=[], dest="changes", metavar="KEY=VALUE")
     parser.add_argument("--first-step-only", action="store_true")
     parser.add_argument("--compilation-cache", default="off")
     args = parser.parse_args()
-    data = load(args.dataset, args.data_dir)
-    return Task(data, args.seed, args.target, args.first_step_only, args.compilation_cache)
+    data, recipe = load(args.dataset, args.data_dir), changed(RECIPE, args.changes)
+    return Task(data, recipe, args.seed, args.first_step_only, args.compilation_cache)
+
+
+def order(recipe: Recipe, seed: int, size: int) -> np.ndarray:
+    """The images of each step of a run, int32 (steps, batch): an epoch after the other.
+
+    Args:
+      recipe: how many steps, of how many images.
+      seed: of the order.
+      size: how many images the training set has.
+    """
+    epochs = -(-recipe.steps // (size // recipe.batch))
+    parts = [epoch_order(seed, epoch, size, recipe.batch) for epoch in range(epochs)]
+    return np.concatenate(parts)[: recipe.steps]
 
 
 def normalized(images: np.ndarray, train_images: np.ndarray) -> np.ndarray:
@@ -56,16 +156,16 @@ def normalized(images: np.ndarray, train_images: np.ndarray) -> np.ndarray:
     return ((images.astype(np.float32) - np.float32(shift)) * np.float32(scale)).astype(np.float32)
 
 
-def rate(step: int, steps: int) -> float:
-    """One cycle: up in a straight line, then down along half a cosine."""
-    rising = round(WARMUP * steps)
-    low, end = PEAK / 25, PEAK / 1e4
+def learning_rate(recipe: Recipe, step: int) -> float:
+    """One cycle over the run: up in a straight line, then down along half a cosine."""
+    rising = round(recipe.warmup * recipe.steps)
+    low, end = recipe.peak / 25, recipe.peak / 1e4
     if step < rising:
-        return low + (PEAK - low) * step / rising
-    falling = (step - rising) / (steps - rising)
-    return end + (PEAK - end) * (1 + math.cos(math.pi * falling)) / 2
+        return low + (recipe.peak - low) * step / rising
+    falling = (step - rising) / (recipe.steps - rising)
+    return end + (recipe.peak - end) * (1 + math.cos(math.pi * falling)) / 2
 
 
-def report(accuracies: list[float]) -> None:
-    """Says how the test accuracy stood after each epoch, and when all was done."""
-    print(json.dumps({"accuracies": accuracies, "done": time.monotonic()}))
+def report(accuracies: Sequence[float]) -> None:
+    """Prints the test accuracy, if the run was evaluated, and when all was done."""
+    print(json.dumps({"accuracy": [*accuracies, None][0], "done": time.monotonic()}))

@@ -1,12 +1,11 @@
 """The benchmark commands as a user meets them; nothing is measured here."""
 
 import importlib
-import math
 
 import pytest
 
 from benchmarks import __main__ as listing
-from benchmarks.contestants import recipe, trees
+from benchmarks.contestants import trees
 
 NAMES = list(listing.BENCHMARKS)
 
@@ -40,12 +39,16 @@ def test_each_has_help_and_a_quick_look(name, capsys):
         ("update_step", ["--rules", "lion"], "give some of sgd-momentum"),
         ("update_step", ["--contestants", "oours"], "did you mean 'ours'?"),
         ("update_step", ["--starts", "0"], "--starts 0"),
-        ("time_to_accuracy", ["--target", "99"], "--target 99.0: give a share"),
-        ("time_to_accuracy", ["--seeds", "0"], "--seeds 0"),
+        ("time_to_accuracy", ["--target", "99"], "--target 99.0: pass a share"),
+        ("time_to_accuracy", ["--rounds", "0"], "--rounds 0"),
+        ("time_to_accuracy", ["--validate", "--try", "pek=1"], "did you mean 'peak'?"),
+        ("time_to_accuracy", ["--seeds", "1"], "--seeds 1: give a whole number from 2"),
         ("time_to_accuracy", ["--dataset", "mnist-12q"], "did you mean 'mnist-12k'"),
         ("start_up", ["--rounds", "-1"], "--rounds -1"),
         ("start_up", ["--out", __file__], "is no folder"),
         ("start_up", ["--fast"], "--fast: is no option"),
+        ("__main__", ["--quick"], "--quick: needs --all"),
+        ("__main__", ["--all", "--only", "sok"], "did you mean 'soak'?"),
     ],
 )
 def test_bad_input_is_one_line_and_code_2(name, options, said, capsys):
@@ -70,19 +73,3 @@ def test_bad_input_is_one_line_and_code_2(name, options, said, capsys):
 def test_the_trees_are_what_they_are_said_to_be(name, leaves, millions):
     assert len(trees.TREES[name]()) == leaves
     assert trees.elements(name) / 1e6 == pytest.approx(millions, abs=0.01)
-
-
-def test_the_recipe_is_one_cycle_an_epoch():
-    rates = [recipe.rate(step, 100) for step in range(100)]
-    assert rates[0] == pytest.approx(recipe.PEAK / 25)
-    assert max(rates) == rates[25] == pytest.approx(recipe.PEAK)
-    assert rates[99] < recipe.PEAK / 100
-    assert all(math.isfinite(rate) for rate in rates)
-
-
-def test_the_cycle_is_the_librarys():
-    from jaxopt_notes.training.schedules import schedule
-
-    ours = schedule("one-cycle", recipe.PEAK, 80, recipe.WARMUP)
-    for step in (0, 10, 20, 50, 79):
-        assert float(ours(step)) == pytest.approx(recipe.rate(step, 80), rel=1e-4)

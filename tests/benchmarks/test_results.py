@@ -12,6 +12,7 @@ from jaxopt_notes.errors import InputError
 MACHINE = {
     "device": {"platform": "cpu", "kind": "cpu", "count": 1},
     "cpu": "Some CPU",
+    "vectors": "",
     "cores": 2,
     "versions": {"python": "3.11"},
 }
@@ -65,14 +66,11 @@ def test_the_other_tables_skip_whom_they_could_not_measure():
     done = Measured(
         {
             "seconds": [10.0, 12.0, 11.0],
-            "epochs": [1, 2, 1],
-            "reached": [1.0, 1.0, 0.0],
-            "first_accuracy": [0.99, 0.98, 0.992],
-            "last_accuracy": [0.99, 0.991, 0.992],
+            "accuracy": [0.99, 0.98, 0.991],
         }
     )
-    text = time_to_accuracy.table({"ours": done, "torch": Measured(absent="not installed")})
-    assert "2 of 3" in text
+    text = time_to_accuracy.table({"ours, cold": done, "torch": Measured(absent="not installed")})
+    assert "98.70%" in text
     assert "98.00%" in text
     assert "torch  " not in text
     text = start_up.table({"python itself": measured(0.1), "import jaxopt_notes": measured(0.2)})
@@ -82,7 +80,7 @@ def test_the_other_tables_skip_whom_they_could_not_measure():
 def test_results_are_written_whole_and_read_back(tmp_path, steps):
     panels = train_step.panels({128: steps})
     said = report.write(tmp_path, MACHINE, "train_step", train_step.summary(steps), panels)
-    folder = tmp_path / "cpu-2-cores"
+    folder = tmp_path / "some-cpu-2-cores"
     assert str(folder) in said
     assert sorted(path.name for path in folder.iterdir()) == ["train_step.json", "train_step.png"]
     value = json.loads((folder / "train_step.json").read_text())
@@ -94,7 +92,7 @@ def test_results_are_written_whole_and_read_back(tmp_path, steps):
 
 
 def test_a_folder_that_cannot_be_written_is_one_line(tmp_path):
-    (tmp_path / "cpu-2-cores").write_text("a file in the way")
+    (tmp_path / "some-cpu-2-cores").write_text("a file in the way")
     with pytest.raises(InputError, match="cannot be written"):
         report.write(tmp_path, MACHINE, "x", {}, [])
 

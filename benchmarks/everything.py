@@ -1,0 +1,95 @@
+"""`python -m benchmarks --all`: every benchmark, one after the other, and one page about them."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from benchmarks import machine, page
+from benchmarks.command import RESULTS
+from benchmarks.processes import Failed, timed_process
+
+
+class Part(NamedTuple):
+    """A benchmark to be run.
+
+    Attributes:
+      line: what it measures.
+      arguments: its module and options.
+      quick_seconds: about how long its quick look takes on two cores.
+      quick: what its quick look is narrowed to, so that all of them take under ten minutes.
+    """
+
+    line: str
+    arguments: Sequence[str]
+    quick_seconds: int
+    quick: Sequence[str] = ()
+
+
+PARTS = {
+    "train_step": Part("one training step of the CNN", ["train_step"], 90),
+    "update_step": Part(
+        "the optimizer alone",
+        ["update_step"],
+        80,
+        ["--trees", "mlp-10m,1000-leaves", "--rules", "adam"],
+    ),
+    "same_update": Part(
+        "our update and optax's on the same arrays",
+        ["same_update"],
+        30,
+        ["--rules", "sgd-momentum,adam"],
+    ),
+    "start_up": Part("the wait before the first step", ["start_up"], 40),
+    "time_to_accuracy": Part("whole trainings, timed", ["time_to_accuracy"], 50),
+    "recipe_accuracy": Part(
+        "the accuracy that the recipe reaches", ["time_to_accuracy", "--validate"], 40
+    ),
+    "many_devices": Part("a step that devices share", ["many_devices"], 30),
+    "soak": Part("the memory of a long run", ["soak"], 70),
+}
+
+
+def measure(names: Sequence[str], quick: bool, out: Path) -> None:
+    """Runs the benchmarks and writes the page anew after each; one that fails is named there."""
+    here = machine.facts()
+    print(machine.header(here))
+    folder = out / machine.folder_name(here)
+    sections: list[page.Section] = []
+    for i, name in enumerate(names):
+        left = _left(names[i:], quick)
+        print(f"[{i + 1}/{len(names)}] {name} ({left})", flush=True)
+        start = time.monotonic()
+        sections.append(_run(name, quick, out))
+        said = sections[-1].failed or f"done in {time.monotonic() - start:.0f} s"
+        print(f"      {said}", flush=True)
+        path = page.write(folder, here, sections, RESULTS, quick)
+    print(f"{path} and .md")
+
+
+def _left(names: Sequence[str], quick: bool) -> str:
+    """What is still to come, the first one running now.
+
+    >>> _left(["start_up", "many_devices", "soak"], quick=True)
+    'about 2 min left; then many_devices, soak'
+    >>> _left(["soak"], quick=False)
+    'the last one'
+    """
+    minutes = max(1, round(sum(PARTS[name].quick_seconds for name in names) / 60))
+    parts = [f"about {minutes} min left"] if quick else []
+    parts += [f"then {', '.join(names[1:])}" if names[1:] else "the last one"]
+    return "; ".join(parts)
+
+
+def _run(name: str, quick: bool, out: Path) -> page.Section:
+    part = PARTS[name]
+    module, *options = part.arguments
+    options += ["--quick", *part.quick] if quick else []
+    section = page.Section(
+        name, part.line, " ".join(["python -m", f"benchmarks.{module}", *options])
+    )
+    try:
+        done = timed_process(["-m", f"benchmarks.{module}", *options, "--out", str(out)], {})
+    except Failed as reason:
+        return section._replace(failed=str(reason))
+    return section._replace(printed=done.printed)

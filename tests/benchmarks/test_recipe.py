@@ -1,0 +1,218 @@
+"""The recipe of `time_to_accuracy`: one for all contestants, and how its accuracy is judged."""
+
+import json
+import statistics
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+from scipy import stats
+
+from benchmarks import recipe_accuracy
+from benchmarks.contestants import mnist_flax, mnist_ours
+from benchmarks.contestants.recipe import EARLIER, RECIPE, changed, learning_rate, order, written
+from jaxopt_notes.data import Dataset
+from jaxopt_notes.errors import InputError
+from jaxopt_notes.extras import installed
+from jaxopt_notes.models import PureModel
+from jaxopt_notes.training.schedules import schedule
+from jaxopt_notes.training.state import create
+from jaxopt_notes.training.step import Batch, Normalization, make_train_step
+
+MACHINE = {
+    "device": {"platform": "cpu", "kind": "cpu", "count": 1},
+    "cpu": "Some CPU",
+    "vectors": "",
+    "cores": 2,
+    "versions": {"python": "3.11"},
+}
+
+
+def test_the_recipe_sees_no_more_images_than_the_record_allows():
+    assert RECIPE.images <= 32_000
+    assert RECIPE.steps * RECIPE.batch <= RECIPE.images
+
+
+@pytest.mark.parametrize("recipe", [RECIPE, EARLIER])
+def test_the_learning_rate_is_one_cycle_and_the_librarys(recipe):
+    recipe = recipe._replace(images=100 * recipe.batch)
+    rates = [learning_rate(recipe, step) for step in range(100)]
+    assert rates[0] == pytest.approx(recipe.peak / 25)
+    assert max(rates) == rates[round(100 * recipe.warmup)] == pytest.approx(recipe.peak)
+    assert rates[99] < recipe.peak / 100
+    ours = schedule("one-cycle", recipe.peak, recipe.steps, recipe.warmup)
+    for step in (0, 10, 20, 50, 99):
+        assert float(ours(step)) == pytest.approx(rates[step], rel=1e-4)
+
+
+def test_a_run_sees_so_many_images_whole_epochs_first():
+    steps = order(RECIPE._replace(images=25, batch=4), seed=3, size=10)
+    assert steps.shape == (6, 4)
+    first, second = np.sort(steps[:2].ravel()), np.sort(steps[2:4].ravel())
+    assert len(set(first)) == len(set(second)) == 8  # of ten, in two batches of four
+    assert not np.array_equal(steps[:2], steps[2:4])
+
+
+def test_a_recipe_is_written_as_it_is_read():
+    tried = changed(EARLIER, written(RECIPE))
+    assert tried == RECIPE
+    assert changed(RECIPE, ["warmup=0.3", "zero_logits=false"]).zero_logits is False
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("bach=32", "did you mean 'batch'?"),
+        ("peak", "pass a number from 1e-12, such as peak=0.005"),
+        ("batch=0", "pass a whole number from 1"),
+        ("batch=1.5", "pass a whole number from 1"),
+        ("smoothing=1", "pass a number from 0 and below 1"),
+        ("nesterov=yes", "pass nesterov=true or nesterov=false"),
+        ("images=10", "is more than the 10 images of the run"),
+    ],
+)
+def test_a_wrong_change_names_the_remedy(change, said):
+    with pytest.raises(InputError, match=r"^--try ") as error:
+        changed(RECIPE, [change])
+    assert said in str(error.value)
+
+
+class Linear(nnx.Module):
+    """The smallest network that the contestants' own steps train."""
+
+    def __init__(self, kernel):
+        self.kernel = nnx.Param(jnp.array(kernel))
+
+    def __call__(self, x):
+        return x.reshape(len(x), -1) @ self.kernel[...]
+
+
+@pytest.mark.parametrize("recipe", [RECIPE, EARLIER])
+def test_the_contestants_step_alike(recipe):
+    """Loss with smoothing, learning rate and Adam of each contestant's own step, to 1e-6."""
+    torch = pytest.importorskip("torch", reason="torch is an extra")
+    from benchmarks.contestants import mnist_torch
+
+    recipe = recipe._replace(images=8 * 12, batch=8)
+    random = np.random.default_rng(0)
+    pixels = random.integers(0, 3, (12, 8, 1, 1, 6), dtype=np.uint8)
+    labels = random.integers(0, 10, (12, 8), dtype=np.int32)
+    kernel = random.normal(size=(6, 10)).astype(np.float32)
+
+    def apply(params, batch_stats, images, key=None, train=False):
+        return images.reshape(len(images), -1) @ params["kernel"], batch_stats
+
+    model = PureModel(apply, {"kernel": jnp.array(kernel)}, {})
+    optimizer = mnist_ours.optimizer_of(recipe)
+    ours = create(model, optimizer, jax.random.key(0))
+    as_they_are = Normalization((0.0,), (1 / 255,))
+    step = make_train_step(model, optimizer, as_they_are, label_smoothing=recipe.smoothing)
+    step = jax.jit(step)
+
+    flax, metrics = Linear(kernel), mnist_flax.new_metrics()
+    flax_optimizer = nnx.Optimizer(flax, mnist_flax.optimizer_of(recipe), wrt=nnx.Param)
+
+    network = torch.nn.Linear(6, 10, bias=False)
+    with torch.no_grad():
+        network.weight.copy_(torch.tensor(kernel.T))
+    torch_optimizer = mnist_torch.optimizer_of(recipe, network.parameters())
+    torch_step = mnist_torch.make_step(
+        network, torch_optimizer, compiled=False, smoothing=recipe.smoothing
+    )
+    for k, (x, y) in enumerate(zip(pixels, labels)):
+        ours, _ = step(ours, Batch(x, y))
+        batch = {"image": x.astype(np.float32), "label": y}
+        mnist_flax.train_step(flax, flax_optimizer, metrics, batch, smoothing=recipe.smoothing)
+        torch_optimizer.param_groups[0]["lr"] = learning_rate(recipe, k)
+        torch_step(torch.tensor(x.reshape(8, 6)).float(), torch.tensor(y).long())
+    reached = np.asarray(ours.params["kernel"])
+    assert np.abs(reached - kernel).max() > 1e-3
+    np.testing.assert_allclose(np.asarray(flax.kernel[...]), reached, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(network.weight.detach().numpy().T, reached, rtol=0, atol=1e-6)
+
+
+def test_the_bound_is_scipys():
+    values = [0.99, 0.9911, 0.9895, 0.9907, 0.992]
+    mean, error = statistics.mean(values), stats.sem(values)
+    low, _ = stats.t.interval(0.90, len(values) - 1, mean, error)  # 5 % on either side
+    assert recipe_accuracy.lower_bound(values) == pytest.approx(low, abs=1e-12)
+
+
+def numbered(n, m):
+    """A data set whose labels number its images."""
+    images = np.zeros((n, 4, 4, 1), np.uint8)
+    labels = np.arange(n, dtype=np.int32)
+    return Dataset("numbered", images, labels, images[:m], -labels[:m], ("a",) * n)
+
+
+@pytest.fixture
+def pretended(monkeypatch):
+    """Trainings that cost nothing; the sets that they were given."""
+    sets = []
+
+    def accuracies(recipe, data, seeds):
+        sets.append(data)
+        yield from (0.99 + 0.001 * (seed + 1) - 0.02 * (recipe is EARLIER) for seed in seeds)
+
+    monkeypatch.setattr("benchmarks.contestants.mnist_ours.accuracies", accuracies)
+    monkeypatch.setattr("benchmarks.machine.facts", lambda: MACHINE)
+    return sets
+
+
+def test_validation_images_are_not_trained_on():
+    held = recipe_accuracy.held_out(numbered(60, 10))
+    assert held.train_labels.tolist() == list(range(50))
+    assert held.test_labels.tolist() == list(range(50, 60))
+
+
+def test_the_bound_on_the_validation_set_decides(pretended, tmp_path, capsys):
+    recipes = {"fixed": RECIPE, "earlier": EARLIER}
+    recipe_accuracy.validate(recipes, numbered(60, 10), 0.99, 4, tmp_path)
+    printed = capsys.readouterr().out
+    assert "99.250%" in printed
+    assert "99.0%: met" in printed
+    assert "99.0%: missed" in printed
+    value = json.loads((tmp_path / "some-cpu-2-cores" / "recipe_accuracy.json").read_text())
+    rows = [(row["name"], row["measured_on"], row["meets_target"]) for row in value["recipes"]]
+    assert rows == [
+        ("fixed", "validation set", True),
+        ("fixed", "test set", None),
+        ("earlier", "validation set", False),
+        ("earlier", "test set", None),
+    ]
+    assert len(value["recipes"][0]["accuracies"]) == 4
+    assert (tmp_path / "some-cpu-2-cores" / "recipe_accuracy.png").exists()
+
+
+def test_a_recipe_that_is_tried_never_meets_the_test_set(pretended, capsys):
+    recipe_accuracy.validate({"tried": RECIPE}, numbered(60, 10), 0.99, 2, None)
+    assert [data.test_labels.tolist() for data in pretended] == [list(range(50, 60))]
+    assert "test set |" not in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_a_small_run_of_each_contestant_learns():
+    from benchmarks.contestants.recipe import Task
+    from jaxopt_notes.data import load
+
+    recipe = RECIPE._replace(images=3_200, batch=32)
+    data = load("mnist-12k")
+    task = Task(data, recipe, 1, False, "off")
+    first, second, *others = mnist_ours.accuracies(recipe, data, [1, 2])
+    assert not others
+    assert first != second
+    assert next(mnist_ours.accuracies(recipe, data, [2])) == second
+    reached = [first, *mnist_flax.train(task)]
+    if installed("torch"):
+        from benchmarks.contestants import mnist_torch
+
+        reached += mnist_torch.train(task)
+    assert min(reached) > 0.85
+    assert max(reached) - min(reached) < 0.05
+    for zero in (True, False):
+        make = recipe._replace(zero_logits=zero)
+        kernel = mnist_ours.network(make, nnx.Rngs(0)).logits.kernel[...]
+        flax = mnist_flax.CNN(rngs=nnx.Rngs(0), zero_logits=zero).linear2.kernel[...]
+        assert bool((kernel == 0).all()) == bool((flax == 0).all()) == zero
