@@ -10,7 +10,8 @@ from jaxopt_notes import train
 from jaxopt_notes.data import Dataset, load
 from jaxopt_notes.runtime import compilation
 from jaxopt_notes.training import setup
-from tests.run_files import BASE, Ran
+from tests.run_files import BASE, SMALL, Ran
+from tests.virtual_devices import COMPILE_SOON
 
 
 @pytest.fixture(scope="session")
@@ -25,11 +26,6 @@ def digits() -> Dataset:
     )
 
 
-# XLA compiles the tests' small programs up to eight times faster with these: no loops fused by its
-# emitters, and none of LLVM's optimisations. A jaxlib that lacks a flag would abort.
-_COMPILE_SOON = "--xla_cpu_use_fusion_emitters=false --xla_backend_optimization_level=0"
-
-
 def pytest_configure(config):
     """Starts JAX, so that no run in a test's own process takes the CPU for several devices.
 
@@ -39,7 +35,7 @@ def pytest_configure(config):
     known = jax.__version_info__ < (0, 13)
     with pytest.MonkeyPatch.context() as patch:
         if known and "not slow" in config.option.markexpr:
-            patch.setenv("XLA_FLAGS", f"{os.environ.get('XLA_FLAGS', '')} {_COMPILE_SOON}")
+            patch.setenv("XLA_FLAGS", f"{os.environ.get('XLA_FLAGS', '')} {COMPILE_SOON}")
             compilation.LEVEL = 0
         jax.devices()
 
@@ -65,14 +61,18 @@ def no_pictures(monkeypatch):
 
 @pytest.fixture
 def small(monkeypatch, digits, tmp_path):
-    """main(…) writes to tmp_path / 'run', unless it is to resume."""
+    """main(…) writes to tmp_path / 'run', unless it is to resume.
+
+    Without `--model` it trains the smallest network, so that the tests share compiled programs.
+    """
     monkeypatch.setattr(setup, "load", lambda *_: digits)
     monkeypatch.chdir(tmp_path)
 
     def main(*args):
         if "--resume" in args:
             return train.main(args)
-        return train.main(["--out", "run", "--epochs", "1", "--model", "mlp", *args])
+        network = [] if "--model" in args else SMALL.split()
+        return train.main(["--out", "run", "--epochs", "1", *network, *args])
 
     return main
 

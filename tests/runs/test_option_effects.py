@@ -33,7 +33,7 @@ from tests import drawn_keys, plain_training
 from tests.data import tiny_sets
 from tests.plain_training import constant, cosine, one_cycle
 from tests.run_files import BASE, rows, without_seconds, without_watch
-from tests.virtual_devices import environment
+from tests.virtual_devices import COMPILE_SOON, environment
 
 STEPS = 8  # of the base run: two epochs of four
 
@@ -374,10 +374,12 @@ ON_DEVICES = """
 import json, sys
 import jax
 from jaxopt_notes import train
+from jaxopt_notes.runtime import compilation
 from jaxopt_notes.training.epochs import first_progress
 from jaxopt_notes.training import setup
 from jaxopt_notes.training.setup import prepare
 
+compilation.LEVEL = 0
 args = "--dataset mnist-12k --model mlp --widths 8 --epochs 1 --batch-size 5000 --quiet"
 args += " --checkpoint-every off --compilation-cache kept"
 for name, options in json.loads(sys.argv[1]).items():
@@ -405,7 +407,7 @@ def on_two_devices(folder):
     done = subprocess.run(
         [sys.executable, "-c", ON_DEVICES, json.dumps(DEVICES)],
         cwd=folder,
-        env=environment(2),
+        env=environment(2, COMPILE_SOON if jax.__version_info__ < (0, 13) else ""),
         capture_output=True,
         text=True,
     )
