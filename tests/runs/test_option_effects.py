@@ -380,7 +380,8 @@ from jaxopt_notes.training import setup
 from jaxopt_notes.training.setup import prepare
 
 compilation.LEVEL = 0
-args = "--dataset mnist-12k --model mlp --widths 8 --epochs 1 --batch-size 5000 --quiet"
+sys.modules["matplotlib.figure"] = None  # no pictures
+args = "--dataset mnist-12k --model mlp --widths 8 --shift 0 --epochs 1 --batch-size 5000 --quiet"
 args += " --checkpoint-every off --compilation-cache kept"
 for name, options in json.loads(sys.argv[1]).items():
     assert train.main([*args.split(), "--out", name, *options.split()]) == 0
@@ -449,12 +450,12 @@ def test_shard_optimizer_state_leaves_each_device_its_part(two_devices):
 
 def test_compilation_cache_says_where_programs_are_kept(two_devices, ran, monkeypatch, tmp_path):
     folder, _ = two_devices
-    assert len(list((folder / "kept").iterdir())) > 3
+    assert list((folder / "kept").glob("jit_many-*"))
     monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path / "default"))
     assert ran("--compilation-cache off", anew=True).config["compilation_cache"] == "off"
     assert not (tmp_path / "default").exists()
     assert ran(anew=True).config["compilation_cache"] == str(tmp_path / "default")
-    assert len(list((tmp_path / "default").iterdir())) > 3
+    assert list((tmp_path / "default").glob("jit_many-*"))  # the training loop
 
 
 def too_many_devices(tools, options):
