@@ -12,14 +12,12 @@ from jaxopt_notes.runtime.compilation import keep_compiled
 from jaxopt_notes.runtime.host import host_settings
 
 
-def doubled_here(x):
-    return x + x
-
-
 @pytest.mark.parametrize("damage", ["flipped", "empty", "cut"])
 def test_a_damaged_program_is_replaced(tmp_path, damage):
     def run():
-        jax.clear_caches()
+        def doubled_here(x):  # another function each time, of which JAX remembers nothing
+            return x + x
+
         compilation_cache.reset_cache()
         return np.asarray(jax.jit(doubled_here)(jnp.arange(3.0)))
 
