@@ -3,8 +3,12 @@
 import os
 
 # XLA compiles the tests' small programs up to eight times faster with these: no loops fused by its
-# emitters, and none of LLVM's optimisations. A jaxlib that lacks a flag would abort.
-COMPILE_SOON = "--xla_cpu_use_fusion_emitters=false --xla_backend_optimization_level=0"
+# emitters, none of LLVM's optimisations, and no program split among threads, which costs more than
+# it gains. A jaxlib that lacks a flag would abort.
+COMPILE_SOON = (
+    "--xla_cpu_use_fusion_emitters=false --xla_backend_optimization_level=0 "
+    "--xla_cpu_parallel_codegen_split_count=1"
+)
 
 
 def environment(devices: int, flags: str = "") -> dict[str, str]:
