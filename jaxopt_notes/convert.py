@@ -115,6 +115,9 @@ def _take_up(args: argparse.Namespace, names: list[str] | None, asked: dict[str,
         taken = taking_up.take_up(parts, asked, names, args.step)
     except InputError as error:
         text = str(error)
+        if text.startswith("state_dict:"):
+            text += "; convert takes the networks of train alone, others go on in code: "
+            text += "jaxopt_notes.transfer.to_nnx_optimizer"
         raise error if text.startswith("-") else InputError(f"{args.source}: {text}") from None
     accuracy = taking_up.accuracy(taken)
     out = taking_up.write(taken, args.out)
@@ -155,6 +158,11 @@ def _give_back(args: argparse.Namespace, names: list[str] | None, asked: dict[st
     from jaxopt_notes.exchange import giving_back, reading
 
     spare = [name for name in asked if name != "out"]
+    if not (Path(args.source) / "config.json").exists():
+        raise InputError(
+            f"SOURCE {args.source}: holds no run, and no checkpoint of the Hugging Face Trainer; "
+            "pass a checkpoint file, or the folder of a run"
+        )
     if spare or args.step is not None:
         option = ROWS[spare[0]].option if spare else "--step"
         raise InputError(f"{option}: only for a torch checkpoint, and {args.source} is a run")
@@ -167,6 +175,8 @@ def _give_back(args: argparse.Namespace, names: list[str] | None, asked: dict[st
     print(f"{out}: {parts}; after {given.step:,} steps")
     for note in given.notes:
         print(f"note: {note}")
+    if names is None:
+        print("note: layers are named by their places in nn.Sequential; pass --names for others")
     print(f"next, in torch: {_next_in_torch(out, bool(given.rest))}")
     return 0
 

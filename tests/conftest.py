@@ -32,9 +32,8 @@ def pytest_configure(config):
     The quick tests compile with less effort; the slow tests with XLA's defaults. What a test starts
     as a process has the defaults.
     """
-    known = jax.__version_info__ < (0, 13)
     with pytest.MonkeyPatch.context() as patch:
-        if known and "not slow" in config.option.markexpr:
+        if "not slow" in config.option.markexpr:
             patch.setenv("XLA_FLAGS", f"{os.environ.get('XLA_FLAGS', '')} {COMPILE_SOON}")
             compilation.LEVEL = 0
         jax.devices()

@@ -96,6 +96,16 @@ def goes_back(run: dict[str, Any]) -> None:
     same(run["params"], run["net"])
 
 
+def comes_back_from_flax(run: dict[str, Any]) -> None:
+    assert run["scheduler"].last_epoch == 75
+    last = run["batches"][75:80]
+    for x, y in last:
+        run["nnx_step"](run["model"], run["nnx_optimizer"], x.numpy(), y.numpy())
+    run["train"](run["opt"], run["scheduler"], last)
+    here = run["to_torch_weights"](run["model"], run["net"], run["mapping"])
+    same(here, run["net"])
+
+
 CHECKS = {
     "OneCycleLR": lambda run: goes_on(run, "train"),
     "LambdaLR": lambda run: goes_on(run, "train"),
@@ -108,6 +118,7 @@ CHECKS = {
     "A Flax module of your own": module_goes_on,
     "Proof on your own checkpoint": proves,
     "Back to torch": goes_back,
+    "Back from Flax": comes_back_from_flax,
 }
 
 

@@ -1,7 +1,7 @@
 """A run moves: Flax modules of one's own, proof on one's own checkpoint, and the way back.
 
-- `flax_arrangement`, `to_nnx_optimizer`, `to_train_state`, `from_flax`: Flax modules of one's own
-  (needs the extra `train`)
+- `flax_arrangement`, `to_nnx_optimizer`, `to_train_state`, `from_flax`, `to_torch_weights`: Flax
+  modules of one's own (needs the extra `train`)
 - `prove`: whether a run that was moved from torch goes on as it would have there
 - `to_torch_optimizer`: the torch optimizer, with its state, param groups and scheduler
 - `to_torch_state`, `to_torch_scheduler_state`: their state_dicts, made without torch; `as_tensors`
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from jaxopt_notes.transfer.flax.containers import to_train_state as to_train_state
     from jaxopt_notes.transfer.flax.names import after_flatten as after_flatten
     from jaxopt_notes.transfer.flax.tree import flax_arrangement as flax_arrangement
+    from jaxopt_notes.transfer.flax.weights_back import to_torch_weights as to_torch_weights
     from jaxopt_notes.transfer.recognition.groups import Group as Group
     from jaxopt_notes.transfer.recognition.recognizing import recognize as recognize
     from jaxopt_notes.transfer.run_proof.proving import prove as prove
@@ -51,6 +52,7 @@ _HOMES = {
     "to_torch_optimizer": "back.to_torch",
     "to_torch_scheduler_state": "back.to_torch",
     "to_torch_state": "back.to_torch",
+    "to_torch_weights": "flax.weights_back",
     "to_train_state": "flax.containers",
 }
 

@@ -71,11 +71,11 @@ def path(
         at = start(dtype) if params is None else params
         theta = {name: jnp.asarray(p) for name, p in at.items()}
         state = optimizer.init(theta) if state is None else state
-        gs = {name: jnp.asarray(g) for name, g in gradients(steps, dtype).items()}
+        gs = gradients(steps, dtype)  # NumPy cuts them sooner than JAX
         take = _step(optimizer, jit)
         seen = []
         for k in range(first, steps):
-            theta, state = take(theta, state, {name: g[k] for name, g in gs.items()})
+            theta, state = take(theta, state, {name: jnp.asarray(g[k]) for name, g in gs.items()})
             seen.append(theta)
         return {name: np.stack([np.asarray(at[name]) for at in seen]) for name in theta}
 
@@ -100,17 +100,17 @@ def each_step(
     """
     steps = len(next(iter(there.values())))
     with jax.enable_x64(dtype == "float64"):
-        gs = {name: jnp.asarray(g) for name, g in gradients(steps, dtype).items()}
+        gs = gradients(steps, dtype)
         before = {
-            name: jnp.asarray(np.concatenate([at[None], there[name][:-1].astype(dtype)]))
+            name: np.concatenate([at[None], there[name][:-1].astype(dtype)])
             for name, at in start(dtype).items()
         }
         take = _step(optimizer, jit)
-        state = optimizer.init({name: at[0] for name, at in before.items()})
+        state = optimizer.init({name: jnp.asarray(at[0]) for name, at in before.items()})
         seen = []
         for k in range(steps):
             state = states[k - 1] if k and states else state
-            theta, g = ({name: x[k] for name, x in of.items()} for of in (before, gs))
+            theta, g = ({name: jnp.asarray(x[k]) for name, x in of.items()} for of in (before, gs))
             theta, state = take(theta, state, g)
             seen.append(theta)
         return {name: np.stack([np.asarray(at[name]) for at in seen]) for name in there}

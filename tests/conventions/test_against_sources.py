@@ -30,7 +30,8 @@ from jaxopt_notes.verification import (
 )
 from jaxopt_notes.verification.settings import Setting, settings
 
-STEPS = 200
+STEPS = 200  # among the slow tests; the rates jump at the 31st
+FEW_STEPS = 40
 TABLE = [s for s in settings() if s.framework != "optax"]
 
 # What chooses the source's implementation, and what Keras does beside its optimizers.
@@ -51,42 +52,45 @@ def of(framework: str) -> Any:
     table = [s for s in TABLE if s.framework == framework and (s.scheduled or framework == "torch")]
     if framework == "tensorflow1":
         table = [s for s in table if s.optimizer in oracle_tensorflow.CLASSES]
-    return pytest.mark.parametrize("setting", table, ids=_label)
+    rows = [pytest.param(s, FEW_STEPS, id=s.label) for s in table]
+    rows += [pytest.param(s, STEPS, id=f"{s.label}, long", marks=pytest.mark.slow) for s in table]
+    return pytest.mark.parametrize(("setting", "steps"), rows)
 
 
 def _label(setting: Setting) -> str:
     return setting.label
 
 
-def asked(setting: Setting) -> tuple[str, dict[str, Any], Any, int]:
-    return setting.optimizer, setting.keywords, setting.rate(STEPS), STEPS
+def asked(setting: Setting, steps: int) -> tuple[str, dict[str, Any], Any, int]:
+    return setting.optimizer, setting.keywords, setting.rate(steps), steps
 
 
-def judge_way(setting: Setting, source: Any) -> None:
-    there = source.path(*asked(setting), "float64")
-    ours = problem.path(setting.build(STEPS), STEPS, "float64")
+def judge_way(setting: Setting, steps: int, source: Any) -> None:
+    there = source.path(*asked(setting, steps), "float64")
+    ours = problem.path(setting.build(steps), steps, "float64")
     assert problem.apart(ours, there, "float64") <= 1e-12
 
 
-def judge_steps(setting: Setting, source: Any, states: Any = ()) -> None:
-    there = source.path(*asked(setting), "float32")
-    ours = problem.each_step(setting.build(STEPS), there, "float32", states=states)
+def judge_steps(setting: Setting, steps: int, source: Any, states: Any = ()) -> None:
+    there = source.path(*asked(setting, steps), "float32")
+    ours = problem.each_step(setting.build(steps), there, "float32", states=states)
     assert problem.ulps(ours, there, "float32") <= FEW
 
 
 @of("torch")
-def test_torch_goes_the_same_way(setting: Setting) -> None:
+def test_torch_goes_the_same_way(setting: Setting, steps: int) -> None:
     pytest.importorskip("torch", reason="torch is not installed")
-    judge_way(setting, oracle_torch)
+    judge_way(setting, steps, oracle_torch)
     if setting.scheduled:  # either rate shows how the two round
-        judge_steps(setting, oracle_torch, oracle_torch.states(*asked(setting), "float32"))
+        states = oracle_torch.states(*asked(setting, steps), "float32")
+        judge_steps(setting, steps, oracle_torch, states)
 
 
 @of("keras")
-def test_keras_goes_the_same_way(setting: Setting) -> None:
+def test_keras_goes_the_same_way(setting: Setting, steps: int) -> None:
     pytest.importorskip("keras", reason="Keras is not installed")
-    judge_way(setting, oracle_keras)
-    judge_steps(setting, oracle_keras)
+    judge_way(setting, steps, oracle_keras)
+    judge_steps(setting, steps, oracle_keras)
 
 
 @pytest.fixture(name="tensorflow")
@@ -115,11 +119,11 @@ def multiplied_up(decay: float, t: jax.Array) -> jax.Array:
 
 @pytest.mark.usefixtures("tensorflow")
 @of("tensorflow1")
-def test_tensorflow_goes_the_same_way(setting: Setting) -> None:
-    judge_way(setting, oracle_tensorflow)
+def test_tensorflow_goes_the_same_way(setting: Setting, steps: int) -> None:
+    judge_way(setting, steps, oracle_tensorflow)
     # Without these two of its roundings Adam's steps are off by up to 110 units, and no others.
     with patch("jaxopt_notes.optimizers.moments.correction", multiplied_up):
-        judge_steps(rounded(setting), oracle_tensorflow)
+        judge_steps(rounded(setting), steps, oracle_tensorflow)
 
 
 def test_tensorflow_rounds_python_numbers_to_float32(tensorflow: Any) -> None:

@@ -1,6 +1,6 @@
 """What torch users do to an optimizer before they move it: it goes on right, or is refused by name.
 
-Each trajectory is torch's own: some steps there, then 50 in both, in float64.
+Each trajectory is torch's own: some steps there, then 15 in both, in float64.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -18,7 +18,7 @@ from jaxopt_notes.errors import InputError
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
 SHAPES = {"a": (3, 2), "b": (3, 2), "c": (4,)}
-BEFORE, AFTER = 7, 50
+BEFORE, AFTER = 7, 15
 GRADIENTS = {
     name: np.random.default_rng(i).normal(0.2, 1.0, (100, *shape))
     for i, (name, shape) in enumerate(SHAPES.items())
@@ -88,7 +88,7 @@ def moves(
     steps: int | None = None,
     **keywords: Any,
 ) -> None:
-    """Steps in torch, then 50 in torch and 50 here, which end in the same place."""
+    """Steps in torch, then more in torch and here, which end in the same place."""
     in_torch(opt, params, range(before), idle, scheduler)
     theta, source = here(params), opt.state_dict() if as_dict else opt
     optimizer = translate(source, **keywords)

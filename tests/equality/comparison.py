@@ -84,6 +84,6 @@ def assert_same_path(
     assert_same_bits(state, other_state)
     walks = zip(run(ours, params, gradients), run(theirs, params, gradients), strict=True)
     for step, (here, there) in enumerate(walks, 1):
-        if step <= 4 or step % 10 == 2 or step == len(gradients):
+        if len(gradients) < 20 or step <= 4 or step % 10 == 2 or step == len(gradients):
             assert_same_kind(here, there)
             assert_same_bits(here, there)

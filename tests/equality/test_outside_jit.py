@@ -6,14 +6,17 @@ from tests.equality.cases import CASES, Case
 from tests.equality.comparison import assert_same_bits, assert_same_kind, assert_same_path, run
 from tests.equality.gradients import precision, tree_and_gradients
 
+# Of the hundred gradients: the first, then those with an infinity or a NaN, and one after each.
+FEW = [0, 1, 2, 3, 4, 5, 31, 32, 41, 61, 62]
+
 each_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 
 
 @each_case
 def test_each_step_has_the_same_bits(case: Case) -> None:
     params, gradients = tree_and_gradients("mixed", case.real_only)
-    # The 32nd gradient holds the first NaN.
-    assert_same_path(case.ours(params), case.optaxs(params), params, gradients[:33])
+    few = [gradients[step] for step in FEW]
+    assert_same_path(case.ours(params), case.optaxs(params), params, few)
 
 
 @pytest.mark.slow
@@ -35,7 +38,7 @@ def test_a_tree_without_leaves_is_no_mistake(case: Case) -> None:
 def test_swapping_half_way_changes_nothing(case: Case) -> None:
     params, gradients = tree_and_gradients("single")
     ours, theirs = case.ours(params), case.optaxs(params)
-    first, last = gradients[:10], gradients[10:20]
+    first, last = gradients[:4], gradients[4:8]
 
     *_, (_, middle, our_state) = run(ours, params, first)
     *_, (_, middle_of_optax, state_of_optax) = run(theirs, params, first)

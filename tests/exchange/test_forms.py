@@ -177,7 +177,7 @@ def test_sgd_does_not_count_its_steps(digits, capsys):
 
 
 @pytest.mark.slow
-def test_names_of_the_layers_and_batch_normalisation(digits, script):
+def test_names_of_the_layers_and_batch_normalisation(digits, script, capsys):
     module = torch_mlp((28, 28, 1), 10, (10, 10), norm="batch")
     names = [f"{kind}{i}" for i in "ab" for kind in ("dense", "norm")] + ["logits"]
     state = {}
@@ -188,7 +188,11 @@ def test_names_of_the_layers_and_batch_normalisation(digits, script):
     Path("names.json").write_text(json.dumps(names))
     assert there("--names", "names.json") == 0
     assert described(Path("run"))["config"]["widths"] == [10, 10]
+    capsys.readouterr()
+    assert convert.main(["run", "--out", "numbers.pt"]) == 0
+    assert "by their places in nn.Sequential; pass --names" in capsys.readouterr().out
     assert convert.main(["run", "--out", "back.pt", "--names", "names.json"]) == 0
+    assert "note:" not in capsys.readouterr().out
     back = torch.load("back.pt", weights_only=True)["model"]
     assert all(torch.equal(back[k], x) for k, x in state.items() if "num_batches" not in k)
 

@@ -137,6 +137,7 @@ def test_what_stands_outside_of_the_optimizer_is_a_note(ran, capsys):
     assert notes == [
         "note: in torch, call clip_grad_norm_(…, 2) before each step",
         "note: the average of the parameters is left out; --which ema writes it alone",
+        "note: layers are named by their places in nn.Sequential; pass --names for others",
     ]
     assert convert.main([str(run), "--out", "ema.pt", "--which", "ema"]) == 0
     assert there("--clip-norm", "2", "--epochs", "3", source="x.pt") == 0
@@ -185,3 +186,16 @@ def test_the_way_back_is_refused_before_anything_is_written(ran, capsys):
         "3.weight",
         "3.bias",
     }
+
+
+def test_a_network_that_train_has_not(digits, capsys):
+    torch.save(torch.nn.Linear(30, 2).state_dict(), "other.pt")
+    assert convert.main(["other.pt", "--out", "run", "--dataset", "mnist-12k"]) == 2
+    error = capsys.readouterr().err
+    assert "convert takes the networks of train alone, others go on in code" in error
+    assert error.count("\n") == 1
+
+
+def test_a_folder_that_is_no_run(tmp_path, capsys):
+    assert convert.main([str(tmp_path), "--out", "run", "--dataset", "mnist-12k"]) == 2
+    assert ": holds no run, and no checkpoint" in capsys.readouterr().err

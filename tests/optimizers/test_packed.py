@@ -68,11 +68,11 @@ def assert_close(a, b):
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_twenty_steps_and_the_state_are_the_plain_optimizers(name):
+def test_the_steps_and_the_state_are_the_plain_optimizers(name):
     plain, pack = make(name)
-    params = tree(100)
-    expected, expected_state = run(plain, params, plain.init(params), range(20))
-    got, state = run(pack, params, pack.init(params), range(20))
+    params = tree(30)
+    expected, expected_state = run(plain, params, plain.init(params), range(8))
+    got, state = run(pack, params, pack.init(params), range(8))
     assert_close(got, expected)
     assert_close(unpack_state(state), expected_state)
 
@@ -80,15 +80,15 @@ def test_twenty_steps_and_the_state_are_the_plain_optimizers(name):
 @pytest.mark.parametrize("name", CASES)
 def test_a_run_moves_between_the_forms_in_mid_training(name):
     plain, pack = make(name)
-    start = tree(100)
-    expected, _ = run(plain, start, plain.init(start), range(20))
+    start = tree(30)
+    expected, _ = run(plain, start, plain.init(start), range(8))
 
-    params, state = run(pack, start, pack.init(start), range(10))
-    assert_close(run(plain, params, unpack_state(state), range(10, 20))[0], expected)
+    params, state = run(pack, start, pack.init(start), range(4))
+    assert_close(run(plain, params, unpack_state(state), range(4, 8))[0], expected)
 
-    params, state = run(plain, start, plain.init(start), range(10))
+    params, state = run(plain, start, plain.init(start), range(4))
     packed_state = pack_state(state, like=pack.init(start))
-    assert_close(run(pack, params, packed_state, range(10, 20))[0], expected)
+    assert_close(run(pack, params, packed_state, range(4, 8))[0], expected)
 
 
 def test_small_leaves_share_blocks_by_dtype_and_mask_and_large_ones_stay():

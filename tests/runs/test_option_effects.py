@@ -408,7 +408,7 @@ def on_two_devices(folder):
     done = subprocess.run(
         [sys.executable, "-c", ON_DEVICES, json.dumps(DEVICES)],
         cwd=folder,
-        env=environment(2, COMPILE_SOON if jax.__version_info__ < (0, 13) else ""),
+        env=environment(2, COMPILE_SOON),
         capture_output=True,
         text=True,
     )

@@ -12,11 +12,13 @@ from jaxopt_notes.conventions.arrangement import inverse
 from jaxopt_notes.errors import InputError
 from jaxopt_notes.transfer import (
     after_flatten,
+    as_tensors,
     flax_arrangement,
     from_flax,
     prove,
     to_nnx_optimizer,
     to_torch_optimizer,
+    to_torch_weights,
     to_train_state,
 )
 
@@ -200,6 +202,31 @@ def test_containers_are_taken_apart(module: Any) -> None:
         from_flax(optimizer)
     with pytest.raises(InputError, match="a dict is neither"):
         from_flax({})
+
+
+@pytest.mark.parametrize("kind", ["nnx", "linen"])
+def test_weights_and_running_averages_go_back(module: Any, kind: str) -> None:
+    model = Nnx()
+    nnx.update(model, flax_arrangement(model, module, MAPPING)(module.state_dict()))
+    source = model
+    if kind == "linen":
+        of = {kind: nnx.to_pure_dict(nnx.state(model, kind)) for kind in (nnx.Param, nnx.BatchStat)}
+        source = {"params": of[nnx.Param], "batch_stats": of[nnx.BatchStat]}
+    fresh = torch.nn.DataParallel(Torch().double())
+    fresh.load_state_dict(as_tensors(to_torch_weights(source, fresh, MAPPING)))
+    for name, there in module.state_dict().items():
+        if not name.endswith("num_batches_tracked"):
+            assert torch.equal(fresh.module.state_dict()[name], there), name
+
+
+def test_all_names_of_a_tied_parameter_go_back() -> None:
+    module = torch.nn.ModuleDict(
+        {"embed": torch.nn.Embedding(4, 3), "head": torch.nn.Linear(3, 4, bias=False)}
+    )
+    module["head"].weight = module["embed"].weight
+    target = {"embed": {"embedding": np.full((4, 3), 2.0)}}
+    back = to_torch_weights(target, module)
+    assert all((back[name] == 2.0).all() for name in ("embed.weight", "head.weight"))
 
 
 def test_an_optimizer_of_the_head_alone(module: Any) -> None:

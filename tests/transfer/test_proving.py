@@ -50,6 +50,8 @@ def moved(
     schedule: Callable[[Any], Any] | None = None,
     double: bool = False,
     groups: Callable[[Any], Any] | None = None,
+    every: int = 1,
+    total: int | None = None,
     **keywords: Any,
 ) -> Moved:
     """A small network after six steps in torch, moved by `translate`."""
@@ -60,17 +62,19 @@ def moved(
     optimizer = getattr(torch.optim, kind)(made, **keywords)
     scheduler = None if schedule is None else schedule(optimizer)
     images = torch.randn(8, 4, dtype=torch.float64 if double else torch.float32)
-    for _ in range(BEFORE):
+    for k in range(1, BEFORE + 1):
         optimizer.zero_grad()
         module(images).square().mean().backward()
         optimizer.step()
-        if scheduler is not None:
+        if scheduler is not None and k % every == 0:
             scheduler.step()
     with jax.enable_x64(double):
         arrays = {name: p.detach().numpy() for name, p in module.named_parameters()}
         params = jax.tree.map(jnp.array, arrange(arrays))
         of = {"scheduler": scheduler, "arrange": arrange, "names": module}
-        state = translate_state(optimizer, params, **of)
+        of |= {"scheduler_every": every, "total_steps": total}
+        steps = None if scheduler is None else BEFORE
+        state = translate_state(optimizer, params, steps=steps, **of)
         return Moved(module, optimizer, scheduler, translate(optimizer, **of), state, params)
 
 
@@ -451,3 +455,30 @@ def test_what_cannot_be_stepped_is_refused() -> None:
         run._replace(optimizer={}).proof()
     with pytest.raises(InputError, match="is no optax"):
         run._replace(tx=None).proof()
+
+
+@pytest.mark.parametrize(("kind", "keywords"), [("SGD", {"momentum": 0.9}), ("Adam", {})])
+def test_a_scheduler_that_is_stepped_once_an_epoch(kind: str, keywords: dict[str, Any]) -> None:
+    schedule = lambda of: torch.optim.lr_scheduler.StepLR(of, 1, 0.5)  # noqa: E731
+    run = moved(kind, schedule, every=3, lr=0.1, **keywords)
+    assert run.proof(scheduler_every=3).equal
+    assert run.proof().first.step == 2  # as if it were stepped at each step
+    assert "pass scheduler= to step it here too" in str(run.proof(scheduler=None))
+    fresh = run._replace(state=run.tx.init(run.params)).proof(scheduler_every=3)
+    assert f"the count of ScaleByScheduleState is 0, and torch's is {BEFORE}" in fresh.hints
+
+
+def test_a_table_of_learning_rates_ends_with_total_steps() -> None:
+    schedule = lambda of: torch.optim.lr_scheduler.LambdaLR(of, lambda k: 0.9**k)  # noqa: E731
+    total = BEFORE + 4
+    run = moved("AdamW", schedule, total=total, lr=1e-3)
+    proof = run.proof(total_steps=total)
+    assert proof.equal
+    assert proof.about["steps"] == 4
+    too_long = run.proof()
+    assert too_long.first.step == 5
+    assert "as a learning rate after total_steps= is" in str(too_long)
+    fresh = run._replace(state=run.tx.init(run.params)).proof(total_steps=total)
+    assert any(hint.startswith("mu of") for hint in fresh.hints)
+    with pytest.raises(InputError, match="belong to a scheduler: pass scheduler= too"):
+        run.proof(scheduler=None, total_steps=total)

@@ -510,8 +510,15 @@ UNLIKE: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: optax.rmsprop(rate, eps_in_sqrt=False, momentum=0.9),
         "learning rate changes and stands inside the velocity.*keep the learning rate constant",
     ),
-    "Adam with eps_root": (lambda: optax.adam(0.01, eps_root=1e-8), "eps_root.*leave eps_root out"),
-    "Nesterov's Adam": (lambda: optax.adam(0.01, nesterov=True), "Nesterov.*use adam"),
+    "Adam with eps_root": (
+        lambda: optax.adam(0.01, eps_root=1e-8),
+        "eps_root.*radam.*leave eps_root out",
+    ),
+    "MultiSteps": (
+        lambda: optax.MultiSteps(optax.adam(0.01), 2),
+        "pass the optimizer inside it",
+    ),
+    "Nesterov's Adam": (lambda: optax.adam(0.01, nesterov=True), "looks ahead.*use adam"),
     "AMSGrad of corrected moments": (
         lambda: optax.amsgrad(0.01),
         "after the bias correction.*nearest is amsgrad=True there",
@@ -524,7 +531,10 @@ UNLIKE: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: optax.rmsprop(0.01, eps_in_sqrt=False, bias_correction=True),
         "corrects the bias of its second moment",
     ),
-    "Lion": (lambda: optax.lion(0.01), "has no equal in torch"),
+    "Lion": (
+        lambda: optax.lion(0.01),
+        "has no equal in torch.*conventions.torch has the optimizers that can go there",
+    ),
     "a clipped norm": (
         lambda: optax.chain(optax.clip_by_global_norm(1.0), optax.adam(0.01)),
         "clips the gradients' global norm.*torch.nn.utils.clip_grad_norm_",

@@ -139,8 +139,9 @@ def to_torch_optimizer(
     """The torch optimizer that goes on where this one is, and its scheduler.
 
     The module must have the values of `params` already, as torch's steps start from them:
-    `models.to_torch` and `load_state_dict` bring them, batch normalisation's statistics too, or
-    `load_weights=True`. A module with other values is refused.
+    `models.to_torch` or `transfer.to_torch_weights`, and `load_state_dict`, bring them. So does
+    `load_weights=True`, but without batch normalisation's running averages, which are no parameters
+    and stay as they are. A module with other values is refused.
 
     A scheduler that came along by `translate(optimizer, scheduler)` goes back as itself where its
     state says all (see `to_torch_scheduler_state`). Any other schedule becomes a `LambdaLR` that
@@ -155,7 +156,7 @@ def to_torch_optimizer(
       module: the module, its `named_parameters()`, or {name: parameter}.
       groups: as in `to_torch_state`.
       arrange: as in `to_torch_state`.
-      load_weights: copy the values of `params` into the module's parameters.
+      load_weights: copy the values of `params` into the module's parameters; its buffers stay.
       steps: as in `to_torch_state`.
       **implementation: as in `to_torch_state`.
 

@@ -46,7 +46,7 @@ class Arrangement(NamedTuple):
     def weights(self, module: Any) -> Any:
         """The tree of the module's own arrays, copied: torch may write into its own later."""
         used = {name for place in self.places.values() for name in place.sources}
-        arrays = without_wrappers(_arrays(module))
+        arrays = without_wrappers(torch_arrays(module))
         return jax.tree.map(_copied, self({name: arrays[name] for name in used}))
 
 
@@ -121,7 +121,7 @@ def _nnx_layers(target: Any) -> dict[str, Any]:
     return {".".join(map(str, path)): layer for path, layer in nnx.iter_modules(target)}
 
 
-def _arrays(source: Any) -> dict[str, Any]:
+def torch_arrays(source: Any) -> dict[str, Any]:
     """A torch module's parameters and buffers, each once, or a state_dict's entries."""
     if isinstance(source, Mapping):
         return without_wrappers(opened(source))
@@ -135,7 +135,7 @@ def _tied(source: Any) -> set[str]:
 
 def _torch(source: Any, statistics: bool) -> Torch:
     """What is known of a torch module or a state_dict, with or without running averages."""
-    shapes = {name: tuple(array.shape) for name, array in _arrays(source).items()}
+    shapes = {name: tuple(array.shape) for name, array in torch_arrays(source).items()}
     averages = [n for n in shapes if n.rpartition(".")[2] in ("running_mean", "running_var")]
     if isinstance(source, Mapping):
         needed = [n for n in shapes if n not in averages and not n.endswith(COUNTER)]

@@ -232,5 +232,8 @@ def _check_keras_epsilon(a: Anatomy) -> None:
 
 def _refuse_eps(a: Anatomy) -> None:
     if a.kind == "adam":
-        raise UnlikeError("it has an ε inside the root (eps_root)", "leave eps_root out")
+        raise UnlikeError(
+            "it has an ε inside the root (eps_root), or rectifies its step (radam)",
+            "leave eps_root out, or use adam",
+        )
     raise UnlikeError("it has an ε that is not simply added to the root or inside it")

@@ -87,7 +87,7 @@ def reason(error: UnlikeError, optimizer: Any, state: Any, framework: str) -> st
     """
     what, remedy = _known(optimizer, state, framework) or (error.what, error.remedy)
     if not remedy:
-        remedy = f"conventions.{framework} has the optimizers that {CALLED[framework]} has"
+        remedy = f"conventions.{framework} has the optimizers that can go there"
     return f"optimizer: has no equal in {CALLED[framework]}: {what}; {remedy}"
 
 

@@ -71,6 +71,8 @@ def _made(
     optimizer: Optimizer,
 ) -> tuple[Callable[..., Any] | None, dict[str, Any], optax.GradientTransformation]:
     """The factory with all its arguments, where they are given, and the transformation."""
+    if isinstance(optimizer, optax.MultiSteps):
+        optimizer = optimizer.gradient_transformation()
     if isinstance(optimizer, optax.GradientTransformation):
         return None, {}, optimizer
     factory, args, values = None, (), {}

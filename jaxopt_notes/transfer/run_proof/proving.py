@@ -22,6 +22,7 @@ from jaxopt_notes.transfer.run_proof.gradient_supply import (
     supplied,
 )
 from jaxopt_notes.transfer.run_proof.likeness import differences, state_hints
+from jaxopt_notes.transfer.run_proof.scheduler_place import steps_taken, steps_within
 from jaxopt_notes.transfer.run_proof.torch_twin import Arrays, twin, widened
 from jaxopt_notes.transfer.run_proof.verdict import Drift, Proof, judged, unlike
 from jaxopt_notes.verification.proof import device
@@ -36,6 +37,9 @@ def prove(
     arrange: Arrangement | None = None,
     names: Names = None,
     scheduler: Any = None,
+    scheduler_every: int = 1,
+    scheduler_ahead: int = 0,
+    total_steps: int | None = None,
     steps: int = 100,
     gradients: Gradients | None = None,
     batches: Iterable[Any] | None = None,
@@ -59,9 +63,13 @@ def prove(
         `names=module` for all of the module's parameters.
       names: as in `translate`. Pass the module, so that parameters that torch does not step are
         compared too.
-      scheduler: the torch scheduler that takes a step after each step of the optimizer.
-      steps: how many steps to take, at most as many as OneCycleLR has left. Most errors show in the
-        first; a scheduler's need its changes.
+      scheduler: the torch scheduler that drives the optimizer.
+      scheduler_every: as in `translate`. SGD does not count its steps: prove it where the scheduler
+        has just been stepped.
+      scheduler_ahead: as in `translate`.
+      total_steps: as in `translate`.
+      steps: how many steps to take, at most as many as OneCycleLR or `total_steps` leave. Most
+        errors show in the first; a scheduler's need its changes.
       gradients: a function from the step, 0 for the first, to {torch's name: array}. A parameter
         that is left out has no gradient in torch, and zeros here, as `jax.grad` gives.
       batches: data for `losses`, one for each step.
@@ -81,9 +89,17 @@ def prove(
     """
     require("prove", "torch", "torch")
     _check_arguments(optimizer, steps, batches, losses, names)
-    steps = _within(scheduler, steps)
+    driven = {
+        "scheduler": scheduler,
+        "scheduler_every": scheduler_every,
+        "scheduler_ahead": scheduler_ahead,
+        "total_steps": total_steps,
+    }
+    taken = steps_taken(torch_optimizer, **driven)
+    steps = steps_within(steps, taken, **driven)
     arrange = own_names(params) if arrange is None else arrange
-    torch_side = twin(torch_optimizer, scheduler, names, names if losses else None)
+    run = (torch_optimizer, scheduler, names, scheduler_every, taken + scheduler_ahead)
+    torch_side = twin(*run, names if losses else None)
     values, paths = torch_side.values(), _paths(params)
     narrowed, unequal = _start(params, _arranged(arrange, values, params), paths)
     sources = _sources(arrange, values)
@@ -94,6 +110,7 @@ def prove(
         "scheduler": None if scheduler is None else type(scheduler).__name__,
         "gradients": "losses" if losses else "given" if gradients else "drawn",
         "constant_rates": False,
+        "scheduler_missing": scheduler is None and _is_scheduled(torch_optimizer),
         **device(),
     }
     in_torch = {path: ", ".join(map(str, of)) for path, of in zip(paths, sources)}
@@ -103,18 +120,23 @@ def prove(
         return proof
     courses = [begin(torch_side, arrange, state)]
     if about["dtype"] != "float64":
-        wide = widened(twin(torch_optimizer, scheduler, names))
-        courses.append(begin(wide, arrange, in_float64(state)))
+        courses.append(begin(widened(twin(*run)), arrange, in_float64(state)))
     if losses:
-        taken = (batch for _, batch in zip(range(steps), batches or ()))
-        supply = computed(losses, taken, torch_side, arrange, sources)
+        some = (batch for _, batch in zip(range(steps), batches or ()))
+        supply = computed(losses, some, torch_side, arrange, sources)
     else:
         supply = supplied(gradients or drawn(values), steps, values, arrange)
     proof = _walked(proof, courses, supply, optimizer, arrange)
     if proof.equal:
         return proof
-    expected = _expected(torch_optimizer, scheduler, params, arrange, names)
+    driven |= {"arrange": arrange, "names": names}
+    expected = _expected(torch_optimizer, params, taken, driven)
     return proof._replace(hints=tuple(state_hints(expected, state, params, paths)))
+
+
+def _is_scheduled(torch_optimizer: Any) -> bool:
+    """Whether a scheduler has left its mark on a param group."""
+    return any("initial_lr" in group for group in torch_optimizer.param_groups)
 
 
 def _walked(
@@ -170,20 +192,6 @@ def _check_arguments(
         raise InputError("names: the losses need the torch module; pass names=module")
 
 
-def _within(scheduler: Any, steps: int) -> int:
-    """The steps that are left before the scheduler's end, after which torch raises an error."""
-    total = getattr(scheduler, "total_steps", None)
-    if total is None:
-        return steps
-    left: int = total - scheduler.last_epoch
-    if left < 1:
-        raise InputError(
-            f"scheduler: {type(scheduler).__name__} has taken all of its {total} steps, so none is "
-            "left to compare; pass a run in its middle"
-        )
-    return min(steps, left)
-
-
 def _arranged(arrange: Arrangement, values: Arrays, params: Any) -> Any:
     """Torch's parameters as a tree, checked against the parameters here."""
     tree = arrange_by(arrange, values)
@@ -234,12 +242,10 @@ def _rates(optimizer: Any) -> list[float]:
     return [float(group["lr"]) for group in optimizer.param_groups]
 
 
-def _expected(
-    torch_optimizer: Any, scheduler: Any, params: Any, arrange: Arrangement, names: Names
-) -> Any:
+def _expected(torch_optimizer: Any, params: Any, taken: int, keywords: dict[str, Any]) -> Any:
     """The state that `translate_state` makes; None where it does not know the optimizer."""
-    keywords = {"scheduler": scheduler, "arrange": arrange, "names": names}
+    steps = None if keywords["scheduler"] is None else taken
     try:
-        return translate_state(torch_optimizer, params, **keywords)
+        return translate_state(torch_optimizer, params, steps=steps, **keywords)
     except InputError:
         return None

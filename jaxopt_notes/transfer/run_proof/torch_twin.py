@@ -1,7 +1,8 @@
 """A copy of a torch run that can take steps while the user's own objects stay as they are."""
 
 import copy
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterator, Mapping
+from itertools import count
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,12 +22,16 @@ class Twin(NamedTuple):
       optimizer, scheduler: torch's; the scheduler may be None.
       parameters: name → parameter, also those that the optimizer does not step.
       module: the module, where it was asked for.
+      scheduler_every: after how many steps of the optimizer the scheduler takes one.
+      clock: counts the optimizer's steps, as the scheduler sees them.
     """
 
     optimizer: Any
     scheduler: Any
     parameters: dict[Hashable, Any]
     module: Any
+    scheduler_every: int
+    clock: Iterator[int]
 
     def values(self) -> Arrays:
         """The parameters as arrays of their own."""
@@ -43,16 +48,20 @@ class Twin(NamedTuple):
             gradient = gradients.get(name) if p.requires_grad else None
             p.grad = None if gradient is None else as_tensors(gradient).to(p.device)
         self.optimizer.step()
-        if self.scheduler is not None:
+        if next(self.clock) % self.scheduler_every == 0 and self.scheduler is not None:
             self.scheduler.step()
 
 
-def twin(optimizer: Any, scheduler: Any, names: Names, module: Any = None) -> Twin:
+def twin(
+    optimizer: Any, scheduler: Any, names: Names, every: int, taken: int, module: Any = None
+) -> Twin:
     """A copy of the run; hooks on the optimizer are not copied.
 
     Args:
       optimizer, scheduler: torch's; the scheduler may be None.
       names: as in `translate`.
+      every: after how many steps of the optimizer the scheduler takes one.
+      taken: how many steps the optimizer has taken, as the scheduler sees them.
       module: the module, if its forward pass is needed.
 
     Raises:
@@ -71,7 +80,8 @@ def twin(optimizer: Any, scheduler: Any, names: Names, module: Any = None) -> Tw
         if p.is_complex():
             raise InputError(f"torch_optimizer: {name!r} is complex, which prove does not compare")
     # One deepcopy, so that the copies know each other.
-    return Twin(*copy.deepcopy((optimizer, scheduler, parameters, module)))
+    copies = copy.deepcopy((optimizer, scheduler, parameters, module))
+    return Twin(*copies, every, count(taken + 1))
 
 
 def widened(of: Twin) -> Twin:

@@ -39,8 +39,13 @@ class Departure(NamedTuple):
         return (
             f"{self.parameter} leaves torch at step {self.step}, by "
             f"{certificate.units(self.units)} units in the last place; in float64 by "
-            f"{self.share:.2g} of the step"
+            f"{self.share:.2g} of the step" + self._infinite()
         )
+
+    def _infinite(self) -> str:
+        if np.isfinite(self.units):
+            return ""
+        return " (NaN or infinite on one side, as a learning rate after total_steps= is)"
 
 
 class Drift(NamedTuple):
@@ -157,6 +162,10 @@ class Proof(NamedTuple):
     def _details(self) -> list[str]:
         """What stands below the verdict."""
         lines = self._findings()[1:]
+        if not self.equal and self.about["scheduler_missing"]:
+            lines.append(
+                "a scheduler drives torch's optimizer: pass scheduler= to step it here too"
+            )
         lines += [f"in the state at the start, {hint}" for hint in self.hints]
         if len(self.departures) > 1:
             others = [f"{each.parameter} at step {each.step}" for each in self.departures[1:]]
