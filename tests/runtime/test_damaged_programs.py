@@ -22,7 +22,7 @@ def test_a_damaged_program_is_replaced(tmp_path, damage):
         return np.asarray(jax.jit(doubled_here)(jnp.arange(3.0)))
 
     show = warnings.showwarning
-    with host_settings(), warnings.catch_warnings(record=True) as shown:
+    with warnings.catch_warnings(record=True) as shown, host_settings():
         warnings.simplefilter("always")
         keep_compiled(str(tmp_path))
         assert run().tolist() == [0, 2, 4]
