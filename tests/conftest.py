@@ -10,7 +10,8 @@ from jaxopt_notes import train
 from jaxopt_notes.data import Dataset, load
 from jaxopt_notes.runtime import compilation
 from jaxopt_notes.training import setup
-from tests.run_files import BASE, Ran
+from tests.run_files import BASE, SMALL, Ran
+from tests.virtual_devices import COMPILE_SOON
 
 
 @pytest.fixture(scope="session")
@@ -25,14 +26,6 @@ def digits() -> Dataset:
     )
 
 
-# XLA compiles the tests' small programs up to eight times faster without LLVM's optimisations, and
-# without its fusion emitters, a flag that later versions do not know: they would abort.
-EMITTERS = jax.__version_info__ < (0, 11)
-_COMPILE_SOON = "--xla_backend_optimization_level=0"
-if EMITTERS:
-    _COMPILE_SOON += " --xla_cpu_use_fusion_emitters=false"
-
-
 def pytest_configure(config):
     """Starts JAX, so that no run in a test's own process takes the CPU for several devices.
 
@@ -41,7 +34,7 @@ def pytest_configure(config):
     """
     with pytest.MonkeyPatch.context() as patch:
         if "not slow" in config.option.markexpr:
-            patch.setenv("XLA_FLAGS", f"{os.environ.get('XLA_FLAGS', '')} {_COMPILE_SOON}")
+            patch.setenv("XLA_FLAGS", f"{os.environ.get('XLA_FLAGS', '')} {COMPILE_SOON}")
             compilation.LEVEL = 0
         jax.devices()
 
@@ -67,14 +60,18 @@ def no_pictures(monkeypatch):
 
 @pytest.fixture
 def small(monkeypatch, digits, tmp_path):
-    """main(…) writes to tmp_path / 'run', unless it is to resume."""
+    """main(…) writes to tmp_path / 'run', unless it is to resume.
+
+    Without `--model` it trains the smallest network, so that the tests share compiled programs.
+    """
     monkeypatch.setattr(setup, "load", lambda *_: digits)
     monkeypatch.chdir(tmp_path)
 
     def main(*args):
         if "--resume" in args:
             return train.main(args)
-        return train.main(["--out", "run", "--epochs", "1", "--model", "mlp", *args])
+        network = [] if "--model" in args else SMALL.split()
+        return train.main(["--out", "run", "--epochs", "1", *network, *args])
 
     return main
 

@@ -5,6 +5,8 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
+from jaxopt_notes.training import network
+
 DRAWING = ("bernoulli", "randint", "uniform", "normal", "truncated_normal", "permutation")
 DERIVING = ("fold_in", "split")
 
@@ -41,6 +43,8 @@ def record(monkeypatch) -> Draws:
 
         return noted
 
+    # Else a network that has been drawn before would be drawn by a program that notes nothing.
+    monkeypatch.setattr(network, "_maker", network._maker.__wrapped__)
     for names, notes in ((DRAWING, draws.drawn), (DERIVING, draws.derived)):
         for name in names:
             monkeypatch.setattr(jax.random, name, noting(name, getattr(jax.random, name), notes))

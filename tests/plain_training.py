@@ -2,7 +2,8 @@
 
 It shares with the command the data, an epoch's order and flax's initial parameters, each of which
 has tests of its own. Pixels, schedules, gradients, averages and scores are written out here; the
-optimizers are optax's, called outside of jit.
+optimizers are optax's, called outside of jit, on one vector of all parameters: outside of jit each
+operation is a program for each shape.
 """
 
 import functools
@@ -13,10 +14,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from flax import nnx
+from jax.flatten_util import ravel_pytree
 
 from jaxopt_notes.data import epoch_order
 from jaxopt_notes.models import MLP
+from jaxopt_notes.training.network import initialised
 
 ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
     "relu": lambda x: jnp.maximum(x, 0),
@@ -72,26 +74,30 @@ def _cross_entropy(logits, labels, smoothing=0.0):
     return jnp.log(jnp.exp(logits).sum(1)) - target - smoothing * logits.mean(1)
 
 
-@functools.partial(jax.jit, static_argnums=0)
-def _gradient(activation, params, x, labels, smoothing):
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _gradient(activation, layers, params, x, labels, chosen, smoothing):
+    x, labels = x[chosen], labels[chosen]
+
     def loss(params):
-        logits, measured = _features(activation, params, x)
+        logits, measured = _features(activation, layers(params), x)
         right = (logits.argmax(1) == labels).sum()
         return _cross_entropy(logits, labels, smoothing).mean(), (right, measured)
 
     return jax.value_and_grad(loss, has_aux=True)(params)
 
 
-@functools.partial(jax.jit, static_argnums=0)
-def _score(activation, params, statistics, x, labels):
-    logits, _ = _features(activation, params, x, statistics)
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _score(activation, layers, params, statistics, x, labels):
+    logits, _ = _features(activation, layers(params), x, statistics)
     return _cross_entropy(logits, labels).mean(), (logits.argmax(1) == labels).mean()
 
 
 @functools.cache
 def initial_parameters(seed, widths, activation="relu", norm="none"):
     """A list of layers from input to logits, as flax draws them from this seed."""
-    network = MLP(nnx.Rngs(seed), widths=widths, activation=activation, norm=norm)
+    network = initialised(
+        lambda rngs: MLP(rngs, widths=widths, activation=activation, norm=norm), seed
+    )
     params = [
         {"kernel": dense.kernel[...], "bias": dense.bias[...]}
         for dense in (*network.hidden, network.logits)
@@ -100,6 +106,12 @@ def initial_parameters(seed, widths, activation="relu", norm="none"):
         for layer, width in zip(params, widths):
             layer |= {"scale": jnp.ones(width), "offset": jnp.zeros(width)}
     return params
+
+
+@functools.cache
+def _layers(widths, norm):
+    """The function from a vector of all parameters to the list of layers."""
+    return ravel_pytree(initial_parameters(0, widths, norm=norm))[1]
 
 
 def train(
@@ -129,7 +141,8 @@ def train(
     x, labels = pixels(data.train_images), jnp.asarray(data.train_labels)
     x_test, test_labels = pixels(data.test_images), jnp.asarray(data.test_labels)
     steps = len(labels) // batch_size
-    params = initial_parameters(seed, widths, activation, norm)
+    layers = _layers(widths, norm)
+    params, _ = ravel_pytree(initial_parameters(seed, widths, activation, norm))
     rule = optimizer(schedule(learning_rate, steps * epochs))
     state, average, rows, step = rule.init(params), params, [], 0
     running = [(jnp.zeros(width), jnp.ones(width)) for width in widths] if norm == "batch" else None
@@ -137,7 +150,7 @@ def train(
         loss_sum = right = 0.0
         for chosen in order(seed, epoch, len(labels), batch_size):
             (loss, (hits, measured)), g = _gradient(
-                activation, params, x[chosen], labels[chosen], smoothing
+                activation, layers, params, x, labels, chosen, smoothing
             )
             updates, state = rule.update(g, state, params)
             params, step = optax.apply_updates(params, updates), step + 1
@@ -146,12 +159,12 @@ def train(
                 running = jax.tree.map(lambda r, new: 0.9 * r + 0.1 * new, running, measured)
             if ema is not None:
                 beta = min(ema, step / (step + 9))
-                average = jax.tree.map(lambda a, p: beta * a + (1 - beta) * p, average, params)  # noqa: B023
+                average = beta * average + (1 - beta) * params
         row = {"epoch": epoch + 1, "step": step, "train_loss": loss_sum / steps}
         row["train_accuracy"] = right / (steps * batch_size)
         for name, these in (("test", params), ("ema_test", None if ema is None else average)):
             if these is not None:
-                loss, accuracy = _score(activation, these, running, x_test, test_labels)
+                loss, accuracy = _score(activation, layers, these, running, x_test, test_labels)
                 row |= {f"{name}_loss": float(loss), f"{name}_accuracy": float(accuracy)}
         rows.append(row)
     return rows

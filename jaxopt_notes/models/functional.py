@@ -1,5 +1,6 @@
 """A Flax module as a pure function of arrays, its graph split once, outside of any jit."""
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -30,6 +31,12 @@ def pure(module: nnx.Module) -> PureModel:
     """
     parts: Any = nnx.split(module, nnx.Param, nnx.BatchStat)
     graph, params, batch_stats = parts
+    return PureModel(_apply(graph), nnx.to_pure_dict(params), nnx.to_pure_dict(batch_stats))
+
+
+@functools.lru_cache(maxsize=32)
+def _apply(graph: Any) -> Callable[..., tuple[jax.Array, Any]]:
+    """`PureModel.apply`; equal networks have one function, which JAX traces once."""
 
     def apply(
         params: Any,
@@ -46,7 +53,7 @@ def pure(module: nnx.Module) -> PureModel:
         logits = network(images, rngs=None if key is None else nnx.Rngs(dropout=key))
         return logits, nnx.to_pure_dict(nnx.state(network, nnx.BatchStat))
 
-    return PureModel(apply, nnx.to_pure_dict(params), nnx.to_pure_dict(batch_stats))
+    return apply
 
 
 def parameter_count(params: Any) -> int:

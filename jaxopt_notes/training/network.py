@@ -1,5 +1,6 @@
 """The network that the settings describe."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -22,17 +23,30 @@ def build_network(config: Settings, image_shape: tuple[int, ...], classes: int) 
     Raises:
       InputError: the images are too small for the network.
     """
-    kind: Any
-    kind, own = (MLP, "widths") if config.model == "mlp" else (CNN, "pooling")
+    own = "widths" if config.model == "mlp" else "pooling"
     parts = {name: getattr(config, name) for name in (own, "norm", "activation", "dropout")}
+    make = _maker(config.model, image_shape, classes, config.init, tuple(parts.items()))
+    return initialised(make, config.seed)
+
+
+@functools.lru_cache(maxsize=32)
+def _maker(
+    model: str,
+    image_shape: tuple[int, ...],
+    classes: int,
+    init: str,
+    parts: tuple[tuple[str, Any], ...],
+) -> Callable[[nnx.Rngs], Any]:
+    """`make(rngs)` for `initialised`; one function for equal settings, which JAX traces once."""
+    kind: Any = MLP if model == "mlp" else CNN
 
     def make(rngs: nnx.Rngs) -> Any:
-        network = kind(rngs, image_shape=image_shape, classes=classes, **parts)
-        if config.init == "torch":
+        network = kind(rngs, image_shape=image_shape, classes=classes, **dict(parts))
+        if init == "torch":
             nnx.update(network, like_torch(rngs.params(), network))
         return network
 
-    return initialised(make, config.seed)
+    return make
 
 
 def initialised(make: Callable[[nnx.Rngs], Any], seed: int) -> Any:
@@ -41,10 +55,12 @@ def initialised(make: Callable[[nnx.Rngs], Any], seed: int) -> Any:
     Drawing a kernel takes milliseconds, compiling that a second.
     """
 
-    def draw(key: jax.Array) -> Any:
-        return nnx.split(make(nnx.Rngs(key)))
+    draw = jax.jit(_draw, static_argnums=0, **sooner())
+    return nnx.merge(*draw(make, jax.random.key(seed)))
 
-    return nnx.merge(*jax.jit(draw, **sooner())(jax.random.key(seed)))
+
+def _draw(make: Callable[[nnx.Rngs], Any], key: jax.Array) -> Any:
+    return nnx.split(make(nnx.Rngs(key)))
 
 
 def describe_network(config: Settings) -> str:

@@ -1,5 +1,6 @@
 """One training step, and one evaluation step, as pure functions."""
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -123,11 +124,18 @@ def make_forward(
     """`forward(params, batch_stats, images) -> logits`: the trained network, from uint8 pixels.
 
     Images are uint8 (batch, height, width, channels), logits (batch, classes). Batch normalisation
-    uses the running averages, and nothing is dropped.
+    uses the running averages, and nothing is dropped. Equal networks have one function: JAX traces
+    it once.
     """
+    return _forward(model.apply, normalize)
 
+
+@functools.lru_cache(maxsize=32)
+def _forward(
+    apply: Callable[..., Any], normalize: Normalization
+) -> Callable[[Any, Any, jax.Array], jax.Array]:
     def forward(params: Any, batch_stats: Any, images: jax.Array) -> jax.Array:
-        return model.apply(params, batch_stats, normalize(images))[0]
+        return apply(params, batch_stats, normalize(images))[0]
 
     return forward
 
@@ -136,7 +144,13 @@ def make_eval_step(
     model: PureModel, normalize: Normalization
 ) -> Callable[[Any, Any, Batch, jax.Array], Metrics]:
     """The metrics of a batch by `make_forward`; where `real` is False is padding."""
-    forward = make_forward(model, normalize)
+    return _eval_step(make_forward(model, normalize))
+
+
+@functools.lru_cache(maxsize=32)
+def _eval_step(
+    forward: Callable[[Any, Any, jax.Array], jax.Array],
+) -> Callable[[Any, Any, Batch, jax.Array], Metrics]:
 
     def step(params: Any, batch_stats: Any, batch: Batch, real: jax.Array) -> Metrics:
         logits = forward(params, batch_stats, batch.images)

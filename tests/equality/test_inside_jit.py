@@ -13,10 +13,10 @@ import jax
 import optax
 import pytest
 
-from tests.conftest import EMITTERS
 from tests.equality.cases import CASES, PROVED, Case
 from tests.equality.comparison import assert_same_kind, ulps_apart
 from tests.equality.gradients import tree_and_gradients
+from tests.virtual_devices import EMITTERS
 
 # The quick tests' other programs are compiled with less effort (`conftest.py`).
 AS_BY_DEFAULT: dict[str, Any] = {"xla_backend_optimization_level": 3}

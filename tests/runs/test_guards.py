@@ -151,15 +151,6 @@ def test_patience_ends_a_run_that_gets_no_better(small, capsys):
     assert max(found[-2:]) <= found[-3]
 
 
-def test_tensorboards_events_hold_the_rows(small):
-    pytest.importorskip("tensorboardX", reason="needs the extra `tensorboard`")
-    assert small("--tensorboard", "--quiet", "--epochs", "2") == 0
-    (file,) = Path("run/tensorboard").iterdir()
-    content = file.read_bytes()
-    for name in (b"train_loss", b"test_accuracy"):
-        assert content.count(name) == 2
-
-
 def test_without_tensorboardx_the_extra_is_named(small, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorboardX", None)
     assert small("--tensorboard") == 2

@@ -12,6 +12,8 @@ from jaxopt_notes.runs import checkpoint, info, session
 from jaxopt_notes.runs.info import DataInfo, DeviceInfo, ModelInfo, RunInfo
 from tests.config.samples import SINCE
 
+pytestmark = pytest.mark.usefixtures("no_pictures")
+
 # A config.json as version 0.1.0 wrote it before this record existed, with fewer classes.
 WRITTEN = """{
   "jaxopt_notes": "0.1.0",

@@ -9,14 +9,14 @@ import pytest
 from PIL import Image
 
 from jaxopt_notes import compare, predict, train
-from tests.run_files import described, rows
+from tests.run_files import SMALL, described, rows
 
-OPTIONS = ["--model", "mlp", "--widths", "4", "--batch-size", "4", "--epochs", "1", "--quiet"]
+OPTIONS = [*SMALL.split(), "--batch-size", "4", "--epochs", "1", "--quiet"]
 
 
 @pytest.fixture
-def pets(tmp_path, monkeypatch, no_pictures):
-    """A folder of pictures, from whose parent a run was trained with a relative `--dataset`."""
+def untrained(tmp_path, monkeypatch, no_pictures):
+    """A folder of pictures, in the current one."""
     rng = np.random.default_rng(0)
     for kind in ("cat", "dog"):
         folder = tmp_path / "home/pets" / kind
@@ -25,8 +25,14 @@ def pets(tmp_path, monkeypatch, no_pictures):
             pixels = rng.integers(0, 255, (8, 8), np.uint8)
             Image.fromarray(pixels).save(folder / f"{i}.png")
     monkeypatch.chdir(tmp_path / "home")
-    assert train.main(["--dataset", "pets", "--out", "run", *OPTIONS]) == 0
     return tmp_path / "home/pets"
+
+
+@pytest.fixture
+def pets(untrained):
+    """That folder, on which a run was trained with a relative `--dataset`."""
+    assert train.main(["--dataset", "pets", "--out", "run", *OPTIONS]) == 0
+    return untrained
 
 
 def test_a_run_finds_its_pictures_from_anywhere(pets, tmp_path, monkeypatch, capsys):
@@ -83,30 +89,30 @@ def test_where_a_data_set_is_is_for_the_test_set_only(capsys):
 
 
 @pytest.mark.parametrize("out", ["pets/run", "link/run", "pets"])
-def test_a_run_within_its_pictures_is_refused(pets, out, capsys):
-    before = sorted(pets.rglob("*"))
-    Path("link").symlink_to(pets)
+def test_a_run_within_its_pictures_is_refused(untrained, out, capsys):
+    before = sorted(untrained.rglob("*"))
+    Path("link").symlink_to(untrained)
     assert train.main(["--dataset", "pets", "--out", out, *OPTIONS]) == 2
     error = capsys.readouterr().err
     assert f"--out {out}: lies in the data set's folder" in error
-    assert sorted(pets.rglob("*")) == before
+    assert sorted(untrained.rglob("*")) == before
 
 
-def test_the_default_folder_within_the_pictures_is_refused(pets, monkeypatch, capsys):
-    monkeypatch.chdir(pets)
+def test_the_default_folder_within_the_pictures_is_refused(untrained, monkeypatch, capsys):
+    monkeypatch.chdir(untrained)
     assert train.main(["--dataset", ".", *OPTIONS]) == 2
     assert "--out runs: lies in the data set's folder" in capsys.readouterr().err
     assert not Path("runs").exists()
 
 
-def test_a_picture_that_vanishes_while_it_is_read_is_named(pets, monkeypatch, capsys):
+def test_a_picture_that_vanishes_while_it_is_read_is_named(untrained, monkeypatch, capsys):
     from jaxopt_notes.data import image_files
 
     header = image_files.header
 
     def vanish(path, *more):
         found = header(path, *more)
-        (pets / "dog/9.png").unlink(missing_ok=True)
+        (untrained / "dog/9.png").unlink(missing_ok=True)
         return found
 
     monkeypatch.setattr(image_files, "header", vanish)

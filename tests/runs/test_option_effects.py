@@ -33,7 +33,7 @@ from tests import drawn_keys, plain_training
 from tests.data import tiny_sets
 from tests.plain_training import constant, cosine, one_cycle
 from tests.run_files import BASE, rows, without_seconds, without_watch
-from tests.virtual_devices import environment
+from tests.virtual_devices import COMPILE_SOON, environment
 
 STEPS = 8  # of the base run: two epochs of four
 
@@ -374,11 +374,14 @@ ON_DEVICES = """
 import json, sys
 import jax
 from jaxopt_notes import train
+from jaxopt_notes.runtime import compilation
 from jaxopt_notes.training.epochs import first_progress
 from jaxopt_notes.training import setup
 from jaxopt_notes.training.setup import prepare
 
-args = "--dataset mnist-12k --model mlp --widths 8 --epochs 1 --batch-size 5000 --quiet"
+compilation.LEVEL = 0
+sys.modules["matplotlib.figure"] = None  # no pictures
+args = "--dataset mnist-12k --model mlp --widths 8 --shift 0 --epochs 1 --batch-size 5000 --quiet"
 args += " --checkpoint-every off --compilation-cache kept"
 for name, options in json.loads(sys.argv[1]).items():
     assert train.main([*args.split(), "--out", name, *options.split()]) == 0
@@ -405,7 +408,7 @@ def on_two_devices(folder):
     done = subprocess.run(
         [sys.executable, "-c", ON_DEVICES, json.dumps(DEVICES)],
         cwd=folder,
-        env=environment(2),
+        env=environment(2, COMPILE_SOON),
         capture_output=True,
         text=True,
     )
@@ -447,12 +450,12 @@ def test_shard_optimizer_state_leaves_each_device_its_part(two_devices):
 
 def test_compilation_cache_says_where_programs_are_kept(two_devices, ran, monkeypatch, tmp_path):
     folder, _ = two_devices
-    assert len(list((folder / "kept").iterdir())) > 3
+    assert list((folder / "kept").glob("jit_many-*"))
     monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path / "default"))
     assert ran("--compilation-cache off", anew=True).config["compilation_cache"] == "off"
     assert not (tmp_path / "default").exists()
     assert ran(anew=True).config["compilation_cache"] == str(tmp_path / "default")
-    assert len(list((tmp_path / "default").iterdir())) > 3
+    assert list((tmp_path / "default").glob("jit_many-*"))  # the training loop
 
 
 def too_many_devices(tools, options):
@@ -500,9 +503,9 @@ def loads_that_set(tools, options):
         image_size: tools.run(
             f"--dataset ./pets --batch-size 4 --shift 0 {image_size}", anew=True
         ).described["data"]["image_shape"]
-        for image_size in ("", "--image-size 9", "--image-size 7x8")
+        for image_size in ("", "--image-size 7x8")
     }
-    assert list(shapes.values()) == [[6, 5, 1], [9, 9, 1], [7, 8, 1]]
+    assert list(shapes.values()) == [[6, 5, 1], [7, 8, 1]]
 
 
 def allows_links_out_of_the_folder(tools, options):

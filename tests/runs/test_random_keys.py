@@ -4,8 +4,8 @@ import pytest
 
 from tests import drawn_keys
 
-OPTIONS = "--dropout 0.5 --shift 1 --widths 8,8"
-STEPS = 8
+OPTIONS = "--dropout 0.5 --shift 1 --widths 8,8 --epochs 1"
+STEPS = 4
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from jaxopt_notes.inference.trained import load_trained
 from jaxopt_notes.runs import recorder
 from jaxopt_notes.training import setup
 from jaxopt_notes.training.schedules import schedule
-from tests.run_files import rows, without_seconds
+from tests.run_files import SMALL, rows, without_seconds
 
 # Whatever a state may hold: batch statistics, dropout's key, an average, a switch of optimizers.
 SETTINGS = {
@@ -64,7 +64,7 @@ def runs(digits, tmp_path_factory):
         patch.setattr(setup, "load", lambda *_: digits)
         patch.setitem(sys.modules, "matplotlib.figure", None)
         patch.chdir(folder)
-        args = ["--epochs", "3", "--quiet", "--model", "mlp"]
+        args = ["--epochs", "3", "--quiet", *SMALL.split()]
         assert train.main([*args, "--out", "whole"]) == 0
         with a_signal_at(STEPS + 3):
             assert train.main([*args, "--out", "run"]) == 143
@@ -109,7 +109,7 @@ def test_a_run_goes_on_to_the_digit(small, settings, step):
 def test_a_run_of_an_earlier_version_goes_on_to_the_digit(small, whole, broken):
     """Its config.json has null where the schedule chose the warm-up."""
     described = json.loads((broken / "config.json").read_text())
-    was = {"model": "mlp", "pooling": None, "widths": [128, 64], "hyperparameters": {}}
+    was = {"model": "mlp", "pooling": None, "widths": [8], "hyperparameters": {}}
     was |= {"learning_rate": 0.003, "schedule": "one-cycle", "warmup": None, "switch_at": None}
     was |= {"epochs": 3, "image_size": None, "checkpoint_every": None, "mesh": None}
     assert described["config"] == described["config"] | was | {"warmup": 0.25}

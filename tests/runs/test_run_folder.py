@@ -16,7 +16,7 @@ from jaxopt_notes.data import load
 from jaxopt_notes.errors import InputError
 from jaxopt_notes.inference import trained
 from jaxopt_notes.runs import folder, info
-from tests.run_files import described, rows
+from tests.run_files import SMALL, described, rows
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
 
@@ -43,7 +43,7 @@ def test_each_run_of_a_sweep_gets_its_own_default_folder(monkeypatch, tmp_path):
 
 def test_runs_of_the_same_second_are_trained_and_told_apart(small, monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(time, "strftime", lambda _: "20200101-000000")
-    options = ["--epochs", "1", "--model", "mlp", "--widths", "4", "--quiet"]
+    options = ["--epochs", "1", *SMALL.split(), "--quiet"]
     assert [train.main(options) for _ in range(2)] == [0, 0]
     assert len(list(tmp_path.glob("runs/*/config.json"))) == 2
 
@@ -74,7 +74,7 @@ NAMES = [
 
 @pytest.mark.parametrize("name", ["/".join(NAMES), "n" * 255], ids=["odd", "long"])
 def test_odd_names_work(small, name):
-    assert small(f"--out={name}", "--widths", "4", "--quiet") == 0
+    assert small(f"--out={name}", "--quiet") == 0
     assert described(Path(name))["config"]["out"] == os.path.abspath(name)
     assert train.main([f"--resume={name}", "--epochs", "2", "--quiet"]) == 0
     assert len(rows(Path(name))) == 2

@@ -10,15 +10,14 @@ import time
 import pytest
 
 from jaxopt_notes.config.optimizers import OPTIMIZERS
+from jaxopt_notes.runs import report
+from jaxopt_notes.training import setup
 from tests.run_files import rows, shown_files, without_seconds
 
 
 @pytest.mark.parametrize(
     "optimizer",
-    [
-        name if name in ("adam", "adam-to-sgd") else pytest.param(name, marks=pytest.mark.slow)
-        for name in OPTIMIZERS
-    ],
+    [name if name == "adam" else pytest.param(name, marks=pytest.mark.slow) for name in OPTIMIZERS],
 )
 def test_each_optimizer_trains_and_leaves_its_files(small, tmp_path, capsys, optimizer):
     assert small("--optimizer", optimizer, "--epochs", "3") == 0
@@ -53,8 +52,16 @@ def test_of_many_short_epochs_few_rows_are_printed_and_all_are_kept(small, tmp_p
     assert "metrics.jsonl has a row for each epoch" in head
 
 
+def test_by_default_it_is_the_notes_cnn(digits, monkeypatch):
+    monkeypatch.setattr(setup, "load", lambda *_: digits)
+    described = report.describe(setup.prepare({}))
+    assert (described.config.model, described.model.parameters) == ("cnn", 421_642)
+    assert "421,642" in report.header(described, [])
+
+
 @pytest.mark.usefixtures("no_pictures")
-def test_by_default_it_is_the_notes_cnn(small, tmp_path, capsys):
+@pytest.mark.slow
+def test_the_notes_cnn_trains(small, tmp_path, capsys):
     assert small("--model", "cnn") == 0
     config = json.loads((tmp_path / "run" / "config.json").read_text())
     assert config["model"]["parameters"] == 421_642
@@ -81,13 +88,14 @@ def test_hyper_parameters_reach_the_optimizer(small, tmp_path):
     assert config["hyperparameters"] == {"momentum": 0.5, "nesterov": True}
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_json_prints_a_value_a_line(small, capsys):
     assert small("--json") == 0
     header, row, summary = map(json.loads, capsys.readouterr().out.splitlines())
     assert header["header"]["data"]["train"] == 512
     assert summary["summary"] == row
     assert summary["worst_class"]["support"] > 0
-    assert "mistakes.png" in summary["files"]
+    assert "metrics.json" in summary["files"]
 
 
 @pytest.mark.usefixtures("no_pictures")

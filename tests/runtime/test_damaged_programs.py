@@ -12,19 +12,17 @@ from jaxopt_notes.runtime.compilation import keep_compiled
 from jaxopt_notes.runtime.host import host_settings
 
 
-def doubled_here(x):
-    return x + x
-
-
 @pytest.mark.parametrize("damage", ["flipped", "empty", "cut"])
 def test_a_damaged_program_is_replaced(tmp_path, damage):
     def run():
-        jax.clear_caches()
+        def doubled_here(x):  # another function each time, of which JAX remembers nothing
+            return x + x
+
         compilation_cache.reset_cache()
         return np.asarray(jax.jit(doubled_here)(jnp.arange(3.0)))
 
     show = warnings.showwarning
-    with host_settings(), warnings.catch_warnings(record=True) as shown:
+    with warnings.catch_warnings(record=True) as shown, host_settings():
         warnings.simplefilter("always")
         keep_compiled(str(tmp_path))
         assert run().tolist() == [0, 2, 4]

@@ -67,10 +67,9 @@ def test_commands_put_the_settings_of_their_host_back(small, tmp_path, capsys):
 def test_each_of_two_runs_in_a_process_has_its_own_compilation_cache(small, tmp_path):
     jax.jit(lambda x: x + 1)(1)  # JAX has used the host's cache
     for name in ("first", "second"):
-        jax.clear_caches()  # what JAX has compiled in this process is not written again
         args = ("--compilation-cache", str(tmp_path / name), "--out", str(tmp_path / f"run-{name}"))
         assert small(*args, "--quiet") == 0
-        assert any((tmp_path / name).iterdir()), name
+        assert list((tmp_path / name).glob("jit_many-*")), name
 
 
 def test_the_last_change_is_undone_first_after_an_error_too():

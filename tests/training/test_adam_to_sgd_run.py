@@ -9,6 +9,7 @@ from jaxopt_notes import train
 from jaxopt_notes.config.settings import resolve
 from jaxopt_notes.training import adam_to_sgd, setup
 from jaxopt_notes.training.schedules import schedule
+from tests.run_files import SMALL
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
 
@@ -22,18 +23,8 @@ def small(monkeypatch, digits, tmp_path):
     monkeypatch.chdir(tmp_path)
 
     def main(*args):
-        args = (
-            "--out",
-            "run",
-            "--epochs",
-            "3",
-            "--optimizer",
-            "adam-to-sgd",
-            "--model",
-            "mlp",
-            *args,
-        )
-        return train.main(list(args))
+        own = "--out run --epochs 3 --optimizer adam-to-sgd"
+        return train.main([*own.split(), *SMALL.split(), *args])
 
     return main
 

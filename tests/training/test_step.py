@@ -7,7 +7,7 @@ import optax
 from flax import nnx
 
 from jaxopt_notes import adam
-from jaxopt_notes.models import CNN, pure
+from jaxopt_notes.models import MLP, pure
 from jaxopt_notes.training import step as steps
 from jaxopt_notes.training.state import create
 from jaxopt_notes.training.step import Batch, Normalization, make_train_step, normalization_of
@@ -43,7 +43,7 @@ def test_normalization_is_that_of_numpy_in_double_precision_over_any_number_of_p
 
 def test_a_step_with_our_adam_equals_one_with_optax(digits):
     batch = Batch(jnp.asarray(digits.train_images[:32]), jnp.asarray(digits.train_labels[:32]))
-    model, normalize = pure(CNN(nnx.Rngs(0))), normalization_of(digits.train_images)
+    model, normalize = pure(MLP(nnx.Rngs(0), widths=(8,))), normalization_of(digits.train_images)
     finals = []
     for optimizer in (adam(1e-3), optax.adam(1e-3)):
         state = create(model, optimizer, jax.random.key(0))
@@ -94,7 +94,7 @@ def test_batch_statistics_and_dropout_travel_through_the_state(digits):
 
 
 def test_a_state_can_be_donated_and_the_model_used_again(digits):
-    model = pure(CNN(nnx.Rngs(0)))
+    model = pure(MLP(nnx.Rngs(0), widths=(8,)))
     batch = Batch(jnp.asarray(digits.train_images[:8]), jnp.asarray(digits.train_labels[:8]))
     optimizer = adam(1e-3)
     step = jax.jit(
