@@ -31,12 +31,15 @@ def pure(module: nnx.Module) -> PureModel:
     """
     parts: Any = nnx.split(module, nnx.Param, nnx.BatchStat)
     graph, params, batch_stats = parts
-    return PureModel(_apply(graph), nnx.to_pure_dict(params), nnx.to_pure_dict(batch_stats))
+    try:
+        apply = _shared_apply(graph)
+    except TypeError:  # a module of the user's has an attribute without a hash
+        apply = _apply(graph)
+    return PureModel(apply, nnx.to_pure_dict(params), nnx.to_pure_dict(batch_stats))
 
 
-@functools.lru_cache(maxsize=32)
 def _apply(graph: Any) -> Callable[..., tuple[jax.Array, Any]]:
-    """`PureModel.apply`; equal networks have one function, which JAX traces once."""
+    """`PureModel.apply`."""
 
     def apply(
         params: Any,
@@ -54,6 +57,10 @@ def _apply(graph: Any) -> Callable[..., tuple[jax.Array, Any]]:
         return logits, nnx.to_pure_dict(nnx.state(network, nnx.BatchStat))
 
     return apply
+
+
+# Equal networks have one function, which JAX traces once.
+_shared_apply = functools.lru_cache(maxsize=32)(_apply)
 
 
 def parameter_count(params: Any) -> int:

@@ -149,3 +149,18 @@ def test_nonsense_is_refused_by_name(kind, wrong, words):
 def test_a_stride_takes_any_image(image_shape):
     model = pure(CNN(nnx.Rngs(0), **{**SMALL, "image_shape": image_shape}, pooling="stride"))
     assert model.apply(model.params, {}, jnp.zeros((2, *image_shape)))[0].shape == (2, 10)
+
+
+def test_a_module_with_an_attribute_without_a_hash_is_pure_too():
+    class Own(nnx.Module):
+        def __init__(self, rngs):
+            self.scales = nnx.static([1.0, 2.0])
+            self.dense = nnx.Linear(2, 2, rngs=rngs)
+
+        def __call__(self, x, rngs=None):
+            return self.dense(x) * self.scales[1]
+
+    model = pure(Own(nnx.Rngs(0)))
+    x = jnp.ones((1, 2))
+    expected = 2 * x @ model.params["dense"]["kernel"]
+    np.testing.assert_allclose(model.apply(model.params, {}, x)[0], expected, rtol=1e-6)
