@@ -9,8 +9,11 @@ import jax
 # emitters, a flag that later versions do not know: they would abort.
 EMITTERS = jax.__version_info__ < (0, 11)
 COMPILE_SOON = "--xla_backend_optimization_level=0 --xla_cpu_parallel_codegen_split_count=1"
+# As XLA compiles by default: options of jax.jit where bits within a program are the subject.
+BY_DEFAULT: dict[str, bool | int | str | float] = {"xla_backend_optimization_level": 3}
 if EMITTERS:
     COMPILE_SOON += " --xla_cpu_use_fusion_emitters=false"
+    BY_DEFAULT["xla_cpu_use_fusion_emitters"] = True
 
 
 def environment(devices: int, flags: str = "") -> dict[str, str]:

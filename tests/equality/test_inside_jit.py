@@ -16,12 +16,7 @@ import pytest
 from tests.equality.cases import CASES, PROVED, Case
 from tests.equality.comparison import assert_same_kind, ulps_apart
 from tests.equality.gradients import tree_and_gradients
-from tests.virtual_devices import EMITTERS
-
-# The quick tests' other programs are compiled with less effort (`conftest.py`).
-AS_BY_DEFAULT: dict[str, Any] = {"xla_backend_optimization_level": 3}
-if EMITTERS:
-    AS_BY_DEFAULT["xla_cpu_use_fusion_emitters"] = True
+from tests.virtual_devices import BY_DEFAULT
 
 
 def jitted_step(optimizer: optax.GradientTransformation) -> Any:
@@ -31,7 +26,7 @@ def jitted_step(optimizer: optax.GradientTransformation) -> Any:
         updates, state = optimizer.update(g, state, params)
         return updates, optax.apply_updates(params, updates), state
 
-    return jax.jit(step, compiler_options=AS_BY_DEFAULT)
+    return jax.jit(step, compiler_options=BY_DEFAULT)
 
 
 # The proof's settings are the first of the cases; outside jit all cases are run.

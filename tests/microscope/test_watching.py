@@ -1,5 +1,7 @@
 """`watch`: the numbers that it reads, and that it changes nothing."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,6 +12,7 @@ from flax import nnx, serialization
 import jaxopt_notes
 from jaxopt_notes.microscope import readings, watch
 from jaxopt_notes.microscope.links import link_names
+from tests.virtual_devices import BY_DEFAULT
 
 PARAMS = {
     "dense": {"kernel": np.array([[3.0, 0.0], [0.0, 4.0]], np.float32)},
@@ -48,7 +51,9 @@ def plain(optimizer):
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
-@pytest.mark.parametrize("wrap", [jax.jit, lambda f: f], ids=["jit", "plain"])
+@pytest.mark.parametrize(
+    "wrap", [partial(jax.jit, compiler_options=BY_DEFAULT), lambda f: f], ids=["jit", "plain"]
+)
 def test_the_updates_and_the_inner_state_are_the_same_bits(name, wrap):
     watched, bare = watch(OPTIMIZERS[name](), every=2), plain(OPTIMIZERS[name]())
     state, expected_state = watched.init(PARAMS), bare.init(PARAMS)
