@@ -20,7 +20,8 @@ from tests.run_files import rows, shown_files, without_seconds
     [name if name == "adam" else pytest.param(name, marks=pytest.mark.slow) for name in OPTIMIZERS],
 )
 def test_each_optimizer_trains_and_leaves_its_files(small, tmp_path, capsys, optimizer):
-    assert small("--optimizer", optimizer, "--epochs", "3") == 0
+    # The notes' widths: with fewer features not every optimizer learns in 24 steps.
+    assert small("--model", "mlp", "--optimizer", optimizer, "--epochs", "3") == 0
     found = rows(tmp_path / "run")
     keys = "epoch step seconds train_loss train_accuracy test_loss test_accuracy"
     assert [list(row)[:7] for row in found] == [keys.split()] * 3
