@@ -10,14 +10,9 @@ from benchmarks import everything, figures, page
 from benchmarks.command import RESULTS
 from benchmarks.machine import folder_name
 from benchmarks.processes import Failed
+from tests.benchmarks import some_machine
 
-MACHINE = {
-    "device": {"platform": "cpu", "kind": "cpu", "count": 1},
-    "cpu": "Some <CPU>(R) @ 3 GHz",
-    "vectors": "avx2",
-    "cores": 2,
-    "versions": {"python": "3.11"},
-}
+MACHINE = some_machine.MACHINE | {"cpu": "Some <CPU>(R) @ 3 GHz", "vectors": "avx2"}
 PNG = b"\x89PNG a picture"
 PRINTED = """Some CPU
 batch 128

@@ -20,14 +20,7 @@ from jaxopt_notes.models import PureModel
 from jaxopt_notes.training.schedules import schedule
 from jaxopt_notes.training.state import create
 from jaxopt_notes.training.step import Batch, Normalization, make_train_step
-
-MACHINE = {
-    "device": {"platform": "cpu", "kind": "cpu", "count": 1},
-    "cpu": "Some CPU",
-    "vectors": "",
-    "cores": 2,
-    "versions": {"python": "3.11"},
-}
+from tests.benchmarks.some_machine import MACHINE
 
 
 def test_the_recipe_sees_no_more_images_than_the_record_allows():

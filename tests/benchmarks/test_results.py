@@ -8,14 +8,7 @@ from benchmarks import report, start_up, time_to_accuracy, train_step, update_st
 from benchmarks.harness import Measured, Spread
 from benchmarks.machine import facts, folder_name, header
 from jaxopt_notes.errors import InputError
-
-MACHINE = {
-    "device": {"platform": "cpu", "kind": "cpu", "count": 1},
-    "cpu": "Some CPU",
-    "vectors": "",
-    "cores": 2,
-    "versions": {"python": "3.11"},
-}
+from tests.benchmarks.some_machine import MACHINE
 
 
 def measured(seconds, **facts):
