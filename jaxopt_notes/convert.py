@@ -27,8 +27,8 @@ def build_parser() -> OneLineParser:
     """The command's options."""
     parser = OneLineParser(
         prog="python -m jaxopt_notes.convert",
-        description="Make a run of a torch checkpoint, for train --resume, or a torch checkpoint "
-        "of a run: weights, optimizer with its state, scheduler and step.",
+        description="Convert a torch checkpoint to a run for train --resume, or a run to a torch "
+        "checkpoint: weights, optimizer with its state, scheduler and step.",
         epilog="No pickle is executed: torch's files are read with weights_only=True.",
     )
     parser.usage = "%(prog)s [options] SOURCE --out DIR|FILE"
@@ -44,29 +44,29 @@ def build_parser() -> OneLineParser:
         required=True,
         action=Place,
         metavar="DIR|FILE",
-        help="the run's new folder; of a run, the new file: name.pt, or name.safetensors for the "
-        "weights alone",
+        help="output: a new folder for a run; a new file for a torch checkpoint: name.pt, or "
+        "name.safetensors for the weights alone",
     )
     parser.add_argument(
         "--names",
         action=Place,
         metavar="FILE",
-        help="JSON list of torch's names of the layers with weights, in the network's order "
-        "(default: by shapes and numbers; of a run, the places in nn.Sequential)",
+        help="JSON list of torch's names for the layers with weights, in the network's order "
+        "(default: from torch, by shapes and numbers; to torch, the numbers of an nn.Sequential)",
     )
-    back = parser.add_argument_group("of a run")
+    back = parser.add_argument_group("from a run to torch")
     back.add_argument(
         "--which",
         default=WHICH[0],
         choices=WHICH,
-        help="its weights: the last, those of the best test accuracy, or the average; the last "
-        "come with the optimizer (default: last)",
+        help="weights to convert: the last, those with the best test accuracy, or the average; "
+        "only the last come with the optimizer (default: last)",
     )
     there = parser.add_argument_group(
-        "of a torch checkpoint, what it does not say",
-        "The shapes tell the model, its widths and its norm. The optimizer's settings, the "
-        "learning rate and the schedule are the checkpoint's where it has them. Images are not "
-        "shifted, unless --shift says so.",
+        "from torch to a run: what the checkpoint does not hold",
+        "The shapes of the weights determine the model, its widths and its norm. If the "
+        "checkpoint holds optimizer settings, a learning rate or a schedule, the run uses them. "
+        "Images are not shifted unless you pass --shift.",
     )
     there.add_argument(
         "--step",
