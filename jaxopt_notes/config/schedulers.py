@@ -20,7 +20,7 @@ _NO_CALL = "is no call of a scheduler; give one such as StepLR(step_size=500)"
 _NEEDED = object()
 _EVERY = "every"
 # torch's arguments in its order, and its defaults
-_ARGUMENTS: dict[str, dict[str, Any]] = {
+ARGUMENTS: dict[str, dict[str, Any]] = {
     "StepLR": {"step_size": _NEEDED, "gamma": 0.1},
     "MultiStepLR": {"milestones": _NEEDED, "gamma": 0.1},
     "ExponentialLR": {"gamma": _NEEDED},
@@ -39,7 +39,6 @@ _ARGUMENTS: dict[str, dict[str, Any]] = {
     },
     "SequentialLR": {"schedulers": _NEEDED, "milestones": _NEEDED},
 }
-NAMES = tuple(_ARGUMENTS)
 
 
 class Call(NamedTuple):
@@ -95,7 +94,7 @@ def shown(call: Call) -> str:
     >>> shown(read("StepLR(500, gamma=0.1)"))
     'StepLR(step_size=500)'
     """
-    defaults = {**_ARGUMENTS[call.kind], _EVERY: 1}
+    defaults = {**ARGUMENTS[call.kind], _EVERY: 1}
     values = {**call.arguments, _EVERY: call.every}
     given = [f"{name}={_text(x)}" for name, x in values.items() if x != defaults[name]]
     return f"{call.kind}({', '.join(given)})"
@@ -107,7 +106,7 @@ def make(kind: str, *, every: int = 1, **arguments: Any) -> Call:
     Raises:
       InputError: an argument is unknown, missing or wrong.
     """
-    known = _ARGUMENTS[kind]
+    known = ARGUMENTS[kind]
     for name in arguments:
         if name not in known:
             raise InputError(f"{kind} takes no {name} here; give {', '.join((*known, _EVERY))}")
@@ -134,9 +133,9 @@ def _call(expression: ast.expr) -> Call:
     if not isinstance(expression, ast.Call) or not isinstance(expression.func, ast.Name):
         raise InputError(_NO_CALL)
     kind = expression.func.id
-    if kind not in _ARGUMENTS:
-        raise InputError(f"{kind} is no scheduler here; give one of {', '.join(NAMES)}")
-    names = list(_ARGUMENTS[kind])
+    if kind not in ARGUMENTS:
+        raise InputError(f"{kind} is no scheduler here; give one of {', '.join(ARGUMENTS)}")
+    names = list(ARGUMENTS[kind])
     if len(expression.args) > len(names):
         raise InputError(f"{kind} has too many arguments; give {', '.join(names)}")
     given = dict(zip(names, map(_value, expression.args)))

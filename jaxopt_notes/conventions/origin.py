@@ -73,8 +73,7 @@ class Translated(optax.GradientTransformationExtraArgs):  # type: ignore[misc]
 
 def origin_of(optimizer: Any) -> Origin | None:
     """What `translate` has remembered with the transformation; None if it was made otherwise."""
-    origin: Origin | None = getattr(optimizer, "origin", None)
-    return origin
+    return optimizer.origin if isinstance(optimizer, Translated) else None
 
 
 def remembering(

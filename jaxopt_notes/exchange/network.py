@@ -11,9 +11,6 @@ from typing import Any
 from jaxopt_notes.errors import InputError
 from jaxopt_notes.models.torch_names import by_number, opened, without_wrappers
 
-# The settings that no shape tells.
-UNSEEN = ("pooling", "activation", "dropout")
-
 
 def settings_of(
     weights: Mapping[str, Any], names: Sequence[str] | None, asked: Mapping[str, Any]

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from jaxopt_notes.conventions import torch_groups
 from jaxopt_notes.errors import InputError
 
-_IN_CODE = "go on in code, with jaxopt_notes.conventions.translate"
+IN_CODE = "go on in code, with jaxopt_notes.conventions.translate"
 
 
 class Counterpart(NamedTuple):
@@ -81,4 +81,4 @@ def _refuse_foreign(kind: str, of: Mapping[str, Any], scheduled: bool) -> None:
         )
     for name, reason in reasons.items():
         if of.get(name):
-            raise InputError(f"torch's {kind} with {name}={of[name]}: {reason}; {_IN_CODE}")
+            raise InputError(f"torch's {kind} with {name}={of[name]}: {reason}; {IN_CODE}")

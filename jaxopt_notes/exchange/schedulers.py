@@ -12,19 +12,7 @@ from jaxopt_notes.config.schedulers import Call
 from jaxopt_notes.conventions.torch_scheduler_rules import Scheduler
 from jaxopt_notes.conventions.torch_schedulers import stepped
 from jaxopt_notes.errors import InputError, first_line
-
-_IN_CODE = "go on in code, with jaxopt_notes.conventions.translate"
-# The arguments of each that stand in its state under their own names
-_OWN = {
-    "StepLR": ("step_size", "gamma"),
-    "MultiStepLR": ("milestones", "gamma"),
-    "ExponentialLR": ("gamma",),
-    "ConstantLR": ("factor", "total_iters"),
-    "LinearLR": ("start_factor", "end_factor", "total_iters"),
-    "PolynomialLR": ("total_iters", "power"),
-    "CosineAnnealingLR": ("T_max", "eta_min"),
-    "CosineAnnealingWarmRestarts": ("T_0", "T_mult", "eta_min"),
-}
+from jaxopt_notes.exchange.optimizers import IN_CODE
 
 
 class Course(NamedTuple):
@@ -66,14 +54,14 @@ def course_of(state: Mapping[str, Any], group: Mapping[str, Any]) -> Course:
         return Course(call, float(rate), run.position)
     except InputError as error:
         remedy = (
-            f"pass --schedule, such as constant; or {_IN_CODE}" if holds_none(state) else _IN_CODE
+            f"pass --schedule, such as constant; or {IN_CODE}" if holds_none(state) else IN_CODE
         )
         raise InputError(f"{str(error).partition(';')[0]}; {remedy}") from None
     # A file may hold anything in the place of the state.
     except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         raise InputError(
             f"the scheduler's state is not what torch's state_dict() gives ({first_line(error)}); "
-            f"{_IN_CODE}"
+            f"{IN_CODE}"
         ) from error
 
 
@@ -84,9 +72,10 @@ def _call(scheduler: Scheduler, group: Mapping[str, Any]) -> Call:
         return schedulers.make(kind, schedulers=parts, milestones=tuple(of["_milestones"]))
     if kind == "OneCycleLR":
         return _one_cycle(of, group)
-    if kind not in _OWN:
+    if kind not in schedulers.ARGUMENTS:
         raise InputError(f"train has no {kind}")
-    arguments = {name: of[name] for name in _OWN[kind]}
+    # Its state keeps them under their own names.
+    arguments = {name: of[name] for name in schedulers.ARGUMENTS[kind]}
     if kind == "MultiStepLR":  # torch counts them
         times = dict(arguments["milestones"])
         arguments["milestones"] = tuple(k for k in sorted(times) for _ in range(times[k]))

@@ -9,11 +9,11 @@ from jaxopt_notes.config.settings import ROWS, Settings, epochs_for
 from jaxopt_notes.conventions import torch_groups
 from jaxopt_notes.errors import InputError
 from jaxopt_notes.exchange import optimizers
+from jaxopt_notes.exchange.optimizers import IN_CODE
 from jaxopt_notes.exchange.reading import Parts
 from jaxopt_notes.exchange.schedulers import course_of, holds_none
 from jaxopt_notes.training.schedules import schedule
 
-_IN_CODE = "go on in code, with jaxopt_notes.conventions.translate"
 # The settings that a checkpoint's optimizer and scheduler decide
 DECIDED = ("optimizer", "learning_rate", "schedule", "warmup")
 
@@ -34,7 +34,7 @@ def group_of(optimizer: Mapping[str, Any]) -> dict[str, Any]:
             if group.get(key) != first.get(key):
                 raise InputError(
                     f"the param groups differ in {key} ({first.get(key)}, {group.get(key)}), and a "
-                    f"run of train has one group; {_IN_CODE}"
+                    f"run of train has one group; {IN_CODE}"
                 )
     return first
 
@@ -70,7 +70,7 @@ def steps_of(parts: Parts, step: int | None) -> int:
     if len(counts) > 1:
         raise InputError(
             f"the optimizer's parameters have taken {min(counts)} to {max(counts)} steps, and in a "
-            f"run of train all take the same; {_IN_CODE}"
+            f"run of train all take the same; {IN_CODE}"
         )
     if step is not None:
         return step
@@ -153,7 +153,7 @@ def _every(position: int, taken: int, lengths: Sequence[int]) -> int:
     if not fitting:
         raise InputError(
             f"the scheduler has taken {position} steps, the optimizer {taken}, and an epoch has "
-            f"{lengths[0]}; pass the torch run's --batch-size, or {_IN_CODE}"
+            f"{lengths[0]}; pass the torch run's --batch-size, or {IN_CODE}"
         )
     return (whole or fitting)[0]
 

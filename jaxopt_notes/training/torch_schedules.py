@@ -24,7 +24,7 @@ def torch_schedule(call: Call, alpha: float, steps: int) -> Schedule:
     """
     scheduler, group = _scheduler(call, alpha), {"initial_lr": alpha}
     if call.kind == "OneCycleLR":
-        group |= one_cycle_rates(call, alpha)
+        group |= _one_cycle_rates(call, alpha)
     known = tail(scheduler) or Tail(steps)
     if not known.period:  # torch refuses to go on, and so does `schedule`
         known = known._replace(period=1)
@@ -32,7 +32,7 @@ def torch_schedule(call: Call, alpha: float, steps: int) -> Schedule:
     return Schedule(values, known, call.every, 0, scheduler, group)
 
 
-def one_cycle_rates(call: Call, alpha: float) -> dict[str, float]:
+def _one_cycle_rates(call: Call, alpha: float) -> dict[str, float]:
     """What torch's OneCycleLR keeps in its param group."""
     initial = alpha / call.arguments["div_factor"]
     last = initial / call.arguments["final_div_factor"]

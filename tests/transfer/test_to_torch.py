@@ -576,3 +576,11 @@ def test_a_learning_rate_below_0_is_refused() -> None:
         START,
         names=["weight", "bias"],
     )
+
+
+def test_what_came_from_keras_goes_to_torch_where_torch_has_it() -> None:
+    settings = {"learning_rate": 1.0, "momentum": 0.5, "nesterov": True, "weight_decay": None}
+    optimizer, params = translate(settings), {"weight": jnp.ones(2)}
+    there = to_torch_state(optimizer, optimizer.init(params), params, names=["weight"])
+    assert there["param_groups"][0]["momentum"] == 0.5
+    assert there["param_groups"][0]["nesterov"] is True

@@ -89,9 +89,10 @@ def to_keras_optimizer(
     else:
         setting = recognized_setting(groups, params, names, back, taken)
     values = back(params)
-    _check_values(dict(zip(names, variables)), values, load_weights)
+    named = dict(zip(names, variables))
+    _check_values(named, values, load_weights)
     made = _optimizer(setting, _rate(setting.rate, learning_rate, variables, taken))
-    _exclude(made, setting, dict(zip(names, variables)))
+    _exclude(made, setting, named)
     made.build(variables)
     _assign(made, setting, accumulators_of(states, back), names, taken)
     if load_weights:
