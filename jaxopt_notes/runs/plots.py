@@ -129,7 +129,7 @@ def _curve_panels(figure: Any) -> Any:
     panels = figure.subplots(1, 2)
     for panel in panels:
         panel.set_xlabel("epoch")
-        panel.xaxis.set_major_locator(MaxNLocator(integer=True))
+        panel.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         panel.grid(alpha=0.3)
     panels[0].set_ylabel("cross-entropy (nats)")
     panels[0].set_yscale("log")

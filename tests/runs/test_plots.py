@@ -224,3 +224,10 @@ def test_compared_curves_have_their_runs_names(figures, tmp_path):
         ]
         tested = [[row["epoch"], row["test_loss"]] for row in runs[name]]
         assert [line.get_xydata().tolist() for line in solid] == [tested]
+
+
+def test_a_single_epoch_has_whole_numbers_below_it():
+    figure = pytest.importorskip("matplotlib.figure").Figure()
+    plots._draw_curves(figure, rows(0.8), "one epoch")
+    for panel in figure.axes:
+        assert all(float(tick).is_integer() for tick in panel.get_xticks())
