@@ -1,4 +1,4 @@
-"""The README's examples run, and what it says of the commands is what CI runs."""
+"""The examples of the README and of its pages run; CI runs the commands that the README names."""
 
 import ast
 import contextlib
@@ -19,23 +19,29 @@ from jaxopt_notes.optimizers import _adam
 from jaxopt_notes.transfer import prove, to_torch_optimizer
 
 ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-EXAMPLES = [code for code in BLOCKS if "import" in code]
+PAGES = ("README", *(f"docs/{n}" for n in ("start", "there-and-back", "microscope", "speed")))
+TEXTS = {page: (ROOT / f"{page}.md").read_text(encoding="utf-8") for page in PAGES}
+README, THERE_AND_BACK = TEXTS["README"], TEXTS["docs/there-and-back"]
+OPTIMIZERS = (ROOT / "docs" / "optimizers.md").read_text(encoding="utf-8")
+BLOCKS = re.compile(r"```python\n(.*?)```", re.DOTALL)
+EXAMPLES = [
+    pytest.param(code, id=f"{page}-{number}")
+    for page, text in TEXTS.items()
+    for number, code in enumerate(BLOCKS.findall(text))
+    if "import" in code
+]
 
 
-@pytest.mark.parametrize(
-    "code", EXAMPLES, ids=lambda code: re.split(r"from jaxopt_notes\S* ", code)[1][:20]
-)
+@pytest.mark.parametrize("code", EXAMPLES)
 def test_example_runs(code):
     if "import torch" in code:
         pytest.importorskip("torch", reason="needs the extra torch")
-    exec(compile(code, "README.md", "exec"), {})
+    exec(compile(code, "example", "exec"), {})
 
 
 def test_a_run_goes_to_jax_and_back_in_the_lines_shown():
     torch = pytest.importorskip("torch", reason="needs the extra torch")
-    (move,) = (code for code in BLOCKS if "import" not in code)
+    (move,) = (code for code in BLOCKS.findall(THERE_AND_BACK) if "import" not in code)
     assert len(move.splitlines()) < 15
     torch.manual_seed(0)
     net = torch.nn.Linear(3, 2)
@@ -44,7 +50,7 @@ def test_a_run_goes_to_jax_and_back_in_the_lines_shown():
     def begun(net):
         run = {"torch": torch, "net": net}
         for name in ("opt", "scheduler"):
-            run[name] = eval(re.search(rf"`{name} = ([^`]+)`", README)[1], run)
+            run[name] = eval(re.search(rf"`{name} = ([^`]+)`", THERE_AND_BACK)[1], run)
         return run
 
     def torch_steps(n, run):
@@ -72,14 +78,20 @@ def test_a_run_goes_to_jax_and_back_in_the_lines_shown():
         assert abs(p - q).max() < 1e-6
 
 
-def test_both_flax_manners_are_shown():
-    assert any("nnx.Optimizer" in code for code in EXAMPLES)
-    assert any("TrainState" in code for code in EXAMPLES)
+def test_each_manner_is_shown():
+    shown = " ".join(BLOCKS.findall(TEXTS["docs/start"]))
+    assert all(name in shown for name in ("nnx.Optimizer", "TrainState", "optax.apply_updates"))
 
 
 def test_every_public_name_is_mentioned():
+    texts = " ".join([*TEXTS.values(), OPTIMIZERS])
     for name in set(public) - {"__version__"}:
-        assert re.search(rf"`{name}[`(]", README), name
+        assert re.search(rf"`{name}[`(]", texts), name
+
+
+def test_it_is_short():
+    for edition in ("README.md", "README.zh-CN.md"):
+        assert 100 <= len((ROOT / edition).read_text(encoding="utf-8").splitlines()) <= 150
 
 
 def test_ci_runs_the_two_commands():
@@ -94,16 +106,9 @@ def test_ci_runs_the_two_commands():
     assert places == sorted(places)
 
 
-def test_files_it_links_to_exist():
-    for target in re.findall(r"\]\((?!http)([^)#]+)\)", README):
-        assert (ROOT / target).exists(), target
-
-
-@pytest.mark.parametrize("readme", ["README.md", "README.zh-CN.md"])
-def test_the_rule_shown_is_the_rule_that_runs(readme):
-    (shown,) = re.findall(
-        r"```py\n(.*?)```", (ROOT / readme).read_text(encoding="utf-8"), re.DOTALL
-    )
+@pytest.mark.parametrize("page", ["README.md", "docs/optimizers.md"])
+def test_the_rule_shown_is_the_rule_that_runs(page):
+    (shown,) = re.findall(r"```py\n(.*?)```", (ROOT / page).read_text("utf-8"), re.DOTALL)
     rule = ast.parse(inspect.getsource(_adam.adam_rule)).body[0]
     rule.returns, rule.body = None, rule.body[1:]  # without the docstring
     for argument in rule.args.args + rule.args.kwonlyargs:

@@ -58,9 +58,9 @@ def test_a_public_optimizer_has_its_place_everywhere(name: str) -> None:
     assert name in optimizers.__all__, "list it in optimizers/__init__.py"
     assert getattr(jaxopt_notes, name) is getattr(optimizers, name)
     assert name.replace("_", "-") in config.OPTIMIZERS, "add a row to config/optimizers.py"
-    for readme in ("README.md", "README.zh-CN.md"):
-        text = (ROOT / readme).read_text(encoding="utf-8")
-        assert f"`{name}(α" in text, f"add it to the table of {readme}"
+    for page in ("docs/optimizers.md", "docs/optimizers.zh-CN.md"):
+        text = (ROOT / page).read_text(encoding="utf-8")
+        assert f"`{name}(α" in text, f"add it to the table of {page}"
     if name in PROVED_ELSEWHERE:
         return
     proved = config.OPTIMIZERS[name].proved

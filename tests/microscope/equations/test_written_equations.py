@@ -1,4 +1,4 @@
-"""The equations that README, docs and docstrings print take the paths that `explain` reads."""
+"""The equations that docs and docstrings print take the paths that `explain` reads."""
 
 import re
 from pathlib import Path
@@ -22,7 +22,7 @@ from tests.microscope.equations import notation
 
 STEPS = 12
 START = np.linspace(-2.0, 3.0, 8)
-README = Path(__file__).parents[3] / "README.md"
+TABLE = Path(__file__).parents[3] / "docs" / "optimizers.md"
 
 # What a page leaves out because it stands beside: the averages, Adam's step.
 G = "G ← G + g²"
@@ -87,7 +87,7 @@ def variant(pattern: str, instead: str = r"\1") -> Any:
 
 AS_IT_IS = variant("^$", "")
 R = {"learning_rate": 0.1}
-# README's row: for each formula in it, what is left out, the keywords and which alternative.
+# The row in docs/optimizers.md: for each formula in it, what is left out, the keywords and which alternative.
 ROWS: dict[str, list[tuple[str, dict[str, Any], Any]]] = {
     "sgd(α)": [("", R, AS_IT_IS)],
     "sgd(α, momentum=β)": [
@@ -117,9 +117,9 @@ ROWS: dict[str, list[tuple[str, dict[str, Any], Any]]] = {
 IN_WORDS = {"adam_to_sgd", "handover"}  # what they do is no equation
 
 
-def readme_rows() -> dict[str, str]:
+def table_rows() -> dict[str, str]:
     """The table of optimizers: its first call by its formula."""
-    lines = README.read_text(encoding="utf-8").splitlines()
+    lines = TABLE.read_text(encoding="utf-8").splitlines()
     first = lines.index("| here | formula | equal to |") + 2
     table = {}
     for line in lines[first:]:
@@ -132,21 +132,21 @@ def readme_rows() -> dict[str, str]:
     return table
 
 
-def test_every_equation_of_the_readme_is_compared():
-    calls = readme_rows()
+def test_every_equation_of_the_table_is_compared():
+    calls = table_rows()
     assert {call for call in calls if call.split("(")[0] not in IN_WORDS} == set(ROWS)
 
 
 @pytest.mark.parametrize("call", ROWS)
-def test_the_readmes_equations_take_the_path_that_is_read(call):
+def test_the_tables_equations_take_the_path_that_is_read(call):
     for left_out, keywords, choose in ROWS[call]:
-        text = choose(readme_rows()[call])
+        text = choose(table_rows()[call])
         system = system_of(getattr(jaxopt_notes, call.split("(")[0]), **keywords)
         assert_same_path(f"{left_out}, {text}" if left_out else text, system, letters_of(system))
 
 
-def test_a_wrong_equation_in_the_readme_would_be_seen():
-    text = readme_rows()["adam(α)"]
+def test_a_wrong_equation_in_the_table_would_be_seen():
+    text = table_rows()["adam(α)"]
     system = system_of(jaxopt_notes.adam, **R)
     for wrong in (("√v̂ + ε", "√(v̂ + ε)"), ("(1 − β2) g²", "g²"), ("−α m̂", "−α m")):
         assert wrong[0] in text
