@@ -87,7 +87,7 @@ def variant(pattern: str, instead: str = r"\1") -> Any:
 
 AS_IT_IS = variant("^$", "")
 R = {"learning_rate": 0.1}
-# The row in docs/optimizers.md: for each formula in it, what is left out, the keywords and which alternative.
+# Each row of docs/optimizers.md: what is left out of its formula, the keywords, the alternative.
 ROWS: dict[str, list[tuple[str, dict[str, Any], Any]]] = {
     "sgd(α)": [("", R, AS_IT_IS)],
     "sgd(α, momentum=β)": [
