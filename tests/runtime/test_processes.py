@@ -10,7 +10,7 @@ import time
 import pytest
 
 from tests.run_files import rows
-from tests.virtual_devices import environment
+from tests.virtual_devices import COMPILE_SOON, environment
 
 TRAIN = (sys.executable, "-m", "jaxopt_notes.train")
 SETTINGS = ("--dataset", "mnist-12k", "--model", "mlp", "--norm", "batch", "--schedule", "constant")
@@ -27,7 +27,7 @@ def together(*args, each=((), ())):
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env=environment(1),
+            env=environment(1, COMPILE_SOON),
         )
         for index, own in enumerate(each)
     ]
@@ -41,7 +41,10 @@ def finished(started, timeout=300):
 
 def alone(*args, devices=1):
     done = subprocess.run(
-        [*TRAIN, *map(str, args)], capture_output=True, text=True, env=environment(devices)
+        [*TRAIN, *map(str, args)],
+        capture_output=True,
+        text=True,
+        env=environment(devices, COMPILE_SOON),
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -133,7 +136,7 @@ def test_a_batch_that_the_devices_do_not_divide_is_one_line_and_code_2(tmp_path)
         [*TRAIN, *SETTINGS, "--out", str(tmp_path / "run")],
         capture_output=True,
         text=True,
-        env=environment(6),
+        env=environment(6, COMPILE_SOON),
     )
     assert done.returncode == 2
     assert done.stderr == (

@@ -16,7 +16,7 @@ from jaxopt_notes.models.sharding import per_device
 from jaxopt_notes.runtime.processes import Processes, processes_from
 from jaxopt_notes.training import sharding
 from jaxopt_notes.training.sharding import Layout, make_layout, split_cpu
-from tests.virtual_devices import environment
+from tests.virtual_devices import COMPILE_SOON, environment
 
 RUNS_ON_DEVICES = Path(__file__).with_name("runs_on_devices.py")
 # processes and the devices of each
@@ -35,7 +35,7 @@ def python(*args, devices=1):
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        env=environment(devices),
+        env=environment(devices, COMPILE_SOON),
     )
 
 
