@@ -4,15 +4,13 @@ import re
 import signal
 import socket
 import subprocess
-import sys
 import time
 
 import pytest
 
-from tests.run_files import rows
+from tests.run_files import TRAIN, rows
 from tests.virtual_devices import COMPILE_SOON, environment
 
-TRAIN = (sys.executable, "-m", "jaxopt_notes.train")
 SETTINGS = ("--dataset", "mnist-12k", "--model", "mlp", "--norm", "batch", "--schedule", "constant")
 
 
