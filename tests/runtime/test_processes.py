@@ -102,7 +102,7 @@ def test_a_signal_to_one_ends_all_with_its_code_and_keeps_the_run(running):
 def test_a_run_goes_on_with_other_devices_to_the_same_numbers(tmp_path):
     """8 devices with cut state → 2 processes → 1 device, beside one device all the way."""
     moved, stayed = tmp_path / "moved", tmp_path / "stayed"
-    settings = [*SETTINGS, "--batch-size", "80", "--optimizer", "momentum"]
+    settings = [*SETTINGS, "--batch-size", "400", "--optimizer", "momentum"]
     settings += ["--learning-rate", "0.02"]
     alone(*settings, "--epochs", 3, "--out", stayed)
     first = alone(*settings, "--epochs", 1, "--out", moved, "--shard-optimizer-state", devices=8)
