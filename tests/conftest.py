@@ -11,7 +11,7 @@ from jaxopt_notes.data import Dataset, load
 from jaxopt_notes.runtime import compilation
 from jaxopt_notes.training import setup
 from tests.run_files import BASE, SMALL, Ran
-from tests.virtual_devices import COMPILE_SOON
+from tests.virtual_devices import BY_DEFAULT, COMPILE_SOON
 
 
 @pytest.fixture(scope="session")
@@ -29,13 +29,12 @@ def digits() -> Dataset:
 def pytest_configure(config):
     """Starts JAX, so that no run in a test's own process takes the CPU for several devices.
 
-    The quick tests compile with less effort; the slow tests with XLA's defaults. What a test starts
-    as a process has the defaults.
+    The tests compile with less effort, but for those that ask for `BY_DEFAULT` or for the fixture
+    `compiled_by_default`. What a test starts as a process has XLA's defaults.
     """
     with pytest.MonkeyPatch.context() as patch:
-        if "not slow" in config.option.markexpr:
-            patch.setenv("XLA_FLAGS", f"{os.environ.get('XLA_FLAGS', '')} {COMPILE_SOON}")
-            compilation.LEVEL = 0
+        patch.setenv("XLA_FLAGS", f"{os.environ.get('XLA_FLAGS', '')} {COMPILE_SOON}")
+        compilation.OPTIONS = {"xla_backend_optimization_level": 0}
         jax.devices()
 
 
@@ -50,6 +49,17 @@ def _own_compilation_cache(request):
         patch.setenv("JAX_COMPILATION_CACHE_DIR", str(folder))
         compilation.keep_compiled(str(folder))
         yield
+
+
+@pytest.fixture
+def compiled_by_default(request, monkeypatch):
+    """A slow test's runs are compiled as users' runs are: the bits within a program are compared.
+
+    The quick tests beside them make the same comparison between programs compiled with less effort.
+    """
+    if request.node.get_closest_marker("slow"):
+        level = {"xla_backend_optimization_level": 1}
+        monkeypatch.setattr(compilation, "OPTIONS", BY_DEFAULT | level)
 
 
 @pytest.fixture
@@ -77,8 +87,8 @@ def small(monkeypatch, digits, tmp_path):
 
 
 @pytest.fixture(scope="session")
-def finished() -> dict[tuple[str, str], Ran]:
-    """The runs so far, by their options."""
+def finished() -> dict[tuple[str, str, str], Ran]:
+    """The runs so far, by their options and those of XLA."""
     return {}
 
 
@@ -90,14 +100,15 @@ def ran(small, finished, no_pictures, tmp_path_factory, capsys):
     """
 
     def main(options: str = "", anew: bool = False, base: str = BASE) -> Ran:
-        if anew or (base, options) not in finished:
+        key = base, options, str(compilation.OPTIONS)
+        if anew or key not in finished:
             folder = tmp_path_factory.mktemp("run") / "run"
             capsys.readouterr()
             code = small(*base.split(), "--out", str(folder), *options.split())
             result = Ran(code, *capsys.readouterr(), folder)
             if anew:
                 return result
-            finished[base, options] = result
-        return finished[base, options]
+            finished[key] = result
+        return finished[key]
 
     return main

@@ -82,7 +82,8 @@ def _replace_damaged(folder: str) -> None:
     warnings.showwarning = remove
 
 
-LEVEL = 1  # LLVM's level of optimisation, on a CPU
+# XLA's options on a CPU: LLVM's level of optimisation.
+OPTIONS: dict[str, Any] = {"xla_backend_optimization_level": 1}
 
 
 def sooner() -> dict[str, Any]:
@@ -92,4 +93,4 @@ def sooner() -> dict[str, Any]:
     step (figures in benchmarks/README.md). JAX takes them of an outermost jit only.
     """
     on_cpu = jax.default_backend() == "cpu"
-    return {"compiler_options": {"xla_backend_optimization_level": LEVEL}} if on_cpu else {}
+    return {"compiler_options": OPTIONS} if on_cpu else {}

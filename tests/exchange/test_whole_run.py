@@ -136,10 +136,10 @@ def test_a_run_begun_here_goes_on_in_torch(small, digits, options, monkeypatch):
     assert_alike(np.mean(script.losses[4:]), whole[3]["train_loss"])
 
 
-def cnn(data, batch, dtype=torch.float32):
-    """The README's CNN and its torch script."""
+def cnn(data, batch, features=(32, 64), hidden=128, dtype=torch.float32):
+    """The README's CNN, or a narrower one, and its torch script."""
     torch.manual_seed(1)
-    module = torch_cnn((28, 28, 1), 10, (32, 64), 128)
+    module = torch_cnn((28, 28, 1), 10, features, hidden)
     script = Script(data, module, batch, dtype).with_optimizer("AdamW", lr=1e-3, weight_decay=0.05)
     return script.with_scheduler("OneCycleLR", max_lr=2e-3, total_steps=100, cycle_momentum=False)
 
@@ -159,14 +159,15 @@ def test_the_cnn_of_the_readme_for_50_steps_through_the_commands(digits):
 
 
 @pytest.mark.slow
-def test_the_cnn_of_the_readme_for_100_steps_in_float64(digits):
+def test_a_narrow_cnn_for_100_steps_in_float64(digits):
     """The commands train in float32; these are the library's functions that they are made of."""
-    batch, dtype = 32, torch.float64
-    unbroken = cnn(digits, batch, dtype).train(100)
-    kept = cnn(digits, batch, dtype).train(30).checkpoint()
+    batch, size = 32, {"features": (4, 8), "hidden": 16}
+    narrow = partial(cnn, digits, batch, **size, dtype=torch.float64)
+    unbroken = narrow().train(100)
+    kept = narrow().train(30).checkpoint()
     optimizer, names = kept["optimizer"], list(kept["model"])
     with jax.enable_x64(True):
-        network = CNN(nnx.Rngs(0))
+        network = CNN(nnx.Rngs(0), **size)
         arrange = torch_arrangement(kept["model"], network)
         params, statistics = from_torch(kept["model"], network)
         course = course_of(kept["scheduler"], optimizer["param_groups"][0])
@@ -174,7 +175,7 @@ def test_the_cnn_of_the_readme_for_100_steps_in_float64(digits):
         rate = torch_schedule(course.call, course.learning_rate, 100)
         ours = getattr(optimizers, own.name)(rate, **own.arguments)
         there = conventions.translate_state(optimizer, params, lr=0.0, arrange=arrange, names=names)
-        script = cnn(digits, batch, dtype)
+        script = narrow()
         mean, std = (np.array(x) for x in (script.mean, script.std))
         model = pure(network)._replace(params=params, batch_stats=statistics)
         step = jax.jit(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.virtual_devices import environment
+from tests.virtual_devices import COMPILE_SOON, environment
 
 NAMES = (
     *("sgd", "sgd, momentum", "momentum", "adagrad", "rmsprop", "rmsprop, centered"),
@@ -22,7 +22,7 @@ def measured():
         [sys.executable, str(Path(__file__).with_name("sharded_states.py"))],
         capture_output=True,
         text=True,
-        env=environment(8),
+        env=environment(8, COMPILE_SOON),
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)

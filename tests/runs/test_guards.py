@@ -24,7 +24,8 @@ from jaxopt_notes.training.loop import DivergedError, compile_stretch, run_epoch
 from jaxopt_notes.training.progress import Progress
 from jaxopt_notes.training.state import create
 from jaxopt_notes.training.step import Batch, make_train_step, normalization_of
-from tests.run_files import rows
+from tests.run_files import TRAIN, rows
+from tests.virtual_devices import COMPILE_SOON
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
 
@@ -194,16 +195,18 @@ def test_a_checkpoint_that_cannot_be_written_is_told_and_the_run_goes_on(
 @pytest.mark.slow
 def test_a_full_disk_costs_the_checkpoints_but_not_the_rows(tmp_path):
     """Files of more than 200 kB cannot be written, as on a disk with no more room."""
-    command = [sys.executable, "-m", "jaxopt_notes.train", "--dataset", "mnist-12k"]
-    command += ["--model", "mlp", "--epochs", "2", "--out", "run", "--compilation-cache", "off"]
+    command = [*TRAIN, "--dataset", "mnist-12k", "--model", "mlp", "--epochs", "2", "--out", "run"]
+    command += ["--batch-size", "500", "--compilation-cache", "off"]
+    soon = os.environ | {"XLA_FLAGS": COMPILE_SOON}
     limited = ["bash", "-c", 'ulimit -f 200; exec "$@"', "bash", *command]
-    done = subprocess.run(limited, cwd=tmp_path, capture_output=True, text=True)
+    done = subprocess.run(limited, cwd=tmp_path, env=soon, capture_output=True, text=True)
     assert done.returncode == 1, done.stderr
     assert re.search(r"^error: run: .*checkpoint could not be written", done.stderr, re.MULTILINE)
     assert len(rows(tmp_path / "run")) == 2
     again = subprocess.run(
-        [*command[:3], "--resume", "run", "--epochs", "3"],
+        [*TRAIN, "--resume", "run", "--epochs", "3"],
         cwd=tmp_path,
+        env=soon,
         capture_output=True,
         text=True,
     )

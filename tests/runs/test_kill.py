@@ -1,12 +1,11 @@
 """Runs that are killed, again and again, end where an untouched run does: in every bit.
 
-The full test is `python -m pytest -m slow tests/training/test_kill.py`.
+The full test is `python -m pytest -m slow tests/runs/test_kill.py`.
 """
 
 import random
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -15,7 +14,7 @@ import numpy as np
 import pytest
 
 from jaxopt_notes.inference.trained import load_trained
-from tests.run_files import rows, without_seconds
+from tests.run_files import TRAIN, rows, without_seconds
 
 KILLS = 20
 EPOCHS = 30
@@ -24,8 +23,9 @@ ARGS += ["--batch-size", "256", "--ema", "0.99", "--epochs", str(EPOCHS)]
 
 
 def start(folder, *args):
-    command = [sys.executable, "-m", "jaxopt_notes.train", *args, "--quiet"]
-    return subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        [*TRAIN, *args, "--quiet"], cwd=folder, stderr=subprocess.PIPE, text=True
+    )
 
 
 def newest(run):

@@ -379,7 +379,7 @@ from jaxopt_notes.training.epochs import first_progress
 from jaxopt_notes.training import setup
 from jaxopt_notes.training.setup import prepare
 
-compilation.LEVEL = 0
+compilation.OPTIONS["xla_backend_optimization_level"] = 0
 sys.modules["matplotlib.figure"] = None  # no pictures
 args = "--dataset mnist-12k --model mlp --widths 8 --shift 0 --epochs 1 --batch-size 5000 --quiet"
 args += " --checkpoint-every off --compilation-cache kept"

@@ -83,6 +83,7 @@ def broken(small, runs):
     return Path("run")
 
 
+@pytest.mark.usefixtures("compiled_by_default")
 @pytest.mark.parametrize(
     ("settings", "step"),
     [

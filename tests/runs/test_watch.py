@@ -19,6 +19,7 @@ from tests.run_files import rows, without_seconds, without_watch
 GROUPS = ("hidden/0/bias", "hidden/0/kernel", "logits/bias", "logits/kernel")
 
 
+@pytest.mark.usefixtures("compiled_by_default")
 @pytest.mark.parametrize(
     "options",
     [
@@ -36,6 +37,7 @@ def test_every_number_is_the_same_without_it(ran, options):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("compiled_by_default")
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_with_each_optimizer_every_number_is_the_same(ran, optimizer):
     options = f"--optimizer {optimizer} --clip-norm 0.5"

@@ -4,15 +4,13 @@ import re
 import signal
 import socket
 import subprocess
-import sys
 import time
 
 import pytest
 
-from tests.run_files import rows
-from tests.virtual_devices import environment
+from tests.run_files import TRAIN, rows
+from tests.virtual_devices import COMPILE_SOON, environment
 
-TRAIN = (sys.executable, "-m", "jaxopt_notes.train")
 SETTINGS = ("--dataset", "mnist-12k", "--model", "mlp", "--norm", "batch", "--schedule", "constant")
 
 
@@ -27,7 +25,7 @@ def together(*args, each=((), ())):
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env=environment(1),
+            env=environment(1, COMPILE_SOON),
         )
         for index, own in enumerate(each)
     ]
@@ -41,7 +39,10 @@ def finished(started, timeout=300):
 
 def alone(*args, devices=1):
     done = subprocess.run(
-        [*TRAIN, *map(str, args)], capture_output=True, text=True, env=environment(devices)
+        [*TRAIN, *map(str, args)],
+        capture_output=True,
+        text=True,
+        env=environment(devices, COMPILE_SOON),
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -101,7 +102,7 @@ def test_a_signal_to_one_ends_all_with_its_code_and_keeps_the_run(running):
 def test_a_run_goes_on_with_other_devices_to_the_same_numbers(tmp_path):
     """8 devices with cut state → 2 processes → 1 device, beside one device all the way."""
     moved, stayed = tmp_path / "moved", tmp_path / "stayed"
-    settings = [*SETTINGS, "--batch-size", "80", "--optimizer", "momentum"]
+    settings = [*SETTINGS, "--batch-size", "400", "--optimizer", "momentum"]
     settings += ["--learning-rate", "0.02"]
     alone(*settings, "--epochs", 3, "--out", stayed)
     first = alone(*settings, "--epochs", 1, "--out", moved, "--shard-optimizer-state", devices=8)
@@ -133,7 +134,7 @@ def test_a_batch_that_the_devices_do_not_divide_is_one_line_and_code_2(tmp_path)
         [*TRAIN, *SETTINGS, "--out", str(tmp_path / "run")],
         capture_output=True,
         text=True,
-        env=environment(6),
+        env=environment(6, COMPILE_SOON),
     )
     assert done.returncode == 2
     assert done.stderr == (

@@ -14,6 +14,7 @@ from flax import nnx
 from jaxopt_notes import adam_to_sgd, momentum
 from jaxopt_notes.data import load
 from jaxopt_notes.models import CNN, MLP, pure
+from jaxopt_notes.runtime import compilation
 from jaxopt_notes.training.loop import compile_stretch, run_epoch
 from jaxopt_notes.training.progress import Progress
 from jaxopt_notes.training.sharding import make_layout
@@ -64,6 +65,7 @@ def losses(name):
 
 
 def main(out, *others):
+    compilation.OPTIONS["xla_backend_optimization_level"] = 0
     if others:
         host, number, index = others
         jax.distributed.initialize(

@@ -16,7 +16,8 @@ from jaxopt_notes.models.sharding import per_device
 from jaxopt_notes.runtime.processes import Processes, processes_from
 from jaxopt_notes.training import sharding
 from jaxopt_notes.training.sharding import Layout, make_layout, split_cpu
-from tests.virtual_devices import environment
+from tests.run_files import TRAIN
+from tests.virtual_devices import COMPILE_SOON, environment
 
 RUNS_ON_DEVICES = Path(__file__).with_name("runs_on_devices.py")
 # processes and the devices of each
@@ -35,7 +36,7 @@ def python(*args, devices=1):
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        env=environment(devices),
+        env=environment(devices, COMPILE_SOON),
     )
 
 
@@ -191,7 +192,7 @@ def test_the_command_makes_as_many_devices_as_it_is_told_to(tmp_path):
     environment = {k: v for k, v in os.environ.items() if k != "XLA_FLAGS"}
     done = subprocess.run(
         [
-            *(sys.executable, "-m", "jaxopt_notes.train", "--dataset", "mnist-12k"),
+            *(*TRAIN, "--dataset", "mnist-12k"),
             *("--model", "mlp", "--widths", "8", "--epochs", "1", "--batch-size", "500"),
             *("--mesh", "data=5", "--out", str(tmp_path / "run")),
         ],

@@ -43,6 +43,7 @@ def small(monkeypatch, digits, tmp_path):
     return main
 
 
+@pytest.mark.usefixtures("no_pictures")
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "kept", "shown"),

@@ -12,13 +12,13 @@ from jaxopt_notes import conventions
 from jaxopt_notes.microscope.equations.catalogue import rows
 from jaxopt_notes.microscope.equations.checking import gradients
 from jaxopt_notes.microscope.equations.evaluation import Step
-from jaxopt_notes.microscope.equations.page import explained
 from jaxopt_notes.microscope.equations.system import System, read_system
 from jaxopt_notes.microscope.equations.tracing import trace_factory, trace_made
 from jaxopt_notes.verification.differences import TRAPS
 from jaxopt_notes.verification.formulas import adam_eps
 from jaxopt_notes.verification.settings import named
 from tests.microscope.equations import notation
+from tests.microscope.equations.explanations import explained
 
 STEPS = 12
 START = np.linspace(-2.0, 3.0, 8)
