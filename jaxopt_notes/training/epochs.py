@@ -65,10 +65,10 @@ def train(
             train_set, epoch_order(config.seed, epoch, len(labels), config.batch_size)
         )
 
-    stretch = compile_stretch(step, progress.state, *batches_of(0), config.on_nonfinite, layout)
+    batches = batches_of(progress.epoch)
+    stretch = compile_stretch(step, progress.state, *batches, config.on_nonfinite, layout)
     while progress.epoch < config.epochs:
         stops = _stops(setup, progress, extra_stops)
-        batches = batches_of(progress.epoch)
         stretches = run_epoch(stretch, progress, *batches, stops, config.on_nonfinite)
         for progress in stretches:
             if progress.step_in_epoch < setup.steps_per_epoch:
@@ -82,6 +82,8 @@ def train(
         rows = (*progress.rows, row)
         progress = progress._replace(sums=zero_sums(), step_in_epoch=0, rows=rows)
         yield progress, row
+        if progress.epoch < config.epochs:
+            batches = batches_of(progress.epoch)
 
 
 def _row(

@@ -98,6 +98,17 @@ class Layout(NamedTuple):
         """The state laid out as `shardings` says."""
         return self._put(state, self.shardings(state)) if self.mesh else state
 
+    def like(self, shapes: TrainState) -> TrainState:
+        """Of a state's shapes, what `place` makes of the state: enough to compile for it."""
+        if not self.mesh:
+            return shapes
+
+        def laid_out(x: Any, sharding: NamedSharding) -> jax.ShapeDtypeStruct:
+            return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding)
+
+        laid: TrainState = jax.tree.map(laid_out, shapes, self.shardings(shapes))
+        return laid
+
     def shardings(self, state: TrainState) -> Any:
         """The sharding of each array of a state, from arrays or their shapes; needs a mesh."""
         whole = jax.tree.map(lambda _: self._whole(), state)
