@@ -87,11 +87,11 @@ def _summarize(asked: Asked, as_json: bool) -> int:
 
 def _train(asked: Asked, args: argparse.Namespace, resumed: "Resumed | None") -> int:
     """Trains from the first step, or from where the resumed run stopped."""
-    from jaxopt_notes.runs import checkpoint, folder, report, session
+    from jaxopt_notes.runs import folder, orbax_log, report, session
     from jaxopt_notes.training.setup import prepare
 
     streams.outlive_readers()
-    checkpoint.silence_orbax()
+    orbax_log.silence_orbax()
     silence_matplotlib()
     setup = prepare(asked)
     described = report.describe(setup)

@@ -12,7 +12,6 @@ from jaxopt_notes.config.settings import Settings
 from jaxopt_notes.config.table import OnResume
 from jaxopt_notes.data.dataset import TURNED, turned_since
 from jaxopt_notes.errors import InputError, first_line
-from jaxopt_notes.runs import checkpoint
 from jaxopt_notes.runs.info import RunInfo
 from jaxopt_notes.runs.recorder import Recorder
 from jaxopt_notes.runs.resume import Resumed
@@ -88,6 +87,8 @@ def begin(
     progress = epochs.first_progress(setup)
     if resumed is None:
         return progress, []
+    from jaxopt_notes.runs import checkpoint  # a new run needs it after its first steps
+
     notes: list[str] = []
     new_optimizer = resumed.means(OnResume.NEW_OPTIMIZER)
     with checkpoint.open_checkpoints(folder) as checkpoints:
