@@ -90,6 +90,16 @@ class Layout(NamedTuple):
 
         return jax.tree.map(batches, data), None
 
+    def epoch_like(self, data: Batch, shape: tuple[int, int]) -> tuple[Batch, Any]:
+        """What `epoch` gives for an order of this shape, as shapes."""
+        if not self.mesh:
+            return data, jax.ShapeDtypeStruct(shape, jnp.int32)
+
+        def batches(x: np.ndarray) -> jax.ShapeDtypeStruct:
+            return jax.ShapeDtypeStruct((*shape, *x.shape[1:]), x.dtype, sharding=self._cut(1))
+
+        return jax.tree.map(batches, data), None
+
     def cut(self, tree: Any, axis: int) -> Any:
         """Arrays in equal parts along an axis; a process keeps the parts of its own devices."""
         return self._put(tree, jax.tree.map(lambda _: self._cut(axis), tree) if self.mesh else tree)
