@@ -86,6 +86,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
     parser = benchmark_parser("start_up", "Time --help, imports, and the way to the first step.")
     parser.add_argument("--rounds", type=int, metavar="N", help="turns of each (7; --quick: 1)")
+    parser.add_argument(
+        "--parts", action="store_true", help="print what our first step's time goes to, and no more"
+    )
     return guarded(parser, argv, _run)
 
 
@@ -94,6 +97,9 @@ def _run(args: argparse.Namespace) -> None:
     rounds = whole_number("--rounds", (1 if args.quick else 7) if rounds is None else rounds)
     here = machine.facts()
     print(machine.header(here))
+    if args.parts:
+        print(f"\n{parts(rounds)}")
+        return
     found = measure(rounds)
     print(f"\n{table(found)}", *report.absences(found), sep="\n")
     value = report.as_json(found)
@@ -130,6 +136,27 @@ def _one(m: Measured, start: Start, cache: Path) -> None:
         m.add({"seconds": start.seconds(timed_process(arguments, environment))})
     except Failed as reason:
         m.absent = str(reason)
+
+
+def parts(rounds: int) -> str:
+    """A row for each part of our first step: the least seconds of some rounds.
+
+    See `start_parts.main`.
+    """
+    runs: list[dict[str, list[float]]] = [{}, {}]
+    for _ in range(rounds):
+        with tempfile.TemporaryDirectory() as folder:
+            options = ("--first-step-only", "--dataset", "mnist-12k", "--compilation-cache", folder)
+            module = "benchmarks.contestants.mnist_ours"
+            arguments = ["-m", "benchmarks.start_parts", module, *options]
+            for run in runs:
+                for part, seconds in json.loads(timed_process(arguments, {}).printed).items():
+                    run.setdefault(part, []).append(seconds)
+    rows = [
+        [part, *(f"{min(run[part]):.3f}" if part in run else report.NOTHING for run in runs)]
+        for part in runs[0]
+    ]
+    return report.table(["part", "first run, s", "second run, s"], rows)
 
 
 def table(found: dict[str, Measured]) -> str:

@@ -92,7 +92,7 @@ def _convert(args: argparse.Namespace) -> int:
     start.import_jax()
     start.devices()
     from jaxopt_notes.exchange import reading
-    from jaxopt_notes.runs.checkpoint import silence_orbax
+    from jaxopt_notes.runs.orbax_log import silence_orbax
 
     silence_orbax()
     names = None if args.names is None else reading.read_names(Path(args.names))

@@ -42,7 +42,7 @@ def _export(args: argparse.Namespace) -> int:
     start.devices()
     from jaxopt_notes.inference import exporting
     from jaxopt_notes.inference.trained import load_trained
-    from jaxopt_notes.runs.checkpoint import silence_orbax
+    from jaxopt_notes.runs.orbax_log import silence_orbax
 
     silence_orbax()
     trained = load_trained(args.run, args.which)

@@ -96,7 +96,7 @@ def _predict(args: argparse.Namespace) -> int:
     start.import_jax()
     start.devices()
     from jaxopt_notes.inference.trained import load_trained
-    from jaxopt_notes.runs.checkpoint import silence_orbax
+    from jaxopt_notes.runs.orbax_log import silence_orbax
     from jaxopt_notes.runtime.compilation import keep_compiled
 
     silence_orbax()

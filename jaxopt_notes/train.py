@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from jaxopt_notes.runs.info import RunInfo
     from jaxopt_notes.runs.resume import Resumed
-    from jaxopt_notes.runs.session import Show
+    from jaxopt_notes.runs.session import Begun, Show
     from jaxopt_notes.training.progress import EpochRow, Progress
     from jaxopt_notes.training.setup import Setup
 
@@ -87,11 +87,11 @@ def _summarize(asked: Asked, as_json: bool) -> int:
 
 def _train(asked: Asked, args: argparse.Namespace, resumed: "Resumed | None") -> int:
     """Trains from the first step, or from where the resumed run stopped."""
-    from jaxopt_notes.runs import checkpoint, folder, report, session
+    from jaxopt_notes.runs import folder, orbax_log, report, session
     from jaxopt_notes.training.setup import prepare
 
     streams.outlive_readers()
-    checkpoint.silence_orbax()
+    orbax_log.silence_orbax()
     silence_matplotlib()
     setup = prepare(asked)
     described = report.describe(setup)
@@ -104,35 +104,35 @@ def _train(asked: Asked, args: argparse.Namespace, resumed: "Resumed | None") ->
     with folder.locked(out) if processes.leads() else contextlib.nullcontext():
         if resumed is None and processes.leads():
             folder.refuse_used(str(out))  # another process may have made one since the first look
-        progress, notes = session.begin(setup, described, out, resumed)
+        begun = session.begin(setup, described, out, resumed)
+        progress = begun.progress
         if progress.epoch >= epochs:
             line = f"{out}: this run has finished its {epochs} epochs; "
             line += "pass a larger --epochs to train on"
             summary = progress.rows[-1] if progress.rows else None  # another program's epochs
             _print(args, line, {"summary": summary, "out": str(out)})
             return 0
-        return _train_in(out, setup, described, progress, notes, args)
+        return _train_in(out, setup, described, begun, args)
 
 
 def _train_in(
     out: "Path",
     setup: "Setup",
     described: "RunInfo",
-    progress: "Progress",
-    notes: list[str],
+    begun: "Begun",
     args: argparse.Namespace,
 ) -> int:
     """Trains in a folder that this process has locked; returns the exit code."""
     from jaxopt_notes.runs import folder, info, report, session
     from jaxopt_notes.runs.recorder import Recorder
 
-    recorder = Recorder(out, described, progress, _warn)
+    recorder = Recorder(out, described, begun.progress, _warn)
     as_json = info.to_json(described)
     if processes.leads():
         folder.write_config(out, as_json)
-    _print(args, report.header(described, notes), {"header": as_json, "notes": notes})
+    _print(args, report.header(described, begun.notes), {"header": as_json, "notes": begun.notes})
     with _progress_bar(described, args) as show:
-        outcome = session.train(setup, progress, recorder, show)
+        outcome = session.train(setup, begun, recorder, show)
     if processes.leads():
         try:
             summary = report.finish(out, setup, outcome.rows, outcome.weights)

@@ -20,14 +20,14 @@ from benchmarks.contestants.recipe import (
     task_from_options,
 )
 from jaxopt_notes.data import Dataset
-from jaxopt_notes.models import CNN, pure
+from jaxopt_notes.models import CNN
 from jaxopt_notes.optimizers import adam
 from jaxopt_notes.runtime.compilation import keep_compiled, sooner
+from jaxopt_notes.training.drawing import begin_drawing
 from jaxopt_notes.training.loop import compile_stretch, evaluate, pad, run_epoch
 from jaxopt_notes.training.progress import Progress
 from jaxopt_notes.training.schedules import schedule
 from jaxopt_notes.training.sharding import make_layout, split_cpu
-from jaxopt_notes.training.state import TrainState, create
 from jaxopt_notes.training.step import Batch, make_eval_step, make_train_step, normalization_of
 
 
@@ -61,29 +61,24 @@ def accuracies(
     split_cpu(None, recipe.batch, convolves=True)
     layout = make_layout(None, recipe.batch)
     optimizer, normalize = optimizer_of(recipe), normalization_of(data.train_images)
-    model = pure(nnx.eval_shape(lambda: network(recipe, nnx.Rngs(0))))  # draws nothing
     train_set = layout.hold(data.train_images, data.train_labels)
+    draw = begin_drawing(lambda rngs: network(recipe, rngs), optimizer)
 
-    def fresh(key: jax.Array) -> TrainState:
-        return create(pure(network(recipe, nnx.Rngs(key))), optimizer, key)
+    def batches_of(seed: int) -> tuple[Batch, jax.Array | None]:
+        return layout.epoch(train_set, order(recipe, seed, len(data.train_labels)))
 
-    draw = jax.jit(fresh, **sooner())
-
-    def begin(seed: int) -> tuple[TrainState, tuple[Batch, jax.Array | None]]:
-        batches = layout.epoch(train_set, order(recipe, seed, len(data.train_labels)))
-        return layout.place(draw(jax.random.key(seed))), batches
-
-    state, batches = begin(seeds[0])
-    step = make_train_step(model, optimizer, normalize, label_smoothing=recipe.smoothing)
-    stretch = compile_stretch(step, state, *batches, layout=layout)
+    batches, like = batches_of(seeds[0]), layout.like(draw.shapes)
+    step = make_train_step(draw.model, optimizer, normalize, label_smoothing=recipe.smoothing)
+    stretch = compile_stretch(step, like, *batches, layout=layout)
+    state = layout.place(draw.state(seeds[0]))
     if first_step_only:
         next(run_epoch(stretch, Progress(state), *batches, stops=[1]))
         return
-    eval_step = layout.jit(make_eval_step(model, normalize), **sooner())
+    eval_step = layout.jit(make_eval_step(draw.model, normalize), **sooner())
     test_set = pad(data.test_images, data.test_labels, EVAL_BATCH, layout)
     for seed in seeds:
         if seed != seeds[0]:
-            state, batches = begin(seed)
+            state, batches = layout.place(draw.state(seed)), batches_of(seed)
         (progress,) = run_epoch(stretch, Progress(state), *batches, stops=[recipe.steps])
         state = progress.state
         yield evaluate(eval_step, state.params, state.batch_stats, test_set).accuracy

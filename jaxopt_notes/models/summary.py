@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 
 from jaxopt_notes.models.functional import parameter_count
@@ -31,7 +32,7 @@ def summarize(network: Any) -> list[Row]:
     """Rows of the layers of a `CNN` or an `MLP`, after a first one of the image itself.
 
     Args:
-      network: it is left as it is.
+      network: it is left as it is. Its arrays may be shapes only.
 
     >>> from jaxopt_notes.models import CNN
     >>> for row in summarize(CNN(nnx.Rngs(0)))[-2:]:
@@ -40,6 +41,7 @@ def summarize(network: Any) -> list[Row]:
     dense 10 (10,) 1290 1280
     """
     network = nnx.clone(network)
+    nnx.update(network, jax.tree.map(_known, nnx.state(network)))
     network.eval()
     x = jax.ShapeDtypeStruct((1, *network.image_shape), jnp.float32)
     rows = [Row("image", network.image_shape, 0, 0)]
@@ -74,6 +76,11 @@ def summary_text(rows: Sequence[Row]) -> str:
         for name, *rest in cells
     ]
     return "\n".join(line.rstrip() for line in lines)
+
+
+def _known(x: Any) -> Any:
+    """The array; where it is a shape only, zeros."""
+    return np.zeros(x.shape, x.dtype) if isinstance(x, jax.ShapeDtypeStruct) else x
 
 
 def _multiply_adds(jaxpr: Any) -> int:

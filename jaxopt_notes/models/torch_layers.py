@@ -14,7 +14,6 @@ after a global average, both orders are the same.
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 from flax import nnx
 
@@ -93,8 +92,9 @@ class Weighted(NamedTuple):
 
     def shape(self, entry: str) -> tuple[int, ...]:
         """Of our array."""
-        array: jax.Array = getattr(self.module, self.entries[entry][1])[...]
-        return array.shape
+        array: Any = getattr(self.module, self.entries[entry][1]).get_value()  # or its shape only
+        shape: tuple[int, ...] = array.shape
+        return shape
 
     def torch_shape(self, entry: str) -> tuple[int, ...]:
         """Of torch's array."""

@@ -4,11 +4,11 @@ A checkpoint has three parts, so that the weights can be read without knowing th
 `weights` (parameters, their average, batch statistics), `optimizer` (its state) and `position`
 (JSON: the rest of the `Progress`, the run's `RunInfo`, the readings of a watched optimizer, and
 checksums of the other two parts). So a run can be watched, or not, from any checkpoint on.
+
+Importing this imports orbax, which a run needs only after its first steps.
 """
 
 import gc
-import logging
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -24,7 +24,7 @@ from jaxopt_notes.errors import first_line
 from jaxopt_notes.runs import info as run_info
 from jaxopt_notes.runs.checksum import FORM, checksum
 from jaxopt_notes.runs.info import RunInfo
-from jaxopt_notes.runtime.host import at_end, set_log_level
+from jaxopt_notes.runtime.host import at_end
 from jaxopt_notes.runtime.processes import largest, leads
 from jaxopt_notes.training import watching
 from jaxopt_notes.training.progress import Progress, Sums
@@ -35,26 +35,6 @@ FOLDER = "checkpoints"
 KEYS = {2: "threefry2x32", 4: "rbg"}  # words of a key; earlier versions took the user's generator
 
 T = TypeVar("T")
-
-
-def silence_orbax() -> None:
-    """Suppresses what orbax and its abandoned reads write to stderr, until the command ends.
-
-    Orbax logs each save, and errors that it raises as well. Where one array is damaged, it abandons
-    its reads of the other arrays; each of them ends at any time, with a traceback.
-    """
-    for name in ("absl", "asyncio"):
-        set_log_level(name, logging.CRITICAL)
-    hook = sys.unraisablehook
-
-    def show(unraisable: Any) -> None:
-        code = getattr(unraisable.object, "cr_code", None)  # a coroutine's
-        of_orbax = code is not None and "orbax" in Path(code.co_filename).parts
-        if not of_orbax and str(unraisable.exc_value) != "Event loop is closed":
-            hook(unraisable)
-
-    at_end(setattr, sys, "unraisablehook", hook)
-    sys.unraisablehook = show
 
 
 def open_checkpoints(run: Path, keep: int = 1, read_only: bool = False) -> ocp.CheckpointManager:

@@ -6,16 +6,18 @@ What cannot be written, for example on a full disk, is reported and retried; the
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jaxopt_notes import files
 from jaxopt_notes.errors import first_line
 from jaxopt_notes.extras import require
-from jaxopt_notes.runs import checkpoint
 from jaxopt_notes.runs.info import RunInfo
 from jaxopt_notes.runtime import memory
 from jaxopt_notes.runtime.processes import largest, leads
 from jaxopt_notes.training.progress import EpochRow, Progress
+
+if TYPE_CHECKING:
+    import orbax.checkpoint as ocp
 
 SHORT = 3.0  # seconds: an epoch that ends sooner after a checkpoint need not have its own
 
@@ -49,14 +51,15 @@ class Recorder:
         self.folder, self._info, self._warn = folder, info, warn
         self._leads = leads()
         self._board = _tensorboard(folder) if config.tensorboard and self._leads else None
-        self._open()
+        self._checkpoints: ocp.CheckpointManager | None = None  # opened at the first save
         self._saved_step, self._saved_time = -1, time.monotonic()
         if progress.rows:
             self._write_rows(progress)
 
     def _open(self) -> None:
-        keep, never = self._info.config.keep, self._info.config.checkpoint_every.never
-        self.checkpoints = None if never else checkpoint.open_checkpoints(self.folder, keep)
+        from jaxopt_notes.runs import checkpoint
+
+        self._checkpoints = checkpoint.open_checkpoints(self.folder, self._info.config.keep)
 
     def add(self, progress: Progress, row: EpochRow | None) -> None:
         """Records the end of a stretch: its row if it has one, and a checkpoint if one is due.
@@ -86,23 +89,27 @@ class Recorder:
     def save(self, progress: Progress) -> None:
         """Writes a checkpoint in the background, unless this step has one."""
         step = progress.step
-        if self.checkpoints is None or step == self._saved_step:
+        if self._info.config.checkpoint_every.never or step == self._saved_step:
             return
-        manager = self.checkpoints
         self._saved_step, self._saved_time = step, time.monotonic()
-        written = self._attempt(
-            "a checkpoint", lambda: checkpoint.save(manager, progress, self._info)
-        )
-        if not written:
+        if not self._attempt("a checkpoint", lambda: self._save(progress)):
             self._saved_step = -1
             self._attempt("the checkpoints", self._open)
         memory.give_back()
 
+    def _save(self, progress: Progress) -> None:
+        # Imported here: no first step waits for orbax's import.
+        from jaxopt_notes.runs import checkpoint
+
+        if self._checkpoints is None:
+            self._open()
+        checkpoint.save(self._checkpoints, progress, self._info)
+
     def close(self) -> None:
         """Waits until everything is on disk."""
-        if self.checkpoints is not None:
-            self._attempt("the last checkpoint", self.checkpoints.wait_until_finished)
-            self._attempt("the checkpoints", self.checkpoints.close)
+        if self._checkpoints is not None:
+            self._attempt("the last checkpoint", self._checkpoints.wait_until_finished)
+            self._attempt("the checkpoints", self._checkpoints.close)
         if self._board is not None:
             self._attempt("TensorBoard's events", self._board.close)
 

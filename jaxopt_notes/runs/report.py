@@ -17,7 +17,7 @@ from jaxopt_notes import __version__, files
 from jaxopt_notes.config.settings import ROWS
 from jaxopt_notes.data import Dataset
 from jaxopt_notes.models import parameter_count
-from jaxopt_notes.runs import checkpoint, plots
+from jaxopt_notes.runs import plots
 from jaxopt_notes.runs.info import DataInfo, DeviceInfo, ModelInfo, RunInfo
 from jaxopt_notes.training import adam_to_sgd
 from jaxopt_notes.training.evaluation import Weights, evaluate_classes
@@ -209,6 +209,8 @@ def finish(
     drawn = plots.draw(folder, rows, evaluation, setup.data, setup.config.optimizer)
     names = ("config.json", "metrics.jsonl", "metrics.json", *drawn.files)
     if not setup.config.checkpoint_every.never:
+        from jaxopt_notes.runs import checkpoint  # not before the first step
+
         names += (checkpoint.FOLDER,)
     last, worst = rows[-1], evaluation.worst
     switch = f"{'; ' if 'switched_at' in last else ''}{adam_to_sgd.text(last)}"

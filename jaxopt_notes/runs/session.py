@@ -12,7 +12,6 @@ from jaxopt_notes.config.settings import Settings
 from jaxopt_notes.config.table import OnResume
 from jaxopt_notes.data.dataset import TURNED, turned_since
 from jaxopt_notes.errors import InputError, first_line
-from jaxopt_notes.runs import checkpoint
 from jaxopt_notes.runs.info import RunInfo
 from jaxopt_notes.runs.recorder import Recorder
 from jaxopt_notes.runs.resume import Resumed
@@ -71,29 +70,34 @@ def has_other_data(before: RunInfo, now: RunInfo) -> bool:
     return before.data.fingerprint != now.data.fingerprint
 
 
-def begin(
-    setup: Setup, info: RunInfo, folder: Path, resumed: Resumed | None
-) -> tuple[Progress, list[str]]:
-    """The first progress, or the one at which the run in a folder stopped.
+class Begun(NamedTuple):
+    """A run's start: its progress, its training steps, and lines about how it was resumed."""
+
+    progress: Progress
+    steps: epochs.Steps
+    notes: list[str]
+
+
+def begin(setup: Setup, info: RunInfo, folder: Path, resumed: Resumed | None) -> Begun:
+    """Begins at the first progress, or at the one at which the run in a folder stopped.
 
     Args:
       setup: from `prepare`.
       info: what this process's part of the run is made of.
       folder: the run's folder.
       resumed: the run that the folder holds, to go on with it; None for a new one.
-
-    Returns:
-      The progress, and lines for the user about how the run was resumed.
     """
-    progress = epochs.first_progress(setup)
+    progress, steps = epochs.begin(setup)
     if resumed is None:
-        return progress, []
+        return Begun(progress, steps, [])
+    from jaxopt_notes.runs import checkpoint  # a new run needs it after its first steps
+
     notes: list[str] = []
     new_optimizer = resumed.means(OnResume.NEW_OPTIMIZER)
     with checkpoint.open_checkpoints(folder) as checkpoints:
         newest = checkpoint.restore_newest(checkpoints, progress.state, notes.append, new_optimizer)
     if newest is None:
-        return progress, [*notes, "no checkpoint yet; training from the first step"]
+        return Begun(progress, steps, [*notes, "no checkpoint yet; training from the first step"])
     progress = newest.progress
     if resumed.means(OnResume.NEW_ORDER) or has_other_data(resumed.info, info):
         progress = progress._replace(step_in_epoch=0, sums=zero_sums())
@@ -104,7 +108,7 @@ def begin(
     old, new = newest.info.software, info.software
     if different := [f"{k} {old.get(k)} → {v}" for k, v in new.items() if old.get(k) != v]:
         notes.append(f"digits may differ from an unbroken run's: {', '.join(different)}")
-    return progress, notes
+    return Begun(progress, steps, notes)
 
 
 def stretched(before: RunInfo, now: RunInfo, step: int) -> str:
@@ -146,16 +150,16 @@ class Outcome(NamedTuple):
     message: str
 
 
-def train(setup: Setup, progress: Progress, recorder: Recorder, show: Show) -> Outcome:
+def train(setup: Setup, begun: Begun, recorder: Recorder, show: Show) -> Outcome:
     """Trains until the last epoch, a signal, a loss that is not finite, or no more improvement.
 
     Args:
       setup: from `prepare`.
-      progress: where to begin.
+      begun: from `begin`.
       recorder: writes the run's files.
       show: is called with the progress and the epoch's row after each stretch of steps.
     """
-    config = setup.config
+    config, progress = setup.config, begun.progress
     at_epoch_end = progress.rows and progress.step_in_epoch == 0
     weights = copy_weights(progress.state) if at_epoch_end else None
     first = progress.step
@@ -163,7 +167,7 @@ def train(setup: Setup, progress: Progress, recorder: Recorder, show: Show) -> O
     exit_code, message = 0, ""
     with caught() as stop, _profile(recorder.folder, traced) as trace:
         try:
-            stretches = epochs.train(setup, progress, [traced.start, traced.stop])
+            stretches = epochs.train(setup, progress, begun.steps, [traced.start, traced.stop])
             for progress, row in stretches:
                 trace(progress.step)
                 recorder.add(progress, row)  # first: nothing that is shown can be lost

@@ -3,40 +3,95 @@
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import jax
 
 from jaxopt_notes.data import epoch_order
 from jaxopt_notes.runtime.compilation import sooner
 from jaxopt_notes.training import adam_to_sgd, watching
+from jaxopt_notes.training.drawing import Drawing, begin_drawing
 from jaxopt_notes.training.evaluation import EVAL_BATCH
-from jaxopt_notes.training.loop import DivergedError, compile_stretch, evaluate, pad, run_epoch
+from jaxopt_notes.training.loop import (
+    DivergedError,
+    Stretch,
+    evaluate,
+    pad,
+    run_epoch,
+    trace_stretch,
+)
 from jaxopt_notes.training.progress import EpochRow, Progress, zero_sums
 from jaxopt_notes.training.setup import Setup
-from jaxopt_notes.training.state import TrainState, create
+from jaxopt_notes.training.state import TrainState
 from jaxopt_notes.training.step import Batch, make_eval_step, make_train_step
 
 STRETCHES = 25  # per epoch: as often as the progress bar moves
 LONGEST_STRETCH = 200  # steps: how long a signal may have to wait
 
 
+class Steps(NamedTuple):
+    """The training steps, traced but not compiled yet, and the set that they take.
+
+    Attributes:
+      train_set: from `layout.hold`.
+      compile: compiles and returns the stretch of steps.
+    """
+
+    train_set: Batch
+    compile: Callable[[], Stretch]
+
+
 def first_progress(setup: Setup) -> Progress:
     """The progress before the first step."""
-    config = setup.config
-    key = jax.random.key(config.seed)
-    state = create(setup.model, setup.optimizer, key, averaged=config.ema is not None)
-    return Progress(setup.layout.place(state))
+    return Progress(_drawn(setup, _begin_drawing(setup)))
+
+
+def begin(setup: Setup) -> tuple[Progress, Steps]:
+    """The progress before the first step, and the steps: one is compiled as the other is traced."""
+    drawing = _begin_drawing(setup)
+    steps = trace_steps(setup, setup.layout.like(drawing.shapes))
+    return Progress(_drawn(setup, drawing)), steps
+
+
+def _begin_drawing(setup: Setup) -> Drawing:
+    return begin_drawing(setup.make, setup.optimizer, averaged=setup.config.ema is not None)
+
+
+def _drawn(setup: Setup, drawing: Drawing) -> TrainState:
+    return setup.layout.place(drawing.state(setup.config.seed))
+
+
+def trace_steps(setup: Setup, state: TrainState) -> Steps:
+    """Traces the training steps.
+
+    Args:
+      setup: from `prepare`.
+      state: what a step carries, or its shapes as `layout.like` has them.
+    """
+    config, layout = setup.config, setup.layout
+    train_set = layout.hold(setup.data.train_images, setup.data.train_labels)
+    step = make_train_step(
+        setup.model,
+        setup.optimizer,
+        setup.normalize,
+        config.shift,
+        config.ema,
+        check_gradients=config.on_nonfinite != "stop",
+        label_smoothing=config.label_smoothing,
+    )
+    like = layout.epoch_like(train_set, (setup.steps_per_epoch, config.batch_size))
+    return Steps(train_set, trace_stretch(step, state, *like, config.on_nonfinite, layout))
 
 
 def train(
-    setup: Setup, progress: Progress, extra_stops: Sequence[int] = ()
+    setup: Setup, progress: Progress, steps: Steps, extra_stops: Sequence[int] = ()
 ) -> Iterator[tuple[Progress, EpochRow | None]]:
     """Trains to the last epoch, and yields after each stretch of steps.
 
     Args:
       setup: from `prepare`.
       progress: where to begin.
+      steps: from `begin` or `trace_steps`.
       extra_stops: steps, counted since the training began, that end a stretch too.
 
     Yields:
@@ -48,27 +103,17 @@ def train(
     """
     config, layout, labels = setup.config, setup.layout, setup.data.train_labels
     start = time.perf_counter() - progress.seconds
-    train_set = layout.hold(setup.data.train_images, labels)
     test, read = _tester(setup), watching.reader(layout.jit)
-    step = make_train_step(
-        setup.model,
-        setup.optimizer,
-        setup.normalize,
-        config.shift,
-        config.ema,
-        check_gradients=config.on_nonfinite != "stop",
-        label_smoothing=config.label_smoothing,
-    )
 
     def batches_of(epoch: int) -> tuple[Batch, jax.Array | None]:
         return layout.epoch(
-            train_set, epoch_order(config.seed, epoch, len(labels), config.batch_size)
+            steps.train_set, epoch_order(config.seed, epoch, len(labels), config.batch_size)
         )
 
-    stretch = compile_stretch(step, progress.state, *batches_of(0), config.on_nonfinite, layout)
+    stretch = steps.compile()
     while progress.epoch < config.epochs:
-        stops = _stops(setup, progress, extra_stops)
         batches = batches_of(progress.epoch)
+        stops = _stops(setup, progress, extra_stops)
         stretches = run_epoch(stretch, progress, *batches, stops, config.on_nonfinite)
         for progress in stretches:
             if progress.step_in_epoch < setup.steps_per_epoch:

@@ -45,7 +45,19 @@ def compile_stretch(
     on_nonfinite: str = "stop",
     layout: Layout = ALONE,
 ) -> Stretch:
-    """Compiles `stretch(state, sums, data, order, start, stop) -> (state, sums)`.
+    """Compiles what `trace_stretch` has traced."""
+    return trace_stretch(step, state, data, order, on_nonfinite, layout)()
+
+
+def trace_stretch(
+    step: Callable[[TrainState, Batch], tuple[TrainState, Metrics]],
+    state: TrainState,
+    data: Batch,
+    order: jax.Array | None,
+    on_nonfinite: str = "stop",
+    layout: Layout = ALONE,
+) -> Callable[[], Stretch]:
+    """Traces `stretch(state, sums, data, order, start, stop) -> (state, sums)`.
 
     It takes the steps start … stop − 1 of an epoch, whose order is int32 (steps, batch), and adds
     to the sums. One compilation serves stretches of any length. The state is donated.
@@ -55,29 +67,36 @@ def compile_stretch(
 
     Args:
       step: from `make_train_step`.
-      state: an example of what a step carries.
+      state: an example of what a step carries, or its shapes as `layout.like` has them.
       data: the training set, or without an order the batches, (steps, batch, …).
       order: an example of an epoch's order. `layout.epoch` returns both.
       on_nonfinite: what happens at a loss that is not finite. The stretch ends early, with the
         state broken ("stop") or as it was before that step ("save"); or the step is left out and
         the stretch goes on ("skip").
       layout: how everything but the sums is laid out on the devices, before and after.
+
+    Returns:
+      A function that compiles it, and returns it.
     """
     one = _one_step(step, on_nonfinite, layout)
     many = _loop_on_device(one, skip=on_nonfinite == "skip")
     if jax.config.jax_disable_jit:  # type: ignore[attr-defined] # to look into a step
-        return many
+        return lambda: many
     args = (state, zero_sums(), data, order)
     index = np.int32(0)
     options = layout.step_shardings(state) | sooner()
     with layout.context():
         lowered = jax.jit(many, donate_argnums=0, **options).lower(*args, index, index)
         if not _convolves(lowered):
-            return lowered.compile()
+            return lowered.compile
+        single = jax.jit(one, donate_argnums=0, **options).lower(*args, index)
+    return lambda: _python_loop(single.compile(), layout)
 
-        single = jax.jit(one, donate_argnums=0, **options).lower(*args, index).compile()
 
-    def python_loop(
+def _python_loop(single: Callable[..., Any], layout: Layout) -> Stretch:
+    """The stretch of a step that is no loop on the device."""
+
+    def loop(
         state: TrainState, sums: Sums, data: Batch, order: Any, start: int, stop: int
     ) -> tuple[TrainState, Sums]:
         for i in range(start, stop):
@@ -86,7 +105,7 @@ def compile_stretch(
                 jax.block_until_ready(sums)
         return state, sums
 
-    return python_loop
+    return loop
 
 
 def _one_step(step: Callable[..., Any], on_nonfinite: str, layout: Layout) -> Callable[..., Any]:

@@ -23,10 +23,16 @@ def build_network(config: Settings, image_shape: tuple[int, ...], classes: int) 
     Raises:
       InputError: the images are too small for the network.
     """
+    return initialised(maker(config, image_shape, classes), config.seed)
+
+
+def maker(
+    config: Settings, image_shape: tuple[int, ...], classes: int
+) -> Callable[[nnx.Rngs], Any]:
+    """`make(rngs)`, which draws the network; the arguments are those of `build_network`."""
     own = "widths" if config.model == "mlp" else "pooling"
     parts = {name: getattr(config, name) for name in (own, "norm", "activation", "dropout")}
-    make = _maker(config.model, image_shape, classes, config.init, tuple(parts.items()))
-    return initialised(make, config.seed)
+    return _maker(config.model, image_shape, classes, config.init, tuple(parts.items()))
 
 
 @functools.lru_cache(maxsize=32)

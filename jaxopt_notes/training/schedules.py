@@ -14,7 +14,6 @@ import optax
 from jaxopt_notes.config import schedulers
 from jaxopt_notes.config.settings import SCHEDULES
 from jaxopt_notes.errors import InputError
-from jaxopt_notes.training.torch_schedules import torch_schedule
 
 
 def schedule(name: str, peak: float, steps: int, warmup: float | None = None) -> optax.Schedule:
@@ -43,6 +42,9 @@ def schedule(name: str, peak: float, steps: int, warmup: float | None = None) ->
                 f"--schedule {name}: the run has {steps:,} steps; give as many total_steps, or "
                 "fewer --epochs"
             )
+        # Imported here: the other schedules need nothing of torch's conventions.
+        from jaxopt_notes.training.torch_schedules import torch_schedule
+
         return torch_schedule(call, peak, steps)
     share = SCHEDULES[name] if warmup is None else warmup
     rising = round(share * steps)

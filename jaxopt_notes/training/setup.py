@@ -1,9 +1,11 @@
 """All that a training is made of, from its settings: data, network, optimizer, devices."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 import optax
+from flax import nnx
 
 from jaxopt_notes import optimizers
 from jaxopt_notes.config.settings import Asked, Settings, absolute, resolve, setting, validate
@@ -13,7 +15,7 @@ from jaxopt_notes.microscope.watching import watch
 from jaxopt_notes.models import PureModel, pure
 from jaxopt_notes.runtime.compilation import keep_compiled
 from jaxopt_notes.training import adam_to_sgd, watching
-from jaxopt_notes.training.network import build_network
+from jaxopt_notes.training.network import maker
 from jaxopt_notes.training.schedules import schedule
 from jaxopt_notes.training.sharding import Layout, make_layout, split_cpu
 from jaxopt_notes.training.step import Normalization, normalization_of
@@ -24,8 +26,9 @@ class Setup(NamedTuple):
 
     config: Settings  # with every choice made
     data: Dataset
-    network: Any  # the CNN or MLP that `model` is made of
-    model: PureModel
+    make: Callable[[nnx.Rngs], Any]  # draws the CNN or MLP
+    network: Any  # what it draws; its arrays are shapes only
+    model: PureModel  # of `network`
     optimizer: optax.GradientTransformation
     normalize: Normalization
     steps_per_epoch: int
@@ -58,10 +61,12 @@ def prepare(asked: Asked) -> Setup:
     split_cpu(config.mesh, config.batch_size, convolves=config.model == "cnn")
     layout = make_layout(config.mesh, config.batch_size, config.shard_optimizer_state)
     steps = size // config.batch_size
-    network = build_network(config, data.train_images.shape[1:], len(data.class_names))
+    make = maker(config, data.train_images.shape[1:], len(data.class_names))
+    network = nnx.eval_shape(lambda: make(nnx.Rngs(0)))  # draws nothing
     return Setup(
         config,
         data,
+        make,
         network,
         pure(network),
         layout.optimizer(build_optimizer(config, steps * config.epochs)),

@@ -90,6 +90,16 @@ class Layout(NamedTuple):
 
         return jax.tree.map(batches, data), None
 
+    def epoch_like(self, data: Batch, shape: tuple[int, int]) -> tuple[Batch, Any]:
+        """What `epoch` gives for an order of this shape, as shapes."""
+        if not self.mesh:
+            return data, jax.ShapeDtypeStruct(shape, jnp.int32)
+
+        def batches(x: np.ndarray) -> jax.ShapeDtypeStruct:
+            return jax.ShapeDtypeStruct((*shape, *x.shape[1:]), x.dtype, sharding=self._cut(1))
+
+        return jax.tree.map(batches, data), None
+
     def cut(self, tree: Any, axis: int) -> Any:
         """Arrays in equal parts along an axis; a process keeps the parts of its own devices."""
         return self._put(tree, jax.tree.map(lambda _: self._cut(axis), tree) if self.mesh else tree)
@@ -97,6 +107,17 @@ class Layout(NamedTuple):
     def place(self, state: TrainState) -> TrainState:
         """The state laid out as `shardings` says."""
         return self._put(state, self.shardings(state)) if self.mesh else state
+
+    def like(self, shapes: TrainState) -> TrainState:
+        """Of a state's shapes, what `place` makes of the state: enough to compile for it."""
+        if not self.mesh:
+            return shapes
+
+        def laid_out(x: Any, sharding: NamedSharding) -> jax.ShapeDtypeStruct:
+            return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding)
+
+        laid: TrainState = jax.tree.map(laid_out, shapes, self.shardings(shapes))
+        return laid
 
     def shardings(self, state: TrainState) -> Any:
         """The sharding of each array of a state, from arrays or their shapes; needs a mesh."""

@@ -186,7 +186,7 @@ def test_a_checkpoint_that_cannot_be_written_is_told_and_the_run_goes_on(
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         save(*args)
 
-    monkeypatch.setattr(recorder.checkpoint, "save", full)
+    monkeypatch.setattr(checkpoint, "save", full)
     assert small("--epochs", "2") == 0
     assert "a checkpoint could not be written (No space left" in capsys.readouterr().err
     assert load_trained("run", "last").weights.step == 16

@@ -216,3 +216,18 @@ def test_help_needs_neither_jax_nor_optax():
     assert done.returncode == 0
     for name in OPTIMIZERS:
         assert name in done.stdout
+
+
+def test_the_first_step_does_not_wait_for_imports_that_only_later_parts_need():
+    program = """
+import sys
+from jaxopt_notes.runs import folder, recorder, report, session
+from jaxopt_notes.training import epochs
+print([name for name in sys.argv[1:] if name in sys.modules])
+"""
+    later = ["orbax.checkpoint", "tensorstore", "tensorflow_datasets", "matplotlib"]
+    later.append("jaxopt_notes.conventions")
+    done = subprocess.run(
+        [sys.executable, "-c", program, *later], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"

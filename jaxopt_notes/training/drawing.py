@@ -1,0 +1,82 @@
+"""The state before the first step, drawn by one program that is compiled in a thread.
+
+XLA compiles without Python's lock. Meanwhile the main thread can trace the training step, which
+needs only the shapes of the state.
+"""
+
+import functools
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+import optax
+from flax import nnx
+
+from jaxopt_notes.models import PureModel, pure
+from jaxopt_notes.runtime.compilation import sooner
+from jaxopt_notes.training.state import TrainState, create
+
+Make = Callable[[nnx.Rngs], Any]
+
+
+class Drawing(NamedTuple):
+    """A first state whose program is being compiled.
+
+    Attributes:
+      model: the network as a function; its parameters are shapes only.
+      shapes: the state, as shapes.
+      compiled: the program, from a seed; not ready yet.
+    """
+
+    model: PureModel
+    shapes: TrainState
+    compiled: Future[Callable[..., Any]]
+
+    def state(self, seed: int) -> TrainState:
+        """`create(pure(make(nnx.Rngs(seed))), optimizer, jax.random.key(seed))`, bit for bit."""
+        state: TrainState = self.compiled.result()(_seed(seed))[1]
+        return state
+
+
+def begin_drawing(
+    make: Make, optimizer: optax.GradientTransformation, averaged: bool = False
+) -> Drawing:
+    """Traces the program that draws the first state, and has a thread compile it.
+
+    Args:
+      make: the network, from what its parameters are drawn with.
+      optimizer: whose state begins too.
+      averaged: whether the state has an average of the parameters.
+    """
+    # The random key is made in the program: outside it takes two programs of its own.
+    draw = functools.partial(_draw, make, optimizer, averaged)
+    lowered = jax.jit(draw, **sooner()).lower(_seed(0))
+    graph, shapes = jax.tree.map(_shape, lowered.out_info)
+    network = nnx.merge(graph, shapes.params, shapes.batch_stats)
+    # Compiling depends on no setting that JAX keeps for a thread; tracing does.
+    pool = ThreadPoolExecutor(1, "compile")
+    compiled: Future[Callable[..., Any]] = pool.submit(lowered.compile)
+    pool.shutdown(wait=False)
+    return Drawing(pure(network), shapes, compiled)
+
+
+def _draw(
+    make: Make,
+    optimizer: optax.GradientTransformation,
+    averaged: bool,
+    seed: jax.Array,
+) -> tuple[Any, TrainState]:
+    key = jax.random.key(seed)
+    network = make(nnx.Rngs(key))
+    graph = nnx.split(network, nnx.Param, nnx.BatchStat)[0]
+    return graph, create(pure(network), optimizer, key, averaged)
+
+
+def _seed(seed: int) -> Any:
+    return np.int64(seed).astype(np.int32)  # as `jax.random.key` does of a Python integer
+
+
+def _shape(x: Any) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(x.shape, x.dtype)
