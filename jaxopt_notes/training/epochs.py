@@ -65,7 +65,14 @@ def train(
             train_set, epoch_order(config.seed, epoch, len(labels), config.batch_size)
         )
 
-    stretch = compile_stretch(step, progress.state, *batches_of(0), config.on_nonfinite, layout)
+    stretch = compile_stretch(
+        step,
+        progress.state,
+        *batches_of(0),
+        config.on_nonfinite,
+        layout,
+        _stretch_length(setup.steps_per_epoch),
+    )
     while progress.epoch < config.epochs:
         stops = _stops(setup, progress, extra_stops)
         batches = batches_of(progress.epoch)
@@ -103,10 +110,15 @@ def _row(
     return cast(EpochRow, row)
 
 
+def _stretch_length(steps: int) -> int:
+    """How many steps most stretches of an epoch have."""
+    return min(max(1, steps // STRETCHES), LONGEST_STRETCH)
+
+
 def _stops(setup: Setup, progress: Progress, extra_stops: Sequence[int]) -> list[int]:
     """The steps of the current epoch that end a stretch, after those that are done."""
     steps, before = setup.steps_per_epoch, progress.step - progress.step_in_epoch
-    length = min(max(1, steps // STRETCHES), LONGEST_STRETCH)
+    length = _stretch_length(steps)
     stops = {*range(length, steps, length), steps}
     stops |= {step - before for step in extra_stops if before < step <= before + steps}
     if every := setup.config.checkpoint_every.steps:
