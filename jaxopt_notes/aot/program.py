@@ -1,8 +1,8 @@
-"""What a compiled program does, read from its text: its operations, and the bytes that each moves.
+"""What a compiled program does, read from its text: operations, and the bytes that each moves.
 
-On a GPU every operation but a few is a kernel that the host launches. An operation's bytes are those
-of its operands and results. Where a fusion only slices or gathers from an operand, the bytes of the
-parts count. A device cannot be quicker than its memory bandwidth allows; caches can hide some bytes.
+On a GPU each operation is a kernel or a copy that is launched. An operation's bytes are those of
+its operands and results. Where a fusion only slices or gathers from an operand, the parts count.
+Bytes over memory bandwidth are the least time, unless caches serve some of the bytes.
 """
 
 import math
@@ -121,11 +121,13 @@ def _arguments(rest: str) -> str:
 def _kind(x: _Instruction) -> str:
     if target := re.search(r'custom_call_target="([^"]*)"', x.line):
         names = {"__cudnn": "cuDNN", "__cublas": "cuBLAS"}
-        return next((name for start, name in names.items() if target[1].startswith(start)), target[1])
+        return next(
+            (name for start, name in names.items() if target[1].startswith(start)), target[1]
+        )
     if x.opcode == "fusion":
         product = "gemm" in x.name or "convolution" in x.name
         return "fused matrix product" if product else "fusion"
-    return x.opcode.removesuffix("-start")
+    return "on scalars" if "[]" in x.shape else x.opcode.removesuffix("-start")
 
 
 def _source(line: str) -> str:
