@@ -127,7 +127,8 @@ def _kind(x: _Instruction) -> str:
     if x.opcode == "fusion":
         product = "gemm" in x.name or "convolution" in x.name
         return "fused matrix product" if product else "fusion"
-    return "on scalars" if "[]" in x.shape else x.opcode.removesuffix("-start")
+    scalar = x.shape.endswith("[]") and x.opcode != "copy"
+    return "on scalars" if scalar else x.opcode.removesuffix("-start")
 
 
 def _source(line: str) -> str:
