@@ -2,12 +2,14 @@
 
 import argparse
 import json
+import os
 from collections.abc import Sequence
 
 from jaxopt_notes.aot import targets
 from jaxopt_notes.command import OneLineParser, exit_code, run_as_process
 from jaxopt_notes.config.options import add_rows, asked_in
 from jaxopt_notes.config.settings import Settings, resolve
+from jaxopt_notes.errors import InputError, first_line
 from jaxopt_notes.extras import require
 from jaxopt_notes.runtime import start
 from jaxopt_notes.runtime.host import set_jax
@@ -21,13 +23,17 @@ def build_parser() -> argparse.ArgumentParser:
     parser = OneLineParser(
         prog="python -m jaxopt_notes.aot",
         description="Compile the training step ahead of time, for hardware that need not be here, "
-        "and say whether its buffers alias, what its devices send, and whether memory holds it.",
+        "and say whether its buffers alias, what its devices send, whether memory holds it, "
+        "and what operations it consists of.",
     )
     parser.add_argument(
         "--target", required=True, metavar="NAME", help=f"one such as {targets.EXAMPLES}"
     )
     names = ("model", "norm", "optimizer", "batch_size", "shard_optimizer_state")
     add_rows(parser, parser, names)
+    parser.add_argument(
+        "--hlo", metavar="FOLDER", help="write the compiled programs as text into this folder"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON in place of text")
     return parser
 
@@ -41,10 +47,10 @@ def _compile(args: argparse.Namespace) -> int:
     target = targets.parse(args.target)
     config = resolve(asked_in(args), examples=STEPS * 64)
     require("aot", "train", "flax")
-    return _report(target, config, args.json)
+    return _report(target, config, args.json, args.hlo)
 
 
-def _report(target: targets.Target, config: Settings, as_json: bool) -> int:
+def _report(target: targets.Target, config: Settings, as_json: bool, hlo: str | None) -> int:
     start.import_jax()
     set_jax("jax_platforms", "cpu")  # take no accelerator that is here
     set_jax("jax_enable_compilation_cache", False)  # compile in earnest
@@ -64,8 +70,20 @@ def _report(target: targets.Target, config: Settings, as_json: bool) -> int:
         config.batch_size,
         config.shard_optimizer_state,
     )
+    if hlo is not None:
+        _write(report.programs, hlo)
     print(json.dumps(report.as_json()) if as_json else compiler.text(report))
     return 0 if report.sound else 1
+
+
+def _write(programs: dict[str, str], folder: str) -> None:
+    try:
+        os.makedirs(folder, exist_ok=True)
+        for name, text in programs.items():
+            with open(os.path.join(folder, f"{name}.txt"), "w", encoding="utf-8") as file:
+                file.write(text)
+    except OSError as error:
+        raise InputError(f"--hlo {folder}: cannot be written: {first_line(error)}") from error
 
 
 if __name__ == "__main__":

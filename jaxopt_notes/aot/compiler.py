@@ -16,11 +16,13 @@ import numpy as np
 import optax
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-from jaxopt_notes.aot import targets
+from jaxopt_notes.aot import program, targets
 from jaxopt_notes.aot.targets import Memory, Target
 from jaxopt_notes.errors import InputError, first_line
 from jaxopt_notes.models import PureModel
 from jaxopt_notes.models.sharding import BATCH_AXIS
+from jaxopt_notes.training.loop import loop_of_length, one_step
+from jaxopt_notes.training.progress import zero_sums
 from jaxopt_notes.training.sharding import Layout, check_batch_size
 from jaxopt_notes.training.state import TrainState, create
 from jaxopt_notes.training.step import Batch, Normalization, make_train_step
@@ -35,6 +37,26 @@ COLLECTIVES = (
 )
 # Pixels are 0 … 1 with MNIST's mean and deviation, rounded: constants, of no effect on the program.
 NORMALIZE = Normalization((0.13,), (0.31,))
+
+
+LENGTH = 16  # steps of the stretch that is read for a GPU: a multiple of the steps of a turn
+EXAMPLES = 60_000  # of its training set: MNIST's
+
+
+class Reading(NamedTuple):
+    """What a step does, read from a compiled program.
+
+    Attributes:
+      kinds: kind of operation to how many a step has, and the bytes that they move.
+      operations: how many a step has. On a GPU they are launches.
+      moved: bytes that they move.
+      seconds: the least time for these bytes at the device's memory bandwidth; None on a CPU.
+    """
+
+    kinds: dict[str, tuple[float, float]]
+    operations: float
+    moved: float
+    seconds: float | None
 
 
 class Report(NamedTuple):
@@ -53,6 +75,10 @@ class Report(NamedTuple):
       needed: arguments + outputs − aliased + temporaries.
       memory: what a device has.
       flops: of a step on all devices together, counted before the compiler's changes.
+      step: what one device does in a step that is a program by itself.
+      stretch: what it does in each step of a loop, as training runs it; on one GPU only.
+      padding: bytes of the step's results, and with what a TPU's tiled layouts add.
+      programs: the compiled programs as text, by name.
     """
 
     target: str
@@ -69,6 +95,10 @@ class Report(NamedTuple):
     needed: int
     memory: Memory
     flops: int
+    step: Reading
+    stretch: Reading | None
+    padding: tuple[int, int]
+    programs: dict[str, str]
 
     @property
     def fits(self) -> bool:
@@ -83,7 +113,11 @@ class Report(NamedTuple):
     def as_json(self) -> dict[str, Any]:
         """All of it."""
         own = {"memory": self.memory._asdict(), "fits": self.fits, "sound": self.sound}
-        return self._asdict() | own
+        read = {
+            name: r and r._asdict() for name, r in (("step", self.step), ("stretch", self.stretch))
+        }
+        whole = self._asdict() | own | read
+        return {name: value for name, value in whole.items() if name != "programs"}
 
 
 def compile_for(
@@ -118,6 +152,9 @@ def compile_for(
     compiled = _compile(target, layout, model, optimizer, state, batch)
     seconds = time.perf_counter() - start
     text: Any = compiled.as_text()
+    programs = {"step": text}
+    if target.platform == "cuda" and len(devices) == 1:
+        programs["stretch"] = _stretch(layout, model, optimizer, state, batch)
     held: Any = compiled.memory_analysis()
     arguments, outputs = held.argument_size_in_bytes, held.output_size_in_bytes
     temporaries, aliased_bytes = held.temp_size_in_bytes, held.alias_size_in_bytes
@@ -136,7 +173,27 @@ def compile_for(
         needed=arguments + outputs - aliased_bytes + temporaries,
         memory=targets.memory(target),
         flops=_flops(target, model, optimizer, state, batch),
+        step=_read(target, program.operations(text), 1),
+        stretch=_read_loop(target, programs["stretch"]) if "stretch" in programs else None,
+        padding=program.padding(text),
+        programs=programs,
     )
+
+
+def _read(target: Target, found: list[program.Operation], steps: int) -> Reading:
+    kinds = {
+        kind: (count / steps, moved / steps)
+        for kind, (count, moved) in program.by_kind(found).items()
+    }
+    moved = sum(op.bytes for op in found) / steps
+    bandwidth = targets.bandwidth(target)
+    return Reading(kinds, len(found) / steps, moved, bandwidth and moved / bandwidth)
+
+
+def _read_loop(target: Target, text: str) -> Reading:
+    turns = program.trip_count(text)
+    assert turns is not None, "the compiler does not know the length of a loop of fixed length"
+    return _read(target, program.operations(text, loop=True), LENGTH // turns)
 
 
 def _shapes(
@@ -172,6 +229,29 @@ def _compile(
     except jax.errors.JaxRuntimeError as error:
         message = f"--target {target.name}: does not compile: {first_line(error)}"
         raise InputError(message) from error
+
+
+def _stretch(
+    layout: Layout,
+    model: PureModel,
+    optimizer: optax.GradientTransformation,
+    state: TrainState,
+    batch: Batch,
+) -> str:
+    """The compiled program of `LENGTH` steps of an epoch."""
+    assert layout.mesh is not None
+    size = len(batch.labels)
+    data = jax.tree.map(lambda x: jax.ShapeDtypeStruct((EXAMPLES, *x.shape[1:]), x.dtype), batch)
+    order = jax.ShapeDtypeStruct((EXAMPLES // size, size), jnp.int32)
+    sums = jax.eval_shape(lambda: jax.tree.map(jnp.asarray, zero_sums()))
+    one = one_step(make_train_step(model, optimizer, NORMALIZE, shift_by=2), "stop", Layout())
+    whole = NamedSharding(layout.mesh, PartitionSpec())
+    many = jax.jit(
+        loop_of_length(one, LENGTH), in_shardings=whole, out_shardings=whole, donate_argnums=0
+    )
+    with layout.context():
+        lowered = many.lower(state, sums, data, order, jax.ShapeDtypeStruct((), jnp.int32))
+    return lowered.compile().as_text() or ""
 
 
 def _flops(target: Target, model: Any, optimizer: Any, state: TrainState, batch: Batch) -> int:
@@ -218,10 +298,40 @@ def text(report: Report) -> str:
         f"outputs {_mb(report.outputs)} (aliased {_mb(report.aliased_bytes)}), "
         f"temporaries {_mb(report.temporaries)}",
         "": f"{fits} in {report.memory.size / targets.GB:.3g} GB ({report.memory.source})",
-        "arithmetic": f"{report.flops / 1e9:.3g} Gflop a step, all devices together",
+        "arithmetic": f"{report.flops / 1e9:.3g} Gflop a step, all devices together"
+        f"{_precision(report)}",
     }
+    plain, tiled = report.padding
+    if tiled > plain:
+        lines["padding"] = f"tiled layouts make {_mb(tiled)} of {_mb(plain)} of results"
+    lines["a step alone"] = _reading(report.step, "launches" if _on_gpu(report) else "operations")
+    if report.stretch:
+        lines["a looped step"] = _reading(report.stretch, "launches")
     return "\n".join(f"{name:15}  {value}" for name, value in lines.items())
 
 
-def _mb(size: int) -> str:
+def _on_gpu(report: Report) -> bool:
+    return report.target.startswith("cuda")
+
+
+def _precision(report: Report) -> str:
+    """How float32 matrix products and convolutions are computed, where not in float32."""
+    rounded = {"cuda": "TF32", "tpu": "bfloat16"}.get(report.target.partition(":")[0])
+    if rounded is None or "operand_precision={highest" in report.programs["step"]:
+        return ""
+    return (
+        f"; products and convolutions may round inputs to {rounded} "
+        "(for float32: JAX_DEFAULT_MATMUL_PRECISION=highest)"
+    )
+
+
+def _reading(reading: Reading, noun: str) -> str:
+    """A reading as lines below each other."""
+    least = f", {reading.seconds * 1e6:.0f} µs at full bandwidth" if reading.seconds else ""
+    lines = [f"{reading.operations:g} {noun}, {_mb(reading.moved)} moved{least}"]
+    lines += [f"{n:5g} {kind}, {_mb(moved)}" for kind, (n, moved) in reading.kinds.items()]
+    return f"\n{'':17}".join(lines)
+
+
+def _mb(size: float) -> str:
     return f"{size / 1e6:.1f} MB"

@@ -7,9 +7,9 @@
 XLA's CUDA compiler is told of the GPU what it would otherwise ask the driver. It cannot try out
 kernels so: the program is whole, but not the quickest one.
 
-Sources: TPU memory from Google Cloud's pages on v5e and v6e; GPU memory, bandwidth and processors
-from NVIDIA's H100 SXM and H200 SXM data sheets; the other limits from table "Technical
-Specifications per Compute Capability" (9.0) of NVIDIA's CUDA C++ Programming Guide.
+Sources: TPU memory and bandwidth from Google Cloud's pages on v5e and v6e; GPU memory, bandwidth
+and processors from NVIDIA's H100 SXM and H200 SXM data sheets; the other limits from table
+"Technical Specifications per Compute Capability" (9.0) of NVIDIA's CUDA C++ Programming Guide.
 """
 
 import os
@@ -46,13 +46,18 @@ class Memory(NamedTuple):
     source: str
 
 
+class _TPU(NamedTuple):
+    memory: int
+    bandwidth: int  # bytes a second
+
+
 class _GPU(NamedTuple):
     title: str
     memory: int
     bandwidth: int  # bytes a second
 
 
-_TPUS = {"v5e": 16 * GB, "v6e": 32 * GB}
+_TPUS = {"v5e": _TPU(16 * GB, 819 * GB), "v6e": _TPU(32 * GB, 1640 * GB)}
 _GPUS = {
     "h100": _GPU("NVIDIA H100 80GB HBM3", 80 * GB, 3350 * GB),
     "h200": _GPU("NVIDIA H200", 141 * GB, 4800 * GB),
@@ -98,13 +103,19 @@ def parse(text: str) -> Target:
 def memory(target: Target) -> Memory:
     """How much memory one device has."""
     if target.platform == "tpu":
-        return Memory(_TPUS[target.kind], f"Google Cloud's page on TPU {target.kind}")
+        return Memory(_TPUS[target.kind].memory, f"Google Cloud's page on TPU {target.kind}")
     if target.platform == "cuda":
         return Memory(
             _GPUS[target.kind].memory, f"NVIDIA's data sheet of the {target.kind.upper()}"
         )
     size = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return Memory(size, "this machine, shared by all devices")
+
+
+def bandwidth(target: Target) -> int | None:
+    """Bytes a second that one device's memory moves at most; None where nobody says."""
+    chips: dict[str, Any] = {**_TPUS, **_GPUS}
+    return chips[target.kind].bandwidth if target.kind in chips else None
 
 
 def devices(target: Target) -> list[Any]:

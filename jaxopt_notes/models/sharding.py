@@ -33,6 +33,18 @@ def device_kind_in_trace() -> str | None:
     return None if device is None else str(device.device_kind)
 
 
+def gpu_in_trace() -> bool:
+    """Whether what is being traced is for a GPU: one of `jax.set_mesh`, or else JAX's default.
+
+    >>> gpu_in_trace()
+    False
+    """
+    kind = device_kind_in_trace()
+    if kind is None:
+        return jax.default_backend() == "gpu"
+    return kind != "cpu" and not kind.startswith("TPU")
+
+
 def per_device(f: Callable[[jax.Array, Any], jax.Array], batch: int) -> Callable[..., jax.Array]:
     """`f(x, parameters)` on each device's own examples, without a word between the devices.
 

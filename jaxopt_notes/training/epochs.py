@@ -80,7 +80,9 @@ def trace_steps(setup: Setup, state: TrainState) -> Steps:
         label_smoothing=config.label_smoothing,
     )
     like = layout.epoch_like(train_set, (setup.steps_per_epoch, config.batch_size))
-    return Steps(train_set, trace_stretch(step, state, *like, config.on_nonfinite, layout))
+    length = _stretch_length(setup.steps_per_epoch)
+    stretch = trace_stretch(step, state, *like, config.on_nonfinite, layout, length)
+    return Steps(train_set, stretch)
 
 
 def train(
@@ -148,10 +150,15 @@ def _row(
     return cast(EpochRow, row)
 
 
+def _stretch_length(steps: int) -> int:
+    """How many steps most stretches of an epoch have."""
+    return min(max(1, steps // STRETCHES), LONGEST_STRETCH)
+
+
 def _stops(setup: Setup, progress: Progress, extra_stops: Sequence[int]) -> list[int]:
     """The steps of the current epoch that end a stretch, after those that are done."""
     steps, before = setup.steps_per_epoch, progress.step - progress.step_in_epoch
-    length = min(max(1, steps // STRETCHES), LONGEST_STRETCH)
+    length = _stretch_length(steps)
     stops = {*range(length, steps, length), steps}
     stops |= {step - before for step in extra_stops if before < step <= before + steps}
     if every := setup.config.checkpoint_every.steps:

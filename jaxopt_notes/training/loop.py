@@ -14,6 +14,7 @@ import numpy as np
 from jax import lax
 
 from jaxopt_notes.runtime.compilation import sooner
+from jaxopt_notes.training.carry import packing
 from jaxopt_notes.training.progress import Progress, Result, Sums, result_of, zero_sums
 from jaxopt_notes.training.sharding import Layout
 from jaxopt_notes.training.state import TrainState
@@ -44,9 +45,10 @@ def compile_stretch(
     order: jax.Array | None,
     on_nonfinite: str = "stop",
     layout: Layout = ALONE,
+    length: int | None = None,
 ) -> Stretch:
     """Compiles what `trace_stretch` has traced."""
-    return trace_stretch(step, state, data, order, on_nonfinite, layout)()
+    return trace_stretch(step, state, data, order, on_nonfinite, layout, length)()
 
 
 def trace_stretch(
@@ -56,6 +58,7 @@ def trace_stretch(
     order: jax.Array | None,
     on_nonfinite: str = "stop",
     layout: Layout = ALONE,
+    length: int | None = None,
 ) -> Callable[[], Stretch]:
     """Traces `stretch(state, sums, data, order, start, stop) -> (state, sums)`.
 
@@ -63,7 +66,8 @@ def trace_stretch(
     to the sums. One compilation serves stretches of any length. The state is donated.
 
     XLA's CPU backend runs a convolution inside a loop slowly, on one core. A step with convolutions
-    is therefore looped over by Python there.
+    is therefore looped over by Python there. On a GPU stretches of `length` steps have a program of
+    their own, in which the host does not ask before each step whether the loop goes on.
 
     Args:
       step: from `make_train_step`.
@@ -74,16 +78,20 @@ def trace_stretch(
         state broken ("stop") or as it was before that step ("save"); or the step is left out and
         the stretch goes on ("skip").
       layout: how everything but the sums is laid out on the devices, before and after.
+      length: how many steps most stretches have.
 
     Returns:
       A function that compiles it, and returns it.
     """
-    one = _one_step(step, on_nonfinite, layout)
+    one = one_step(step, on_nonfinite, layout)
     many = _loop_on_device(one, skip=on_nonfinite == "skip")
     if jax.config.jax_disable_jit:  # type: ignore[attr-defined] # to look into a step
         return lambda: many
     args = (state, zero_sums(), data, order)
     index = np.int32(0)
+    if length and not layout.mesh and jax.default_backend() == "gpu":
+        fixed = jax.jit(loop_of_length(one, length), donate_argnums=0).lower(*args, index)
+        return lambda: _by_length(length, fixed.compile(), jax.jit(many, donate_argnums=0))
     options = layout.step_shardings(state) | sooner()
     with layout.context():
         lowered = jax.jit(many, donate_argnums=0, **options).lower(*args, index, index)
@@ -108,7 +116,7 @@ def _python_loop(single: Callable[..., Any], layout: Layout) -> Stretch:
     return loop
 
 
-def _one_step(step: Callable[..., Any], on_nonfinite: str, layout: Layout) -> Callable[..., Any]:
+def one_step(step: Callable[..., Any], on_nonfinite: str, layout: Layout) -> Callable[..., Any]:
     """`one(state, sums, data, order, i) -> (state, sums)`: step i of an epoch."""
     skip = on_nonfinite == "skip"
 
@@ -143,6 +151,38 @@ def _loop_on_device(one: Callable[..., Any], skip: bool) -> Callable[..., Any]:
         return state, sums
 
     return many
+
+
+def loop_of_length(one: Callable[..., Any], length: int) -> Callable[..., Any]:
+    """`many(state, sums, data, order, start) -> (state, sums)`: `length` steps, for a GPU.
+
+    XLA knows how many, so that the host launches them all without waiting for the device. Failed
+    steps do not end the loop; `one` leaves the sums alone after the first.
+
+    Two steps are one turn of the loop: the second writes where the first has read, and nothing is
+    copied. The barrier keeps XLA from computing both steps' small updates at the end of the turn.
+    """
+
+    def many(state: TrainState, sums: Sums, data: Batch, order: Any, start: Any) -> Any:
+        pack, unpack = packing((state, sums))
+
+        def body(i: Any, packed: list[jax.Array]) -> Any:
+            return lax.optimization_barrier(pack(one(*unpack(packed), data, order, start + i)))
+
+        return unpack(lax.fori_loop(0, length, body, pack((state, sums)), unroll=2))
+
+    return many
+
+
+def _by_length(length: int, fixed: Callable[..., Any], other: Callable[..., Any]) -> Stretch:
+    def stretch(
+        state: TrainState, sums: Sums, data: Batch, order: Any, start: int, stop: int
+    ) -> tuple[TrainState, Sums]:
+        if stop - start == length:
+            return fixed(state, sums, data, order, start)
+        return other(state, sums, data, order, start, stop)
+
+    return stretch
 
 
 def _convolves(lowered: jax.stages.Lowered) -> bool:

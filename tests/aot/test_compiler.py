@@ -194,6 +194,18 @@ def test_the_step_compiles_aliases_all_its_state_and_sends_one_sum(name, devices
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(jax.__version__ != "0.10.2", reason="the launches were counted with jax 0.10.2")
+def test_a_looped_step_has_few_launches_on_a_gpu_and_copies_nothing():
+    if extra := targets.missing_extra("cuda"):
+        pytest.skip(f"cuda:h100: the extra {extra} is not installed")
+    stretch = report("--target", "cuda:h100", "--batch-size", "128")["stretch"]
+    assert stretch["operations"] <= 40
+    assert "copy" not in stretch["kinds"]
+    assert stretch["kinds"]["cuDNN"][0] == 5
+    assert 100e6 < stretch["moved"] < 150e6
+
+
+@pytest.mark.slow
 def test_a_cut_optimizer_state_takes_an_eighth_of_each_device():
     whole, cut = (report("--target", "cpu:8", *more) for more in ((), ("--shard-optimizer-state",)))
     saved = 2 * 4 * 421_642 * 7 / 8  # but for the few slots that 8 does not divide

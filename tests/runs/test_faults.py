@@ -60,7 +60,7 @@ def test_the_device_has_not_enough_memory(small, monkeypatch, capsys):
     def exhausted(*_, **__):
         raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 8 TB.")
 
-    monkeypatch.setattr(epochs, "compile_stretch", exhausted)
+    monkeypatch.setattr(epochs, "trace_stretch", lambda *_: exhausted)
     assert small() == 2
     error = capsys.readouterr().err
     assert error.startswith("error: --batch-size 64: ")
@@ -72,7 +72,7 @@ def test_another_fault_of_the_device_is_not_taken_for_that(small, monkeypatch):
     def broken(*_, **__):
         raise jax.errors.JaxRuntimeError("INTERNAL: a bug")
 
-    monkeypatch.setattr(epochs, "compile_stretch", broken)
+    monkeypatch.setattr(epochs, "trace_stretch", lambda *_: broken)
     with pytest.raises(jax.errors.JaxRuntimeError, match="a bug"):
         small()
 
