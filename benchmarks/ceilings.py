@@ -31,9 +31,9 @@ COPY, FLOAT32, TF32 = "copy, x · c in place", "product, float32", "product, def
 EMPTY, LAUNCH = "an empty program, called", f"a kernel of a program of {CHAIN}"
 HOW = (
     "copy counts bytes read and written. A product is of two square matrices of random numbers; "
-    "the default precision is TF32 on NVIDIA's cards since the A100. An empty program hands one number "
-    f"on. The last row is a program of {CHAIN} products of 16×16 matrices, each of the one before, "
-    "divided by their number. Peak: NVIDIA's data sheet, without sparsity."
+    "its default precision on an NVIDIA card is TF32. An empty program hands one number on. The "
+    f"last row is a program of {CHAIN} products of 16×16 matrices, each of the one before, divided "
+    "by their number. Peak: NVIDIA's data sheet, without sparsity."
 )
 
 
