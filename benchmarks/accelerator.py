@@ -121,23 +121,31 @@ def _run(args: argparse.Namespace) -> None:
     folder = out / machine.folder_name(here)
     folder.mkdir(parents=True, exist_ok=True)
     done = earlier(folder)
-    until, failed = 0.0, {}
+    until, failed, measured = 0.0, {}, False
     for i, name in enumerate(names):
         until = min(whole, until + factor * PARTS[name].limit)
         left = until - (time.monotonic() - start)
         print(f"[{i + 1}/{len(names)}] {name}: {PARTS[name].line} ({left:.0f} s at most)")
+        written_before = _written(folder, name)
         done[name] = part(name, args.quick, out, left, known)
+        measured |= not done[name].failed or _written(folder, name) > written_before
         seconds = time.monotonic() - start
         print(f"      {done[name].failed or 'done'}; {seconds:.0f} s since the start", flush=True)
         if done[name].failed:
             failed[name] = done[name].failed
-        written = keep(folder, here, done, args.quick)
+        page_at = keep(folder, here, done, args.quick)
     print(f"\n{aims.table(aims.read(folder))}\n")
     for name, reason in failed.items():
         print(f"{name} {reason}")
-    if len(failed) == len(names) and not any((folder / f"{name}.json").exists() for name in names):
+    if not measured:
         raise InputError(f"{NAME}: no part has a result; {failed[names[0]]}")
-    print(written)
+    print(page_at)
+
+
+def _written(folder: Path, name: str) -> int:
+    """When a part's file was written, in nanoseconds; 0 where there is none."""
+    path = folder / f"{name}.json"
+    return path.stat().st_mtime_ns if path.exists() else 0
 
 
 def part(
