@@ -16,6 +16,12 @@ BENCHMARKS = {
     "time_to_accuracy": "whole trainings of MNIST by one recipe; --validate: its accuracy",
     "start_up": "--help, import, and process start to first step done, first and second run",
     "soak": "the memory of a training run that goes on for an hour",
+    "compiled_training": "trainings of MNIST by that recipe in a process that has compiled",
+    "ceilings": "what the device can do at most: copies, products, launches",
+    "equality": "verify, and the tests of optimizers and losses, on this device",
+    "whole_run": "train, kill, resume, predict and export on this device",
+    "kernels": "what ten training steps run on the device, by name",
+    "accelerator": "all that matters on a GPU, in order of worth, in minutes",
     "many_devices": "collectives and memory per device in the programs of a shared step",
 }
 
@@ -49,7 +55,7 @@ def _run(args: argparse.Namespace) -> None:
         if getattr(args, option):
             raise InputError(f"--{option}: needs --all; add --all, or run one as benchmarks.NAME")
     for name, line in BENCHMARKS.items():
-        print(f"python -m benchmarks.{name:<16}  {line}")
+        print(f"python -m benchmarks.{name:<17}  {line}")
     print("\nEach takes --quick for a short look, --out DIR, and --help for the rest.")
     print("python -m benchmarks --all --quick runs them all and writes one page.")
 

@@ -36,12 +36,15 @@ class Contestant:
       settings: the function's arguments.
       environment: variables of that process, such as XLA_FLAGS.
       needs: the package that it needs beside ours, which is also the name of the extra.
+      tunes: its compiler times programs on the device to choose among them, so nobody else may
+        build at that time.
     """
 
     factory: str
     settings: dict[str, Any] = field(default_factory=dict)
     environment: dict[str, str] = field(default_factory=dict)
     needs: str = ""
+    tunes: bool = False
 
 
 @dataclass
@@ -143,11 +146,15 @@ class Worker:
         line = self._process.stdout.readline()
         return json.loads(line) if line else {"unavailable": f"failed: {self._last_words()}"}
 
-    def ask(self, turn: str) -> dict[str, Any]:
-        """Gives it its turn, and waits for the answer."""
+    def tell(self, turn: str) -> None:
+        """Gives it its turn."""
         assert self._process.stdin
         with suppress(BrokenPipeError):  # it has died: the answer says so
             print(turn, file=self._process.stdin, flush=True)
+
+    def ask(self, turn: str) -> dict[str, Any]:
+        """Gives it its turn, and waits for the answer."""
+        self.tell(turn)
         return self.answer()
 
     def _last_words(self) -> str:
@@ -164,6 +171,7 @@ def race(
     builds: int = 0,
     starts: int = 1,
     title: str = "",
+    together: bool = False,
 ) -> dict[str, Measured]:
     """Measures the contestants in turn.
 
@@ -174,48 +182,67 @@ def race(
       builds: turns before that, in which each traces and compiles.
       starts: how many times all that is done, each time in new processes.
       title: what progress is shown under.
+      together: all processes start and build at once, but for contestants that tune. That saves
+        minutes where the measured device is not what starting and building need.
     """
     measured = {name: Measured(absent=missing(c.needs)) for name, c in contestants.items()}
-    total = starts * len(contestants) * (1 + builds + rounds)
-    turns = ["build"] * builds + ["run"] * rounds
+    turns = ["count"] + ["build"] * builds + ["run"] * rounds
+    total = starts * len(contestants) * (1 + len(turns))
     with tqdm(desc=title, total=total, leave=False, disable=None, unit="turn") as bar:
         for start in range(starts):
             # The process that starts first often gets slower memory: not the same one each time.
             by = start * -(-len(contestants) // starts)
             order = [*list(contestants)[by:], *list(contestants)[:by]]
-            _race_once({name: contestants[name] for name in order}, measured, turns, seconds, bar)
+            racing = {name: contestants[name] for name in order if not measured[name].absent}
+            with ExitStack() as stack:
+                workers = _begin(racing, seconds, together, stack, measured, bar)
+                _take_turns(workers, turns, measured, bar)
     return measured
 
 
-def _race_once(
+def _begin(
     contestants: dict[str, Contestant],
-    measured: dict[str, Measured],
-    turns: Sequence[str],
     seconds: float,
+    together: bool,
+    stack: ExitStack,
+    measured: dict[str, Measured],
     bar: Any,
-) -> None:
-    with ExitStack() as stack:
-        workers: dict[str, Worker] = {}
-        for name, contestant in contestants.items():
-            bar.set_postfix_str(f"{name} starts")
-            bar.update()
-            if measured[name].absent:
-                continue
-            log = stack.enter_context(tempfile.TemporaryFile("w+"))
-            workers[name] = stack.enter_context(Worker(contestant, seconds, log))
+) -> dict[str, Worker]:
+    """The contestants' processes, each of them built, or found unable to take part."""
+    workers = {}
+    for name, contestant in contestants.items():
+        log = stack.enter_context(tempfile.TemporaryFile("w+"))  # noqa: SIM115 - the stack closes it
+        workers[name] = stack.enter_context(Worker(contestant, seconds, log))
+        if together and not contestant.tunes:
+            workers[name].tell("begin")
+        elif not together:
+            _take_turns({name: workers[name]}, ["begin"], measured, bar)
+    if together:
+        alone = {name: worker for name, worker in workers.items() if contestants[name].tunes}
+        _take_turns(alone, ["begin"], measured, bar)
+        for name in workers.keys() - alone.keys():
             _take(measured[name], workers[name].answer())
-        for turn in turns:
-            for name, worker in workers.items():
-                bar.set_postfix_str(name)
-                bar.update()
-                if not measured[name].absent:
-                    _take(measured[name], worker.ask(turn))
+            bar.update()
+    return workers
+
+
+def _take_turns(
+    workers: dict[str, Worker], turns: Sequence[str], measured: dict[str, Measured], bar: Any
+) -> None:
+    for turn in turns:
+        for name, worker in workers.items():
+            bar.set_postfix_str(name)
+            if not measured[name].absent:
+                _take(measured[name], worker.ask(turn))
+            bar.update()
 
 
 def _take(measured: Measured, answer: dict[str, Any]) -> None:
     if "unavailable" in answer:
         measured.absent = answer["unavailable"]
     elif "facts" in answer:
-        measured.facts = {**answer["facts"], "steps_a_round": answer["steps"]}
+        measured.facts = answer["facts"]
+    elif "steps" in answer:
+        measured.facts["steps_a_round"] = answer["steps"]
     else:
         measured.add(answer)

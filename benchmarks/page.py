@@ -33,8 +33,8 @@ class Section(NamedTuple):
       name: of its JSON and picture.
       line: what it measures.
       command: how to run it.
-      printed: what it printed; empty where it failed.
-      failed: why it failed.
+      printed: what it printed; empty where it measured nothing.
+      failed: why it failed, or was cut.
     """
 
     name: str
@@ -72,9 +72,11 @@ def markdown(
     quick: bool,
 ) -> str:
     """The page."""
-    done = [each for each in sections if not each.failed]
+    done = [each for each in sections if each.printed]
     failed = [
-        f"**{each.name}** was not measured: {each.failed}" for each in sections if each.failed
+        f"**{each.name}** {'is not whole' if each.printed else 'was not measured'}: {each.failed}"
+        for each in sections
+        if each.failed
     ]
     table = figures.side_by_side({"this machine": folder, **others}, [each.name for each in done])
     parts = [

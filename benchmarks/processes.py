@@ -1,11 +1,15 @@
 """Times whole processes, from their start to their end."""
 
 import os
+import signal
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from threading import Timer
+from typing import IO, NamedTuple
 
 from benchmarks.harness import ENVIRONMENT
 
@@ -35,6 +39,87 @@ def timed_process(arguments: Sequence[str], environment: dict[str, str]) -> Fini
     )
     seconds = time.monotonic() - start
     if done.returncode:
-        said = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-        raise Failed(f"failed: {said[-1][:200] if said else f'exit code {done.returncode}'}")
+        raise Failed(f"failed: {last_line(done.stderr) or f'exit code {done.returncode}'}")
     return Finished(start, seconds, done.stdout)
+
+
+class Limited(NamedTuple):
+    """A process that had a time limit: what it printed, and why it failed (empty if it did not)."""
+
+    printed: str
+    failed: str
+
+
+def limited_process(
+    arguments: Sequence[str],
+    environment: dict[str, str],
+    limit: float,
+    show: Callable[[str], None],
+) -> Limited:
+    """Runs `python ARGUMENTS`, and ends it and all that it started after `limit` seconds.
+
+    Args:
+      arguments: of python.
+      environment: variables beside this process's own.
+      limit: seconds.
+      show: gets each line of output as soon as it is printed.
+    """
+    cut = False
+
+    def stop() -> None:
+        nonlocal cut
+        cut = True
+        _end(process)
+
+    with tempfile.TemporaryFile("w+") as log:
+        process = _in_group(arguments, environment, log)
+        timer = Timer(limit, stop)
+        timer.start()
+        lines = []
+        try:
+            for line in process.stdout or ():
+                lines.append(line)
+                show(line.rstrip("\n"))
+            code = process.wait()
+        finally:
+            timer.cancel()
+            _end(process)
+        log.seek(0)
+        failed = f"failed: {last_line(log.read()) or f'exit code {code}'}" if code else ""
+    if cut:
+        failed = f"stopped at its time limit, {limit:.0f} s"
+    return Limited("".join(lines), failed)
+
+
+def _in_group(
+    arguments: Sequence[str], environment: dict[str, str], log: IO[str]
+) -> subprocess.Popen[str]:
+    """Starts a process that leads a group of its own, where the system has groups."""
+    return subprocess.Popen(
+        [sys.executable, *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=log,
+        text=True,
+        env={**os.environ, **ENVIRONMENT, "PYTHONUNBUFFERED": "1", **environment},
+        start_new_session=True,
+    )
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    """Kills a process and its group; nothing where they have ended."""
+    if hasattr(os, "killpg"):
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+    else:
+        process.kill()
+
+
+def last_line(text: str) -> str:
+    """The last line that is not empty, shortened.
+
+    >>> last_line("Traceback:\\n  …\\nValueError: no\\n\\n")
+    'ValueError: no'
+    """
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1][:200] if lines else ""

@@ -108,7 +108,7 @@ class Panel(NamedTuple):
 def write(
     out: Path, machine: dict[str, Any], name: str, value: dict[str, Any], panels: Sequence[Panel]
 ) -> str:
-    """Writes DEVICE/NAME.json and NAME.png, and returns a line that says where they are.
+    """Writes DEVICE/NAME.json, and NAME.png if there are panels; returns a line that names them.
 
     Raises:
       InputError: the folder cannot be written to.
@@ -128,12 +128,14 @@ def write(
             f"--out {out}: cannot be written ({reason}); pass another folder"
         ) from error
     path = f"{folder / name}.json"
+    if not panels:
+        return path
     return f"{path} and .png" if figure else f'{path}; pictures need "jaxopt-notes[plots]"'
 
 
 def draw(name: str, machine: dict[str, Any], panels: Sequence[Panel]) -> Any:
-    """The picture; None where matplotlib is not installed."""
-    if not installed("matplotlib.figure"):
+    """The picture; None where there is nothing to draw, or matplotlib is not installed."""
+    if not panels or not installed("matplotlib.figure"):
         return None
     from matplotlib.figure import Figure
 

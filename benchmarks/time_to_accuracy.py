@@ -7,7 +7,7 @@ import argparse
 import json
 import statistics
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -144,12 +144,23 @@ def _time(
 ) -> None:
     here = machine.facts()
     print(machine.header(here))
-    found = measure(options, rounds)
     title = f"a whole run, {recipe.images:,} images of {dataset}"
+    written = ""
+    for found in measure(options, rounds):  # a run may be cut
+        if out is not None:
+            written = _write(out, here, recipe, dataset, title, found)
     print(f"\n{title}\n{table(found)}", *report.absences(found), sep="\n")
-    print(f"\n{HOW}")
-    if out is None:
-        return
+    print(f"\n{HOW}" + (f"\n{written}" if written else ""))
+
+
+def _write(
+    out: Path,
+    here: dict[str, Any],
+    recipe: Recipe,
+    dataset: str,
+    title: str,
+    found: dict[str, Measured],
+) -> str:
     value = {
         "how": HOW,
         "dataset": dataset,
@@ -158,11 +169,14 @@ def _time(
     }
     there = {name: m.spread() for name, m in found.items() if m.samples}
     panel = report.Panel(title, "seconds", list(there), {"": list(there.values())})
-    print(report.write(out, here, "time_to_accuracy", value, [panel]))
+    return report.write(out, here, "time_to_accuracy", value, [panel])
 
 
-def measure(options: Sequence[str], rounds: int) -> dict[str, Measured]:
-    """Starts each process once a round; every round has a new folder of compiled programs."""
+def measure(options: Sequence[str], rounds: int) -> Iterator[dict[str, Measured]]:
+    """Starts each process once a round; yields what was measured so far after each round.
+
+    Every round has a new folder of compiled programs.
+    """
     found = {name: Measured(absent=missing(run.needs)) for name, run in RUNS.items()}
     with tqdm(total=rounds * len(RUNS), leave=False, disable=None, unit="run") as bar:
         for seed in range(rounds):
@@ -173,7 +187,7 @@ def measure(options: Sequence[str], rounds: int) -> dict[str, Measured]:
                         arguments = [*options, "--seed", str(seed)]
                         _one(found[name], run.script, arguments, f"{folder}/{run.script}")
                     bar.update()
-    return found
+            yield found
 
 
 def _one(m: Measured, script: str, arguments: Sequence[str], cache: str) -> None:

@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from benchmarks import machine, report
@@ -12,6 +13,11 @@ from jaxopt_notes.command import run_as_process
 from jaxopt_notes.errors import InputError
 
 BATCHES = (32, 128, 1024)
+# Multiplications and additions of the notes' CNN for an image: two convolutions of 3×3, two dense
+# layers; forward, and backward for weights and inputs, but for the gradient of the images.
+_FIRST = 2 * 28 * 28 * 9 * 32
+_OTHERS = 2 * (14 * 14 * 9 * 32 * 64 + 3136 * 128 + 128 * 10)
+FLOP_PER_IMAGE = 2 * _FIRST + 3 * _OTHERS
 LARGEST = 10_000  # images in mnist-12k's training set
 OFFICIAL = "flax nnx, official manner"
 _JAX = "benchmarks.contestants.step_jax"
@@ -36,11 +42,35 @@ TORCH: dict[str, Contestant] = {
 TORCH["torch eager, channels last, passive wait"] = replace(
     TORCH["torch eager, channels last"], environment={"OMP_WAIT_POLICY": "PASSIVE"}
 )
+# An accelerator multiplies float32 as TF32 or as float32: JAX by its default, torch by its flags.
+_ROUNDED = {True: "TF32", False: "float32"}
+ON_GPU: dict[str, Contestant] = {
+    **{
+        name: replace(CONTESTANTS[name], tunes=True)
+        for name in ("ours", "ours, single steps", OFFICIAL, "flax linen, TrainState")
+    },
+    "ours, float32": replace(
+        CONTESTANTS["ours"], environment={"JAX_DEFAULT_MATMUL_PRECISION": "highest"}, tunes=True
+    ),
+}
+TORCH_ON_GPU: dict[str, Contestant] = {
+    f"{name}, {_ROUNDED[tf32]}": replace(
+        TORCH[name], settings={**TORCH[name].settings, "tf32": tf32}
+    )
+    for name in (
+        "torch eager, contiguous",
+        "torch eager, channels last",
+        "torch compiled, channels last",
+    )
+    for tf32 in (True, False)
+}
 HOW = (
     "Loss, gradient, Adam and metrics of one step on real digits; each contestant in a process of "
     "its own, in turn. Median (quartiles) of the rounds; ratios of medians (quartiles of the "
-    "ratios of each round)."
+    "ratios of each round). On a GPU JAX multiplies as TF32, unless a name says float32."
 )
+
+Results = dict[int, dict[str, Measured]]  # [batch][contestant]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -58,23 +88,32 @@ def _run(args: argparse.Namespace) -> None:
     rounds = whole_number("--rounds", (3 if args.quick else 15) if rounds is None else rounds)
     here = machine.facts()
     print(machine.header(here))
-    results = {}
+    platform = here["device"]["platform"]
+    on_gpu = platform == "gpu"
+    results: Results = {}
     for batch in batches:
         found = race(
-            _contestants(batch, here["device"]["platform"], compiled=not args.quick),
+            contestants(batch, platform, compiled=not args.quick),
             rounds,
-            seconds=0.3 if args.quick else 1.0,
+            seconds=0.3 if args.quick or on_gpu else 1.0,
             title=f"batch {batch}",
+            together=on_gpu,
         )
         results[batch] = found
-        print(f"\nbatch {batch}\n{table(found)}", *report.absences(found), sep="\n")
+        print(f"\nbatch {batch}\n{table(found)}", *report.absences(found), sep="\n", flush=True)
+        written = _write(out, here, results)  # after each: a run may be cut
     if args.quick:
         print("\n--quick leaves torch.compile out")
+    print(f"\n{HOW}\n{written}")
+
+
+def _write(out: Path, here: dict[str, Any], results: Results) -> str:
     value = {
         "how": HOW,
+        "flop_per_image": FLOP_PER_IMAGE,
         "batches": {str(batch): summary(found) for batch, found in results.items()},
     }
-    print(f"\n{HOW}\n{report.write(out, here, 'train_step', value, panels(results))}")
+    return report.write(out, here, "train_step", value, panels(results))
 
 
 def _batches(text: str) -> list[int]:
@@ -87,9 +126,11 @@ def _batches(text: str) -> list[int]:
     return sizes
 
 
-def _contestants(batch: int, platform: str, compiled: bool) -> dict[str, Contestant]:
+def contestants(batch: int, platform: str, compiled: bool) -> dict[str, Contestant]:
+    """Who takes part on a platform, `torch.compile` among them or not."""
+    everyone = {**CONTESTANTS, **TORCH} if platform != "gpu" else {**ON_GPU, **TORCH_ON_GPU}
     found = {}
-    for name, contestant in {**CONTESTANTS, **TORCH}.items():
+    for name, contestant in everyone.items():
         settings = {**contestant.settings, "batch": batch}
         if contestant.needs == "torch":
             settings["platform"] = platform
@@ -100,7 +141,7 @@ def _contestants(batch: int, platform: str, compiled: bool) -> dict[str, Contest
 
 def table(found: dict[str, Measured]) -> str:
     """The rows of one batch size."""
-    best_torch = quickest(found, TORCH)
+    best_torch = quickest(found, [*TORCH, *TORCH_ON_GPU])
     rows = []
     for name, m in found.items():
         if m.absent:
@@ -136,7 +177,7 @@ COLUMNS = (
 
 def summary(found: dict[str, Measured]) -> dict[str, Any]:
     """The JSON of one batch size."""
-    best_torch = quickest(found, TORCH)
+    best_torch = quickest(found, [*TORCH, *TORCH_ON_GPU])
     value = report.as_json(found)
     for name, m in found.items():
         value[name]["ratio_to_official"] = ratio(m, found.get(OFFICIAL))

@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from benchmarks import machine, report
@@ -14,8 +15,8 @@ from jaxopt_notes.command import run_as_process
 _JAX = "benchmarks.contestants.update_jax"
 _TORCH = "benchmarks.contestants.update_torch:update"
 
-_ONE_LOOP = "xla_cpu_use_multi_output_fusion"
-
+ONE_LOOP = "ours one loop"  # by an option of XLA for CPUs
+_FUSION = "xla_cpu_use_multi_output_fusion"
 BASELINE = "optax"
 FUSED = "torch fused"
 FLOOR = "memory floor"
@@ -25,10 +26,10 @@ CONTESTANTS: dict[str, Contestant] = {
     FLOOR: Contestant(f"{_JAX}:floor"),
     "ours": Contestant(f"{_JAX}:update", {"kind": "ours"}),
     "ours packed": Contestant(f"{_JAX}:update", {"kind": "packed"}),
-    "ours one loop": Contestant(
+    ONE_LOOP: Contestant(
         f"{_JAX}:update",
         {"kind": "one loop"},
-        environment={"XLA_FLAGS": f"--xla_backend_extra_options={_ONE_LOOP}"},
+        environment={"XLA_FLAGS": f"--xla_backend_extra_options={_FUSION}"},
     ),
     BASELINE: Contestant(f"{_JAX}:update", {"kind": "optax"}),
     FUSED: Contestant(_TORCH, {"form": "fused"}, needs="torch"),
@@ -57,7 +58,7 @@ HOW = (
     "changes a process's time. Median (quartiles) of the rounds; ratios of medians (quartiles of "
     "the ratios of each round). The memory floor is x · c in place, moving as many bytes as the "
     "rule must, in pieces of the size that is quickest. trace: tracing and lowering; that and "
-    "compiling three times in each process (--quick: once)."
+    "compiling --builds times in each process."
 )
 Results = dict[str, dict[str, dict[str, Measured]]]  # [tree][rule][contestant]
 
@@ -72,6 +73,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--rounds", type=int, metavar="N", help="turns of each process (4; --quick: 3)"
     )
+    parser.add_argument(
+        "--builds",
+        type=int,
+        metavar="N",
+        help="tracings and compilations of each process (3; --quick: 1)",
+    )
     return guarded(parser, argv, _run)
 
 
@@ -79,35 +86,45 @@ def _run(args: argparse.Namespace) -> None:
     out, quick = out_folder(args), args.quick
     trees = choose("--trees", args.trees or (QUICK_TREES if quick else None), list(TREES))
     rules = choose("--rules", args.rules or (QUICK_RULES if quick else None), list(BYTES))
-    names = choose("--contestants", args.contestants, list(CONTESTANTS))
-    starts, rounds = args.starts, args.rounds
+    starts, rounds, builds = args.starts, args.rounds, args.builds
     starts = whole_number("--starts", (1 if quick else 3) if starts is None else starts)
     rounds = whole_number("--rounds", (3 if quick else 4) if rounds is None else rounds)
+    builds = whole_number("--builds", (1 if quick else 3) if builds is None else builds, least=0)
     here = machine.facts()
+    on_gpu = here["device"]["platform"] == "gpu"
+    able = [name for name in CONTESTANTS if not (on_gpu and name == ONE_LOOP)]
+    names = choose("--contestants", args.contestants, able)
     print(machine.header(here))
     results: Results = {}
-    skipped = {}
+    skipped: dict[str, str] = {}
+    written = ""
     for tree in trees:
-        skipped[tree] = too_large(tree, len(names))
-        if skipped[tree]:
-            print(f"\n{tree} was skipped: {skipped[tree]}")
+        if reason := too_large(tree, len(names)):
+            skipped[tree] = reason
+            print(f"\n{tree} was skipped: {reason}")
             continue
         for rule in rules:
             everyone = _contestants(names, rule, tree, here["device"]["platform"])
-            seconds, builds = (0.1, 1) if quick else (0.4, 3)
-            found = race(everyone, rounds, seconds, builds, starts, title=f"{tree}, {rule}")
+            seconds = 0.1 if quick else 0.4
+            title = f"{tree}, {rule}"
+            found = race(everyone, rounds, seconds, builds, starts, title, together=on_gpu)
             results.setdefault(tree, {})[rule] = found
             print(f"\n{tree} ({elements(tree):,} in {len(TREES[tree]())} leaves), {rule}")
             print(table(found, elements(tree) * BYTES[rule]), *report.absences(found), sep="\n")
+            written = _write(out, here, results, skipped)  # after each: a run may be cut
+    print(f"\n{HOW}\n{written or 'nothing was measured'}")
+
+
+def _write(out: Path, here: dict[str, Any], results: Results, skipped: dict[str, str]) -> str:
     value = {
         "how": HOW,
-        "skipped": {tree: why for tree, why in skipped.items() if why},
+        "skipped": skipped,
         "trees": {
             tree: {rule: summary(found) for rule, found in of.items()}
             for tree, of in results.items()
         },
     }
-    print(f"\n{HOW}\n{report.write(out, here, 'update_step', value, panels(results))}")
+    return report.write(out, here, "update_step", value, panels(results))
 
 
 def too_large(tree: str, contestants: int) -> str:

@@ -1,7 +1,8 @@
 """A contestant's process: builds what is to be measured, then waits for its turns.
 
-It is told what to do by a line on stdin, "build" or "run", and answers each by a JSON line on
-stdout. Between its turns it sleeps in a read, so that it disturbs nobody.
+It imports its module, and begins at the first line on stdin. Further lines are "count" (how many
+steps fill a turn), "build" or "run"; it answers each by a JSON line on stdout. Between its turns it
+sleeps in a read, so that it disturbs nobody.
 """
 
 import importlib
@@ -54,10 +55,14 @@ def serve(factory: Callable[..., Bench], settings: dict[str, Any], seconds: floa
         bench = factory(**settings)
     except Unavailable as reason:
         return answer({"unavailable": str(reason)})
-    steps = steps_for(bench.run, seconds)
-    answer({"facts": bench.facts, "steps": steps})
+    answer({"facts": bench.facts})
+    steps = 1
     for line in sys.stdin:
-        if line.strip() == "build":
+        turn = line.strip()
+        if turn == "count":
+            steps = steps_for(bench.run, seconds)
+            answer({"steps": steps})
+        elif turn == "build":
             answer(bench.build() if bench.build else {})
         else:
             answer(timed(bench.run, steps))
@@ -66,4 +71,5 @@ def serve(factory: Callable[..., Bench], settings: dict[str, Any], seconds: floa
 if __name__ == "__main__":
     module, _, name = sys.argv[1].partition(":")
     made_by = getattr(importlib.import_module(module), name)
+    sys.stdin.readline()  # "begin"
     serve(made_by, json.loads(sys.argv[2]), float(sys.argv[3]))

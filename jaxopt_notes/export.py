@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _export(args: argparse.Namespace) -> int:
-    require("export", "train")
+    require("export", "train", "flax", "orbax.checkpoint", "flatbuffers")
     start.import_jax()
     start.devices()
     from jaxopt_notes.inference import exporting

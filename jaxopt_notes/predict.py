@@ -92,7 +92,7 @@ def _predict(args: argparse.Namespace) -> int:
     if args.show is not None:
         _check_show(args)
 
-    require("predict", "train")
+    require("predict", "train", "flax", "orbax.checkpoint", "PIL")
     start.import_jax()
     start.devices()
     from jaxopt_notes.inference.trained import load_trained

@@ -54,7 +54,7 @@ def _run(argv: Sequence[str]) -> int:
             from jaxopt_notes.runs import folder
 
             folder.refuse_used(asked["out"])
-    require("train", "train")
+    require("train", "train", "flax", "orbax.checkpoint", "tqdm")
     start.import_jax()
     if args.summary:
         return _summarize(asked, as_json=args.json)

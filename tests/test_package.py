@@ -102,6 +102,14 @@ def test_a_missing_extra_is_one_line_and_exit_code_2(
     assert not list(tmp_path.iterdir())
 
 
+def test_training_on_bundled_digits_needs_no_tensorflow_datasets(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "tensorflow_datasets", None)
+    from jaxopt_notes import train
+
+    assert train.main(["--summary", "--dataset", "mnist-12k"]) == 0
+    assert "conv" in capsys.readouterr().out
+
+
 def test_a_missing_extra_is_bad_input_and_an_import_error():
     with pytest.raises(MissingExtraError) as caught:
         require("dance", "shoes", "tap_shoes")

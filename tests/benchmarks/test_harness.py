@@ -1,6 +1,7 @@
 """Turns, spreads and ratios, on contestants that cost nothing."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -48,7 +49,8 @@ def test_steps_are_found_that_fill_a_turn(monkeypatch):
     assert timed(run, 50)["seconds"] == pytest.approx(0.01)
 
 
-def test_a_race_measures_those_who_can_and_names_the_others():
+@pytest.mark.parametrize("together", [False, True])
+def test_a_race_measures_those_who_can_and_names_the_others(together):
     def contestant(function, settings=None, needs=""):
         factory = f"tests.benchmarks.pretended_contestants:{function}"
         return Contestant(
@@ -56,13 +58,17 @@ def test_a_race_measures_those_who_can_and_names_the_others():
         )
 
     contestants = {
-        "a": contestant("counting", {"label": "A"}),
+        "a": replace(contestant("counting", {"label": "A"}), tunes=True),
+        "b": contestant("counting", {"label": "B"}),
         "gone": contestant("missing_something"),
         "broken": contestant("failing"),
         "not installed": contestant("counting", needs="no_such_package"),
     }
-    found = race(contestants, rounds=3, seconds=1e-5, builds=2, starts=2)
+    found = race(contestants, rounds=3, seconds=1e-5, builds=2, starts=2, together=together)
     assert found["a"].facts["label"] == "A"
+    assert found["b"].facts["label"] == "B"
+    assert found["a"].facts["steps_a_round"] >= 1
+    assert found["a"].samples.keys() == found["b"].samples.keys()
     assert {key: len(values) for key, values in found["a"].samples.items()} == {
         "trace_seconds": 2 * 2,
         "seconds": 2 * 3,
