@@ -85,10 +85,17 @@ def eval_step(model: CNN, metrics: nnx.MultiMetric, batch: Batch) -> None:
 
 
 def optimizer_of(recipe: Recipe) -> optax.GradientTransformation:
-    """The recipe's Adam."""
+    """The recipe's Adam, with steps of their own for dense layers' weights (two axes)."""
     peak, rising = recipe.peak, round(recipe.warmup * recipe.steps)
-    cycle = optax.warmup_cosine_decay_schedule(peak / 25, peak, rising, recipe.steps, peak / 1e4)
-    return optax.adam(cycle, b2=recipe.b2, nesterov=recipe.nesterov)
+    low, end, falling = peak / 25, peak / 1e4, recipe.steps - rising
+    cycle = optax.warmup_cosine_decay_schedule(low, peak, rising, recipe.steps, end)
+    if recipe.linear:
+        parts = ((low, peak, rising), (peak, end, falling))
+        cycle = optax.join_schedules([optax.linear_schedule(*part) for part in parts], [rising])
+    return optax.chain(
+        optax.adam(cycle, b2=recipe.b2, nesterov=recipe.nesterov),
+        optax.stateless_with_tree_map(lambda u, _: u * recipe.dense_rate if u.ndim == 2 else u),
+    )
 
 
 def test_accuracy(model: CNN, images: np.ndarray, labels: np.ndarray) -> float:

@@ -40,9 +40,16 @@ def network(recipe: Recipe, rngs: nnx.Rngs) -> CNN:
 
 
 def optimizer_of(recipe: Recipe) -> optax.GradientTransformation:
-    """The recipe's Adam."""
-    cycle = schedule("one-cycle", recipe.peak, recipe.steps, recipe.warmup)
-    return adam(cycle, b2=recipe.b2, nesterov=recipe.nesterov)
+    """The recipe's Adam, with steps of their own for dense layers' weights (two axes)."""
+    peak, rising = recipe.peak, round(recipe.warmup * recipe.steps)
+    cycle = schedule("one-cycle", peak, recipe.steps, recipe.warmup)
+    if recipe.linear:
+        parts = ((peak / 25, peak, rising), (peak, peak / 1e4, recipe.steps - rising))
+        cycle = optax.join_schedules([optax.linear_schedule(*part) for part in parts], [rising])
+    return optax.chain(
+        adam(cycle, b2=recipe.b2, nesterov=recipe.nesterov),
+        optax.stateless_with_tree_map(lambda u, _: u * recipe.dense_rate if u.ndim == 2 else u),
+    )
 
 
 def accuracies(

@@ -51,15 +51,25 @@ def device_for(platform: str) -> torch.device:
 
 
 def optimizer_of(recipe: Recipe, parameters: Iterable[Tensor]) -> torch.optim.Optimizer:
-    """The recipe's Adam.
+    """The recipe's Adam, in two groups: the dense layers' weights (two axes), and all else.
 
     A large `momentum_decay` keeps β1 of torch's NAdam constant, as the recipe's Nesterov form has
     it. torch has no fused form of NAdam.
     """
+    parts: dict[float, list[Tensor]] = {1.0: [], recipe.dense_rate: []}
+    for parameter in parameters:
+        parts[recipe.dense_rate if parameter.ndim == 2 else 1.0].append(parameter)
+    groups = [{"params": some, "times": times} for times, some in parts.items()]
     settings = {"lr": recipe.peak, "betas": (0.9, recipe.b2)}
     if recipe.nesterov:
-        return torch.optim.NAdam(parameters, **settings, momentum_decay=1e6)
-    return torch.optim.Adam(parameters, **settings, fused=True)
+        return torch.optim.NAdam(groups, **settings, momentum_decay=1e6)
+    return torch.optim.Adam(groups, **settings, fused=True)
+
+
+def set_learning_rate(optimizer: torch.optim.Optimizer, value: float) -> None:
+    """The learning rate of the next step, times what each group asks for."""
+    for group in optimizer.param_groups:
+        group["lr"] = group["times"] * value
 
 
 def make_step(
@@ -114,7 +124,7 @@ def train(task: Task) -> list[float]:
     optimizer = optimizer_of(recipe, model.parameters())
     step = make_step(model, optimizer, compiled=False, smoothing=recipe.smoothing)
     for k, i in enumerate(torch.as_tensor(order(recipe, task.seed, len(labels)), device=device)):
-        optimizer.param_groups[0]["lr"] = learning_rate(recipe, k)
+        set_learning_rate(optimizer, learning_rate(recipe, k))
         loss, _ = step(images[i], labels[i])
         if task.first_step_only:
             loss.item()

@@ -31,6 +31,8 @@ class Recipe(NamedTuple):
       smoothing: label smoothing of the loss.
       zero_logits: the last layer's weights start from zero.
       warmup: share of the run in which the learning rate rises.
+      linear: after the warm-up the learning rate falls in a straight line, not along half a cosine.
+      dense_rate: the weights of the dense layers learn at so many times the learning rate.
     """
 
     images: int
@@ -41,6 +43,8 @@ class Recipe(NamedTuple):
     smoothing: float
     zero_logits: bool
     warmup: float
+    linear: bool
+    dense_rate: float
 
     @property
     def steps(self) -> int:
@@ -48,8 +52,8 @@ class Recipe(NamedTuple):
         return self.images // self.batch
 
 
-RECIPE = Recipe(32_000, 64, 5e-3, 0.98, True, 0.2, True, 0.2)
-EARLIER = Recipe(60_000, 64, 3e-3, 0.99, False, 0.0, False, 0.25)  # of earlier results
+RECIPE = Recipe(32_000, 64, 2e-2, 0.98, True, 0.2, True, 0.2, True, 0.25)
+EARLIER = Recipe(60_000, 64, 3e-3, 0.99, False, 0.0, False, 0.25, False, 1.0)  # of earlier results
 INTERVALS = {  # of each number: lower end, upper end, which it stays below
     "images": (1, math.inf),
     "batch": (1, math.inf),
@@ -57,6 +61,7 @@ INTERVALS = {  # of each number: lower end, upper end, which it stays below
     "b2": (0, 1),
     "smoothing": (0, 1),
     "warmup": (0, 1),
+    "dense_rate": (1e-12, math.inf),
 }
 
 
@@ -157,13 +162,14 @@ def normalized(images: np.ndarray, train_images: np.ndarray) -> np.ndarray:
 
 
 def learning_rate(recipe: Recipe, step: int) -> float:
-    """One cycle over the run: up in a straight line, then down along half a cosine."""
+    """One cycle over the run: up in a straight line, then down in another or half a cosine."""
     rising = round(recipe.warmup * recipe.steps)
     low, end = recipe.peak / 25, recipe.peak / 1e4
     if step < rising:
         return low + (recipe.peak - low) * step / rising
     falling = (step - rising) / (recipe.steps - rising)
-    return end + (recipe.peak - end) * (1 + math.cos(math.pi * falling)) / 2
+    left = 1 - falling if recipe.linear else (1 + math.cos(math.pi * falling)) / 2
+    return end + (recipe.peak - end) * left
 
 
 def report(accuracies: Sequence[float]) -> None:
