@@ -1,10 +1,12 @@
 """Shared by all tests: a few of the bundled digits as a data set, and the command on them."""
 
+import functools
 import os
 import sys
 
 import jax
 import pytest
+from jax._src.interpreters import mlir
 
 from jaxopt_notes import train
 from jaxopt_notes.data import Dataset, load
@@ -37,18 +39,23 @@ def pytest_configure(config):
             patch.setenv("XLA_FLAGS", f"{os.environ.get('XLA_FLAGS', '')} {COMPILE_SOON}")
             compilation.LEVEL = 0
         jax.devices()
+    # One MLIR context for all programs: JAX makes one for each, a third of a small program's time.
+    if hasattr(mlir, "make_ir_context"):
+        mlir.make_ir_context = functools.cache(mlir.make_ir_context)
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_compilation_cache(request):
     """Tests keep compiled programs for each other and for next time, but not with the user's.
 
-    Most of the tests' time goes into compiling.
+    Most of the tests' time goes into compiling. A small program is compiled sooner than it is kept
+    and looked up; a command keeps its own, small ones too.
     """
     folder = request.config.cache.mkdir("compiled")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("JAX_COMPILATION_CACHE_DIR", str(folder))
         compilation.keep_compiled(str(folder))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
         yield
 
 
