@@ -1,10 +1,14 @@
 """Shared by all tests: a few of the bundled digits as a data set, and the command on them."""
 
+import collections
+import functools
+import gc
 import os
 import sys
 
 import jax
 import pytest
+from jax._src.interpreters import mlir
 
 from jaxopt_notes import train
 from jaxopt_notes.data import Dataset, load
@@ -12,6 +16,44 @@ from jaxopt_notes.runtime import compilation
 from jaxopt_notes.training import setup
 from tests.run_files import BASE, SMALL, Ran
 from tests.virtual_devices import BY_DEFAULT, COMPILE_SOON
+
+BEGAN = pytest.StashKey[float]()
+
+
+def cpu_seconds() -> float:
+    """User and system time of this process and of the processes that it has waited for."""
+    return sum(os.times()[:4])
+
+
+def pytest_addoption(parser):
+    """`--cpu-seconds`: a busy machine changes them less than seconds on the clock."""
+    parser.addoption("--cpu-seconds", action="store_true", help="print CPU seconds of each room")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
+    """The clock of a test starts before its fixtures."""
+    item.stash[BEGAN] = cpu_seconds()
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_teardown(item):
+    """What a test took goes to the main process with its last report."""
+    try:
+        return (yield)
+    finally:
+        item.user_properties.append(("CPU seconds", cpu_seconds() - item.stash[BEGAN]))
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    """The budgets are in CONTRIBUTING.md."""
+    if config.option.cpu_seconds:
+        rooms = collections.Counter()
+        for report in terminalreporter.getreports(""):  # of passed setups and teardowns
+            room = "/".join(report.nodeid.split("::")[0].split("/")[:2])
+            rooms[room] += dict(report.user_properties).get("CPU seconds", 0)
+        for room, seconds in [*rooms.most_common(), ("sum", rooms.total())]:
+            terminalreporter.write_line(f"{seconds:7.1f} {room}")
 
 
 @pytest.fixture(scope="session")
@@ -32,22 +74,34 @@ def pytest_configure(config):
     The tests compile with less effort, but for those that ask for `BY_DEFAULT` or for the fixture
     `compiled_by_default`. What a test starts as a process has XLA's defaults.
     """
+    gc.set_threshold(50_000, 20, 20)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XLA_FLAGS", f"{os.environ.get('XLA_FLAGS', '')} {COMPILE_SOON}")
         compilation.OPTIONS = {"xla_backend_optimization_level": 0}
         jax.devices()
+    # One MLIR context for all programs: JAX makes one for each, a third of a small program's time.
+    if hasattr(mlir, "make_ir_context"):
+        mlir.make_ir_context = functools.cache(mlir.make_ir_context)
+
+
+def pytest_collection_finish():
+    """Python's collector, which took a tenth of the time, leaves alone what imports made."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_compilation_cache(request):
     """Tests keep compiled programs for each other and for next time, but not with the user's.
 
-    Most of the tests' time goes into compiling.
+    Most of the tests' time goes into compiling. A small program is compiled sooner than it is kept
+    and looked up; a command keeps its own, small ones too.
     """
     folder = request.config.cache.mkdir("compiled")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("JAX_COMPILATION_CACHE_DIR", str(folder))
         compilation.keep_compiled(str(folder))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
         yield
 
 

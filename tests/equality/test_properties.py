@@ -102,7 +102,7 @@ def cases(draw: st.DrawFn) -> Case:
     return Case(name, draw(st.fixed_dictionaries(required, optional=optional)), name)
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.data(), cases(), st.integers(0, 2**16))
 def test_any_tree_and_any_keywords_give_the_same_bits(
     data: st.DataObject, case: Case, seed: int

@@ -1,10 +1,12 @@
 """A trained network as a file gives the same logits, without this package."""
 
 import errno
+import functools
 import io
 import json
 import subprocess
 import sys
+from functools import partial
 
 import jax
 import numpy as np
@@ -25,11 +27,9 @@ from jaxopt_notes.training.step import Normalization
 
 SHAPE = (8, 12, 1)
 NETWORKS = {
-    "cnn": CNN(nnx.Rngs(0), SHAPE, features=(3, 4), hidden=5, dropout=0.1),
-    "cnn-norm": CNN(
-        nnx.Rngs(0), SHAPE, features=(3,), norm="batch", activation="gelu", pooling="average"
-    ),
-    "mlp": MLP(nnx.Rngs(0), SHAPE, widths=(5,), norm="batch", dropout=0.1),
+    "cnn": partial(CNN, features=(3, 4), hidden=5, dropout=0.1),
+    "cnn-norm": partial(CNN, features=(3,), norm="batch", activation="gelu", pooling="average"),
+    "mlp": partial(MLP, widths=(5,), norm="batch", dropout=0.1),
 }
 LOADER = """
 import json, sys
@@ -45,8 +45,9 @@ print(json.dumps(found))
 """
 
 
-def trained(network):
-    model = pure(network)
+@functools.cache
+def trained(name):
+    model = pure(NETWORKS[name](nnx.Rngs(0), SHAPE))
     rng = np.random.default_rng(0)
     stats = jax.tree.map(lambda x: x + rng.random(x.shape, np.float32), model.batch_stats)
     weights = Weights(7, model.params, stats)
@@ -66,7 +67,7 @@ def test_the_file_gives_the_same_logits_where_this_package_is_not_imported(tmp_p
     np.save(tmp_path / "images.npy", images)
     files = {name: tmp_path / name for name in NETWORKS}
     for name, file in files.items():
-        exporting.write(file, exporting.as_jax(trained(NETWORKS[name])))
+        exporting.write(file, exporting.as_jax(trained(name)))
     command = [
         sys.executable,
         "-c",
@@ -79,14 +80,14 @@ def test_the_file_gives_the_same_logits_where_this_package_is_not_imported(tmp_p
     found = json.loads(done.stdout)
     for name, file in files.items():
         # Compiled with a known batch, which on a CPU goes through the quick convolution.
-        expected = jax.jit(forward_of(trained(NETWORKS[name])))(images)
+        expected = jax.jit(forward_of(trained(name)))(images)
         one, five = found[str(file)]
         np.testing.assert_allclose(five, expected, rtol=1e-4, atol=1e-5)
         np.testing.assert_allclose(one, expected[:1], rtol=1e-4, atol=1e-5)
 
 
 def test_it_is_for_all_platforms_with_the_batch_left_open():
-    loaded = jax.export.deserialize(bytearray(exporting.as_jax(trained(NETWORKS["cnn"]))))
+    loaded = jax.export.deserialize(bytearray(exporting.as_jax(trained("cnn"))))
     assert loaded.platforms == ("cpu", "cuda", "tpu")
     (given,) = loaded.in_avals
     assert str(given.shape) == "(batch, 8, 12, 1)"
@@ -98,8 +99,8 @@ def test_it_is_for_all_platforms_with_the_batch_left_open():
 def test_onnx_gives_the_same_logits(name, images):
     pytest.importorskip("jax2onnx", reason="jax2onnx (extra onnx) is not installed")
     onnxruntime = pytest.importorskip("onnxruntime")
-    session = onnxruntime.InferenceSession(exporting.as_onnx(trained(NETWORKS[name])))
-    expected = jax.jit(forward_of(trained(NETWORKS[name])))(images)
+    session = onnxruntime.InferenceSession(exporting.as_onnx(trained(name)))
+    expected = jax.jit(forward_of(trained(name)))(images)
     for n in (1, 5):
         (found,) = session.run(["logits"], {"images": images[:n]})
         np.testing.assert_allclose(found, expected[:n], rtol=1e-4, atol=1e-5)
@@ -108,7 +109,7 @@ def test_onnx_gives_the_same_logits(name, images):
 def test_without_jax2onnx_its_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "jax2onnx", None)
     with pytest.raises(InputError, match=r"jaxopt-notes\[onnx\]"):
-        exporting.as_onnx(trained(NETWORKS["mlp"]))
+        exporting.as_onnx(trained("mlp"))
 
 
 class FullDisk(io.FileIO):
@@ -132,7 +133,7 @@ def test_a_full_disk_leaves_the_file_that_was_there(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_scores_probabilities_and_exports_are_of_the_same_logits(name, images):
-    net, labels = trained(NETWORKS[name]), np.array([0, 1, 2, 3, 4], np.int32)
+    net, labels = trained(name), np.array([0, 1, 2, 3, 4], np.int32)
     logits = logits_of(images, net.weights, net.model, net.normalize)
     np.testing.assert_allclose(jax.jit(forward_of(net))(images), logits, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(probabilities(net, images), softmax(logits), rtol=1e-6)
@@ -144,7 +145,7 @@ def test_scores_probabilities_and_exports_are_of_the_same_logits(name, images):
 
 @pytest.mark.parametrize("n", [0, 1, 3, 5])
 def test_probabilities_of_any_number_of_images(n, images):
-    net = trained(NETWORKS["mlp"])
+    net = trained("mlp")
     expected = jax.nn.softmax(forward_of(net)(images))
     found = probabilities(net, images[:n])
     assert found.shape == (n, 10)

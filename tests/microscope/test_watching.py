@@ -50,14 +50,21 @@ def plain(optimizer):
     return getattr(optimizer, "gradient_transformation", lambda: optimizer)()
 
 
-@pytest.mark.parametrize("name", OPTIMIZERS)
-@pytest.mark.parametrize(
-    "wrap", [partial(jax.jit, compiler_options=BY_DEFAULT), lambda f: f], ids=["jit", "plain"]
-)
+WRAPS = {"jit": partial(jax.jit, compiler_options=BY_DEFAULT), "plain": lambda f: f}
+# Outside jit each operation is a program: of one optimizer among the quick tests.
+QUICK = [*((name, "jit") for name in OPTIMIZERS), ("chain", "plain")]
+PAIRS = [
+    pytest.param(name, wrap, marks=[] if (name, wrap) in QUICK else pytest.mark.slow)
+    for wrap in WRAPS
+    for name in OPTIMIZERS
+]
+
+
+@pytest.mark.parametrize(("name", "wrap"), PAIRS)
 def test_the_updates_and_the_inner_state_are_the_same_bits(name, wrap):
     watched, bare = watch(OPTIMIZERS[name](), every=2), plain(OPTIMIZERS[name]())
     state, expected_state = watched.init(PARAMS), bare.init(PARAMS)
-    step, expected_step = wrap(watched.update), wrap(bare.update)
+    step, expected_step = map(WRAPS[wrap], (watched.update, bare.update))
     for i in range(5):
         updates, state = step(gradients(i), state, PARAMS)
         expected, expected_state = expected_step(gradients(i), expected_state, PARAMS)

@@ -38,18 +38,23 @@ def as_now(small, tmp_path_factory):
     return without_seconds(rows(folder))
 
 
-def test_settings_of_jax_change_no_digit_and_stay_the_hosts(small, as_now, tmp_path):
-    for name, value in SETTINGS:
-        before = getattr(jax.config, name)
-        jax.config.update(name, value)
-        try:
-            host_before = state()
-            out = tmp_path / name
-            assert small(*OPTIONS, "--out", str(out)) == 0, name
-            assert without_seconds(rows(out)) == as_now, name
-            assert changes(host_before, state()) == {}, name
-        finally:
-            jax.config.update(name, before)
+# Together, and among the slow tests each alone, which says the one that is not put back.
+@pytest.mark.parametrize(
+    "changed",
+    [dict(SETTINGS), *(pytest.param({n: x}, id=n, marks=pytest.mark.slow) for n, x in SETTINGS)],
+)
+def test_settings_of_jax_change_no_digit_and_stay_the_hosts(small, as_now, tmp_path, changed):
+    before = {name: getattr(jax.config, name) for name in changed}
+    try:
+        for name, value in changed.items():
+            jax.config.update(name, value)
+        host_before = state()
+        assert small(*OPTIONS, "--out", str(tmp_path / "changed")) == 0
+        assert without_seconds(rows(tmp_path / "changed")) == as_now
+        assert changes(host_before, state()) == {}
+    finally:
+        for name, value in before.items():
+            jax.config.update(name, value)
 
 
 def test_what_one_setting_wrote_another_reads(small, as_now, tmp_path):
