@@ -1,6 +1,5 @@
 """Shared by all tests: a few of the bundled digits as a data set, and the command on them."""
 
-import collections
 import functools
 import gc
 import os
@@ -14,46 +13,14 @@ from jaxopt_notes import train
 from jaxopt_notes.data import Dataset, load
 from jaxopt_notes.runtime import compilation
 from jaxopt_notes.training import setup
+from tests import every_test
 from tests.run_files import BASE, SMALL, Ran
 from tests.virtual_devices import BY_DEFAULT, COMPILE_SOON
-
-BEGAN = pytest.StashKey[float]()
-
-
-def cpu_seconds() -> float:
-    """User and system time of this process and of the processes that it has waited for."""
-    return sum(os.times()[:4])
 
 
 def pytest_addoption(parser):
     """`--cpu-seconds`: a busy machine changes them less than seconds on the clock."""
     parser.addoption("--cpu-seconds", action="store_true", help="print CPU seconds of each room")
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_runtest_setup(item):
-    """The clock of a test starts before its fixtures."""
-    item.stash[BEGAN] = cpu_seconds()
-
-
-@pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_runtest_teardown(item):
-    """What a test took goes to the main process with its last report."""
-    try:
-        return (yield)
-    finally:
-        item.user_properties.append(("CPU seconds", cpu_seconds() - item.stash[BEGAN]))
-
-
-def pytest_terminal_summary(terminalreporter, config):
-    """The budgets are in CONTRIBUTING.md."""
-    if config.option.cpu_seconds:
-        rooms = collections.Counter()
-        for report in terminalreporter.getreports(""):  # of passed setups and teardowns
-            room = "/".join(report.nodeid.split("::")[0].split("/")[:2])
-            rooms[room] += dict(report.user_properties).get("CPU seconds", 0)
-        for room, seconds in [*rooms.most_common(), ("sum", rooms.total())]:
-            terminalreporter.write_line(f"{seconds:7.1f} {room}")
 
 
 @pytest.fixture(scope="session")
@@ -75,6 +42,7 @@ def pytest_configure(config):
     `compiled_by_default`. What a test starts as a process has XLA's defaults.
     """
     gc.set_threshold(50_000, 20, 20)
+    config.pluginmanager.register(every_test)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XLA_FLAGS", f"{os.environ.get('XLA_FLAGS', '')} {COMPILE_SOON}")
         compilation.OPTIONS = {"xla_backend_optimization_level": 0}
