@@ -97,7 +97,8 @@ function whose(candidate, values) {
     if (!alike || !possible) continue;
     formulas.push(name);
     const plain = !terms.nesterov && !terms.amsgrad === !convention.terms.amsgrad;
-    const same = plain && numbers.every((letter) => near(terms[letter], convention.terms[letter]));
+    const hidden = (letter) => letter === "ε" && terms.E0 && !terms.ε; // beside E₀ it is not seen
+    const same = plain && numbers.every((n) => hidden(n) || near(terms[n], convention.terms[n]));
     if (same || sameSum(candidate, terms, convention.terms)) defaults.push(name);
   }
   return { formulas, defaults };

@@ -5,30 +5,38 @@ const TRIAL_RATE = 0.05;
 
 function identify(rule) {
   const record = observe(rule, TRIAL_RATE);
-  const clues = look(record);
+  const zero = zeroFails(record);
   const fits = [];
-  for (const candidate of candidatesFor(clues)) {
+  for (const candidate of candidatesFor(look(record))) {
     const one = fit(candidate, record);
+    const smaller = fits.find((other) => other.misfit < EXPLAINS);
+    if (smaller && candidate.letters.length > smaller.candidate.letters.length) break;
     fits.push(one);
-    if (one.misfit < EXPLAINS) return { ...one, known: true, zero: zeroFails(record) };
+    if (one.misfit < EXPLAINS && (candidate.equation !== "sgd" || hasTrialRate(one))) break;
   }
-  const nearest = fits.reduce((a, b) => (b.misfit < a.misfit ? b : a));
-  return { ...nearest, known: false, zero: zeroFails(record) };
+  const known = fits.filter((one) => one.misfit < EXPLAINS);
+  const best = known.find(hasTrialRate) ?? known[0];
+  if (best) return { ...best, known: true, zero };
+  return { ...fits.reduce((a, b) => (b.misfit < a.misfit ? b : a)), known: false, zero };
+}
+
+// Sum and average differ in nothing but the learning rate: the one that was given tells them apart.
+function hasTrialRate({ α }) {
+  return Math.abs(α / TRIAL_RATE - 1) < 1e-6;
 }
 
 // Whether the first step is proportional to the gradient, and whether parameters move without one.
 function look(record) {
-  const shares = record.gradients
-    .map((gradients, i) => record.moves[i][0] / gradients[0])
-    .filter((share, i) => record.gradients[i][0] && !record.thetas[i][0] && Number.isFinite(share));
+  const shares = record
+    .map(({ gradients, moves }) => moves[0] / gradients[0])
+    .filter((share, i) => record[i].gradients[0] && !record[i].thetas[0] && Number.isFinite(share));
   const [least, most] = [Math.min(...shares), Math.max(...shares)];
-  const still = record.gradients.map((gradients) => gradients.every((g) => g === 0));
-  const moved = record.moves.filter((moves, i) => still[i] && moves.some((u) => Number.isFinite(u) && u !== 0));
+  const moved = record.filter(({ gradients, size }) => !gradients.some(Boolean) && Number.isFinite(size) && size > 0);
   return { linear: most - least < 1e-6 * Math.max(Math.abs(most), Math.abs(least)), decays: moved.length > 0 };
 }
 
 function zeroFails(record) {
-  return record.gradients.some((gradients, i) => gradients[0] === 0 && !Number.isFinite(record.moves[i][0]));
+  return record.some(({ gradients, moves }) => gradients[0] === 0 && !Number.isFinite(moves[0]));
 }
 
 const FRAMEWORK_NAMES = {
@@ -100,9 +108,9 @@ function faultsOf({ candidate, values, α, zero }) {
 function numbersOf({ candidate, values, α, decay }) {
   const letters = { ε_root: "ε", E0: "E₀", G0: "G₀", dampening: "τ", coupled: "λ", β1: "β₁", β2: "β₂" };
   const found = candidate.letters.map((letter) => `${letters[letter] ?? letter} = ${found5(values[letter])}`);
-  const rate = Math.abs(α / TRIAL_RATE - 1) < 1e-6 ? "α" : found5(Math.abs(α));
   if (candidate.decoupled) found.push(`λ = ${found5(decay / α)}`);
-  return [`${rate === "α" ? "" : `α = ${rate}`}`, ...found].filter(Boolean).join(", ");
+  if (!hasTrialRate({ α: Math.abs(α) })) found.unshift(`α = ${found5(Math.abs(α))}`);
+  return found.join(", ");
 }
 
 function found5(x) {
