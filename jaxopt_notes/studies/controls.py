@@ -1,4 +1,4 @@
-"""The pieces of the pages that move: the map with its buttons, choices, a look's swatch, scripts."""
+"""The pieces of the pages that move: the map with its buttons, choices, swatches, scripts."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path

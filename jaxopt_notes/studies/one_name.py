@@ -1,7 +1,7 @@
-"""One name, five formulas: what five frameworks call RMSProp, AdaGrad, Adam and momentum, in a race.
+"""One name, five formulas: what the frameworks call RMSProp, AdaGrad, Adam and momentum, in a race.
 
-Which framework has which equation, terms and keywords comes from `verification.frameworks`; the page
-computes with `web/equations.js`, and `web/frameworks.js` writes the calls that make two agree.
+Which framework has which equation, terms and keywords comes from `verification.frameworks`. The
+page computes with `web/equations.js`; `web/frameworks.js` writes the calls that make two agree.
 """
 
 import inspect
@@ -31,7 +31,7 @@ SCRIPTS = (
 )
 
 NAMES = {
-    "notes": ("notes, papers", "笔记与论文"),
+    "notes": ("the notes", "笔记"),
     "optax": ("optax", "optax"),
     "torch": ("torch", "torch"),
     "keras": ("Keras 3", "Keras 3"),
@@ -100,11 +100,11 @@ FAMILIES: dict[str, dict[str, Any]] = {
 TEXTS = {
     "title": ("One name, five formulas", "同名不同式"),
     "lead": (
-        "Five frameworks have an optimizer of this name. From the same start, with the same learning "
-        "rate and the same gradients, they take different paths. The map shows where they part; "
-        "each line below makes one framework walk as the other does.",
-        "五个框架都有这个名字的优化器。起点、学习率和梯度全都相同，轨迹却不同。图中标出分开之处；"
-        "下方每行代码都能让一个框架与另一个走同一条路。",
+        "The study notes, which follow the papers, and four frameworks have an optimizer of this "
+        "name. Start, learning rate and gradients are the same; the paths are not. The map marks "
+        "where they part. Each line of code makes one of them follow another.",
+        "学习笔记（沿用论文的公式）与四个框架都有这个名字的优化器。起点、学习率和梯度函数全都相同，"
+        "轨迹却不同。图中标出分开之处；每行代码都能让其中一个与另一个走同一条轨迹。",
     ),
     "hint": (
         "Drag the white start, or click anywhere on the map. With the keyboard: arrows move the "
@@ -118,22 +118,18 @@ TEXTS = {
     "numbers": ("Hyperparameters", "超参数"),
     "defaults": ("Whose defaults", "采用谁的默认值"),
     "own": ("each its own", "各用各的"),
-    "drop": (
-        "the learning rate falls to a tenth at step 30",
-        "学习率在第 30 步降为十分之一",
-    ),
+    "drop": ("the learning rate falls to a tenth at step 30", "学习率在第 30 步降为十分之一"),
     "follow": ("Make them agree with", "让它们与此一致"),
     "all": ("Make all agree", "全部设为一致"),
     "undo": ("As before", "恢复"),
     "copy": ("Copy", "复制"),
     "agree": ("Make it agree", "设为一致"),
     "about": (
-        "The formulas are those of the package's tests, which run every framework where it is "
-        "installed; all of them with their sources stand in "
-        "docs/optimizers-by-framework.md. Moving a slider gives every framework that has the "
-        "hyperparameter the same value.",
-        "公式与本软件包测试所用的相同；测试在装有各框架的环境中逐一运行它们。全部公式见 "
-        "docs/optimizers-by-framework.md。拖动滑块会让所有具有该超参数的框架取同一个值。",
+        "A slider gives the same value to every framework that has the hyperparameter. The "
+        "formulas are tested against the frameworks; docs/optimizers-by-framework.md has all of "
+        "them.",
+        "拖动滑块会让所有具有该超参数的框架取同一个值。公式都以各框架本身作过检验；"
+        "全部公式见 docs/optimizers-by-framework.md。",
     ),
 }
 
@@ -144,9 +140,7 @@ def families() -> dict[str, Any]:
         name: {
             "sliders": family["sliders"],
             "rate": family["rate"],
-            **{
-                framework: _entry(framework, *call) for framework, call in family["calls"].items()
-            },
+            **{framework: _entry(framework, *call) for framework, call in family["calls"].items()},
         }
         for name, family in FAMILIES.items()
     }
@@ -190,8 +184,6 @@ def as_page() -> str:
         controls.stage(),
         _settings(),
         "</main>",
-        _frameworks(),
-        f'<p class="small">{each(*TEXTS["about"])}</p>',
     ]
     return page.document(
         *TEXTS["title"],
@@ -203,8 +195,7 @@ def as_page() -> str:
 
 def _settings() -> str:
     defaults = "".join(
-        f'<button type="button" data-defaults="{framework}">'
-        f"{each(*texts)}</button>"
+        f'<button type="button" data-defaults="{framework}">{each(*texts)}</button>'
         for framework, texts in NAMES.items()
     )
     landscapes = [
@@ -226,8 +217,10 @@ def _settings() -> str:
             f"<h3>{each(*TEXTS['defaults'])}</h3>",
             f'<div class="buttons"><button type="button" data-defaults="">'
             f"{each(*TEXTS['own'])}</button>{defaults}</div>",
+            _frameworks(),
             controls.choices("landscape", TEXTS["landscape"], landscapes),
             f'<p class="small" id="hint">{each(*TEXTS["hint"])}</p>',
+            f'<p class="small">{each(*TEXTS["about"])}</p>',
             "</div>",
         ]
     )
@@ -240,7 +233,7 @@ def _frameworks() -> str:
     )
     rows = [
         f'<article class="framework" data-framework="{name}"><h2>{controls.swatch(LOOKS[name])} '
-        f'{each(*texts)} <span class="loss"></span></h2><p class="formula equations"></p>'
+        f'{each(*texts)} <span class="loss"></span></h2><p class="formula"></p>'
         '<p class="note small"></p><div class="call"><code></code>'
         f'<button type="button" class="copy">{each(*TEXTS["copy"])}</button>'
         f'<button type="button" class="agree" aria-pressed="false">{each(*TEXTS["agree"])}</button>'

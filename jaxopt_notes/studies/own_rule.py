@@ -57,11 +57,13 @@ EXAMPLES = {
 TEXTS = {
     "title": ("Write your own rule", "编写自己的更新规则"),
     "how": (
-        "A few lines of JavaScript for one parameter. They see the gradient g, the step t = 1, 2, …, "
-        "the parameter θ, and a memory s whose entries start at 0. They return the update u, and θ "
-        "becomes θ + u. The letters α, β, β1, β2, ε and λ (or alpha, beta, eps, …) get sliders.",
-        "为单个参数写几行 JavaScript。可以使用梯度 g、步数 t = 1, 2, …、参数 θ，以及初值为 0 的记忆 s；"
-        "返回更新量 u，θ 随即变为 θ + u。字母 α、β、β1、β2、ε、λ（或 alpha、beta、eps 等）会得到滑块。",
+        "A few lines of JavaScript for one parameter. They see the gradient g, the step t = 1, 2, "
+        "…, the parameter θ, and a memory s whose entries start at 0. They return the update u, "
+        "and θ becomes θ + u. The letters α, β, β1, β2, ε and λ (or alpha, beta, eps, …) get "
+        "sliders.",
+        "为单个参数写几行 JavaScript。可以使用梯度 g、步数 t = 1, 2, …、参数 θ，以及初值为 0 "
+        "的记忆变量 s.名称；返回更新量 u，θ 随即变为 θ + u。字母 α、β、β1、β2、ε、λ"
+        "（或 alpha、beta、eps 等）会得到滑块。",
     ),
     "example": ("Start from", "从示例开始"),
     "run": ("Run it", "运行"),
@@ -111,7 +113,8 @@ def bench() -> str:
             '<section class="own" id="own">',
             f"<h2>{each(*TEXTS['title'])}</h2>",
             f'<p>{each(*TEXTS["how"])}</p><div class="bench"><div>',
-            f'<p><label>{each(*TEXTS["example"])} <select id="example">{options}</select></label></p>',
+            f'<p><label>{each(*TEXTS["example"])} <select id="example">{options}</select></label>'
+            "</p>",
             f'<p><label>{each(*TEXTS["code"])}<textarea id="code" spellcheck="false" '
             'autocapitalize="off" autocomplete="off"></textarea></label></p>',
             f'<p><button id="run" type="button">▶ {each(*TEXTS["run"])}</button></p>',

@@ -34,9 +34,10 @@ SCRIPTS = (
 PRESETS = {
     "ravine": "landscape=ravine&on=sgd,momentum&steps=120",
     "saddle": "landscape=saddle&on=sgd,momentum&steps=150",
-    "stall": "landscape=ravine&on=adagrad,rmsprop&adagrad.alpha=0.05&rmsprop.alpha=0.005&steps=1000",
+    "stall": "landscape=ravine&on=adagrad,rmsprop&adagrad.alpha=0.05&rmsprop.alpha=0.005"
+    "&steps=1000",
     "weighted-sum": "landscape=noisy&on=sgd,momentum&steps=200",
-    "bias-correction": "landscape=ravine&on=adam,own&example=uncorrected&steps=60",
+    "bias-correction": "landscape=ravine&on=adam,own&example=uncorrected&own.alpha=0.1&steps=60",
     "drifting-target": "landscape=drifting&on=adagrad,rmsprop,adam&steps=1000",
 }
 
@@ -102,10 +103,10 @@ TEXTS = {
     "title": ("Playground", "优化器交互演示"),
     "hint": (
         "Drag the white start, or click anywhere on the map. With the keyboard: arrows move the "
-        "start, Shift makes them finer, Space plays and pauses, Enter plays from the start. A cross "
-        "is a minimum; an arrow shows where a path leaves the map.",
-        "拖动白色起点，或点击图中任意位置。键盘：方向键移动起点，按住 Shift 可微调，空格键播放或暂停，"
-        "回车键从起点播放。叉号为极小点；箭头表示轨迹离开图外。",
+        "start, Shift makes them finer, Space plays and pauses, Enter plays from the start. A "
+        "cross is a minimum; an arrow shows where a path leaves the map.",
+        "拖动白色起点，或点击图中任意位置。键盘：方向键移动起点，按住 Shift 可微调，"
+        "空格键播放或暂停，回车键从起点播放。叉号为极小点；箭头表示轨迹离开图外。",
     ),
     "landscape": ("Landscape", "地形"),
     "optimizers": ("Optimizers", "优化器"),
@@ -185,7 +186,8 @@ def _settings() -> str:
 def _row(name: str, english: str, chinese: str, equation: str, walks: bool) -> str:
     """An optimizer: whether it walks, where it is, and its sliders, which the script puts in."""
     fates = "".join(
-        f' <span class="fate {fate}">{each(*TEXTS[fate])}</span>' for fate in ("diverges", "outside")
+        f' <span class="fate {fate}">{each(*TEXTS[fate])}</span>'
+        for fate in ("diverges", "outside")
     )
     return (
         f'<div class="optimizer" data-name="{name}"{" hidden" * (name == "own")}><div>'

@@ -103,7 +103,7 @@ def line(race: Browser, family: str, framework: str, other: str) -> dict[str, An
 def goal_of(family: str, other: str, gradients: np.ndarray) -> np.ndarray:
     """Where the written equation of the followed framework goes, from 0."""
     optimizer = one_name.FAMILIES[family]["calls"][other][0]
-    equation, terms, called = frameworks.FRAMEWORKS[f"{other}.{optimizer}"]
+    equation, terms, _ = frameworks.FRAMEWORKS[f"{other}.{optimizer}"]
     if family == "momentum":
         terms = {**terms, "β": 0.9}
     rates = np.full(len(gradients), 0.03)

@@ -139,7 +139,9 @@ def our_paths(name: str, cases: list[Case], theirs: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("name", OURS)
 def test_paths_are_ours_on_every_landscape(name: str, played: Browser) -> None:
     cases = cases_of(name, played)
-    paths = f"([l, start, settings]) => walk(rules['{name}'], landscapes[l], settings, start, {STEPS})"
+    paths = (
+        f"([l, start, settings]) => walk(rules['{name}'], landscapes[l], settings, start, {STEPS})"
+    )
     theirs = np.array(played.evaluate(f"{json.dumps(cases)}.map({paths})"))
     with jax.enable_x64(True):
         ours = our_paths(name, cases, theirs)
@@ -249,7 +251,9 @@ def test_the_reader_moves_it(browser: Browser, pages: Path) -> None:
     for _ in range(3):
         browser.evaluate("document.getElementById('step').click()")
     assert browser.evaluate("document.getElementById('steps').textContent") == "3"
-    walked = browser.evaluate("walk(rules.adam, landscapes.ravine, now.settings.adam, now.start, 3)")
+    walked = browser.evaluate(
+        "walk(rules.adam, landscapes.ravine, now.settings.adam, now.start, 3)"
+    )
     assert browser.evaluate("now.walkers.adam.path") == walked
 
     x, y, width, height = browser.evaluate(
@@ -289,15 +293,19 @@ def test_the_address_brings_everything_back(browser: Browser, pages: Path) -> No
     state = "[now.landscape, now.start, now.settings.adam, player.steps, page.rows.map(isOn)]"
     before = browser.evaluate(state)
     assert before[2]["β1"] == 0.5
-    browser.evaluate("choose('ravine'); to(5)")
     browser.call("Page.reload")
-    waits_for(browser, "document.readyState === 'complete' && typeof now === 'object'")
+    waits_for(browser, "document.readyState === 'complete' && typeof player === 'object'")
+    assert browser.evaluate(state) == before
+    browser.evaluate("location.hash = 'landscape=ravine'")
+    waits_for(browser, "now.landscape === 'ravine'")
     assert browser.evaluate(state) != before
     browser.evaluate(
-        "location.hash = 'landscape=beale&on=momentum,rmsprop,adam&start=1,1&steps=30&adam.beta1=0.5'"
+        "location.hash = 'landscape=beale&on=momentum,rmsprop,adam&start=1,1&steps=30'"
+        "+ '&adam.beta1=0.5'"
     )
     waits_for(browser, "now.landscape === 'beale'")
     assert browser.evaluate(state) == before
+    assert not browser.complaints()
 
 
 @pytest.mark.parametrize("name", playground.PRESETS)

@@ -17,7 +17,8 @@ function drawCurves(canvas, curves, title) {
   pen.fillStyle = ink;
   pen.strokeStyle = contour;
   pen.textAlign = "right";
-  const every = Math.ceil((high - low) / 4);
+  const room = Math.max(1, Math.floor((height - MARGIN.top - MARGIN.bottom) / 24));
+  const every = Math.ceil((high - low) / room);
   for (let power = low; power <= high; power += every) {
     const at = y(10 ** power);
     pen.beginPath();

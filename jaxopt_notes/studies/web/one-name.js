@@ -108,6 +108,7 @@ function show() {
     look: looks[group.names[0]],
   }));
   drawCurves(page.curves, losses, zh ? "损失（对数坐标）随步数的变化" : "loss over steps, logarithmic");
+  page.finding.setAttribute("aria-live", isPlaying() ? "off" : "polite");
   page.finding.innerHTML = finding(groups);
   for (const walker of five) showRow(walker, landscape);
   showSliders(five);
@@ -151,28 +152,40 @@ function showRow({ name, line, agreed, terms, equation, path }, landscape) {
   row.querySelector(".loss").innerHTML = both(`loss ${loss}`, `损失 ${loss}`);
   row.toggleAttribute("data-followed", !line);
   row.querySelector(".agree").setAttribute("aria-pressed", Boolean(agreed));
-  row.querySelector(".note").innerHTML = line ? note(name, line) : "";
-  row.querySelector("code").textContent = line?.line ?? "";
+  row.querySelector(".note").innerHTML = line ? note(name, line) : followedNote(name);
+  row.querySelector("code").textContent = line ? line.line : READABLE.includes(name) ? TRANSLATE : "";
+}
+
+// A torch or a Keras optimizer itself can be read.
+const READABLE = ["torch", "keras"];
+const TRANSLATE = "jaxopt_notes.conventions.translate(optimizer)";
+
+function followedNote(name) {
+  if (!READABLE.includes(name)) return both("The others are made to follow it.", "让其余各项与它一致。");
+  return both(
+    `The others are made to follow it. In JAX, this reads every setting off a ${names[name][0]} optimizer:`,
+    `让其余各项与它一致。在 JAX 中，这一行从 ${names[name][1]} 的优化器对象读取全部设置：`,
+  );
 }
 
 function note(name, { own, terms }) {
   const [mine, other] = [names[name], names[now.follow]];
   if (own && (terms.rate ?? 1) !== 1) {
     return both(
-      `Sum and average differ by 1 − β: with this learning rate ${mine[0]} walks as ${other[0]} does.`,
-      `求和与滑动平均相差因子 1 − β：换用此学习率，${mine[1]} 即与 ${other[1]} 一致。`,
+      `Sum and average differ by 1 − β: with this learning rate it follows ${other[0]}:`,
+      `求和与滑动平均相差因子 1 − β：换用此学习率即与 ${other[1]} 一致：`,
     );
   }
   if (own) {
     return both(
-      `Its own arguments make ${mine[0]} walk as ${other[0]} does:`,
-      `用它自己的参数即可让 ${mine[1]} 与 ${other[1]} 一致：`,
+      `With its own arguments it follows ${other[0]}:`,
+      `用它自己的参数即可与 ${other[1]} 一致：`,
     );
   }
   return name === "notes"
-    ? both(`In JAX, the formula of ${other[0]}:`, `在 JAX 中按 ${other[1]} 的公式：`)
+    ? both(`In JAX, this follows ${other[0]}:`, `在 JAX 中，这一行与 ${other[1]} 一致：`)
     : both(
-        `No argument of ${mine[0]} does this. In JAX, this walks as ${other[0]} does:`,
+        `No argument of ${mine[0]} does this. In JAX, this follows ${other[0]}:`,
         `${mine[1]} 没有这样的参数。在 JAX 中，这一行与 ${other[1]} 一致：`,
       );
 }

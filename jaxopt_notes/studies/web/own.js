@@ -119,6 +119,9 @@ bench.example.addEventListener("change", () => {
 bench.code.addEventListener("keydown", (event) => {
   if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) runOwn();
 });
-addEventListener("language", () => {
+
+function nameExamples() {
   for (const option of bench.example.options) option.textContent = option.dataset[root.dataset.language];
-});
+}
+addEventListener("language", nameExamples);
+nameExamples();
