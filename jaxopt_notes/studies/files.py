@@ -43,12 +43,12 @@ def result(where: Path) -> dict[str, Any]:
     """
     try:
         content: dict[str, Any] = json.loads((where / "result.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        return {**content, "numbers": _numbers(content["numbers"])}
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"--out {where.parent}: cannot read {where.name}/result.json ({first_line(error)}); "
             "run `report` first"
         ) from None
-    return content
 
 
 class Stored(NamedTuple):
