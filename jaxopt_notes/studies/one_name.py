@@ -27,6 +27,7 @@ SCRIPTS = (
     "chart.js",
     "player.js",
     "start.js",
+    "one-name-text.js",
     "one-name.js",
 )
 
