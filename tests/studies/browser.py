@@ -86,9 +86,10 @@ class Browser:
         self.events.clear()
         self.call("Page.navigate", url=file.as_uri() + (hash and f"#{hash}"))
         until = time.monotonic() + 30
-        while not any(e["method"] == "Page.loadEventFired" for e in self.events):
+        # The event that tells of a load may be that of the empty page before.
+        while self.evaluate("location.protocol + document.readyState") != "file:complete":
             assert time.monotonic() < until, f"{file} does not load"
-            self._read()
+            time.sleep(0.02)
         self.evaluate("new Promise((done) => requestAnimationFrame(() => setTimeout(done)))")
 
     def evaluate(self, expression: str) -> Any:
