@@ -13,7 +13,7 @@ from jaxopt_notes.runtime import start, streams
 from jaxopt_notes.runtime.host import silence_matplotlib
 from jaxopt_notes.studies import study
 
-ACTIONS = ("list", "run", "report")
+ACTIONS = ("list", "run", "report", "pages")
 OUT, QUICK_OUT = Path("runs") / "studies", Path("runs") / "studies-quick"
 
 
@@ -22,7 +22,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser = OneLineParser(
         prog="python -m jaxopt_notes.studies",
         description="Each claim of the notes as a study: list them; run NAME, one of them; or "
-        "report: run all that have not run, and write them as a page.",
+        "report: run all that have not run, and write the pages; or pages: write the pages anew "
+        "from results that are there.",
         epilog="A verdict, whatever it is, is no error: the exit code is 0, or 2 for a mistake.",
     )
     add = parser.add_argument
@@ -44,7 +45,7 @@ def validate(args: argparse.Namespace) -> None:
     elif args.name:
         raise InputError(f"{args.action} takes no name, such as {args.name!r}")
     if args.action != "list":
-        for extra in ("train", "plots"):
+        for extra in ("train", "plots") if args.action != "pages" else ():
             require(f"studies {args.action}", extra)
         args.out = Path(args.out or (QUICK_OUT if args.quick else OUT))
         try:
@@ -59,20 +60,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     def command() -> int:
         args = build_parser().parse_args(argv)
         validate(args)
-        if args.action == "list":
-            _list()
-        else:
-            _run(args)
+        {"list": _list, "pages": _pages}.get(args.action, _run)(args)
         return 0
 
     return exit_code(command, "stopped: the studies that had ended are kept")
 
 
-def _list() -> None:
+def _list(args: argparse.Namespace) -> None:
     for name in study.names():
         about = study.about(name)
         print(f"{about.number:2}  {name}")
         print(textwrap.fill(about.claim, 88, initial_indent=" " * 4, subsequent_indent=" " * 4))
+
+
+def _pages(args: argparse.Namespace) -> None:
+    from jaxopt_notes.studies import files, gallery
+
+    results = [files.result(args.out / name) for name in study.names()]
+    for path in gallery.write(args.out, results):
+        print(f"wrote {path}")
 
 
 def _run(args: argparse.Namespace) -> None:

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxopt_notes import files
+from jaxopt_notes.errors import InputError, first_line
 from jaxopt_notes.studies.study import Measured
 
 
@@ -32,6 +33,22 @@ def write(where: Path, result: dict[str, Any], series: dict[str, Any], pictures:
     for kind, content in pictures.items():
         files.write_bytes(where / f"picture.{kind}", content)
     files.write_json(where / "result.json", _plain(result))
+
+
+def result(where: Path) -> dict[str, Any]:
+    """The content of a study's result.json.
+
+    Raises:
+      InputError: there is none, or it is damaged.
+    """
+    try:
+        content: dict[str, Any] = json.loads((where / "result.json").read_text(encoding="utf-8"))
+        return {**content, "numbers": _numbers(content["numbers"])}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"--out {where.parent}: cannot read {where.name}/result.json ({first_line(error)}); "
+            "run `report` first"
+        ) from None
 
 
 class Stored(NamedTuple):

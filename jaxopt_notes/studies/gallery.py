@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxopt_notes import files
-from jaxopt_notes.studies import markdown, page, playground, study
+from jaxopt_notes.studies import markdown, one_name, page, playground, study
 from jaxopt_notes.studies.wording import (
     LANGUAGES,
     VERDICTS,
@@ -38,6 +38,7 @@ def write(out: Path, results: Sequence[dict[str, Any]]) -> list[Path]:
     written = {
         "index.html": as_page(stories, out),
         playground.FILE: playground.as_page(),
+        one_name.FILE: one_name.as_page(),
         "README.md": markdown.page(stories, "en"),
         "README.zh-CN.md": markdown.page(stories, "zh"),
     }
@@ -53,14 +54,14 @@ def as_page(stories: list[Story], out: Path) -> str:
         f"<h1>{each(*WORDS['title'])}</h1>",
         '<button id="language" type="button">中文</button>',
         f"<p>{each(*WORDS['intro'])}</p>",
+        f"<p>{link(one_name.FILE, *WORDS['one_name'])}</p>",
         f"<p>{link(playground.FILE, *WORDS['playground'])}</p>",
         f"<p><strong>{each(*(counted(stories, la) for la in LANGUAGES))}</strong></p>",
         f"<p>{each(*WORDS['quick'])}</p>" if quick else "",
         _glance(stories),
     ]
     body = "\n".join([*head, *(_article(story, out / story.name) for story in stories)])
-    title = html.escape(word("title", "en"))
-    return page.PAGE.format(title=title, style=page.STYLE, script=page.SCRIPT, body=body)
+    return page.document(*WORDS["title"], body)
 
 
 def _told(story: Story, field: str) -> str:
@@ -96,6 +97,7 @@ def _article(story: Story, where: Path) -> str:
         f'<p class="small">{notes}</p>',
         f"<p>{_verdict(story)} · {_told(story, 'reason')}</p>",
         _figure(story, where),
+        _live(story.name),
         _section("how", f"<p>{_told(story, 'how')}</p>"),
         _equations(about.equations),
         _section("numbers", _numbers(story)),
@@ -119,6 +121,16 @@ def _figure(story: Story, where: Path) -> str:
     en, zh = (html.escape(said(story, "picture", language)) for language in LANGUAGES)
     source = f"data:image/svg+xml;base64,{picture}"
     return f'<figure><img src="{source}" alt="{en}" data-zh="{zh}"></figure>'
+
+
+def _live(name: str) -> str:
+    """A link to what moves: the playground in the study's setting, or the race of frameworks."""
+    if name == "five-books":
+        return f"<p>{link(one_name.FILE, *WORDS['one_name'])}</p>"
+    if name not in playground.PRESETS:
+        return ""
+    address = f"{playground.FILE}#{playground.PRESETS[name]}"
+    return f"<p>{link(address, *WORDS['try'])}</p>"
 
 
 def _equations(equations: Sequence[str]) -> str:

@@ -22,6 +22,7 @@ def page(stories: list[Story], language: str) -> str:
         f"# {word('title', language)}",
         other,
         word("intro", language),
+        f"[{word('one_name', language)}](one-name.html){word('open', language)}",
         f"[{word('playground', language)}](playground.html){word('open', language)}",
         *([word("quick", language)] if quick else []),
         f"**{counted(stories, language)}**",

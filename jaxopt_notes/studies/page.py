@@ -1,4 +1,6 @@
-"""The gallery's look and its one switch: nothing in it is fetched from anywhere."""
+"""What all pages share: their look and the switch of language. They fetch nothing from anywhere."""
+
+import html
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1d1d1f; --soft: #5a5a60; --page: #fff; --card: #f5f5f2;
@@ -43,30 +45,43 @@ button { font: inherit; padding: .25rem .8rem; color: var(--ink); background: va
   body { max-width: none; font-size: 10pt; } button { display: none; }
   figure, tr, blockquote { break-inside: avoid; } figure img { max-width: 11cm; }
   article { break-before: page; } }
+@media screen and (prefers-color-scheme: dark) { figure { background: #1b1d21; }
+  figure img { filter: invert(.9) hue-rotate(180deg); } }
 """
 
-# The language is kept in the address, #zh, and nowhere else.
+# The language stands in the address, ?lang=zh, and goes along with every link to a page of ours.
 SCRIPT = """
 const root = document.documentElement, button = document.getElementById("language");
+const titles = { en: document.title, zh: root.dataset.title };
 function speak(language) {
+  const chinese = language === "zh";
   root.dataset.language = language;
-  root.lang = language === "zh" ? "zh-CN" : "en";
-  button.textContent = language === "zh" ? "English" : "中文";
+  root.lang = chinese ? "zh-CN" : "en";
+  document.title = titles[language];
+  button.textContent = chinese ? "English" : "中文";
   for (const image of document.images) {
     image.dataset.en ??= image.alt;
-    image.alt = language === "zh" ? image.dataset.zh : image.dataset.en;
+    image.alt = chinese ? image.dataset.zh : image.dataset.en;
   }
+  for (const link of document.querySelectorAll("a[href]")) {
+    const [page, hash] = link.getAttribute("href").split("#");
+    if (!page || /^[a-z]+:/.test(page)) continue;
+    const file = page.split("?")[0] + (chinese ? "?lang=zh" : "");
+    link.setAttribute("href", hash ? `${file}#${hash}` : file);
+  }
+  dispatchEvent(new Event("language"));
 }
 button.addEventListener("click", () => {
   const language = root.dataset.language === "zh" ? "en" : "zh";
+  const query = language === "zh" ? "?lang=zh" : "";
+  history.replaceState(null, "", location.pathname + query + location.hash);
   speak(language);
-  history.replaceState(null, "", language === "zh" ? "#zh" : location.pathname);
 });
-speak(location.hash === "#zh" ? "zh" : "en");
+speak(new URLSearchParams(location.search).get("lang") === "zh" ? "zh" : "en");
 """
 
-PAGE = """<!doctype html>
-<html lang="en" data-language="en">
+_PAGE = """<!doctype html>
+<html lang="en" data-language="en" data-title="{title_zh}">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
@@ -80,3 +95,14 @@ PAGE = """<!doctype html>
 </body>
 </html>
 """
+
+
+def document(title: str, title_zh: str, body: str, style: str = "", script: str = "") -> str:
+    """A whole page, whose own style and script come after what all pages share."""
+    return _PAGE.format(
+        title=html.escape(title),
+        title_zh=html.escape(title_zh),
+        style=STYLE + style,
+        body=body,
+        script=SCRIPT + script,
+    )

@@ -1,20 +1,45 @@
 """The playground: optimizers on landscapes, moved by hand, as one page that needs nothing else.
 
-What it computes stands in `web`: `rules.js` has the update rules, `landscapes.js` the landscapes,
-`plane.js` the drawing and `playground.js` the controls.
+What it computes stands in `web`: `equations.js` and `rules.js` have the update rules,
+`landscapes.js` the landscapes, `plane.js` and `chart.js` the drawing, `identify.js` recognises the
+reader's own rule, and `playground.js` has the controls.
 """
 
-import html
 import json
-from pathlib import Path
 from typing import Any
 
-from jaxopt_notes.studies import page, style
-from jaxopt_notes.studies.wording import each, link, marked
+from jaxopt_notes.studies import controls, own_rule, page, style
+from jaxopt_notes.studies.wording import each, marked
 
 FILE = "playground.html"
-WEB = Path(__file__).with_name("web")
-SCRIPTS = ("rules.js", "landscapes.js", "plane.js", "playground.js")
+SCRIPTS = (
+    "numbers.js",
+    "theme.js",
+    "address.js",
+    "equations.js",
+    "rules.js",
+    "landscapes.js",
+    "plane.js",
+    "chart.js",
+    "player.js",
+    "start.js",
+    "own.js",
+    "families.js",
+    "fit.js",
+    "identify.js",
+    "playground.js",
+)
+
+# What stands after # in the address to show a study's claim.
+PRESETS = {
+    "ravine": "landscape=ravine&on=sgd,momentum&steps=120",
+    "saddle": "landscape=saddle&on=sgd,momentum&steps=150",
+    "stall": "landscape=ravine&on=adagrad,rmsprop&adagrad.alpha=0.05&rmsprop.alpha=0.005"
+    "&steps=1000",
+    "weighted-sum": "landscape=noisy&on=sgd,momentum&steps=200",
+    "bias-correction": "landscape=ravine&on=adam,own&example=uncorrected&own.alpha=0.1&steps=60",
+    "drifting-target": "landscape=drifting&on=adagrad,rmsprop,adam&steps=1000",
+}
 
 # For each optimizer its names, its equation, and whether it walks at first.
 OPTIMIZERS = {
@@ -26,7 +51,7 @@ OPTIMIZERS = {
         True,
     ),
     "heavy-ball": ("momentum (heavy ball)", "动量（重球）", "v ← β v + g, u = −α v", False),
-    "adagrad": ("AdaGrad", "AdaGrad", "G_0 = 0.1, G ← G + g^2, u = −α g / √(G + ε)", False),
+    "adagrad": ("AdaGrad", "AdaGrad", "G_0 = 0, G ← G + g^2, u = −α g / (√G + ε)", False),
     "rmsprop": ("RMSProp", "RMSProp", "E ← β E + (1 − β) g^2, u = −α g / √(E + ε)", True),
     "adam": (
         "Adam",
@@ -40,7 +65,7 @@ OPTIMIZERS = {
 
 # For each landscape its names, and what it is.
 LANDSCAPES = {
-    "ravine": ("ravine", "峡谷", "L = ½ (x^2 + 50 y^2)", "L = ½ (x^2 + 50 y^2)"),
+    "ravine": ("ravine", "峡谷", "L = ½ (x^2 + 100 y^2)", "L = ½ (x^2 + 100 y^2)"),
     "saddle": (
         "saddle",
         "鞍点",
@@ -75,36 +100,27 @@ LANDSCAPES = {
 }
 
 TEXTS = {
-    "title": ("Playground", "优化器演练场"),
-    "back": ("← The notes' claims", "← 笔记中的论断"),
+    "title": ("Playground", "优化器交互演示"),
     "hint": (
-        "Click anywhere on the map to start from there. With the keyboard: arrows move the start, "
-        "Shift makes them finer, Enter plays. The white ring is the start, a cross a minimum.",
-        "点击图中任意位置，即从该处出发。也可用键盘：方向键移动起点，按住 Shift 可微调，"
-        "按回车键播放。白圈为起点，叉号为极小点。",
+        "Drag the white start, or click anywhere on the map. With the keyboard: arrows move the "
+        "start, Shift makes them finer, Space plays and pauses, Enter plays from the start. A "
+        "cross is a minimum; an arrow shows where a path leaves the map.",
+        "拖动白色起点，或点击图中任意位置。键盘：方向键移动起点，按住 Shift 可微调，"
+        "空格键播放或暂停，回车键从起点播放。叉号为极小点；箭头表示轨迹离开图外。",
     ),
-    "script": (
-        "The paths are computed by JavaScript, which is switched off here.",
-        "轨迹由 JavaScript 计算，而此处已禁用 JavaScript。",
-    ),
-    "play": ("Play", "播放"),
-    "pause": ("Pause", "暂停"),
-    "step": ("Step", "单步"),
-    "reset": ("Reset", "重置"),
-    "steps": ("step", "步数"),
-    "speed": ("steps a second", "每秒步数"),
     "landscape": ("Landscape", "地形"),
     "optimizers": ("Optimizers", "优化器"),
     "loss": ("loss", "损失"),
     "distance": ("distance", "距离"),
     "together": ("sliders of the same letter move together", "相同字母的滑块联动"),
     "defaults": ("Restore the defaults", "恢复默认设置"),
+    "diverges": ("diverges", "发散"),
+    "outside": ("off the map", "已出图外"),
     "about": (
-        "The rules are this package's, with its defaults and with ε where it puts it; the rates "
-        "are chosen for each landscape. The loss is the one above its least value; the distance is "
-        "the one to the nearest minimum.",
-        "更新规则、默认值以及 ε 的位置均与本软件包一致；学习率按地形分别选定。"
-        "损失为高出最小值的部分；距离为到最近极小点的距离。",
+        "The rules and their defaults are those of the notes; the learning rates are chosen for "
+        "each landscape. The loss is measured from its minimum, the distance from the nearest "
+        "minimum.",
+        "更新规则及默认值与笔记一致；学习率按地形分别选定。损失以最小值为零点；距离为到最近极小点的距离。",
     ),
 }
 
@@ -112,63 +128,34 @@ TEXTS = {
 def look(name: str) -> dict[str, Any]:
     """An optimizer's colour and dashes, as in the studies' pictures; the heavy ball is momentum."""
     if name == "heavy-ball":
-        return {"colour": style.COLOURS["momentum"], "dashes": [1.5, 1.5]}
-    dashes = style.DASHES[name]
-    return {"colour": style.COLOURS[name], "dashes": [] if dashes == "-" else dashes[1]}
+        return controls.look(style.COLOURS["momentum"], (0, (1.5, 1.5)))
+    if name == "own":
+        return controls.look(own_rule.COLOUR)
+    return controls.look(style.COLOURS[name], style.DASHES[name])
 
 
 def as_page() -> str:
     """The whole page."""
-    sheet, *scripts = ((WEB / f).read_text(encoding="utf-8") for f in ("playground.css", *SCRIPTS))
-    looks = f"const looks = {json.dumps({name: look(name) for name in OPTIMIZERS})};"
-    body = "\n".join([*_head(), '<main class="playground">', _stage(), _settings(), "</main>"])
-    return page.PAGE.format(
-        title=html.escape(TEXTS["title"][0]),
-        style=page.STYLE + sheet,
-        body=body,
-        script="\n".join([page.SCRIPT, looks, *scripts]),
-    )
-
-
-def _head() -> list[str]:
-    return [
-        f"<h1>{each(*TEXTS['title'])}</h1>",
-        f'<p><button id="language" type="button">中文</button> '
-        f"{link('index.html', *TEXTS['back'])}</p>",
-        f"<noscript><p><strong>{each(*TEXTS['script'])}</strong></p></noscript>",
+    names = [*OPTIMIZERS, "own"]
+    data = f"const looks = {json.dumps({name: look(name) for name in names})};\n"
+    body = [
+        *controls.head(TEXTS["title"]),
+        '<main class="playground">',
+        controls.stage(),
+        _settings(),
+        "</main>",
+        own_rule.bench(),
     ]
-
-
-def _stage() -> str:
-    """The canvas and what moves time."""
-    buttons = [
-        '<button id="play" type="button">'
-        f'<span class="go">▶ {each(*TEXTS["play"])}</span>'
-        f'<span class="halt">❚❚ {each(*TEXTS["pause"])}</span></button>',
-        *(f'<button id="{n}" type="button">{each(*TEXTS[n])}</button>' for n in ("step", "reset")),
-        f'<span class="count">{each(*TEXTS["steps"])} <output id="steps"></output></span>',
-        f'<label class="slide">{each(*TEXTS["speed"])} '
-        '<input id="speed" type="range" min="0" max="3" step="0.05" value="1.5">'
-        '<output id="pace"></output></label>',
-    ]
-    return "\n".join(
-        [
-            '<div class="stage">',
-            '<canvas id="plane" tabindex="0" role="application" aria-labelledby="hint"></canvas>',
-            f'<div class="buttons">{"".join(buttons)}</div>',
-            "</div>",
-        ]
+    return page.document(
+        *TEXTS["title"],
+        "\n".join(body),
+        controls.read("playground.css"),
+        data + own_rule.data() + controls.read(*SCRIPTS),
     )
 
 
 def _settings() -> str:
     """The landscapes and the optimizers."""
-    first = next(iter(LANDSCAPES))
-    chips = [
-        f'<label class="chip"><input type="radio" name="landscape" value="{name}"'
-        f'{" checked" * (name == first)}><span class="face">{each(*names)}</span></label>'
-        for name, (*names, _, _) in LANDSCAPES.items()
-    ]
     told = [
         f'<p class="small" data-landscape="{name}">{each(*what)}</p>'
         for name, (_, _, *what) in LANDSCAPES.items()
@@ -177,11 +164,16 @@ def _settings() -> str:
     return "\n".join(
         [
             '<div class="settings">',
-            f"<fieldset><legend>{each(*TEXTS['landscape'])}</legend>{''.join(chips)}</fieldset>",
+            controls.choices(
+                "landscape",
+                TEXTS["landscape"],
+                [(name, *texts[:2]) for name, texts in LANDSCAPES.items()],
+            ),
             *told,
             f'<p class="small" id="hint">{each(*TEXTS["hint"])}</p>',
             f'<div class="head">{head}</div>',
-            *(_row(name) for name in OPTIMIZERS),
+            *(_row(name, *texts) for name, texts in OPTIMIZERS.items()),
+            _row("own", *own_rule.NAME, "", False),
             '<label class="together"><input id="together" type="checkbox">'
             f"<span>{each(*TEXTS['together'])}</span></label>",
             f'<button id="defaults" type="button">{each(*TEXTS["defaults"])}</button>',
@@ -191,17 +183,17 @@ def _settings() -> str:
     )
 
 
-def _row(name: str) -> str:
+def _row(name: str, english: str, chinese: str, equation: str, walks: bool) -> str:
     """An optimizer: whether it walks, where it is, and its sliders, which the script puts in."""
-    english, chinese, equation, walks = OPTIMIZERS[name]
-    line = look(name)
-    dashes = " ".join(f"{2.5 * length:g}" for length in line["dashes"])
+    fates = "".join(
+        f' <span class="fate {fate}">{each(*TEXTS[fate])}</span>'
+        for fate in ("diverges", "outside")
+    )
     return (
-        f'<div class="optimizer" data-name="{name}"><div>'
+        f'<div class="optimizer" data-name="{name}"{" hidden" * (name == "own")}><div>'
         f'<label><input type="checkbox"{" checked" * walks}>'
-        f'<svg width="34" height="12" aria-hidden="true"><path d="M2 6H32" '
-        f'stroke="{line["colour"]}" stroke-width="2.5" stroke-dasharray="{dashes}"/></svg>'
-        f"<span>{each(english, chinese)}</span></label>"
+        f"{controls.swatch(look(name))}"
+        f"<span>{each(english, chinese)}{fates}</span></label>"
         '<output data-read="loss"></output><output data-read="distance"></output></div>'
         '<details><summary></summary><div class="sliders"></div>'
         f'<p class="small equations">{marked(equation)}</p></details></div>'

@@ -47,6 +47,9 @@ DASHES = {
     "adam-to-sgd": (0, (1, 1)),
 }
 
+# The colours on a dark page; those that are not named are bright enough.
+DARK = {BLACK: "#e3e3df", GREEN: "#2fc79a", BLUE: "#4fa9e6", RED: "#ff8a4a", PURPLE: "#e29cc3"}
+
 RC: dict[Any, Any] = {
     "font.family": "DejaVu Sans",  # matplotlib's own: the same everywhere
     "font.size": 9,

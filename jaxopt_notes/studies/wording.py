@@ -29,9 +29,14 @@ WORDS = {
     "measured": ("measured in {:g} s", "测量用时 {:g} 秒"),
     "notes": ("The notes: {}", "笔记：{}"),
     "playground": (
-        "Playground: move the rates, β and ε yourself, and watch the paths",
-        "演练场：亲手调节学习率、β 和 ε，观察优化轨迹",
+        "Playground: move the learning rates, β and ε, or write your own rule",
+        "交互演示：调节学习率、β 和 ε，或编写自己的更新规则",
     ),
+    "one_name": (
+        "One name, five formulas: the notes, optax, torch, Keras and TensorFlow 1 in one race",
+        "同名不同式：笔记、optax、torch、Keras 与 TensorFlow 1 同场比较",
+    ),
+    "try": ("Open in the playground", "在交互演示中打开"),
     "open": (" (download it and open it in a browser)", "（下载后用浏览器打开）"),
     "quick": (
         "made with --quick: smaller settings, and verdicts that may differ",
@@ -155,7 +160,6 @@ def each(*texts: str) -> str:
     return "".join(f'<span lang="{tag}">{marked(text)}</span>' for tag, text in zip(TAGS, texts))
 
 
-def link(file: str, *texts: str) -> str:
-    """The same as a link to another of the gallery's pages, which opens in that language."""
-    links = (f'<a href="{file}{kept}">{marked(t)}</a>' for t, kept in zip(texts, ("", "#zh")))
-    return "".join(f'<span lang="{tag}">{a}</span>' for tag, a in zip(TAGS, links))
+def link(address: str, *texts: str) -> str:
+    """The same as a link; to another of the gallery's pages it keeps the language."""
+    return f'<a href="{html.escape(address)}">{each(*texts)}</a>'

@@ -74,19 +74,22 @@ class Browser:
                 assert "error" not in answer, (method, answer["error"])
                 return answer["result"]
 
-    def open(self, file: Path, width: int, height: int = 844, dark: bool = False) -> None:
+    def open(
+        self, file: Path, width: int, height: int = 844, dark: bool = False, hash: str = ""
+    ) -> None:
         """Shows a file in a window of that size, and waits until all of it is there."""
         size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
         self.call("Emulation.setDeviceMetricsOverride", **size)
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", features=[scheme])
-        self.call("Page.navigate", url="about:blank")  # or #zh alone would not load it anew
+        self.call("Page.navigate", url="about:blank")  # or another # alone would not load it anew
         self.events.clear()
-        self.call("Page.navigate", url=file.as_uri())
+        self.call("Page.navigate", url=file.as_uri() + (hash and f"#{hash}"))
         until = time.monotonic() + 30
-        while not any(e["method"] == "Page.loadEventFired" for e in self.events):
+        # The event that tells of a load may be that of the empty page before.
+        while self.evaluate("location.protocol + document.readyState") != "file:complete":
             assert time.monotonic() < until, f"{file} does not load"
-            self._read()
+            time.sleep(0.02)
         self.evaluate("new Promise((done) => requestAnimationFrame(() => setTimeout(done)))")
 
     def evaluate(self, expression: str) -> Any:

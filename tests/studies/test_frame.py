@@ -165,7 +165,11 @@ def test_run_and_report_as_commands(tmp_path: Path, capsys: Any) -> None:
         assert main(["run", "flatten", "--quick", "--out", str(tmp_path / "a")]) == 0
         assert "flatten: holds. so it is" in capsys.readouterr().out
         assert main(["report", "--out", str(tmp_path / "b")]) == 0
-    told = capsys.readouterr().out
+        told = capsys.readouterr().out
+        with patch.object(runner, "run", None):
+            assert main(["pages", "--out", str(tmp_path / "b")]) == 0
+        wrote = [line for line in told.splitlines(True) if line.startswith("wrote ")]
+        assert capsys.readouterr().out == "".join(wrote)
     for name in ("index.html", "README.md", "README.zh-CN.md"):
         assert (tmp_path / "b" / name).exists()
         assert f"wrote {tmp_path / 'b' / name}" in told
@@ -178,11 +182,12 @@ def test_run_and_report_as_commands(tmp_path: Path, capsys: Any) -> None:
     ("options", "says"),
     [
         ([], "the following arguments are required"),
-        (["show"], "action 'show': choose from list, run, report"),
+        (["show"], "action 'show': choose from list, run, report, pages"),
         (["run"], "run: give the NAME of a study"),
         (["run", "ravin"], "study 'ravin': unknown; give one of ravine, saddle"),
         (["list", "ravine"], "list takes no name, such as 'ravine'"),
         (["report", "--out", __file__], "cannot be a folder"),
+        (["pages", "ravine"], "pages takes no name, such as 'ravine'"),
         (["list", "--wrong"], "--wrong: is no option; --help lists all options"),
     ],
 )
@@ -191,6 +196,14 @@ def test_a_mistake_is_one_line_and_exit_code_2(options: list[str], says: str, ca
     told = capsys.readouterr().err
     assert told.startswith("error: ")
     assert says in told
+    assert told.count("\n") == 1
+
+
+def test_pages_need_results(tmp_path: Path, capsys: Any) -> None:
+    assert main(["pages", "--out", str(tmp_path)]) == 2
+    told = capsys.readouterr().err
+    assert "ravine/result.json" in told
+    assert told.endswith("run `report` first\n")
     assert told.count("\n") == 1
 
 

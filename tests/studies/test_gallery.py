@@ -11,12 +11,12 @@ from xml.etree import ElementTree
 
 import pytest
 
-from jaxopt_notes.studies import gallery, markdown, playground, study
+from jaxopt_notes.studies import gallery, markdown, one_name, own_rule, playground, study
 from jaxopt_notes.studies.style import COLOURS, DASHES, LABELS, _apart
 from jaxopt_notes.studies.wording import WORDS, Story, counted, marked, said
 
 REPORT = Path(__file__).parents[2] / "docs" / "studies"
-PLAYGROUND = (playground.FILE, f"{playground.FILE}#zh")
+PAGES = (playground.FILE, one_name.FILE)
 VOID = {"meta", "link", "img", "br", "input"}
 
 
@@ -62,7 +62,7 @@ def page(text: str) -> Page:
 
 def test_nothing_is_fetched(page: Page, text: str) -> None:
     for address in page.values("src", "href", "srcset", "action", "poster", "data"):
-        assert address.startswith(("data:", "#")) or address in PLAYGROUND, address[:80]
+        assert address.startswith(("data:", "#")) or address.split("#")[0] in PAGES, address[:80]
     assert not re.search(r"url\(|@import|https?://|fetch\(|XMLHttpRequest|import\(", text)
     assert {tag for tag, _ in page.elements}.isdisjoint({"iframe", "object", "embed", "base"})
 
@@ -104,14 +104,26 @@ def test_where_the_notes_say_it_is_told_in_chinese(stories: list[Story]) -> None
         assert said(story, "section", "en") == story.about.section
 
 
-def test_the_playground_is_said_in_both_languages_and_whole() -> None:
-    page = Page(playground.as_page())
+@pytest.mark.parametrize("module", [playground, one_name])
+def test_the_moving_pages_are_said_in_both_languages_and_whole(module: Any) -> None:
+    text = module.as_page()
+    page = Page(text)
     places = page.values("id")
     assert len(places) == len(set(places))
     spans = [attributes.get("lang") for tag, attributes in page.elements if tag == "span"]
     assert spans.count("en") == spans.count("zh-CN") > 30
-    assert set(page.values("href")) == {"data:,", "index.html", "index.html#zh"}
+    assert set(page.values("href")) == {"data:,", "index.html"}
     assert not page.values("src")
+    assert not re.search(r"@import|https?://|fetch\(|XMLHttpRequest|import\(", text)
+
+
+def test_presets_belong_to_studies_and_name_what_the_page_has() -> None:
+    assert set(playground.PRESETS) < set(study.names())
+    for preset in playground.PRESETS.values():
+        state = dict(part.split("=") for part in preset.split("&"))
+        assert state["landscape"] in playground.LANDSCAPES
+        assert set(state["on"].split(",")) <= {*playground.OPTIMIZERS, "own"}
+        assert state.get("example", "adam") in own_rule.EXAMPLES
 
 
 def test_the_page_is_for_phones_and_for_print(page: Page, text: str) -> None:

@@ -3,7 +3,7 @@
 import inspect
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,29 +13,34 @@ import numpy as np
 import optax
 import pytest
 
-from jaxopt_notes import adagrad, adam, adamw, momentum, rmsprop, sgd
-from jaxopt_notes.studies import gallery, playground, study
+from jaxopt_notes import sgd
+from jaxopt_notes.conventions import notes
+from jaxopt_notes.studies import gallery, one_name, playground, study
 from jaxopt_notes.studies.wording import Story
-from tests.studies.browser import Browser, find
+from tests.studies.browser import Browser
 
 REPORT = Path(__file__).parents[2] / "docs" / "studies"
 STEPS = 200
 PHONE = 390
 
-# The page's name of each setting, and ours.
+# The notes' optimizers, and their names of the page's letters.
 OURS: dict[str, tuple[Callable[..., Any], dict[str, str]]] = {
-    "sgd": (sgd, {}),
-    "momentum": (momentum, {"beta": "beta"}),
-    "heavy-ball": (sgd, {"beta": "momentum"}),
-    "adagrad": (adagrad, {"eps": "eps"}),
-    "rmsprop": (rmsprop, {"beta": "decay", "eps": "eps"}),
-    "adam": (adam, {"beta1": "b1", "beta2": "b2", "eps": "eps"}),
-    "adamw": (adamw, {"beta1": "b1", "beta2": "b2", "eps": "eps", "decay": "weight_decay"}),
+    "sgd": (notes.sgd, {}),
+    "momentum": (notes.momentum, {"β": "beta"}),
+    "heavy-ball": (sgd, {"β": "momentum"}),
+    "adagrad": (notes.adagrad, {"ε": "epsilon"}),
+    "rmsprop": (notes.rmsprop, {"β": "beta", "ε": "epsilon"}),
+    "adam": (notes.adam, {"β1": "beta1", "β2": "beta2", "ε": "epsilon"}),
+    "adamw": (
+        notes.adamw,
+        {"β1": "beta1", "β2": "beta2", "ε": "epsilon", "decoupled": "weight_decay"},
+    ),
 }
-FAR_FROM_DEFAULTS = {"beta": 0.6, "beta1": 0.7, "beta2": 0.95, "eps": 0.1, "decay": 0.1}
+NOT_IN_THE_NOTES = {"heavy-ball": 0.9, "adamw": 1e-4}
+FAR_FROM_DEFAULTS = {"β": 0.6, "β1": 0.7, "β2": 0.95, "ε": 0.1, "decoupled": 0.1}
 
 LOSSES: dict[str, Callable[..., Any]] = {
-    "ravine": lambda x, y, t: 0.5 * x**2 + 25 * y**2,
+    "ravine": lambda x, y, t: 0.5 * x**2 + 50 * y**2,
     "saddle": lambda x, y, t: 5 * x**2 + 0.25 * y**4 - 0.5 * y**2 + 0.25,
     "beale": lambda x, y, t: sum(
         (c - x * (1 - y**k)) ** 2 for k, c in enumerate((1.5, 2.25, 2.625), 1)
@@ -50,23 +55,14 @@ LOSSES: dict[str, Callable[..., Any]] = {
 
 
 @pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    program = find()
-    if program is None:
-        pytest.skip("needs a browser: Chromium or Chrome")
-    browser = Browser(program, tmp_path_factory.mktemp("profile"))
-    yield browser
-    browser.close()
-
-
-@pytest.fixture(scope="module")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Both pages as they are written now, from the results in the repository."""
+    """All pages as they are written now, from the results in the repository."""
     out = tmp_path_factory.mktemp("pages")
     results = [json.loads((REPORT / n / "result.json").read_text("utf-8")) for n in study.names()]
     stories = [Story(r["name"], study.about(r["name"]), r) for r in results]
     (out / "index.html").write_text(gallery.as_page(stories, REPORT), encoding="utf-8")
-    (out / playground.FILE).write_text(playground.as_page(), encoding="utf-8")
+    for module in (playground, one_name):
+        (out / module.FILE).write_text(module.as_page(), encoding="utf-8")
     return out
 
 
@@ -105,8 +101,8 @@ def cases_of(name: str, browser: Browser) -> list[Case]:
             f"(landscapes['{landscape}'])"
         )
         others = {key: FAR_FROM_DEFAULTS[key] for key in settings}
-        cases.append(Case(landscape, start, {**settings, "rate": rate}, led=True))
-        cases.append(Case(landscape, start, {**others, "rate": rate / 4}, led=False))
+        cases.append(Case(landscape, start, {**settings, "α": rate}, led=True))
+        cases.append(Case(landscape, start, {**others, "α": rate / 4}, led=False))
     return cases
 
 
@@ -119,7 +115,7 @@ def our_paths(name: str, cases: list[Case], theirs: np.ndarray) -> np.ndarray:
 
     def path(settings: Any, which: jax.Array, led: jax.Array, theirs: jax.Array) -> jax.Array:
         given = {ours: settings[theirs] for theirs, ours in keywords.items()}
-        optimizer = make(settings["rate"], **given)
+        optimizer = make(settings["α"], **given)
 
         def step(carry: Any, t: jax.Array) -> Any:
             theta, state = carry
@@ -143,7 +139,9 @@ def our_paths(name: str, cases: list[Case], theirs: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("name", OURS)
 def test_paths_are_ours_on_every_landscape(name: str, played: Browser) -> None:
     cases = cases_of(name, played)
-    paths = f"([l, start, settings]) => walk('{name}', landscapes[l], settings, start, {STEPS})"
+    paths = (
+        f"([l, start, settings]) => walk(rules['{name}'], landscapes[l], settings, start, {STEPS})"
+    )
     theirs = np.array(played.evaluate(f"{json.dumps(cases)}.map({paths})"))
     with jax.enable_x64(True):
         ours = our_paths(name, cases, theirs)
@@ -153,13 +151,14 @@ def test_paths_are_ours_on_every_landscape(name: str, played: Browser) -> None:
         np.testing.assert_allclose(b, a, rtol=1e-6, atol=1e-6, err_msg=str(case))
 
 
-def test_defaults_are_the_packages(played: Browser) -> None:
+def test_defaults_are_the_notes(played: Browser) -> None:
     for name, (optimizer, keywords) in OURS.items():
         settings = played.evaluate(f"rules['{name}'].settings")
         assert set(settings) == set(keywords)
         for theirs, ours in keywords.items():
             default = inspect.signature(optimizer).parameters[ours].default
-            assert settings[theirs] == (0.9 if default is None else default), (name, theirs)
+            expected = default if isinstance(default, float) else NOT_IN_THE_NOTES[name]
+            assert settings[theirs] == expected, (name, theirs)
 
 
 def test_losses_are_least_where_the_crosses_are(played: Browser) -> None:
@@ -184,54 +183,155 @@ def test_every_optimizer_has_its_row_its_look_and_its_sliders(played: Browser) -
         row = f"document.querySelector('[data-name={name}]')"
         assert played.evaluate(
             f"[...{row}.querySelectorAll('[type=range]')].map((s) => s.dataset.key)"
-        ) == ["rate", *played.evaluate(f"Object.keys(rules['{name}'].settings)")]
-        colour = playground.look(name)["colour"]
-        assert played.evaluate(f"{row}.querySelector('path').getAttribute('stroke')") == colour
+        ) == ["α", *played.evaluate(f"Object.keys(rules['{name}'].settings)")]
+        light, _ = playground.look(name)["colour"]
+        drawn = played.evaluate(f"getComputedStyle({row}.querySelector('path')).stroke")
+        assert drawn == f"rgb{tuple(int(light[i : i + 2], 16) for i in (1, 3, 5))}"
+
+
+def arrivals(played: Browser) -> dict[str, int]:
+    """The step from which SGD and momentum stay within 1 % of the first distance, in the ravine."""
+    return played.evaluate(
+        "Object.fromEntries(['sgd', 'momentum'].map((name) => {"
+        "const path = walk(rules[name], landscapes.ravine, now.settings[name], [-1.9, 1.1], 500);"
+        "const far = path.map(([x, y]) => Math.hypot(x, y) > 0.01 * Math.hypot(-1.9, 1.1));"
+        "return [name, far.lastIndexOf(true) + 1]; }))"
+    )
+
+
+def test_the_first_view_shows_claim_1(played: Browser) -> None:
+    """Momentum is there sooner than SGD, and both are shown."""
+    on = "page.rows.filter(isOn).map((row) => row.dataset.name)"
+    assert {"sgd", "momentum"} <= set(played.evaluate(on))
+    at = arrivals(played)
+    assert at["momentum"] < 0.6 * at["sgd"]
+
+
+def press(browser: Browser, kind: str, x: float, y: float) -> None:
+    browser.call(
+        "Input.dispatchMouseEvent",
+        type=kind,
+        x=x,
+        y=y,
+        button="left",
+        buttons=int(kind != "mouseReleased"),
+        clickCount=1,
+    )
+
+
+def key(browser: Browser, name: str, code: str) -> None:
+    for kind in ("keyDown", "keyUp"):
+        browser.call("Input.dispatchKeyEvent", type=kind, key=name, code=code)
+
+
+def waits_for(browser: Browser, condition: str) -> None:
+    browser.evaluate(
+        f"new Promise((done) => setInterval(() => ({condition}) && done(), 20)).then(() => 0)"
+    )
 
 
 def test_the_reader_moves_it(browser: Browser, pages: Path) -> None:
-    """A slider, all of a letter at once, a step, a start by the pointer and by keys, and play."""
+    """A slider, all of a letter at once, a step, a click, a drag, keys, Space, play."""
     browser.open(pages / playground.FILE, 1280)
     row = "document.querySelector('[data-name=adam]')"
 
     def slide(at: float) -> None:
-        slider = f"{row}.querySelector('[data-key=rate]')"
+        slider = f"{row}.querySelector('[data-key=α]')"
         browser.evaluate(f"{slider}.value = {at}; {slider}.dispatchEvent(new Event('input'))")
 
     slide(-2)
-    assert browser.evaluate("[now.settings.adam.rate, now.settings.sgd.rate]") == [0.01, 0.03]
+    assert browser.evaluate("[now.settings.adam.α, now.settings.sgd.α]") == [0.01, 0.0198]
     assert "α 0.01" in browser.evaluate(f"{row}.querySelector('summary').textContent")
     browser.evaluate("page.together.click()")
     slide(-1)
-    assert browser.evaluate("Object.values(now.settings).every((s) => s.rate === 0.1)")
+    assert browser.evaluate("Object.values(now.settings).every((s) => s.α === 0.1)")
 
     browser.evaluate("document.getElementById('reset').click()")
     assert browser.evaluate("now.walkers.adam.path.length") == 1
     for _ in range(3):
         browser.evaluate("document.getElementById('step').click()")
     assert browser.evaluate("document.getElementById('steps').textContent") == "3"
-    walked = browser.evaluate("walk('adam', landscapes.ravine, now.settings.adam, now.start, 3)")
+    walked = browser.evaluate(
+        "walk(rules.adam, landscapes.ravine, now.settings.adam, now.start, 3)"
+    )
     assert browser.evaluate("now.walkers.adam.path") == walked
 
-    box = browser.evaluate(
+    x, y, width, height = browser.evaluate(
         "(({ x, y, width, height }) => [x, y, width, height])(page.canvas.getBoundingClientRect())"
     )
-    at = {"x": box[0] + box[2] / 4, "y": box[1] + box[3] / 4, "button": "left", "clickCount": 1}
-    browser.call("Input.dispatchMouseEvent", type="mousePressed", **at)
-    browser.call("Input.dispatchMouseEvent", type="mouseReleased", **at)
+    press(browser, "mousePressed", x + width / 4, y + height / 4)
+    press(browser, "mouseReleased", x + width / 4, y + height / 4)
     assert browser.evaluate("now.start") == pytest.approx([-1.1, 0.825], abs=0.02)
-    browser.evaluate(
-        "new Promise((done) => setInterval(() => now.steps > 2 && done(), 20)).then(() => 0)"
-    )
-    browser.evaluate("page.play.click()")
-    stopped = browser.evaluate("now.steps")
+    waits_for(browser, "player.steps > 2")
     browser.evaluate("page.canvas.focus()")
-    browser.call("Input.dispatchKeyEvent", type="keyDown", key="ArrowRight", code="ArrowRight")
-    assert browser.evaluate("[now.start[0] > -1.05, now.steps]") == [True, stopped]
+    key(browser, " ", "Space")
+    assert not browser.evaluate("isPlaying()")
+    stopped = browser.evaluate("player.steps")
+    press(browser, "mousePressed", x + width / 4, y + height / 4)
+    press(browser, "mouseMoved", x + width / 2, y + height / 4)
+    assert browser.evaluate("now.start") == pytest.approx([0, 0.825], abs=0.02), "before release"
+    assert browser.evaluate("[now.walkers.adam.path[0], player.steps]") == [
+        browser.evaluate("now.start"),
+        stopped,
+    ]
+    press(browser, "mouseReleased", x + width / 2, y + height / 4)
+    key(browser, "ArrowRight", "ArrowRight")
+    assert browser.evaluate("[now.start[0] > 0.05, player.steps]") == [True, stopped]
+    key(browser, " ", "Space")
+    waits_for(browser, f"player.steps > {stopped}")
+    key(browser, " ", "Space")
     assert not browser.complaints()
 
 
-@pytest.mark.parametrize("file", ["index.html", playground.FILE])
+def test_the_address_brings_everything_back(browser: Browser, pages: Path) -> None:
+    browser.open(pages / playground.FILE, 1280)
+    browser.evaluate(
+        "choose('beale'); now.start = [1, 1]; set('adam', 'β1', 0.5); to(30);"
+        "document.querySelector('[data-name=sgd] [type=checkbox]').click()"
+    )
+    waits_for(browser, "location.hash.includes('start')")
+    state = "[now.landscape, now.start, now.settings.adam, player.steps, page.rows.map(isOn)]"
+    before = browser.evaluate(state)
+    assert before[2]["β1"] == 0.5
+    browser.call("Page.reload")
+    waits_for(browser, "document.readyState === 'complete' && typeof player === 'object'")
+    assert browser.evaluate(state) == before
+    browser.evaluate("location.hash = 'landscape=ravine'")
+    waits_for(browser, "now.landscape === 'ravine'")
+    assert browser.evaluate(state) != before
+    browser.evaluate(
+        "location.hash = 'landscape=beale&on=momentum,rmsprop,adam&start=1,1&steps=30'"
+        "+ '&adam.beta1=0.5'"
+    )
+    waits_for(browser, "now.landscape === 'beale'")
+    assert browser.evaluate(state) == before
+    assert not browser.complaints()
+
+
+@pytest.mark.parametrize("name", playground.PRESETS)
+def test_a_claims_link_sets_the_playground(name: str, browser: Browser, pages: Path) -> None:
+    browser.open(pages / playground.FILE, 1280, hash=playground.PRESETS[name])
+    wanted = dict(part.split("=") for part in playground.PRESETS[name].split("&"))
+    on = browser.evaluate("page.rows.filter(isOn).map((row) => row.dataset.name).sort().join()")
+    assert on == ",".join(sorted(wanted["on"].split(",")))
+    assert browser.evaluate("[now.landscape, player.steps]") == [
+        wanted["landscape"],
+        int(wanted["steps"]),
+    ]
+    fates = browser.evaluate("page.rows.map((row) => row.dataset.fate).filter(Boolean)")
+    assert fates == []
+    assert not browser.complaints()
+
+
+def test_a_path_that_diverges_is_said_to(browser: Browser, pages: Path) -> None:
+    hash_ = "landscape=ravine&on=sgd,momentum&sgd.alpha=0.03&steps=60"
+    browser.open(pages / playground.FILE, 1280, hash=hash_)
+    fate = "document.querySelector('[data-name=sgd] .diverges').checkVisibility()"
+    assert browser.evaluate(fate)
+    assert not browser.evaluate(fate.replace("sgd", "momentum"))
+
+
+@pytest.mark.parametrize("file", ["index.html", playground.FILE, one_name.FILE])
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_fits_a_phone_and_fetches_nothing(
     file: str, language: str, browser: Browser, pages: Path
@@ -239,7 +339,7 @@ def test_fits_a_phone_and_fetches_nothing(
     browser.open(pages / file, PHONE)
     if language == "zh":
         browser.evaluate("document.getElementById('language').click()")
-        assert browser.evaluate("location.hash") == "#zh"
+        assert browser.evaluate("location.search") == "?lang=zh"
     browser.evaluate("document.querySelectorAll('details').forEach((d) => (d.open = true))")
     assert browser.evaluate("document.documentElement.scrollWidth") <= PHONE
     wide = browser.evaluate(
@@ -267,6 +367,32 @@ def test_every_picture_loads(browser: Browser, pages: Path) -> None:
     assert browser.evaluate(f"new Set(new Uint32Array({ink}.data.buffer)).size") > 100
 
 
-def test_the_playground_in_the_repository_is_up_to_date() -> None:
-    told = (REPORT / playground.FILE).read_text(encoding="utf-8")
-    assert told == playground.as_page(), "run `python -m jaxopt_notes.studies report`"
+def test_the_language_stays(browser: Browser, pages: Path) -> None:
+    """Across a reload with an anchor, across links, and back again."""
+    browser.open(pages / "index.html", 1280)
+    browser.evaluate("document.getElementById('language').click(); location.hash = 'ravine'")
+    browser.call("Page.reload")
+    waits_for(browser, "document.readyState === 'complete' && typeof speak === 'function'")
+    assert browser.evaluate("[root.lang, location.search, location.hash]") == [
+        "zh-CN",
+        "?lang=zh",
+        "#ravine",
+    ]
+    assert browser.evaluate("document.title") == "检验笔记中的论断"
+    links = browser.evaluate(
+        "[...document.querySelectorAll('a[href]')].map((a) => a.getAttribute('href'))"
+    )
+    pages_linked = [link for link in links if not link.startswith("#")]
+    assert len(pages_linked) >= 2 + len(playground.PRESETS)
+    assert all("?lang=zh" in link for link in pages_linked), pages_linked
+    assert f"{playground.FILE}?lang=zh#{playground.PRESETS['ravine']}" in pages_linked
+    browser.evaluate("document.getElementById('language').click()")
+    assert browser.evaluate("[root.lang, location.search]") == ["en", ""]
+    assert not browser.complaints()
+
+
+@pytest.mark.parametrize("module", [playground, one_name])
+def test_the_pages_in_the_repository_are_up_to_date(module: Any) -> None:
+    told = (REPORT / module.FILE).read_text(encoding="utf-8")
+    assert told == module.as_page(), "run `python -m jaxopt_notes.studies pages --out docs/studies`"
+    assert len(told.encode()) < 500_000

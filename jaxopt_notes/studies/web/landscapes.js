@@ -1,16 +1,16 @@
 // The landscapes. Each has its loss, least at 0, and what the optimizers see of its gradient at
 // step t = 0, 1, …; where it is least; the part of the plane that is shown, from left to right and
-// from bottom to top; where to start; and for each optimizer a rate that gets on here.
+// from bottom to top; where to start; and for each optimizer a learning rate that gets on here.
 const landscapes = {};
 
 landscapes.ravine = {
-  loss: ([x, y]) => (x ** 2 + 50 * y ** 2) / 2,
-  gradient: ([x, y]) => [x, 50 * y],
+  loss: ([x, y]) => (x ** 2 + 100 * y ** 2) / 2,
+  gradient: ([x, y]) => [x, 100 * y],
   minima: () => [[0, 0]],
   view: [-2.2, 2.2, -1.65, 1.65],
   start: [-1.9, 1.1],
   rates: {
-    sgd: 0.03, momentum: 0.15, "heavy-ball": 0.03, adagrad: 0.5,
+    sgd: 0.0198, momentum: 0.03, "heavy-ball": 0.003, adagrad: 0.5,
     rmsprop: 0.03, adam: 0.1, adamw: 0.1,
   },
 };

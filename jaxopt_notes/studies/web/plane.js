@@ -1,17 +1,13 @@
-// Draws on the canvas: the landscape, its contours, and the paths over them.
+// Draws on the canvas: the landscape, its contours, and the paths over them. A path is
+// { points, look, label }; a mark is { at, text }, where something is to be seen.
 const COLUMNS = 140;
 const ROWS = 105;
 const LEVELS = 18;
-const INK = "#444444";
 
-function drawPlane(canvas, landscape, walkers, looks, start, t) {
-  const dots = window.devicePixelRatio || 1;
+function drawPlane(canvas, landscape, paths, start, t, marks = []) {
   const [width, height] = [canvas.clientWidth, canvas.clientHeight];
-  canvas.width = Math.round(width * dots);
-  canvas.height = Math.round(height * dots);
-  const pen = canvas.getContext("2d");
-  pen.scale(dots, dots);
-  pen.lineJoin = "round";
+  if (!width || !height) return;
+  const pen = penOf(canvas);
   const [left, right, bottom, top] = landscape.view;
   const place = ([x, y]) => [
     ((x - left) / (right - left)) * width,
@@ -20,12 +16,64 @@ function drawPlane(canvas, landscape, walkers, looks, start, t) {
   drawHeights(pen, landscape, t, width, height);
   drawScale(pen, landscape.view, place, width, height);
   for (const minimum of landscape.minima(t)) cross(pen, place(minimum));
-  for (const walker of walkers) drawPath(pen, walker.path.map(place), looks[walker.name]);
-  ring(pen, place(start), 6, "#ffffff");
-  for (const walker of walkers) {
-    const end = place(walker.path[walker.path.length - 1]);
-    if (end.every(Number.isFinite)) ring(pen, end, 5, looks[walker.name].colour);
+  const placed = paths.map((path) => ({ ...path, points: path.points.map(place) }));
+  for (const { points, look } of placed) drawPath(pen, points, look);
+  ring(pen, place(start), 6, "#ffffff", "#333333");
+  for (const { points, look } of placed) drawEnd(pen, points, colourOf(look), width, height);
+  const taken = [];
+  for (const { at, text } of marks) {
+    ring(pen, place(at), 5, "transparent", theme().ink);
+    write(pen, text, place(at), width, height, taken);
   }
+  for (const { points, label, look } of placed) {
+    const end = label && points.findLast((p) => isInside(p, width, height));
+    if (end) write(pen, label, end, width, height, taken, colourOf(look));
+  }
+}
+
+function isInside([x, y], width, height) {
+  return x >= 0 && x <= width && y >= 0 && y <= height;
+}
+
+// A path's end is a dot; where it lies outside, an arrow shows where the path has left the map.
+function drawEnd(pen, points, colour, width, height) {
+  const end = points[points.length - 1];
+  if (isInside(end, width, height)) return ring(pen, end, 5, colour, theme().page);
+  const last = points.findLastIndex((p) => isInside(p, width, height));
+  const [from, to] = [points[Math.max(last, 0)], points[Math.max(last, 0) + 1]];
+  if (last < 0 || !to?.every(Number.isFinite)) return undefined;
+  const [dx, dy] = [to[0] - from[0], to[1] - from[1]];
+  const reach = Math.min(
+    dx ? ((dx > 0 ? width - 4 : 4) - from[0]) / dx : Infinity,
+    dy ? ((dy > 0 ? height - 4 : 4) - from[1]) / dy : Infinity,
+  );
+  pen.save();
+  pen.translate(from[0] + reach * dx, from[1] + reach * dy);
+  pen.rotate(Math.atan2(dy, dx));
+  pen.fillStyle = colour;
+  pen.beginPath();
+  pen.moveTo(3, 0);
+  pen.lineTo(-13, 8);
+  pen.lineTo(-13, -8);
+  pen.fill();
+  pen.restore();
+}
+
+// Text beside a point, where no text stands yet, with a halo to be read over lines.
+function write(pen, text, [x, y], width, height, taken, colour = theme().ink) {
+  pen.font = "600 12.5px system-ui, sans-serif";
+  const long = pen.measureText(text).width;
+  const left = x + 12 + long > width - 6 ? Math.max(6, x - 12 - long) : x + 12;
+  const free = (line) => !taken.some(([a, b, to]) => Math.abs(b - line) < 17 && a < left + long + 6 && left < to + 6);
+  const rows = [0, -18, 18, -36, 36, -54, 54, -72, 72].map((shift) => y + shift + 4);
+  const row = rows.find((line) => line > 16 && line < height - 20 && free(line)) ?? y + 4;
+  taken.push([left, row, left + long]);
+  pen.textAlign = "left";
+  pen.lineWidth = 4;
+  pen.strokeStyle = theme().page;
+  pen.strokeText(text, left, row);
+  pen.fillStyle = colour;
+  pen.fillText(text, left, row);
 }
 
 // Losses on a grid, row by row from the top.
@@ -54,7 +102,9 @@ function levelsOf(landscape) {
 // What does not move is drawn once for each size.
 function drawHeights(pen, landscape, t, width, height) {
   const kept = landscape.picture;
-  if (landscape.moves || kept?.width !== pen.canvas.width || kept.height !== pen.canvas.height) {
+  const fits = kept?.width === pen.canvas.width && kept.height === pen.canvas.height;
+  if (landscape.moves || !fits || landscape.dark !== darkness.matches) {
+    landscape.dark = darkness.matches;
     landscape.picture = new OffscreenCanvas(pen.canvas.width, pen.canvas.height);
     const under = landscape.picture.getContext("2d");
     under.setTransform(pen.getTransform());
@@ -70,11 +120,12 @@ function drawShade(pen, rows, levels, width, height) {
   const shade = new OffscreenCanvas(COLUMNS, ROWS);
   const small = shade.getContext("2d");
   const image = small.createImageData(COLUMNS, ROWS);
+  const { low, high } = theme();
   rows.flat().forEach((loss, n) => {
     let above = 0;
     while (above < LEVELS && levels[above] < loss) above++;
-    const part = above / LEVELS;
-    image.data.set([255 - 45 * part, 255 - 33 * part, 255 - 18 * part, 255], 4 * n);
+    const shades = low.map((shade, i) => shade + ((high[i] - shade) * above) / LEVELS);
+    image.data.set([...shades, 255], 4 * n);
   });
   small.putImageData(image, 0, 0);
   pen.imageSmoothingQuality = "high";
@@ -82,7 +133,7 @@ function drawShade(pen, rows, levels, width, height) {
 }
 
 function drawContours(pen, rows, levels, width, height) {
-  pen.strokeStyle = "#8796a8";
+  pen.strokeStyle = theme().contour;
   pen.lineWidth = 0.7;
   pen.beginPath();
   const [across, down] = [width / (COLUMNS - 1), height / (ROWS - 1)];
@@ -120,7 +171,7 @@ function contour(pen, corners, level, across, down) {
 }
 
 function drawScale(pen, [left, right, bottom, top], place, width, height) {
-  pen.fillStyle = INK;
+  pen.fillStyle = theme().ink;
   pen.font = "12px system-ui, sans-serif";
   pen.textAlign = "center";
   for (let x = Math.ceil(left); x < right; x++) {
@@ -144,7 +195,7 @@ function signed(n) {
 
 function drawPath(pen, points, look) {
   const far = 1e5; // what is so far outside has left for good
-  pen.strokeStyle = look.colour;
+  pen.strokeStyle = colourOf(look);
   pen.lineWidth = 2;
   pen.setLineDash(look.dashes.map((length) => 2 * length));
   pen.beginPath();
@@ -156,18 +207,18 @@ function drawPath(pen, points, look) {
   pen.setLineDash([]);
 }
 
-function ring(pen, [x, y], radius, fill) {
+function ring(pen, [x, y], radius, fill, edge) {
   pen.beginPath();
   pen.arc(x, y, radius, 0, 2 * Math.PI);
   pen.fillStyle = fill;
   pen.fill();
-  pen.strokeStyle = fill === "#ffffff" ? INK : "#ffffff";
+  pen.strokeStyle = edge;
   pen.lineWidth = 1.5;
   pen.stroke();
 }
 
 function cross(pen, [x, y]) {
-  pen.strokeStyle = INK;
+  pen.strokeStyle = theme().ink;
   pen.lineWidth = 2;
   pen.beginPath();
   for (const s of [-1, 1]) {
