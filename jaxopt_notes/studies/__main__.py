@@ -11,9 +11,9 @@ from jaxopt_notes.extras import require
 from jaxopt_notes.places import Place
 from jaxopt_notes.runtime import start, streams
 from jaxopt_notes.runtime.host import silence_matplotlib
-from jaxopt_notes.studies import study
+from jaxopt_notes.studies import registration, study
 
-ACTIONS = ("list", "run", "report")
+ACTIONS = ("list", "run", "report", "register")
 OUT, QUICK_OUT = Path("runs") / "studies", Path("runs") / "studies-quick"
 
 
@@ -21,8 +21,9 @@ def build_parser() -> argparse.ArgumentParser:
     """The command's options."""
     parser = OneLineParser(
         prog="python -m jaxopt_notes.studies",
-        description="Each claim of the notes as a study: list them; run NAME, one of them; or "
-        "report: run all that have not run, and write them as a page.",
+        description="Each claim of the notes is a study. list: name them. run NAME: run one. "
+        "report: run all that have not run, and write them as a page. register: record every "
+        "study's rule and setting, before it runs.",
         epilog="A verdict, whatever it is, is no error: the exit code is 0, or 2 for a mistake.",
     )
     add = parser.add_argument
@@ -43,7 +44,7 @@ def validate(args: argparse.Namespace) -> None:
         study.check_name(args.name)
     elif args.name:
         raise InputError(f"{args.action} takes no name, such as {args.name!r}")
-    if args.action != "list":
+    if args.action in ("run", "report"):
         for extra in ("train", "plots"):
             require(f"studies {args.action}", extra)
         args.out = Path(args.out or (QUICK_OUT if args.quick else OUT))
@@ -61,6 +62,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         validate(args)
         if args.action == "list":
             _list()
+        elif args.action == "register":
+            print(f"wrote {registration.register()}")
         else:
             _run(args)
         return 0
