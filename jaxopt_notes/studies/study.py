@@ -171,7 +171,7 @@ def about(name: str) -> About:
     for node in _tree(name).body:
         if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call) and _is_about(node):
             keywords = node.value.keywords
-            return About(**{str(k.arg): ast.literal_eval(_Named().visit(k.value)) for k in keywords})
+            return About(**{str(k.arg): ast.literal_eval(k.value) for k in keywords})
     raise ValueError(f"study {name}: its file has no ABOUT = About(…)")
 
 
@@ -203,14 +203,6 @@ def check_name(name: str) -> None:
     """Raises InputError for a study that is not there."""
     if name not in names():
         raise InputError(f"study {name!r}: unknown; give one of {', '.join(names())}")
-
-
-class _Named(ast.NodeTransformer):
-    """Puts the words of verdicts and kinds in the place of their names."""
-
-    def visit_Name(self, node: ast.Name) -> ast.AST:  # noqa: N802
-        word = globals()[node.id]
-        return ast.copy_location(ast.Constant(word), node) if isinstance(word, str) else node
 
 
 def _module(name: str) -> str:

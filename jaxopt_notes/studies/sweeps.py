@@ -176,11 +176,15 @@ def sweep(
     Returns:
       The `Runs`.
     """
-    deals = [deal(plan.images, s, plan.official) for s in range(plan.seeds if plan.own_deals else 1)]
+    deals = [
+        deal(plan.images, s, plan.official) for s in range(plan.seeds if plan.own_deals else 1)
+    ]
     parts: Any = deals[0][:3]
     each = 0 if plan.own_deals else None  # the axis of the seeds
     if plan.own_deals:
-        train, held = (jax.tree.map(lambda *x: jnp.stack(x), *some) for some in list(zip(*deals))[:2])
+        train, held = (
+            jax.tree.map(lambda *x: jnp.stack(x), *some) for some in list(zip(*deals))[:2]
+        )
         parts = train, held, deals[0].test
     orders = jnp.asarray(np.stack([order(plan, seed) for seed in range(plan.seeds)]))
     starts, stats = (
@@ -191,9 +195,7 @@ def sweep(
     one = _training(models[0], make, plan, deals[0].normalize)
     run = jax.jit(jax.vmap(one, (None, 0, 0, 0, 0, (each, each, None))))
     found = [
-        jax.device_get(
-            run(jnp.asarray(trial, jnp.float32), starts, stats, seeds, orders, parts)
-        )
+        jax.device_get(run(jnp.asarray(trial, jnp.float32), starts, stats, seeds, orders, parts))
         for trial in tqdm(tried, desc=label, unit="trial", leave=False, disable=None)
     ]
     (batch_loss, judged), right = jax.tree.map(lambda *each: np.stack(each), *found)

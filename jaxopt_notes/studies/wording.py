@@ -158,7 +158,9 @@ def robustness(story: Story, language: str) -> str:
         f"{NEIGHBOURS.get(name, (name, name))[place]}: {VERDICTS[verdict][1 + place]}"
         for name, verdict in story.result["strip"].items()
     ]
-    return f"{comma.join(cells)} → {word('robust' if story.result['robust'] else 'fragile', language)}"
+    return (
+        f"{comma.join(cells)} → {word('robust' if story.result['robust'] else 'fragile', language)}"
+    )
 
 
 def registration(story: Story, language: str) -> str:
