@@ -1,4 +1,4 @@
-"""The digits of the studies on networks: which train, which choose a setting, and which judge it."""
+"""The digits of the studies on networks: which train, which choose a setting, which judge it."""
 
 import os
 import zlib

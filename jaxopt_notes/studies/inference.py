@@ -93,7 +93,8 @@ def paired_interval(
     replacement. One seed fewer is drawn than there are (McCarthy & Snowden 1985), since few seeds
     drawn n times vary by (n − 1)/n too little. It counts the chance that belongs to single
     (seed, image) pairs up to three times, so it errs towards "not decided". The interval is the
-    difference ± t times the bootstrap's standard deviation, with Satterthwaite's degrees of freedom.
+    difference ± t times the bootstrap's standard deviation, with Satterthwaite's degrees of
+    freedom.
 
     Args:
       correct_a: bool (seeds, images): whether a's network of that seed has that image right.

@@ -1,8 +1,8 @@
 """What was fixed before a study ran: its rule and its setting, hashed into registered.json.
 
 The hash covers the code of `verdict` without its words, the thresholds, the rule's text and the
-setting. `python -m jaxopt_notes.studies register` writes the file, and the history of the repository
-shows whether it was committed before the results. Each result.json carries the hash under which it was
+setting. `python -m jaxopt_notes.studies register` writes the file; the repository's history shows
+whether it was committed before the results. Each result.json carries the hash under which it was
 measured, so that a rule altered afterwards shows.
 """
 
@@ -58,7 +58,7 @@ def status(name: str, ran_under: str | None) -> str:
 class _Wordless(ast.NodeTransformer):
     """Leaves out what a verdict says: Python's versions spell these strings each in its own way."""
 
-    def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.AST:  # noqa: N802
+    def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.AST:
         return ast.copy_location(ast.Constant(""), node)
 
 

@@ -53,7 +53,7 @@ def run(name: str, out: Path, quick: bool = False) -> dict[str, Any]:
         "rule": about.rule.format(**about.threshold),
         "threshold": about.threshold,
         "numbers": measured.numbers,
-        "budgets": measured.budgets,
+        "budgets": dict(measured.budgets),
         "setting": setting,
         "test_set": test_set,
         "quick": quick,

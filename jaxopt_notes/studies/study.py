@@ -16,11 +16,11 @@ import hashlib
 import importlib
 import json
 import pkgutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 from typing import Any, NamedTuple
 
 from jaxopt_notes.errors import InputError
@@ -77,8 +77,8 @@ class About(NamedTuple):
     remark: str = ""
     remark_zh: str = ""
     equations: tuple[str, ...] = ()
-    findings: dict[str, tuple[str, str]] = {}
-    reachable: dict[str, dict[str, Any]] = {}
+    findings: Mapping[str, tuple[str, str]] = MappingProxyType({})
+    reachable: Mapping[str, dict[str, Any]] = MappingProxyType({})
 
     def setting_for(self, quick: bool) -> dict[str, Any]:
         """The whole setting."""
@@ -96,7 +96,7 @@ class Measured(NamedTuple):
 
     numbers: dict[str, Any]
     series: dict[str, Any]
-    budgets: dict[str, dict[str, Any]] = {}
+    budgets: Mapping[str, dict[str, Any]] = MappingProxyType({})
 
 
 class Verdict(NamedTuple):

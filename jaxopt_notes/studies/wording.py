@@ -57,19 +57,19 @@ WORDS = {
         "以 --quick 生成：设置较小，结论可能不同",
     ),
     "intro": (
-        "Each claim of the study notes is a program. It measures, and a rule turns the numbers into "
-        "a verdict. “Depends” means that the claim is right in some of its cases only. “Not "
-        "decided” means that the threshold lies inside the measurement's interval. Random results "
-        "are medians over seeds: (minimum – maximum) in round brackets, a 95 % interval in square "
-        "brackets. An identity is exact; a possibility needs one sound instance; a comparison has "
-        "an effect with an interval; advice must hold across tasks and budgets. A verdict is "
-        "robust if it stays the same at half and at double its thresholds and at every other "
-        "training budget.",
-        "学习笔记中的每条论断都是一个程序：它先测量，再由判据把数值变成结论。“视情况而定”指论断只在"
-        "部分情形下成立；“尚无定论”指阈值落在测量的区间之内。随机结果给出各随机种子的中位数，圆括号内"
-        "为最小值与最大值，方括号内为 95 % 区间。“恒等式”须精确成立；“可能性”只需一个可靠的实例；“比"
-        "较”给出效应及其区间；“建议”须跨任务、跨预算成立。若阈值减半、加倍以及其他训练预算下结论都不"
-        "变，则称该结论稳健。",
+        "Each claim of the study notes is a program. It measures, and a rule turns the numbers "
+        "into a verdict. “Depends” means that the claim is right in some of its cases only. “Not "
+        "decided” means that the threshold lies inside the measurement's interval. Random "
+        "results are medians over seeds: (minimum – maximum) in round brackets, a 95 % interval "
+        "in square brackets. An identity is exact; a possibility needs one sound instance; a "
+        "comparison has an effect with an interval; advice must hold across tasks and budgets. A "
+        "verdict is robust if it stays the same at half and at double its thresholds and at "
+        "every other training budget.",
+        "学习笔记中的每条论断都是一个程序：它先测量，再由判据把数值变成结论。“视情况而定”指论断"
+        "只在部分情形下成立；“尚无定论”指阈值落在测量的区间之内。随机结果给出各随机种子的中位"
+        "数，圆括号内为最小值与最大值，方括号内为 95 % 区间。“恒等式”须精确成立；“可能性”只需一"
+        "个可靠的实例；“比较”给出效应及其区间；“建议”须跨任务、跨预算成立。若阈值减半、加倍以及"
+        "其他训练预算下结论都不变，则称该结论稳健。",
     ),
     "method": ("Method, rule and setting", "方法、判据与设置"),
     "kind": ("Kind", "类型"),

@@ -1,7 +1,7 @@
-"""No rule can come out one way only: some run, or a wrong formula in place of ours, leads to each verdict.
+"""No rule can come out one way only: some run, or a wrong formula for ours, leads to each verdict.
 
-The settings stand in the studies (`ABOUT.reachable`). An identity comes out otherwise only where the code
-that it is about is wrong, so here wrong code is put in its place.
+The settings stand in the studies (`ABOUT.reachable`). An identity comes out otherwise only where
+its code is wrong, so here wrong code takes its place.
 """
 
 import json

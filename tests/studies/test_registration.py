@@ -23,8 +23,8 @@ BEFORE = {
 def test_the_registered_rules_are_those_of_the_code(name: str) -> None:
     wanted = registration.rule_hash(name, study.about(name).setting)
     assert registration.registered()[name] == wanted, (
-        "a rule or a setting has changed: run `python -m jaxopt_notes.studies register`, commit, and "
-        "only then run the study again"
+        "a rule or a setting has changed: run `python -m jaxopt_notes.studies register`, commit, "
+        "and only then run the study again"
     )
 
 

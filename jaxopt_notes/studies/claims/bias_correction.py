@@ -29,9 +29,10 @@ ABOUT = About(
     claim_zh="没有偏差校正时，早期的 m 和 v 偏小。",
     section="Claims about the optimizers, 9",
     equations=("E[m_t] = (1 − β1^t) E[g], E[v_t] = (1 − β2^t) E[g^2]",),
-    how="Noisy gradients with a mean go through the package's Adam. At each step its m and v, before the "
-    "correction, are compared with what they estimate, and with the closed form.",
-    how_zh="把有均值的带噪梯度输入本包的 Adam。每一步把校正前的 m、v 与它们所估计的量以及解析式比较。",
+    how="Noisy gradients with a mean go through the package's Adam. At each step its m and v, "
+    "before the correction, are compared with what they estimate, and with the closed form.",
+    how_zh="把有均值的带噪梯度输入本包的 Adam。每一步把校正前的 m、v 与它们所估计的量以及解析式"
+    "比较。",
     setting={
         "seeds": 11,
         "parameters": 200,
@@ -55,20 +56,21 @@ ABOUT = About(
         ),
     },
     threshold={"small": 0.5},
-    rule="Holds if after one step m and v are both at most {small:g} of what they estimate; fails if "
-    "neither is; depends if one is. Not decided where a 95 % interval over the seeds holds the threshold "
-    "and the verdict depends on it.",
-    rule_zh="若一步后 m、v 都不超过其估计量的 {small:g} 倍则成立；都超过则不成立；只有其一则视情况而定。"
-    "种子的 95 % 区间含有阈值且影响结论时为未定。",
-    picture="m and v over what they estimate, over the steps on a logarithmic axis: both rise from near 0 "
-    "to 1 along the closed form, v a hundred times later than m; marks show the first step, 0.1 and 0.001.",
-    picture_zh="m、v 与其估计量之比随步数（对数坐标）变化：都沿解析式从接近 0 升到 1，v 晚一百倍；标出第一"
-    "步的 0.1 与 0.001。",
-    remark="Both moments are too small by the same law with different β: m for tens of steps, v for "
-    "thousands. What this does to the steps is the next study's question, and the answer is the opposite "
-    "of what one expects.",
-    remark_zh="两者按同一规律偏小，只是 β 不同：m 持续几十步，v 持续几千步。这对步长意味着什么由另一个研究"
-    "回答，而答案与直觉相反。",
+    rule="Holds if after one step m and v are both at most {small:g} of what they estimate; "
+    "fails if neither is; depends if one is. Not decided where a 95 % interval over the "
+    "seeds holds the threshold and the verdict depends on it.",
+    rule_zh="若一步后 m、v 都不超过其估计量的 {small:g} 倍则成立；都超过则不成立；只有其一则视情"
+    "况而定。种子的 95 % 区间含有阈值且影响结论时为未定。",
+    picture="m and v over what they estimate, over the steps on a logarithmic axis: both rise "
+    "from near 0 to 1 along the closed form, v a hundred times later than m; marks show the "
+    "first step, 0.1 and 0.001.",
+    picture_zh="m、v 与其估计量之比随步数（对数坐标）变化：都沿解析式从接近 0 升到 1，v 晚一百"
+    "倍；标出第一步的 0.1 与 0.001。",
+    remark="Both moments are too small by the same law with different β: m for tens of steps, v "
+    "for thousands. What this does to the steps is the next study's question, and the answer "
+    "is the opposite of what one expects.",
+    remark_zh="两者按同一规律偏小，只是 β 不同：m 持续几十步，v 持续几千步。这对步长意味着什么由"
+    "另一个研究回答，而答案与直觉相反。",
     sources=("Kingma & Ba 2014, “Adam: A Method for Stochastic Optimization”, §3",),
     findings={
         "holds": (
@@ -155,8 +157,8 @@ def verdict(numbers: dict[str, Any], threshold: dict[str, float]) -> Verdict:
     parts = [at_most(numbers[f"{which}_first"], threshold["small"]) for which in "mv"]
     return Verdict(
         combined(rule, *parts),
-        f"After one step m is {n['m_first']:.3f} and v {n['v_first']:.4f} of what they estimate. By the "
-        f"closed form m is within 1 % from step {n['m_until']:.0f} on, v from step "
+        f"After one step m is {n['m_first']:.3f} and v {n['v_first']:.4f} of what they estimate. "
+        f"By the closed form m is within 1 % from step {n['m_until']:.0f} on, v from step "
         f"{n['v_until']:,.0f} on.",
         f"一步后 m 是其估计量的 {n['m_first']:.3f}，v 是 {n['v_first']:.4f}。按解析式，m 从第 "
         f"{n['m_until']:.0f} 步、v 从第 {n['v_until']:,.0f} 步起误差在 1 % 以内。",

@@ -18,8 +18,8 @@ ABOUT = About(
     title="One name, five formulas",
     title_zh="同名优化器，五种写法",
     kind="can",
-    claim="RMSProp, AdaGrad and Adam have different formulas in different frameworks: the same name and "
-    "the same learning rate do not give the same path.",
+    claim="RMSProp, AdaGrad and Adam have different formulas in different frameworks: the same "
+    "name and the same learning rate do not give the same path.",
     claim_zh="RMSProp、AdaGrad 和 Adam 在不同框架中公式不同：名字相同、学习率相同，轨迹却不同。",
     section="Optimizers, the column “beware”",
     equations=(
@@ -27,14 +27,15 @@ ABOUT = About(
         "AdaGrad: G_0 = 0 in the notes and torch, 0.1 in optax, Keras and TensorFlow 1",
         "Adam: ε after the correction, but ε/√(1 − β2^t) in Keras and TensorFlow 1",
     ),
-    how="For each name, the formulas of the notes, optax, torch, Keras and TensorFlow 1 descend one "
-    "quadratic from one start at one learning rate, in float64: first with each framework's defaults, then "
-    "all with the notes' β and ε, then the same on the loss divided by a million, as gradients deep in a "
-    "network are. A distance is the largest between a path and the notes' path, as a share of the way that "
-    "the notes' path goes.",
-    how_zh="同名的五种公式（笔记、optax、torch、Keras、TensorFlow 1）从同一起点、以同一学习率沿同一个二次"
-    "函数下降（float64）：先用各自默认值，再统一使用笔记的 β 和 ε，然后把损失除以一百万再做一遍，如同网络"
-    "深处的梯度。距离指某条轨迹与笔记轨迹之间的最大间距，以笔记轨迹走过的路程为单位。",
+    how="For each name, the formulas of the notes, optax, torch, Keras and TensorFlow 1 descend "
+    "one quadratic from one start at one learning rate, in float64: first with each "
+    "framework's defaults, then all with the notes' β and ε, then the same on the loss "
+    "divided by a million, as gradients deep in a network are. A distance is the largest "
+    "between a path and the notes' path, as a share of the way that the notes' path goes.",
+    how_zh="同名的五种公式（笔记、optax、torch、Keras、TensorFlow 1）从同一起点、以同一学习率沿"
+    "同一个二次函数下降（float64）：先用各自默认值，再统一使用笔记的 β 和 ε，然后把损失除以"
+    "一百万再做一遍，如同网络深处的梯度。距离指某条轨迹与笔记轨迹之间的最大间距，以笔记轨迹"
+    "走过的路程为单位。",
     setting={
         "rate": 0.01,
         "steps": 300,
@@ -61,22 +62,24 @@ ABOUT = About(
         "adam_tiny": ("Adam, the same β and ε, tiny gradients", "Adam，相同 β 与 ε，微小梯度"),
     },
     threshold={"apart": 0.01},
-    rule="Holds if, by defaults, some framework is at least {apart:.0%} of the way apart from the notes for "
-    "each of the three names; fails if for none, tiny gradients included; else it depends.",
-    rule_zh="若在默认值下，三个名字中每一个都有框架与笔记相距达到路程的 {apart:.0%}，则成立；若（包括微小"
-    "梯度在内）都没有，则不成立；否则视情况而定。",
-    picture="Above, the paths of the five RMSProps from one start over the loss's contours: torch's, the "
-    "notes', optax's and Keras' run together, TensorFlow 1's leaves them. Below, for each name and "
-    "framework the largest distance from the notes' path on a logarithmic axis, by defaults (dots) and on "
-    "tiny gradients with the same β and ε (diamonds), with a line at 1 %.",
-    picture_zh="上：五种 RMSProp 从同一起点出发的轨迹与损失等高线，TensorFlow 1 的与其余分开。下：每个名"
-    "字、每个框架与笔记轨迹的最大距离（对数坐标），圆点为各自默认值，菱形为相同 β、ε 下的微小梯度，竖线"
-    "为 1 %。",
-    remark="Adam is the same everywhere while gradients are large beside ε. The table of traps in "
-    "docs/optimizers-by-framework.md names what selects each difference; jaxopt_notes.conventions follows "
-    "each framework.",
-    remark_zh="只要梯度远大于 ε，Adam 在各处都一样。docs/optimizers-by-framework.md 列出每一处差异及其选"
-    "法；jaxopt_notes.conventions 按各框架的写法运行。",
+    rule="Holds if, by defaults, some framework is at least {apart:.0%} of the way apart from "
+    "the notes for each of the three names; fails if for none, tiny gradients included; else "
+    "it depends.",
+    rule_zh="若在默认值下，三个名字中每一个都有框架与笔记相距达到路程的 {apart:.0%}，则成立；若"
+    "（包括微小梯度在内）都没有，则不成立；否则视情况而定。",
+    picture="Above, the paths of the five RMSProps from one start over the loss's contours: "
+    "torch's, the notes', optax's and Keras' run together, TensorFlow 1's leaves them. "
+    "Below, for each name and framework the largest distance from the notes' path on a "
+    "logarithmic axis, by defaults (dots) and on tiny gradients with the same β and ε "
+    "(diamonds), with a line at 1 %.",
+    picture_zh="上：五种 RMSProp 从同一起点出发的轨迹与损失等高线，TensorFlow 1 的与其余分开。"
+    "下：每个名字、每个框架与笔记轨迹的最大距离（对数坐标），圆点为各自默认值，菱形为相同 "
+    "β、ε 下的微小梯度，竖线为 1 %。",
+    remark="Adam is the same everywhere while gradients are large beside ε. The table of traps "
+    "in docs/optimizers-by-framework.md names what selects each difference; "
+    "jaxopt_notes.conventions follows each framework.",
+    remark_zh="只要梯度远大于 ε，Adam 在各处都一样。docs/optimizers-by-framework.md 列出每一处差"
+    "异及其选法；jaxopt_notes.conventions 按各框架的写法运行。",
     sources=(
         "docs/optimizers-by-framework.md",
         "optax issues 532, 571 and 1389; pytorch issue 23796",
@@ -89,8 +92,8 @@ ABOUT = About(
         "depends": (
             "By defaults RMSProp parts by {rmsprop_defaults:.0%} and AdaGrad by "
             "{adagrad_defaults:.0%}; Adam only on tiny gradients",
-            "默认值下 RMSProp 相差 {rmsprop_defaults:.0%}，AdaGrad 相差 {adagrad_defaults:.0%}；Adam 只在"
-            "微小梯度上分开",
+            "默认值下 RMSProp 相差 {rmsprop_defaults:.0%}，AdaGrad 相差 {adagrad_defaults:.0%}；"
+            "Adam 只在微小梯度上分开",
         ),
         "fails": ("All frameworks take the same path", "所有框架走同一条路"),
     },
@@ -191,9 +194,9 @@ def verdict(numbers: dict[str, Any], threshold: dict[str, float]) -> Verdict:
     r, g, a = (numbers[f"{name}_defaults"] for name in names)
     return Verdict(
         word,
-        f"By defaults the largest distance from the notes' path is {r:.0%} of the way for RMSProp, {g:.0%} for "
-        f"AdaGrad and {a:.1e} of it for Adam. On gradients a million times smaller it is "
-        f"{numbers['adam_tiny']:.0%} for Adam, with the same β and ε.",
+        f"By defaults the largest distance from the notes' path is {r:.0%} of the way for "
+        f"RMSProp, {g:.0%} for AdaGrad and {a:.1e} of it for Adam. On gradients a million times "
+        f"smaller it is {numbers['adam_tiny']:.0%} for Adam, with the same β and ε.",
         f"默认值下，与笔记轨迹的最大间距：RMSProp 为路程的 {r:.0%}，AdaGrad {g:.0%}，Adam {a:.1e}；"
         f"梯度缩小一百万倍后，即使 β、ε 相同，Adam 也相距 {numbers['adam_tiny']:.0%}。",
     )

@@ -20,10 +20,10 @@ ABOUT = About(
     "operation.",
     claim_zh="flatten（(batch, 1, 28, 28) → (batch, 784)）与 reshape 到 (−1, 784) 是同一操作。",
     section="The network and its parts, last row",
-    how="Arrays of several shapes go through the network's own flatten and through a reshape to (−1, "
-    "features). We compare all values, the gradients through both, and the programs that XLA gets. Then "
-    "we count what the sentence leaves out: the order of the features, and what (−1, 784) does to "
-    "images with three channels.",
+    how="Arrays of several shapes go through the network's own flatten and through a reshape to "
+    "(−1, features). We compare all values, the gradients through both, and the programs "
+    "that XLA gets. Then we count what the sentence leaves out: the order of the features, "
+    "and what (−1, 784) does to images with three channels.",
     how_zh="多种形状的数组分别经过网络自己的 flatten 与 reshape 到 (−1, 特征数)，比较全部数值、两者"
     "的梯度，"
     "以及交给 XLA 的程序。再看这句话没说的：特征的排列顺序。",
@@ -53,17 +53,19 @@ ABOUT = About(
     rule_zh="若不一致的数值、梯度和程序都不超过 {differing:g} 个则成立；"
     "数值与梯度一致而程序不同则视"
     "情况而定；否则不成立。",
-    picture="Above, an image of 2 × 2 pixels and two channels, and the two rows of eight features that it "
-    "flattens to: with channels last the channels alternate, with channels first one channel follows the "
-    "other. Below, four images of three channels: a reshape to (4, −1) gives four long rows, one colour "
-    "an image; a reshape to (−1, 784) gives twelve short rows, three of each image.",
-    picture_zh="上：一幅 2 × 2 像素、两个通道的图像，以及它展平成的两种八元素行：通道在后时两通道交替，通"
-    "道在前时一个通道接另一个。下：四张三通道图像，reshape 到 (4, −1) 得四个长行，每张图一种颜色；"
-    "reshape 到 (−1, 784) 得十二个短行，每张图三行。",
-    remark="True, with two traps. First, the layout decides the order of the features: a 64 × 7 × 7 block "
-    "gives another row with channels last, so dense weights need a permutation to pass between the two "
-    "layouts (jaxopt_notes.models.from_torch does it). Second, −1 stands in the wrong place: with three "
-    "channels, (−1, 784) silently makes three rows of one image, where (batch, −1) makes one.",
+    picture="Above, an image of 2 × 2 pixels and two channels, and the two rows of eight "
+    "features that it flattens to: with channels last the channels alternate, with channels "
+    "first one channel follows the other. Below, four images of three channels: a reshape to "
+    "(4, −1) gives four long rows, one colour an image; a reshape to (−1, 784) gives twelve "
+    "short rows, three of each image.",
+    picture_zh="上：一幅 2 × 2 像素、两个通道的图像，以及它展平成的两种八元素行：通道在后时两通"
+    "道交替，通道在前时一个通道接另一个。下：四张三通道图像，reshape 到 (4, −1) 得四个长行，"
+    "每张图一种颜色；reshape 到 (−1, 784) 得十二个短行，每张图三行。",
+    remark="True, with two traps. First, the layout decides the order of the features: a 64 × 7 "
+    "× 7 block gives another row with channels last, so dense weights need a permutation to "
+    "pass between the two layouts (jaxopt_notes.models.from_torch does it). Second, −1 "
+    "stands in the wrong place: with three channels, (−1, 784) silently makes three rows of "
+    "one image, where (batch, −1) makes one.",
     remark_zh="正确，但有两个陷阱。特征的顺序取决于内存布局：同一个 64 × 7 × 7 块在通道在后时展成另"
     "一行，"
     "因此全连接层的权重不经置换不能互换（jaxopt_notes.models.from_torch 会处理）。另外 −1 放错了位"

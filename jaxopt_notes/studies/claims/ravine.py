@@ -30,9 +30,10 @@ ABOUT = About(
     "distance, for good. At SGD's best learning rate we measure how much of the oscillation across "
     "the ravine a step leaves. Then the factor per step is measured along one direction at many αλ "
     "and compared with the closed form; and the closed form is drawn over all pairs of step and β.",
-    how_zh="SGD 与动量在多个条件数 κ 的二次峡谷中下降，各自从同样多的学习率中取最早到达的一个；“到达”"
-    "指距离降到初始的 1 % 以内且不再离开。在 SGD 的最佳学习率下，测横向振荡每步剩下多少。然后沿单一方"
-    "向在许多 αλ 处测每步因子并与解析式比较，再把解析式画在步长与 β 的整个平面上。",
+    how_zh="SGD 与动量在多个条件数 κ 的二次峡谷中下降，各自从同样多的学习率中取最早到达的一个；"
+    "“到达”指距离降到初始的 1 % 以内且不再离开。在 SGD 的最佳学习率下，测横向振荡每步剩下多"
+    "少。然后沿单一方向在许多 αλ 处测每步因子并与解析式比较，再把解析式画在步长与 β 的整个平"
+    "面上。",
     setting={
         "conditions": [10.0, 30.0, 100.0, 300.0, 1000.0],
         "drawn": 100.0,
@@ -84,27 +85,28 @@ ABOUT = About(
     rule="Sooner: momentum with the notes' β needs so few steps that SGD needs at least {gain:.0%} "
     "more. Damped: at SGD's best learning rate momentum's oscillation dies at least {gain:.0%} "
     "faster. Holds if both are so at every κ; fails if either is so at no κ; else it depends.",
-    rule_zh="更早：SGD 的步数至少比动量（笔记的 β）多 {gain:.0%}。抑制：在 SGD 的最佳学习率下，动量的"
-    "振荡衰减至少快 {gain:.0%}。两者在每个 κ 都成立则成立；有一项在所有 κ 都不成立则不成立；否则视情况"
-    "而定。",
-    picture="From above: paths over a ravine with κ = 100, SGD jumping from wall to wall, momentum in "
-    "long waves. Steps over κ on logarithmic axes: SGD's line is steep, momentum's with β = 0.9 is "
-    "flat and crosses it near κ = 30, momentum's at Polyak's pair rises half as steeply. The "
-    "factor per step over αλ up to 40, with the four operating points of the first panel: "
-    "momentum's plateau at √β spans them. Last, the plane of step and β: the fastest region is a "
-    "narrow wedge at a larger β for a larger κ.",
-    picture_zh="自上而下：κ = 100 的峡谷中的轨迹，SGD 在两壁间跳跃，动量呈长波。步数随 κ 变化（双对"
-    "数）：SGD 陡升，β = 0.9 的动量平坦，约在 κ = 30 处相交，取 Polyak 组合的动量斜率减半。每步因子随 αλ "
-    "变化直到 40，并标出第一幅图的四个工作点：动量的平台 √β 覆盖它们。最后是步长与 β 的平面：最快的区"
-    "域是一个狭窄的楔形。",
-    remark="At the best pair of α and β momentum's steps grow as √κ where SGD's grow as κ (Polyak "
-    "1964). With a fixed β there is no such law: where its roots are complex, momentum's "
-    "oscillation shrinks by √β per step whatever the learning rate, so β = 0.9 needs about "
-    "as many steps in a mild ravine as in a steep one, and in a mild one SGD is faster. The plane of α "
-    "and β is that of Goh 2017, in the notes' moving-average form.",
-    remark_zh="取最佳的 α 与 β 时，动量的步数按 √κ 增长，而 SGD 按 κ 增长（Polyak 1964）。β 固定时没有"
-    "这样的规律：在根为复数处，无论学习率多大，动量的振荡每步都乘 √β，因此 β = 0.9 在平缓和陡峭的峡谷"
-    "中需要差不多的步数，而在平缓的峡谷中 SGD 更快。α–β 平面取自 Goh 2017，这里用笔记的滑动平均形式。",
+    rule_zh="更早：SGD 的步数至少比动量（笔记的 β）多 {gain:.0%}。抑制：在 SGD 的最佳学习率下，"
+    "动量的振荡衰减至少快 {gain:.0%}。两者在每个 κ 都成立则成立；有一项在所有 κ 都不成立则不"
+    "成立；否则视情况而定。",
+    picture="From above: paths over a ravine with κ = 100, SGD jumping from wall to wall, "
+    "momentum in long waves. Steps over κ on logarithmic axes: SGD's line is steep, "
+    "momentum's with β = 0.9 is flat and crosses it near κ = 30, momentum's at Polyak's pair "
+    "rises half as steeply. The factor per step over αλ up to 40, with the four operating "
+    "points of the first panel: momentum's plateau at √β spans them. Last, the plane of step "
+    "and β: the fastest region is a narrow wedge at a larger β for a larger κ.",
+    picture_zh="自上而下：κ = 100 的峡谷中的轨迹，SGD 在两壁间跳跃，动量呈长波。步数随 κ 变化"
+    "（双对数）：SGD 陡升，β = 0.9 的动量平坦，约在 κ = 30 处相交，取 Polyak 组合的动量斜率"
+    "减半。每步因子随 αλ 变化直到 40，并标出第一幅图的四个工作点：动量的平台 √β 覆盖它们。最"
+    "后是步长与 β 的平面：最快的区域是一个狭窄的楔形。",
+    remark="At the best pair of α and β momentum's steps grow as √κ where SGD's grow as κ "
+    "(Polyak 1964). With a fixed β there is no such law: where its roots are complex, "
+    "momentum's oscillation shrinks by √β per step whatever the learning rate, so β = 0.9 "
+    "needs about as many steps in a mild ravine as in a steep one, and in a mild one SGD is "
+    "faster. The plane of α and β is that of Goh 2017, in the notes' moving-average form.",
+    remark_zh="取最佳的 α 与 β 时，动量的步数按 √κ 增长，而 SGD 按 κ 增长（Polyak 1964）。β 固定"
+    "时没有这样的规律：在根为复数处，无论学习率多大，动量的振荡每步都乘 √β，因此 β = 0.9 在"
+    "平缓和陡峭的峡谷中需要差不多的步数，而在平缓的峡谷中 SGD 更快。α–β 平面取自 Goh 2017，"
+    "这里用笔记的滑动平均形式。",
     sources=(
         "Polyak 1964, “Some methods of speeding up the convergence of iteration methods”",
         "Goh 2017, “Why Momentum Really Works”, Distill, doi:10.23915/distill.00006",
@@ -113,8 +115,8 @@ ABOUT = About(
     ),
     findings={
         "holds": (
-            "Momentum wins in every ravine tried: {sooner_least:.1f}× to {sooner_largest:.1f}× fewer "
-            "steps",
+            "Momentum wins in every ravine tried: {sooner_least:.1f}× to {sooner_largest:.1f}× "
+            "fewer steps",
             "动量在每个峡谷中都更快：步数为 SGD 的 1/{sooner_least:.1f} 到 1/{sooner_largest:.1f}",
         ),
         "depends": (
@@ -305,8 +307,8 @@ def verdict(numbers: dict[str, Any], threshold: dict[str, float]) -> Verdict:
         f"SGD takes {n['steps_sgd']:.0f} steps, momentum {n['steps_momentum']:.0f}. At SGD's best "
         f"learning rate, momentum's oscillation dies {n['damping_least']:.2f} to "
         f"{n['damping_largest']:.1f} times as fast as SGD's.",
-        f"β = 0.9 时，SGD 的步数是动量的 {n['sooner_least']:.2f} 到 {n['sooner_largest']:.2f} 倍，随 κ "
-        f"而定。κ = {n['drawn']:.0f} 时 SGD 用 {n['steps_sgd']:.0f} 步，动量用 "
+        f"β = 0.9 时，SGD 的步数是动量的 {n['sooner_least']:.2f} 到 {n['sooner_largest']:.2f} "
+        f"倍，随 κ 而定。κ = {n['drawn']:.0f} 时 SGD 用 {n['steps_sgd']:.0f} 步，动量用 "
         f"{n['steps_momentum']:.0f} 步。在 SGD 的最佳学习率下，动量振荡的衰减速度是 SGD 的 "
         f"{n['damping_least']:.2f} 到 {n['damping_largest']:.1f} 倍。",
     )

@@ -16,8 +16,8 @@ ABOUT = About(
     title="RMSProp equalises step sizes",
     title_zh="RMSProp 使步长均衡",
     kind="comparison",
-    claim="RMSProp shrinks large-gradient steps and enlarges small ones, so steps neither explode nor "
-    "vanish.",
+    claim="RMSProp shrinks large-gradient steps and enlarges small ones, so steps neither "
+    "explode nor vanish.",
     claim_zh="RMSProp 缩小大梯度的步长、放大小梯度的步长，使步长既不爆炸也不消失。",
     section="Claims about the optimizers, 6",
     equations=(
@@ -25,11 +25,12 @@ ABOUT = About(
         "constant g: step → α g / √(g^2 + ε); after a jump up: at most α / √(1 − β)",
         "after a drop to a c-th: α within √(1 + c^2 β^t) = 2 from t = log(c^2 / 3) / −log β on",
     ),
-    how="Constant gradients of many sizes go through the notes' RMSProp with α = 1, until the step settles. "
-    "Then a gradient that jumps up by a factor, and one that drops by it, after it has settled at 1: we take "
-    "the longest and the shortest step that follow, and how many steps are less than half of α.",
-    how_zh="大小各异的恒定梯度输入笔记的 RMSProp（α = 1），直到步长稳定。然后梯度在稳定于 1 之后突然放大或"
-    "缩小若干倍：取其后最长与最短的步长，以及步长不到 α 一半的步数。",
+    how="Constant gradients of many sizes go through the notes' RMSProp with α = 1, until the "
+    "step settles. Then a gradient that jumps up by a factor, and one that drops by it, "
+    "after it has settled at 1: we take the longest and the shortest step that follow, and "
+    "how many steps are less than half of α.",
+    how_zh="大小各异的恒定梯度输入笔记的 RMSProp（α = 1），直到步长稳定。然后梯度在稳定于 1 之后"
+    "突然放大或缩小若干倍：取其后最长与最短的步长，以及步长不到 α 一半的步数。",
     setting={
         "beta": 0.9,
         "epsilon": 1e-8,
@@ -65,22 +66,26 @@ ABOUT = About(
         ),
     },
     threshold={"times": 4.0},
-    rule="Steps do not explode if none, settled or after a jump, is longer than {times:g} α; they do not "
-    "vanish if none, settled or after a drop, is shorter than α/{times:g}. Holds if both are so, depends if "
-    "one is, fails if neither.",
-    rule_zh="若稳定步长与突增后的步长都不超过 {times:g} α，则不爆炸；若稳定步长与突降后的步长都不短于 "
-    "α/{times:g}，则不消失。两者都满足则成立，只满足其一则视情况而定，都不满足则不成立。",
-    picture="Above, the settled step over the size of the gradient on logarithmic axes: SGD's line rises "
-    "throughout; RMSProp's is level at α and bends down below gradients of 0.0001, which is √ε. Below, the "
-    "step over time when the gradient jumps up and when it drops a thousandfold: 3.2 α for a moment, and "
-    "next to nothing for more than a hundred steps.",
-    picture_zh="上：稳定步长随梯度大小变化（双对数）：SGD 一直上升；RMSProp 平坦地停在 α，在 0.0001（即 "
-    "√ε）以下弯折下降。下：梯度突增与突降一千倍时步长随时间变化：一瞬间为 3.2 α，以及一百多步几乎为零。",
-    remark="Steps cannot explode: one gradient's share of E is at least 1 − β, so no step is longer than "
-    "α/√(1 − β). They can vanish in two ways: where gradients are smaller than √ε, and for a time after "
-    "gradients become smaller, since the average forgets no faster than β^t.",
-    remark_zh="步长不会爆炸：当前梯度在 E 中至少占 1 − β，因此步长不超过 α/√(1 − β)。它会在两种情形下消"
-    "失：梯度小于 √ε 时，以及梯度变小之后的一段时间，因为平均值的遗忘速度只有 β^t。",
+    rule="Steps do not explode if none, settled or after a jump, is longer than {times:g} α; "
+    "they do not vanish if none, settled or after a drop, is shorter than α/{times:g}. Holds "
+    "if both are so, depends if one is, fails if neither.",
+    rule_zh="若稳定步长与突增后的步长都不超过 {times:g} α，则不爆炸；若稳定步长与突降后的步长都"
+    "不短于 α/{times:g}，则不消失。两者都满足则成立，只满足其一则视情况而定，都不满足则不成"
+    "立。",
+    picture="Above, the settled step over the size of the gradient on logarithmic axes: SGD's "
+    "line rises throughout; RMSProp's is level at α and bends down below gradients of "
+    "0.0001, which is √ε. Below, the step over time when the gradient jumps up and when it "
+    "drops a thousandfold: 3.2 α for a moment, and next to nothing for more than a hundred "
+    "steps.",
+    picture_zh="上：稳定步长随梯度大小变化（双对数）：SGD 一直上升；RMSProp 平坦地停在 α，在 "
+    "0.0001（即 √ε）以下弯折下降。下：梯度突增与突降一千倍时步长随时间变化：一瞬间为 3.2 α，"
+    "以及一百多步几乎为零。",
+    remark="Steps cannot explode: one gradient's share of E is at least 1 − β, so no step is "
+    "longer than α/√(1 − β). They can vanish in two ways: where gradients are smaller than "
+    "√ε, and for a time after gradients become smaller, since the average forgets no faster "
+    "than β^t.",
+    remark_zh="步长不会爆炸：当前梯度在 E 中至少占 1 − β，因此步长不超过 α/√(1 − β)。它会在两种"
+    "情形下消失：梯度小于 √ε 时，以及梯度变小之后的一段时间，因为平均值的遗忘速度只有 β^t。",
     sources=("Hinton 2012, “Neural Networks for Machine Learning”, lecture 6e",),
     findings={
         "holds": (
@@ -90,7 +95,8 @@ ABOUT = About(
         "depends": (
             "RMSProp's steps never exceed {burst:.1f} α, but vanish below gradients of √ε and for "
             "{recovery:.0f} steps after a drop",
-            "RMSProp 的步长至多 {burst:.1f} α，但在梯度小于 √ε 时以及突降后的 {recovery:.0f} 步内会消失",
+            "RMSProp 的步长至多 {burst:.1f} α，但在梯度小于 √ε 时以及突降后的 {recovery:.0f} 步"
+            "内会消失",
         ),
         "fails": ("RMSProp's steps explode and vanish", "RMSProp 的步长既爆炸又消失"),
     },
@@ -152,13 +158,14 @@ def verdict(numbers: dict[str, Any], threshold: dict[str, float]) -> Verdict:
     word = HOLDS if bounded and alive else DEPENDS if bounded or alive else FAILS
     return Verdict(
         word,
-        f"Settled steps are at least half of α from gradients of {n['equal_from']:.0e} on and never above "
-        f"{n['steady_largest']:.2f} α; the least is {n['steady_least']:.0e} α. After a jump the longest "
-        f"step is {n['burst']:.2f} α. After a drop the shortest is {n['drop']:.0e} α, and "
-        f"{n['recovery']} steps are shorter than half of α.",
+        f"Settled steps are at least half of α from gradients of {n['equal_from']:.0e} on and "
+        f"never above {n['steady_largest']:.2f} α; the least is {n['steady_least']:.0e} α. After "
+        f"a jump the longest step is {n['burst']:.2f} α. After a drop the shortest is "
+        f"{n['drop']:.0e} α, and {n['recovery']} steps are shorter than half of α.",
         f"梯度不小于 {n['equal_from']:.0e} 时稳定步长至少为 α 的一半，且从不超过 "
-        f"{n['steady_largest']:.2f} α；最小为 {n['steady_least']:.0e} α。突增后最长步为 {n['burst']:.2f} "
-        f"α。突降后最短步为 {n['drop']:.0e} α，有 {n['recovery']} 步不到 α 的一半。",
+        f"{n['steady_largest']:.2f} α；最小为 {n['steady_least']:.0e} α。突增后最长步为 "
+        f"{n['burst']:.2f} α。突降后最短步为 {n['drop']:.0e} α，有 {n['recovery']} 步不到 α 的一"
+        "半。",
     )
 
 

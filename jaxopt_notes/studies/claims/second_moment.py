@@ -1,5 +1,6 @@
 """Adam's v against the variance of the gradients, made and real."""
 
+import itertools
 from typing import Any
 
 import jax
@@ -36,14 +37,16 @@ ABOUT = About(
         "E[g^2] = Var(g) + (E g)^2",
         "of a batch of B images: Var(g) = Var(one image's g) / B",
     ),
-    how="Normal gradients of variance 1 and of several means go through the package's Adam, and v̂ is "
-    "averaged over the last half of the steps. Then real gradients: a dense network on mnist-12k, at the "
-    "start and after training with Adam. From the gradients of single images we compute, for each "
-    "parameter by itself (Adam divides each by its own √v), which share of a batch gradient's second "
-    "moment is the squared mean; the median over the parameters counts.",
-    how_zh="方差为 1、均值不同的正态梯度输入本包的 Adam，v̂ 在后一半步上取平均。再看真实梯度：mnist-12k 上"
-    "的全连接网络，训练开始时与用 Adam 训练之后。由单张图像的梯度，对每个参数单独计算（Adam 对每个参数除"
-    "以各自的 √v）：批梯度的二阶矩中均值平方占多少；取所有参数的中位数。",
+    how="Normal gradients of variance 1 and of several means go through the package's Adam, and "
+    "v̂ is averaged over the last half of the steps. Then real gradients: a dense network on "
+    "mnist-12k, at the start and after training with Adam. From the gradients of single "
+    "images we compute, for each parameter by itself (Adam divides each by its own √v), "
+    "which share of a batch gradient's second moment is the squared mean; the median over "
+    "the parameters counts.",
+    how_zh="方差为 1、均值不同的正态梯度输入本包的 Adam，v̂ 在后一半步上取平均。再看真实梯度："
+    "mnist-12k 上的全连接网络，训练开始时与用 Adam 训练之后。由单张图像的梯度，对每个参数单"
+    "独计算（Adam 对每个参数除以各自的 √v）：批梯度的二阶矩中均值平方占多少；取所有参数的中"
+    "位数。",
     setting={
         "seeds": 7,
         "means": [0.0, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0],
@@ -58,8 +61,8 @@ ABOUT = About(
     quick={"seeds": 6, "steps": 4000, "images": 500, "width": 8, "training_steps": 100},
     measured={
         "share_start": (
-            "share of the squared mean in the second moment, median parameter, the judged batch size, "
-            "at the start",
+            "share of the squared mean in the second moment, median parameter, the judged batch "
+            "size, at the start",
             "二阶矩中均值平方的份额，参数的中位数，所评判的批大小，训练开始时",
         ),
         "share_later": ("the same after training", "同上，训练之后"),
@@ -77,26 +80,28 @@ ABOUT = About(
         ),
     },
     threshold={"share": 0.1},
-    rule="v is like a variance where the squared mean is at most {share:.0%} of it. Holds if that is so for "
-    "the median parameter of a network at batch size 64 both at the start and after training; fails if at "
-    "neither time; depends if at one. Not decided where a 95 % interval over the seeds holds the "
-    "threshold and the verdict depends on it.",
-    rule_zh="若均值平方至多占 v 的 {share:.0%}，则 v 类似于方差。批大小 64 时，网络参数的中位数在训练开始"
-    "时与训练后都如此则成立；都不如此则不成立；只在其一则视情况而定。种子的 95 % 区间含有阈值且影响结论"
-    "时为未定。",
-    picture="Above, v̂ over the variance against the mean: dots on the curve 1 + mean², level at 1 while "
-    "the mean is small and 26 at 5 σ. Below, the share of the squared mean over the batch size for the "
-    "parameters of a network, the median as a line and the middle half as a band: at the start it passes "
-    "10 % before batch 64 and nears 100 % at 4,000; after training it is smaller throughout.",
-    picture_zh="上：v̂ 与方差之比随均值变化，点落在曲线 1 + 均值² 上；均值小时为 1，5 σ 处为 26。下：网络"
-    "各参数的均值平方份额随批大小变化，线为中位数，带为中间一半：训练开始时在批大小 64 之前就超过 "
-    "10 %，到 4000 时接近 100 %；训练之后始终较小。",
-    remark="v is the uncentred second moment (Kingma & Ba 2014, §2): the variance plus the squared mean. "
-    "The difference matters where the mean dominates: there m̂/√v̂ is nearly ±1 and Adam takes full steps. "
-    "Division by the standard deviation, as in centred RMSProp (Graves 2013), has no such bound.",
-    remark_zh="v 是未中心化的二阶矩（Kingma & Ba 2014，§2），即方差与均值平方之和。均值占优时差别很重"
-    "要：此时 m̂/√v̂ 接近 ±1，Adam 迈满步。若像中心化 RMSProp（Graves 2013）那样除以标准差，则没有这个"
-    "上界。",
+    rule="v is like a variance where the squared mean is at most {share:.0%} of it. Holds if "
+    "that is so for the median parameter of a network at batch size 64 both at the start and "
+    "after training; fails if at neither time; depends if at one. Not decided where a 95 % "
+    "interval over the seeds holds the threshold and the verdict depends on it.",
+    rule_zh="若均值平方至多占 v 的 {share:.0%}，则 v 类似于方差。批大小 64 时，网络参数的中位数"
+    "在训练开始时与训练后都如此则成立；都不如此则不成立；只在其一则视情况而定。种子的 95 % "
+    "区间含有阈值且影响结论时为未定。",
+    picture="Above, v̂ over the variance against the mean: dots on the curve 1 + mean², level at "
+    "1 while the mean is small and 26 at 5 σ. Below, the share of the squared mean over the "
+    "batch size for the parameters of a network, the median as a line and the middle half as "
+    "a band: at the start it passes 10 % before batch 64 and nears 100 % at 4,000; after "
+    "training it is smaller throughout.",
+    picture_zh="上：v̂ 与方差之比随均值变化，点落在曲线 1 + 均值² 上；均值小时为 1，5 σ 处为 "
+    "26。下：网络各参数的均值平方份额随批大小变化，线为中位数，带为中间一半：训练开始时在批"
+    "大小 64 之前就超过 10 %，到 4000 时接近 100 %；训练之后始终较小。",
+    remark="v is the uncentred second moment (Kingma & Ba 2014, §2): the variance plus the "
+    "squared mean. The difference matters where the mean dominates: there m̂/√v̂ is nearly "
+    "±1 and Adam takes full steps. Division by the standard deviation, as in centred RMSProp "
+    "(Graves 2013), has no such bound.",
+    remark_zh="v 是未中心化的二阶矩（Kingma & Ba 2014，§2），即方差与均值平方之和。均值占优时差"
+    "别很重要：此时 m̂/√v̂ 接近 ±1，Adam 迈满步。若像中心化 RMSProp（Graves 2013）那样除以标"
+    "准差，则没有这个上界。",
     sources=(
         "Kingma & Ba 2014, “Adam: A Method for Stochastic Optimization”, §2",
         "Graves 2013, “Generating Sequences With Recurrent Neural Networks”, §2.3 (centred)",
@@ -115,8 +120,8 @@ ABOUT = About(
             "{share_later:.0%}",
         ),
         "fails": (
-            "At batch {batch:.0f} the squared mean is {share_start:.0%} of v at the start and still "
-            "{share_later:.0%} later: no variance",
+            "At batch {batch:.0f} the squared mean is {share_start:.0%} of v at the start and "
+            "still {share_later:.0%} later: no variance",
             "批大小 {batch:.0f} 时，均值平方在开始时占 v 的 {share_start:.0%}，之后仍占 "
             "{share_later:.0%}：不是方差",
         ),
@@ -150,8 +155,8 @@ def share_of_mean(total: Any, squares: Any, n: int, batch: float) -> np.ndarray:
       batch: images of the batch, drawn with replacement.
 
     Returns:
-      The shares, of the parameters whose gradient is not always 0. The squared mean of n gradients is
-      too large by variance / n, which goes out.
+      The shares, of the parameters whose gradient is not always 0. The squared mean of n gradients
+      is too large by variance / n, which is subtracted.
     """
     total, squares = (np.asarray(x, np.float64) for x in (total, squares))
     total, squares = total[squares > 0], squares[squares > 0]
@@ -170,7 +175,7 @@ def network_sums(setting: dict[str, Any], seed: int) -> list[tuple[np.ndarray, n
     sizes = (x.shape[1], setting["width"], 10)
     start = [
         (jnp.asarray(rng.normal(0, (2 / a) ** 0.5, (a, b)), jnp.float32), jnp.zeros(b))
-        for a, b in zip(sizes, sizes[1:])
+        for a, b in itertools.pairwise(sizes)
     ]
     order = np.concatenate([rng.permutation(len(rows)) for _ in range(setting["training_steps"])])
     order = jnp.asarray(order[: setting["training_steps"] * 64].reshape(-1, 64))
@@ -255,14 +260,14 @@ def verdict(numbers: dict[str, Any], threshold: dict[str, float]) -> Verdict:
     return Verdict(
         combined(rule, *parts),
         f"At batch {n['batch']:.0f}, the squared mean is {n['share_start']:.1%} of the median "
-        f"parameter's second moment at the start and {n['share_later']:.1%} after training; at batch "
-        f"1,000 it is {n['share_start_1000']:.0%} and {n['share_later_1000']:.0%}. Of made gradients v̂ "
-        f"is {n['ratio_at_0']:.2f} of the variance at mean 0, and {n['ratio_at_largest']:.1f} times it "
-        "at a mean of 5 σ.",
-        f"批大小 {n['batch']:.0f} 时，参数中位数的二阶矩中均值平方在训练开始时占 {n['share_start']:.1%}，"
-        f"训练后占 {n['share_later']:.1%}；批大小 1000 时分别占 {n['share_start_1000']:.0%} 与 "
-        f"{n['share_later_1000']:.0%}。人造梯度中，均值为 0 时 v̂ 是方差的 {n['ratio_at_0']:.2f} 倍，均"
-        f"值为 5 σ 时是 {n['ratio_at_largest']:.1f} 倍。",
+        f"parameter's second moment at the start and {n['share_later']:.1%} after training; at "
+        f"batch 1,000 it is {n['share_start_1000']:.0%} and {n['share_later_1000']:.0%}. Of made "
+        f"gradients v̂ is {n['ratio_at_0']:.2f} of the variance at mean 0, and "
+        f"{n['ratio_at_largest']:.1f} times it at a mean of 5 σ.",
+        f"批大小 {n['batch']:.0f} 时，参数中位数的二阶矩中均值平方在训练开始时占 "
+        f"{n['share_start']:.1%}，训练后占 {n['share_later']:.1%}；批大小 1000 时分别占 "
+        f"{n['share_start_1000']:.0%} 与 {n['share_later_1000']:.0%}。人造梯度中，均值为 0 时 v̂ "
+        f"是方差的 {n['ratio_at_0']:.2f} 倍，均值为 5 σ 时是 {n['ratio_at_largest']:.1f} 倍。",
     )
 
 

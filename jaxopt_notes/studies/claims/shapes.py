@@ -83,23 +83,26 @@ ABOUT = About(
     rule="Holds if every shape, the number of parameters, both sides and the formula agree, and no "
     "value differs when ReLU and max pool change places (at most {wrong:g} differences). Fails if "
     "shapes or parameters are wrong; else it depends.",
-    rule_zh="若形状、参数个数、两个边长与公式全部一致，且 ReLU 与最大池化换位后没有数值不同（差异不超过 "
-    "{wrong:g} 个），则成立；形状或参数有误则不成立；否则视情况而定。",
-    picture="Above, the layers one below the other with their shapes, each a bar as long as its share of "
-    "the parameters: the first dense layer has 95 % of them. Below, the 6×6 example: the places of a "
-    "3×3 kernel at stride 1, sixteen, and at stride 2, four; the last row and column are grey.",
+    rule_zh="若形状、参数个数、两个边长与公式全部一致，且 ReLU 与最大池化换位后没有数值不同（差"
+    "异不超过 {wrong:g} 个），则成立；形状或参数有误则不成立；否则视情况而定。",
+    picture="Above, the layers one below the other with their shapes, each a bar as long as its "
+    "share of the parameters: the first dense layer has 95 % of them. Below, the 6×6 "
+    "example: the places of a 3×3 kernel at stride 1, sixteen, and at stride 2, four; the "
+    "last row and column are grey.",
     picture_zh="上：各层自上而下排列并标注形状，条长为参数占比：第一个全连接层占 95 %。"
     "下：6×6 的例子，"
     "3×3 卷积核在步幅 1 时有十六个位置，步幅 2 时有四个。",
-    remark="At stride 2 the kernel never sees the last row and column of the 6×6 input: the floor in the "
-    "formula drops them. A max pool needs no ReLU of its own because it commutes with ReLU. An average "
-    "pool does not commute with it, so there the order matters.",
+    remark="At stride 2 the kernel never sees the last row and column of the 6×6 input: the "
+    "floor in the formula drops them. A max pool needs no ReLU of its own because it "
+    "commutes with ReLU. An average pool does not commute with it, so there the order "
+    "matters.",
     remark_zh="步幅 2 时，6×6 输入的最后一行和一列从未被看到：公式中的向下取整把它们丢掉了。“池化不"
     "需要 ReLU”对最大池化是对的，"
     "它与 ReLU 可交换；平均池化不可交换，次序就有影响。",
     findings={
         "holds": (
-            "Every shape agrees, and one layer holds {first_dense:.0%} of the {parameters:,} parameters",
+            "Every shape agrees, and one layer holds {first_dense:.0%} of the {parameters:,} "
+            "parameters",
             "所有形状一致；{parameters:,} 个参数中 {first_dense:.0%} 在同一层",
         ),
         "depends": (

@@ -45,16 +45,17 @@ ABOUT = About(
         "effective learning rate of a parameter: α / √G_t",
         "logits = W · (words of the text) + b",
     ),
-    how="We take the docstrings of ten packages of Python's own library as bags of words; softmax "
-    "regression has to name the package. 60 % of the texts train, 20 % choose each optimizer's learning "
-    "rate by their loss, 20 % test; the seed deals the texts. Two controls separate what AdaGrad does: an "
-    "AdaGrad whose √G is one number for all parameters (the root of their mean), so that only the decay "
-    "is left; and SGD whose learning rate falls to 0 along half a cosine. A word's effective learning "
-    "rate is read off AdaGrad's state at the end.",
-    how_zh="把 Python 标准库十个包的文档字符串当作词袋，用 softmax 回归判断属于哪个包。60 % 的文本训练，"
-    "20 % 按损失为每个优化器选学习率，20 % 测试；随机种子决定划分。两个对照用来区分 AdaGrad 的作用：一"
-    "是所有参数共用一个 √G（取均值的根）的 AdaGrad，只剩下衰减；二是学习率沿半个余弦降到 0 的 SGD。单"
-    "词的有效学习率在结束时从 AdaGrad 的状态读出。",
+    how="We take the docstrings of ten packages of Python's own library as bags of words; "
+    "softmax regression has to name the package. 60 % of the texts train, 20 % choose each "
+    "optimizer's learning rate by their loss, 20 % test; the seed deals the texts. Two "
+    "controls separate what AdaGrad does: an AdaGrad whose √G is one number for all "
+    "parameters (the root of their mean), so that only the decay is left; and SGD whose "
+    "learning rate falls to 0 along half a cosine. A word's effective learning rate is read "
+    "off AdaGrad's state at the end.",
+    how_zh="把 Python 标准库十个包的文档字符串当作词袋，用 softmax 回归判断属于哪个包。60 % 的文"
+    "本训练，20 % 按损失为每个优化器选学习率，20 % 测试；随机种子决定划分。两个对照用来区分 "
+    "AdaGrad 的作用：一是所有参数共用一个 √G（取均值的根）的 AdaGrad，只剩下衰减；二是学习率"
+    "沿半个余弦降到 0 的 SGD。单词的有效学习率在结束时从 AdaGrad 的状态读出。",
     setting={
         "packages": "asyncio email http importlib logging multiprocessing tkinter unittest urllib "
         "xml",
@@ -91,27 +92,29 @@ ABOUT = About(
         "texts": ("texts", "文本数"),
     },
     threshold={"slope": 0.25, "gain": 0.03},
-    rule="Learning rates: a word's effective learning rate falls at least as its number of texts to the "
-    "power −{slope:g}. Good: SGD's test loss is at least {gain:.0%} above AdaGrad's. By the learning rate "
-    "of each word: so is the loss of AdaGrad with one shared √G. Holds if all three are so; fails if the "
-    "first or the second is not; depends if only the third is not. A part is not decided where its 95 % "
-    "interval over the seeds holds the threshold.",
-    rule_zh="学习率：单词的有效学习率至少按文本数的 −{slope:g} 次幂下降。有益：SGD 的测试损失至少比 "
-    "AdaGrad 高 {gain:.0%}。源于逐词学习率：共用一个 √G 的 AdaGrad 的损失也至少高这么多。三项都满足则成"
-    "立；前两项有一项不满足则不成立；仅第三项不满足则视情况而定。某项阈值落在种子的 95 % 区间内则该项未"
-    "定。",
-    picture="Above, each word as a dot: its effective learning rate falls with the number of texts that "
-    "hold it, along a line. Below, the test loss of six optimizers over their learning rate, U-shaped "
-    "curves with the chosen point marked: those of AdaGrad, RMSProp and Adam reach lower than those of "
-    "SGD, SGD with a cosine and AdaGrad with one shared root.",
-    picture_zh="上：每个点是一个单词，其有效学习率随含它的文本数沿直线下降。下：六种优化器的测试损失随"
-    "学习率变化的 U 形曲线，标出选定点：AdaGrad、RMSProp 与 Adam 低于 SGD、余弦 SGD 与共用根的 "
-    "AdaGrad。",
-    remark="AdaGrad with one shared √G decays as AdaGrad does, and does not gain: it is the learning rate "
-    "of each word that helps. RMSProp and Adam, which also divide each parameter's gradient by a root of "
-    "its own, do as well as AdaGrad here.",
-    remark_zh="共用一个 √G 的 AdaGrad 同样衰减，却没有收益：起作用的是逐词的学习率。RMSProp 与 Adam 也对"
-    "每个参数除以各自的均方根，在这里与 AdaGrad 一样好。",
+    rule="Learning rates: a word's effective learning rate falls at least as its number of texts "
+    "to the power −{slope:g}. Good: SGD's test loss is at least {gain:.0%} above AdaGrad's. "
+    "By the learning rate of each word: so is the loss of AdaGrad with one shared √G. Holds "
+    "if all three are so; fails if the first or the second is not; depends if only the third "
+    "is not. A part is not decided where its 95 % interval over the seeds holds the "
+    "threshold.",
+    rule_zh="学习率：单词的有效学习率至少按文本数的 −{slope:g} 次幂下降。有益：SGD 的测试损失至"
+    "少比 AdaGrad 高 {gain:.0%}。源于逐词学习率：共用一个 √G 的 AdaGrad 的损失也至少高这么"
+    "多。三项都满足则成立；前两项有一项不满足则不成立；仅第三项不满足则视情况而定。某项阈值"
+    "落在种子的 95 % 区间内则该项未定。",
+    picture="Above, each word as a dot: its effective learning rate falls with the number of "
+    "texts that hold it, along a line. Below, the test loss of six optimizers over their "
+    "learning rate, U-shaped curves with the chosen point marked: those of AdaGrad, RMSProp "
+    "and Adam reach lower than those of SGD, SGD with a cosine and AdaGrad with one shared "
+    "root.",
+    picture_zh="上：每个点是一个单词，其有效学习率随含它的文本数沿直线下降。下：六种优化器的测试"
+    "损失随学习率变化的 U 形曲线，标出选定点：AdaGrad、RMSProp 与 Adam 低于 SGD、余弦 SGD 与"
+    "共用根的 AdaGrad。",
+    remark="AdaGrad with one shared √G decays as AdaGrad does, and does not gain: it is the "
+    "learning rate of each word that helps. RMSProp and Adam, which also divide each "
+    "parameter's gradient by a root of its own, do as well as AdaGrad here.",
+    remark_zh="共用一个 √G 的 AdaGrad 同样衰减，却没有收益：起作用的是逐词的学习率。RMSProp 与 "
+    "Adam 也对每个参数除以各自的均方根，在这里与 AdaGrad 一样好。",
     sources=(
         "Duchi, Hazan & Singer 2011, “Adaptive Subgradient Methods for Online Learning and "
         "Stochastic Optimization”, §1",
@@ -324,13 +327,15 @@ def verdict(numbers: dict[str, Any], threshold: dict[str, float]) -> Verdict:
     )
     return Verdict(
         word,
-        f"A word's effective learning rate goes as (number of its texts)^{n['slope']:.2f}. The test "
-        f"loss is {n['loss_adagrad']:.3f} for AdaGrad and {n['loss_sgd']:.3f} for SGD (RMSProp "
-        f"{n['loss_rmsprop']:.3f}, Adam {n['loss_adam']:.3f}). The controls: {n['loss_shared']:.3f} with "
-        f"one shared √G, {n['loss_cosine']:.3f} for SGD with a cosine.",
-        f"单词的有效学习率按 (文本数)^{n['slope']:.2f} 变化。测试损失：AdaGrad {n['loss_adagrad']:.3f}，"
-        f"SGD {n['loss_sgd']:.3f}（RMSProp {n['loss_rmsprop']:.3f}，Adam {n['loss_adam']:.3f}）。对照：共"
-        f"用 √G 为 {n['loss_shared']:.3f}，余弦 SGD 为 {n['loss_cosine']:.3f}。",
+        f"A word's effective learning rate goes as (number of its texts)^{n['slope']:.2f}. The "
+        f"test loss is {n['loss_adagrad']:.3f} for AdaGrad and {n['loss_sgd']:.3f} for SGD "
+        f"(RMSProp {n['loss_rmsprop']:.3f}, Adam {n['loss_adam']:.3f}). The controls: "
+        f"{n['loss_shared']:.3f} with one shared √G, {n['loss_cosine']:.3f} for SGD with a "
+        "cosine.",
+        f"单词的有效学习率按 (文本数)^{n['slope']:.2f} 变化。测试损失：AdaGrad "
+        f"{n['loss_adagrad']:.3f}，SGD {n['loss_sgd']:.3f}（RMSProp {n['loss_rmsprop']:.3f}，Adam "
+        f"{n['loss_adam']:.3f}）。对照：共用 √G 为 {n['loss_shared']:.3f}，余弦 SGD 为 "
+        f"{n['loss_cosine']:.3f}。",
     )
 
 

@@ -26,8 +26,8 @@ ABOUT = About(
     title="AdaGrad stalls, RMSProp does not",
     title_zh="AdaGrad 停滞，RMSProp 不会",
     kind="can",
-    claim="AdaGrad's G only grows, so its learning rate falls for ever and training can stall; RMSProp "
-    "cures that with a decaying average, in which far gradients fade.",
+    claim="AdaGrad's G only grows, so its learning rate falls for ever and training can stall; "
+    "RMSProp cures that with a decaying average, in which far gradients fade.",
     claim_zh="AdaGrad 的 G 只增不减，学习率不断下降，训练可能停滞；RMSProp 用衰减平均解决："
     "久远的梯度逐渐淡出。",
     section="Claims about the optimizers, 4 and 5",
@@ -35,16 +35,17 @@ ABOUT = About(
         "constant g: AdaGrad's step is α/√t, RMSProp's tends to α",
         "bowl: L = Σ ¼ x^4; quadratic: L = Σ ½ λ x^2; noisy: L = Σ ½ x^2, g = x + noise",
     ),
-    how="First the length of the steps under a constant gradient. Then three tasks. A bowl that is steep "
-    "far out and flat within, Σ ¼ x⁴ over parameters that start in [−10, 10]. As a neutral task, a "
-    "quadratic with curvatures from 1 to 100. On both, each optimizer gets the best of equally many "
-    "learning rates and has arrived when the mean |x| is below 0.1. Last, the task that wants a falling "
-    "learning rate: a quadratic with noise in every gradient. There each gets the learning rate that is "
-    "best over the first tenth of the steps, and we measure the mean loss over the last fifth.",
-    how_zh="先看恒定梯度下的步长。然后是三个任务：外陡内平的碗 Σ ¼ x⁴，参数从 [−10, 10] 出发；中性任务："
-    "曲率从 1 到 100 的二次函数；两者都各取同样多学习率中最好的一个，平均 |x| 低于 0.1 算到达。最后是需"
-    "要学习率下降的任务：每个梯度都带噪声的二次函数，各取前十分之一步数内最好的学习率，测最后五分之一"
-    "步数的平均损失。",
+    how="First the length of the steps under a constant gradient. Then three tasks. A bowl that "
+    "is steep far out and flat within, Σ ¼ x⁴ over parameters that start in [−10, 10]. As a "
+    "neutral task, a quadratic with curvatures from 1 to 100. On both, each optimizer gets "
+    "the best of equally many learning rates and has arrived when the mean |x| is below 0.1. "
+    "Last, the task that wants a falling learning rate: a quadratic with noise in every "
+    "gradient. There each gets the learning rate that is best over the first tenth of the "
+    "steps, and we measure the mean loss over the last fifth.",
+    how_zh="先看恒定梯度下的步长。然后是三个任务：外陡内平的碗 Σ ¼ x⁴，参数从 [−10, 10] 出发；中"
+    "性任务：曲率从 1 到 100 的二次函数；两者都各取同样多学习率中最好的一个，平均 |x| 低于 "
+    "0.1 算到达。最后是需要学习率下降的任务：每个梯度都带噪声的二次函数，各取前十分之一步数"
+    "内最好的学习率，测最后五分之一步数的平均损失。",
     setting={
         "seeds": 7,
         "parameters": 32,
@@ -85,30 +86,32 @@ ABOUT = About(
         "noisy_rmsprop": ("last loss of RMSProp under noise", "噪声下 RMSProp 的末段损失"),
     },
     threshold={"off": 0.05, "longer": 3.0},
-    rule="Falls: the exponent of AdaGrad's step is within {off:g} of −½, RMSProp's within {off:g} of 0. "
-    "Stalls: AdaGrad needs at least {longer:g} times RMSProp's steps down the bowl, each at its best "
-    "learning rate. One such bowl suffices for “can”; the other tasks show how far it goes. Holds if both "
-    "are so; depends if only one is; fails if neither. The second is not decided where its 95 % interval "
-    "over the seeds holds the threshold.",
-    rule_zh="下降：AdaGrad 步长的幂指数与 −½ 相差 {off:g} 以内，RMSProp 与 0 相差 {off:g} 以内。停滞：各"
-    "取最佳学习率时 AdaGrad 到达碗底的步数至少是 RMSProp 的 {longer:g} 倍。对“可能”而言一个这样的碗就够"
-    "了，其余任务说明适用范围。两项都满足则成立；只满足其一则视情况而定；都不满足则不成立；第二项阈值"
-    "落在种子的 95 % 区间内则该项未定。",
-    picture="Four panels. Step length over steps under a constant gradient: AdaGrad's falls as a straight "
-    "line on logarithmic axes, RMSProp's stays level. The mean |x| in the bowl: RMSProp reaches the goal "
-    "far sooner than AdaGrad. The mean |x| on the quadratic: AdaGrad is the first there. The loss under "
-    "noise: AdaGrad's keeps falling, RMSProp's stays at a floor.",
-    picture_zh="四幅图。恒定梯度下的步长：AdaGrad 在对数坐标上直线下降，RMSProp 保持不变。碗中的平均 "
-    "|x|：RMSProp 远早于 AdaGrad 到达。二次函数上的平均 |x|：AdaGrad 先到。噪声下的损失：AdaGrad 持续下"
-    "降，RMSProp 停在一个下限上。",
-    remark="The bowl is built for the claim: large gradients come first, and AdaGrad never forgets them. "
-    "On the quadratic there is nothing to forget, and under noise a falling learning rate is what is "
-    "wanted. AdaGrad's step falls as 1/√t, and Σ 1/√t has no bound, so it never stops for good. Forgetting "
-    "has a price too: Reddi et al. (2018) give a convex problem on which Adam does not converge to the "
-    "optimum.",
-    remark_zh="这个碗是为论断而造的：大梯度先到来，而 AdaGrad 永不忘记。二次函数上没有需要忘记的东西；在"
-    "噪声下，需要的正是下降的学习率。AdaGrad 的步长按 1/√t 下降，而 Σ 1/√t 无界，所以它不会永远停住。遗"
-    "忘也有代价：Reddi 等（2018）给出了一个 Adam 不收敛到最优解的凸问题。",
+    rule="Falls: the exponent of AdaGrad's step is within {off:g} of −½, RMSProp's within "
+    "{off:g} of 0. Stalls: AdaGrad needs at least {longer:g} times RMSProp's steps down the "
+    "bowl, each at its best learning rate. One such bowl suffices for “can”; the other tasks "
+    "show how far it goes. Holds if both are so; depends if only one is; fails if neither. "
+    "The second is not decided where its 95 % interval over the seeds holds the threshold.",
+    rule_zh="下降：AdaGrad 步长的幂指数与 −½ 相差 {off:g} 以内，RMSProp 与 0 相差 {off:g} 以内。"
+    "停滞：各取最佳学习率时 AdaGrad 到达碗底的步数至少是 RMSProp 的 {longer:g} 倍。对“可能”"
+    "而言一个这样的碗就够了，其余任务说明适用范围。两项都满足则成立；只满足其一则视情况而"
+    "定；都不满足则不成立；第二项阈值落在种子的 95 % 区间内则该项未定。",
+    picture="Four panels. Step length over steps under a constant gradient: AdaGrad's falls as a "
+    "straight line on logarithmic axes, RMSProp's stays level. The mean |x| in the bowl: "
+    "RMSProp reaches the goal far sooner than AdaGrad. The mean |x| on the quadratic: "
+    "AdaGrad is the first there. The loss under noise: AdaGrad's keeps falling, RMSProp's "
+    "stays at a floor.",
+    picture_zh="四幅图。恒定梯度下的步长：AdaGrad 在对数坐标上直线下降，RMSProp 保持不变。碗中的"
+    "平均 |x|：RMSProp 远早于 AdaGrad 到达。二次函数上的平均 |x|：AdaGrad 先到。噪声下的损"
+    "失：AdaGrad 持续下降，RMSProp 停在一个下限上。",
+    remark="The bowl is built for the claim: large gradients come first, and AdaGrad never "
+    "forgets them. On the quadratic there is nothing to forget, and under noise a falling "
+    "learning rate is what is wanted. AdaGrad's step falls as 1/√t, and Σ 1/√t has no bound, "
+    "so it never stops for good. Forgetting has a price too: Reddi et al. (2018) give a "
+    "convex problem on which Adam does not converge to the optimum.",
+    remark_zh="这个碗是为论断而造的：大梯度先到来，而 AdaGrad 永不忘记。二次函数上没有需要忘记的"
+    "东西；在噪声下，需要的正是下降的学习率。AdaGrad 的步长按 1/√t 下降，而 Σ 1/√t 无界，所"
+    "以它不会永远停住。遗忘也有代价：Reddi 等（2018）给出了一个 Adam 不收敛到最优解的凸问"
+    "题。",
     sources=(
         "Duchi, Hazan & Singer 2011, “Adaptive Subgradient Methods for Online Learning and "
         "Stochastic Optimization”",
@@ -223,15 +226,15 @@ def verdict(numbers: dict[str, Any], threshold: dict[str, float]) -> Verdict:
     return Verdict(
         word,
         f"AdaGrad's step goes as t^{n['exponent_adagrad']:.2f}, RMSProp's as "
-        f"t^{n['exponent_rmsprop'] + 0.0:.2f}. Down the bowl AdaGrad needs {n['bowl_adagrad']:,.0f} "
-        f"steps and RMSProp {n['bowl_rmsprop']:,.0f}; on the quadratic {n['quadratic_adagrad']:,.0f} "
-        f"and {n['quadratic_rmsprop']:,.0f}. Under noise AdaGrad ends at a loss of "
-        f"{n['noisy_adagrad']:.4f}, RMSProp at {n['noisy_rmsprop']:.4f}.",
+        f"t^{n['exponent_rmsprop'] + 0.0:.2f}. Down the bowl AdaGrad needs "
+        f"{n['bowl_adagrad']:,.0f} steps and RMSProp {n['bowl_rmsprop']:,.0f}; on the quadratic "
+        f"{n['quadratic_adagrad']:,.0f} and {n['quadratic_rmsprop']:,.0f}. Under noise AdaGrad "
+        f"ends at a loss of {n['noisy_adagrad']:.4f}, RMSProp at {n['noisy_rmsprop']:.4f}.",
         f"AdaGrad 的步长按 t^{n['exponent_adagrad']:.2f} 变化，RMSProp 按 "
-        f"t^{n['exponent_rmsprop'] + 0.0:.2f}。到达碗底：AdaGrad 需 {n['bowl_adagrad']:,.0f} 步，RMSProp "
-        f"需 {n['bowl_rmsprop']:,.0f} 步；二次函数上分别为 {n['quadratic_adagrad']:,.0f} 步和 "
-        f"{n['quadratic_rmsprop']:,.0f} 步。噪声下 AdaGrad 末段损失为 {n['noisy_adagrad']:.4f}，RMSProp "
-        f"为 {n['noisy_rmsprop']:.4f}。",
+        f"t^{n['exponent_rmsprop'] + 0.0:.2f}。到达碗底：AdaGrad 需 {n['bowl_adagrad']:,.0f} 步，"
+        f"RMSProp 需 {n['bowl_rmsprop']:,.0f} 步；二次函数上分别为 {n['quadratic_adagrad']:,.0f} "
+        f"步和 {n['quadratic_rmsprop']:,.0f} 步。噪声下 AdaGrad 末段损失为 "
+        f"{n['noisy_adagrad']:.4f}，RMSProp 为 {n['noisy_rmsprop']:.4f}。",
     )
 
 

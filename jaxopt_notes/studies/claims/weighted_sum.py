@@ -27,9 +27,9 @@ ABOUT = About(
         "m_t = Σ_i w_i g_i with w_i = (1 − β) β^{t−i}",
         "Σ_i w_i = 1 − β^t",
     ),
-    how="Random gradients go through the package's Adam in float64, with several β. At every step its m "
-    "and v are compared with the sums, added term by term. Gradients that are 0 except at one step "
-    "show the weights themselves.",
+    how="Random gradients go through the package's Adam in float64, with several β. At every "
+    "step its m and v are compared with the sums, added term by term. Gradients that are 0 "
+    "except at one step show the weights themselves.",
     how_zh="以 float64 将随机梯度输入本包的 Adam，取多个 β；把每一步的 m、v 与逐项计算的加权和比"
     "较。"
     "权重本身由只在某一步非零的梯度从 Adam 中读出。",
@@ -62,18 +62,17 @@ ABOUT = About(
         ),
     },
     threshold={"error": 1e-12},
-    rule="Holds if m and v equal the sums within {error:g} of the largest term, and every weight is "
-    "larger than the one before it. Fails if neither equals its sum; else it depends.",
+    rule="Holds if m and v equal the sums within {error:g} of the largest term, and every weight "
+    "is larger than the one before it. Fails if neither equals its sum; else it depends.",
     rule_zh="若 m、v 与加权和之差都不超过最大项的 {error:g}，且每个权重都大于前一个，则成立；"
     "只有其一相符或权重不递增，则视情况而定；都不相符则不成立。",
-    picture="Above, the weight of each of the last 40 gradients for β = 0.9: it grows towards the "
-    "newest by 1/β per step, and a mark shows where it is half of the newest, 6.6 steps ago. Below, "
-    "noisy gradients, Adam's m, and the weighted sum as dots, all on m's line.",
-    picture_zh="上：β = 0.9 时最近 40 个梯度的权重，向最新一步以 1/β 倍递增，并标出 6.6 步之前减半处。下：带噪梯度、Adam 的 "
-    "m，"
-    "以及落在 m 曲线上的加权和圆点，无一偏离。",
-    remark="It is exact. But the weights add up to 1 − β^t, not to 1: m is a weighted sum, and becomes "
-    "an average only with the bias correction, or when t is large.",
+    picture="Above, the weight of each of the last 40 gradients for β = 0.9: it grows towards "
+    "the newest by 1/β per step, and a mark shows where it is half of the newest, 6.6 steps "
+    "ago. Below, noisy gradients, Adam's m, and the weighted sum as dots, all on m's line.",
+    picture_zh="上：β = 0.9 时最近 40 个梯度的权重，向最新一步以 1/β 倍递增，并标出 6.6 步之前减"
+    "半处。下：带噪梯度、Adam 的 m，以及落在 m 曲线上的加权和圆点，无一偏离。",
+    remark="It is exact. But the weights add up to 1 − β^t, not to 1: m is a weighted sum, and "
+    "becomes an average only with the bias correction, or when t is large.",
     remark_zh="此式精确成立。只是“平均”一词说早了：权重之和为 1 − β^t 而不是 1，所以 m 是加权和，"
     "经过偏差修正或 t 很大之后才是平均。",
     sources=("Kingma & Ba 2014, “Adam: A Method for Stochastic Optimization”, §3, equation 1",),
@@ -145,8 +144,8 @@ def verdict(numbers: dict[str, Any], threshold: dict[str, float]) -> Verdict:
     return Verdict(
         word,
         f"The sums are Adam's averages within {n['error_m']:.0e} (m) and {n['error_v']:.0e} (v); "
-        f"each weight exceeds the one before it by at least {n['least_growth']:.2%}. After 10 steps "
-        f"at β = 0.9 the weights add up to {n['sum_of_weights']:.3f}, not to 1.",
+        f"each weight exceeds the one before it by at least {n['least_growth']:.2%}. After 10 "
+        f"steps at β = 0.9 the weights add up to {n['sum_of_weights']:.3f}, not to 1.",
         f"加权和与 Adam 的平均之差不超过 {n['error_m']:.0e}（m）和 {n['error_v']:.0e}（v）；"
         f"每个权重至少比前一个大 {n['least_growth']:.2%}。β = 0.9 时 10 步后权重之和为 "
         f"{n['sum_of_weights']:.3f}，而不是 1。",
