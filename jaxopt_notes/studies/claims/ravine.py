@@ -1,5 +1,6 @@
 """Momentum in ravines: how fast, by how steep they are, and how its oscillation dies."""
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -157,15 +158,21 @@ def measured_rate(paths: Any) -> np.ndarray:
     return np.reshape(factors, lengths.shape[:-1])
 
 
-def paths_on(curvatures: Any, start: Any, rates: Any, beta: float, steps: int) -> np.ndarray:
-    """Paths (rates, steps + 1, directions) on ½ Σ λ x², of SGD where β is 0, else of momentum."""
-    curvatures, start = jnp.asarray(curvatures), jnp.asarray(start)
-
+@partial(jax.jit, static_argnames=("plain", "steps"))
+def _paths(
+    curvatures: jax.Array, start: jax.Array, rates: jax.Array, beta: Any, plain: bool, steps: int
+) -> jax.Array:
     def path(rate: jax.Array) -> jax.Array:
-        optimizer = momentum(rate, beta) if beta else sgd(rate)
+        optimizer = sgd(rate) if plain else momentum(rate, beta)
         return walk(optimizer, lambda theta, t, key: curvatures * theta, start, steps)
 
-    return np.asarray(jax.jit(jax.vmap(path))(jnp.asarray(rates)))
+    return jax.vmap(path)(rates)
+
+
+def paths_on(curvatures: Any, start: Any, rates: Any, beta: float, steps: int) -> np.ndarray:
+    """Paths (rates, steps + 1, directions) on ½ Σ λ x², of SGD where β is 0, else of momentum."""
+    arrays = (jnp.asarray(x, float) for x in (curvatures, start, rates))
+    return np.asarray(_paths(*arrays, jnp.asarray(beta, float), not beta, steps))
 
 
 def arrivals(paths: np.ndarray, start: Any) -> np.ndarray:
