@@ -16,8 +16,9 @@ import pytest
 
 from jaxopt_notes import losses
 from jaxopt_notes.models import layer_list
-from jaxopt_notes.studies import study
+from jaxopt_notes.studies import files, study
 from jaxopt_notes.studies.claims import five_books, weighted_sum
+from jaxopt_notes.studies.inference import median_interval
 
 REPORT = Path(__file__).parents[2] / "docs" / "studies"
 REGISTERED = [name for name in study.names() if study.about(name).findings]
@@ -68,6 +69,29 @@ MUTANTS: dict[str, dict[str, tuple[Any, str, Callable[..., Any]]]] = {
     },
 }
 
+# What measurements of seven seeds would have to be, where a run takes long.
+SYNTHETIC: dict[str, dict[str, dict[str, list[float]]]] = {
+    "saddle": {
+        "holds": {"stall": [3, 4, 4, 4, 4, 4, 5], "best_ratio": [2.1, 3, 3, 3, 3, 3, 4]},
+        "depends": {"stall": [3, 4, 4, 4, 4, 4, 5], "best_ratio": [1, 1, 1, 1, 1, 1, 1.9]},
+        "not decided": {"stall": [3, 4, 4, 4, 4, 4, 5], "best_ratio": [1, 2, 2, 2, 2, 2, 3]},
+        "fails": {"stall": [0.1, 0.5, 0.5, 0.5, 0.5, 0.5, 0.9]},
+    },
+    "sparse-features": {
+        "holds": {"better": [0.04] * 7, "better_shared": [0.05] * 7},
+        "depends": {"better": [0.04] * 7, "better_shared": [0.0] * 7},
+        "not decided": {"better": [0.0, 0.1, 0.1, 0.1, 0.1, 0.1, 0.2]},
+    },
+    "stall": {
+        "holds": {"bowl_ratio": [4, 5, 6, 7, 8, 9, 9]},
+        "not decided": {"bowl_ratio": [2, 3, 4, 5, 6, 7, 8]},
+    },
+    "second-moment": {
+        "depends": {"share_start": [0.2] * 7, "share_later": [0.02] * 7},
+        "not decided": {"share_start": [0.05, 0.1, 0.2, 0.2, 0.2, 0.2, 0.3]},
+    },
+}
+
 
 def word(name: str, setting: dict[str, Any]) -> str:
     module, about = study.load(name), study.about(name)
@@ -108,10 +132,23 @@ def test_wrong_code_leads_to_the_verdict(name: str, verdict: str) -> None:
         assert word(name, study.about(name).setting_for(quick=True)) == verdict
 
 
+@pytest.mark.parametrize(
+    ("name", "verdict"), [(name, verdict) for name in SYNTHETIC for verdict in SYNTHETIC[name]]
+)
+def test_measurements_of_seeds_lead_to_the_verdict(name: str, verdict: str) -> None:
+    kept = json.loads((REPORT / name / "result.json").read_text(encoding="utf-8"))
+    stored = files.stored(REPORT / name, kept["key"])
+    assert stored is not None
+    seeds = {number: median_interval(x) for number, x in SYNTHETIC[name][verdict].items()}
+    numbers = {**stored.measured.numbers, **seeds}
+    assert study.load(name).verdict(numbers, study.about(name).threshold).word == verdict
+
+
 @pytest.mark.parametrize("name", REGISTERED)
 def test_every_verdict_that_a_rule_can_give_is_reached_by_some_run(name: str) -> None:
     about = study.about(name)
     kept = json.loads((REPORT / name / "result.json").read_text(encoding="utf-8"))
-    by_runs = {*about.reachable, *MUTANTS.get(name, {}), kept["verdict"]["word"]}
+    by_runs = {*about.reachable, *MUTANTS.get(name, {}), *SYNTHETIC.get(name, {})}
+    by_runs.add(kept["verdict"]["word"])
     assert by_runs - {"not decided"} == set(about.findings) - {"not decided"}
     assert len(by_runs) > 1

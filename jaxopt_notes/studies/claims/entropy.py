@@ -97,15 +97,15 @@ ABOUT = About(
     "1/t 下降；正确 logit 的间隔随步数的对数直线增长；划分位置在两类之间时的信息增益，正中最"
     "大。",
     remark="For one-hot y the floor 0 is a limit that no finite logits reach: L falls as 1/t for "
-    "ever, and the logits' margin grows as log t. Soudry et al. (2018) show for separable "
-    "data that gradient descent on such a loss converges in direction to the maximum-margin "
-    "solution, extremely slowly; their abstract takes this as an explanation of the benefit "
-    "of continuing to optimise even after the training error is zero and the training loss "
-    "is extremely small.",
+    "ever, and the logits' margin grows as log t. Soudry et al. (2018) show that on separable data "
+    "gradient descent on such losses converges in direction to the maximum-margin solution, very "
+    "slowly: logarithmically in the convergence of the loss. They say that this can help explain "
+    "the benefit of optimising on after the training error is zero and the training loss is "
+    "extremely small.",
     remark_zh="y 为 one-hot 时，下限 0 是任何有限 logits 都取不到的极限：L 永远按 1/t 下降，"
     "logits 的间隔按 log t 增长。Soudry 等（2018）证明：在可分数据上，这类损失的梯度下降在方"
-    "向上收敛到最大间隔解，但极其缓慢；其摘要以此解释为何训练误差为零、训练损失极小之后继续"
-    "优化仍有好处。",
+    "向上收敛到最大间隔解，但非常慢，只是损失收敛速度的对数；他们认为这有助于解释为何训练误差"
+    "为零、训练损失极小之后继续优化仍有好处。",
     findings={
         "holds": (
             "Cross-entropy stops at H(y); with one-hot labels it never stops, and the margin "

@@ -107,7 +107,7 @@ ABOUT = About(
 )
 
 
-def steps_of(gradients: jax.Array, beta: float, epsilon: float) -> np.ndarray:
+def steps_of(gradients: np.ndarray, beta: float, epsilon: float) -> np.ndarray:
     """Step lengths of the notes' RMSProp, α = 1, for gradients (…, steps)."""
 
     def path(g: jax.Array) -> jax.Array:
@@ -115,7 +115,7 @@ def steps_of(gradients: jax.Array, beta: float, epsilon: float) -> np.ndarray:
         return walk(optimizer, lambda x, t, key: g[t], jnp.zeros(()), g.shape[-1])
 
     with jax.enable_x64(True):
-        g = jnp.asarray(np.asarray(gradients, float))
+        g = jnp.asarray(gradients)
         return abs(np.diff(np.asarray(jax.jit(jax.vmap(path))(g))))
 
 
