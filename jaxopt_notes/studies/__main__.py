@@ -11,9 +11,9 @@ from jaxopt_notes.extras import require
 from jaxopt_notes.places import Place
 from jaxopt_notes.runtime import start, streams
 from jaxopt_notes.runtime.host import silence_matplotlib
-from jaxopt_notes.studies import study
+from jaxopt_notes.studies import registration, study
 
-ACTIONS = ("list", "run", "report", "pages")
+ACTIONS = ("list", "run", "report", "pages", "register")
 OUT, QUICK_OUT = Path("runs") / "studies", Path("runs") / "studies-quick"
 
 
@@ -21,9 +21,9 @@ def build_parser() -> argparse.ArgumentParser:
     """The command's options."""
     parser = OneLineParser(
         prog="python -m jaxopt_notes.studies",
-        description="Each claim of the notes as a study: list them; run NAME, one of them; or "
-        "report: run all that have not run, and write the pages; or pages: write the pages anew "
-        "from results that are there.",
+        description="Each claim of the notes is a study. list: name them. run NAME: run one. "
+        "report: run all that have not run, and write the pages. pages: write the pages anew from "
+        "the results. register: record every study's rule and setting, before it runs.",
         epilog="A verdict, whatever it is, is no error: the exit code is 0, or 2 for a mistake.",
     )
     add = parser.add_argument
@@ -44,7 +44,7 @@ def validate(args: argparse.Namespace) -> None:
         study.check_name(args.name)
     elif args.name:
         raise InputError(f"{args.action} takes no name, such as {args.name!r}")
-    if args.action != "list":
+    if args.action in ("run", "report", "pages"):
         for extra in ("train", "plots") if args.action != "pages" else ():
             require(f"studies {args.action}", extra)
         args.out = Path(args.out or (QUICK_OUT if args.quick else OUT))
@@ -60,7 +60,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     def command() -> int:
         args = build_parser().parse_args(argv)
         validate(args)
-        {"list": _list, "pages": _pages}.get(args.action, _run)(args)
+        actions = {"list": _list, "pages": _pages, "register": _register}
+        actions.get(args.action, _run)(args)
         return 0
 
     return exit_code(command, "stopped: the studies that had ended are kept")
@@ -71,6 +72,10 @@ def _list(args: argparse.Namespace) -> None:
         about = study.about(name)
         print(f"{about.number:2}  {name}")
         print(textwrap.fill(about.claim, 88, initial_indent=" " * 4, subsequent_indent=" " * 4))
+
+
+def _register(_: argparse.Namespace) -> None:
+    print(f"wrote {registration.register()}")
 
 
 def _pages(args: argparse.Namespace) -> None:

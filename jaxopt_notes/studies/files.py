@@ -52,11 +52,19 @@ def result(where: Path) -> dict[str, Any]:
 
 
 class Stored(NamedTuple):
-    """An earlier measurement, how many seconds it took, and with which versions."""
+    """An earlier measurement: how many seconds it took, and with what.
+
+    Attributes:
+      measured: the numbers.
+      seconds: that it took.
+      versions: of the packages.
+      ran_under: the hash of the rule and setting when it ran; None before rules were registered.
+    """
 
     measured: Measured
     seconds: float
     versions: dict[str, str]
+    ran_under: str | None
 
 
 def stored(where: Path, key: str) -> Stored | None:
@@ -66,8 +74,9 @@ def stored(where: Path, key: str) -> Stored | None:
         if result["key"] != key:
             return None
         series = _from_csv((where / "series.csv").read_text(encoding="utf-8"))
-        measured = Measured(_numbers(result["numbers"]), series)
-        return Stored(measured, result["seconds"], result["versions"])
+        budgets = _numbers(result.get("budgets", {}))
+        measured = Measured(_numbers(result["numbers"]), series, budgets)
+        return Stored(measured, result["seconds"], result["versions"], result.get("ran_under"))
     except (OSError, ValueError, KeyError, TypeError):
         return None  # missing or damaged: to be measured again
 

@@ -3,13 +3,14 @@
 import base64
 import html
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from jaxopt_notes import files
 from jaxopt_notes.studies import markdown, one_name, page, playground, study
 from jaxopt_notes.studies.wording import (
+    KINDS,
     LANGUAGES,
     VERDICTS,
     WORDS,
@@ -19,6 +20,8 @@ from jaxopt_notes.studies.wording import (
     link,
     marked,
     number,
+    registration,
+    robustness,
     said,
     word,
 )
@@ -56,7 +59,7 @@ def as_page(stories: list[Story], out: Path) -> str:
         f"<p>{each(*WORDS['intro'])}</p>",
         f"<p>{link(one_name.FILE, *WORDS['one_name'])}</p>",
         f"<p>{link(playground.FILE, *WORDS['playground'])}</p>",
-        f"<p><strong>{each(*(counted(stories, la) for la in LANGUAGES))}</strong></p>",
+        _counts(stories),
         f"<p>{each(*WORDS['quick'])}</p>" if quick else "",
         _glance(stories),
     ]
@@ -64,21 +67,36 @@ def as_page(stories: list[Story], out: Path) -> str:
     return page.document(*WORDS["title"], body)
 
 
+def _counts(stories: list[Story]) -> str:
+    """The overview: how many claims of each kind have each verdict."""
+    names = "".join(f'<th class="value">{each(*texts[1:])}</th>' for texts in VERDICTS.values())
+    rows = [
+        f"<tr><td>{each(*KINDS[kind])}</td>"
+        + "".join(f'<td class="value">{count}</td>' for count in counts)
+        + "</tr>"
+        for kind, counts in counted(stories)
+    ]
+    head = f"<tr><th>{each(*WORDS['kind'])}</th>{names}</tr>"
+    return "\n".join(["<table>", head, *rows, "</table>"])
+
+
 def _told(story: Story, field: str) -> str:
     return each(*(said(story, field, language) for language in LANGUAGES))
 
 
 def _verdict(story: Story) -> str:
-    kind = story.result["verdict"]["word"]
-    sign, *names = VERDICTS[kind]
-    return f'<span class="verdict {kind}">{sign} {each(*names)}</span>'
+    verdict = story.result["verdict"]["word"]
+    sign, *names = VERDICTS[verdict]
+    return f'<span class="verdict {verdict.replace(" ", "-")}">{sign} {each(*names)}</span>'
 
 
 def _glance(stories: list[Story]) -> str:
-    head = f"<tr><th>{each(*WORDS['claim'])}</th><th>{each(*WORDS['verdict'])}</th></tr>"
+    columns = ("claim", "kind", "verdict")
+    head = f"<tr>{''.join(f'<th>{each(*WORDS[c])}</th>' for c in columns)}</tr>"
     rows = [
-        f'<tr><td><a href="#{s.name}">{s.about.number}. {_told(s, "title")}</a>'
-        f'<p class="small">{_told(s, "claim")}</p></td><td>{_verdict(s)}</td></tr>'
+        f'<tr><td><a href="#{s.name}">{s.about.number}. {_told(s, "finding")}</a>'
+        f'<p class="small">{_told(s, "claim")}</p></td>'
+        f"<td>{each(*KINDS[s.about.kind])}</td><td>{_verdict(s)}</td></tr>"
         for s in stories
     ]
     return "\n".join(["<table>", head, *rows, "</table>"])
@@ -92,24 +110,33 @@ def _article(story: Story, where: Path) -> str:
     versions = ", ".join(f"{name} {v}" for name, v in result["versions"].items())
     parts = [
         f'<article id="{story.name}">',
-        f"<h2>{about.number}. {_told(story, 'title')}</h2>",
+        f"<h2>{about.number}. {_told(story, 'finding')}</h2>",
         f"<blockquote>{_told(story, 'claim')}</blockquote>",
         f'<p class="small">{notes}</p>',
-        f"<p>{_verdict(story)} · {_told(story, 'reason')}</p>",
+        f"<p>{_verdict(story)} ({each(*KINDS[about.kind])}) · {_told(story, 'reason')}</p>",
         _figure(story, where),
         _live(story.name),
+        _section("strip", _line(robustness, story)),
+        _section("remark", f"<p>{_told(story, 'remark')}</p>") if about.remark else "",
+        _section("numbers", _numbers(story)),
+        f"<details><summary>{each(*WORDS['method'])}</summary>",
         _section("how", f"<p>{_told(story, 'how')}</p>"),
         _equations(about.equations),
-        _section("numbers", _numbers(story)),
         _section("rule", f"<p>{_told(story, 'rule')}</p>"),
-        _section("remark", f"<p>{_told(story, 'remark')}</p>") if about.remark else "",
+        _section("registration", _line(registration, story)),
+        _section("test_set", f"<p>{result['test_set']}</p>") if result["test_set"] else "",
         _section("command", f"<pre><code>{html.escape(result['command'])}</code></pre>"),
         f'<p class="small">{seconds}; {html.escape(versions)}</p>',
         _section("setting", f"<pre><code>{html.escape(setting)}</code></pre>"),
+        "</details>",
         _section("sources", _items(about.sources)),
         "</article>",
     ]
     return "\n".join(part for part in parts if part)
+
+
+def _line(text: Callable[[Story, str], str], story: Story) -> str:
+    return f"<p>{each(*(text(story, language) for language in LANGUAGES))}</p>"
 
 
 def _section(name: str, content: str) -> str:

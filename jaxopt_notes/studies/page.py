@@ -27,6 +27,8 @@ td:last-child, th:last-child { padding-right: 0; }
 .value { text-align: right; font-variant-numeric: tabular-nums; min-width: 6.5rem; }
 .verdict { font-weight: 700; white-space: nowrap; }
 .holds { color: var(--holds); } .fails { color: var(--fails); } .depends { color: var(--depends); }
+.not-decided { color: var(--soft); }
+summary { cursor: pointer; color: var(--link); margin: .8rem 0 .2rem; }
 .small { font-size: .88rem; color: var(--soft); }
 .equations p { font-family: "STIX Two Text", "Cambria Math", Georgia, serif; font-size: 1.05rem; }
 sub, sup { line-height: 0; font-size: .75em; }

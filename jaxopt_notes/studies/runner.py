@@ -8,7 +8,7 @@ from platform import machine, python_version, system
 from typing import Any
 
 from jaxopt_notes import __version__
-from jaxopt_notes.studies import files, study
+from jaxopt_notes.studies import files, registration, study
 from jaxopt_notes.studies.study import Measured
 
 
@@ -27,33 +27,52 @@ def run(name: str, out: Path, quick: bool = False) -> dict[str, Any]:
     """
     about, module = study.about(name), study.load(name)
     setting = about.setting_for(quick)
-    key = study.key(name, setting)
+    test_set = _test_set() if setting.get("official") else None
+    key = study.key(name, setting if test_set is None else {**setting, "test_set": test_set})
     stored = files.stored(out / name, key)
     if stored is None:
         began = time.perf_counter()
         measured = module.measure(setting)
-        stored = files.Stored(measured, round(time.perf_counter() - began, 1), _versions())
+        seconds = round(time.perf_counter() - began, 1)
+        ran_under = registration.rule_hash(name, setting)
+        stored = files.Stored(measured, seconds, _versions(), ran_under)
     measured = stored.measured
     if set(measured.numbers) != set(about.measured):
         raise ValueError(f"study {name}: its numbers are not those that ABOUT.measured names")
     verdict = module.verdict(measured.numbers, about.threshold)
+    strip = study.strip(module.verdict, measured, about.threshold)
     result = {
         "name": name,
         "claim": about.claim,
         "claim_zh": about.claim_zh,
+        "kind": about.kind,
         "verdict": verdict._asdict(),
+        "finding": study.finding(about, verdict.word, measured.numbers),
+        "strip": strip,
+        "robust": set(strip.values()) == {verdict.word},
         "rule": about.rule.format(**about.threshold),
         "threshold": about.threshold,
         "numbers": measured.numbers,
+        "budgets": dict(measured.budgets),
         "setting": setting,
+        "test_set": test_set,
         "quick": quick,
         "command": f"python -m jaxopt_notes.studies run {name}" + " --quick" * quick,
         "seconds": stored.seconds,
         "versions": stored.versions,
         "key": key,
+        "ran_under": stored.ran_under,
+        "registered": registration.registered().get(name),
+        "registration": registration.status(name, stored.ran_under),
     }
     files.write(out / name, result, measured.series, _pictures(module, measured))
     return result
+
+
+def _test_set() -> str:
+    from jaxopt_notes.studies import digits  # imports what trains
+
+    return digits.judges()
 
 
 def _versions() -> dict[str, str]:

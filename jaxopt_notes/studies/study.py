@@ -7,7 +7,8 @@ literals; and three functions:
     verdict(numbers, threshold) -> Verdict    by the rule that ABOUT states, from the numbers alone
     draw(figure, measured)                    on a matplotlib figure
 
-So nobody can move the threshold after seeing the numbers without its showing in the file's top.
+`registration` hashes rule and setting before a study runs, so that nobody can move the threshold
+after seeing the numbers without its showing.
 """
 
 import ast
@@ -15,16 +16,18 @@ import hashlib
 import importlib
 import json
 import pkgutil
+from collections.abc import Callable, Mapping
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 from typing import Any, NamedTuple
 
 from jaxopt_notes.errors import InputError
 from jaxopt_notes.studies import claims
 
-HOLDS, FAILS, DEPENDS = "holds", "fails", "depends"
+HOLDS, FAILS, DEPENDS, UNDECIDED = "holds", "fails", "depends", "not decided"
+IDENTITY, CAN, COMPARISON, ADVICE = "identity", "can", "comparison", "advice"
 
 
 class About(NamedTuple):
@@ -32,7 +35,9 @@ class About(NamedTuple):
 
     Attributes:
       number: its place in the list.
-      title: two to five words.
+      title: the topic, in two to five words.
+      kind: IDENTITY (exact), CAN (one sound instance suffices), COMPARISON (an effect with its
+        interval) or ADVICE (across tasks and budgets).
       claim: what the notes say, in one sentence.
       section: where they say it.
       how: what is done, in a few sentences.
@@ -45,11 +50,16 @@ class About(NamedTuple):
       remark: where the notes are put badly, and who says so.
       sources: papers and books.
       equations: in Unicode, with _ and ^ before what stands low or high.
+      findings: for each verdict that the rule can give, the finding in one line, in English and in
+        Chinese; names in braces stand for numbers (of a spread, its median).
+      reachable: for verdicts that some setting leads to, what this setting puts in place of the
+        quick one.
     """
 
     number: int
     title: str
     title_zh: str
+    kind: str
     claim: str
     claim_zh: str
     section: str
@@ -67,6 +77,8 @@ class About(NamedTuple):
     remark: str = ""
     remark_zh: str = ""
     equations: tuple[str, ...] = ()
+    findings: Mapping[str, tuple[str, str]] = MappingProxyType({})
+    reachable: Mapping[str, dict[str, Any]] = MappingProxyType({})
 
     def setting_for(self, quick: bool) -> dict[str, Any]:
         """The whole setting."""
@@ -79,14 +91,16 @@ class Measured(NamedTuple):
     Attributes:
       numbers: what decides: a number, or a `spread` over seeds, for each name in ABOUT.measured.
       series: what is drawn: columns of numbers, of any lengths.
+      budgets: of a claim about training, the same numbers at other budgets, by the budget's name.
     """
 
     numbers: dict[str, Any]
     series: dict[str, Any]
+    budgets: Mapping[str, dict[str, Any]] = MappingProxyType({})
 
 
 class Verdict(NamedTuple):
-    """holds, fails or depends, and the numbers that say so in a sentence."""
+    """HOLDS, FAILS, DEPENDS or UNDECIDED, and the numbers that say so in a sentence."""
 
     word: str
     reason: str
@@ -105,6 +119,43 @@ def spread(values: Any) -> dict[str, float]:
     middle = len(ordered) // 2
     median = ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
     return {"median": median, "lowest": ordered[0], "highest": ordered[-1]}
+
+
+def middle(numbers: dict[str, Any]) -> dict[str, float]:
+    """Numbers, with the median of a spread and the estimate of an interval in its place.
+
+    >>> middle({"a": 1, "b": {"median": 2, "lowest": 0, "highest": 5}})
+    {'a': 1, 'b': 2}
+    """
+    return {
+        name: x.get("median", x.get("estimate")) if isinstance(x, dict) else x
+        for name, x in numbers.items()
+    }
+
+
+def finding(about: About, word: str, numbers: dict[str, Any]) -> list[str]:
+    """The verdict's finding in one line, in English and in Chinese; the title where it has none."""
+    texts = about.findings.get(word)
+    if texts is None:
+        return [about.title, about.title_zh]
+    return [text.format(**middle(numbers)) for text in texts]
+
+
+def strip(
+    judge: Callable[[dict[str, Any], dict[str, float]], Verdict],
+    measured: Measured,
+    threshold: dict[str, float],
+) -> dict[str, str]:
+    """The verdict at half and double every threshold, and at the other budgets."""
+    return {
+        "half": judge(measured.numbers, _scaled(threshold, 0.5)).word,
+        "double": judge(measured.numbers, _scaled(threshold, 2.0)).word,
+        **{budget: judge(n, threshold).word for budget, n in measured.budgets.items()},
+    }
+
+
+def _scaled(threshold: dict[str, float], by: float) -> dict[str, float]:
+    return {name: by * value for name, value in threshold.items()}
 
 
 @cache
@@ -138,6 +189,14 @@ def key(name: str, setting: dict[str, Any]) -> str:
     code = ast.unparse(ast.Module(kept, []))
     told = json.dumps([setting, code], sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(told.encode()).hexdigest()[:16]
+
+
+def function(name: str, called: str) -> ast.FunctionDef:
+    """A function of a study's file, as it is written there."""
+    for node in _tree(name).body:
+        if isinstance(node, ast.FunctionDef) and node.name == called:
+            return node
+    raise ValueError(f"study {name}: its file has no function {called}")
 
 
 def check_name(name: str) -> None:

@@ -2,8 +2,9 @@
 
 A sweep trains one network for every trial (a rate, and what else is tuned) and every seed, with
 the package's own step, and one compilation serves them all. A seed gives the initial parameters,
-the order of the images and what dropout draws. Trials are chosen by images kept aside; the test
-images choose nothing.
+the order of the images and what dropout draws; with `own_deals`, its training and validation
+images too. The validation set chooses between trials, by the metric that judges; the test images
+choose nothing.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -19,19 +20,19 @@ from jax import lax
 from tqdm import tqdm
 
 from jaxopt_notes.conventions import notes
-from jaxopt_notes.data import epoch_order, load
+from jaxopt_notes.data import epoch_order
 from jaxopt_notes.models import MLP, PureModel, pure
+from jaxopt_notes.studies.digits import deal
 from jaxopt_notes.training.schedules import schedule
 from jaxopt_notes.training.state import TrainState, create
 from jaxopt_notes.training.step import (
     Batch,
     Normalization,
     make_eval_step,
+    make_forward,
     make_train_step,
-    normalization_of,
 )
 
-KEPT_ASIDE = 1500
 PARTS = ("train", "held", "test")
 
 Fall = Callable[[Any], optax.Schedule]
@@ -48,15 +49,6 @@ SIX: dict[str, Make] = {
 }
 
 
-class Deal(NamedTuple):
-    """mnist-12k: what trains, what chooses between trials, what tests."""
-
-    train: Batch
-    held: Batch
-    test: Batch
-    normalize: Normalization
-
-
 class Plan(NamedTuple):
     """What all the trainings of a sweep have in common.
 
@@ -67,6 +59,8 @@ class Plan(NamedTuple):
       steps: how many.
       seeds: how many.
       marks: how often, evenly spaced and last at the end, the network is evaluated.
+      own_deals: each seed has training and validation images of its own.
+      official: MNIST's 10,000 test images judge, where they are at hand.
     """
 
     images: int
@@ -75,6 +69,8 @@ class Plan(NamedTuple):
     steps: int
     seeds: int
     marks: int = 1
+    own_deals: bool = False
+    official: bool = False
 
 
 class Runs(NamedTuple):
@@ -84,33 +80,32 @@ class Runs(NamedTuple):
       batch_loss: (…, steps): each step's own loss, before it moved.
       loss: of each of PARTS, (…, marks).
       accuracy: likewise.
+      right: of each test image, at the end; packed as bits (trials, seeds, images / 8).
     """
 
     batch_loss: np.ndarray
     loss: dict[str, np.ndarray]
     accuracy: dict[str, np.ndarray]
+    right: np.ndarray
 
-    def best(self) -> int:
-        """The trial of the least loss at the end on the images kept aside, median over seeds."""
-        return int(np.median(self.loss["held"][..., -1], axis=1).argmin())
+    def best(self, by: str = "loss") -> int:
+        """The trial that is best on the validation set at the end, median over seeds.
 
-    def at_best(self, what: str, part: str) -> np.ndarray:
+        Args:
+          by: "loss" or "accuracy": the metric that judges. Of equal accuracies the least loss.
+        """
+        loss, accuracy = (
+            np.median(each["held"][..., -1], axis=1) for each in (self.loss, self.accuracy)
+        )
+        return int(loss.argmin() if by == "loss" else np.lexsort([loss, -accuracy])[0])
+
+    def at_best(self, what: str, part: str, by: str = "loss") -> np.ndarray:
         """The "loss" or "accuracy" on a part at the end of the best trial, one a seed."""
-        return getattr(self, what)[part][self.best(), :, -1]
+        return getattr(self, what)[part][self.best(by), :, -1]
 
-
-@cache
-def deal(images: int) -> Deal:
-    """The same images for every seed; of the training images KEPT_ASIDE are kept aside."""
-    data = load("mnist-12k")
-    order = np.random.default_rng(0).permutation(len(data.train_labels))
-    training, held = order[KEPT_ASIDE:][:images], order[:KEPT_ASIDE]
-
-    def of(rows: np.ndarray) -> Batch:
-        return Batch(jnp.asarray(data.train_images[rows]), jnp.asarray(data.train_labels[rows]))
-
-    test = Batch(jnp.asarray(data.test_images), jnp.asarray(data.test_labels))
-    return Deal(of(training), of(held), test, normalization_of(data.train_images[training]))
+    def right_at_best(self, images: int, by: str = "accuracy") -> np.ndarray:
+        """Whether the best trial's networks have each of the test images right: (seeds, images)."""
+        return np.unpackbits(self.right[self.best(by)], axis=-1, count=images).astype(bool)
 
 
 def plan_of(setting: Mapping[str, Any], **other: Any) -> Plan:
@@ -120,7 +115,8 @@ def plan_of(setting: Mapping[str, Any], **other: Any) -> Plan:
     """
     s = {"marks": 1, **setting, **other}
     steps = s["epochs"] * (s["images"] // s["batch"]) // s["marks"] * s["marks"]
-    return Plan(s["images"], tuple(s["widths"]), s["batch"], steps, s["seeds"], s["marks"])
+    sizes = s["images"], tuple(s["widths"]), s["batch"], steps, s["seeds"], s["marks"]
+    return Plan(*sizes, s.get("own_deals", False), s.get("official", False))
 
 
 def corput(count: int, base: int) -> np.ndarray:
@@ -180,26 +176,34 @@ def sweep(
     Returns:
       The `Runs`.
     """
-    parts = deal(plan.images)
+    deals = [
+        deal(plan.images, s, plan.official) for s in range(plan.seeds if plan.own_deals else 1)
+    ]
+    parts: Any = deals[0][:3]
+    each = 0 if plan.own_deals else None  # the axis of the seeds
+    if plan.own_deals:
+        train, held = (
+            jax.tree.map(lambda *x: jnp.stack(x), *some) for some in list(zip(*deals))[:2]
+        )
+        parts = train, held, deals[0].test
     orders = jnp.asarray(np.stack([order(plan, seed) for seed in range(plan.seeds)]))
     starts, stats = (
         jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
         for trees in ([m.params for m in models], [m.batch_stats for m in models])
     )
     seeds = jnp.arange(plan.seeds)
-    one = jax.vmap(_training(models[0], make, plan, parts.normalize), (None, 0, 0, 0, 0, None))
-    run = jax.jit(one)
+    one = _training(models[0], make, plan, deals[0].normalize)
+    run = jax.jit(jax.vmap(one, (None, 0, 0, 0, 0, (each, each, None))))
     found = [
-        jax.device_get(
-            run(jnp.asarray(trial, jnp.float32), starts, stats, seeds, orders, parts[:3])
-        )
+        jax.device_get(run(jnp.asarray(trial, jnp.float32), starts, stats, seeds, orders, parts))
         for trial in tqdm(tried, desc=label, unit="trial", leave=False, disable=None)
     ]
-    batch_loss, judged = jax.tree.map(lambda *each: np.stack(each), *found)
+    (batch_loss, judged), right = jax.tree.map(lambda *each: np.stack(each), *found)
     return Runs(
         _finite(batch_loss.reshape(*batch_loss.shape[:2], -1)),
         {part: _finite(loss) for part, (loss, _) in judged.items()},
         {part: accuracy for part, (_, accuracy) in judged.items()},
+        np.packbits(right, axis=-1),
     )
 
 
@@ -214,7 +218,7 @@ def order(plan: Plan, seed: int) -> np.ndarray:
 def _training(model: PureModel, make: Make, plan: Plan, normalize: Normalization) -> Any:
     """One training as a pure function of its trial, start and data."""
     unit = schedule("cosine", 1.0, plan.steps)
-    evaluate = make_eval_step(model, normalize)
+    evaluate, forward = make_eval_step(model, normalize), make_forward(model, normalize)
 
     def fall(rate: Any) -> optax.Schedule:
         return lambda step: rate * unit(step)
@@ -239,7 +243,9 @@ def _training(model: PureModel, make: Make, plan: Plan, normalize: Normalization
             return state, (losses, {p: judge(state, x) for p, x in zip(PARTS, parts)})
 
         begun = create(PureModel(model.apply, params, batch_stats), optimizer, jax.random.key(seed))
-        return lax.scan(stretch, begun, order)[1]
+        ended, found = lax.scan(stretch, begun, order)
+        logits = forward(ended.params, ended.batch_stats, parts[2].images)
+        return found, logits.argmax(-1) == parts[2].labels
 
     return train
 

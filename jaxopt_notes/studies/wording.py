@@ -5,7 +5,17 @@ import math
 import re
 from typing import Any, NamedTuple
 
-from jaxopt_notes.studies.study import DEPENDS, FAILS, HOLDS, About
+from jaxopt_notes.studies.study import (
+    ADVICE,
+    CAN,
+    COMPARISON,
+    DEPENDS,
+    FAILS,
+    HOLDS,
+    IDENTITY,
+    UNDECIDED,
+    About,
+)
 
 LANGUAGES = ("en", "zh")
 TAGS = ("en", "zh-CN")
@@ -13,15 +23,24 @@ VERDICTS = {
     HOLDS: ("✓", "holds", "成立"),
     FAILS: ("✗", "fails", "不成立"),
     DEPENDS: ("≈", "depends", "视情况而定"),
+    UNDECIDED: ("?", "not decided", "尚无定论"),
 }
+KINDS = {
+    IDENTITY: ("identity", "恒等式"),
+    CAN: ("possibility", "可能性"),
+    COMPARISON: ("comparison", "比较"),
+    ADVICE: ("advice", "建议"),
+}
+# How the strip names the verdict's neighbours; a budget has its own name.
+NEIGHBOURS = {"half": ("half the threshold", "阈值减半"), "double": ("double", "阈值加倍")}
 WORDS = {
     "title": ("The notes' claims, put to the test", "检验笔记中的论断"),
     "claim": ("Claim", "论断"),
     "verdict": ("Verdict", "结论"),
-    "how": ("What is done", "做法"),
-    "rule": ("The rule, fixed beforehand", "事先定下的判据"),
+    "how": ("Method", "方法"),
+    "rule": ("The rule", "判据"),
     "numbers": ("Numbers", "数值"),
-    "remark": ("Beside the notes", "与笔记对照"),
+    "remark": ("Comment", "评注"),
     "setting": ("Setting", "设置"),
     "command": ("Command", "命令"),
     "sources": ("Sources", "来源"),
@@ -39,17 +58,44 @@ WORDS = {
     "try": ("Open in the playground", "在交互演示中打开"),
     "open": (" (download it and open it in a browser)", "（下载后用浏览器打开）"),
     "quick": (
-        "made with --quick: smaller settings, and verdicts that may differ",
+        "Made with --quick: the settings are smaller, and verdicts may differ.",
         "以 --quick 生成：设置较小，结论可能不同",
     ),
     "intro": (
-        "Each claim of the study notes is a program: it measures, and a rule that was fixed "
-        "beforehand turns the numbers into a verdict. “Depends” means that the claim is right in "
-        "some of the cases that it speaks of. Of numbers with chance in them the median over the "
-        "seeds is given, with the lowest and the highest.",
-        "学习笔记中的每条论断都是一个程序：它先测量，再由事先定下的判据把数值变成结论。“视情况而定”"
-        "指论断只在它所说的部分情形下成立。含随机性的数值给出各随机种子的中位数，括号内为最小值与最"
-        "大值。",
+        "Each claim of the study notes is a program. It measures, and a rule turns the numbers "
+        "into a verdict. “Depends” means that the claim is right in some of its cases only. “Not "
+        "decided” means that the threshold lies inside the measurement's interval. Random "
+        "results are medians over seeds: (minimum – maximum) in round brackets, a 95 % interval "
+        "in square brackets. An identity is exact; a possibility needs one sound instance; a "
+        "comparison has an effect with an interval; advice must hold across tasks and budgets. A "
+        "verdict is robust if it stays the same at half and at double its thresholds and at "
+        "every other training budget.",
+        "学习笔记中的每条论断都是一个程序：它先测量，再由判据把数值变成结论。“视情况而定”指论断"
+        "只在部分情形下成立；“尚无定论”指阈值落在测量的区间之内。随机结果给出各随机种子的中位"
+        "数，圆括号内为最小值与最大值，方括号内为 95 % 区间。“恒等式”须精确成立；“可能性”只需一"
+        "个可靠的实例；“比较”给出效应及其区间；“建议”须跨任务、跨预算成立。若阈值减半、加倍以及"
+        "其他训练预算下结论都不变，则称该结论稳健。",
+    ),
+    "method": ("Method, rule and setting", "方法、判据与设置"),
+    "kind": ("Kind", "类型"),
+    "strip": ("How robust", "稳健性"),
+    "robust": ("robust", "稳健"),
+    "fragile": ("not robust", "不稳健"),
+    "test_set": ("Test set", "测试集"),
+    "registration": ("Registration", "登记"),
+    "same": (
+        "The rule and the setting that ran ({ran}) are the registered ones; the history of "
+        "registered.json shows when they were committed.",
+        "运行时的判据与设置（{ran}）与登记的一致；registered.json 的提交历史可查登记时间。",
+    ),
+    "differs": (
+        "The rule or the setting has changed: the study ran under {ran}, and {registered} is "
+        "registered.",
+        "判据或设置已改动：本研究按 {ran} 运行，而登记的是 {registered}。",
+    ),
+    "before": (
+        "The study ran before rules were registered.",
+        "本研究运行于判据登记制度建立之前。",
     ),
 }
 
@@ -86,6 +132,8 @@ def said(story: Story, field: str, language: str) -> str:
     suffix = "" if language == "en" else "_zh"
     if field == "reason":
         return story.result["verdict"][f"reason{suffix}"]
+    if field == "finding":
+        return story.result["finding"][LANGUAGES.index(language)]
     if field == "section":
         return _section(story.about.section, language)
     text = getattr(story.about, f"{field}{suffix}")
@@ -101,23 +149,45 @@ def _section(section: str, language: str) -> str:
     )
 
 
-def counted(stories: list[Story], language: str) -> str:
-    """How many claims hold, fail, and depend."""
-    found = [story.result["verdict"]["word"] for story in stories]
-    place = 1 + LANGUAGES.index(language)
-    colon = ": " if language == "en" else "："
-    parts = (f"{names[place]}{colon}{found.count(v)}" for v, names in VERDICTS.items())
-    return " · ".join(parts)
+def counted(stories: list[Story]) -> list[tuple[str, list[int]]]:
+    """Each kind that occurs, and how many of its claims have each of VERDICTS."""
+    found = [(story.about.kind, story.result["verdict"]["word"]) for story in stories]
+    rows = [(kind, [found.count((kind, verdict)) for verdict in VERDICTS]) for kind in KINDS]
+    return [row for row in rows if sum(row[1])]
+
+
+def robustness(story: Story, language: str) -> str:
+    """The strip in one line: the verdict at each neighbour, and whether all are the same."""
+    place, comma = LANGUAGES.index(language), (", ", "，")[LANGUAGES.index(language)]
+    cells = [
+        f"{NEIGHBOURS.get(name, (name, name))[place]}: {VERDICTS[verdict][1 + place]}"
+        for name, verdict in story.result["strip"].items()
+    ]
+    return (
+        f"{comma.join(cells)} → {word('robust' if story.result['robust'] else 'fragile', language)}"
+    )
+
+
+def registration(story: Story, language: str) -> str:
+    """Whether the rule and the setting that ran are those that were registered."""
+    result = story.result
+    hashes = {"ran": result["ran_under"], "registered": result["registered"]}
+    return word(result["registration"], language).format(**hashes)
 
 
 def number(x: Any) -> str:
-    """A number to three digits, or a median with its range.
+    """A number to three digits, a median with its range, or an estimate with its interval.
 
     >>> [number(x) for x in (0.01234, 1234567, 3.0, 1e-9, float("inf"), -0.5)]
     ['0.0123', '1,234,567', '3', '1.0 × 10⁻⁹', '∞', '−0.5']
     >>> number({"median": 2.0, "lowest": 1.0, "highest": 3.0})
     '2 (1 – 3)'
+    >>> number({"estimate": 2.0, "low": -1.0, "high": 3.0})
+    '2 [−1, 3]'
     """
+    if isinstance(x, dict) and "estimate" in x:
+        estimate, low, high = (number(x[name]) for name in ("estimate", "low", "high"))
+        return f"{estimate} [{low}, {high}]"
     if isinstance(x, dict):
         median, lowest, highest = (number(x[name]) for name in ("median", "lowest", "highest"))
         return median if lowest == highest else f"{median} ({lowest} – {highest})"

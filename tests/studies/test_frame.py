@@ -12,9 +12,10 @@ from unittest.mock import patch
 import numpy as np
 import pytest
 
-from jaxopt_notes.studies import files, runner, study
+from jaxopt_notes.studies import files, registration, runner, study
 from jaxopt_notes.studies.__main__ import main
-from jaxopt_notes.studies.study import Measured, Verdict, spread
+from jaxopt_notes.studies.study import Measured, Verdict, spread, strip
+from jaxopt_notes.studies.wording import KINDS, VERDICTS
 
 NAMES = study.names()
 
@@ -23,11 +24,16 @@ NAMES = study.names()
 def test_a_study_says_all_of_itself_in_both_languages(name: str) -> None:
     about = study.about(name)
     for field, value in about._asdict().items():
-        if field not in ("quick", "equations", "remark", "remark_zh"):
+        if field not in ("quick", "equations", "remark", "remark_zh", "findings", "reachable"):
             assert value, field
         if field.endswith("_zh") and value:
             assert any("一" <= sign <= "鿿" for sign in value), field
     assert bool(about.remark) == bool(about.remark_zh)
+    assert about.kind in KINDS
+    assert set(about.findings) <= set(VERDICTS)
+    assert all(len(texts) == 2 and all(texts) for texts in about.findings.values())
+    assert set(about.reachable) <= set(about.findings)
+    assert all(set(changes) <= set(about.setting) for changes in about.reachable.values())
     assert set(about.quick) <= set(about.setting)
     for rule in (about.rule, about.rule_zh):
         assert "{" not in rule.format(**about.threshold)
@@ -39,7 +45,7 @@ def test_a_study_says_all_of_itself_in_both_languages(name: str) -> None:
 def test_each_study_has_a_number_of_its_own() -> None:
     numbers = [study.about(name).number for name in NAMES]
     assert numbers == sorted(set(numbers))
-    assert set(numbers) <= set(range(1, 21))
+    assert numbers == list(range(1, len(NAMES) + 1))
 
 
 def test_what_is_read_off_the_file_is_what_the_module_has() -> None:
@@ -182,7 +188,7 @@ def test_run_and_report_as_commands(tmp_path: Path, capsys: Any) -> None:
     ("options", "says"),
     [
         ([], "the following arguments are required"),
-        (["show"], "action 'show': choose from list, run, report, pages"),
+        (["show"], "action 'show': choose from list, run, report, pages, register"),
         (["run"], "run: give the NAME of a study"),
         (["run", "ravin"], "study 'ravin': unknown; give one of ravine, saddle"),
         (["list", "ravine"], "list takes no name, such as 'ravine'"),
@@ -214,6 +220,36 @@ def test_without_matplotlib_one_line_says_what_to_install(tmp_path: Path, capsys
         "error: studies run needs matplotlib, which is not installed; "
         "pip install 'jaxopt-notes[plots]'\n"
     )
+
+
+def test_the_strip_judges_at_half_and_double_the_threshold_and_at_other_budgets() -> None:
+    def judge(numbers: dict[str, Any], threshold: dict[str, float]) -> Verdict:
+        return Verdict("holds" if numbers["x"] >= threshold["least"] else "fails", "", "")
+
+    measured = Measured({"x": 3.0}, {}, {"1 epoch": {"x": 1.0}, "30 epochs": {"x": 2.0}})
+    wanted = {"half": "holds", "double": "fails", "1 epoch": "fails", "30 epochs": "holds"}
+    assert strip(judge, measured, {"least": 2.0}) == wanted
+
+
+def test_budgets_and_the_hash_of_the_rule_are_kept_with_a_measurement(tmp_path: Path) -> None:
+    module = pretended([])
+    measure = module.measure
+    module.measure = lambda setting: measure(setting)._replace(budgets={"3 epochs": {"x": 1.0}})
+    with patch.object(study, "load", lambda name: module):
+        first = runner.run("flatten", tmp_path)
+        again = runner.run("flatten", tmp_path)
+    assert first == again
+    assert first["budgets"] == {"3 epochs": {"x": 1.0}}
+    assert first["strip"]["3 epochs"] == "holds"
+    assert first["ran_under"] == registration.rule_hash("flatten", first["setting"])
+    with (
+        patch.object(study, "load", lambda name: module),
+        patch.object(registration, "rule_hash", lambda name, setting: "another"),
+        patch.object(registration, "registered", lambda: {"flatten": "another"}),
+    ):
+        later = runner.run("flatten", tmp_path)
+    assert later["ran_under"] == first["ran_under"]
+    assert later["registration"] == "differs"
 
 
 def test_spread_is_median_lowest_and_highest() -> None:

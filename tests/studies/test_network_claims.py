@@ -7,8 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxopt_notes.conventions import notes
 from jaxopt_notes.errors import InputError
 from jaxopt_notes.losses import cross_entropy
+from jaxopt_notes.optimizers import sgd
 from jaxopt_notes.studies.claims import (
     depth,
     entropy,
@@ -18,28 +20,39 @@ from jaxopt_notes.studies.claims import (
     shapes,
     sparse_features,
 )
+from jaxopt_notes.studies.walks import walk
 
 
 def test_second_moment_of_a_constant_is_its_square_and_of_noise_no_mean() -> None:
     g = jnp.broadcast_to(jnp.array([3.0, -0.5]), (50, 2))
     np.testing.assert_allclose(second_moment.mean_v_hat(g, 0.9), [9, 0.25], rtol=1e-5)
-    rng = np.random.default_rng(0)
-    noise = rng.normal(size=(400, 500))
-    assert second_moment.share_of_mean(noise) == pytest.approx(0, abs=0.005)
-    assert second_moment.share_of_mean(np.ones((5, 3))) == pytest.approx(1)
-    assert second_moment.share_of_mean(1 + noise) == pytest.approx(0.5, abs=0.01)
+    noise = np.random.default_rng(0).normal(size=(400, 500))
+
+    def share(g: np.ndarray, batch: float) -> np.ndarray:
+        return second_moment.share_of_mean(g.sum(0), (g**2).sum(0), len(g), batch)
+
+    assert share(noise, 1).mean() < 0.005
+    assert share(np.ones((5, 3)), 1) == pytest.approx(1)
+    assert np.median(share(1 + noise, 1)) == pytest.approx(0.5, abs=0.01)
+    assert np.median(share(1 + noise, 9)) == pytest.approx(0.9, abs=0.01)  # 1 / (1 + 1/9)
+    assert len(share(np.c_[noise, np.zeros(400)], 1)) == 500  # one is always 0
 
 
-def test_second_moment_gradients_of_a_batch_are_jax_s() -> None:
+def test_second_moment_sums_are_of_single_images_gradients() -> None:
     rng = np.random.default_rng(0)
-    x, y = rng.normal(size=(6, 4)).astype(np.float32), jnp.array([0, 2, 1, 1, 0, 2])
-    w = jnp.asarray(rng.normal(size=(4, 3)), jnp.float32)
-    wrong = np.asarray(jax.nn.softmax(x @ w) - jax.nn.one_hot(y, 3))
-    loss = lambda w, rows: cross_entropy(x[rows] @ w, y[rows]).mean()  # noqa: E731
-    for batch, found in zip(([0, 1, 2], [3, 4, 5]), second_moment._in_batches(x, wrong, 3)):
-        np.testing.assert_allclose(
-            found, jax.grad(loss)(w, np.array(batch)).ravel(), rtol=1e-4, atol=1e-6
-        )
+    x, y = jnp.asarray(rng.normal(size=(6, 4)), jnp.float32), jnp.array([0, 2, 1, 1, 0, 2])
+    params = [
+        (jnp.asarray(rng.normal(size=size), jnp.float32), jnp.zeros(size[1]))
+        for size in ((4, 5), (5, 3))
+    ]
+    total, squares = second_moment._sums(params, x, y)
+    (w, b), (u, c) = params
+    hidden = jax.nn.relu(x @ w + b)
+    wrong = jax.nn.softmax(hidden @ u + c) - jax.nn.one_hot(y, 3)
+    by_image = hidden[:, :, None] * wrong[:, None]  # the last layer's weights
+    at = slice(4 * 5 + 5, 4 * 5 + 5 + 5 * 3)
+    np.testing.assert_allclose(total[at], by_image.sum(0).ravel(), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(squares[at], (by_image**2).sum(0).ravel(), rtol=1e-4, atol=1e-6)
 
 
 def test_entropy_is_reached_for_soft_labels_and_falls_as_one_over_t_for_one_hot_ones() -> None:
@@ -59,6 +72,16 @@ def test_entropy_gains_are_within_their_limits() -> None:
     places, gain = entropy.split_curve(np.random.default_rng(1))
     assert abs(places[gain.argmax()]) <= 0.3
     assert gain[0] < 0.01 < 0.5 < gain.max() < 1
+
+
+def test_entropy_s_margin_is_that_of_the_logits() -> None:
+    with jax.enable_x64(True):
+        found = entropy.measure({**entropy.ABOUT.setting, **entropy.ABOUT.quick, "steps": 400})
+        steps = sgd(2.0)
+        y = jnp.eye(10)[0]
+        z = walk(steps, lambda z, *_: jax.nn.softmax(z) - y, jnp.zeros(10), 400)[-1]
+    assert found.numbers["margin"] == pytest.approx(float(z[0] - z[1]), rel=1e-6)
+    assert found.numbers["margin_growth"] == pytest.approx(1, abs=0.05)
 
 
 def test_flatten_moves_what_the_layout_moves() -> None:
@@ -138,6 +161,21 @@ def test_sparse_features_slope_of_a_known_law(texts: sparse_features.Texts) -> N
     counts, effective, slopes = sparse_features.by_word(texts, roots, 0.1, setting)
     np.testing.assert_allclose(slopes, -0.5, atol=1e-9)
     np.testing.assert_allclose(effective, 0.1 * counts**-0.5)
+
+
+def test_sparse_features_s_adagrad_is_the_notes_and_shared_divides_by_the_mean() -> None:
+    g = {"a": jnp.array([3.0, -4.0]), "b": jnp.array([0.0])}
+    ours = sparse_features.to_the_power(0.1, 0.5, shared=False)
+    wanted = notes.adagrad(0.1)
+    state, other = ours.init(g), wanted.init(g)
+    for _ in range(3):
+        found, state = ours.update(g, state)
+        by_notes, other = wanted.update(g, other)
+        for name in g:
+            np.testing.assert_allclose(found[name], by_notes[name], rtol=1e-6)
+    shared = sparse_features.to_the_power(0.1, 0.5, shared=True)
+    found, _ = shared.update(g, shared.init(g))
+    np.testing.assert_allclose(found["a"], -0.1 * g["a"] / (25 / 3) ** 0.5, rtol=1e-6)
 
 
 def test_sparse_features_without_sources_says_so(tmp_path, monkeypatch) -> None:

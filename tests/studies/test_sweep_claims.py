@@ -1,5 +1,6 @@
 """The mathematics of the sweeps on MNIST, and of the studies that rest on them, on small sizes."""
 
+import gzip
 import itertools
 from typing import Any
 
@@ -9,8 +10,10 @@ import numpy as np
 import optax
 import pytest
 
+from jaxopt_notes.data.tfds import mnist_files
+from jaxopt_notes.errors import InputError
 from jaxopt_notes.models.pooling import POOLINGS
-from jaxopt_notes.studies import sweeps
+from jaxopt_notes.studies import digits, sweeps
 from jaxopt_notes.studies.claims import (
     batch_size,
     generalisation_gap,
@@ -70,12 +73,12 @@ def test_best_of_k_is_the_mean_over_all_ways_to_draw_them() -> None:
 
 
 def test_no_image_both_trains_and_judges() -> None:
-    found = sweeps.deal(200)
+    found = digits.deal(200)
     sizes = [len(part.labels) for part in found[:3]]
-    assert sizes == [200, sweeps.KEPT_ASIDE, 2000]
+    assert sizes == [200, digits.KEPT_ASIDE, 2000]
     images = {image.tobytes() for part in found[:3] for image in np.asarray(part.images)}
     assert len(images) == sum(sizes)
-    held = sweeps.deal(48).held
+    held = digits.deal(48).held
     assert (held.images == found.held.images).all()  # the same, however many train
     normal = found.normalize(found.train.images)
     assert float(normal.mean()) == pytest.approx(0, abs=1e-4)
@@ -101,7 +104,7 @@ def swept() -> Runs:
 
 @pytest.mark.slow
 def test_a_sweep_is_the_package_s_own_training(swept: Runs) -> None:
-    parts, trial, seed = sweeps.deal(PLAN.images), 2, 1
+    parts, trial, seed = digits.deal(PLAN.images), 2, 1
     rate = trials(3, [1e-4, 1e-1])[trial, 0]
     model = sweeps.networks(PLAN)[seed]
     optimizer = optax.adam(optax.cosine_decay_schedule(rate, PLAN.steps))
@@ -115,6 +118,8 @@ def test_a_sweep_is_the_package_s_own_training(swept: Runs) -> None:
     right = (logits.argmax(-1) == parts.test.labels).mean()
     loss = optax.softmax_cross_entropy_with_integer_labels(logits, parts.test.labels).mean()
     assert swept.accuracy["test"][trial, seed, -1] == pytest.approx(float(right), abs=1.5e-3)
+    bits = np.unpackbits(swept.right[trial, seed], count=2000)
+    assert bits.mean() == pytest.approx(swept.accuracy["test"][trial, seed, -1], abs=1e-6)
     assert swept.loss["test"][trial, seed, -1] == pytest.approx(float(loss), rel=1e-4)
 
 
@@ -131,10 +136,76 @@ def test_the_best_trial_is_chosen_by_what_is_kept_aside() -> None:
     held = np.array([[[3.0]], [[1.0]], [[np.inf]]])
     others = np.array([[[0.0]], [[5.0]], [[np.inf]]])
     loss = {"train": others, "held": held, "test": others}
-    runs = Runs(np.zeros((3, 1, 1)), loss, {"test": np.array([[[0.9]], [[0.5]], [[0.1]]])})
+    accuracy = {
+        "held": np.array([[[0.8]], [[0.7]], [[0.8]]]),
+        "test": np.array([[[0.9]], [[0.5]], [[0.1]]]),
+    }
+    right = np.packbits(np.array([[[1, 0, 1]], [[0, 0, 1]], [[0, 0, 0]]]), axis=-1)
+    runs = Runs(np.zeros((3, 1, 1)), loss, accuracy, right)
     assert runs.best() == 1
     assert runs.at_best("loss", "test") == [5.0]
     assert runs.at_best("accuracy", "test") == [0.5]
+    assert runs.best("accuracy") == 0  # of two equal ones that of less loss
+    assert runs.at_best("accuracy", "test", by="accuracy") == [0.9]
+    assert runs.right_at_best(3).tolist() == [[True, False, True]]
+    assert runs.right_at_best(3, by="loss").tolist() == [[False, False, True]]
+
+
+def test_each_seed_can_have_images_of_its_own() -> None:
+    one, other = digits.deal(48, 0), digits.deal(48, 1)
+    assert (one.held.images != other.held.images).any()
+    assert (one.test.images == other.test.images).all()
+    images = {image.tobytes() for part in other[:2] for image in np.asarray(part.images)}
+    assert len(images) == 48 + digits.KEPT_ASIDE
+
+
+def official(folder: Any, count: int) -> None:
+    """Writes MNIST's two test files, with that many images."""
+    images, labels = mnist_files.SPLITS["test"]
+    pixels = (np.arange(count * 784) % 251).astype(np.uint8)
+    for file, shape, data in (
+        (images, (count, 28, 28), pixels),
+        (labels, (count,), np.arange(count, dtype=np.uint8) % 10),
+    ):
+        head = bytes([0, 0, 8, len(shape)]) + np.array(shape, ">u4").tobytes()
+        (folder / file).write_bytes(gzip.compress(head + data.tobytes()))
+
+
+def test_the_official_test_images_judge_where_they_are_at_hand(tmp_path, monkeypatch) -> None:
+    official(tmp_path, 30)
+    monkeypatch.setenv(digits.FOLDER, str(tmp_path))
+    digits.official_test.cache_clear()
+    digits.deal.cache_clear()
+    try:
+        assert digits.judges() == "MNIST, 10,000 images"
+        found = digits.deal(48, 0, official=True).test
+        assert found.images.shape == (30, 28, 28, 1)
+        assert found.labels.tolist() == [i % 10 for i in range(30)]
+        assert int(found.images[0, 0, 5, 0]) == 5
+        (tmp_path / mnist_files.SPLITS["test"][0]).write_bytes(b"no gzip")
+        digits.official_test.cache_clear()
+        with pytest.raises(InputError, match="MNIST's test files cannot be read"):
+            digits.official_test()
+        monkeypatch.delenv(digits.FOLDER)
+        monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
+        digits.official_test.cache_clear()
+        assert digits.judges() == "mnist-12k, 2,000 images"
+    finally:
+        digits.official_test.cache_clear()
+        digits.deal.cache_clear()
+
+
+@pytest.mark.slow
+def test_a_seed_s_own_images_train_and_choose_in_a_sweep() -> None:
+    plan = PLAN._replace(own_deals=True, seeds=2)
+    runs = sweeps.sweep(sweeps.networks(plan), SIX["sgd"], np.array([[1e-12]]), plan, "")
+    for seed, model in enumerate(sweeps.networks(plan)):
+        parts, normalize = digits.deal(plan.images, seed), digits.deal(plan.images, 0).normalize
+        for part in ("train", "held", "test"):
+            batch = getattr(parts, part)
+            logits, _ = model.apply(model.params, {}, normalize(batch.images))
+            loss = optax.softmax_cross_entropy_with_integer_labels(logits, batch.labels).mean()
+            assert runs.loss[part][0, seed, -1] == pytest.approx(float(loss), rel=1e-4)
 
 
 def test_a_run_that_diverges_has_lost_without_bound() -> None:

@@ -6,11 +6,14 @@ import numpy as np
 import pytest
 
 from jaxopt_notes import momentum, sgd
+from jaxopt_notes.optimizers import scale_by_adam
 from jaxopt_notes.studies.claims import (
     bias_correction,
     drifting_target,
+    first_steps,
     five_books,
     ravine,
+    rmsprop_steps,
     saddle,
     stall,
     weighted_sum,
@@ -69,10 +72,33 @@ def test_ravine_sgd_path_is_the_power_and_momentum_is_linear_in_its_start() -> N
 
 
 def test_ravine_sgd_is_home_as_the_closed_form_says_at_the_best_rate() -> None:
-    setting = {"curvatures": [1.0, 10.0], "start": [1.0, 1.0], "tuning_rates": 99}
-    _, steps, rate = ravine.tuned({**setting, "tuning_steps": 200}, 0.0)
-    assert rate == pytest.approx(2 / 11, rel=0.03)
-    assert steps == pytest.approx(np.log(0.01) / np.log(9 / 11), abs=1.5)
+    setting = {"start": [1.0, 1.0], "tuning_rates": 99, "tuning_steps": 200}
+    best = ravine.tuned(setting, 10.0, 0.0)
+    assert best.rate == pytest.approx(2 / 11, rel=0.03)
+    assert best.steps == pytest.approx(np.log(0.01) / np.log(9 / 11), abs=1.5)
+
+
+def test_ravine_polyak_s_pair_is_the_fastest_of_the_plane() -> None:
+    steps, betas, factors = ravine.plane(100.0, [199, 99])
+    rate, beta = ravine.polyak(100.0)
+    fastest = max(ravine.closed_rate(rate, beta), ravine.closed_rate(100 * rate, beta))
+    assert fastest == pytest.approx(9 / 11, abs=1e-4)
+    assert fastest <= factors.min() + 1e-4
+    row, column = np.unravel_index(factors.argmin(), factors.shape)
+    assert betas[row] == pytest.approx(beta, abs=0.02)
+    assert steps[column] == pytest.approx((1 - beta) * rate * 100, abs=0.05)
+
+
+def test_ravine_is_even_where_the_ratio_of_steps_passes_one() -> None:
+    kappa = np.array([1.0, 10.0, 100.0])
+    assert ravine.even_at(kappa, kappa / 30) == pytest.approx(30)
+    assert ravine.even_at(kappa, kappa) == 1
+    assert ravine.even_at(kappa, kappa / 200) == np.inf
+
+
+def test_ravine_damping_compares_the_two_factors() -> None:
+    found = ravine.damping(100.0, 2 / 101, 0.9)
+    assert found == pytest.approx(0.5 * np.log(0.9) / np.log(99 / 101), rel=0.01)
 
 
 def test_saddle_growth_is_the_eigenvalue_and_the_path_grows_so() -> None:
@@ -94,6 +120,17 @@ def test_saddle_has_no_side_and_what_diverges_is_not_off() -> None:
     assert saddle.off(both[0]) == saddle.off(both[1]) < 300
     away = saddle.on_saddle("sgd", [0.25], setting, [0.5, 1e-4], 0.0)
     assert np.isinf(saddle.off(away)).all()
+
+
+def test_saddle_s_stall_counts_small_gradients_until_it_is_off() -> None:
+    y = 0.9 * np.minimum(1e-3 * 1.1 ** np.arange(120), 1 / 0.9)  # ends at 1
+    path = np.stack([np.r_[0.5, np.zeros(119)], y], -1)[None]
+    left = int((y > 0.5).argmax())
+    small = sum(abs(v**3 - v) < 0.1 for v in y[1:left])
+    assert saddle.stalled(path, {"curvature": 10.0}) == pytest.approx(small / (left - small))
+    x = np.array([[1.0, 0.0, 0.0], [1.0, -0.2, -0.9], [1.0, -0.6, -1.0]])
+    assert saddle.least_rate(x, np.array([0.1, 0.2, 0.3])) == 0.2
+    assert saddle.least_rate(x[:1], np.array([0.1])) == np.inf
 
 
 def test_arrival_is_the_first_true_and_never_is_infinite() -> None:
@@ -124,6 +161,26 @@ def test_stall_steps_fall_as_one_over_the_root_and_the_exponent_is_found() -> No
     np.testing.assert_allclose(lengths, np.arange(1, 101) ** -0.5, rtol=1e-7)
     for power in (-0.5, 0.0, -1.2):
         assert stall.exponent(np.arange(1.0, 200) ** power) == pytest.approx(power, abs=1e-9)
+
+
+def test_rmsprop_steps_settle_and_change_as_the_closed_form_says() -> None:
+    setting = {**rmsprop_steps.ABOUT.setting, "sizes": [1e-6, 1e2, 5]}
+    found = rmsprop_steps.measure(setting).numbers
+    assert found["steady_least"] == pytest.approx(1e-6 / np.sqrt(1e-12 + 1e-8), rel=1e-6)
+    assert found["burst"] == pytest.approx(1 / np.sqrt(0.1), rel=1e-3)
+    assert found["drop"] == pytest.approx(1e-3 / np.sqrt(0.9 + 0.1e-6), rel=1e-3)
+    first = np.log(1e6 / 3) / -np.log(0.9)  # 1 + c² β^t = 4
+    assert found["recovery"] == pytest.approx(first, abs=2)
+
+
+def test_first_steps_without_correction_are_adam_s_times_the_ratio() -> None:
+    g = jnp.array([2.0, -0.5])
+    for b1, b2 in ((0.9, 0.999), (0.9, 0.9)):
+        rules = scale_by_adam(b1, b2), first_steps.without_correction(b1, b2)
+        (right, _), (without, _) = (rule.update(g, rule.init(g)) for rule in rules)
+        np.testing.assert_allclose(
+            without / right, bias_correction.closed_ratio(1, b1, b2), rtol=1e-6
+        )
 
 
 @pytest.mark.slow

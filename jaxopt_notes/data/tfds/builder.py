@@ -5,13 +5,10 @@ name, version, features, keys and source files, so that it writes the same examp
 order, and each reads what the other wrote. Importing this module imports TFDS.
 """
 
-import gzip
-import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import tensorflow_datasets as tfds
 from PIL import Image
 from tensorflow_datasets.core.download import checksums, download_manager, downloader
@@ -52,19 +49,10 @@ class Mnist(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: i
 
     def _generate_examples(self, images: Path, labels: Path) -> Iterator[tuple[int, dict]]:
         # TFDS's keys are these positions too, and its order follows from the keys.
-        pairs = zip(_read_idx(images), _read_idx(labels), strict=True)
+        pairs = zip(mnist_files.read_idx(images), mnist_files.read_idx(labels), strict=True)
         for position, (image, label) in enumerate(pairs):
             # The Image feature encodes arrays with TensorFlow, but Pillow's images with Pillow.
             yield position, {"image": Image.fromarray(image), "label": int(label)}
-
-
-def _read_idx(path: Path) -> np.ndarray:
-    """Reads a gzipped IDX file of bytes: two zeros, the type, the rank, the shape, the data."""
-    content = gzip.decompress(Path(path).read_bytes())
-    rank = content[3]
-    shape = np.frombuffer(content, ">u4", count=rank, offset=4)
-    data = np.frombuffer(content, np.uint8, count=math.prod(shape.tolist()), offset=4 + 4 * rank)
-    return data.reshape(shape)
 
 
 def official(url: str) -> tuple[int, str]:

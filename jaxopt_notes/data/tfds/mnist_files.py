@@ -1,6 +1,10 @@
 """MNIST's four official files: where they come from, and where a user may lay them."""
 
+import gzip
+import math
 from pathlib import Path
+
+import numpy as np
 
 from jaxopt_notes.errors import InputError
 
@@ -28,3 +32,12 @@ def lay_files(data_dir: Path) -> str:
 
 def manual(data_dir: Path) -> Path:
     return data_dir / "downloads" / "manual"
+
+
+def read_idx(path: Path) -> np.ndarray:
+    """Reads a gzipped IDX file of bytes: two zeros, the type, the rank, the shape, the data."""
+    content = gzip.decompress(Path(path).read_bytes())
+    rank = content[3]
+    shape = np.frombuffer(content, ">u4", count=rank, offset=4)
+    data = np.frombuffer(content, np.uint8, count=math.prod(shape.tolist()), offset=4 + 4 * rank)
+    return data.reshape(shape)

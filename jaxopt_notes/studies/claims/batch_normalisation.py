@@ -22,6 +22,7 @@ ABOUT = About(
     number=14,
     title="Batch normalisation",
     title_zh="批归一化",
+    kind="comparison",
     claim="Batch normalisation steadies and speeds training and lessens over-fitting: the batch's "
     "noise acts like dropout.",
     claim_zh="批归一化使训练更稳、更快，并减轻过拟合：批的噪声起到类似 dropout 的作用。",

@@ -20,6 +20,7 @@ ABOUT = About(
     number=10,
     title="Adam and the batch size",
     title_zh="Adam 与批大小",
+    kind="comparison",
     claim="Adam is fine at small batch sizes but can fall behind SGD with momentum at large ones.",
     claim_zh="Adam 在小批量时表现良好，但在大批量时可能落后于带动量的 SGD。",
     section="Claims about the optimizers, 12",

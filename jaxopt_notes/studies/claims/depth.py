@@ -25,6 +25,7 @@ ABOUT = About(
     number=12,
     title="ReLU and sigmoid by depth",
     title_zh="不同深度下的 ReLU 与 sigmoid",
+    kind="comparison",
     claim="ReLU avoids vanishing gradients in deep networks, the sigmoid does not.",
     claim_zh="ReLU 能避免深层网络中的梯度消失，sigmoid 不能。",
     section="The network and its parts, claims",

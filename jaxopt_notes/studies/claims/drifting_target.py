@@ -23,6 +23,7 @@ ABOUT = About(
     number=8,
     title="A target that moves",
     title_zh="移动的目标",
+    kind="advice",
     claim="Adam is a good default for non-stationary targets.",
     claim_zh="对于非平稳目标，Adam 是好的默认选择。",
     section="Claims about the optimizers, 10",

@@ -24,6 +24,7 @@ ABOUT = About(
     number=17,
     title="Entropy and its floor",
     title_zh="熵与交叉熵的下限",
+    kind="identity",
     claim="H is 0 for a certain outcome and largest for a uniform one; minimising the "
     "cross-entropy "
     "drives ŷ to y, and its smallest value is H(y).",
@@ -34,9 +35,10 @@ ABOUT = About(
         "L = −Σ y log ŷ = H(y) + KL(y ‖ ŷ), ŷ = softmax(z)",
         "information gain = H(Y) − Σ_g (n_g/n) H(Y in g)",
     ),
-    how="H of certain, uniform and random distributions. Then L is minimised over the logits z by "
-    "gradient descent, for random soft labels y and for one-hot ones, in float64, and compared "
-    "with H(y). Information gain is worked out for random splits and held between 0 and H(Y).",
+    how="We compute H of certain, uniform and random distributions. Then gradient descent "
+    "minimises L over the logits z in float64, for random soft labels y and for one-hot "
+    "ones, and L is compared with H(y). The information gain of random splits is checked to "
+    "lie between 0 and H(Y).",
     how_zh="计算确定、均匀和随机分布的 H。然后以 float64 用梯度下降在 logits z 上最小化 L，y 取随机"
     "软标签与 one-hot，"
     "并与 H(y) 比较。对随机划分计算信息增益，检查它在 0 与 H(Y) 之间。",
@@ -61,6 +63,14 @@ ABOUT = About(
         "soft_distance": ("largest |ŷ − y| then", "此时最大的 |ŷ − y|"),
         "one_hot_gap": ("L after minimising, one-hot labels", "最小化后的 L，one-hot 标签"),
         "one_hot_power": ("it falls as t to the power", "L 随 t 变化的幂指数"),
+        "margin": (
+            "margin of the right logit over the others at the end, one-hot labels",
+            "最终正确 logit 领先其余的间隔，one-hot 标签",
+        ),
+        "margin_growth": (
+            "growth of the margin when the steps double, divided by log 2",
+            "步数翻倍时间隔的增长除以 log 2",
+        ),
         "gain_least": ("least information gain of a random split", "随机划分的最小信息增益"),
         "gain_over": (
             "largest information gain less H(Y)",
@@ -77,22 +87,38 @@ ABOUT = About(
     "都在 [0, H(Y)] 内（容差 {rounding:g}），"
     "且软标签下 L 与 H(y) 相差 {gap:g} 以内、ŷ 与 y 相差 {distance:g} 以内，则成立；界限成立而未达"
     "到最小值则视情况而定；否则不成立。",
-    picture="From above: H of a coin, a bow from 0 over log 2 back to 0; the cross-entropy for y = "
-    "0.3 over ŷ, which touches its floor H(y) at ŷ = 0.3 only; L − H(y) over the steps, which "
-    "falls "
-    "straight down for soft labels and as 1/t for one-hot ones; the information gain of a split "
-    "over its place between two classes, largest half-way.",
-    picture_zh="自上而下：抛硬币的 H，从 0 升到 log 2 再回到 0，呈拱形；"
-    "y = 0.3 时交叉熵随 ŷ 变化，仅在 "
-    "ŷ = 0.3 处触到下限 H(y)；"
-    "L − H(y) 随步数变化，软标签时直线下降，one-hot 时按 1/t 下降；划分位置在两类之间时的信息增益，"
-    "正中最大。",
-    remark="For one-hot y the floor is 0 and has no place: ŷ = y would need infinite logits, so L "
-    "falls as 1/t for ever and the logits grow (Soudry et al. 2018). A training loss that is still "
-    "falling is therefore no sign that something is still being learned.",
-    remark_zh="y 为 one-hot 时下限 0 取不到：ŷ = y 需要无穷大的 logits，因此 L 永远按 1/t 下降、"
-    "logits 不断增长"
-    "（Soudry 等 2018）。所以训练损失仍在下降，并不说明仍在学到东西。",
+    picture="From above: H of a coin, a bow from 0 over log 2 back to 0; the cross-entropy for y "
+    "= 0.3 over ŷ, which touches its floor H(y) at ŷ = 0.3 only; L − H(y) over the steps, "
+    "which falls straight down for soft labels and as 1/t for one-hot ones; the margin of "
+    "the right logit, a straight line over the logarithm of the steps; the information gain "
+    "of a split over its place between two classes, largest half-way.",
+    picture_zh="自上而下：抛硬币的 H，从 0 升到 log 2 再回到 0，呈拱形；y = 0.3 时交叉熵随 ŷ 变"
+    "化，仅在 ŷ = 0.3 处触到下限 H(y)；L − H(y) 随步数变化，软标签时直线下降，one-hot 时按 "
+    "1/t 下降；正确 logit 的间隔随步数的对数直线增长；划分位置在两类之间时的信息增益，正中最"
+    "大。",
+    remark="For one-hot y the floor 0 is a limit that no finite logits reach: L falls as 1/t for "
+    "ever, and the logits' margin grows as log t. Soudry et al. (2018) show that on separable data "
+    "gradient descent on such losses converges in direction to the maximum-margin solution, very "
+    "slowly: logarithmically in the convergence of the loss. They say that this can help explain "
+    "the benefit of optimising on after the training error is zero and the training loss is "
+    "extremely small.",
+    remark_zh="y 为 one-hot 时，下限 0 是任何有限 logits 都取不到的极限：L 永远按 1/t 下降，"
+    "logits 的间隔按 log t 增长。Soudry 等（2018）证明：在可分数据上，这类损失的梯度下降在方"
+    "向上收敛到最大间隔解，但非常慢，只是损失收敛速度的对数；他们认为这有助于解释为何训练误差"
+    "为零、训练损失极小之后继续优化仍有好处。",
+    findings={
+        "holds": (
+            "Cross-entropy stops at H(y); with one-hot labels it never stops, and the margin "
+            "grows as log t",
+            "交叉熵止于 H(y)；one-hot 标签下永不停止，间隔按 log t 增长",
+        ),
+        "depends": (
+            "The limits of entropy hold, but the minimum was not reached",
+            "熵的界限成立，但未达到最小值",
+        ),
+        "fails": ("A limit of entropy is broken", "熵的某个界限不成立"),
+    },
+    reachable={"depends": {"steps": 5}},
     sources=(
         "Shannon 1948, “A Mathematical Theory of Communication”, §6",
         "Quinlan 1986, “Induction of Decision Trees”, §4",
@@ -145,6 +171,8 @@ def measure(setting: dict[str, Any]) -> Measured:
         run = jax.jit(jax.vmap(lambda y: minimised(y, setting["rate"], setting["steps"])))
         loss, guess = run(y)
         one_hot = np.asarray(run(jnp.eye(k)[:1])[0][0])
+        # L = log(1 + (k − 1) e^{−margin}): the other logits are equal.
+        margin = np.log(k - 1) - np.log(np.expm1(one_hot))
         floor = np.asarray(losses.entropy(y))
         least, over_whole = gains(setting, rng)
         gap = np.maximum(np.asarray(loss) - floor[:, None], 1e-17)
@@ -161,11 +189,13 @@ def measure(setting: dict[str, Any]) -> Measured:
             "soft_distance": spread(abs(np.asarray(guess - y)).max(-1)),
             "one_hot_gap": float(one_hot[-1]),
             "one_hot_power": float(np.log2(one_hot[-1] / one_hot[len(one_hot) // 2])),
+            "margin": float(margin[-1]),
+            "margin_growth": float((margin[-1] - margin[len(margin) // 2]) / np.log(2)),
             "gain_least": least,
             "gain_over": over_whole,
         }
     series = {"p": p, "coin": coin, "t": t, "soft": np.median(gap, 0)[t], "one_hot": one_hot[t]}
-    return Measured(numbers, {**series, "place": places, "gain": curve})
+    return Measured(numbers, {**series, "margin": margin[t], "place": places, "gain": curve})
 
 
 def verdict(numbers: dict[str, Any], threshold: dict[str, float]) -> Verdict:
@@ -181,20 +211,19 @@ def verdict(numbers: dict[str, Any], threshold: dict[str, float]) -> Verdict:
         word,
         f"H(certain) = {n['certain']:g}; the nearest that a random H comes to log 10 is "
         f"{-n['above_uniform']:.3f} below it. For soft labels L ends {gap:.0e} above H(y) at most, "
-        f"ŷ within {distance:.0e} of y; for one-hot labels L is still {n['one_hot_gap']:.0e} and "
-        f"falls as t^{n['one_hot_power']:.2f}.",
-        f"H(确定) = {n['certain']:g}；随机分布的 H 最多只比 log 10 低 {-n['above_uniform']:.3f}。软"
-        f"标签下 L 最终至多比 "
-        f"H(y) 高 {gap:.0e}，ŷ 与 y 相差不超过 {distance:.0e}；one-hot 下 L 仍为 "
-        f"{n['one_hot_gap']:.0e}，"
-        f"按 t^{n['one_hot_power']:.2f} 下降。",
+        f"ŷ within {distance:.0e} of y; for one-hot labels L is still {n['one_hot_gap']:.0e}, "
+        f"falls as t^{n['one_hot_power']:.2f}, and the margin of {n['margin']:.1f} grows on.",
+        f"H(确定) = {n['certain']:g}；随机分布中 H 最大者仍比 log 10 低 "
+        f"{-n['above_uniform']:.3f}。软标签下 L 最终至多比 H(y) 高 {gap:.0e}，ŷ 与 y 相差不超过 "
+        f"{distance:.0e}；one-hot 下 L 仍为 {n['one_hot_gap']:.0e}，按 t^{n['one_hot_power']:.2f} "
+        f"下降，间隔为 {n['margin']:.1f} 且仍在增长。",
     )
 
 
 def draw(figure: Any, measured: Measured) -> None:
     """The coin, the floor, the way down, and a split."""
     s = measured.series
-    coin, floor, down, split = style.panels(figure, [1.7, 1.9, 2.0, 1.7])
+    coin, floor, down, margin, split = style.panels(figure, [1.7, 1.9, 2.0, 1.8, 1.7])
     coin.plot(s["p"], s["coin"], color=style.BLUE)
     coin.axhline(np.log(2), color="#777777", linewidth=1)
     coin.text(0.02, np.log(2) - 0.09, "log 2", fontsize=8.5)
@@ -211,5 +240,7 @@ def draw(figure: Any, measured: Measured) -> None:
     down.set(title="Minimising over the logits", xlabel="step", ylabel="L − H(y) (nats)")
     down.set_ylim(bottom=1e-17)
     down.legend(loc="lower left")
+    margin.semilogx(s["t"], s["margin"], color=style.ORANGE)
+    margin.set(title="One-hot: the margin grows as log t", xlabel="step", ylabel="margin (logits)")
     split.plot(s["place"], s["gain"], color=style.PURPLE)
     split.set(title="Information gain of a split", xlabel="where it cuts", ylabel="gain (bits)")

@@ -1,4 +1,4 @@
-"""One name, five books: where their paths part."""
+"""One name, five frameworks: where their paths part."""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,28 +15,27 @@ from jaxopt_notes.studies.walks import walk
 
 ABOUT = About(
     number=20,
-    title="The same name by five books",
+    title="One name, five formulas",
     title_zh="同名优化器，五种写法",
-    claim="RMSProp, AdaGrad and Adam are other formulas in other books: the same name and the same "
-    "rate do not give the same path.",
-    claim_zh="RMSProp、AdaGrad 和 Adam 在不同的书（框架）中公式不同：名字相同、学习率相同，轨迹却不"
-    "同。",
+    kind="can",
+    claim="RMSProp, AdaGrad and Adam have different formulas in different frameworks: the same "
+    "name and the same learning rate do not give the same path.",
+    claim_zh="RMSProp、AdaGrad 和 Adam 在不同框架中公式不同：名字相同、学习率相同，轨迹却不同。",
     section="Optimizers, the column “beware”",
     equations=(
         "RMSProp: g/√(E + ε) here, g/(√E + ε) in torch; E_0 = 0, but 1 in TensorFlow 1",
         "AdaGrad: G_0 = 0 in the notes and torch, 0.1 in optax, Keras and TensorFlow 1",
         "Adam: ε after the correction, but ε/√(1 − β2^t) in Keras and TensorFlow 1",
     ),
-    how="The notes', optax's, torch's, Keras' and TensorFlow 1's formula of each name walk down "
-    "one "
-    "quadratic from one start at one rate, in float64: first with each book's own defaults, then "
-    "with the notes' β and ε given to all; then the same on the loss divided by a million, as "
-    "gradients deep in a network are. A distance is the largest between two paths, as a share of "
-    "the notes' way.",
-    how_zh="同名的五种公式（笔记、optax、torch、Keras、TensorFlow 1）从同一起点、以同一学习率沿同一"
-    "个二次函数下降（float64）："
-    "先用各自默认值，再统一使用笔记的 β 和 ε；然后把损失除以一百万再做一遍，如同网络深处的梯度。"
-    "距离指两条轨迹之间的最大间距，以笔记轨迹走过的路程为单位。",
+    how="For each name, the formulas of the notes, optax, torch, Keras and TensorFlow 1 descend "
+    "one quadratic from one start at one learning rate, in float64: first with each "
+    "framework's defaults, then all with the notes' β and ε, then the same on the loss "
+    "divided by a million, as gradients deep in a network are. A distance is the largest "
+    "between a path and the notes' path, as a share of the way that the notes' path goes.",
+    how_zh="同名的五种公式（笔记、optax、torch、Keras、TensorFlow 1）从同一起点、以同一学习率沿"
+    "同一个二次函数下降（float64）：先用各自默认值，再统一使用笔记的 β 和 ε，然后把损失除以"
+    "一百万再做一遍，如同网络深处的梯度。距离指某条轨迹与笔记轨迹之间的最大间距，以笔记轨迹"
+    "走过的路程为单位。",
     setting={
         "rate": 0.01,
         "steps": 300,
@@ -63,29 +62,44 @@ ABOUT = About(
         "adam_tiny": ("Adam, the same β and ε, tiny gradients", "Adam，相同 β 与 ε，微小梯度"),
     },
     threshold={"apart": 0.01},
-    rule="Holds if, by defaults, some two books are {apart:.0%} of the way apart or more for each "
-    "of the three names; fails if for none, tiny gradients included; else it depends.",
-    rule_zh="若在默认值下，三个名字中每一个都有两种写法相距达到路程的 {apart:.0%}，则成立；"
-    "若（包括微小梯度在内）都没有，则不成立；否则视情况而定。",
-    picture="For each name and book the largest distance of its path from the notes', by defaults "
-    "(dots) and on tiny gradients with the same β and ε (diamonds), on a logarithmic axis. optax's "
-    "RMSProp and Adam and torch's Adam lie at none; torch's and TensorFlow 1's RMSProp and three "
-    "books' AdaGrad beyond 1 %; Keras' and TensorFlow 1's Adam only with tiny gradients.",
-    picture_zh="每个名字、每种写法与笔记轨迹的最大距离（对数坐标）：圆点为各自默认值，菱形为相同 "
-    "β、ε 下的微小梯度。"
-    "optax 的 RMSProp 与 Adam、torch 的 Adam 距离为零；torch 与 TensorFlow 1 的 RMSProp、三种写法的"
-    " AdaGrad 超过 1 %；"
-    "Keras 与 TensorFlow 1 的 Adam 只在微小梯度时才分开。",
-    remark="Adam is the same everywhere while gradients are large beside ε. The table of traps in "
-    "docs/optimizers-by-framework.md has each difference with what selects it; "
-    "jaxopt_notes.conventions goes each book's way.",
-    remark_zh="只要梯度远大于 ε，Adam 在各处都一样。docs/optimizers-by-framework.md 列出每一处差异"
-    "及其选法；"
-    "jaxopt_notes.conventions 按各书的写法运行。",
+    rule="Holds if, by defaults, some framework is at least {apart:.0%} of the way apart from "
+    "the notes for each of the three names; fails if for none, tiny gradients included; else "
+    "it depends.",
+    rule_zh="若在默认值下，三个名字中每一个都有框架与笔记相距达到路程的 {apart:.0%}，则成立；若"
+    "（包括微小梯度在内）都没有，则不成立；否则视情况而定。",
+    picture="Above, the paths of the five RMSProps from one start over the loss's contours: "
+    "torch's, the notes', optax's and Keras' run together, TensorFlow 1's leaves them. "
+    "Below, for each name and framework the largest distance from the notes' path on a "
+    "logarithmic axis, by defaults (dots) and on tiny gradients with the same β and ε "
+    "(diamonds), with a line at 1 %.",
+    picture_zh="上：五种 RMSProp 从同一起点出发的轨迹与损失等高线，TensorFlow 1 的与其余分开。"
+    "下：每个名字、每个框架与笔记轨迹的最大距离（对数坐标），圆点为各自默认值，菱形为相同 "
+    "β、ε 下的微小梯度，竖线为 1 %。",
+    remark="Adam is the same everywhere while gradients are large beside ε. The table of traps "
+    "in docs/optimizers-by-framework.md names what selects each difference; "
+    "jaxopt_notes.conventions follows each framework.",
+    remark_zh="只要梯度远大于 ε，Adam 在各处都一样。docs/optimizers-by-framework.md 列出每一处差"
+    "异及其选法；jaxopt_notes.conventions 按各框架的写法运行。",
     sources=(
         "docs/optimizers-by-framework.md",
         "optax issues 532, 571 and 1389; pytorch issue 23796",
     ),
+    findings={
+        "holds": (
+            "One name, different paths: all three differ by 1 % or more",
+            "同名不同路：三者都相差 1 % 以上",
+        ),
+        "depends": (
+            "By defaults RMSProp parts by {rmsprop_defaults:.0%} and AdaGrad by "
+            "{adagrad_defaults:.0%}; Adam only on tiny gradients",
+            "默认值下 RMSProp 相差 {rmsprop_defaults:.0%}，AdaGrad 相差 {adagrad_defaults:.0%}；"
+            "Adam 只在微小梯度上分开",
+        ),
+        "fails": ("All frameworks take the same path", "所有框架走同一条路"),
+    },
+    reachable={
+        "holds": {"curvatures": [1e-6, 5e-8]},
+    },
 )
 
 BOOKS = ("notes", "optax", "torch", "Keras", "TensorFlow 1")
@@ -93,7 +107,7 @@ Make = Callable[[float], Any]
 
 
 def by_defaults() -> dict[str, dict[str, Make]]:
-    """Each name's optimizer in each book, given a rate alone."""
+    """Each name's optimizer in each framework, given a learning rate alone."""
     modules = (notes, optimizers, torch, keras, tensorflow1)
     return {
         name: {book: getattr(module, name) for book, module in zip(BOOKS, modules)}
@@ -102,7 +116,7 @@ def by_defaults() -> dict[str, dict[str, Make]]:
 
 
 def with_the_same() -> dict[str, dict[str, Make]]:
-    """The same with the notes' β = 0.9, or 0.9 and 0.999, and ε = 1e-8, where the book has them."""
+    """The same with the notes' β = 0.9, or 0.9 and 0.999, and ε = 1e-8, where they exist."""
     e = 1e-8
     return {
         "rmsprop": {
@@ -129,8 +143,8 @@ def with_the_same() -> dict[str, dict[str, Make]]:
     }
 
 
-def distances(books: dict[str, Make], setting: dict[str, Any], scale: float) -> dict[str, Any]:
-    """Of each book's path from the notes', at each step, as a share of the notes' way."""
+def walked(books: dict[str, Make], setting: dict[str, Any], scale: float) -> dict[str, Any]:
+    """Each framework's path: (steps + 1, 2)."""
     paths = {}
     with jax.enable_x64(True):
         start = jnp.asarray(setting["start"])
@@ -141,12 +155,18 @@ def distances(books: dict[str, Make], setting: dict[str, Any], scale: float) -> 
                 lambda o=optimizer: walk(o, lambda x, *_: slopes * x, start, setting["steps"])
             )
             paths[book] = np.asarray(path())
+    return paths
+
+
+def distances(books: dict[str, Make], setting: dict[str, Any], scale: float) -> dict[str, Any]:
+    """Of each framework's path from the notes', at each step, as a share of the notes' way."""
+    paths = walked(books, setting, scale)
     way = np.linalg.norm(paths["notes"] - paths["notes"][0], axis=-1).max()
     return {b: np.linalg.norm(p - paths["notes"], axis=-1) / way for b, p in paths.items()}
 
 
 def measure(setting: dict[str, Any]) -> Measured:
-    """All books' paths for all names, three times."""
+    """All paths for all names, three times."""
     numbers: dict[str, Any] = {}
     series: dict[str, Any] = {}
     trials = {
@@ -160,7 +180,9 @@ def measure(setting: dict[str, Any]) -> Measured:
             numbers[f"{name}_{trial}"] = max(float(d.max()) for d in apart.values())
             if trial != "same":
                 series |= {f"{name} {book} {trial}": d for book, d in apart.items()}
-    return Measured(numbers, series)
+    for book, path in walked(by_defaults()["rmsprop"], setting, 1.0).items():
+        series |= {f"path {book} {axis}": path[:, i] for i, axis in enumerate("xy")}
+    return Measured(numbers, {**series, "curvatures": setting["curvatures"]})
 
 
 def verdict(numbers: dict[str, Any], threshold: dict[str, float]) -> Verdict:
@@ -172,17 +194,18 @@ def verdict(numbers: dict[str, Any], threshold: dict[str, float]) -> Verdict:
     r, g, a = (numbers[f"{name}_defaults"] for name in names)
     return Verdict(
         word,
-        f"By defaults two books come to be {r:.0%} of the way apart for RMSProp, {g:.0%} for "
-        f"AdaGrad and {a:.1e} of it for Adam; on gradients a million times smaller Adam's are "
-        f"{numbers['adam_tiny']:.0%} apart, with the same β and ε.",
-        f"默认值下，两种写法的最大间距：RMSProp 为路程的 {r:.0%}，AdaGrad {g:.0%}，Adam {a:.1e}；"
+        f"By defaults the largest distance from the notes' path is {r:.0%} of the way for "
+        f"RMSProp, {g:.0%} for AdaGrad and {a:.1e} of it for Adam. On gradients a million times "
+        f"smaller it is {numbers['adam_tiny']:.0%} for Adam, with the same β and ε.",
+        f"默认值下，与笔记轨迹的最大间距：RMSProp 为路程的 {r:.0%}，AdaGrad {g:.0%}，Adam {a:.1e}；"
         f"梯度缩小一百万倍后，即使 β、ε 相同，Adam 也相距 {numbers['adam_tiny']:.0%}。",
     )
 
 
 def draw(figure: Any, measured: Measured) -> None:
-    """Each book's largest distance from the notes' path."""
-    (axes,) = style.panels(figure, [5.0])
+    """RMSProp's paths; each framework's largest distance from the notes' path."""
+    paths, axes = style.panels(figure, [2.6, 4.8])
+    _draw_paths(paths, measured.series)
     least = 1e-11  # stands for 0 on the logarithmic axis
     looks = {
         "defaults": (style.BLUE, "o", "by defaults"),
@@ -207,4 +230,19 @@ def draw(figure: Any, measured: Measured) -> None:
     axes.set_xticks([least, 1e-8, 1e-5, 1e-2, 10], ["none", "10⁻⁸", "10⁻⁵", "0.01", "10"])
     axes.minorticks_off()
     axes.set(xlabel="largest distance from the notes' path (share of the way)")
-    figure.legend(loc="outside upper left", ncols=2)
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=2)
+
+
+def _draw_paths(axes: Any, s: Any) -> None:
+    a, b = s["curvatures"]
+    x, y = np.meshgrid(np.linspace(-0.25, 1.15, 80), np.linspace(-2.15, 0.3, 80))
+    axes.contour(x, y, (a * x**2 + b * y**2) / 2, 10, colors="#CCCCCC", linewidths=0.7)
+    colours = (style.BLACK, style.SKY, style.BLUE, style.GREEN, style.RED)
+    widths = (6.0, 4.2, 2.6, 1.2, 1.8)
+    for book, colour, width in zip(BOOKS, colours, widths):
+        look = {"color": colour, "linewidth": width, "label": book}
+        axes.plot(s[f"path {book} x"], s[f"path {book} y"], **look)
+    axes.set(title="RMSProp by defaults, 300 steps", xlabel="x", ylabel="y")
+    axes.set(xlim=(-0.25, 1.15), ylim=(-2.15, 0.3))
+    axes.legend(loc="upper right")
+    axes.grid(False)

@@ -15,13 +15,15 @@ ABOUT = About(
     number=18,
     title="Flatten equals reshape",
     title_zh="flatten 等于 reshape",
+    kind="identity",
     claim="Flatten, (batch, 1, 28, 28) → (batch, 784), and a reshape to (−1, 784) are one "
     "operation.",
     claim_zh="flatten（(batch, 1, 28, 28) → (batch, 784)）与 reshape 到 (−1, 784) 是同一操作。",
     section="The network and its parts, last row",
     how="Arrays of several shapes go through the network's own flatten and through a reshape to "
-    "(−1, features); compared are all values, the gradients through both, and the programs that "
-    "XLA is handed. Then what the sentence leaves out: in which order the features stand.",
+    "(−1, features). We compare all values, the gradients through both, and the programs "
+    "that XLA gets. Then we count what the sentence leaves out: the order of the features, "
+    "and what (−1, 784) does to images with three channels.",
     how_zh="多种形状的数组分别经过网络自己的 flatten 与 reshape 到 (−1, 特征数)，比较全部数值、两者"
     "的梯度，"
     "以及交给 XLA 的程序。再看这句话没说的：特征的排列顺序。",
@@ -51,22 +53,35 @@ ABOUT = About(
     rule_zh="若不一致的数值、梯度和程序都不超过 {differing:g} 个则成立；"
     "数值与梯度一致而程序不同则视"
     "情况而定；否则不成立。",
-    picture="An image of 2 × 2 pixels and two channels, and the two rows of eight features that it "
-    "flattens to: with channels last the channels alternate, with channels first one channel "
-    "follows the other.",
-    picture_zh="一幅 2 × 2 像素、两个通道的图像，以及它展平成的两种八元素行：通道在后时两通道交替，"
-    "通道在前时一个通道接另一个。",
-    remark="True, and with two traps. The order of the features is the layout's: the same 64 × 7 × "
-    "7 "
-    "block gives another row with channels last, so dense weights cannot pass between the two "
-    "without a permutation (jaxopt_notes.models.from_torch does it). And −1 stands in the wrong "
-    "place: given three channels, (−1, 784) silently makes three rows of an image, where "
-    "(batch, −1) would have made one.",
+    picture="Above, an image of 2 × 2 pixels and two channels, and the two rows of eight "
+    "features that it flattens to: with channels last the channels alternate, with channels "
+    "first one channel follows the other. Below, four images of three channels: a reshape to "
+    "(4, −1) gives four long rows, one colour an image; a reshape to (−1, 784) gives twelve "
+    "short rows, three of each image.",
+    picture_zh="上：一幅 2 × 2 像素、两个通道的图像，以及它展平成的两种八元素行：通道在后时两通"
+    "道交替，通道在前时一个通道接另一个。下：四张三通道图像，reshape 到 (4, −1) 得四个长行，"
+    "每张图一种颜色；reshape 到 (−1, 784) 得十二个短行，每张图三行。",
+    remark="True, with two traps. First, the layout decides the order of the features: a 64 × 7 "
+    "× 7 block gives another row with channels last, so dense weights need a permutation to "
+    "pass between the two layouts (jaxopt_notes.models.from_torch does it). Second, −1 "
+    "stands in the wrong place: with three channels, (−1, 784) silently makes three rows of "
+    "one image, where (batch, −1) makes one.",
     remark_zh="正确，但有两个陷阱。特征的顺序取决于内存布局：同一个 64 × 7 × 7 块在通道在后时展成另"
     "一行，"
     "因此全连接层的权重不经置换不能互换（jaxopt_notes.models.from_torch 会处理）。另外 −1 放错了位"
     "置：若有三个通道，"
     "(−1, 784) 会悄悄把一张图变成三行，而 (batch, −1) 只得一行。",
+    findings={
+        "holds": (
+            "Flatten is a reshape, but (−1, 784) turns 4 colour images into {wrong_rows:.0f} rows",
+            "flatten 就是 reshape，但 (−1, 784) 会把 4 张彩色图像变成 {wrong_rows:.0f} 行",
+        ),
+        "depends": (
+            "Flatten and reshape give the same values by different programs",
+            "flatten 与 reshape 数值相同而程序不同",
+        ),
+        "fails": ("Flatten and reshape differ", "flatten 与 reshape 不同"),
+    },
     sources=("torch.nn.Flatten; numpy.reshape, order C",),
 )
 
@@ -139,7 +154,7 @@ def verdict(numbers: dict[str, Any], threshold: dict[str, float]) -> Verdict:
 
 def draw(figure: Any, measured: Measured) -> None:
     """A small image, and its two rows."""
-    (axes,) = style.panels(figure, [3.4])
+    axes, trap = style.panels(figure, [3.2, 2.6])
     colours = (style.SKY, style.ORANGE)
 
     def cell(x: float, y: float, feature: int) -> None:
@@ -159,6 +174,25 @@ def draw(figure: Any, measured: Measured) -> None:
         axes.text(0, 3.7 - 2.2 * row, f"flattened, {name.replace('_', ' ')}", va="bottom")
     axes.set(xlim=(-0.1, 8.1), ylim=(0, 8))
     axes.set_aspect("equal")
+    axes.axis("off")
+
+    _draw_trap(trap, round(measured.numbers["wrong_rows"]))
+
+
+def _draw_trap(axes: Any, rows: int) -> None:
+    """Four images of three channels: (4, −1), and (−1, 784), which has that many rows."""
+    from matplotlib.patches import Rectangle
+
+    colours = (style.BLUE, style.ORANGE, style.GREEN, style.PURPLE)
+    for left, count, title in ((0, 4, "(4, −1): 4 rows of 2,352"), (9, rows, "(−1, 784):")):
+        height, width = (1.5, 7.5) if count == 4 else (6 / rows, 2.5)
+        for row in range(count):
+            colour = colours[row * 4 // count]
+            corner = left, 6 - height * (row + 1)
+            axes.add_patch(Rectangle(corner, width, height, facecolor=colour, edgecolor="white"))
+        axes.text(left, 6.2, title, va="bottom")
+    axes.text(12, 3, f"{rows} rows:\neach image became\nthree examples", va="center")
+    axes.set(xlim=(-0.2, 17.5), ylim=(-0.2, 7.2))
     axes.axis("off")
 
 

@@ -33,6 +33,7 @@ ABOUT = About(
     number=11,
     title="The generalisation gap",
     title_zh="泛化差距",
+    kind="can",
     claim="Adam lowers the training loss fast, but may generalise worse than SGD; AdamW, or a late "
     "switch to SGD with momentum, mends it.",
     claim_zh="Adam 使训练损失下降快，但泛化可能不如 SGD；AdamW 或后期切换到带动量的 SGD 可以弥补。",

@@ -35,6 +35,7 @@ ABOUT = About(
     number=15,
     title="Four ways to shrink an image",
     title_zh="缩小图像的四种方式",
+    kind="comparison",
     claim="An image can be shrunk by max pooling, by average pooling, by a stride of 2, or by a "
     "global average pool in place of the dense layers.",
     claim_zh="可用最大池化、平均池化、步幅 2、或以全局平均池化代替全连接层来缩小图像。",

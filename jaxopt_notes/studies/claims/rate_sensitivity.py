@@ -21,6 +21,7 @@ ABOUT = About(
     number=19,
     title="How much the rate matters",
     title_zh="对学习率的敏感程度",
+    kind="advice",
     claim="Adam is a good default: it forgives a rate that was not tuned.",
     claim_zh="Adam 是好的默认选择：学习率未经调整也无妨。",
     section="Claims about the optimizers, 10",

@@ -28,6 +28,7 @@ ABOUT = About(
     number=13,
     title="ReLU after the output layer",
     title_zh="输出层之后的 ReLU",
+    kind="comparison",
     claim="A ReLU after the output layer does harm: give logits, or a softmax.",
     claim_zh="输出层之后再加 ReLU 有害：应直接给出 logits 或 softmax。",
     section="The network and its parts, claims",

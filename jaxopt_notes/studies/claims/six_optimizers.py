@@ -38,6 +38,7 @@ ABOUT = About(
     number=9,
     title="Six optimizers on MNIST",
     title_zh="六种优化器在 MNIST 上",
+    kind="advice",
     claim="Adam is a good default.",
     claim_zh="Adam 是好的默认选择。",
     section="Claims about the optimizers, 10",

@@ -16,6 +16,7 @@ ABOUT = About(
     number=5,
     title="The moving average is a weighted sum",
     title_zh="滑动平均就是加权和",
+    kind="identity",
     claim="m_t unrolled is (1 − β1) Σ β1^{t−i} g_i, and v_t likewise with g²: weighted averages in "
     "which newer terms count for more.",
     claim_zh="m_t 展开即 (1 − β1) Σ β1^{t−i} g_i，v_t 同理（以 g² 代替）：越新的项权重越大的加权平"
@@ -26,9 +27,9 @@ ABOUT = About(
         "m_t = Σ_i w_i g_i with w_i = (1 − β) β^{t−i}",
         "Σ_i w_i = 1 − β^t",
     ),
-    how="Random gradients go through the package's Adam in float64, with several β; its m and v at "
-    "every step are compared with the sums, worked out term by term. The weights themselves are "
-    "read off Adam by gradients that are 0 but for one step.",
+    how="Random gradients go through the package's Adam in float64, with several β. At every "
+    "step its m and v are compared with the sums, added term by term. Gradients that are 0 "
+    "except at one step show the weights themselves.",
     how_zh="以 float64 将随机梯度输入本包的 Adam，取多个 β；把每一步的 m、v 与逐项计算的加权和比"
     "较。"
     "权重本身由只在某一步非零的梯度从 Adam 中读出。",
@@ -44,8 +45,8 @@ ABOUT = About(
         "error_m": ("largest error of the sum for m, relative", "m 与加权和的最大相对误差"),
         "error_v": ("largest error of the sum for v, relative", "v 与加权和的最大相对误差"),
         "least_growth": (
-            "least weight divided by the weight before it",
-            "相邻权重之比（新/旧）的最小值",
+            "by how much each weight exceeds the one before it, at least",
+            "每个权重比前一个至少大多少（相对）",
         ),
         "sum_of_weights": (
             "sum of the weights at β = 0.9 after 10 steps",
@@ -61,22 +62,29 @@ ABOUT = About(
         ),
     },
     threshold={"error": 1e-12},
-    rule="Holds if m and v are the sums within {error:g} of the largest term, and every weight is "
-    "larger than the one before it. Depends if that is so for one of m and v only, or the weights "
-    "do not grow. Fails if it is so for neither.",
+    rule="Holds if m and v equal the sums within {error:g} of the largest term, and every weight "
+    "is larger than the one before it. Fails if neither equals its sum; else it depends.",
     rule_zh="若 m、v 与加权和之差都不超过最大项的 {error:g}，且每个权重都大于前一个，则成立；"
     "只有其一相符或权重不递增，则视情况而定；都不相符则不成立。",
-    picture="Above, the weight of each of the last 40 gradients for β = 0.9: it grows towards the "
-    "newest by 1/β a step. Below, noisy gradients, Adam's m, and the weighted sum as dots on m's "
-    "line: no dot is off it.",
-    picture_zh="上：β = 0.9 时最近 40 个梯度的权重，向最新一步以 1/β 倍递增。下：带噪梯度、Adam 的 "
-    "m，"
-    "以及落在 m 曲线上的加权和圆点，无一偏离。",
-    remark="It is exact. One word is early: the weights add up to 1 − β^t, not to 1, so m is a "
-    "weighted sum, and an average only after the bias correction, or when t is large.",
+    picture="Above, the weight of each of the last 40 gradients for β = 0.9: it grows towards "
+    "the newest by 1/β per step, and a mark shows where it is half of the newest, 6.6 steps "
+    "ago. Below, noisy gradients, Adam's m, and the weighted sum as dots, all on m's line.",
+    picture_zh="上：β = 0.9 时最近 40 个梯度的权重，向最新一步以 1/β 倍递增，并标出 6.6 步之前减"
+    "半处。下：带噪梯度、Adam 的 m，以及落在 m 曲线上的加权和圆点，无一偏离。",
+    remark="It is exact. But the weights add up to 1 − β^t, not to 1: m is a weighted sum, and "
+    "becomes an average only with the bias correction, or when t is large.",
     remark_zh="此式精确成立。只是“平均”一词说早了：权重之和为 1 − β^t 而不是 1，所以 m 是加权和，"
     "经过偏差修正或 t 很大之后才是平均。",
     sources=("Kingma & Ba 2014, “Adam: A Method for Stochastic Optimization”, §3, equation 1",),
+    findings={
+        "holds": (
+            "m and v are exactly the weighted sums; with β = 0.9 a weight halves every "
+            "{half_life:.1f} steps",
+            "m 与 v 正是加权和；β = 0.9 时权重每 {half_life:.1f} 步减半",
+        ),
+        "depends": ("Only one of m and v is the weighted sum", "m 与 v 中只有一个是加权和"),
+        "fails": ("Neither m nor v is the weighted sum", "m 与 v 都不是加权和"),
+    },
 )
 
 
@@ -118,7 +126,7 @@ def measure(setting: dict[str, Any]) -> Measured:
         {
             "error_m": float(max(errors_m)),
             "error_v": float(max(errors_v)),
-            "least_growth": float(min(growth)),
+            "least_growth": float(min(growth) - 1),
             "sum_of_weights": float(ten),
             "sum_error": float(max(sums)),
             "half_life": math.log(2) / -math.log(setting["shown"]),
@@ -130,16 +138,16 @@ def measure(setting: dict[str, Any]) -> Measured:
 def verdict(numbers: dict[str, Any], threshold: dict[str, float]) -> Verdict:
     """By ABOUT.rule."""
     equal = [numbers[f"error_{which}"] <= threshold["error"] for which in "mv"]
-    whole = all(equal) and numbers["least_growth"] > 1
+    whole = all(equal) and numbers["least_growth"] > 0
     word = HOLDS if whole else DEPENDS if any(equal) else FAILS
     n = numbers
     return Verdict(
         word,
         f"The sums are Adam's averages within {n['error_m']:.0e} (m) and {n['error_v']:.0e} (v); "
-        f"each weight is at least {n['least_growth']:.4f} times the one before it. After 10 steps "
-        f"at β = 0.9 the weights add up to {n['sum_of_weights']:.3f}, not to 1.",
+        f"each weight exceeds the one before it by at least {n['least_growth']:.2%}. After 10 "
+        f"steps at β = 0.9 the weights add up to {n['sum_of_weights']:.3f}, not to 1.",
         f"加权和与 Adam 的平均之差不超过 {n['error_m']:.0e}（m）和 {n['error_v']:.0e}（v）；"
-        f"每个权重至少是前一个的 {n['least_growth']:.4f} 倍。β = 0.9 时 10 步后权重之和为 "
+        f"每个权重至少比前一个大 {n['least_growth']:.2%}。β = 0.9 时 10 步后权重之和为 "
         f"{n['sum_of_weights']:.3f}，而不是 1。",
     )
 
@@ -150,6 +158,11 @@ def draw(figure: Any, measured: Measured) -> None:
     stems, path = style.panels(figure, [2.0, 2.6])
     age = np.arange(len(s["weight"])) - len(s["weight"]) + 1
     stems.bar(age, s["weight"], color=style.BLUE, width=0.7)
+    half, newest = measured.numbers["half_life"], s["weight"][-1]
+    stems.plot([-half, 0], [newest / 2, newest / 2], color=style.RED, linewidth=1)
+    stems.plot(-half, newest / 2, "o", color=style.RED)
+    text = f"half of the newest, {half:.1f} steps ago"
+    stems.text(-half - 0.8, newest / 2, text, ha="right", color=style.ink(style.RED), fontsize=8.5)
     stems.set(title="Weight of each gradient in m, β = 0.9", xlabel="steps from now")
     stems.set(ylabel="weight")
     path.plot(s["g"], ".", color="#AAAAAA", markersize=4, label="gradient")

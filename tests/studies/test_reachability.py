@@ -1,0 +1,154 @@
+"""No rule can come out one way only: some run, or a wrong formula for ours, leads to each verdict.
+
+The settings stand in the studies (`ABOUT.reachable`). An identity comes out otherwise only where
+its code is wrong, so here wrong code takes its place.
+"""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxopt_notes import losses
+from jaxopt_notes.models import layer_list
+from jaxopt_notes.studies import files, study
+from jaxopt_notes.studies.claims import five_books, weighted_sum
+from jaxopt_notes.studies.inference import median_interval
+
+REPORT = Path(__file__).parents[2] / "docs" / "studies"
+REGISTERED = [name for name in study.names() if study.about(name).findings]
+SLOW = {"saddle", "sparse-features", "stall", "second-moment", "first-steps"}
+
+
+def corrected(g: Any, beta: float) -> Any:
+    """m̂ and v̂ in place of m and v."""
+    m, v = averages(g, beta)
+    by = 1 - beta ** jnp.arange(1, len(g) + 1)[:, None]
+    return m / by, v / by
+
+
+def one_corrected(g: Any, beta: float) -> Any:
+    return averages(g, beta)[0], corrected(g, beta)[1]
+
+
+def turned(x: Any) -> Any:
+    """A flatten that gives channels-first order, whatever the layout."""
+    return jnp.moveaxis(x, -1, 1).reshape(len(x), -1)
+
+
+def roundabout(x: Any) -> Any:
+    """The right values by another program."""
+    return x[::-1].reshape(len(x), -1)[::-1]
+
+
+averages = weighted_sum.averages
+entropy = losses.entropy
+defaults = five_books.by_defaults()
+# Of each study: the verdict, and the wrong part in the place of ours: (where, name, what).
+MUTANTS: dict[str, dict[str, tuple[Any, str, Callable[..., Any]]]] = {
+    "weighted-sum": {
+        "fails": (weighted_sum, "averages", corrected),
+        "depends": (weighted_sum, "averages", one_corrected),
+    },
+    "flatten": {
+        "fails": (layer_list, "flatten", turned),
+        "depends": (layer_list, "flatten", roundabout),
+    },
+    "entropy": {"fails": (losses, "entropy", lambda p, *a, **k: 1.1 * entropy(p, *a, **k))},
+    "five-books": {
+        "fails": (
+            five_books,
+            "walked",
+            lambda books, *_: dict.fromkeys(books, np.linspace(0, 1, 8).reshape(4, 2)),
+        ),
+    },
+}
+
+# What measurements of seven seeds would have to be, where a run takes long.
+SYNTHETIC: dict[str, dict[str, dict[str, list[float]]]] = {
+    "saddle": {
+        "holds": {"stall": [3, 4, 4, 4, 4, 4, 5], "best_ratio": [2.1, 3, 3, 3, 3, 3, 4]},
+        "depends": {"stall": [3, 4, 4, 4, 4, 4, 5], "best_ratio": [1, 1, 1, 1, 1, 1, 1.9]},
+        "not decided": {"stall": [3, 4, 4, 4, 4, 4, 5], "best_ratio": [1, 2, 2, 2, 2, 2, 3]},
+        "fails": {"stall": [0.1, 0.5, 0.5, 0.5, 0.5, 0.5, 0.9]},
+    },
+    "sparse-features": {
+        "holds": {"better": [0.04] * 7, "better_shared": [0.05] * 7},
+        "depends": {"better": [0.04] * 7, "better_shared": [0.0] * 7},
+        "not decided": {"better": [0.0, 0.1, 0.1, 0.1, 0.1, 0.1, 0.2]},
+    },
+    "stall": {
+        "holds": {"bowl_ratio": [4, 5, 6, 7, 8, 9, 9]},
+        "not decided": {"bowl_ratio": [2, 3, 4, 5, 6, 7, 8]},
+    },
+    "second-moment": {
+        "depends": {"share_start": [0.2] * 7, "share_later": [0.02] * 7},
+        "not decided": {"share_start": [0.05, 0.1, 0.2, 0.2, 0.2, 0.2, 0.3]},
+    },
+}
+
+
+def word(name: str, setting: dict[str, Any]) -> str:
+    module, about = study.load(name), study.about(name)
+    measured = module.measure(setting)
+    return module.verdict(measured.numbers, about.threshold).word
+
+
+def cases(slow: bool) -> list[tuple[str, str]]:
+    return [
+        (name, verdict)
+        for name in REGISTERED
+        if (name in SLOW) == slow
+        for verdict in study.about(name).reachable
+    ]
+
+
+def reached(name: str, verdict: str) -> None:
+    about = study.about(name)
+    assert word(name, {**about.setting_for(quick=True), **about.reachable[verdict]}) == verdict
+
+
+@pytest.mark.parametrize(("name", "verdict"), cases(slow=False))
+def test_a_setting_leads_to_the_verdict(name: str, verdict: str) -> None:
+    reached(name, verdict)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "verdict"), cases(slow=True))
+def test_a_dear_setting_leads_to_the_verdict(name: str, verdict: str) -> None:
+    reached(name, verdict)
+
+
+@pytest.mark.parametrize(
+    ("name", "verdict"), [(name, verdict) for name in MUTANTS for verdict in MUTANTS[name]]
+)
+def test_wrong_code_leads_to_the_verdict(name: str, verdict: str) -> None:
+    with patch.object(*MUTANTS[name][verdict]):
+        assert word(name, study.about(name).setting_for(quick=True)) == verdict
+
+
+@pytest.mark.parametrize(
+    ("name", "verdict"), [(name, verdict) for name in SYNTHETIC for verdict in SYNTHETIC[name]]
+)
+def test_measurements_of_seeds_lead_to_the_verdict(name: str, verdict: str) -> None:
+    kept = json.loads((REPORT / name / "result.json").read_text(encoding="utf-8"))
+    stored = files.stored(REPORT / name, kept["key"])
+    assert stored is not None
+    seeds = {number: median_interval(x) for number, x in SYNTHETIC[name][verdict].items()}
+    numbers = {**stored.measured.numbers, **seeds}
+    assert study.load(name).verdict(numbers, study.about(name).threshold).word == verdict
+
+
+@pytest.mark.parametrize("name", REGISTERED)
+def test_every_verdict_that_a_rule_can_give_is_reached_by_some_run(name: str) -> None:
+    about = study.about(name)
+    kept = json.loads((REPORT / name / "result.json").read_text(encoding="utf-8"))
+    by_runs = {*about.reachable, *MUTANTS.get(name, {}), *SYNTHETIC.get(name, {})}
+    by_runs.add(kept["verdict"]["word"])
+    assert by_runs - {"not decided"} == set(about.findings) - {"not decided"}
+    assert len(by_runs) > 1
