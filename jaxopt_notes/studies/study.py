@@ -121,7 +121,7 @@ def spread(values: Any) -> dict[str, float]:
     return {"median": median, "lowest": ordered[0], "highest": ordered[-1]}
 
 
-def middle(numbers: dict[str, Any]) -> dict[str, float]:
+def middle(numbers: dict[str, Any]) -> dict[str, Any]:
     """Numbers, with the median of a spread and the estimate of an interval in its place.
 
     >>> middle({"a": 1, "b": {"median": 2, "lowest": 0, "highest": 5}})

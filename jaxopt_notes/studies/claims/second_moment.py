@@ -178,9 +178,9 @@ def network_sums(setting: dict[str, Any], seed: int) -> list[tuple[np.ndarray, n
         for a, b in itertools.pairwise(sizes)
     ]
     order = np.concatenate([rng.permutation(len(rows)) for _ in range(setting["training_steps"])])
-    order = jnp.asarray(order[: setting["training_steps"] * 64].reshape(-1, 64))
+    order = jnp.asarray(order[: setting["training_steps"] * 64].reshape(-1, 64))  # type: ignore[assignment]
     trained = _trained(start, x, y, order)
-    return [tuple(map(np.asarray, _sums(p, x, y))) for p in (start, trained)]
+    return [tuple(map(np.asarray, _sums(p, x, y))) for p in (start, trained)]  # type: ignore[misc]
 
 
 def _loss(params: Any, x: jax.Array, y: jax.Array) -> jax.Array:

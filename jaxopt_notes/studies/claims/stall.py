@@ -160,7 +160,7 @@ def exponent(lengths: np.ndarray) -> float:
 def followed(name: str, setting: dict[str, Any], task: str) -> np.ndarray:
     """Mean |x|, or mean loss under noise, on one of TASKS: (rates, seeds, steps + 1)."""
     steps = setting["noisy_steps" if task == "noisy" else "bowl_steps"]
-    curvatures = jnp.geomspace(*setting["curvatures"], setting["parameters"])
+    curvatures = jnp.geomspace(*setting["curvatures"], setting["parameters"])  # type: ignore[call-arg]
 
     def path(rate: jax.Array, seed: jax.Array) -> jax.Array:
         first, rest = jax.random.split(jax.random.key(seed))
