@@ -93,7 +93,9 @@ def test_committed_results_lie_under_their_machines_name():
 
 @pytest.mark.parametrize("benchmark", ["train_step", "update_step", "same_update", "start_up"])
 def test_each_figure_stands_in_the_committed_results(benchmark):
-    folders = {folder.name: folder for folder in RESULTS.iterdir()}
+    """A machine may lack a benchmark, but not a figure of one that it ran."""
+    folders = {f.name: f for f in RESULTS.iterdir() if (f / f"{benchmark}.json").exists()}
     table = figures.side_by_side(folders, [benchmark])
+    assert len(folders) > 1
     assert len(table.splitlines()) == 2 + len(figures.FIGURES[benchmark])
     assert "–" not in table
