@@ -134,7 +134,7 @@ def test_a_batch_that_the_devices_do_not_divide_is_one_line_and_code_2(tmp_path)
         [*TRAIN, *SETTINGS, "--out", str(tmp_path / "run")],
         capture_output=True,
         text=True,
-        env=environment(6, COMPILE_SOON),
+        env=environment(6),
     )
     assert done.returncode == 2
     assert done.stderr == (

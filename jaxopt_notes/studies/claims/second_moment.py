@@ -130,7 +130,7 @@ ABOUT = About(
             "批大小 {batch:.0f} 时 v 是否类似方差尚无定论",
         ),
     },
-    reachable={"holds": {"batch": 1}, "fails": {"batch": 4000}},
+    reachable={"holds": {"batch": 1}, "fails": {"batch": 4000, "training_steps": 10}},
 )
 
 
