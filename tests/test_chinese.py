@@ -50,8 +50,8 @@ def test_blocks_of_code_are_the_same(page):
 def test_each_section_has_the_same(page, what):
     english, chinese = map(sections, editions(page))
     assert len(english) == len(chinese)
-    for number, (theirs, ours) in enumerate(zip(english, chinese)):
-        assert what(ours) == what(theirs), f"section {number}"
+    for number, (original, translation) in enumerate(zip(english, chinese)):
+        assert what(translation) == what(original), f"section {number}"
 
 
 @pytest.mark.parametrize("page", PAGES)

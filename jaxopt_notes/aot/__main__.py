@@ -2,15 +2,17 @@
 
 import argparse
 import json
-import os
 from collections.abc import Sequence
+from pathlib import Path
 
+from jaxopt_notes import files
 from jaxopt_notes.aot import targets
 from jaxopt_notes.command import OneLineParser, exit_code, run_as_process
 from jaxopt_notes.config.options import add_rows, asked_in
 from jaxopt_notes.config.settings import Settings, resolve
 from jaxopt_notes.errors import InputError, first_line
 from jaxopt_notes.extras import require
+from jaxopt_notes.places import Place
 from jaxopt_notes.runtime import start
 from jaxopt_notes.runtime.host import set_jax
 
@@ -32,7 +34,10 @@ def build_parser() -> argparse.ArgumentParser:
     names = ("model", "norm", "optimizer", "batch_size", "shard_optimizer_state")
     add_rows(parser, parser, names)
     parser.add_argument(
-        "--hlo", metavar="FOLDER", help="write the compiled programs as text into this folder"
+        "--hlo",
+        action=Place,
+        metavar="FOLDER",
+        help="write the compiled programs as text into this folder",
     )
     parser.add_argument("--json", action="store_true", help="print JSON in place of text")
     return parser
@@ -71,17 +76,16 @@ def _report(target: targets.Target, config: Settings, as_json: bool, hlo: str | 
         config.shard_optimizer_state,
     )
     if hlo is not None:
-        _write(report.programs, hlo)
+        _write(report.programs, Path(hlo))
     print(json.dumps(report.as_json()) if as_json else compiler.text(report))
     return 0 if report.sound else 1
 
 
-def _write(programs: dict[str, str], folder: str) -> None:
+def _write(programs: dict[str, str], folder: Path) -> None:
     try:
-        os.makedirs(folder, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
         for name, text in programs.items():
-            with open(os.path.join(folder, f"{name}.txt"), "w", encoding="utf-8") as file:
-                file.write(text)
+            files.write_text(folder / f"{name}.txt", text)
     except OSError as error:
         raise InputError(f"--hlo {folder}: cannot be written: {first_line(error)}") from error
 

@@ -35,7 +35,7 @@ function observe(rule, α) {
   return histories;
 }
 
-// A few histories and steps, with which most candidates can be told to be wrong.
+// A few histories and steps, which rule out most candidates.
 function glimpse(record) {
   const steps = 12;
   const short = (row) => row.slice(0, steps);

@@ -25,13 +25,13 @@ function race(equation, terms, landscape, { α, scale, drop, steps, start }) {
 // The terms whose values matter: where there is no ε it has no place, and while α is constant it
 // does not matter whether α is inside or outside the velocity. Sum and average differ by a factor.
 function telling(terms, drop) {
-  const kept = { ...terms };
-  delete kept.still;
-  delete kept.average;
-  if (!kept.ε) delete kept.inside;
-  if (!drop || !(kept.μ || kept.β)) delete kept.rate_inside;
-  for (const term in kept) if (!kept[term]) delete kept[term];
-  return kept;
+  const rest = { ...terms };
+  delete rest.still;
+  delete rest.average;
+  if (!rest.ε) delete rest.inside;
+  if (!drop || !(rest.μ || rest.β)) delete rest.rate_inside;
+  for (const term in rest) if (!rest[term]) delete rest[term];
+  return rest;
 }
 
 function sameTerms(a, b) {

@@ -20,7 +20,7 @@ function identify(rule) {
   return { ...fits.reduce((a, b) => (b.misfit < a.misfit ? b : a)), known: false, zero };
 }
 
-// Sum and average differ in nothing but the learning rate: the one that was given tells them apart.
+// Sum and average differ in nothing but the learning rate: the learning rate that was passed tells them apart.
 function hasTrialRate({ α }) {
   return Math.abs(α / TRIAL_RATE - 1) < 1e-6;
 }
@@ -81,27 +81,27 @@ function placeOf({ equation, terms, letters }) {
 function faultsOf({ candidate, values, α, zero }) {
   const { equation, terms, letters } = candidate;
   const adaptive = ["adagrad", "rmsprop", "adam"].includes(equation);
-  const said = [];
-  if (α < 0) said.push(["It climbs: the update has the wrong sign.", "方向反了：更新量的符号错误，损失会上升。"]);
-  if (terms.debias_m === false) said.push(["No bias correction of the first moment.", "一阶矩缺少偏差校正。"]);
+  const faults = [];
+  if (α < 0) faults.push(["It climbs: the update has the wrong sign.", "方向反了：更新量的符号错误，损失会上升。"]);
+  if (terms.debias_m === false) faults.push(["No bias correction of the first moment.", "一阶矩缺少偏差校正。"]);
   if (terms.debias_v === false) {
-    said.push([
+    faults.push([
       "No bias correction of the second moment: the first steps are too long.",
       "二阶矩缺少偏差校正：最初几步过长。",
     ]);
   }
-  if (terms.late) said.push(["The first step counts as 2: t is one ahead.", "第一步被当作第 2 步：t 多计了 1。"]);
+  if (terms.late) faults.push(["The first step counts as 2: t is one ahead.", "第一步被当作第 2 步：t 多计了 1。"]);
   if (letters.includes("ε_root")) {
-    said.push(["Every framework's Adam adds ε outside the root.", "各框架的 Adam 都把 ε 加在根号外。"]);
+    faults.push(["Every framework's Adam adds ε outside the root.", "各框架的 Adam 都把 ε 加在根号外。"]);
   }
   if (adaptive && !letters.includes("ε") && !letters.includes("ε_root") && !values.G0 && !values.E0) {
-    said.push(["No ε: small gradients take steps as long as large ones.", "没有 ε：很小的梯度也会走出同样长的一步。"]);
+    faults.push(["No ε: small gradients take steps as long as large ones.", "没有 ε：很小的梯度也会走出同样长的一步。"]);
   }
-  if (zero) said.push(["Where a gradient is 0 the update is not a number (0 / 0).", "梯度为 0 时更新量不是数（0 / 0）。"]);
+  if (zero) faults.push(["Where a gradient is 0 the update is not a number (0 / 0).", "梯度为 0 时更新量不是数（0 / 0）。"]);
   if (equation === "adam" && letters.includes("coupled")) {
-    said.push(["The weight decay is coupled: it passes through the moments. AdamW's does not.", "权重衰减是耦合的，会进入矩估计；AdamW 则不会。"]);
+    faults.push(["The weight decay is coupled: it passes through the moments. AdamW's does not.", "权重衰减是耦合的，会进入矩估计；AdamW 则不会。"]);
   }
-  return said;
+  return faults;
 }
 
 // The numbers that were found, rounded to what the fit settles.
@@ -126,12 +126,12 @@ function headline({ candidate, values, decay, α }) {
   const [name, place] = [nameOf(candidate, values), placeOf(candidate)];
   const { formulas, defaults } = whose(candidate, { ...values, ...(candidate.decoupled ? { decoupled: decay / α } : {}) });
   const list = frameworksOf(defaults.length ? defaults : formulas);
-  const said = [0, 1].map((i) => `<strong>${name[i]}${place[i]}</strong>`);
-  if (!list.length) return both(`${said[0]}: no framework's convention.`, `${said[1]}：不是任何框架的约定。`);
+  const title = [0, 1].map((i) => `<strong>${name[i]}${place[i]}</strong>`);
+  if (!list.length) return both(`${title[0]}: no framework's convention.`, `${title[1]}：不是任何框架的约定。`);
   const owners = [list.map((texts) => texts[0]).join(", "), list.map((texts) => texts[1]).join("、")];
   return defaults.length
-    ? both(`${said[0]}: the default of ${owners[0]}.`, `${said[1]}：${owners[1]} 的默认形式。`)
-    : both(`${said[0]}: the formula of ${owners[0]}, with other numbers.`, `${said[1]}：与 ${owners[1]} 的公式相同，超参数不同。`);
+    ? both(`${title[0]}: the default of ${owners[0]}.`, `${title[1]}：${owners[1]} 的默认形式。`)
+    : both(`${title[0]}: the formula of ${owners[0]}, with other numbers.`, `${title[1]}：与 ${owners[1]} 的公式相同，超参数不同。`);
 }
 
 function verdictOf(rule) {
@@ -139,7 +139,7 @@ function verdictOf(rule) {
   const items = faultsOf(found).map(([en, zh]) => `<li>${both(en, zh)}</li>`);
   if (!found.known) {
     const [en, zh] = nameOf(found.candidate, found.values);
-    const off = told(100 * Math.min(found.misfit, 99));
+    const off = numberText(100 * Math.min(found.misfit, 99));
     const zero = found.zero ? faultsOf({ ...found, candidate: { terms: {}, letters: [] }, α: 1 }) : [];
     return `<p>${both(
       `<strong>None of the rules that this page knows.</strong> The nearest is ${en}; its steps are up to ${off} % off.`,

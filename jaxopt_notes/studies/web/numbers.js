@@ -1,7 +1,7 @@
-// How numbers are written and how sliders move through them; how a text is said in both languages.
+// How numbers are written and how sliders move through them; how a text is given in both languages.
 
 // A number to three digits; powers of ten as they are written by hand.
-function told(x) {
+function numberText(x) {
   if (!Number.isFinite(x)) return "∞";
   if (x === 0 || (Math.abs(x) >= 1e-3 && Math.abs(x) < 1e4)) {
     return String(+x.toPrecision(3)).replace("-", "−");
@@ -13,7 +13,7 @@ function told(x) {
 
 // A setting with all the digits that it has.
 function exactly(x) {
-  return x !== 0 && x < 1e-3 ? told(x).replace(/^(\d)\.0/, "$1").replace(/^1 × /, "") : String(x);
+  return x !== 0 && x < 1e-3 ? numberText(x).replace(/^(\d)\.0/, "$1").replace(/^1 × /, "") : String(x);
 }
 
 // A slider moves evenly; `value` turns its place into a setting, by factors.

@@ -1,6 +1,6 @@
 // What the race says in words: who takes which path, each framework's formula, and its line.
 function finding(groups) {
-  const said = (names_, i) => names_.map((name) => names[name][i]).join(i ? "、" : ", ");
+  const joined = (names_, i) => names_.map((name) => names[name][i]).join(i ? "、" : ", ");
   const count = groups.length;
   const at = player.steps;
   if (count === 1) {
@@ -12,12 +12,12 @@ function finding(groups) {
   const parts = groups.slice(1);
   return both(
     `<strong>${count} different paths</strong> in ${at} steps: ` +
-      `${groups.map((g) => said(g.names, 0)).join(" | ")}. ` +
-      parts.map((g) => `${said(g.names, 0)} ${g.names.length > 1 ? "part" : "parts"} at step ${g.parts}`).join("; ") +
+      `${groups.map((g) => joined(g.names, 0)).join(" | ")}. ` +
+      parts.map((g) => `${joined(g.names, 0)} ${g.names.length > 1 ? "part" : "parts"} at step ${g.parts}`).join("; ") +
       ".",
     `${at} 步之内出现 <strong>${count} 条不同的轨迹</strong>：` +
-      `${groups.map((g) => said(g.names, 1)).join(" | ")}。` +
-      parts.map((g) => `${said(g.names, 1)} 于第 ${g.parts} 步分开`).join("；") +
+      `${groups.map((g) => joined(g.names, 1)).join(" | ")}。` +
+      parts.map((g) => `${joined(g.names, 1)} 于第 ${g.parts} 步分开`).join("；") +
       "。",
   );
 }
@@ -27,7 +27,7 @@ function showRow({ name, line, agreed, terms, equation, path }, landscape) {
   const letters = ["β", "β1", "β2", "μ"].filter((letter) => letter in terms && terms[letter]);
   const numbers = letters.map((letter) => `${numbered[letter].letter} = ${exactly(terms[letter])}`);
   row.querySelector(".formula").textContent = [formula(equation, terms), ...numbers].join(", ");
-  const loss = told(landscape.loss(path[path.length - 1], 0));
+  const loss = numberText(landscape.loss(path[path.length - 1], 0));
   row.querySelector(".loss").innerHTML = both(`loss ${loss}`, `损失 ${loss}`);
   row.toggleAttribute("data-followed", !line);
   row.querySelector(".agree").setAttribute("aria-pressed", Boolean(agreed));

@@ -29,23 +29,23 @@ let sliders = {};
 
 // `numbers` holds what is set for all, `agreed` the frameworks that were made to follow.
 function load() {
-  const told = readAddress();
-  now.family = told.name in families ? told.name : "rmsprop";
-  now.landscape = told.landscape in landscapes ? told.landscape : "ravine";
-  now.follow = told.follow in names ? told.follow : "torch";
-  now.α = numberOr(told.alpha, families[now.family].rate);
-  now.scale = numberOr(told.scale, firstScale());
-  now.drop = told.drop === "1" ? DROP_AT : 0;
-  now.agreed = (told.agreed ?? "").split(",").filter((name) => name in names);
+  const address = readAddress();
+  now.family = address.name in families ? address.name : "rmsprop";
+  now.landscape = address.landscape in landscapes ? address.landscape : "ravine";
+  now.follow = address.follow in names ? address.follow : "torch";
+  now.α = numberOr(address.alpha, families[now.family].rate);
+  now.scale = numberOr(address.scale, firstScale());
+  now.drop = address.drop === "1" ? DROP_AT : 0;
+  now.agreed = (address.agreed ?? "").split(",").filter((name) => name in names);
   now.numbers = {};
   for (const letter of families[now.family].sliders) {
-    const value = numberOr(told[numbered[letter].word], undefined);
+    const value = numberOr(address[numbered[letter].word], undefined);
     if (value !== undefined) now.numbers[letter] = value;
   }
-  const at = (told.start ?? "").split(",").map(Number);
+  const at = (address.start ?? "").split(",").map(Number);
   now.start = at.length === 2 && at.every(Number.isFinite) ? at : [...landscapes[now.landscape].start];
   build();
-  to(numberOr(told.steps, 200));
+  to(numberOr(address.steps, 200));
 }
 
 // Where gradients are small the places of ε show; plain momentum would only be slow there.

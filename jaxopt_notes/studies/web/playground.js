@@ -87,8 +87,8 @@ function readOut(row, walker, landscape) {
   const isOutside = theta[0] < left || theta[0] > right || theta[1] < bottom || theta[1] > top;
   const lost = !theta.every((x) => Math.abs(x) < far);
   row.dataset.fate = lost ? "diverges" : isOutside ? "outside" : "";
-  row.querySelector("[data-read=loss]").textContent = told(landscape.loss(theta, player.steps));
-  row.querySelector("[data-read=distance]").textContent = told(Math.min(...away));
+  row.querySelector("[data-read=loss]").textContent = numberText(landscape.loss(theta, player.steps));
+  row.querySelector("[data-read=distance]").textContent = numberText(Math.min(...away));
 }
 
 function buildRow(row) {
@@ -131,9 +131,9 @@ function adopt(rule) {
   rules.own = rule;
   row.hidden = false;
   row.querySelector("[type=checkbox]").checked = true;
-  const kept = now.settings.own ?? {};
+  const before = now.settings.own ?? {};
   now.settings.own = defaultsOf("own", now.landscape);
-  for (const key in now.settings.own) now.settings.own[key] = kept[key] ?? now.settings.own[key];
+  for (const key in now.settings.own) now.settings.own[key] = before[key] ?? now.settings.own[key];
   buildRow(row);
   showSettings(row);
   afresh();
