@@ -49,8 +49,8 @@ def as_page(stories: Sequence[Story], at: int) -> str:
             "</main>",
         ]
     )
-    titles = (said(story, "finding", language) for language in LANGUAGES)
-    return page.document(*titles, body, controls.read("gallery.css"))
+    title, title_zh = (said(story, "finding", language) for language in LANGUAGES)
+    return page.document(title, title_zh, body, controls.read("gallery.css"))
 
 
 def contents(stories: Sequence[Story], here: str = "") -> str:
@@ -63,7 +63,7 @@ def contents(stories: Sequence[Story], here: str = "") -> str:
     up = "../" if here else ""
     items = [
         f'<li><a href="{up}{s.name}/index.html"{" aria-current=page" * (s.name == here)}>'
-        f"{s.about.number}. {each(s.about.title, s.about.title_zh)} {sign(s)}</a></li>"
+        f"<span>{s.about.number}. {each(s.about.title, s.about.title_zh)}</span>{sign(s)}</a></li>"
         for s in stories
     ]
     top = f'<p><a href="{up}index.html"{"" if here else " aria-current=page"}>'
@@ -119,7 +119,7 @@ def _finding(story: Story) -> list[str]:
         quick,
         f"<blockquote>{told(story, 'claim')}",
         f'<p class="small">{notes}</p></blockquote>',
-        f"<p>{verdict_of(result['verdict']['word'])} ({each(*KINDS[about.kind])}) · "
+        f"<p>{verdict_of(result['verdict']['word'])} · {each(*KINDS[about.kind])} · "
         f"{told(story, 'reason')}</p>",
     ]
 
@@ -211,12 +211,12 @@ def _files(story: Story) -> str:
 
 def _neighbours(stories: Sequence[Story], at: int) -> str:
     """Links to the study before, to all, and to the next one."""
-    links = []
+    links = [link("../index.html", *WORDS["all"])]
     for name, place in (("previous", at - 1), ("next", at + 1)):
         if 0 <= place < len(stories):
             other = stories[place]
             titles = (other.about.title, other.about.title_zh)
             inner = f"{each(*WORDS[name])}<br>{other.about.number}. {each(*titles)}"
-            links.append(f'<a class="{name}" href="../{other.name}/index.html">{inner}</a>')
-    links.insert(1, link("../index.html", *WORDS["all"]))
+            anchor = f'<a class="{name}" href="../{other.name}/index.html">{inner}</a>'
+            links.insert(0 if name == "previous" else 2, anchor)
     return f'<nav class="neighbours">{"".join(links)}</nav>'

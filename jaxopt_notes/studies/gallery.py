@@ -27,22 +27,27 @@ def write(out: Path, results: Sequence[dict[str, Any]]) -> list[Path]:
       results: what each study's result.json holds.
 
     Returns:
-      The files, those of `out` itself first.
+      The files of `out` itself.
     """
-    stories = [Story(r["name"], study.about(r["name"]), r) for r in results]
-    written = {
+    texts = pages([Story(r["name"], study.about(r["name"]), r) for r in results])
+    for name, text in texts.items():
+        files.write_text(out / name, text)
+    return [out / name for name in texts if "/" not in name]
+
+
+def pages(stories: Sequence[Story]) -> dict[str, str]:
+    """Each page's text, by its file."""
+    texts = {
         "index.html": as_page(stories),
         playground.FILE: playground.as_page(),
         one_name.FILE: one_name.as_page(),
         **{FILES[language]: markdown.overview(stories, language) for language in LANGUAGES},
     }
     for at, story in enumerate(stories):
-        written[f"{story.name}/index.html"] = claim_page.as_page(stories, at)
+        texts[f"{story.name}/index.html"] = claim_page.as_page(stories, at)
         for language in LANGUAGES:
-            written[f"{story.name}/{FILES[language]}"] = markdown.claim(stories, at, language)
-    for name, text in written.items():
-        files.write_text(out / name, text)
-    return [out / name for name in written]
+            texts[f"{story.name}/{FILES[language]}"] = markdown.claim(stories, at, language)
+    return texts
 
 
 def as_page(stories: Sequence[Story]) -> str:
@@ -51,8 +56,8 @@ def as_page(stories: Sequence[Story]) -> str:
     body = [
         claim_page.contents(stories),
         "<main>",
-        f"<h1>{each(*WORDS['title'])}</h1>",
-        '<button id="language" type="button">中文</button>',
+        f'<div class="bar"><h1>{each(*WORDS["title"])}</h1>',
+        '<button id="language" type="button">中文</button></div>',
         f"<p>{each(*WORDS['intro'])}</p>",
         f"<details><summary>{each(*WORDS['reading'])}</summary>",
         f"<p>{each(*WORDS['terms'])}</p></details>",

@@ -96,7 +96,7 @@ def for_dark_pages(svg: str) -> str:
     ]
     sheet = "\n".join(
         [
-            f"text {{ font-family: {FONTS}; white-space: pre }}",
+            f"text {{ font-family: {FONTS} }}",
             "@media screen and (prefers-color-scheme: dark) {",
             *rules,
             "}",

@@ -104,7 +104,9 @@ ABOUT = About(
         "RMSProp by defaults, {} steps": "RMSProp 取默认值，{} 步",
         "notes": "笔记",
         "none": "无",
-        "largest distance from the notes' path (share of the way)": "到笔记轨迹的最大距离/全程",
+        "largest distance from the notes' path (share of the way)": (
+            "与笔记轨迹的最大距离（占全程的比例）"
+        ),
         "by defaults": "取默认值",
         "tiny g, same ε": "g 极小，ε 相同",
     },

@@ -151,7 +151,9 @@ ABOUT = About(
         "Factor per step: lines theory, dots measured": "每步因子：线为理论值，点为实测值",
         "step (1 − β) αλ, steep direction": "陡峭方向的步长 (1 − β) αλ",
         "diverges": "发散",
-        "Goh's plane at κ = {}: ★ is Polyak's best pair": "κ = {} 的 Goh 平面：★ 为最佳组合",
+        "Goh's plane at κ = {}: ★ is Polyak's best pair": (
+            "κ = {} 的 Goh 平面：★ 为 Polyak 的最佳组合"
+        ),
         "factor per step": "每步因子",
     },
 )

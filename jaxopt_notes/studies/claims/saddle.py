@@ -153,12 +153,14 @@ ABOUT = About(
         "saddle": "鞍点",
         "From beside the ridge, each at its best": "从脊线旁出发，各取最佳学习率",
         "At the same α, momentum leaves after SGD": "α 相同时，动量比 SGD 晚离开",
-        "heavy ball": "重球法",
+        "heavy ball": "重球",
         "steps off the saddle": "离开鞍点的步数",
         "{} steps": "{} 步",
         "Momentum is stable at larger learning rates": "动量在更大的学习率下仍稳定",
         "level spot": "平坦处",
-        "On the ledge, α = 0.1: SGD stops, momentum rolls on": "台阶上，α = 0.1：SGD 停，动量滚过",
+        "On the ledge, α = 0.1: SGD stops, momentum rolls on": (
+            "台阶上，α = 0.1：SGD 停住，动量继续滚动"
+        ),
     },
 )
 
