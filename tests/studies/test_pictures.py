@@ -64,11 +64,16 @@ def contrast(one: str, other: str) -> float:
     return (high + 0.05) / (low + 0.05)
 
 
+def dark_colours(text: str) -> dict[str, str]:
+    """A picture's colours on a dark page, by what they are on a light one."""
+    return dict(re.findall(r'="((?:fill|stroke): #\w+)"\] { (?:fill|stroke): (#\w+)', text))
+
+
 @pytest.mark.parametrize("name", IN_CHINESE)
 def test_letters_and_lines_stand_out_on_a_dark_page(name: str) -> None:
     """Letters by 4.5, as WCAG asks; lines in an optimizer's colour by 3."""
     text = svg(name)
-    dark = dict(re.findall(r'="((?:fill|stroke): #\w+)"\] { (?:fill|stroke): (#\w+)', text))
+    dark = dark_colours(text)
     assert dark["fill: #ffffff"] == style.DARK_PAGE
     letters = set(re.findall(r"<(?:text|tspan)[^>]*(fill: #\w+)", text))
     assert letters
@@ -77,6 +82,13 @@ def test_letters_and_lines_stand_out_on_a_dark_page(name: str) -> None:
     lines = set(re.findall(r"stroke: (#\w+)", text)) & {c.lower() for c in style.COLOURS.values()}
     for colour in lines:
         assert contrast(dark[f"stroke: {colour}"], style.DARK_PAGE) > 3, colour
+
+
+def test_the_dark_colours_are_those_of_the_code() -> None:
+    pytest.importorskip("matplotlib", reason="the colours need matplotlib")
+    for name in IN_CHINESE:
+        for light, dark in dark_colours(svg(name)).items():
+            assert style.on_dark(light.split()[1]) == dark, (name, light)
 
 
 def test_a_heat_map_keeps_its_colours_and_the_letters_on_it() -> None:
