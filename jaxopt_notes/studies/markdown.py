@@ -25,15 +25,18 @@ from jaxopt_notes.studies.wording import (
 def overview(stories: Sequence[Story], language: str) -> str:
     """The file that lists all claims."""
     quick = any(story.result["quick"] for story in stories)
-    moving = [
-        f"- [{word(name, language)}]({file}){word('open', language)}"
-        for name, file in (("one_name", one_name.FILE), ("playground", playground.FILE))
+    pages = [
+        f"- [{word('web', language)}](index.html)",
+        *(
+            f"- [{word(name, language)}]({file}){word('open', language)}"
+            for name, file in (("one_name", one_name.FILE), ("playground", playground.FILE))
+        ),
     ]
     parts = [
         f"# {word('title', language)}",
         _other(language),
         word("intro", language),
-        "\n".join(moving),
+        "\n".join(pages),
         word("quick", language) if quick else "",
         _counts(stories, language),
         _glance(stories, language),
@@ -52,15 +55,15 @@ def claim(stories: Sequence[Story], at: int, language: str) -> str:
     """
     story = stories[at]
     about = story.about
-    stop = _stop(language)
+    place = LANGUAGES.index(language)
     alt = said(story, "picture", language).replace("[", "(").replace("]", ")").replace("|", "\\|")
-    kind = KINDS[about.kind][LANGUAGES.index(language)]
+    kind = (" ({}): ", "（{}）：")[place].format(KINDS[about.kind][place])
     parts = [
         f"# {_told(story, 'finding', language)}",
         f"{about.number}. {_told(story, 'title', language)} · {_other(language)}",
         word("quick", language) if story.result["quick"] else "",
         f"> {_told(story, 'claim', language)}",
-        f"**{_verdict(story, language)}** ({kind}){stop} {_told(story, 'reason', language)}",
+        f"**{_verdict(story, language)}**{kind}{_told(story, 'reason', language)}",
         f"![{alt}]({picture(story, language)})",
         _line("strip", robustness(story, language), language),
         _headed(story, "remark", language) if about.remark else "",

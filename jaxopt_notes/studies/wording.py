@@ -59,6 +59,10 @@ WORDS = {
         "One name, five formulas: the notes, optax, torch, Keras and TensorFlow 1 in one race",
         "同名不同式：笔记、optax、torch、Keras 与 TensorFlow 1 同场比较",
     ),
+    "web": (
+        "The same as web pages, with figures to move: clone the repository, open it in a browser",
+        "网页版，附可操作的图：克隆仓库后用浏览器打开",
+    ),
     "try": ("Open in the playground", "在交互演示中打开"),
     "open": (" (download it and open it in a browser)", "（下载后用浏览器打开）"),
     "quick": (
@@ -181,9 +185,10 @@ def counted(stories: Sequence[Story]) -> list[tuple[str, list[int]]]:
 
 def robustness(story: Story, language: str) -> str:
     """The strip in one line: the verdict at each neighbour, and whether all are the same."""
-    place, comma = LANGUAGES.index(language), (", ", "，")[LANGUAGES.index(language)]
+    place = LANGUAGES.index(language)
+    colon, comma = ((": ", ", "), ("：", "，"))[place]
     cells = [
-        f"{NEIGHBOURS.get(name, (name, name))[place]}: {VERDICTS[verdict][1 + place]}"
+        f"{NEIGHBOURS.get(name, (name, name))[place]}{colon}{VERDICTS[verdict][1 + place]}"
         for name, verdict in story.result["strip"].items()
     ]
     return (
