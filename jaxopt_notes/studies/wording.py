@@ -70,9 +70,9 @@ WORDS = {
         "以 --quick 生成：设置较小，结论可能不同",
     ),
     "intro": (
-        "Each claim of the study notes is a program. It measures, and a rule turns the numbers into "
-        "a verdict. Each claim has a page with its picture, its numbers, its method, its data and "
-        "its code.",
+        "Each claim of the study notes is a program. It measures, and a rule turns the numbers "
+        "into a verdict. Each claim has a page with its picture, its numbers, its method, its "
+        "data and its code.",
         "学习笔记中的每条论断都是一个程序：它先测量，再由判据把数值变成结论。每条论断各有一页，给出"
         "图、数值、方法、数据与代码。",
     ),
