@@ -94,8 +94,8 @@ FIGURES = {
             Drawing("factor", "Distance left by a step, over αλ", "每步剩下的距离，随 αλ 变化"),
             Drawing(
                 "goh",
-                "Steps needed (darker is more, ✕ the best); drag momentum",
-                "所需步数（越深越多，✕ 最佳）；可拖动动量",
+                "Steps needed over α and β (✕ is the best); drag momentum",
+                "所需步数随 α 与 β 的变化（✕ 为最佳）；可拖动动量",
                 True,
                 True,
             ),

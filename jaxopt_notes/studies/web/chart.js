@@ -1,13 +1,14 @@
 // Charts. An axis is { low, high, log }. A curve is { points, look }, with `dots` for single points
 // and `stems` for bars from the bottom. A mark is a line across the chart, { x, text } or { y, text },
 // with its text at `near` on the other axis; or { ring: [x, y], text }, where something is to be seen.
-const MARGIN = { left: 44, right: 12, top: 20, bottom: 22 };
+const MARGIN = { left: 44, right: 12, top: 9, bottom: 22 };
+const TITLE = 11;
 
 function drawChart(canvas, { title = "", x, y, curves, marks = [] }) {
   const [width, height] = [canvas.clientWidth, canvas.clientHeight];
   if (!width || !height) return;
   const pen = penOf(canvas);
-  const [left, right, top, bottom] = [MARGIN.left, width - MARGIN.right, MARGIN.top, height - MARGIN.bottom];
+  const [left, right, top, bottom] = [MARGIN.left, width - MARGIN.right, MARGIN.top + (title ? TITLE : 0), height - MARGIN.bottom];
   const across = placer(x, left, right);
   const up = placer(y, bottom, top);
   pen.clearRect(0, 0, width, height);

@@ -43,11 +43,11 @@ function until(β) {
 function told(β1, β2) {
   const [m, v] = [weightSum(β1, 1), weightSum(β2, 1)].map(numberText);
   const [soon, late] = [until(β1), until(β2)].map(countText);
-  const first = times(biasRatio(β1, β2, 1));
+  const first = biasRatio(β1, β2, 1);
   return both(
     `After one step m is <b>${m}</b> and v <b>${v}</b> of what they estimate. m is within 1 % from step ${soon} on, ` +
-      `v from step ${late} on. The first step without the correction is <b>${first}</b> the step with it.`,
+      `v from step ${late} on. The first step without the correction is <b>${times(first)}</b> the step with it.`,
     `一步后 m 是其估计量的 <b>${m}</b>，v 是 <b>${v}</b>。m 从第 ${soon} 步、v 从第 ${late} 步起误差在 1 % 以内。` +
-      `不校正的第一步是校正后的 <b>${first}</b>。`,
+      `不校正的第一步是校正后的 <b>${timesChinese(first)}</b>。`,
   );
 }

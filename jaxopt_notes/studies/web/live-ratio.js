@@ -23,6 +23,7 @@ function moments(β1, β2, mean, deviation, steps) {
 function drawRatio(canvas, β1, β2, simulated) {
   const steps = thinned(1, FEW, 200);
   const top = largestRatio(β1, β2);
+  const largest = tell(`${times(top.ratio)} at step ${top.t}`, `第 ${top.t} 步 ${timesChinese(top.ratio)}`);
   drawChart(canvas, {
     x: { low: 1, high: FEW, log: true },
     y: { low: 0.03, high: 100, log: true },
@@ -33,13 +34,17 @@ function drawRatio(canvas, β1, β2, simulated) {
     marks: [
       { y: 1, text: tell("right", "正确") },
       { ring: [1, biasRatio(β1, β2, 1)], text: times(biasRatio(β1, β2, 1)) },
-      ...(top.t > 1 ? [{ ring: [top.t, top.ratio], text: tell(`${times(top.ratio)} at step ${top.t}`, `第 ${top.t} 步 ${times(top.ratio)}`) }] : []),
+      ...(top.t > 1 ? [{ ring: [top.t, top.ratio], text: largest }] : []),
     ],
   });
 }
 
 function times(x) {
   return `${numberText(x)}×`;
+}
+
+function timesChinese(x) {
+  return `${numberText(x)} 倍`;
 }
 
 // The largest ratio and its step; where it falls from the first step on, that step.

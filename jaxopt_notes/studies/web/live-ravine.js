@@ -75,12 +75,12 @@ startFigure({
     drawFactors(walkers, κ, β);
     const marks = walkers.map(({ name, α, β }) => ({ at: placeOf(α, β), text: tell(...labels[name]) }));
     drawPlane(canvasOf("goh"), drawn.goh, [], placeOf(momentum, β), 0, marks);
-    return [
-      both(`κ = ${numberText(κ)}. `, `κ = ${numberText(κ)}。`),
+    return sentences(
+      both(`κ = ${numberText(κ)}.`, `κ = ${numberText(κ)}。`),
       fate(walkers[0], κ, "SGD", "SGD "),
       fate(walkers[1], κ, "Momentum", "动量"),
       compared(walkers[0].steps / walkers[1].steps),
-    ].join(" ");
+    );
   },
 });
 

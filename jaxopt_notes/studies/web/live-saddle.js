@@ -28,7 +28,7 @@ startFigure({
     drawLosses(walkers, shown);
     drawGrowth(walkers, y, shown);
     const [plain, ball] = walkers;
-    return [fate(plain, y, "SGD", "SGD "), fate(ball, y, "Momentum", "动量"), compared(plain, ball, y)].join(" ");
+    return sentences(fate(plain, y, "SGD", "SGD "), fate(ball, y, "Momentum", "动量"), compared(plain, ball, y));
   },
 });
 

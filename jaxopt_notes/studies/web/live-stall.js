@@ -128,7 +128,7 @@ function told(simulated, descents) {
     `In the bowl ${arrival(long, "AdaGrad")} and ${arrival(short, "RMSProp")}${ratio && `: <b>${ratio}</b> times`}.`,
     `在碗中，AdaGrad ${arrivalChinese(long)}，RMSProp ${arrivalChinese(short)}${ratio && `，前者是后者的 <b>${ratio}</b> 倍`}。`,
   );
-  return `${rate} ${bowl}`;
+  return sentences(rate, bowl);
 }
 
 function arrival(steps, name) {

@@ -48,8 +48,13 @@ function tell(english, chinese) {
   return document.documentElement.dataset.language === "zh" ? chinese : english;
 }
 
+// Sentences, each in both languages, one after the other.
+function sentences(...texts) {
+  return texts.filter(Boolean).join(both(" ", ""));
+}
+
 function percent(share) {
-  return `${numberText(100 * share)} %`;
+  return `${numberText(100 * share)}\u00a0%`;
 }
 
 // About so many whole steps from `from` to `to`, evenly by factors.

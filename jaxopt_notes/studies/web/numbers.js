@@ -36,6 +36,7 @@ function nearOne() {
   return {
     low: 0,
     high: 4,
+    step: 0.02,
     value: (at) => Number((1 - rounded(10 ** -at)).toPrecision(6)),
     at: (value) => -Math.log10(1 - value),
   };
