@@ -54,8 +54,8 @@ const rateSlider = byFactors(-4, 1, 3);
 
 startFigure({
   sliders: {
-    κ: { letter: "κ", ...byFactors(0.3, 3), first: 100 },
-    β: { letter: "β", ...nearOne(), high: 2, first: 0.9 },
+    κ: { letter: both("steepness κ", "陡峭程度 κ"), ...byFactors(0.3, 3), first: 100 },
+    β: { letter: both("β of momentum", "动量的 β"), ...nearOne(), high: 2, first: 0.9 },
     sgd: { letter: both("α of SGD", "SGD 的 α"), ...rateSlider, first: 0.0198, chosen: true },
     momentum: { letter: both("α of momentum", "动量的 α"), ...rateSlider, first: 0.0378, chosen: true },
   },

@@ -9,7 +9,7 @@ startFigure({
   sliders: {
     sgd: { letter: both("α of SGD", "SGD 的 α"), ...rateSlider, first: 0.18 },
     momentum: { letter: both("α of momentum", "动量的 α"), ...rateSlider, first: 2 },
-    β: { letter: "β", ...nearOne(), high: 2, first: 0.9 },
+    β: { letter: both("β of momentum", "动量的 β"), ...nearOne(), high: 2, first: 0.9 },
     y: { letter: both("y at the start", "起点的 y"), ...byFactors(-8, -1), first: 1e-4 },
   },
   show({ sgd, momentum, β, y }) {
