@@ -14,6 +14,7 @@ from tests.studies.browser import Browser
 REPORT = Path(__file__).parents[2] / "docs" / "studies"
 PHONE = 390
 BETAS = [0.0, 0.3, 0.9, 0.99]
+LIGHTEST = "weighted-sum.html"
 
 
 @pytest.fixture(scope="module")
@@ -77,11 +78,11 @@ def arrives(path: np.ndarray) -> int:
     return int(far[-1]) + 1
 
 
-# Closed forms
+# Closed forms, which every figure's page has
 
 
 def test_momentums_factor_is_its_matrixs_spectral_radius(browser: Browser, pages: Path) -> None:
-    browser.open(pages / "ravine.html", 1280)
+    browser.open(pages / LIGHTEST, 1280)
     for beta in BETAS:
         a = np.array([-0.5, -0.01, 0.0, 0.003, 0.1, 0.999, 1.7, 2.5, 30.0])
         matrices = [[[beta, (1 - beta) * x], [-beta, 1 - (1 - beta) * x]] for x in a]
@@ -93,7 +94,7 @@ def test_momentums_factor_is_its_matrixs_spectral_radius(browser: Browser, pages
 
 
 def test_the_path_along_one_direction_is_simulated_momentum(browser: Browser, pages: Path) -> None:
-    browser.open(pages / "ravine.html", 1280)
+    browser.open(pages / LIGHTEST, 1280)
     for beta in BETAS:
         for a in (-1.0, -0.05, 0.002, 0.5, 1.0, 1.9):
             path = momentum_path([a], 1.0, beta, [1.0], 60)[:, 0]
@@ -105,7 +106,7 @@ def test_the_path_along_one_direction_is_simulated_momentum(browser: Browser, pa
 
 
 def test_weights_and_ratios_are_the_recursions(browser: Browser, pages: Path) -> None:
-    browser.open(pages / "bias-correction.html", 1280)
+    browser.open(pages / LIGHTEST, 1280)
     t = np.arange(1, 50)
     for beta in (0.2, 0.9, 0.9999):
         m = np.cumsum((1 - beta) * beta ** (t - 1.0))
@@ -129,7 +130,7 @@ def test_weights_and_ratios_are_the_recursions(browser: Browser, pages: Path) ->
 
 def test_the_error_of_a_follower_solves_lyapunovs_equation(browser: Browser, pages: Path) -> None:
     """e = x − c and v as a linear system: S = A S Aᵀ + N, and the lag of its mean."""
-    browser.open(pages / "drifting-target.html", 1280)
+    browser.open(pages / LIGHTEST, 1280)
     for beta in BETAS:
         for alpha, steady, walk, noise in ((0.3, 0.0, 0.2, 1.0), (1.2, 0.1, 0.05, 0.3)):
             here = browser.evaluate(

@@ -13,25 +13,26 @@ const live = {
 function startFigure({ sliders, others = {}, best, show }) {
   const firsts = Object.fromEntries(Object.entries(sliders).map(([key, { first }]) => [key, first]));
   const draw = () => (live.seen.innerHTML = show(live.settings));
-  live.set = (settings) => {
+  const apply = (settings) => {
     Object.assign(live.settings, settings);
-    if (live.best && Object.keys(settings).some((key) => sliders[key]?.chosen)) live.best.checked = false;
     if (live.best?.checked) Object.assign(live.settings, best(live.settings));
     for (const key in sliders) live.sliders[key].show(live.settings[key]);
     draw();
   };
+  live.set = (settings) => {
+    if (live.best && Object.keys(settings).some((key) => sliders[key]?.chosen)) live.best.checked = false;
+    apply(settings);
+  };
   const reset = () => {
-    live.set({ ...firsts, ...others });
-    if (!live.best) return;
-    live.best.checked = true;
-    live.set({});
+    if (live.best) live.best.checked = true;
+    apply({ ...firsts, ...others });
   };
   for (const key in sliders) {
     live.sliders[key] = buildSlider(sliders[key], (value) => live.set({ [key]: value }));
     live.sliders[key].slider.dataset.key = key;
     live.place.append(live.sliders[key].label);
   }
-  live.best?.addEventListener("change", () => live.set({}));
+  live.best?.addEventListener("change", () => apply({}));
   document.getElementById("live-reset").addEventListener("click", reset);
   addEventListener("language", draw);
   darkness.addEventListener("change", draw);
