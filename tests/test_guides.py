@@ -5,6 +5,9 @@ import inspect
 import io
 import json
 import re
+import shlex
+import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +19,10 @@ import pytest
 
 import jaxopt_notes
 from jaxopt_notes import conventions
-from jaxopt_notes.studies import study
+from jaxopt_notes.studies import __main__ as studies_command
+from jaxopt_notes.studies import claims, study
 from jaxopt_notes.studies.wording import VERDICTS
+from tests.studies import test_frame
 
 DOCS = Path(__file__).parents[1] / "docs"
 BLOCKS = re.compile(r"```(python|text)\n(.*?)```", re.DOTALL)
@@ -143,3 +148,48 @@ def test_the_pictures_numbers_are_those_of_the_package():
         # Near the minimum AdaGrad and RMSProp are a few denormal steps long.
         np.testing.assert_allclose(numbers[name]["x"], one[:, 0], rtol=1e-9, atol=1e-12)
         np.testing.assert_allclose(numbers[name]["y"], one[:, 1], rtol=1e-9, atol=1e-12)
+
+
+def test_the_page_on_your_own_images_prints_what_it_shows(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run("own-images.md")
+
+
+@pytest.mark.slow
+def test_the_commands_on_your_own_images_run(tmp_path, monkeypatch):
+    """In this process: it is the page that is tested, not the commands."""
+    monkeypatch.chdir(tmp_path)
+    run("own-images.md")
+    page = (DOCS / "own-images.md").read_text(encoding="utf-8")
+    for line in re.search(r"```sh\n(.*?)```", page, re.DOTALL)[1].splitlines():
+        python, m, module, *arguments = shlex.split(line)
+        assert (python, m) == ("python", "-m")
+        assert import_module(module).main(arguments) == 0, line
+    metrics = json.loads(Path("runs/shapes/metrics.json").read_text(encoding="utf-8"))
+    assert metrics["accuracy"] > 0.9
+    assert Path("shapes.jax").stat().st_size > 0
+
+
+@pytest.fixture(name="first_step")
+def _first_step(tmp_path, monkeypatch):
+    """The page's study among the others."""
+    page = (DOCS / "add-a-study.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "first_step.py").write_text("\n\n".join(blocks), encoding="utf-8")
+    monkeypatch.setattr(claims, "__path__", [*claims.__path__, str(tmp_path)])
+    caches = study.names, study.about
+    for cache in caches:
+        cache.cache_clear()
+    yield re.search(r"```text\n(.*?)```", page, re.DOTALL)[1]
+    sys.modules.pop("jaxopt_notes.studies.claims.first_step", None)
+    for cache in caches:
+        cache.cache_clear()
+
+
+def test_the_page_on_adding_a_study_has_a_study_that_runs(first_step, tmp_path, capsys):
+    pytest.importorskip("matplotlib", reason="needs the extra plots")
+    test_frame.test_a_study_says_all_of_itself_in_both_languages("first-step")
+    command = ["run", "first-step", "--quick", "--out", str(tmp_path / "out")]
+    assert studies_command.main(command) == 0
+    assert capsys.readouterr().out.startswith(first_step)
+    assert (tmp_path / "out" / "first-step" / "picture.png").exists()
