@@ -8,7 +8,11 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 ENDING = ".zh-CN.md"
-PAGES = ["README", *(f"docs/{p.name.removesuffix(ENDING)}" for p in ROOT.glob(f"docs/*{ENDING}"))]
+PAGES = ["README"] + [
+    path.relative_to(ROOT).as_posix().removesuffix(ENDING)
+    for folder in ("docs", "docs/guides")
+    for path in ROOT.glob(f"{folder}/*{ENDING}")
+]
 BLOCK = re.compile(r"```\w*\n.*?```|^\$\$.*?\$\$$", re.DOTALL | re.MULTILINE)
 
 

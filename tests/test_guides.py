@@ -152,15 +152,15 @@ def test_the_pictures_numbers_are_those_of_the_package():
 
 def test_the_page_on_your_own_images_prints_what_it_shows(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    run("own-images.md")
+    run("guides/own-images.md")
 
 
 @pytest.mark.slow
 def test_the_commands_on_your_own_images_run(tmp_path, monkeypatch):
     """In this process: it is the page that is tested, not the commands."""
     monkeypatch.chdir(tmp_path)
-    run("own-images.md")
-    page = (DOCS / "own-images.md").read_text(encoding="utf-8")
+    run("guides/own-images.md")
+    page = (DOCS / "guides/own-images.md").read_text(encoding="utf-8")
     for line in re.search(r"```sh\n(.*?)```", page, re.DOTALL)[1].splitlines():
         python, m, module, *arguments = shlex.split(line)
         assert (python, m) == ("python", "-m")
@@ -173,7 +173,7 @@ def test_the_commands_on_your_own_images_run(tmp_path, monkeypatch):
 @pytest.fixture(name="first_step")
 def _first_step(tmp_path, monkeypatch):
     """The page's study among the others."""
-    page = (DOCS / "add-a-study.md").read_text(encoding="utf-8")
+    page = (DOCS / "guides/add-a-study.md").read_text(encoding="utf-8")
     blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     (tmp_path / "first_step.py").write_text("\n\n".join(blocks), encoding="utf-8")
     monkeypatch.setattr(claims, "__path__", [*claims.__path__, str(tmp_path)])

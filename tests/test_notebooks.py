@@ -48,6 +48,9 @@ def test_it_was_run_whole_and_in_order(path):
     outputs = [output for cell in cells for output in cell["outputs"]]
     assert {o["output_type"] for o in outputs} == {"stream", "display_data"}
     assert path.stat().st_size < 150_000
+    for cell in cells:  # a picture says what it shows to who cannot see it
+        drawn = any("image/png" in output.get("data", {}) for output in cell["outputs"])
+        assert drawn == bool(cell["metadata"].get("alt")), cell["id"]
 
 
 @notebooks
