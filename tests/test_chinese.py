@@ -8,8 +8,12 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 ENDING = ".zh-CN.md"
-PAGES = ["README", *(f"docs/{p.name.removesuffix(ENDING)}" for p in ROOT.glob(f"docs/*{ENDING}"))]
-BLOCK = re.compile(r"```\w*\n.*?```", re.DOTALL)
+PAGES = ["README"] + [
+    path.relative_to(ROOT).as_posix().removesuffix(ENDING)
+    for folder in ("docs", "docs/guides")
+    for path in ROOT.glob(f"{folder}/*{ENDING}")
+]
+BLOCK = re.compile(r"```\w*\n.*?```|^\$\$.*?\$\$$", re.DOTALL | re.MULTILINE)
 
 
 def editions(page: str) -> tuple[str, str]:
@@ -19,7 +23,7 @@ def editions(page: str) -> tuple[str, str]:
 
 
 def sections(text: str) -> list[str]:
-    """What stands under each heading, without the blocks of code."""
+    """What stands under each heading, without the blocks of code and the formulas."""
     return re.split(r"^## .*$", BLOCK.sub("", text), flags=re.MULTILINE)
 
 
@@ -40,7 +44,7 @@ def figures(text: str) -> Counter[str]:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_blocks_of_code_are_the_same(page):
+def test_blocks_of_code_and_formulas_are_the_same(page):
     english, chinese = editions(page)
     assert BLOCK.findall(chinese) == BLOCK.findall(english)
 
@@ -88,7 +92,8 @@ def test_it_is_chinese_throughout(page):
     """No paragraph is left in English, and no punctuation of one script follows the other's."""
     chinese = BLOCK.sub("", editions(page)[1])
     for paragraph in chinese.split("\n\n")[2:]:
-        assert re.search(r"[\u4e00-\u9fff]", paragraph) or not paragraph.strip(), paragraph
+        name_or_nothing = re.fullmatch(r"(## \w+)?\s*", paragraph)
+        assert re.search(r"[\u4e00-\u9fff]", paragraph) or name_or_nothing, paragraph
     assert not re.search(r"[\u4e00-\u9fff][,;:?!]", chinese)
 
 
