@@ -259,9 +259,9 @@ def measure(setting: dict[str, Any]) -> Measured:
         for arm, s in zip(ARMS, (0.0, setting["smoothing"]))
     }
 
-    def at(mark: int) -> dict[str, Any]:
-        """The numbers of networks that stop at a mark, without those of other marks."""
-        chosen = {arm: best(found, held, mark) for arm, found in arms.items()}
+    def at(mark: int, end: int) -> dict[str, Any]:
+        """What there is to say at a mark of networks whose training ends at another."""
+        chosen = {arm: best(found, held, end) for arm, found in arms.items()}
         t = [temperature(chosen["plain"].held[i, mark], held[i]) for i in seeds]
         logits = {
             "": chosen["plain"].test[:, mark],
@@ -286,22 +286,24 @@ def measure(setting: dict[str, Any]) -> Measured:
             ]
         return each
 
-    marks = [at(mark) for mark in range(len(setting["marks_at"]))]
+    def until(epochs: int) -> list[dict[str, Any]]:
+        end = setting["marks_at"].index(epochs)
+        return [at(mark, end) for mark in range(end + 1)]
+
+    whole = until(setting["epochs"])
     return Measured(
-        summary(marks),
-        {"epoch": setting["marks_at"], **columns(marks)},
+        summary(whole),
+        {"epoch": setting["marks_at"], **columns(whole)},
         {
-            f"{epochs} epochs" if epochs > 1 else "1 epoch": summary(
-                marks[: setting["marks_at"].index(epochs) + 1]
-            )
+            f"{epochs} epochs" if epochs > 1 else "1 epoch": summary(until(epochs))
             for epochs in setting["budgets"]
         },
     )
 
 
-def best(found: list[Said], held: np.ndarray, mark: int) -> Said:
+def best(found: list[Said], held: np.ndarray, end: int) -> Said:
     """That of the learning rate with the highest validation accuracy (median over the seeds)."""
-    accuracy = [np.median(scores(each.held[:, mark], held).right.mean(1)) for each in found]
+    accuracy = [np.median(scores(each.held[:, end], held).right.mean(1)) for each in found]
     return found[int(np.argmax(accuracy))]
 
 

@@ -297,8 +297,8 @@ def verdict(numbers: dict[str, Any], threshold: dict[str, float]) -> Verdict:
         f"{n['drift_b1']}, {n['jumps_b1']}, {n['scales_b1']}.",
         f"调好的 Adam 比调好的最优者代价高：标签重新置换 {n['labels_adam']}，旋转 "
         f"{n['rotation_adam']}，旋转并变暗 {n['contrast_adam']}，赌博机 {n['bandit_adam']}；二次函"
-        f"数上漂移 {n['drift_adam']}，跳跃 {n['jumps_adam']}，尺度变化 {n['scales_adam']}。β2 = 0.9 "
-        f"时依次为 {n['labels_b2']}、{n['rotation_b2']}、{n['contrast_b2']}、{n['bandit_b2']}；"
+        f"数上漂移 {n['drift_adam']}，跳跃 {n['jumps_adam']}，尺度变化 {n['scales_adam']}。β2 = "
+        f"0.9 时依次为 {n['labels_b2']}、{n['rotation_b2']}、{n['contrast_b2']}、{n['bandit_b2']}；"
         f"{n['drift_b2']}、{n['jumps_b2']}、{n['scales_b2']}。β1 = 0 时为 {n['labels_b1']}、"
         f"{n['rotation_b1']}、{n['contrast_b1']}、{n['bandit_b1']}；{n['drift_b1']}、"
         f"{n['jumps_b1']}、{n['scales_b1']}。",
