@@ -119,12 +119,13 @@ ABOUT = About(
     "平均置信度与准确率至多相差 {apart:.0%}。两者都满足则成立，仅满足前者则视情况而定，不满足前者则"
     "不成立。某项阈值落在 95 % 区间内则该项未定。",
     picture="Three panels over the epochs. Above, confidence and accuracy on test images: both "
-    "rise, confidence passes accuracy and ends above it. In the middle, the expected calibration "
+    "rise, confidence passes accuracy and ends above it; confidence on wrongly classified images "
+    "rises too. In the middle, the expected calibration "
     "error: it grows with cross-entropy, is larger with label smoothing, and stays small after "
     "temperature scaling. Below, the negative log-likelihood: least after a few epochs, then it "
     "grows while accuracy still rises.",
     picture_zh="三幅图，横轴为训练轮数。上：测试图像的置信度与准确率，两者都上升，置信度超过准确率并"
-    "停在其上方。中：期望校准误差，交叉熵下增大，标签平滑时更大，温度缩放后保持很小。下：负对数似然，"
+    "停在其上方；分错图像上的置信度也上升。中：期望校准误差，交叉熵下增大，标签平滑时更大，温度缩放后保持很小。下：负对数似然，"
     "几轮后最小，之后增大，而准确率仍在上升。",
     remark="",
     remark_zh="",
@@ -381,15 +382,36 @@ def draw(figure: Any, measured: Measured) -> None:
         rows("confidence_wrong", 100),
         {"color": style.PURPLE, "linestyle": "--", "label": "confidence where wrong"},
     )
+    last, over = float(x[-1]), 100 * middle(measured.numbers)["over"]
+    end = 100 * np.median(np.reshape(s["accuracy"], (-1, len(x)))[:, -1])
+    sure.annotate(
+        f"{over:.1f} points too sure",
+        (last, end + over / 2),
+        (0.42, 0.72),
+        textcoords="axes fraction",
+        fontsize=8.5,
+        arrowprops={"arrowstyle": "->", "color": "#555555"},
+    )
     sure.set(title="Test images: how sure, how right", ylabel="%")
     sure.legend(loc="lower right")
     for axes, name, by in ((error, "ece", 100), (nll, "nll", 1)):
         for arm, look in looks.items():
             style.band(axes, x, rows(f"{name}{arm}", by), look)
+    for arm, look in looks.items():
+        value = float(np.median(rows(f"ece{arm}", 100)[:, -1]))
+        ink = style.ink(str(look["color"]))
+        error.text(1.06 * last, value, f"{value:.1f} %", va="center", fontsize=8.5, color=ink)
     error.set(title="Expected calibration error on test images", ylabel="ECE (%)")
     error.legend(loc="center left")
+    medians = np.median(rows("nll"), axis=0)
+    least = int(medians.argmin())
+    nll.plot(x[least], medians[least], "o", color=style.RED)
+    nll.text(
+        x[least], medians[least] + 0.02, f"least: {medians[least]:.2f}", ha="center", fontsize=8.5
+    )
     nll.set(title="Negative log-likelihood of test images", ylabel="NLL (nats)", xlabel="epoch")
     for axes in (sure, error, nll):
         axes.set_xscale("log")
+        axes.set_xlim(0.93, 1.45 * last)
         axes.set_xticks(x, [f"{e:.0f}" for e in x])
         axes.minorticks_off()

@@ -330,7 +330,7 @@ def draw(figure: Any, measured: Measured) -> None:
         low, high = (100 * n[f"{task}_adam"][end] for end in ("low", "high"))
         five.plot([low, high], [y, y], color=style.RED, linewidth=3, alpha=0.35)
     variants = {
-        "adam": ("P", style.RED, "Adam: β1 = 0.9, β2 = 0.999"),
+        "adam": ("P", style.RED, "default"),
         "adam_99": ("o", style.SKY, "β2 = 0.99"),
         "adam_90": ("s", style.BLUE, "β2 = 0.9"),
         "adam_b1": ("^", style.BLACK, "β1 = 0"),
@@ -344,12 +344,22 @@ def draw(figure: Any, measured: Measured) -> None:
         axes.set_xticks([0, 10, 20, 50, 100, 200], ["0", "10", "20", "50", "100", "200"])
         axes.set(xlim=(-12, 300), xlabel="cost above the best (%), 12 test streams")
         axes.margins(y=0.1)
-    five.set_title("Tuned optimizers; Adam must be left of 10 %")
-    ablation.set_title("Adam's β1 and β2")
-    five.legend(loc="upper right", ncols=1)
-    ablation.legend(loc="upper right")
+    above = {"loc": "lower left", "bbox_to_anchor": (-0.02, 0.98), "columnspacing": 1.0}
+    five.set_title("Tuned optimizers: Adam is near the best left of 10 %", pad=22, x=-0.28)
+    five.legend(ncols=5, handletextpad=0.1, **above)
+    ablation.set_title("Adam by its β1 and β2 (default: 0.9, 0.999)", pad=22, x=-0.28)
+    ablation.legend(ncols=4, handletextpad=0.1, **above)
     steps = 25 * (np.arange(len(s["wrong_adam"])) + 0.5)
     for name in ("sgd", "adam"):
         time.plot(steps, 100 * np.asarray(s[f"wrong_{name}"]), **style.line(name))
-    time.set(title="Labels permuted anew: mistakes over time", xlabel="step", ylabel="wrong (%)")
-    time.legend(loc="upper right")
+    top = 100 * max(np.max(s["wrong_sgd"]), np.max(s["wrong_adam"]))
+    time.annotate(
+        "labels permuted anew",
+        (1020, 0.96 * top),
+        (1150, 1.1 * top),
+        fontsize=8.5,
+        arrowprops={"arrowstyle": "->", "color": "#555555"},
+    )
+    time.set(title="Digits with permuted labels: mistakes over time", xlabel="step")
+    time.set(ylabel="wrong (%)", ylim=(0, 1.25 * top))
+    time.legend(loc="upper left", ncols=2)

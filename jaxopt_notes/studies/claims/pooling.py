@@ -445,6 +445,4 @@ def draw(figure: Any, measured: Measured) -> None:
     shift.legend(loc="lower left")
     overfit.set_yticks([-i for i in range(len(FORMS))], [LABELS[name] for name in FORMS])
     overfit.margins(y=0.15)
-    overfit.set(
-        title="Test (dots) and training accuracy (bars), points apart", xlabel="accuracy (%)"
-    )
+    overfit.set(title="From test (dots) to training accuracy: points", xlabel="accuracy (%)")
