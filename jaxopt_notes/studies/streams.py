@@ -75,8 +75,8 @@ def followed(name: str, task: Task, learners: Learners, at_once: int) -> np.ndar
     filled = [np.resize(each, -(-n // at_once) * at_once) for each in learners]
     found = []
     for first in range(0, n, at_once):
-        *hyper, stream = (each[first : first + at_once] for each in filled)
-        hyper = [jnp.asarray(each, jnp.float32) for each in hyper]
+        *floats, stream = (each[first : first + at_once] for each in filled)
+        hyper = [jnp.asarray(each, jnp.float32) for each in floats]
         found.append(_scan(name, task.gradient)(task.start, task.items, stream, *hyper))
     return np.concatenate([np.asarray(each).T for each in found])[:n]
 
@@ -121,8 +121,7 @@ def centre(scene: str, streams: int, setting: Mapping[str, Any]) -> Task:
         noise.append(setting["noise"] * rng.normal(size=(steps, size)))
     large = (np.arange(steps) // stretch % 2 == 1) & (scene == "scales")
     scale = np.repeat(np.where(large, setting["scale"], 1.0)[:, None], streams, 1)
-    c, noise = (jnp.asarray(np.stack(x, 1), jnp.float32) for x in (centres, noise))
-    items = c, noise, jnp.asarray(scale, jnp.float32)
+    items = [jnp.asarray(x, jnp.float32) for x in (np.stack(centres, 1), np.stack(noise, 1), scale)]
     gradient = _quadratic(size, setting["largest_curvature"])
     return Task(jnp.zeros((streams, size)), items, gradient)
 
@@ -200,7 +199,8 @@ def _stream(scene: str, seed: int, setting: Mapping[str, Any]) -> tuple[np.ndarr
 def _halved() -> tuple[np.ndarray, np.ndarray]:
     """mnist-12k's training images at half their size, and their labels."""
     data = load("mnist-12k")
-    return np.asarray(average_pool_2x2(data.train_images / np.float32(255))), data.train_labels
+    images = jnp.asarray(data.train_images / np.float32(255))
+    return np.asarray(average_pool_2x2(images)), data.train_labels
 
 
 @jax.jit
