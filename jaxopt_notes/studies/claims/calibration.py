@@ -127,19 +127,19 @@ ABOUT = About(
     picture_zh="三幅图，横轴为训练轮数。上：测试图像的置信度与准确率，两者都上升，置信度超过准确率"
     "并停在其上方；分错图像上的置信度也上升。中：期望校准误差，交叉熵下增大，标签平滑时更大，温度缩"
     "放后保持很小。下：负对数似然，几轮后最小，之后增大，而准确率仍在上升。",
-    remark="ŷ goes to y on the images that train. On others the network becomes as sure, and is "
-    "wrong more often than it says, even more so on the images that it gets wrong. Guo et al. "
+    remark="ŷ goes to y on the images that train. On others the network becomes nearly as sure, is "
+    "wrong more often than it says, and is sure of most of its mistakes. Guo et al. "
     "(2017) find modern networks poorly calibrated, and temperature scaling surprisingly effective "
     "on most datasets: so it is here, with one number that changes no prediction. Müller et al. "
     "(2019) find that label smoothing improves calibration. With s = 0.1 it does not here: its "
-    "loss is least at ŷ = 0.91, and the network, right more often, is now too unsure. The first "
-    "run of this study chose the largest of its learning rates; the rates were moved up and the "
-    "study run again.",
-    remark_zh="在训练图像上 ŷ 趋于 y；在其他图像上网络同样自信，出错却比它所说的多，在分错的图像上"
-    "尤其如此。Guo 等（2017）发现现代网络校准很差，而温度缩放在多数数据集上出奇地有效；这里也是如此"
+    "loss is least at ŷ = 0.91, and the network, right on 96 % of the images, is too unsure. A "
+    "first run of this study chose the largest of its learning rates; the rates were moved up and "
+    "the study run again, with the same choice.",
+    remark_zh="在训练图像上 ŷ 趋于 y；在其他图像上网络几乎同样自信，出错却比它所说的多，对多数错误"
+    "也很自信。Guo 等（2017）发现现代网络校准很差，而温度缩放在多数数据集上出奇地有效；这里也是如此"
     "，只用一个数，且不改变任何预测。Müller 等（2019）发现标签平滑能改善校准；这里 s = 0.1 却不能："
-    "其损失在 ŷ = 0.91 处最小，而网络对得更多，反而变得不够自信。本研究第一次运行选中了最大的学习率"
-    "，于是上移学习率范围后重新运行。",
+    "其损失在 ŷ = 0.91 处最小，而网络在 96 % 的图像上正确，于是不够自信。本研究第一次运行选中了最大"
+    "的学习率，上移学习率范围后重新运行，选择不变。",
     sources=(
         "Guo, Pleiss, Sun & Weinberger 2017, “On Calibration of Modern Neural Networks”",
         "Müller, Kornblith & Hinton 2019, “When Does Label Smoothing Help?”",
