@@ -72,7 +72,6 @@ ABOUT = About(
         "official": True,
     },
     quick={
-        "seeds": 2,
         "images": 500,
         "features": [4, 8],
         "hidden": 16,
