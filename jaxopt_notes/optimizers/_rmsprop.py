@@ -5,7 +5,7 @@ r"""RMSProp: AdaGrad with a sum that forgets.
     u_t = −α g_t / (√E_t + ε)          torch: ε outside
 
 Centred, the root is taken of the variance E_t − m_t², m_t = β m_{t−1} + (1 − β) g_t (Graves 2013,
-"Generating Sequences With Recurrent Neural Networks", §2.3). With momentum, u_t drives a heavy
+"Generating Sequences With Recurrent Neural Networks", §4.2). With momentum, u_t drives a heavy
 ball: the rate stands inside the velocity, as in Keras; torch has it outside.
 
 Source: Hinton 2012, "Neural Networks for Machine Learning", lecture 6e.

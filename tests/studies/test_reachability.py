@@ -17,12 +17,15 @@ import pytest
 from jaxopt_notes import losses
 from jaxopt_notes.models import layer_list
 from jaxopt_notes.studies import files, study
-from jaxopt_notes.studies.claims import five_books, weighted_sum
+from jaxopt_notes.studies.claims import drifting_target, five_books, weighted_sum
 from jaxopt_notes.studies.inference import median_interval
 
 REPORT = Path(__file__).parents[2] / "docs" / "studies"
 REGISTERED = [name for name in study.names() if study.about(name).findings]
 SLOW = {"saddle", "sparse-features", "stall", "second-moment", "first-steps"}
+SLOW |= {"drifting-target", "pooling", "calibration"}
+POOLED = ("kept_max_over", "kept_average_over", "less_max", "less_average")
+MOVING = [f"{task}_adam" for task in drifting_target.TASKS]
 
 
 def corrected(g: Any, beta: float) -> Any:
@@ -85,6 +88,29 @@ SYNTHETIC: dict[str, dict[str, dict[str, list[float]]]] = {
     "stall": {
         "holds": {"bowl_ratio": [4, 5, 6, 7, 8, 9, 9]},
         "not decided": {"bowl_ratio": [2, 3, 4, 5, 6, 7, 8]},
+    },
+    "drifting-target": {
+        "holds": {task: [-0.1, 0, 0, 0, 0, 0, 0.1] for task in MOVING},
+        "depends": {**{task: [0.2] * 7 for task in MOVING}, "contrast_adam": [0.05] * 7},
+        "fails": {task: [0.11, 0.2, 0.2, 0.2, 0.2, 0.2, 0.3] for task in MOVING},
+        "not decided": {
+            **{task: [0.2] * 7 for task in MOVING},
+            "contrast_adam": [0.05, *[0.2] * 6],
+        },
+    },
+    "pooling": {
+        "holds": {**{name: [0.05] * 7 for name in POOLED}, "gap_over_max": [0.0] * 7},
+        "depends": {**{name: [0.05] * 7 for name in POOLED}, "gap_over_max": [-0.02] * 7},
+        "fails": {**{name: [0.0] * 7 for name in POOLED}, "gap_over_max": [-0.02] * 7},
+        "not decided": {
+            **{name: [0.0, *[0.05] * 6] for name in POOLED},
+            "gap_over_max": [-0.02] * 7,
+        },
+    },
+    "calibration": {
+        "holds": {"doubt": [0.001] * 7, "over": [-0.01, 0, 0, 0, 0, 0, 0.01]},
+        "depends": {"doubt": [0.001] * 7, "over": [0.02] * 7},
+        "not decided": {"doubt": [0.001] * 7, "over": [0.0, *[0.02] * 6]},
     },
     "second-moment": {
         "depends": {"share_start": [0.2] * 7, "share_later": [0.02] * 7},

@@ -5,19 +5,16 @@ import itertools
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
 
 from jaxopt_notes.data.tfds import mnist_files
 from jaxopt_notes.errors import InputError
-from jaxopt_notes.models.pooling import POOLINGS
 from jaxopt_notes.studies import digits, sweeps
 from jaxopt_notes.studies.claims import (
     batch_size,
     generalisation_gap,
-    pooling,
     rate_sensitivity,
 )
 from jaxopt_notes.studies.sweeps import SIX, Plan, Runs, corput, plan_of, smooth, trials, width
@@ -246,40 +243,3 @@ def test_batch_sizes_see_as_many_images() -> None:
     }
     steps = [batch_size.swept(setting, b, 4)["adam"].batch_loss.shape[-1] for b in (16, 48)]
     assert steps == [12, 4]
-
-
-SMALL: dict[str, Any] = {
-    "seeds": 2,
-    "images": 64,
-    "features": [4],
-    "hidden": 8,
-    "batch": 16,
-    "epochs": 2,
-    "timed_steps": 1,
-    "rounds": 2,
-}
-
-
-def test_pooling_s_networks_differ_in_their_shrinking_only() -> None:
-    rows = {p: pooling.summarize(pooling.network(p, 0, SMALL)) for p in POOLINGS}
-    size = {p: sum(row.parameters for row in r) for p, r in rows.items()}
-    work = {p: sum(row.multiply_adds for row in r) for p, r in rows.items()}
-    assert size["max"] == size["average"] == size["stride"] > size["gap"]
-    assert work["max"] == work["average"] > work["stride"]
-    conv, dense = 4 * 9 * 28 * 28, 14 * 14 * 4 * 8 + 8 * 10
-    assert work["max"] == conv + dense
-    assert work["stride"] == conv / 4 + dense
-
-
-@pytest.mark.slow
-def test_pooling_s_rate_is_a_part_of_the_state() -> None:
-    form = pooling.compiled("average", SMALL)
-    still = pooling.trained(form, 0, 1e-12, SMALL)
-    assert still == pooling.trained(form, 0, 1e-12, SMALL)
-    moved = pooling.trained(form, 0, 1e-2, SMALL)
-    assert moved[0] < still[0] - 0.05
-    assert pooling.trained(form, 1, 1e-2, SMALL) != moved
-    taken = pooling.times({"average": form}, SMALL)["average"]
-    assert taken.shape == (2,)
-    assert (taken > 0).all()
-    assert jnp.array_equal(form.rows[0], pooling.order(0, SMALL))

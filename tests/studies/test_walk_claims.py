@@ -9,7 +9,6 @@ from jaxopt_notes import momentum, sgd
 from jaxopt_notes.optimizers import scale_by_adam
 from jaxopt_notes.studies.claims import (
     bias_correction,
-    drifting_target,
     first_steps,
     five_books,
     ravine,
@@ -181,31 +180,6 @@ def test_first_steps_without_correction_are_adam_s_times_the_ratio() -> None:
         np.testing.assert_allclose(
             without / right, bias_correction.closed_ratio(1, b1, b2), rtol=1e-6
         )
-
-
-@pytest.mark.slow
-def test_drifting_target_that_rests_without_noise_is_met() -> None:
-    still = {"steps": 40, "parameters": 3, "largest_curvature": 4.0, "noise": 0.0, "drift": 0.0}
-    setting = {**still, "jump": 0.0, "stretch": 10, "scale": 5.0, "seeds": 2}
-    for name, scene in (("sgd", "drift"), ("adam", "scales"), ("adagrad", "jumps")):
-        assert drifting_target.error(name, scene, setting, 0.01, 0) == 0
-    jumps = drifting_target.centres("jumps", {**setting, "jump": 1.0}, jax.random.key(0))
-    assert (jumps[:10] == jumps[0]).all()
-    assert (jumps[10:20] == jumps[10]).all()
-    assert (jumps[10] != jumps[0]).all()
-
-
-def test_drifting_target_moves_sgd_as_the_geometric_sum_says() -> None:
-    quiet = {"steps": 12, "parameters": 1, "largest_curvature": 1.0, "noise": 0.0, "drift": 0.1}
-    setting = {**quiet, "jump": 1.0, "stretch": 4, "scale": 2.0}
-    place, _ = jax.random.split(jax.random.key(3))
-    c = drifting_target.centres("scales", setting, place)[:, 0]
-    x, apart = 0.0, []
-    for t, target in enumerate(c):
-        x += 0.3 * (2.0 if 4 <= t < 8 else 1.0) * (target - x)
-        apart.append((x - target) ** 2)
-    found = drifting_target.error("sgd", "scales", setting, 0.3, 3)
-    assert found == pytest.approx(np.mean(apart[6:]), rel=1e-6)
 
 
 def test_five_books_agree_where_their_formulas_do() -> None:

@@ -119,12 +119,14 @@ ABOUT = About(
     "at larger learning rates. The heavy ball, whose steps at the same α are 1/(1 − β) times "
     "as long, hides that. SGD passes this ledge from α = ½ on: its first step, from x = 1 to "
     "1 − 2α, then jumps over the level spot. Lee et al. (2016) show that gradient descent "
-    "from a random start converges to a local minimiser almost surely.",
+    "from a random start converges to a local minimiser almost surely, where every saddle has a "
+    "direction of negative curvature and the steps are small: so it is with this saddle, not with "
+    "the ledge.",
     remark_zh="“滚动的小球”适用于台阶：进与出在同一方向。在真正的鞍点，速度指向山脊而不是离开"
     "它：同一 α 下，笔记的滑动平均形式中 y 的增长比 SGD 还慢。动量获胜是因为它在更大的学习率"
     "下仍然稳定；“重球”形式在同一 α 下步长为 1/(1 − β) 倍，掩盖了这一点。α ≥ ½ 时 SGD 的第一"
-    "步从 x = 1 到 1 − 2α，直接跳过了平坦点。Lee 等（2016）证明随机起点的梯度下降几乎必然"
-    "收敛到局部极小点。",
+    "步从 x = 1 到 1 − 2α，直接跳过了平坦点。Lee 等（2016）证明：若每个鞍点都有负曲率方向且"
+    "步长足够小，随机起点的梯度下降几乎必然收敛到局部极小点；这里的鞍点满足条件，台阶不满足。",
     sources=(
         "Lee, Simchowitz, Jordan & Recht 2016, “Gradient Descent Only Converges to Minimizers”",
         "Goodfellow, Bengio & Courville 2016, “Deep Learning”, §8.2.3 and §8.3.2",

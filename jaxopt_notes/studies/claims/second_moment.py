@@ -104,7 +104,7 @@ ABOUT = About(
     "准差，则没有这个上界。",
     sources=(
         "Kingma & Ba 2014, “Adam: A Method for Stochastic Optimization”, §2",
-        "Graves 2013, “Generating Sequences With Recurrent Neural Networks”, §2.3 (centred)",
+        "Graves 2013, “Generating Sequences With Recurrent Neural Networks”, §4.2 (centred)",
     ),
     findings={
         "holds": (
