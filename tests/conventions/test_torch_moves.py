@@ -415,7 +415,7 @@ def test_relatives_are_refused(kind: str) -> None:
     in_torch(opt, params, range(3))
     refused("no equivalent here", translate, opt)
     refused("no optimizer that has an equivalent here", translate, opt.state_dict())
-    refused("no optimizer that has an equal", translate_state, opt.state_dict(), here(params))
+    refused("no optimizer that has an equivalent", translate_state, opt.state_dict(), here(params))
 
 
 def test_complex_parameters_are_refused() -> None:
