@@ -111,8 +111,9 @@ ABOUT = About(
     threshold={"harm": 1.0, "broken": 0.1},
     rule="Three parts, each arm tuned. Harm: the ReLU costs at least {harm:g} point of test "
     "accuracy. Broken runs: at least {broken:.0%} of the runs with a ReLU lose a class. "
-    "Alternative: softmax twice costs at most {harm:g} point. Holds if all three are so; fails if neither of the first two is; else it "
-    "depends. A part is not decided where its 95 % interval holds the threshold.",
+    "Alternative: softmax twice costs at most {harm:g} point. Holds if all three are so; fails if "
+    "neither of the first two is; else it depends. A part is not decided where its 95 % interval "
+    "holds the threshold.",
     rule_zh="三部分，各组均调优。损害：ReLU 至少使测试准确率降低 {harm:g} 个百分点。失败：加 ReLU "
     "的训练至少有 {broken:.0%} 丢失某类。替代：两次 softmax 至多降低 {harm:g} 个百分点。三部分都满"
     "足则成立；前两部分都不满足则不成立；否则视情况而定。某部分的 95 % 区间含阈值则该部分未定。",
