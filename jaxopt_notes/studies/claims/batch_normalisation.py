@@ -105,18 +105,32 @@ ABOUT = About(
     "为普通网络的 {faster:g}。有帮助：测试准确率至少高 {gain:g} 个百分点。三部分在三个网络中都满足"
     "则成立；每一部分都至多在一个网络中满足则不成立；否则视情况而定。某部分的 95 % 区间含阈值则该"
     "部分未定。",
-    picture="PICTURE",
-    picture_zh="PICTURE",
+    picture="Three rows: the dense network, the convolutional one, the mixture of experts. On the "
+    "left the validation accuracy over momentum's learning rate: both arms rise alike; without "
+    "batch normalisation it falls to guessing between 1 and 5, with it only above 12. On the "
+    "right the training loss over the steps, each arm at its own learning rate: batch "
+    "normalisation is ahead for the first 140 steps; in the convolutional network it stays ahead "
+    "longer, in the dense one the plain network fits further from step 184 on.",
+    picture_zh="三行依次为全连接、卷积、混合专家网络。左：验证准确率随动量学习率变化：两组起初同样"
+    "上升；不加批归一化时在 1 与 5 之间跌到瞎猜的水平，加了之后到 12 以上才跌。右：训练损失随步数"
+    "变化，各取自己的学习率：前 140 步批归一化领先；在卷积网络中领先更久，在全连接网络中自第 184 "
+    "步起普通网络拟合得更深。",
     remark="The paper claims much higher learning rates and less care about initialisation (Ioffe "
     "& Szegedy 2015, abstract). Santurkar et al. 2018 find the reason in a smoother loss, not in "
-    "less “covariate shift”. The gains here are those of small networks on few images. At large "
-    "learning rates plain training with momentum diverges; batch normalisation makes the loss "
-    "blind to the scale of the weights in front of it, so it cannot diverge in that way. Whether "
-    "it also lessens over-fitting, and whether its noise does so, is a study of its own.",
+    "less “covariate shift”. Higher learning rates are what is plainest here. Speed depends on "
+    "where one looks: the median training loss falls to 0.1 after 70 steps instead of 89 in the "
+    "dense network, 101 instead of 130 in the convolutional one and 89 instead of 107 in the "
+    "mixture; but at its own learning rate batch normalisation does not fit the training images "
+    "as far as the plain dense network does in the end. The gains shrink with training: after one "
+    "epoch they are 5 to 12 points. At that budget no network reaches 88 %, so the line says "
+    "nothing about steadiness there. Whether batch normalisation lessens over-fitting by its "
+    "noise is a study of its own.",
     remark_zh="论文声称可用大得多的学习率，对初始化也不必那么小心（Ioffe 与 Szegedy 2015，摘要）。"
-    "Santurkar 等 2018 认为原因是损失更平滑，而不是减少了“协变量偏移”。此处的收益来自少量图像上的小"
-    "网络。学习率大时，普通的动量训练会发散；批归一化使损失与其前面权重的尺度无关，因而不会以这种方"
-    "式发散。它是否减轻过拟合、其噪声是否起此作用，另有一项研究。",
+    "Santurkar 等 2018 认为原因是损失更平滑，而不是减少了“协变量偏移”。此处最明显的正是可用更大的"
+    "学习率。快慢取决于看哪里：训练损失中位数降到 0.1 所需步数，全连接为 70 步（普通 89 步），卷积"
+    " 101 步（普通 130 步），混合专家 89 步（普通 107 步）；但在各自的学习率下，全连接网络加批归一"
+    "化最终对训练图像的拟合不如普通网络深。收益随训练变小：一轮之后为 5 至 12 个百分点。在该预算下"
+    "没有网络达到 88 %，因此那条线对稳定性没有意义。批归一化是否靠噪声减轻过拟合，另有一项研究。",
     sources=(
         "Ioffe & Szegedy 2015, “Batch Normalization”",
         "Santurkar et al. 2018, “How Does Batch Normalization Help Optimization?”",
@@ -129,11 +143,12 @@ ABOUT = About(
             "在三类网络中，批归一化都拓宽可用学习率、加快训练并提高准确率",
         ),
         "depends": (
-            "Batch normalisation gains {gain_dense:.1f} points in a dense network, "
-            "{gain_conv:.1f} in a convolutional one and {gain_mixture:.1f} in a mixture of "
-            "experts, but not all of its promises hold in each",
-            "批归一化在全连接网络中提高 {gain_dense:.1f} 个百分点，卷积网络 {gain_conv:.1f}，混合专"
-            "家 {gain_mixture:.1f}，但并非每项好处处处成立",
+            "Batch normalisation adds {wider_dense:.1f}, {wider_conv:.1f} and {wider_mixture:.1f} "
+            "decades of learning rates and {gain_dense:.1f}, {gain_conv:.1f} and "
+            "{gain_mixture:.1f} points in three networks; not every promise holds in each",
+            "批归一化在三类网络中使可用学习率多 {wider_dense:.1f}、{wider_conv:.1f}、"
+            "{wider_mixture:.1f} 个十倍程，准确率提高 {gain_dense:.1f}、{gain_conv:.1f}、"
+            "{gain_mixture:.1f} 个百分点；但并非每项好处处处成立",
         ),
         "fails": (
             "Batch normalisation neither steadies nor speeds training, nor gains accuracy",
@@ -242,11 +257,15 @@ def verdict(numbers: dict[str, Any], threshold: dict[str, float]) -> Verdict:
         combined(rule, *parts),
         f"In the dense network, the convolutional one and the mixture of experts, batch "
         f"normalisation adds {wide[0]:.1f}, {wide[1]:.1f} and {wide[2]:.1f} decades of usable "
-        f"learning rates; it needs {share[0]:.0%}, {share[1]:.0%} and {share[2]:.0%} of the steps; "
+        f"learning rates; its training loss is as low as the plain network's last after "
+        f"{f'{share[0]:.0%}'.replace('inf%', '∞')}, {f'{share[1]:.0%}'.replace('inf%', '∞')} and "
+        f"{f'{share[2]:.0%}'.replace('inf%', '∞')} of the steps (∞: never); "
         f"it gains {gain[0]:.1f}, {gain[1]:.1f} and {gain[2]:.1f} points of test accuracy.",
         f"在全连接、卷积和混合专家网络中，批归一化依次使可用学习率多 {wide[0]:.1f}、{wide[1]:.1f}、"
-        f"{wide[2]:.1f} 个十倍程；所需步数为 {share[0]:.0%}、{share[1]:.0%}、{share[2]:.0%}；测试准"
-        f"确率提高 {gain[0]:.1f}、{gain[1]:.1f}、{gain[2]:.1f} 个百分点。",
+        f"{wide[2]:.1f} 个十倍程；训练损失降到普通网络最终水平所需步数占比为 "
+        f"{f'{share[0]:.0%}'.replace('inf%', '∞')}、{f'{share[1]:.0%}'.replace('inf%', '∞')}、"
+        f"{f'{share[2]:.0%}'.replace('inf%', '∞')}（∞ 表示未达到）；测试准确率提高 "
+        f"{gain[0]:.1f}、{gain[1]:.1f}、{gain[2]:.1f} 个百分点。",
     )
 
 
@@ -271,8 +290,10 @@ def draw(figure: Any, measured: Measured) -> None:
         wider = f"{n[f'wider_{network}']:+.1f} decades".replace("-", "−")
         gain = f"{n[f'gain_{network}']:+.1f} points".replace("-", "−")
         valley.text(0.04, 0.06, f"{wider}\n{gain}", transform=valley.transAxes, fontsize=8.5)
-        text = f"{n[f'share_{network}']:.0%} of the steps"
-        training.text(0.96, 0.88, text, transform=training.transAxes, fontsize=8.5, ha="right")
+        share = n[f"share_{network}"]
+        text = f"as low after {share:.0%}\nof the steps" if share <= 1 else "never as low"
+        spot = {"transform": training.transAxes, "ha": "right", "va": "top"}
+        training.text(0.96, 0.96, text, fontsize=8.5, **spot)
         valley.set(title=title, xscale="log", ylim=(60, 100), ylabel="validation (%)")
         training.set(yscale="log", ylabel="training loss")
     axes[-1, 0].set_xlabel("learning rate of momentum")
