@@ -122,8 +122,9 @@ def paired_interval(
 
 
 def points(correct_a: Any, correct_b: Any, level: float = 0.95) -> Interval:
-    """The same in points of accuracy: `paired_interval` times 100."""
-    return {name: 100 * x for name, x in paired_interval(correct_a, correct_b, level).items()}
+    """`paired_interval` in points of accuracy: times 100."""
+    share = paired_interval(correct_a, correct_b, level)
+    return {name: 100 * x for name, x in share.items()}
 
 
 def share_interval(happened: Any, level: float = 0.95) -> Interval:
