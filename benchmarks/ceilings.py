@@ -40,7 +40,9 @@ HOW = (
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
     parser = benchmark_parser("ceilings", "Measure what this device can do at most.")
-    parser.add_argument("--rounds", type=int, metavar="N", help="turns of each (10; --quick: 3)")
+    parser.add_argument(
+        "--rounds", type=int, metavar="N", help="turns of each (default: 10; --quick: 3)"
+    )
     return guarded(parser, argv, _run)
 
 

@@ -26,7 +26,8 @@ def benchmark_parser(name: str, description: str) -> argparse.ArgumentParser:
         "--out",
         action=Place,
         metavar="DIR",
-        help=f"where DEVICE/{name}.json and .png go (benchmarks/results; --quick: {QUICK_RESULTS})",
+        help=f"folder for DEVICE/{name}.json and .png (default: benchmarks/results; --quick: "
+        f"{QUICK_RESULTS})",
     )
     return parser
 
@@ -35,13 +36,13 @@ def out_folder(args: argparse.Namespace) -> Path:
     """Where the results go.
 
     Raises:
-      InputError: --out names something that is no folder.
+      InputError: --out names something that is not a folder.
     """
     if not args.out:
         return QUICK_RESULTS if args.quick else RESULTS
     folder = Path(args.out)
     if folder.exists() and not folder.is_dir():
-        raise InputError(f"--out {args.out}: is no folder; give another")
+        raise InputError(f"--out {args.out}: is not a folder; pass another")
     return folder
 
 
@@ -57,7 +58,7 @@ def choose(option: str, given: str | None, known: Sequence[str]) -> list[str]:
     for name in names:
         if name not in known:
             near = nearest(name, known)
-            hint = f"did you mean '{near}'?" if near else f"give some of {', '.join(known)}"
+            hint = f"did you mean '{near}'?" if near else f"pass some of {', '.join(known)}"
             raise InputError(f"{option} {given}: '{name}' is unknown; {hint}")
     return [name for name in known if name in names]
 
@@ -69,7 +70,7 @@ def whole_number(option: str, value: int, least: int = 1) -> int:
       InputError: it is.
     """
     if value < least:
-        raise InputError(f"{option} {value}: give a whole number from {least}")
+        raise InputError(f"{option} {value}: pass a whole number from {least}")
     return value
 
 
@@ -79,7 +80,7 @@ def guarded(
     body: Callable[[argparse.Namespace], None],
     stopped: str = "stopped; nothing was written",
 ) -> int:
-    """Runs a command; returns its exit code: 0, 2 for a mistake, 130 after Ctrl-C."""
+    """Runs a command; returns its exit code: 0, 2 for invalid input, 130 after Ctrl-C."""
 
     def command() -> int:
         args = parser.parse_args(argv)

@@ -29,7 +29,9 @@ HOW = (
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
     parser = benchmark_parser("compiled_training", "Time trainings whose programs are there.")
-    parser.add_argument("--seeds", type=int, metavar="N", help="trainings (10; --quick: 2)")
+    parser.add_argument(
+        "--seeds", type=int, metavar="N", help="trainings (default: 10; --quick: 2)"
+    )
     parser.add_argument(
         "--dataset", metavar="NAME", help="the data set (default: mnist; --quick: mnist-12k)"
     )

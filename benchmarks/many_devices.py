@@ -36,7 +36,9 @@ _COLLECTIVE = re.compile(
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
     parser = benchmark_parser("many_devices", "Count collectives and memory per device.")
-    parser.add_argument("--devices", type=int, default=8, metavar="N", help="virtual ones (8)")
+    parser.add_argument(
+        "--devices", type=int, default=8, metavar="N", help="number of virtual devices (default: 8)"
+    )
     return guarded(parser, argv, _run)
 
 

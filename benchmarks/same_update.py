@@ -30,7 +30,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = benchmark_parser("same_update", "Time our update and optax's on the same arrays.")
     parser.add_argument("--trees", metavar="NAME,…", help=", ".join(TREES))
     parser.add_argument("--rules", metavar="NAME,…", help=", ".join(BYTES))
-    parser.add_argument("--rounds", type=int, metavar="N", help="turns of each (20; --quick: 5)")
+    parser.add_argument(
+        "--rounds", type=int, metavar="N", help="turns of each (default: 20; --quick: 5)"
+    )
     return guarded(parser, argv, _run)
 
 

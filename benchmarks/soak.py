@@ -30,7 +30,9 @@ HOW = (
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
     parser = benchmark_parser("soak", "Watch the memory of a long training run.")
-    parser.add_argument("--minutes", type=int, metavar="N", help="how long (60; --quick: 1)")
+    parser.add_argument(
+        "--minutes", type=int, metavar="N", help="minutes to run (default: 60; --quick: 1)"
+    )
     return guarded(parser, argv, _run)
 
 

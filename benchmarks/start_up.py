@@ -85,7 +85,9 @@ HOW = (
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
     parser = benchmark_parser("start_up", "Time --help, imports, and the way to the first step.")
-    parser.add_argument("--rounds", type=int, metavar="N", help="turns of each (7; --quick: 1)")
+    parser.add_argument(
+        "--rounds", type=int, metavar="N", help="turns of each (default: 7; --quick: 1)"
+    )
     parser.add_argument(
         "--parts", action="store_true", help="print what our first step's time goes to, and no more"
     )

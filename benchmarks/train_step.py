@@ -76,8 +76,12 @@ Results = dict[int, dict[str, Measured]]  # [batch][contestant]
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
     parser = benchmark_parser("train_step", "Time one training step of the notes' CNN.")
-    parser.add_argument("--batch", metavar="N,…", help="batch sizes (32,128,1024; --quick: 128)")
-    parser.add_argument("--rounds", type=int, metavar="N", help="turns of each (15; --quick: 3)")
+    parser.add_argument(
+        "--batch", metavar="N,…", help="batch sizes (default: 32,128,1024; --quick: 128)"
+    )
+    parser.add_argument(
+        "--rounds", type=int, metavar="N", help="turns of each (default: 15; --quick: 3)"
+    )
     return guarded(parser, argv, _run)
 
 
@@ -122,7 +126,7 @@ def _batches(text: str) -> list[int]:
     except ValueError:
         sizes = []
     if not sizes or not all(1 <= size <= LARGEST for size in sizes):
-        raise InputError(f"--batch {text}: give whole numbers from 1 to {LARGEST}, such as 32,128")
+        raise InputError(f"--batch {text}: pass whole numbers from 1 to {LARGEST}, such as 32,128")
     return sizes
 
 

@@ -69,15 +69,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--trees", metavar="NAME,…", help=", ".join(TREES))
     parser.add_argument("--rules", metavar="NAME,…", help=", ".join(BYTES))
     parser.add_argument("--contestants", metavar="NAME,…", help=", ".join(CONTESTANTS))
-    parser.add_argument("--starts", type=int, metavar="N", help="processes of each (3; --quick: 1)")
     parser.add_argument(
-        "--rounds", type=int, metavar="N", help="turns of each process (4; --quick: 3)"
+        "--starts", type=int, metavar="N", help="processes of each (default: 3; --quick: 1)"
+    )
+    parser.add_argument(
+        "--rounds", type=int, metavar="N", help="turns of each process (default: 4; --quick: 3)"
     )
     parser.add_argument(
         "--builds",
         type=int,
         metavar="N",
-        help="tracings and compilations of each process (3; --quick: 1)",
+        help="tracings and compilations of each process (default: 3; --quick: 1)",
     )
     return guarded(parser, argv, _run)
 

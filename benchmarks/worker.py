@@ -45,7 +45,7 @@ def timed(run: Callable[[int], None], steps: int) -> dict[str, float]:
 def serve(factory: Callable[..., Bench], settings: dict[str, Any], seconds: float) -> None:
     """Answers turns until stdin ends."""
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1)
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whatever else is printed is no answer
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whatever else is printed is not an answer
 
     def answer(value: dict[str, Any]) -> None:
         time.sleep(SETTLE)

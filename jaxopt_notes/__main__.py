@@ -35,8 +35,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _list(words: Sequence[str]) -> int:
     if words and words[0] not in ("-h", "--help", "help"):
         near = nearest(words[0], COMMANDS)
-        remedy = f"did you mean {near}?" if near else f"give one of {', '.join(COMMANDS)}"
-        raise InputError(f"{words[0]}: is no command; {remedy}")
+        remedy = f"did you mean {near}?" if near else f"pass one of {', '.join(COMMANDS)}"
+        raise InputError(f"{words[0]}: is not a command; {remedy}")
     for name, line in COMMANDS.items():
         print(f"python -m jaxopt_notes.{name:<8}  {line}")
     print("\nEach lists its options with --help.")

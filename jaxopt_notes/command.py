@@ -23,7 +23,7 @@ class OneLineParser(argparse.ArgumentParser):
     >>> OneLineParser("go", "Goes.").parse_args(["--hepl"])
     Traceback (most recent call last):
         ...
-    jaxopt_notes.errors.InputError: --hepl: is no option; did you mean --help?
+    jaxopt_notes.errors.InputError: --hepl: is not an option; did you mean --help?
     """
 
     def __init__(self, prog: str, description: str, epilog: str | None = None) -> None:
@@ -47,7 +47,7 @@ class OneLineParser(argparse.ArgumentParser):
         options = {option: option for option in self._option_string_actions} | self.aliases
         near = nearest(word, options)
         remedy = f"did you mean {options[near]}?" if near else "--help lists all options"
-        return f"{word}: is no option; {remedy}"
+        return f"{word}: is not an option; {remedy}"
 
     def error(self, message: str) -> NoReturn:
         """Raises InputError: argparse's message, which names the option first."""
@@ -70,7 +70,7 @@ def add_run(parser: argparse.ArgumentParser) -> None:
         "--which",
         default="best",
         choices=("best", "last", "ema"),
-        help="its weights: of the best test accuracy, the last, or their average (best)",
+        help="its weights: of the best test accuracy, the last, or their average (default: best)",
     )
 
 

@@ -36,7 +36,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command; returns its exit code: 0, 2 for a mistake, 130 after Ctrl-C."""
+    """Runs the command; returns its exit code: 0, 2 for invalid input, 130 after Ctrl-C."""
     return exit_code(lambda: _compare(build_parser().parse_args(argv)))
 
 

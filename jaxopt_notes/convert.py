@@ -79,7 +79,7 @@ def build_parser() -> OneLineParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command; returns its exit code: 0, 2 for a mistake, 130 after Ctrl-C."""
+    """Runs the command; returns its exit code: 0, 2 for invalid input, 130 after Ctrl-C."""
     return exit_code(lambda: _convert(build_parser().parse_args(argv)))
 
 
@@ -108,7 +108,7 @@ def _take_up(args: argparse.Namespace, names: list[str] | None, asked: dict[str,
     if args.which != WHICH[0]:
         raise InputError(f"--which {args.which}: only for a run; leave it out")
     if args.step is not None and args.step < 0:
-        raise InputError(f"--step {args.step}: is out of range; give a whole number from 0")
+        raise InputError(f"--step {args.step}: is out of range; pass a whole number from 0")
     folder.refuse_used(args.out)
     parts = reading.read(Path(args.source))
     try:

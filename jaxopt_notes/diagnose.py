@@ -21,7 +21,7 @@ def build_parser() -> argparse.ArgumentParser:
         description="Run two optimizers on the same gradients; say whether they are equal, and if "
         "not, each difference with the keyword that removes it from the first. FACTORY is a dotted "
         "name such as optax.rmsprop or torch.optim.RMSprop; KEY=VALUE are its arguments.",
-        epilog="Exit code: 0 if they are equal, 1 if not, 2 for a mistake.",
+        epilog="Exit code: 0 if they are equal, 1 if not, 2 for invalid input.",
     )
     parser.usage = "%(prog)s [options] FACTORY [KEY=VALUE …] -- FACTORY [KEY=VALUE …]"
     add = parser.add_argument
@@ -42,7 +42,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command; returns its exit code: 0 if equal, 1 if not, 2 for a mistake."""
+    """Runs the command; returns its exit code: 0 if equal, 1 if not, 2 for invalid input."""
     return exit_code(lambda: _diagnose(list(sys.argv[1:] if argv is None else argv)))
 
 

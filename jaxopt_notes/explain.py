@@ -20,7 +20,7 @@ def build_parser() -> argparse.ArgumentParser:
         "program that JAX traces, and step them beside the optimizer to check them.",
         epilog="Example: python -m jaxopt_notes.explain optax.adamw learning_rate=1e-3. "
         "Exit code: 0 if the equations hold, 1 if the optimizer could not be put into an equation, "
-        "2 for a mistake.",
+        "2 for invalid input.",
     )
     parser.usage = "%(prog)s [options] FACTORY [KEY=VALUE ...]"
     add = parser.add_argument

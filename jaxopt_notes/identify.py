@@ -66,7 +66,7 @@ def validate(args: argparse.Namespace) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command; returns its exit code: 0, 1 if something is amiss, 2 for a mistake."""
+    """Runs the command; returns its exit code: 0, 1 if something is amiss, 2 for invalid input."""
 
     def command() -> int:
         args = build_parser().parse_args(argv)

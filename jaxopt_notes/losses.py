@@ -195,7 +195,7 @@ def _check_distribution(name: str, p: jax.Array, axis: int) -> None:
 def _check_classes(shape: tuple[int, ...], labels: jax.Array) -> None:
     if labels.shape != shape[:-1]:
         raise ValueError(
-            f"labels have shape {labels.shape}, logits {shape}: give integers of shape "
+            f"labels have shape {labels.shape}, logits {shape}: pass integers of shape "
             f"{shape[:-1]}, or distributions of shape {shape}"
         )
     _check_range("labels", labels, shape[-1])
@@ -214,7 +214,7 @@ def _how_many(name: str, x: jax.Array, given: int | None) -> int:
     if given is None:
         known = _concrete(x)
         if known is None:
-            raise ValueError(f"{name}: give their number where they are traced")
+            raise ValueError(f"{name}: pass their number where they are traced")
         given = int(known.max()) + 1
     _check_range(name, x, given)
     return given

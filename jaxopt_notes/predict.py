@@ -78,7 +78,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command; its exit code: 0, 2 for a mistake or a file that is no picture, 130."""
+    """Runs the command; exit code 0, 2 for invalid input (a file that is not a picture too), 130."""
     return exit_code(lambda: _predict(build_parser().parse_args(argv)))
 
 
@@ -110,13 +110,15 @@ def _check_show(args: argparse.Namespace) -> None:
     if args.split:
         raise InputError(f"--show {args.show}: only with files; leave it out")
     if not args.show.lower().endswith(".png"):
-        raise InputError(f"--show {args.show}: is no .png file; give one, such as shown.png")
+        raise InputError(f"--show {args.show}: is not a .png file; pass one, such as shown.png")
     require("--show", "plots")
     from jaxopt_notes.inference import show
 
     # A shell's `--show *.png` names the user's own picture here.
     if os.path.exists(args.show) and not show.is_ours(Path(args.show)):
-        raise InputError(f"--show {args.show}: is a picture of yours; give the name of a new file")
+        raise InputError(
+            f"--show {args.show}: is one of the pictures to classify; pass the name of a new file"
+        )
 
 
 def _files(args: argparse.Namespace, trained: Any) -> int:
@@ -166,7 +168,7 @@ def _show(
         lacking = show.draw(Path(out), shown)
     except OSError as error:
         raise InputError(
-            f"--show {out}: cannot be written ({first_line(error)}); give another file"
+            f"--show {out}: cannot be written ({first_line(error)}); pass another file"
         ) from error
     if lacking:
         print(lacking, file=sys.stderr)

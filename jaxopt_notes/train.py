@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code.
 
-    0; 1 where something of the run could not be written; 2 for a mistake, or a loss that is not
+    0; 1 where something of the run could not be written; 2 for invalid input, or a loss that is not
     finite; 130 after Ctrl-C, 143 after SIGTERM and 129 after a hang-up, with the run kept up to
     there.
     """

@@ -32,12 +32,21 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("--optimizer", action="append", metavar="NAME", help=f"{', '.join(PROVED)} (default: all)")
-    add("--oracle", action="append", metavar="NAME", help=f"{', '.join(ORACLES)} (all)")
-    add("--dtype", action="append", metavar="NAME", help=f"{', '.join(DTYPES)} (all)")
-    add("--steps", type=int, metavar="N", help=f"({STEPS}; {QUICK_STEPS} with --quick)")
+    add("--oracle", action="append", metavar="NAME", help=f"{', '.join(ORACLES)} (default: all)")
+    add("--dtype", action="append", metavar="NAME", help=f"{', '.join(DTYPES)} (default: all)")
+    add(
+        "--steps",
+        type=int,
+        metavar="N",
+        help=f"steps of each comparison (default: {STEPS}; --quick: {QUICK_STEPS})",
+    )
     add("--quick", action="store_true", help="fewer steps, one dtype for each oracle")
-    add("--mutate", action="store_true", help="put errors in: every one must be caught")
-    add("--out", action=Place, metavar="DIR", help="write certificate.json and .md there")
+    add(
+        "--mutate",
+        action="store_true",
+        help="prove that errors are caught: put wrong formulas in, one at a time",
+    )
+    add("--out", action=Place, metavar="DIR", help="folder for certificate.json and certificate.md")
     return parser
 
 
@@ -57,7 +66,7 @@ def validate(args: argparse.Namespace) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command; returns its exit code: 0, 1 if anything is out, 2 for a mistake."""
+    """Runs the command; returns its exit code: 0, 1 if anything is out, 2 for invalid input."""
 
     def command() -> int:
         args = build_parser().parse_args(argv)

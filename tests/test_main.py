@@ -27,7 +27,7 @@ def test_each_command_has_options(name, capsys):
 def test_an_unknown_word_names_the_nearest_command(word, words, capsys):
     assert __main__.main([word]) == 2
     error = capsys.readouterr().err
-    assert error.startswith(f"error: {word}: is no command; ")
+    assert error.startswith(f"error: {word}: is not a command; ")
     assert words in error
 
 

@@ -97,7 +97,7 @@ def parse(text: str) -> Target:
         if found := re.fullmatch(form, text, re.ASCII):
             kind, *sides = found.groups()
             return Target(text, platform, kind, tuple(int(side or 1) for side in sides))
-    raise InputError(f"--target {text}: unknown; give one such as {EXAMPLES}")
+    raise InputError(f"--target {text}: unknown; pass one such as {EXAMPLES}")
 
 
 def memory(target: Target) -> Memory:

@@ -21,7 +21,7 @@ class Kind(NamedTuple):
       parse: from such a text to the value; it raises ValueError where the text is something else,
         and InputError where more is to be said about it.
       check: whether a value is allowed.
-      remedy: what to give instead, as "give a whole number from 1".
+      remedy: what to give instead, as "pass a whole number from 1".
       metavar: stands for the value in the help.
       show: the text of a value.
       as_text: whether `config.json` keeps the text, in place of the value.
@@ -49,23 +49,23 @@ def number(check: Callable[[float], bool], remedy: str, metavar: str = "X") -> K
 
 def share(metavar: str = "SHARE") -> Kind:
     """A float from 0 to below 1."""
-    return number(lambda x: 0 <= x < 1, "give a number from 0 to below 1", metavar)
+    return number(lambda x: 0 <= x < 1, "pass a number from 0 to below 1", metavar)
 
 
 def positive(example: str, metavar: str = "X") -> Kind:
     """A finite float above 0."""
-    return number(lambda x: 0 < x < math.inf, f"give a positive number, such as {example}", metavar)
+    return number(lambda x: 0 < x < math.inf, f"pass a positive number, such as {example}", metavar)
 
 
 def not_negative(metavar: str = "X") -> Kind:
     """A finite float from 0."""
-    return number(lambda x: 0 <= x < math.inf, "give a number from 0", metavar)
+    return number(lambda x: 0 <= x < math.inf, "pass a number from 0", metavar)
 
 
 def whole(least: int, what: str = "", below: float = math.inf) -> Kind:
     """A whole number from `least` to below `below`."""
     top = "" if below == math.inf else f" to {below - 1:.0f}"
-    remedy = f"give a whole number{what} from {least}{top}"
+    remedy = f"pass a whole number{what} from {least}{top}"
 
     def allowed(n: Any) -> bool:
         return isinstance(n, int) and not isinstance(n, bool) and least <= n < below
@@ -79,7 +79,7 @@ def one_of(names: Collection[str], metavar: str = "NAME") -> Kind:
     def parse(text: str) -> str:
         return next((name for name in names if name.lower() == text.lower()), text)
 
-    remedy = f"give one of {', '.join(names)}"
+    remedy = f"pass one of {', '.join(names)}"
     return Kind("a name", parse, lambda x: x in names, remedy, metavar, names=names)
 
 
@@ -105,14 +105,14 @@ def schedule(names: Collection[str]) -> Kind:
 
 def flag() -> Kind:
     """True or False; as an option `--name` or `--no-name`."""
-    return Kind("", lambda text: text, lambda x: isinstance(x, bool), "give true or false", "")
+    return Kind("", lambda text: text, lambda x: isinstance(x, bool), "pass true or false", "")
 
 
 def _is_text(x: Any) -> bool:
     return isinstance(x, str) and x != ""
 
 
-def place(remedy: str = "give a folder") -> Kind:
+def place(remedy: str = "pass a folder") -> Kind:
     """A path on this machine."""
     return Kind(PLACE, places.expanded, _is_text, remedy, "DIR")
 
@@ -131,7 +131,7 @@ def whole_numbers() -> Kind:
     def allowed(each: Any) -> bool:
         return isinstance(each, tuple) and bool(each) and min(each) >= 1
 
-    remedy = "give whole numbers from 1, such as 128,64"
+    remedy = "pass whole numbers from 1, such as 128,64"
     return Kind("a list of them", parse, allowed, remedy, "N,N", lambda x: ",".join(map(str, x)))
 
 
@@ -154,7 +154,7 @@ def image_size() -> Kind:
     def show(size: tuple[int, int]) -> str:
         return "x".join(map(str, dict.fromkeys(size)))
 
-    remedy = "give N or HEIGHTxWIDTH, of 4 at least, such as 28 or 28x32"
+    remedy = "pass N or HEIGHTxWIDTH, of 4 at least, such as 28 or 28x32"
     return Kind("a size", parse, lambda size: min(size) >= 4, remedy, "N|HxW", show, as_text=True)
 
 
@@ -174,7 +174,7 @@ def mesh() -> Kind:
     def allowed(n: Any) -> bool:
         return isinstance(n, int) and n >= 1
 
-    remedy = "give data=N with a whole number from 1"
+    remedy = "pass data=N with a whole number from 1"
     return Kind("a number of devices", parse, allowed, remedy, "data=N", "data={}".format, True)
 
 
@@ -219,7 +219,7 @@ def interval() -> Kind:
         unit = next(u for u, length in _SECONDS.items() if each.seconds % length == 0)
         return f"{each.seconds // _SECONDS[unit]}{unit}"
 
-    remedy = f"give a number of steps, a time such as 30s, 5m or 1h, or {OFF}"
+    remedy = f"pass a number of steps, a time such as 30s, 5m or 1h, or {OFF}"
     return Kind(
         "an interval", parse, lambda x: isinstance(x, Interval), remedy, "N|TIME", show, True
     )
@@ -231,5 +231,5 @@ def share_or_auto() -> Kind:
     def parse(text: str) -> float | str:
         return AUTO if text == AUTO else float(text)
 
-    remedy = f"give {AUTO}, or a share of the run above 0 and below 1"
+    remedy = f"pass {AUTO}, or a share of the run above 0 and below 1"
     return Kind("a share", parse, lambda x: x == AUTO or 0 < x < 1, remedy, "SHARE", str, True)

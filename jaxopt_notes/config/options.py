@@ -108,7 +108,7 @@ def asked_in(args: argparse.Namespace) -> dict[str, Any]:
     """The settings that the options ask for.
 
     Raises:
-      InputError: a text is no value of its setting.
+      InputError: a text is not a value of its setting.
     """
     texts = {name: value for name, value in vars(args).items() if name in ROWS}
     return {n: v if isinstance(v, bool) else ROWS[n].read(v) for n, v in texts.items()}

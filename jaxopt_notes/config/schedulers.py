@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from jaxopt_notes.errors import InputError
 
 _LONGEST = 2000  # characters
-_NO_CALL = "is no call of a scheduler; give one such as StepLR(step_size=500)"
+_NO_CALL = "is not a call of a scheduler; pass one such as StepLR(step_size=500)"
 _NEEDED = object()
 _EVERY = "every"
 # torch's arguments in its order, and its defaults
@@ -74,7 +74,7 @@ def read(text: str) -> Call:
     """The scheduler that a call describes.
 
     Raises:
-      InputError: it is no call, or of no scheduler here, or an argument is wrong.
+      InputError: it is not a call, or of no scheduler here, or an argument is wrong.
 
     >>> read("CosineAnnealingLR(T_max=100)").arguments
     {'T_max': 100, 'eta_min': 0.0}
@@ -109,15 +109,15 @@ def make(kind: str, *, every: int = 1, **arguments: Any) -> Call:
     known = ARGUMENTS[kind]
     for name in arguments:
         if name not in known:
-            raise InputError(f"{kind} takes no {name} here; give {', '.join((*known, _EVERY))}")
+            raise InputError(f"{kind} takes no {name} here; pass {', '.join((*known, _EVERY))}")
     of = {name: arguments.get(name, default) for name, default in known.items()}
     for name, value in {**of, _EVERY: every}.items():
         if value is _NEEDED:
             raise InputError(f"{kind} has no {name}; add it")
         if not _FITS[name](value):
-            raise InputError(f"{kind} has {name}={_text(value)[:60]}; give what torch takes")
+            raise InputError(f"{kind} has {name}={_text(value)[:60]}; pass what torch takes")
     if kind == "SequentialLR" and len(of["milestones"]) != len(of["schedulers"]) - 1:
-        raise InputError("SequentialLR has too few or many milestones; give one fewer than parts")
+        raise InputError("SequentialLR has too few or many milestones; pass one fewer than parts")
     return Call(kind, of, every)
 
 
@@ -134,14 +134,14 @@ def _call(expression: ast.expr) -> Call:
         raise InputError(_NO_CALL)
     kind = expression.func.id
     if kind not in ARGUMENTS:
-        raise InputError(f"{kind} is no scheduler here; give one of {', '.join(ARGUMENTS)}")
+        raise InputError(f"{kind} is not a scheduler here; pass one of {', '.join(ARGUMENTS)}")
     names = list(ARGUMENTS[kind])
     if len(expression.args) > len(names):
-        raise InputError(f"{kind} has too many arguments; give {', '.join(names)}")
+        raise InputError(f"{kind} has too many arguments; pass {', '.join(names)}")
     given = dict(zip(names, map(_value, expression.args)))
     for keyword in expression.keywords:
         if keyword.arg is None or keyword.arg in given:
-            raise InputError(f"{kind} has {keyword.arg or '**'} twice; give each argument once")
+            raise InputError(f"{kind} has {keyword.arg or '**'} twice; pass each argument once")
         given[keyword.arg] = _value(keyword.value)
     return make(kind, **given)
 
@@ -154,7 +154,7 @@ def _value(expression: ast.expr) -> Any:
     try:
         return ast.literal_eval(expression)
     except ValueError:
-        raise InputError("has an argument that is no number; write numbers, not names") from None
+        raise InputError("has an argument that is not a number; write numbers, not names") from None
 
 
 def _number(x: Any) -> bool:

@@ -298,7 +298,7 @@ class Settings:
         aliases=("random-seed",),
     )
     dataset: str = row(
-        kind=kinds.dataset("give auto, or the name of a data set or folder"),
+        kind=kinds.dataset("pass auto, or the name of a data set or folder"),
         default="auto",
         help="data set: auto (mnist, else mnist-12k), mnist, mnist-12k (in the package), a "
         "prepared TFDS set, or a folder of pictures with one folder per class",
@@ -331,7 +331,7 @@ class Settings:
         compared=False,
     )
     compilation_cache: str = row(
-        kind=kinds.place(f"give a folder, or {OFF}"),
+        kind=kinds.place(f"pass a folder, or {OFF}"),
         default=_compilation_cache,
         default_text="$JAX_COMPILATION_CACHE_DIR or ~/.cache/jaxopt_notes",
         help=f"folder that keeps compiled programs for later runs; {OFF}: none",
@@ -349,7 +349,7 @@ class Settings:
     )
     ema: float | None = row(
         kind=kinds.number(
-            lambda x: 0 < x < 1, "give a number above 0 and below 1, such as 0.999", metavar="β"
+            lambda x: 0 < x < 1, "pass a number above 0 and below 1, such as 0.999", metavar="β"
         ),
         help="also keep and evaluate an average of the parameters, with this decay β, such as "
         "0.999",
@@ -510,13 +510,13 @@ def validate(asked: Asked) -> None:
     for name in asked:
         if name not in ROWS:
             near = nearest(name, ROWS) or ", ".join(ROWS)
-            raise InputError(f"{name}: is no setting; did you mean {near}?")
+            raise InputError(f"{name}: is not a setting; did you mean {near}?")
     for name, each in ROWS.items():  # in the table's order: owners come before what they own
         if name in asked:
             each.checked(asked[name])
             _check_owner(each, asked)
     if setting(asked, "norm") == "batch" and setting(asked, "batch_size") == 1:
-        raise InputError("--norm batch: one image has no variance; give a --batch-size from 2")
+        raise InputError("--norm batch: one image has no variance; pass a --batch-size from 2")
     _check_warmup(asked)
     _check_switch(asked)
 
@@ -592,7 +592,7 @@ def from_json(config: Mapping[str, Any]) -> Settings:
     flat |= config.get("hyperparameters", {})
     unknown = flat.keys() - ROWS.keys()
     if unknown:
-        raise InputError(f"{', '.join(sorted(unknown))}: is no setting")
+        raise InputError(f"{', '.join(sorted(unknown))}: is not a setting")
     asked = {name: ROWS[name].from_json(v) for name, v in flat.items() if v is not None}
     if "epochs" not in asked:
         raise InputError("it has no epochs")

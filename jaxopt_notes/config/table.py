@@ -77,7 +77,7 @@ class Row(NamedTuple):
         """The value of an option's text.
 
         Raises:
-          InputError: the text is no value of this setting.
+          InputError: the text is not a value of this setting.
         """
         try:
             value = self.kind.parse(text)

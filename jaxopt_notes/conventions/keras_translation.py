@@ -144,7 +144,7 @@ def settings_of(source: Any, lr: Any = None) -> Settings:
     """What a Keras optimizer, its config or its serialized form says.
 
     Raises:
-      InputError: the optimizer, or one of its settings, has no equal here.
+      InputError: the optimizer, or one of its settings, has no equivalent here.
     """
     if isinstance(lr, (list, tuple)):
         raise InputError(
@@ -153,7 +153,7 @@ def settings_of(source: Any, lr: Any = None) -> Settings:
     kind, config = _config_of(source)
     for setting, remedy in _NOT_HERE.items():
         if config.get(setting):
-            raise InputError(f"{setting}={config[setting]!r} has no equal here: {remedy}")
+            raise InputError(f"{setting}={config[setting]!r} has no equivalent here: {remedy}")
     clips = [(how, config[how]) for how in _CLIPS if (config.get(how) or 0) > 0]
     rate = config["learning_rate"]
     arguments = {name: config[name] for name in KINDS[kind].arguments if name in config}
@@ -189,7 +189,7 @@ def _config_of(source: Any) -> tuple[str, Mapping[str, Any]]:
     fitting = [k for k, of in KINDS.items() if of.marks <= config.keys()]
     if not fitting or "learning_rate_power" in config:
         raise InputError(
-            f"a Keras config of {', '.join(map(str, config))} has no equal here; {_choices()}"
+            f"a Keras config of {', '.join(map(str, config))} has no equivalent here; {_choices()}"
         )
     return fitting[0], config
 
@@ -199,7 +199,7 @@ def _known(name: str) -> str:
     if kind not in KINDS:
         wraps = name == "LossScaleOptimizer"
         remedy = "pass its inner_optimizer, which steps without the scale" if wraps else _choices()
-        raise InputError(f"Keras' {name} has no equal here; {remedy}")
+        raise InputError(f"Keras' {name} has no equivalent here; {remedy}")
     return kind
 
 

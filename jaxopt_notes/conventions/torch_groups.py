@@ -103,8 +103,8 @@ def settings_of(
       run: the scheduler that drives them, in place of `lr`.
 
     Raises:
-      InputError: a group is of no optimizer that has an equal here; it has a setting that is not
-        known, or lacks one; a scheduler drives it and neither `lr` nor `run` says how.
+      InputError: a group's optimizer has no equivalent here; a setting is unknown or missing; a
+        scheduler drives the group and neither `lr` nor `run` says how.
     """
     kinds = [_kind(group) for group in groups]
     for group, kind in zip(groups, kinds):
@@ -140,7 +140,7 @@ def _kind(group: Mapping[str, Any]) -> str:
             )
         return "AdamW" if group[_DECOUPLED] else "Adam"
     raise InputError(
-        f"a param group of {', '.join(group)} is of no optimizer that has an equal here"
+        f"a param group of {', '.join(group)} is of no optimizer that has an equivalent here"
     )
 
 
@@ -149,8 +149,9 @@ def _check(group: Mapping[str, Any], kind: str, cycled: bool) -> None:
     for key in group:
         if key not in known | ({_DECOUPLED} if "betas" in group else set()):
             raise InputError(
-                f"{key!r} in a param group is no setting of torch's {kind}: if it changes no step, "
-                "delete it from the group; else this optimizer has no equal here"
+                f"{key!r} in a param group is not a setting of torch's {kind}: if it changes no "
+                "step, "
+                "delete it from the group; else this optimizer has no equivalent here"
             )
     for name in ("lr", *_ARGUMENTS[kind]):
         if name not in group:

@@ -92,14 +92,14 @@ def parameters_of(
       run: the scheduler that drives the optimizer.
 
     Raises:
-      InputError: a setting, a state or a name has no equal here, or is ambiguous.
+      InputError: a setting, a state or a name has no equivalent here, or is ambiguous.
     """
     live = not isinstance(source, Mapping)
     if not live:
         for key in source.keys() - {"state", "param_groups"}:
             raise InputError(
                 f"{key!r} in the state_dict is nothing that torch's optimizers keep: a wrapper "
-                "around an optimizer has no equal here"
+                "around an optimizer has no equivalent here"
             )
     groups = source.param_groups if live else source["param_groups"]
     states = source.state if live else source.get("state", {})
@@ -123,7 +123,7 @@ def parameters_of(
         if of.kind != "SGD" and "complex" in str(getattr(value, "dtype", "")):
             raise InputError(
                 f"parameter {name!r} is complex: torch's {of.kind} treats its real and imaginary "
-                "part as two, which has no equal here: keep the two parts as real parameters"
+                "part as two, which has no equivalent here: keep the two parts as real parameters"
             )
         parameters.append(Parameter(name, of, state, value, live and not key.requires_grad))
     steps = counted_steps(parameters)
@@ -179,7 +179,7 @@ def parts_of(parameters: Sequence[Parameter]) -> tuple[list[Part], dict[Hashable
             term = "lr_decay" if settings.kind == "Adagrad" else "dampening"
             raise InputError(
                 f"{late!r} has taken {steps} steps, another parameter {latest}: with {term} and a "
-                "schedule for lr this has no equal here: pass a number for lr"
+                "schedule for lr this has no equivalent here: pass a number for lr"
             )
     return parts, part_of
 
@@ -191,7 +191,7 @@ def _check_state(name: Hashable, settings: Settings, state: Mapping[str, Any]) -
         if entry not in needed:
             raise InputError(
                 f"{name!r} has {entry!r} in its state, which torch's {settings.kind} with these "
-                "settings does not keep: another optimizer has no equal here"
+                "settings does not keep: another optimizer has no equivalent here"
             )
     missing = [entry for entry in needed if state and entry not in state]
     if missing:

@@ -176,7 +176,8 @@ def _read(scheduler: Any) -> Scheduler:
         of = dict(vars(scheduler)) if own_class else {}
     if not kinds:
         raise InputError(
-            f"scheduler: {named} has no equal here; pass lr=[…], a number or a function of the "
+            f"scheduler: {named} has no equivalent here; pass lr=[…], a number or a function of "
+            "the "
             "steps for each param group"
         )
     if isinstance(scheduler, Mapping) and kinds[0] in _OF_FUNCTIONS:
@@ -187,7 +188,8 @@ def _read(scheduler: Any) -> Scheduler:
     parts = tuple(map(_read, of.get("_schedulers", ())))
     if any(part.parts for part in parts):
         raise InputError(
-            f"scheduler: a {kinds[0]} of schedulers that hold others has no equal here; pass lr=[…]"
+            f"scheduler: a {kinds[0]} of schedulers that hold others has no equivalent here; pass "
+            "lr=[…]"
         )
     return Scheduler(kinds[0], of, parts)
 

@@ -94,7 +94,7 @@ def translate_state(
       count, and a schedule counts all steps.
 
     Raises:
-      InputError: the state has no equal here, or does not fit `params`.
+      InputError: the state has no equivalent here, or does not fit `params`.
     """
     mapping = isinstance(state_dict, Mapping)
     if not (holds_param_groups(state_dict) if mapping else is_torch_optimizer(state_dict)):
@@ -104,7 +104,8 @@ def translate_state(
             )
         if not (mapping or is_keras_optimizer(state_dict)):
             raise InputError(
-                f"{type(state_dict).__name__} is no torch or Keras optimizer with an equal here"
+                f"{type(state_dict).__name__} is not a torch or Keras optimizer with an "
+                "equivalent here"
             )
         if scheduler is not None:
             raise InputError("scheduler belongs to a torch optimizer; Keras has its own schedules")

@@ -1,7 +1,7 @@
 """From a torch or Keras optimizer to the equal transformation.
 
 Neither framework is imported: a torch optimizer is known by its param groups, a Keras one by its
-config. What has no equal here is refused by name.
+config. What has no equivalent here is refused by name.
 """
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -47,8 +47,8 @@ def translate(
       scheduler: the torch scheduler that drives the optimizer, or its `state_dict()`: each param
         group gets its learning rate as a function of the steps taken, torch's steps included, and
         its momentum or β1 where OneCycleLR or CyclicLR sets that. All of torch's but
-        ReduceLROnPlateau; a class of your own has no equal here. A `state_dict` does not hold the
-        functions of LambdaLR, MultiplicativeLR and CyclicLR.
+        ReduceLROnPlateau; a class of your own has no equivalent here. A `state_dict` does not hold
+        the functions of LambdaLR, MultiplicativeLR and CyclicLR.
       lr: a learning rate in place of the optimizer's, a number or a schedule of the steps taken; a
         list of them, one for each of torch's param groups, where those have their own. Needed where
         something drives the learning rate that is neither passed as `scheduler` nor one of Keras'
@@ -84,7 +84,7 @@ def translate(
       The transformation remembers its param groups, for `transfer.to_torch_optimizer`.
 
     Raises:
-      InputError: the optimizer, the scheduler or one of their settings has no equal here; the
+      InputError: the optimizer, the scheduler or one of their settings has no equivalent here; the
         optimizer is not where the scheduler has brought it; `lr` or `names` is ambiguous. A
         change that leaves no trace in the optimizer (`ReduceLROnPlateau`, a hook) cannot be seen.
 
@@ -104,7 +104,8 @@ def translate(
     if mapping or is_keras_optimizer(optimizer):
         return translate_keras(optimizer, lr, arrange, names)
     raise InputError(
-        f"{type(optimizer).__module__}.{type(optimizer).__name__} has no equal here; known are "
+        f"{type(optimizer).__module__}.{type(optimizer).__name__} has no equivalent here; known "
+        "are "
         f"torch's and Keras' {', '.join(KINDS)}"
     )
 

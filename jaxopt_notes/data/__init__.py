@@ -151,7 +151,7 @@ def _auto(folder: Path, chosen: bool) -> Dataset:
 def _unknown(name: str, folder: Path) -> InputError:
     known = names(folder)
     near = nearest(name, known)
-    hint = f"did you mean '{near}'" if near else f"give one of {', '.join(known)}"
+    hint = f"did you mean '{near}'" if near else f"pass one of {', '.join(known)}"
     return InputError(
         f"dataset='{name}': unknown, not prepared in {folder}, and no folder here; {hint}, or "
         "prepare it there with tensorflow-datasets"

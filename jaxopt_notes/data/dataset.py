@@ -41,7 +41,7 @@ def check_classes(
       InputError: there is one class, or the test set has one that the training set lacks.
     """
     if len(class_names) < 2:
-        raise InputError(f"dataset={name!r}: one class, {class_names[0]!r}; give two at least")
+        raise InputError(f"dataset={name!r}: one class, {class_names[0]!r}; add another class")
     unknown = np.setdiff1d(test, train)
     if unknown.size:
         raise InputError(

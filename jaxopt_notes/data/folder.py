@@ -30,9 +30,9 @@ def load(
       A `Dataset` named for the folder; of 3 channels if any picture has colour, else of 1.
 
     Raises:
-      InputError: the folder is laid out otherwise, a class has no picture or is in the test set
-        only, there is but one class, the pictures are of several sizes, or a file is no picture, is
-        broken, or lies outside the folder. One line names it.
+      InputError: the folder is laid out otherwise, a class has no picture or is only in the test
+        set, there is only one class, the pictures have several sizes, or a file is not a picture,
+        is broken, or lies outside the folder. One line names it.
     """
     root = Path(os.path.expanduser(given))
     try:
@@ -90,12 +90,12 @@ def _common_shape(
                 raise image_files.PictureError(
                     file,
                     f"is {header.height}×{header.width}{upright}, {str(files[0])!r} "
-                    f"{height}×{width}; give --image-size {height}x{width} to scale all to one "
+                    f"{height}×{width}; pass --image-size {height}x{width} to scale all to one "
                     "size",
                 )
     if min(height, width) < SMALLEST:
         raise LayoutError(
-            f"pictures of {height}×{width} are too small to pool twice; give a --image-size of "
+            f"pictures of {height}×{width} are too small to pool twice; pass a --image-size of "
             f"{SMALLEST}x{SMALLEST} at least"
         )
     return height, width, max(header.channels for header in headers)
@@ -108,5 +108,5 @@ def _decode(files: Sequence[Path], shape: tuple[int, int, int]) -> np.ndarray:
             image[...] = image_files.pixels(file, *shape)
     except MemoryError as error:
         size = f"{len(files) * np.prod(shape, dtype=float) / 1e9:.1f} GB"
-        raise LayoutError(f"its pictures need {size} of memory; give a --image-size") from error
+        raise LayoutError(f"its pictures need {size} of memory; pass a --image-size") from error
     return images

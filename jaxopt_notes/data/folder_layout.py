@@ -78,7 +78,7 @@ def parts(root: Path, follow_links: bool = False) -> Parts:
     if root.is_file():
         raise LayoutError("is a file; unpack it, and give the folder that it holds")
     if not root.is_dir():
-        raise LayoutError("no such folder; give a folder of pictures or a set's name")
+        raise LayoutError("no such folder; pass a folder of pictures or a set's name")
     walk = _Walk(root, follow_links)
     folders = [item for item in walk.visible(root) if item.is_dir()]
     flat = [item for item in folders if not any(map(Path.is_dir, walk.visible(item)))]
@@ -94,7 +94,7 @@ def parts(root: Path, follow_links: bool = False) -> Parts:
     if second is None:
         raise LayoutError(
             f"{train.name!r} without a 'test' or 'valid' that holds classes; add one of them, or "
-            f"give {str(train)!r}"
+            f"pass {str(train)!r}"
         )
     notes = []
     if test is None:
@@ -131,14 +131,14 @@ def _refuse_unlabelled(named: list[Path | None], flat: list[Path]) -> None:
 
 
 def _refuse_unknown_parts(folders: list[Path]) -> None:
-    """Refuses `training_set` beside `test_set`, or `test` alone, which are no classes."""
+    """Refuses `training_set` beside `test_set`, or `test` alone, which are not classes."""
     words = {name for names in _PARTS.values() for name in names}
     for folder in sorted(folders, key=lambda folder: folder.name.lower() in words):
         alike = words & set(re.split(r"[^a-z]+", folder.name.lower()))
         if not alike:
             continue
         if folder.name.lower() in words:
-            raise LayoutError(f"{folder.name!r} without 'train'; add it, or give {str(folder)!r}")
+            raise LayoutError(f"{folder.name!r} without 'train'; add it, or pass {str(folder)!r}")
         part = next(part for part, names in _PARTS.items() if alike & set(names))
         raise LayoutError(
             f"{str(folder)!r} holds folders, so it is a part of a set; call it {part!r}"
@@ -194,7 +194,7 @@ class _Walk(NamedTuple):
                     raise LayoutError(f"{str(item)!r} is a link that leads in a circle; remove it")
                 yield from self.pictures(item, (*above, item))
             elif not item.is_file():
-                reason = "is a link to nothing" if item.is_symlink() else "is no file"
+                reason = "is a link to nothing" if item.is_symlink() else "is not a file"
                 raise LayoutError(f"{str(item)!r} {reason}; remove it")
             elif item.suffix.lower() in SUFFIXES:
                 yield item
@@ -233,7 +233,7 @@ def _split(classes: Classes, root: Path) -> tuple[Classes, Classes]:
     for name, files in classes.items():
         if len(files) < 2:
             place = str(files[0].parent)
-            raise LayoutError(f"{place!r} holds one picture; give two, to train and to test on")
+            raise LayoutError(f"{place!r} holds one picture; pass two, to train and to test on")
         by_hash = sorted(files, key=lambda file: _hash(file, root))
         aside = set(by_hash[: max(1, len(files) // _TEST_SHARE)])
         train[name] = [file for file in files if file not in aside]

@@ -61,7 +61,7 @@ def header(path: Path) -> Header:
     """Reads a picture's header.
 
     Raises:
-      PictureError: the file is no picture, cannot be read, is of a kind that is not taken, or
+      PictureError: the file is not a picture, cannot be read, is of a kind that is not taken, or
         claims more pixels than `PIL.Image.MAX_IMAGE_PIXELS`.
     """
     if path.is_dir():

@@ -98,7 +98,9 @@ def _reason(error: Exception) -> str:
         )
     if "TorchScript" in text:
         return "is a TorchScript program; save the module's state_dict"
-    return f"is no checkpoint that torch can read ({first_line(error)}); pass what torch.save wrote"
+    return (
+        f"is not a checkpoint that torch can read ({first_line(error)}); pass what torch.save wrote"
+    )
 
 
 def _safetensors(path: Path) -> dict[str, Any]:
@@ -111,7 +113,7 @@ def _safetensors(path: Path) -> dict[str, Any]:
             return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     # The library's own error, and those of NumPy and JAX for what a header may claim.
     except Exception as error:
-        raise InputError(f"{path}: is no safetensors file ({first_line(error)})") from error
+        raise InputError(f"{path}: is not a safetensors file ({first_line(error)})") from error
 
 
 def read_names(path: Path) -> list[str]:
@@ -122,7 +124,7 @@ def read_names(path: Path) -> list[str]:
     """
     names = _json(path, f"--names {path}")
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise InputError(f'--names {path}: is no list of names; write ["conv1", "fc1", …]')
+        raise InputError(f'--names {path}: is not a list of names; write ["conv1", "fc1", …]')
     return names
 
 
@@ -176,7 +178,7 @@ def _parts(path: Path, checkpoint: Any) -> Parts:
     weights = _first(checkpoint, _WEIGHTS)
     weights = checkpoint if weights is None else weights  # from_torch looks into other forms
     if not isinstance(weights, Mapping) or not all(isinstance(name, str) for name in weights):
-        raise InputError(f"{path}: its weights are no state_dict, of names and tensors")
+        raise InputError(f"{path}: its weights are not a state_dict, of names and tensors")
     return Parts(
         weights,
         None if optimizer is None else _of_optimizer(path, optimizer),
@@ -207,14 +209,14 @@ def _of_optimizer(path: Path, value: Any) -> Mapping[str, Any]:
         isinstance(group, Mapping) and isinstance(group.get("params"), list) for group in groups
     )
     if not (groups and whole and isinstance(state.get("state", {}), Mapping)):
-        raise InputError(f"{path}: its optimizer is no state_dict of torch's")
+        raise InputError(f"{path}: its optimizer is not a state_dict of torch's")
     return state
 
 
 def _of_scheduler(path: Path, value: Any) -> Mapping[str, Any]:
     state = _only(path, value, "scheduler")
     if not isinstance(state, Mapping):
-        raise InputError(f"{path}: its scheduler is no state_dict of torch's")
+        raise InputError(f"{path}: its scheduler is not a state_dict of torch's")
     return state
 
 

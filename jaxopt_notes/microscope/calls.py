@@ -12,7 +12,7 @@ from jaxopt_notes.microscope.steps.steppers import Stepper
 
 
 def called(optimizer: Any) -> partial[Any] | None:
-    """The call that an optimizer is, with all arguments by name; None if it is no call.
+    """The call that an optimizer is, with all arguments by name; None if it is not a call.
 
     >>> import optax
     >>> called(partial(optax.adam, 1e-3)).keywords
@@ -27,7 +27,7 @@ def called(optimizer: Any) -> partial[Any] | None:
 
 
 def label(optimizer: Any) -> str:
-    """An optimizer as one would write its call; the type's name where it is no call.
+    """An optimizer as one would write its call; the type's name where it is not a call.
 
     >>> import optax
     >>> label(partial(optax.adam, 1e-3, b1=0.8))

@@ -36,7 +36,7 @@ def factory(path: str) -> Callable[..., Any]:
     """
     names = path.split(".")
     if len(names) < 2 or not all(name.isidentifier() for name in names):
-        raise InputError(f"{path}: is no dotted name; pass one such as optax.adamw")
+        raise InputError(f"{path}: is not a dotted name; pass one such as optax.adamw")
     made: Any = _module(path, names[0])
     for i, name in enumerate(names[1:], 1):
         where = ".".join(names[:i])
@@ -100,7 +100,7 @@ def keywords(words: Iterable[str]) -> dict[str, Any]:
             example = word.replace(":", "=") if ":" in word else "learning_rate=1e-3"
             raise InputError(f"{word}: is not key=value; write {example}, for example")
         if key in values:
-            raise InputError(f"{word}: {key} stands twice; give it once")
+            raise InputError(f"{word}: {key} stands twice; pass it once")
         values[key] = _value(text)
     return values
 
@@ -162,7 +162,7 @@ def call(path: str, made: Callable[..., Any], *args: Any, **values: Any) -> Any:
         and name not in values
     ]
     if needed:
-        raise InputError(f"{path}: needs {', '.join(needed)}; give {needed[0]}=VALUE")
+        raise InputError(f"{path}: needs {', '.join(needed)}; pass {needed[0]}=VALUE")
     try:
         return made(*args, **values)
     except InputError:

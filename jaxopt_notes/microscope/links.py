@@ -77,7 +77,7 @@ def _names(update: Update) -> list[str]:
 
 
 def _links_of(update: Update) -> list[Update] | None:
-    """The links' update functions; None where it is no chain."""
+    """The links' update functions; None where it is not a chain."""
     within = _within(update)
     maker = _maker(update)
     if maker == "with_extra_args_support":

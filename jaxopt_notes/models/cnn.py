@@ -54,7 +54,7 @@ class CNN(nnx.Module):
       pooling: "max" or "average" over 2×2 windows; "stride", a stride of 2 in the convolution
         itself; or "gap": max pooling in the blocks, and in place of flattening and the first dense
         layer the global average of each channel. Averages differ little from image to image, so
-        that the last layer learns slowly: give it a rate about ten times as large.
+        that the last layer learns slowly: give it a learning rate about ten times as large.
       norm: "none", or "batch" for batch normalisation after every layer but the last.
       activation: "relu", "sigmoid", "tanh" or "gelu".
       dropout: share of the last layer's inputs set to 0 in training.
@@ -154,6 +154,6 @@ def _after_blocks(image_shape: Sequence[int], blocks: int, pooling: str) -> tupl
     if min(height, width) < least:
         raise InputError(
             f"images of {height}×{width}: too small to be halved {blocks} times by "
-            f"pooling={pooling!r}; give at least {least}×{least}, or pooling='stride'"
+            f"pooling={pooling!r}; pass at least {least}×{least}, or pooling='stride'"
         )
     return height // least, width // least

@@ -54,7 +54,7 @@ def check_choice(argument: str, value: str, known: Sequence[str]) -> None:
       InputError: naming the argument, its value and what it may be.
     """
     if value not in known:
-        raise InputError(f"{argument}={value!r}: unknown; give one of {', '.join(known)}")
+        raise InputError(f"{argument}={value!r}: unknown; pass one of {', '.join(known)}")
 
 
 def check_dropout(dropout: float) -> None:
@@ -64,4 +64,4 @@ def check_dropout(dropout: float) -> None:
       InputError: naming the share.
     """
     if not 0 <= dropout < 1:
-        raise InputError(f"dropout={dropout}: give a share from 0 to below 1")
+        raise InputError(f"dropout={dropout}: pass a share from 0 to below 1")

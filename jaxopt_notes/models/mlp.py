@@ -59,7 +59,7 @@ class MLP(nnx.Module):
         check_choice("activation", activation, tuple(ACTIVATIONS))
         check_dropout(dropout)
         if any(width < 1 for width in widths):
-            raise InputError(f"widths={tuple(widths)}: give whole numbers from 1")
+            raise InputError(f"widths={tuple(widths)}: pass whole numbers from 1")
         self.image_shape, self.activation = tuple(image_shape), activation
         kernel_init = ACTIVATIONS[activation].initializer
         height, width, channels = image_shape

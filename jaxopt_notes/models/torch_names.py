@@ -90,7 +90,9 @@ def in_given_order(prefixes: Sequence[str], names: Sequence[str]) -> list[str]:
         prefix = by_name.get(name, by_name.get(unwrapped(name)))
         if prefix is None:
             layers = ", ".join(repr(p[:-1]) for p in prefixes)
-            raise InputError(f"names: {name!r} is no layer of the state_dict, which has {layers}")
+            raise InputError(
+                f"names: {name!r} is not a layer of the state_dict, which has {layers}"
+            )
         if prefix in ordered:
             raise InputError(f"names: {name!r} stands there twice")
         ordered.append(prefix)

@@ -55,7 +55,7 @@ def scale_by_rss(
 
     Raises:
       ValueError: G_0 or ε is negative or not finite.
-      TypeError: an argument is no number.
+      TypeError: an argument is not a number.
 
     >>> import jax.numpy as jnp
     >>> from jaxopt_notes import scale_by_rss
@@ -99,7 +99,7 @@ def adagrad(
 
     Raises:
       ValueError: G_0 or ε is negative, or an argument is not finite.
-      TypeError: an argument is no number.
+      TypeError: an argument is not a number.
 
     >>> import jax.numpy as jnp
     >>> from jaxopt_notes import adagrad

@@ -94,7 +94,7 @@ def scale_by_adam(
 
     Raises:
       ValueError: an argument is outside its interval.
-      TypeError: an argument is no number.
+      TypeError: an argument is not a number.
 
     >>> import jax.numpy as jnp
     >>> from jaxopt_notes import scale_by_adam
@@ -147,7 +147,7 @@ def adam(
 
     Raises:
       ValueError: an argument is outside its interval.
-      TypeError: an argument is no number.
+      TypeError: an argument is not a number.
 
     >>> import jax, jax.numpy as jnp, optax
     >>> from jaxopt_notes import adam
@@ -198,7 +198,7 @@ def nadam(
 
     Raises:
       ValueError: an argument is outside its interval.
-      TypeError: an argument is no number.
+      TypeError: an argument is not a number.
 
     >>> import jax.numpy as jnp
     >>> from jaxopt_notes import nadam
@@ -246,7 +246,7 @@ def adamw(
 
     Raises:
       ValueError: an argument is outside its interval; at the update, if params is None.
-      TypeError: an argument is no number.
+      TypeError: an argument is not a number.
 
     >>> import jax.numpy as jnp
     >>> from jaxopt_notes import adamw

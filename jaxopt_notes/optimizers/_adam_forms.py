@@ -90,7 +90,7 @@ def scale_by_adam_form(
 
     Raises:
       ValueError: an argument is outside its interval.
-      TypeError: an argument is no number.
+      TypeError: an argument is not a number.
 
     >>> import jax.numpy as jnp
     >>> from jaxopt_notes.optimizers._adam_forms import scale_by_adam_form

@@ -124,7 +124,7 @@ def adam_to_sgd(
 
     Raises:
       ValueError: an argument is outside its interval, missing, or not for this `carry`.
-      TypeError: an argument is no number.
+      TypeError: an argument is not a number.
 
     >>> import jax, jax.numpy as jnp, optax
     >>> from jaxopt_notes import adam_to_sgd

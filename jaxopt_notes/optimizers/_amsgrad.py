@@ -74,7 +74,7 @@ def scale_by_amsgrad(
 
     Raises:
       ValueError: an argument is outside its interval.
-      TypeError: an argument is no number.
+      TypeError: an argument is not a number.
 
     >>> import jax.numpy as jnp
     >>> from jaxopt_notes import scale_by_amsgrad
@@ -128,7 +128,7 @@ def amsgrad(
 
     Raises:
       ValueError: an argument is outside its interval.
-      TypeError: an argument is no number.
+      TypeError: an argument is not a number.
 
     >>> import jax.numpy as jnp
     >>> from jaxopt_notes import amsgrad

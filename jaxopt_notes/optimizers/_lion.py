@@ -68,7 +68,7 @@ def scale_by_lion(
 
     Raises:
       ValueError: an argument is outside its interval, or the mode is unknown.
-      TypeError: an argument is no number.
+      TypeError: an argument is not a number.
 
     >>> import jax.numpy as jnp
     >>> from jaxopt_notes import scale_by_lion
@@ -109,7 +109,7 @@ def lion(
 
     Raises:
       ValueError: an argument is outside its interval; at the update, if params is None.
-      TypeError: an argument is no number.
+      TypeError: an argument is not a number.
 
     >>> import jax.numpy as jnp
     >>> from jaxopt_notes import lion

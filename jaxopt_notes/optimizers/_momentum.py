@@ -58,7 +58,7 @@ def trace(
 
     Raises:
       ValueError: β is outside [0, 1].
-      TypeError: β is no number.
+      TypeError: β is not a number.
 
     >>> import jax.numpy as jnp
     >>> from jaxopt_notes import trace
@@ -94,7 +94,7 @@ def ema(
 
     Raises:
       ValueError: β is outside [0, 1).
-      TypeError: β is no number.
+      TypeError: β is not a number.
 
     >>> import jax.numpy as jnp
     >>> from jaxopt_notes import ema
@@ -132,7 +132,7 @@ def sgd(
 
     Raises:
       ValueError: β is outside [0, 1], or α is not finite.
-      TypeError: an argument is no number.
+      TypeError: an argument is not a number.
 
     >>> import jax, jax.numpy as jnp, optax
     >>> from jaxopt_notes import sgd
@@ -178,7 +178,7 @@ def momentum(
 
     Raises:
       ValueError: β is outside [0, 1), or α is not finite.
-      TypeError: an argument is no number.
+      TypeError: an argument is not a number.
 
     >>> import jax.numpy as jnp
     >>> from jaxopt_notes import momentum, sgd

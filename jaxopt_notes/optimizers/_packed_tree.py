@@ -141,7 +141,7 @@ def _dtype(leaf: Any) -> Any:
 def _front(i: int, leaf: Any, shape: tuple[int, ...], stacked: bool) -> tuple[int, ...]:
     """The axes of a leaf in front of its own."""
     if leaf is None:
-        raise ValueError(f"packed: leaf {i} of the gradients is None; give every gradient")
+        raise ValueError(f"packed: leaf {i} of the gradients is None; pass every gradient")
     if isinstance(leaf, optax.MaskedNode):
         return ()
     front, own = np.split(np.array(jnp.shape(leaf), int), [max(jnp.ndim(leaf) - len(shape), 0)])

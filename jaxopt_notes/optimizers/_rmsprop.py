@@ -96,7 +96,7 @@ def scale_by_rms(
 
     Raises:
       ValueError: an argument is outside its interval.
-      TypeError: an argument is no number.
+      TypeError: an argument is not a number.
 
     >>> import jax.numpy as jnp
     >>> from jaxopt_notes import scale_by_rms
@@ -139,7 +139,7 @@ def scale_by_stddev(
 
     Raises:
       ValueError: an argument is outside its interval.
-      TypeError: an argument is no number.
+      TypeError: an argument is not a number.
 
     >>> import jax.numpy as jnp
     >>> from jaxopt_notes import scale_by_stddev
@@ -190,7 +190,7 @@ def rmsprop(
 
     Raises:
       ValueError: an argument is outside its interval.
-      TypeError: an argument is no number.
+      TypeError: an argument is not a number.
 
     >>> import jax.numpy as jnp
     >>> from jaxopt_notes import rmsprop

@@ -31,7 +31,7 @@ def check_decay(name: str, value: Any, *, one_allowed: bool = False) -> None:
 
 
 def check_not_negative(name: str, value: Any, *, infinite: bool = False) -> None:
-    """Raises ValueError unless 0 ≤ value < ∞ (≤ ∞ if infinite), TypeError if it is no number."""
+    """Raises ValueError unless 0 ≤ value < ∞ (≤ ∞ if infinite), TypeError if it is not a number."""
     x = _known(name, value)
     if x is not None and not (0 <= x < math.inf or (infinite and x == math.inf)):
         raise ValueError(
@@ -40,7 +40,7 @@ def check_not_negative(name: str, value: Any, *, infinite: bool = False) -> None
 
 
 def check_finite_or_schedule(name: str, value: Any) -> None:
-    """Raises ValueError for NaN and infinities, TypeError for what is no number nor callable."""
+    """Raises ValueError for NaN and infinities, TypeError for what is not a number nor callable."""
     if callable(value):
         return
     x = _known(name, value)

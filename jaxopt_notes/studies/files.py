@@ -1,4 +1,4 @@
-"""A study's folder: result.json, series.csv, picture.png and picture.svg.
+"""A study's folder: result.json, series.csv, picture.png, picture.svg and perhaps picture.zh.svg.
 
 result.json is written last and removed first: where it exists, the other files belong to it.
 """
@@ -25,7 +25,7 @@ def write(where: Path, result: dict[str, Any], series: dict[str, Any], pictures:
       where: the study's folder; made if it does not exist.
       result: the content of result.json.
       series: columns of numbers.
-      pictures: the bytes of "png" and "svg".
+      pictures: the bytes of "png", "svg" and perhaps "zh.svg".
     """
     where.mkdir(parents=True, exist_ok=True)
     (where / "result.json").unlink(missing_ok=True)

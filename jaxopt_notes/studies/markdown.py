@@ -1,8 +1,11 @@
-"""The gallery as Markdown, for the repository: one file a language."""
+"""The gallery as Markdown, for the repository: an overview and a file a claim, in each language."""
 
 import json
+from collections.abc import Sequence
 
+from jaxopt_notes.studies import one_name, playground
 from jaxopt_notes.studies.wording import (
+    FILES,
     KINDS,
     LANGUAGES,
     VERDICTS,
@@ -10,31 +13,79 @@ from jaxopt_notes.studies.wording import (
     counted,
     marked,
     number,
+    picture,
     registration,
     robustness,
     said,
+    source,
     word,
 )
 
 
-def page(stories: list[Story], language: str) -> str:
-    """The whole file."""
-    other = {"en": "[中文](README.zh-CN.md)", "zh": "[English](README.md)"}[language]
+def overview(stories: Sequence[Story], language: str) -> str:
+    """The file that lists all claims."""
     quick = any(story.result["quick"] for story in stories)
-    head = [
+    pages = [
+        f"- [{word('web', language)}](index.html)",
+        *(
+            f"- [{word(name, language)}]({file}){word('open', language)}"
+            for name, file in (("one_name", one_name.FILE), ("playground", playground.FILE))
+        ),
+    ]
+    parts = [
         f"# {word('title', language)}",
-        other,
+        _other(language),
         word("intro", language),
-        f"[{word('one_name', language)}](one-name.html){word('open', language)}",
-        f"[{word('playground', language)}](playground.html){word('open', language)}",
-        *([word("quick", language)] if quick else []),
+        "\n".join(pages),
+        word("quick", language) if quick else "",
         _counts(stories, language),
         _glance(stories, language),
+        word("terms", language),
     ]
-    return "\n\n".join([*head, *(_article(story, language) for story in stories)]) + "\n"
+    return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _counts(stories: list[Story], language: str) -> str:
+def claim(stories: Sequence[Story], at: int, language: str) -> str:
+    """One claim's file: its finding, its verdict, its picture, its numbers, its method.
+
+    Args:
+      stories: all of them, in their order.
+      at: the place of this one.
+      language: one of LANGUAGES.
+    """
+    story = stories[at]
+    about = story.about
+    place = LANGUAGES.index(language)
+    alt = said(story, "picture", language).replace("[", "(").replace("]", ")").replace("|", "\\|")
+    kind = (" ({}): ", "（{}）：")[place].format(KINDS[about.kind][place])
+    parts = [
+        f"# {_told(story, 'finding', language)}",
+        f"{about.number}. {_told(story, 'title', language)} · {_other(language)}",
+        word("quick", language) if story.result["quick"] else "",
+        f"> {_told(story, 'claim', language)}",
+        f"**{_verdict(story, language)}**{kind}{_told(story, 'reason', language)}",
+        f"![{alt}]({picture(story, language)})",
+        _line("strip", robustness(story, language), language),
+        _headed(story, "remark", language) if about.remark else "",
+        _numbers(story, language),
+        *_method(story, language),
+        _line("sources", _sources(story, language), language),
+        _line("files", _files(story), language),
+        _neighbours(stories, at, language),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _other(language: str) -> str:
+    """A link to the same file in the other language."""
+    return {"en": f"[中文]({FILES['zh']})", "zh": f"[English]({FILES['en']})"}[language]
+
+
+def _stop(language: str) -> str:
+    return {"en": ":", "zh": "："}[language]
+
+
+def _counts(stories: Sequence[Story], language: str) -> str:
     """The overview: how many claims of each kind have each verdict."""
     place = LANGUAGES.index(language)
     head = [word("kind", language), *(names[1 + place] for names in VERDICTS.values())]
@@ -48,65 +99,53 @@ def _text(text: str) -> str:
     return marked(text).replace("|", "\\|").replace("*", "\\*")
 
 
+def _told(story: Story, field: str, language: str) -> str:
+    return _text(said(story, field, language))
+
+
+def _line(field: str, text: str, language: str) -> str:
+    return f"**{word(field, language)}{_stop(language)}** {text}"
+
+
+def _headed(story: Story, field: str, language: str) -> str:
+    return _line(field, _told(story, field, language), language)
+
+
 def _verdict(story: Story, language: str) -> str:
     sign, *names = VERDICTS[story.result["verdict"]["word"]]
     return f"{sign} {names[LANGUAGES.index(language)]}"
 
 
-def _glance(stories: list[Story], language: str) -> str:
+def _glance(stories: Sequence[Story], language: str) -> str:
     place = LANGUAGES.index(language)
     rows = [
-        f"| {s.about.number} | [{_text(said(s, 'finding', language))}](#{s.name}) | "
-        f"{_text(said(s, 'claim', language))} | {KINDS[s.about.kind][place]} | "
+        f"| {s.about.number} | [{_told(s, 'finding', language)}]({s.name}/{FILES[language]}) | "
+        f"{_told(s, 'claim', language)} | {KINDS[s.about.kind][place]} | "
         f"{_verdict(s, language)} |"
         for s in stories
     ]
-    columns = ("claim", "kind", "verdict")
-    head = f"| | | {' | '.join(word(column, language) for column in columns)} |"
+    columns = ("finding", "claim", "kind", "verdict")
+    head = f"| | {' | '.join(word(column, language) for column in columns)} |"
     return "\n".join([head, "| --- | --- | --- | --- | --- |", *rows])
 
 
-def _article(story: Story, language: str) -> str:
-    about, result, name = story.about, story.result, story.name
-
-    stop = ":" if language == "en" else "："
-
-    def told(field: str) -> str:
-        return _text(said(story, field, language))
-
-    def line(field: str, text: str) -> str:
-        return f"**{word(field, language)}{stop}** {text}"
-
-    def headed(field: str) -> str:
-        return line(field, told(field))
-
-    alt = said(story, "picture", language).replace("[", "(").replace("]", ")").replace("|", "\\|")
+def _method(story: Story, language: str) -> list[str]:
+    """What is folded."""
+    result = story.result
     setting = json.dumps(result["setting"], ensure_ascii=False)
-    sources = "; ".join(map(_text, about.sources))
-    files = " · ".join(f"[{f}]({name}/{f})" for f in ("result.json", "series.csv", "picture.png"))
-    notes = word("notes", language).format(told("section"))
-    parts = [
-        f'<a id="{name}"></a>\n\n## {about.number}. {told("finding")}',
-        f"> {told('claim')}",
-        f"**{_verdict(story, language)}** ({KINDS[about.kind][LANGUAGES.index(language)]}){stop} "
-        f"{told('reason')}",
-        f"![{alt}]({name}/picture.svg)",
-        line("strip", robustness(story, language)),
-        headed("remark") if about.remark else "",
-        _numbers(story, language),
+    versions = ", ".join(f"{name} {v}" for name, v in result["versions"].items())
+    seconds = word("measured", language).format(result["seconds"])
+    return [
         f"<details><summary>{word('method', language)}</summary>",
-        headed("how"),
-        "<br>".join(map(_text, about.equations)),
-        headed("rule"),
-        line("registration", registration(story, language)),
-        line("command", f"`{result['command']}` ({result['seconds']:g} s)"),
-        line("test_set", result["test_set"]) if result["test_set"] else "",
-        line("setting", f"`{setting}`"),
+        _headed(story, "how", language),
+        "<br>".join(map(_text, story.about.equations)),
+        _headed(story, "rule", language),
+        _line("registration", registration(story, language), language),
+        _line("test_set", result["test_set"], language) if result["test_set"] else "",
+        _line("command", f"`{result['command']}` ({seconds}; {versions})", language),
+        _line("setting", f"`{setting}`", language),
         "</details>",
-        line("sources", f"{notes}; {sources}"),
-        line("files", files),
     ]
-    return "\n\n".join(part for part in parts if part)
 
 
 def _numbers(story: Story, language: str) -> str:
@@ -116,3 +155,26 @@ def _numbers(story: Story, language: str) -> str:
         for name, texts in story.about.measured.items()
     ]
     return "\n".join([f"| {word('numbers', language)} | |", "| --- | ---: |", *rows])
+
+
+def _sources(story: Story, language: str) -> str:
+    notes = word("notes", language).format(_told(story, "section", language))
+    return "; ".join([notes, *map(_text, story.about.sources)])
+
+
+def _files(story: Story) -> str:
+    code = source(story)
+    links = [f"[{name}]({name})" for name in ("result.json", "series.csv", "picture.png")]
+    return " · ".join([*links, f"[{code.rsplit('/', 1)[1]}]({code})"])
+
+
+def _neighbours(stories: Sequence[Story], at: int, language: str) -> str:
+    """Links to the study before, to all, and to the next one."""
+    links = [f"[{word('all', language)}](../{FILES[language]})"]
+    for name, place in (("previous", at - 1), ("next", at + 1)):
+        if 0 <= place < len(stories):
+            other = stories[place]
+            title = f"{other.about.number}. {_told(other, 'title', language)}"
+            text = f"{word(name, language)}{_stop(language)} "
+            links.append(f"{text}[{title}](../{other.name}/{FILES[language]})")
+    return " · ".join(links)

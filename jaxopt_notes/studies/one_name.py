@@ -23,6 +23,7 @@ SCRIPTS = (
     "landscapes.js",
     "frameworks.js",
     "forks.js",
+    "labels.js",
     "plane.js",
     "chart.js",
     "player.js",

@@ -17,7 +17,6 @@ h2 { font-size: 1.3rem; margin: 0 0 .5rem; }
 h3 { font-size: .95rem; margin: 1.1rem 0 .2rem; color: var(--soft); }
 p { margin: .3rem 0; }
 a { color: var(--link); }
-article { border-top: 2px solid var(--line); margin-top: 2.5rem; padding-top: 1.2rem; }
 blockquote { margin: .6rem 0; padding: .5rem .9rem; background: var(--card);
   border-left: 4px solid var(--line); font-size: 1.05rem; }
 table { border-collapse: collapse; width: 100%; font-size: .93rem; }
@@ -32,23 +31,17 @@ summary { cursor: pointer; color: var(--link); margin: .8rem 0 .2rem; }
 .small { font-size: .88rem; color: var(--soft); }
 .equations p { font-family: "STIX Two Text", "Cambria Math", Georgia, serif; font-size: 1.05rem; }
 sub, sup { line-height: 0; font-size: .75em; }
-figure { margin: 1rem 0; padding: .4rem; background: #fff; border: 1px solid var(--line); }
-figure img { display: block; width: 100%; max-width: 36rem; height: auto; margin: 0 auto; }
 code { font: .88em ui-monospace, Menlo, Consolas, monospace; }
 pre { margin: .2rem 0; padding: .5rem .7rem; background: var(--card); white-space: pre-wrap; }
 ul { margin: .2rem 0; padding-left: 1.2rem; }
 button { font: inherit; padding: .25rem .8rem; color: var(--ink); background: var(--card);
   border: 1px solid var(--line); border-radius: .4rem; cursor: pointer; }
 [data-language="en"] [lang="zh-CN"], [data-language="zh"] [lang="en"] { display: none; }
-@media (max-width: 30rem) { body { padding: .8rem; } .value { min-width: 5rem; }
-  figure { margin: 1rem -.4rem; padding: .1rem; } }
+@media (max-width: 30rem) { body { padding: .8rem; } .value { min-width: 5rem; } }
 @media print { :root { color-scheme: light; --ink: #000; --soft: #444; --page: #fff; --card: #fff;
   --line: #bbb; --link: #000; --holds: #000; --fails: #000; --depends: #000; }
   body { max-width: none; font-size: 10pt; } button { display: none; }
-  figure, tr, blockquote { break-inside: avoid; } figure img { max-width: 11cm; }
-  article { break-before: page; } }
-@media screen and (prefers-color-scheme: dark) { figure { background: #1b1d21; }
-  figure img { filter: invert(.9) hue-rotate(180deg); } }
+  tr, blockquote { break-inside: avoid; } }
 """
 
 # The language stands in the address, ?lang=zh, and goes along with every link to a page of ours.
@@ -61,15 +54,11 @@ function speak(language) {
   root.lang = chinese ? "zh-CN" : "en";
   document.title = titles[language];
   button.textContent = chinese ? "English" : "中文";
-  for (const image of document.images) {
-    image.dataset.en ??= image.alt;
-    image.alt = chinese ? image.dataset.zh : image.dataset.en;
-  }
   for (const link of document.querySelectorAll("a[href]")) {
     const [page, hash] = link.getAttribute("href").split("#");
-    if (!page || /^[a-z]+:/.test(page)) continue;
-    const file = page.split("?")[0] + (chinese ? "?lang=zh" : "");
-    link.setAttribute("href", hash ? `${file}#${hash}` : file);
+    const file = page.split("?")[0];
+    if (!file.endsWith(".html") || /^[a-z]+:/.test(file)) continue;
+    link.setAttribute("href", file + (chinese ? "?lang=zh" : "") + (hash ? `#${hash}` : ""));
   }
   dispatchEvent(new Event("language"));
 }

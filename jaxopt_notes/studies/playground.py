@@ -19,6 +19,7 @@ SCRIPTS = (
     "equations.js",
     "rules.js",
     "landscapes.js",
+    "labels.js",
     "plane.js",
     "chart.js",
     "player.js",

@@ -1,6 +1,5 @@
 """Runs a study: measures unless that is done already, judges, draws, writes."""
 
-import io
 import time
 from importlib.metadata import version
 from pathlib import Path
@@ -8,8 +7,7 @@ from platform import machine, python_version, system
 from typing import Any
 
 from jaxopt_notes import __version__
-from jaxopt_notes.studies import files, registration, study
-from jaxopt_notes.studies.study import Measured
+from jaxopt_notes.studies import files, pictures, registration, study
 
 
 def run(name: str, out: Path, quick: bool = False) -> dict[str, Any]:
@@ -65,7 +63,8 @@ def run(name: str, out: Path, quick: bool = False) -> dict[str, Any]:
         "registered": registration.registered().get(name),
         "registration": registration.status(name, stored.ran_under),
     }
-    files.write(out / name, result, measured.series, _pictures(module, measured))
+    drawn = pictures.drawn(module.draw, measured, about.texts)
+    files.write(out / name, result, measured.series, drawn)
     return result
 
 
@@ -79,21 +78,3 @@ def _versions() -> dict[str, str]:
     installed = {package: version(package) for package in ("jax", "optax", "flax", "numpy")}
     where = {"python": python_version(), "system": f"{system()} {machine()}"}
     return {"jaxopt_notes": __version__, **installed, **where}
-
-
-def _pictures(module: Any, measured: Measured) -> dict[str, bytes]:
-    import matplotlib
-    from matplotlib.figure import Figure
-
-    from jaxopt_notes.studies import style
-
-    pictures = {}
-    with matplotlib.rc_context(style.RC):
-        figure = Figure(figsize=(style.WIDTH, 3.6), layout="constrained")
-        module.draw(figure, measured)
-        for kind in ("png", "svg"):
-            content = io.BytesIO()
-            # No date, so that the same numbers give the same file.
-            figure.savefig(content, format=kind, metadata={"Date": None} if kind == "svg" else {})
-            pictures[kind] = content.getvalue()
-    return pictures

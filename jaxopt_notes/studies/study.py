@@ -52,6 +52,8 @@ class About(NamedTuple):
       equations: in Unicode, with _ and ^ before what stands low or high.
       findings: for each verdict that the rule can give, the finding in one line, in English and in
         Chinese; names in braces stand for numbers (of a spread, its median).
+      texts: the picture's texts in Chinese, by the English ones; {} stands for what varies. Without
+        them the picture is English on Chinese pages too.
       reachable: for verdicts that some setting leads to, what this setting puts in place of the
         quick one.
     """
@@ -78,6 +80,7 @@ class About(NamedTuple):
     remark_zh: str = ""
     equations: tuple[str, ...] = ()
     findings: Mapping[str, tuple[str, str]] = MappingProxyType({})
+    texts: Mapping[str, str] = MappingProxyType({})
     reachable: Mapping[str, dict[str, Any]] = MappingProxyType({})
 
     def setting_for(self, quick: bool) -> dict[str, Any]:

@@ -49,6 +49,15 @@ DASHES = {
 
 # The colours on a dark page; those that are not named are bright enough.
 DARK = {BLACK: "#e3e3df", GREEN: "#2fc79a", BLUE: "#4fa9e6", RED: "#ff8a4a", PURPLE: "#e29cc3"}
+DARK_PAGE = "#1b1d21"  # what a dark picture stands on
+
+# Texts of several studies' pictures, in Chinese; a study's own stand in ABOUT.texts.
+TEXTS = {
+    "momentum": "动量",
+    "step": "步数",
+    "learning rate α": "学习率 α",
+    "cross-entropy (nats)": "交叉熵（nat）",
+}
 
 RC: dict[Any, Any] = {
     "font.family": "DejaVu Sans",  # matplotlib's own: the same everywhere
@@ -75,7 +84,7 @@ RC: dict[Any, Any] = {
     "lines.linewidth": 1.8,
     "figure.facecolor": "white",  # of its own, or the text would vanish on a dark page
     "savefig.dpi": 150,
-    "svg.fonttype": "path",
+    "svg.fonttype": "none",  # letters stay text; see pictures
     "svg.hashsalt": "jaxopt_notes",
 }
 
@@ -97,6 +106,25 @@ def ink(colour: str) -> Any:
     from matplotlib.colors import to_rgb
 
     return tuple(0.72 * part for part in to_rgb(colour))
+
+
+def on_dark(colour: str) -> str | None:
+    """A colour of a picture on a dark page; None for those that stay.
+
+    Greys are mirrored, so what was near the page stays near it. On a heat map, whose colours stay,
+    write in "white" or "black", which stay too.
+    """
+    from matplotlib.colors import to_hex
+
+    for name in {*COLOURS.values(), *DARK}:
+        if colour in (name.lower(), to_hex(ink(name))):
+            return DARK.get(name, name).lower()
+    if colour == "#ffffff":
+        return DARK_PAGE
+    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
+    if red == green == blue and red > 0:
+        return "#" + f"{round(243.5 - 0.867 * red):02x}" * 3
+    return None
 
 
 def band(axes: Any, x: Any, values: Any, look: Mapping[str, Any]) -> None:

@@ -3,6 +3,7 @@
 import html
 import math
 import re
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from jaxopt_notes.studies.study import (
@@ -19,6 +20,8 @@ from jaxopt_notes.studies.study import (
 
 LANGUAGES = ("en", "zh")
 TAGS = ("en", "zh-CN")
+FILES = {"en": "README.md", "zh": "README.zh-CN.md"}
+CODE = "../../../jaxopt_notes/studies/claims"  # seen from a study's folder in docs/studies
 VERDICTS = {
     HOLDS: ("✓", "holds", "成立"),
     FAILS: ("✗", "fails", "不成立"),
@@ -36,6 +39,7 @@ NEIGHBOURS = {"half": ("half the threshold", "阈值减半"), "double": ("double
 WORDS = {
     "title": ("The notes' claims, put to the test", "检验笔记中的论断"),
     "claim": ("Claim", "论断"),
+    "finding": ("Finding", "发现"),
     "verdict": ("Verdict", "结论"),
     "how": ("Method", "方法"),
     "rule": ("The rule", "判据"),
@@ -44,7 +48,7 @@ WORDS = {
     "setting": ("Setting", "设置"),
     "command": ("Command", "命令"),
     "sources": ("Sources", "来源"),
-    "files": ("Files", "文件"),
+    "files": ("Data and code", "数据与代码"),
     "measured": ("measured in {:g} s", "测量用时 {:g} 秒"),
     "notes": ("The notes: {}", "笔记：{}"),
     "playground": (
@@ -55,6 +59,10 @@ WORDS = {
         "One name, five formulas: the notes, optax, torch, Keras and TensorFlow 1 in one race",
         "同名不同式：笔记、optax、torch、Keras 与 TensorFlow 1 同场比较",
     ),
+    "web": (
+        "The same as web pages, with figures to move: clone the repository, open it in a browser",
+        "网页版，附可操作的图：克隆仓库后用浏览器打开",
+    ),
     "try": ("Open in the playground", "在交互演示中打开"),
     "open": (" (download it and open it in a browser)", "（下载后用浏览器打开）"),
     "quick": (
@@ -63,19 +71,28 @@ WORDS = {
     ),
     "intro": (
         "Each claim of the study notes is a program. It measures, and a rule turns the numbers "
-        "into a verdict. “Depends” means that the claim is right in some of its cases only. “Not "
-        "decided” means that the threshold lies inside the measurement's interval. Random "
-        "results are medians over seeds: (minimum – maximum) in round brackets, a 95 % interval "
-        "in square brackets. An identity is exact; a possibility needs one sound instance; a "
-        "comparison has an effect with an interval; advice must hold across tasks and budgets. A "
-        "verdict is robust if it stays the same at half and at double its thresholds and at "
-        "every other training budget.",
-        "学习笔记中的每条论断都是一个程序：它先测量，再由判据把数值变成结论。“视情况而定”指论断"
-        "只在部分情形下成立；“尚无定论”指阈值落在测量的区间之内。随机结果给出各随机种子的中位"
-        "数，圆括号内为最小值与最大值，方括号内为 95 % 区间。“恒等式”须精确成立；“可能性”只需一"
-        "个可靠的实例；“比较”给出效应及其区间；“建议”须跨任务、跨预算成立。若阈值减半、加倍以及"
-        "其他训练预算下结论都不变，则称该结论稳健。",
+        "into a verdict. Each claim has a page with its picture, its numbers, its method, its "
+        "data and its code.",
+        "学习笔记中的每条论断都是一个程序：它先测量，再由判据把数值变成结论。每条论断各有一页，给出"
+        "图、数值、方法、数据与代码。",
     ),
+    "reading": ("How to read the verdicts", "如何理解结论"),
+    "terms": (
+        "“Depends” means that the claim is right in some of its cases only. “Not decided” means "
+        "that the threshold lies inside the measurement's interval. Random results are medians "
+        "over seeds: (minimum – maximum) in round brackets, a 95 % interval in square brackets. "
+        "An identity is exact; a possibility needs one sound instance; a comparison has an effect "
+        "with an interval; advice must hold across tasks and budgets. A verdict is robust if it "
+        "stays the same at half and at double its thresholds and at every other training budget.",
+        "“视情况而定”指论断只在部分情形下成立；“尚无定论”指阈值落在测量的区间之内。随机结果给出各"
+        "随机种子的中位数，圆括号内为最小值与最大值，方括号内为 95 % 区间。“恒等式”须精确成立；“可"
+        "能性”只需一个可靠的实例；“比较”给出效应及其区间；“建议”须跨任务、跨预算成立。若阈值减半、"
+        "加倍以及其他训练预算下结论都不变，则称该结论稳健。",
+    ),
+    "all": ("All studies", "全部检验"),
+    "previous": ("← Previous", "← 上一条"),
+    "next": ("Next →", "下一条 →"),
+    "live": ("Try it", "动手试试"),
     "method": ("Method, rule and setting", "方法、判据与设置"),
     "kind": ("Kind", "类型"),
     "strip": ("How robust", "稳健性"),
@@ -149,7 +166,17 @@ def _section(section: str, language: str) -> str:
     )
 
 
-def counted(stories: list[Story]) -> list[tuple[str, list[int]]]:
+def picture(story: Story, language: str) -> str:
+    """The file of the picture in a language, or in English where its texts have no translation."""
+    return "picture.zh.svg" if language == "zh" and story.about.texts else "picture.svg"
+
+
+def source(story: Story) -> str:
+    """The study's own code, seen from its folder."""
+    return f"{CODE}/{story.name.replace('-', '_')}.py"
+
+
+def counted(stories: Sequence[Story]) -> list[tuple[str, list[int]]]:
     """Each kind that occurs, and how many of its claims have each of VERDICTS."""
     found = [(story.about.kind, story.result["verdict"]["word"]) for story in stories]
     rows = [(kind, [found.count((kind, verdict)) for verdict in VERDICTS]) for kind in KINDS]
@@ -158,9 +185,10 @@ def counted(stories: list[Story]) -> list[tuple[str, list[int]]]:
 
 def robustness(story: Story, language: str) -> str:
     """The strip in one line: the verdict at each neighbour, and whether all are the same."""
-    place, comma = LANGUAGES.index(language), (", ", "，")[LANGUAGES.index(language)]
+    place = LANGUAGES.index(language)
+    colon, comma = ((": ", ", "), ("：", "，"))[place]
     cells = [
-        f"{NEIGHBOURS.get(name, (name, name))[place]}: {VERDICTS[verdict][1 + place]}"
+        f"{NEIGHBOURS.get(name, (name, name))[place]}{colon}{VERDICTS[verdict][1 + place]}"
         for name, verdict in story.result["strip"].items()
     ]
     return (

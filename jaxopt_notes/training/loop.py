@@ -102,7 +102,7 @@ def trace_stretch(
 
 
 def _python_loop(single: Callable[..., Any], layout: Layout) -> Stretch:
-    """The stretch of a step that is no loop on the device."""
+    """The stretch of a step that is not a loop on the device."""
 
     def loop(
         state: TrainState, sums: Sums, data: Batch, order: Any, start: int, stop: int
@@ -229,7 +229,7 @@ def run_epoch(
 
 
 class Padded(NamedTuple):
-    """A set cut into equal batches; `real` marks the images of each batch that are no padding."""
+    """A set cut into equal batches; `real` marks the images of each batch that are not padding."""
 
     batches: tuple[Batch, ...]
     real: tuple[jax.Array, ...]

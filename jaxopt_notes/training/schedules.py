@@ -39,7 +39,7 @@ def schedule(name: str, peak: float, steps: int, warmup: float | None = None) ->
         call = schedulers.read(name)
         if call.kind == "OneCycleLR" and (call.steps or 0) < steps:
             raise InputError(
-                f"--schedule {name}: the run has {steps:,} steps; give as many total_steps, or "
+                f"--schedule {name}: the run has {steps:,} steps; pass as many total_steps, or "
                 "fewer --epochs"
             )
         # Imported here: the other schedules need nothing of torch's conventions.

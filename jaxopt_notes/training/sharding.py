@@ -228,7 +228,9 @@ def make_layout(size: int | None, batch_size: int, shard_optimizer_state: bool =
     devices = start.devices()
     size = len(devices) if size is None else size
     if size > len(devices):
-        raise InputError(f"--mesh data={size}: there are {len(devices)} devices; give no more")
+        raise InputError(
+            f"--mesh data={size}: there are {len(devices)} devices; pass at most that many"
+        )
     if jax.process_count() > 1 and size != len(devices):
         raise InputError(f"--mesh data={size}: the processes have {len(devices)} devices; use all")
     check_batch_size(batch_size, size)
@@ -249,7 +251,7 @@ def check_batch_size(batch_size: int, devices: int) -> None:
     >>> check_batch_size(64, 6)
     Traceback (most recent call last):
         ...
-    jaxopt_notes.errors.InputError: --batch-size 64: 6 devices do not divide it; give 66, or --mesh
+    jaxopt_notes.errors.InputError: --batch-size 64: 6 devices do not divide it; pass 66, or --mesh
     data=4
     """
     if batch_size % devices:
@@ -257,7 +259,7 @@ def check_batch_size(batch_size: int, devices: int) -> None:
         fewer = max(n for n in range(1, devices) if batch_size % n == 0)
         raise InputError(
             f"--batch-size {batch_size}: {devices} devices do not divide it; "
-            f"give {nearest}, or --mesh {BATCH_AXIS}={fewer}"
+            f"pass {nearest}, or --mesh {BATCH_AXIS}={fewer}"
         )
 
 

@@ -4,7 +4,7 @@ from benchmarks.bench import Bench, Unavailable
 
 
 def counting(label):
-    """Takes part, and prints what is no answer."""
+    """Takes part, and prints what is not an answer."""
 
     def run(steps):
         print("stray output")

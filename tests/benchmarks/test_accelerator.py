@@ -63,7 +63,7 @@ def test_a_part_that_is_cut_counts_if_it_wrote_something(ran, tmp_path, capsys):
     for _ in range(2):
         assert accelerator.main(["--out", str(tmp_path), "--parts", "kernels"]) == 0
     assert f"kernels {CUT}" in capsys.readouterr().out
-    ran[1]["kernels"] = "failed: the earlier run's file is no result of this run"
+    ran[1]["kernels"] = "failed: the earlier run's file is not a result of this run"
     assert accelerator.main(["--out", str(tmp_path), "--parts", "kernels"]) == 2
 
 

@@ -169,7 +169,9 @@ def test_aliases_name_an_option_and_are_none():
     assert parser.aliases["--lr"] == "--learning-rate"
     assert not parser.aliases.keys() & parser._option_string_actions.keys()
     for alias, option in parser.aliases.items():
-        with pytest.raises(InputError, match=f"^{alias}: is no option; did you mean {option}.$"):
+        with pytest.raises(
+            InputError, match=f"^{alias}: is not an option; did you mean {option}.$"
+        ):
             parser.parse_args([alias, "1"])
 
 
@@ -200,7 +202,7 @@ def test_a_setting_that_config_json_lacks_has_its_default():
         ({"batch_size": "64"}, "--batch-size 64"),
         ({"keep": True}, "--keep"),
         ({"tensorboard": 1}, "--tensorboard"),
-        ({"exec": "1"}, "exec: is no setting"),
+        ({"exec": "1"}, "exec: is not a setting"),
         ({"epochs": None}, "epochs"),
     ],
 )
@@ -217,7 +219,7 @@ def test_a_config_json_with_something_else_is_refused(change, word):
     [
         ({"optimizer": "adma"}, ["--optimizer adma: is unknown", "adam?"]),
         ({"optimizer": "zzz"}, ["--optimizer", "zzz", "rmsprop"]),
-        ({"optimiser": "sgd"}, ["optimiser: is no setting", "optimizer?"]),
+        ({"optimiser": "sgd"}, ["optimiser: is not a setting", "optimizer?"]),
         ({"schedule": "cosin"}, ["--schedule", "cosine?"]),
         ({"learning_rate": -1.0}, ["--learning-rate", "-1"]),
         ({"learning_rate": 0.0}, ["--learning-rate", "0"]),

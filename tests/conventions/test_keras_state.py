@@ -236,14 +236,16 @@ def test_refuses_by_name_what_it_cannot_take_along() -> None:
     whole = optimizers.SGD(schedules.CosineDecay(0, 10, warmup_target=0.1, warmup_steps=5))
     refused("initial_learning_rate=0 is a whole number", translate, whole)
     scaled = optimizers.LossScaleOptimizer(optimizers.Adam())
-    refused("LossScaleOptimizer has no equal here; pass its inner_optimizer", translate, scaled)
+    refused(
+        "LossScaleOptimizer has no equivalent here; pass its inner_optimizer", translate, scaled
+    )
     foreign = {**optimizers.serialize(optimizers.Adam()), "module": "somewhere.else"}
     refused("somewhere.else.Adam is not one of Keras' own classes", translate, foreign)
     opt, variables = built(optimizers.Adam())
     variables[0].constraint = keras.constraints.NonNeg()
     refused("'weight' has a constraint, which Keras applies after each step", translate, opt)
     for setting in ({"use_ema": True}, {"loss_scale_factor": 2.0}):
-        refused("has no equal here", translate, optimizers.Adam(**setting))
+        refused("has no equivalent here", translate, optimizers.Adam(**setting))
 
 
 def test_refuses_a_state_that_does_not_fit() -> None:

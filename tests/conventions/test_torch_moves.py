@@ -186,7 +186,7 @@ def test_what_drives_the_rate_leaves_its_mark(mark: str) -> None:
 def test_a_setting_that_is_not_known_is_refused(key: str) -> None:
     opt = build("adamw", named(parameters()))
     opt.param_groups[0][key] = 0.1
-    refused(f"'{key}' in a param group is no setting of torch's AdamW", translate, opt)
+    refused(f"'{key}' in a param group is not a setting of torch's AdamW", translate, opt)
     refused(f"'{key}' in a param group", translate, opt.state_dict())
 
 
@@ -413,8 +413,8 @@ def test_relatives_are_refused(kind: str) -> None:
     params = parameters()
     opt = getattr(torch.optim, kind)(named(params))
     in_torch(opt, params, range(3))
-    refused("no equal here", translate, opt)
-    refused("no optimizer that has an equal here", translate, opt.state_dict())
+    refused("no equivalent here", translate, opt)
+    refused("no optimizer that has an equivalent here", translate, opt.state_dict())
     refused("no optimizer that has an equal", translate_state, opt.state_dict(), here(params))
 
 
@@ -479,7 +479,9 @@ def test_two_clocks_in_one_count_are_refused(kind: str) -> None:
     params = parameters()
     opt = build(kind, named(params))
     in_torch(opt, params, range(BEFORE), idle=lambda n, k: n == "b")
-    says = "'b' has taken 0 steps, another parameter .* and a schedule for lr this has no equal"
+    says = (
+        "'b' has taken 0 steps, another parameter .* and a schedule for lr this has no equivalent"
+    )
     refused(says, translate, opt, lr=lambda k: 0.1)
 
 
@@ -604,7 +606,7 @@ def test_a_wrapper_of_a_step_of_another_kind_is_refused() -> None:
             self.param_groups = self.base_optimizer.param_groups
 
     opt = SAM(named(parameters()), rho=0.05)
-    refused("SAM has no equal here", translate, opt)
+    refused("SAM has no equivalent here", translate, opt)
     refused("'rho' in a param group", translate, opt.state_dict())
 
 

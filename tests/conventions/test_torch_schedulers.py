@@ -377,7 +377,7 @@ def test_a_parameter_without_gradients_has_its_own_count_and_the_cycle_of_all() 
     same(theta, params)
 
 
-# What has no equal here
+# What has no equivalent here
 
 
 def test_what_only_functions_know_needs_an_end() -> None:
@@ -406,7 +406,9 @@ def test_others_are_refused_by_name() -> None:
         ({**of.ExponentialLR(opt, 0.9).state_dict(), "warm": 3}, "state_dict of gamma, warm"),
         ({}, "state_dict of nothing"),
     ]:
-        refused(rf"scheduler: .*{name} has no equal here; pass lr=\[", translate, opt, scheduler)
+        refused(
+            rf"scheduler: .*{name} has no equivalent here; pass lr=\[", translate, opt, scheduler
+        )
     nested = of.ChainedScheduler([SCHEDULERS["warm-up, step"][0](opt)])
     refused("schedulers that hold others", translate, opt, nested, total_steps=9)
 

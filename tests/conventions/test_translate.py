@@ -101,14 +101,16 @@ def refused(says: str, source: Any, **keywords: Any) -> None:
 
 def test_refuses_by_name_what_torch_has_alone(torch: Any) -> None:
     params = list(oracle_torch.parameters("float32").values())
-    refused("torch.optim.nadam.NAdam has no equal here", torch.optim.NAdam(params))
-    refused("is of no optimizer that has an equal here", torch.optim.NAdam(params).state_dict())
-    refused("is of no optimizer that has an equal here", torch.optim.ASGD(params).state_dict())
+    refused("torch.optim.nadam.NAdam has no equivalent here", torch.optim.NAdam(params))
+    refused(
+        "is of no optimizer that has an equivalent here", torch.optim.NAdam(params).state_dict()
+    )
+    refused("is of no optimizer that has an equivalent here", torch.optim.ASGD(params).state_dict())
 
     class Own(torch.optim.SGD):  # a subclass may step otherwise
         pass
 
-    refused("Own has no equal here", Own(params))
+    refused("Own has no equivalent here", Own(params))
     opt = torch.optim.SGD(params)
     torch.optim.lr_scheduler.ExponentialLR(opt, 0.9)
     refused("an lr_scheduler drives this optimizer: pass lr=", opt)
@@ -118,13 +120,13 @@ def test_refuses_by_name_what_torch_has_alone(torch: Any) -> None:
 
 
 def test_refuses_by_name_what_keras_has_alone(optimizers: Any) -> None:
-    refused("Keras' Lion has no equal here", optimizers.Lion())
-    refused("Keras' Nadam has no equal here", optimizers.Nadam())
-    refused("a Keras config of .* has no equal here", optimizers.Ftrl().get_config())
-    refused("Keras' Ftrl has no equal here", optimizers.serialize(optimizers.Ftrl()))
-    refused("use_ema=True has no equal here", optimizers.SGD(use_ema=True))
+    refused("Keras' Lion has no equivalent here", optimizers.Lion())
+    refused("Keras' Nadam has no equivalent here", optimizers.Nadam())
+    refused("a Keras config of .* has no equivalent here", optimizers.Ftrl().get_config())
+    refused("Keras' Ftrl has no equivalent here", optimizers.serialize(optimizers.Ftrl()))
+    refused("use_ema=True has no equivalent here", optimizers.SGD(use_ema=True))
 
 
 def test_refuses_what_is_no_optimizer() -> None:
-    refused("builtins.int has no equal here", 3)
-    refused("a Keras config of a has no equal here", {"a": np.ones(2)})
+    refused("builtins.int has no equivalent here", 3)
+    refused("a Keras config of a has no equivalent here", {"a": np.ones(2)})

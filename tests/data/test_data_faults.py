@@ -158,7 +158,7 @@ def test_a_tfrecord_that_lost_a_whole_record_is_noticed(tiny, tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "hint"),
-    [("mnits", "did you mean 'mnist'"), ("tinny", "did you mean 'tiny'"), ("zzz", "give one of")],
+    [("mnits", "did you mean 'mnist'"), ("tinny", "did you mean 'tiny'"), ("zzz", "pass one of")],
 )
 def test_an_unknown_name_gets_the_nearest(tiny, tmp_path, name, hint):
     with pytest.raises(InputError, match=rf"dataset='{name}': unknown.*{hint}") as caught:

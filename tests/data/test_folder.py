@@ -281,7 +281,7 @@ def test_what_systems_leave_behind_is_passed_over(pets):
 
 def test_a_pipe_is_not_waited_for(pets):
     os.mkfifo(pets / "cat" / "pipe.png")
-    refused(pets, "cat/pipe.png", "is no file")
+    refused(pets, "cat/pipe.png", "is not a file")
 
 
 def test_links_are_followed_within_the_folder_and_refused_out_of_it(pets, tmp_path):

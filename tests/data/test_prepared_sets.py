@@ -143,7 +143,7 @@ def test_images_with_channels_first_are_refused(tmp_path):
     features["image"] = tfds.features.Image(shape=(3, 6, 6))
     rows = tiny_sets.examples(2, (6, 6, 3), 2)
     tiny_sets.write_set(tmp_path, "images", {"train": rows, "test": rows}, features)
-    assert "images are 3×6×6 of uint8; give H×W×1 or H×W×3" in refused("images", tmp_path)
+    assert "images are 3×6×6 of uint8; pass H×W×1 or H×W×3" in refused("images", tmp_path)
 
 
 def test_images_with_transparency_or_16_bits_are_refused(tmp_path):

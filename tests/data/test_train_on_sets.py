@@ -80,7 +80,7 @@ def test_a_folder_is_learnt(main, tmp_path, capsys):
     [
         ("broken", [], "001.png' is no PNG"),
         ("empty class", [], "emu' holds no picture"),
-        ("nothing", ["--image-size", "3"], "--image-size 3: is out of range; give N or HEIGHT"),
+        ("nothing", ["--image-size", "3"], "--image-size 3: is out of range; pass N or HEIGHT"),
         ("no folder", [], "no such folder"),
     ],
 )

@@ -1,4 +1,4 @@
-"""What is no checkpoint, or one of an attacker's, is one line; nothing in it is executed."""
+"""What is not a checkpoint, or one of an attacker's, is one line; nothing in it is executed."""
 
 import io
 import os
@@ -95,14 +95,14 @@ def nothing_in_it():
     [
         (zipped, "asks for posix.mkdir, and nothing that a file asks for is executed"),
         (unzipped, "asks for posix.mkdir"),
-        (bare, "is no checkpoint that torch can read"),
+        (bare, "is not a checkpoint that torch can read"),
         (whole_module, "asks for torch.nn.modules.linear.Linear"),
         (script, "is a TorchScript program"),
-        (truncated, "is no checkpoint that torch can read"),
-        (brackets, "is no checkpoint that torch can read"),
-        (text, "is no checkpoint that torch can read"),
-        (empty, "is no checkpoint that torch can read"),
-        (tar, "is no checkpoint that torch can read"),
+        (truncated, "is not a checkpoint that torch can read"),
+        (brackets, "is not a checkpoint that torch can read"),
+        (text, "is not a checkpoint that torch can read"),
+        (empty, "is not a checkpoint that torch can read"),
+        (tar, "is not a checkpoint that torch can read"),
         (a_list, "holds a list; save a state_dict"),
         (nothing_in_it, "has no state_dict in it"),
     ],
@@ -119,7 +119,7 @@ def test_a_file_that_is_no_checkpoint_is_one_line(write, words, capsys):
 def test_a_file_that_is_no_safetensors_is_one_line(content, capsys):
     pytest.importorskip("safetensors", reason="safetensors is not installed")
     Path("c.safetensors").write_bytes(content)
-    assert "is no safetensors file" in refused(capsys, source="c.safetensors")
+    assert "is not a safetensors file" in refused(capsys, source="c.safetensors")
 
 
 def test_odd_places_are_one_line(capsys):
@@ -132,7 +132,7 @@ def test_odd_places_are_one_line(capsys):
     torch.save({"1.weight": torch.zeros(8, 784)}, "c.pt")
     assert "--names names.json: cannot be read as JSON" in refused(capsys, "--names", "names.json")
     Path("names.json").write_text("3")
-    assert "is no list of names" in refused(capsys, "--names", "names.json")
+    assert "is not a list of names" in refused(capsys, "--names", "names.json")
     assert "--which best: only for a run" in refused(capsys, "--which", "best")
 
 

@@ -31,14 +31,14 @@ IN_CODE = "go on in code, with jaxopt_notes.conventions.translate"
         ),
         ("AdamW", {"amsgrad": True}, "with amsgrad=True: train's amsgrad corrects the bias before"),
         ("Adagrad", {"lr_decay": 0.1}, "Adagrad with lr_decay=0.1: train's adagrad has none"),
-        ("NAdam", {}, "of no optimizer that has an equal here"),
+        ("NAdam", {}, "of no optimizer that has an equivalent here"),
     ],
 )
 def test_an_optimizer_that_train_has_not(digits, capsys, kind, settings, words):
     Script(digits).with_optimizer(kind, lr=0.01, **settings).train(1).save()
     assert there() == 2
     error = capsys.readouterr().err
-    assert words in error or words.replace("of no", "is no setting") in error
+    assert words in error or words.replace("of no", "is not a setting") in error
     assert error.count("\n") == 1
     assert not Path("run").exists()
 
@@ -52,7 +52,7 @@ def test_an_optimizer_that_train_has_not(digits, capsys, kind, settings, words):
             {"lr_lambda": lambda k: 1.0},
             "pass --schedule, such as constant; or go on",
         ),
-        ("ReduceLROnPlateau", {}, "has no equal here; go on in code"),
+        ("ReduceLROnPlateau", {}, "has no equivalent here; go on in code"),
         (
             "CyclicLR",
             {"base_lr": 0.1, "max_lr": 1.0, "cycle_momentum": False},
@@ -168,7 +168,7 @@ def test_the_way_back_is_refused_before_anything_is_written(ran, capsys):
     capsys.readouterr()
     for out, words in (
         ("x.onnx", "pass a name that ends in .pt"),
-        ("x.pt", "has no equal in torch: "),
+        ("x.pt", "has no equivalent in torch: "),
         ("x.pt", "; for the weights alone pass a name that ends in .safetensors"),
     ):
         assert convert.main([str(run), "--out", out]) == 2

@@ -17,8 +17,8 @@ def test_a_factory_is_imported_through_its_submodules():
 @pytest.mark.parametrize(
     ("path", "message"),
     [
-        ("adamw", "is no dotted name; pass one such as optax.adamw"),
-        ("optax.adamw()", "is no dotted name; pass one such as optax.adamw"),
+        ("adamw", "is not a dotted name; pass one such as optax.adamw"),
+        ("optax.adamw()", "is not a dotted name; pass one such as optax.adamw"),
         ("no_such_module.adam", "no module no_such_module; install it, or correct the name"),
         ("optax.Adamw", "optax has no Adamw; did you mean optax.adamw?"),
         ("optax.qqq", "optax has no qqq; see optax's documentation"),
@@ -72,7 +72,7 @@ def test_what_is_no_key_and_value_is_one_line(word):
 
 
 def test_a_key_that_stands_twice_is_one_line():
-    with pytest.raises(InputError, match="b1 stands twice; give it once"):
+    with pytest.raises(InputError, match="b1 stands twice; pass it once"):
         keywords(["b1=0.9", "b1=0.8"])
 
 
@@ -83,7 +83,7 @@ def test_arguments_that_are_missing_unknown_or_refused_are_one_line():
         raise ValueError("rate must be\nsmaller")
 
     for made, values, message in (
-        (optax.adamw, {}, "f: needs learning_rate; give learning_rate=VALUE"),
+        (optax.adamw, {}, "f: needs learning_rate; pass learning_rate=VALUE"),
         (optax.adamw, {"lr": 1}, "lr: f does not take it; did you mean learning_rate?"),
         (optax.adamw, {"zzz": 1}, "zzz: f does not take it; it takes learning_rate, b1, "),
         (optax.adamw, {"beta1": 1}, "beta1: f does not take it; did you mean b1?"),

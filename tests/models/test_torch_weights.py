@@ -249,7 +249,7 @@ def test_names_that_do_not_fit_are_refused():
     network, entries = _mlp(2)
     assert "names: 2 for 3 layers" in refused(from_torch, entries, network, names=["1", "3"])
     message = refused(from_torch, entries, network, names=["1", "3", "7"])
-    assert "names: '7' is no layer" in message
+    assert "names: '7' is not a layer" in message
     assert "twice" in refused(from_torch, entries, network, names=["1", "3", "3"])
 
 

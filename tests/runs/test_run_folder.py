@@ -153,7 +153,7 @@ def test_one_folder_by_two_paths_is_one_folder(small, capsys):
 def test_settings_of_another_version_are_one_line_that_names_them(tmp_path):
     written = {"jaxopt_notes": "99.0", "config": {"epochs": 1, "galore_rank": 4}, "data": {}}
     for change, words in (
-        ({}, "galore_rank: is no setting; jaxopt_notes 99.0 wrote it, this is "),
+        ({}, "galore_rank: is not a setting; jaxopt_notes 99.0 wrote it, this is "),
         ({"config": {"epochs": 1, "batch_size": 0}}, "--batch-size 0: is out of range"),
         ({"config": {"epochs": 1, "out": "gs://b/x"}, "data": {"image_shape": 1}}, "class_names"),
     ):

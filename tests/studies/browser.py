@@ -75,7 +75,13 @@ class Browser:
                 return answer["result"]
 
     def open(
-        self, file: Path, width: int, height: int = 844, dark: bool = False, hash: str = ""
+        self,
+        file: Path,
+        width: int,
+        height: int = 844,
+        dark: bool = False,
+        hash: str = "",
+        query: str = "",
     ) -> None:
         """Shows a file in a window of that size, and waits until all of it is there."""
         size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
@@ -84,7 +90,7 @@ class Browser:
         self.call("Emulation.setEmulatedMedia", features=[scheme])
         self.call("Page.navigate", url="about:blank")  # or another # alone would not load it anew
         self.events.clear()
-        self.call("Page.navigate", url=file.as_uri() + (hash and f"#{hash}"))
+        self.call("Page.navigate", url=file.as_uri() + query + (hash and f"#{hash}"))
         until = time.monotonic() + 30
         # The event that tells of a load may be that of the empty page before.
         while self.evaluate("location.protocol + document.readyState") != "file:complete":

@@ -24,7 +24,8 @@ NAMES = study.names()
 def test_a_study_says_all_of_itself_in_both_languages(name: str) -> None:
     about = study.about(name)
     for field, value in about._asdict().items():
-        if field not in ("quick", "equations", "remark", "remark_zh", "findings", "reachable"):
+        optional = ("quick", "equations", "remark", "remark_zh", "findings", "reachable", "texts")
+        if field not in optional:
             assert value, field
         if field.endswith("_zh") and value:
             assert any("一" <= sign <= "鿿" for sign in value), field
@@ -92,7 +93,8 @@ def test_run_leaves_whole_files_and_measures_once(tmp_path: Path) -> None:
         first = runner.run("flatten", tmp_path)
         where = tmp_path / "flatten"
         kept = {path.name: path.read_bytes() for path in where.iterdir()}
-        assert set(kept) == {"result.json", "series.csv", "picture.png", "picture.svg"}
+        drawn = {"picture.png", "picture.svg", "picture.zh.svg"}
+        assert set(kept) == {"result.json", "series.csv", *drawn}
         assert runner.run("flatten", tmp_path) == first
         assert {path.name: path.read_bytes() for path in where.iterdir()} == kept
         assert len(asked) == 1

@@ -1,20 +1,22 @@
-"""The page needs nothing but itself; the Markdown's links lead somewhere; both are up to date."""
+"""The pages need nothing but each other; their links lead somewhere; they are up to date."""
 
-import base64
 import itertools
 import json
+import posixpath
 import re
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
+from unittest.mock import patch
 
 import pytest
 
-from jaxopt_notes.studies import gallery, markdown, one_name, own_rule, playground, study
+from jaxopt_notes.studies import claim_page, gallery, markdown, own_rule, playground, study
 from jaxopt_notes.studies.style import COLOURS, DASHES, LABELS, _apart
 from jaxopt_notes.studies.wording import (
+    FILES,
     LANGUAGES,
+    TAGS,
     VERDICTS,
     WORDS,
     Story,
@@ -26,7 +28,7 @@ from jaxopt_notes.studies.wording import (
 )
 
 REPORT = Path(__file__).parents[2] / "docs" / "studies"
-PAGES = (playground.FILE, one_name.FILE)
+MOVING = ("playground.html", "one-name.html")
 VOID = {"meta", "link", "img", "br", "input"}
 
 
@@ -61,50 +63,89 @@ def stories() -> list[Story]:
 
 
 @pytest.fixture(scope="module")
-def text(stories: list[Story]) -> str:
-    return gallery.as_page(stories, REPORT)
+def texts(stories: list[Story]) -> dict[str, str]:
+    return gallery.pages(stories)
 
 
 @pytest.fixture(scope="module")
-def page(text: str) -> Page:
-    return Page(text)
+def pages(texts: dict[str, str]) -> dict[str, Page]:
+    return {file: Page(text) for file, text in texts.items() if file.endswith(".html")}
 
 
-def test_nothing_is_fetched(page: Page, text: str) -> None:
-    for address in page.values("src", "href", "srcset", "action", "poster", "data"):
-        assert address.startswith(("data:", "#")) or address.split("#")[0] in PAGES, address[:80]
-    assert not re.search(r"url\(|@import|https?://|fetch\(|XMLHttpRequest|import\(", text)
-    assert {tag for tag, _ in page.elements}.isdisjoint({"iframe", "object", "embed", "base"})
+def test_pages_in_the_repository_are_up_to_date_and_no_other_is_there(
+    texts: dict[str, str],
+) -> None:
+    for file, text in texts.items():
+        assert (REPORT / file).read_text(encoding="utf-8") == text, (
+            f"{file}: run `python -m jaxopt_notes.studies pages --out docs/studies`"
+        )
+    there = [path for path in REPORT.rglob("*") if path.suffix in (".html", ".md")]
+    assert {path.relative_to(REPORT).as_posix() for path in there} == set(texts)
 
 
-def test_every_link_within_the_page_has_its_place(page: Page) -> None:
-    places = page.values("id")
-    assert len(places) == len(set(places))
-    assert {address[1:] for address in page.values("href") if address[0] == "#"} <= set(places)
-    assert set(study.names()) <= set(places)
+def test_every_page_is_small(texts: dict[str, str]) -> None:
+    for file, text in texts.items():
+        assert len(text.encode()) < (500_000 if file.endswith(".html") else 20_000), file
+    for name in study.names():
+        for picture in (REPORT / name).glob("picture.*"):
+            assert picture.stat().st_size < 300_000, picture
 
 
-def test_each_picture_has_its_text_in_both_languages_and_is_whole(page: Page) -> None:
-    pictures = [attributes for tag, attributes in page.elements if tag == "img"]
-    assert len(pictures) == len(study.names())
-    for attributes in pictures:
-        assert len(attributes["alt"]) > 60
-        assert len(attributes["data-zh"]) > 20
-        kind, content = attributes["src"].split(",", 1)
-        assert kind == "data:image/svg+xml;base64"
-        tree = ElementTree.fromstring(base64.b64decode(content))
-        for element in tree.iter():
-            for name, value in element.attrib.items():
-                if name.endswith("href"):
-                    assert value.startswith(("#", "data:")), value[:80]
+def test_nothing_is_fetched_from_elsewhere(pages: dict[str, Page], texts: dict[str, str]) -> None:
+    for file, page in pages.items():
+        for address in page.values("src", "href", "srcset", "action", "poster", "data"):
+            assert address == "data:," or not re.match(r"[a-z]+:|/", address), (file, address[:80])
+        assert not re.search(
+            r"url\(|@import|https?://|fetch\(|XMLHttpRequest|import\(", texts[file]
+        )
+        assert {tag for tag, _ in page.elements}.isdisjoint({"iframe", "object", "embed", "base"})
 
 
-def test_everything_is_said_in_both_languages(page: Page) -> None:
-    english, chinese = (
-        sum(a.get("lang") == language for tag, a in page.elements if tag == "span")
-        for language in ("en", "zh-CN")
-    )
-    assert english == chinese > 20 * len(study.names()) / 2
+def test_every_link_leads_somewhere(pages: dict[str, Page], texts: dict[str, str]) -> None:
+    for file, page in pages.items():
+        for address in page.values("src", "href"):
+            target, _, place = address.partition("#")
+            target = posixpath.normpath(posixpath.join(posixpath.dirname(file), target or "."))
+            if address == "data:,":
+                continue
+            if target in MOVING:
+                assert not place or place in playground.PRESETS.values(), (file, address)
+            else:
+                assert (REPORT / target).is_file(), (file, address)
+                assert not place or place in pages[target].values("id"), (file, address)
+    for file, text in texts.items():
+        if file.endswith(".md"):
+            for target in re.findall(r"\]\(([^)\s]+)\)", text):
+                assert ((REPORT / file).parent / target).is_file(), (file, target)
+
+
+def test_places_have_one_name_each(pages: dict[str, Page]) -> None:
+    for file, page in pages.items():
+        places = page.values("id")
+        assert len(places) == len(set(places)), file
+    assert set(study.names()) <= set(pages["index.html"].values("id"))
+
+
+def test_each_picture_has_its_text_in_both_languages(
+    pages: dict[str, Page], stories: list[Story]
+) -> None:
+    for story in stories:
+        shown = [a for tag, a in pages[f"{story.name}/index.html"].elements if tag == "img"]
+        assert [a["lang"] for a in shown] == list(TAGS)
+        english, chinese = (a["alt"] for a in shown)
+        assert len(english) > 60
+        assert re.search("[\u4e00-\u9fff]{2}", chinese)
+        files = [a["src"] for a in shown]
+        assert files == ["picture.svg", "picture.zh.svg" if story.about.texts else "picture.svg"]
+    shown = [a for tag, a in pages["index.html"].elements if tag == "img"]
+    assert len(shown) == 2 * len(stories)
+    assert all(a["alt"] for a in shown)
+
+
+def test_everything_is_said_in_both_languages(pages: dict[str, Page]) -> None:
+    for file, page in pages.items():
+        spans = [a.get("lang") for tag, a in page.elements if tag == "span" and "lang" in a]
+        assert spans.count("en") == spans.count("zh-CN") > 30, file
     assert all(len(texts) == 2 for texts in WORDS.values())
 
 
@@ -114,43 +155,31 @@ def test_where_the_notes_say_it_is_told_in_chinese(stories: list[Story]) -> None
         assert said(story, "section", "en") == story.about.section
 
 
-@pytest.mark.parametrize("module", [playground, one_name])
-def test_the_moving_pages_are_said_in_both_languages_and_whole(module: Any) -> None:
-    text = module.as_page()
-    page = Page(text)
-    places = page.values("id")
-    assert len(places) == len(set(places))
-    spans = [attributes.get("lang") for tag, attributes in page.elements if tag == "span"]
-    assert spans.count("en") == spans.count("zh-CN") > 30
-    assert set(page.values("href")) == {"data:,", "index.html"}
-    assert not page.values("src")
-    assert not re.search(r"@import|https?://|fetch\(|XMLHttpRequest|import\(", text)
-
-
-def test_presets_belong_to_studies_and_name_what_the_page_has() -> None:
+def test_presets_belong_to_studies_and_name_what_the_page_has(texts: dict[str, str]) -> None:
     assert set(playground.PRESETS) < set(study.names())
-    for preset in playground.PRESETS.values():
+    for name, preset in playground.PRESETS.items():
         state = dict(part.split("=") for part in preset.split("&"))
         assert state["landscape"] in playground.LANDSCAPES
         assert set(state["on"].split(",")) <= {*playground.OPTIMIZERS, "own"}
         assert state.get("example", "adam") in own_rule.EXAMPLES
+        href = f'href="../playground.html#{preset.replace("&", "&amp;")}"'
+        assert href in texts[f"{name}/index.html"]
 
 
-def test_the_page_is_for_phones_and_for_print(page: Page, text: str) -> None:
-    assert "width=device-width" in dict(page.elements)["meta"].get("content", "") or any(
-        "width=device-width" in a.get("content", "") for _, a in page.elements
-    )
-    for rule in ("prefers-color-scheme: dark", "@media print", "overflow-wrap"):
-        assert rule in text
+def test_the_pages_are_for_phones_and_for_print(texts: dict[str, str]) -> None:
+    for file in ("index.html", "ravine/index.html"):
+        for rule in ("width=device-width", "prefers-color-scheme: dark", "@media print"):
+            assert rule in texts[file]
 
 
-def test_all_verdicts_stand_in_the_first_table(text: str, stories: list[Story]) -> None:
-    table = text[: text.index("<article")].rsplit("<table>", 1)[1]
+def test_all_verdicts_stand_in_the_overview(texts: dict[str, str], stories: list[Story]) -> None:
+    cards = texts["index.html"].partition("<article")[2]
     for story in stories:
-        assert f'href="#{story.name}"' in table
+        assert f'href="{story.name}/index.html"' in cards
+        assert marked(said(story, "finding", "en")) in cards
     for word in VERDICTS:
         found = sum(story.result["verdict"]["word"] == word for story in stories)
-        assert table.count(f'class="verdict {word.replace(" ", "-")}"') == found
+        assert cards.count(f'class="verdict {word.replace(" ", "-")}"') == found
 
 
 def test_the_overview_counts_each_claim_once_by_kind_and_verdict(stories: list[Story]) -> None:
@@ -162,8 +191,33 @@ def test_the_overview_counts_each_claim_once_by_kind_and_verdict(stories: list[S
             assert sum(s.result["verdict"]["word"] == verdict for s in same) == count
 
 
-def test_an_article_says_how_robust_it_is_and_how_its_rule_was_registered(
-    stories: list[Story],
+@pytest.mark.parametrize("ending", ["index.html", *FILES.values()])
+def test_from_page_to_page_a_reader_passes_every_study(
+    ending: str, texts: dict[str, str], stories: list[Story]
+) -> None:
+    """By the last link to another study of each page, which is its next one."""
+    names = [story.name for story in stories]
+    seen = [names[0]]
+    for _ in names[1:]:
+        links = re.findall(rf"\.\./([a-z-]+)/{ending}", texts[f"{seen[-1]}/{ending}"])
+        seen.append(links[-1])
+    assert seen == names
+    last = re.findall(rf"\.\./([a-z-]+)/{ending}", texts[f"{names[-1]}/{ending}"])
+    assert last[-1] == names[-2]
+
+
+def test_a_live_figure_stands_after_the_picture_of_its_study(stories: list[Story]) -> None:
+    fragment = '<canvas id="moved"></canvas><script>0</script>'
+    with patch.object(claim_page, "live", {"saddle": fragment}.get):
+        texts = {s.name: claim_page.as_page(stories, i) for i, s in enumerate(stories)}
+    tail = texts["saddle"].partition("</figure>")[2]
+    assert tail.index(WORDS["live"][0]) < tail.index(fragment) < tail.index(WORDS["strip"][0])
+    assert all(fragment not in text for name, text in texts.items() if name != "saddle")
+    assert WORDS["live"][0] not in texts["ravine"]
+
+
+def test_a_page_says_how_robust_it_is_and_how_its_rule_was_registered(
+    stories: list[Story], texts: dict[str, str]
 ) -> None:
     def registered(**result: Any) -> str:
         story = stories[0]._replace(result={**stories[0].result, **result})
@@ -178,38 +232,32 @@ def test_an_article_says_how_robust_it_is_and_how_its_rule_was_registered(
     story = stories[0]._replace(result={**stories[0].result, "strip": strip, "robust": False})
     wanted = "half the threshold: holds, double: not decided, 3 epochs: fails → not robust"
     assert robustness(story, "en") == wanted
-    for language in LANGUAGES:
-        told = markdown.page(stories, language)
-        for story in stories:
-            assert robustness(story, language) in told
-            assert registration(story, language) in told
+    shown = claim_page.as_page([story], 0).partition('<ul class="strip">')[2].partition("</ul>")[0]
+    assert re.findall("✓|✗|≈|\\?", shown) == ["✓", "?", "✗"]
+    assert WORDS["fragile"][0] in shown
+    for language, story in itertools.product(LANGUAGES, stories):
+        text = texts[f"{story.name}/{FILES[language]}"]
+        assert robustness(story, language) in text
+        assert registration(story, language) in text
+        assert registration(story, language) in texts[f"{story.name}/index.html"]
 
 
-def test_a_quick_page_says_so(stories: list[Story], text: str) -> None:
+def test_quick_pages_say_so(stories: list[Story], texts: dict[str, str]) -> None:
     warning = WORDS["quick"][0]
-    assert warning not in text
+    assert not any(warning in text for text in texts.values())
     quick = [stories[0]._replace(result={**stories[0].result, "quick": True})]
-    assert warning in gallery.as_page(quick, REPORT)
-    assert warning in markdown.page(quick, "en")
+    for text in (gallery.as_page(quick), claim_page.as_page(quick, 0)):
+        assert warning in text
+    for text in (markdown.overview(quick, "en"), markdown.claim(quick, 0, "en")):
+        assert warning in text
 
 
-@pytest.mark.parametrize(("file", "language"), [("README.md", "en"), ("README.zh-CN.md", "zh")])
-def test_the_markdown_in_the_repository_is_up_to_date(
-    file: str, language: str, stories: list[Story]
-) -> None:
-    told = (REPORT / file).read_text(encoding="utf-8")
-    assert told == markdown.page(stories, language), "run `python -m jaxopt_notes.studies report`"
-    for target in re.findall(r"\]\(([^)#\s]+)\)", told):
-        assert (REPORT / target).exists(), target
-    for line in told.splitlines():
-        if line.startswith("| "):
-            assert len(re.findall(r"(?<!\\)\|", line)) in (3, 6), line
-
-
-def test_pictures_are_small() -> None:
-    for name in study.names():
-        for kind in ("png", "svg"):
-            assert (REPORT / name / f"picture.{kind}").stat().st_size < 300_000, (name, kind)
+def test_tables_in_markdown_are_whole(texts: dict[str, str]) -> None:
+    for file, text in texts.items():
+        if file.endswith(".md"):
+            for line in text.splitlines():
+                if line.startswith("| "):
+                    assert len(re.findall(r"(?<!\\)\|", line)) in (3, 6), (file, line)
 
 
 def test_low_and_high_letters_only_where_they_are_meant() -> None:

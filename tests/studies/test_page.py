@@ -3,6 +3,8 @@
 import inspect
 import json
 import math
+import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,8 +17,8 @@ import pytest
 
 from jaxopt_notes import sgd
 from jaxopt_notes.conventions import notes
-from jaxopt_notes.studies import gallery, one_name, playground, study
-from jaxopt_notes.studies.wording import Story
+from jaxopt_notes.studies import files, gallery, one_name, playground, study
+from jaxopt_notes.studies.wording import Story, picture
 from tests.studies.browser import Browser
 
 REPORT = Path(__file__).parents[2] / "docs" / "studies"
@@ -58,11 +60,8 @@ LOSSES: dict[str, Callable[..., Any]] = {
 def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """All pages as they are written now, from the results in the repository."""
     out = tmp_path_factory.mktemp("pages")
-    results = [json.loads((REPORT / n / "result.json").read_text("utf-8")) for n in study.names()]
-    stories = [Story(r["name"], study.about(r["name"]), r) for r in results]
-    (out / "index.html").write_text(gallery.as_page(stories, REPORT), encoding="utf-8")
-    for module in (playground, one_name):
-        (out / module.FILE).write_text(module.as_page(), encoding="utf-8")
+    shutil.copytree(REPORT, out, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.html"))
+    gallery.write(out, [files.result(out / name) for name in study.names()])
     return out
 
 
@@ -331,7 +330,9 @@ def test_a_path_that_diverges_is_said_to(browser: Browser, pages: Path) -> None:
     assert not browser.evaluate(fate.replace("sgd", "momentum"))
 
 
-@pytest.mark.parametrize("file", ["index.html", playground.FILE, one_name.FILE])
+@pytest.mark.parametrize(
+    "file", ["index.html", "ravine/index.html", playground.FILE, one_name.FILE]
+)
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_fits_a_phone_and_fetches_nothing(
     file: str, language: str, browser: Browser, pages: Path
@@ -348,51 +349,99 @@ def test_fits_a_phone_and_fetches_nothing(
         ".map(([e]) => e.outerHTML.slice(0, 120))"
     )
     assert wide == []
-    assert all(address.startswith(("file:", "data:")) for address in browser.fetched())
-    assert browser.fetched()[0].startswith("file:")
-    files = [address for address in browser.fetched() if address.startswith("file:")]
-    assert len(files) == 1
+    allowed = ("data:", pages.as_uri())
+    assert all(address.startswith(allowed) for address in browser.fetched())
+    others = [a for a in browser.fetched() if a.startswith("file:") and not a.endswith(".svg")]
+    assert others == [(pages / file).as_uri()]
     assert browser.complaints() == []
 
 
-def test_every_picture_loads(browser: Browser, pages: Path) -> None:
-    browser.open(pages / "index.html", 1280, dark=True)
-    sizes = browser.evaluate(
-        "[...document.images].map((i) => [i.complete, i.naturalWidth, i.width, i.height])"
-    )
-    assert len(sizes) == len(study.names())
-    assert all(complete and min(sides) > 100 for complete, *sides in sizes)
+SHOWN = "[...document.images].filter((image) => image.checkVisibility())"
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_every_picture_loads_in_the_page_s_language(
+    language: str, browser: Browser, pages: Path
+) -> None:
+    """The overview's pictures are those of the claims' pages."""
+    query = "?lang=zh" if language == "zh" else ""
+    browser.open(pages / "index.html", 1280, dark=True, query=query)
+    browser.evaluate(f"{SHOWN}.forEach((image) => (image.loading = 'eager'))")
+    waits_for(browser, f"{SHOWN}.every((image) => image.complete)")
+    shown = browser.evaluate(f"{SHOWN}.map((i) => [i.getAttribute('src'), i.naturalWidth])")
+    for (source, width), name in zip(shown, study.names(), strict=True):
+        story = Story(name, study.about(name), {})
+        assert source == f"{name}/{picture(story, language)}"
+        assert width > 100, source
+
+
+def test_the_playground_draws(browser: Browser, pages: Path) -> None:
     browser.open(pages / playground.FILE, 1280, dark=True)
     ink = "page.canvas.getContext('2d').getImageData(0, 0, page.canvas.width, page.canvas.height)"
     assert browser.evaluate(f"new Set(new Uint32Array({ink}.data.buffer)).size") > 100
 
 
+def goes_to(browser: Browser, link: str) -> None:
+    """Follows a link as a reader does."""
+    there = browser.evaluate(f"document.querySelector({link!r}).pathname")
+    browser.evaluate(f"document.querySelector({link!r}).click()")
+    ready = "document.readyState === 'complete' && typeof speak === 'function'"
+    until = time.monotonic() + 30
+    while not browser.evaluate(f"location.pathname === {there!r} && {ready}"):
+        assert time.monotonic() < until, there
+        time.sleep(0.02)
+
+
+LANGUAGE = "[root.lang, location.search, location.hash]"
+
+
 def test_the_language_stays(browser: Browser, pages: Path) -> None:
-    """Across a reload with an anchor, across links, and back again."""
+    """From page to page, across a reload with an anchor, and back again."""
     browser.open(pages / "index.html", 1280)
     browser.evaluate("document.getElementById('language').click(); location.hash = 'ravine'")
     browser.call("Page.reload")
     waits_for(browser, "document.readyState === 'complete' && typeof speak === 'function'")
-    assert browser.evaluate("[root.lang, location.search, location.hash]") == [
-        "zh-CN",
-        "?lang=zh",
-        "#ravine",
-    ]
+    assert browser.evaluate(LANGUAGE) == ["zh-CN", "?lang=zh", "#ravine"]
     assert browser.evaluate("document.title") == "检验笔记中的论断"
+    steps = (
+        ("#ravine h2 a", ""),
+        (".neighbours .next", ""),
+        ('a[href*="playground.html"]', f"#{playground.PRESETS['saddle']}"),
+        ('a[href*="index.html"]', ""),
+    )
+    for link, hash_ in steps:
+        goes_to(browser, link)
+        assert browser.evaluate(LANGUAGE)[:2] == ["zh-CN", "?lang=zh"], link
+        assert browser.evaluate("decodeURIComponent(location.hash)").startswith(hash_[:20])
     links = browser.evaluate(
         "[...document.querySelectorAll('a[href]')].map((a) => a.getAttribute('href'))"
     )
-    pages_linked = [link for link in links if not link.startswith("#")]
-    assert len(pages_linked) >= 2 + len(playground.PRESETS)
-    assert all("?lang=zh" in link for link in pages_linked), pages_linked
-    assert f"{playground.FILE}?lang=zh#{playground.PRESETS['ravine']}" in pages_linked
+    assert all("?lang=zh" in link for link in links), links
+    browser.open(pages / "ravine" / "index.html", 1280, query="?lang=zh")
+    data = browser.evaluate("document.querySelector('[href*=result]').getAttribute('href')")
+    assert data == "result.json"
     browser.evaluate("document.getElementById('language').click()")
     assert browser.evaluate("[root.lang, location.search]") == ["en", ""]
+    links = browser.evaluate("[...document.links].map((a) => a.getAttribute('href'))")
+    assert not any("lang" in link for link in links)
     assert not browser.complaints()
 
 
-@pytest.mark.parametrize("module", [playground, one_name])
-def test_the_pages_in_the_repository_are_up_to_date(module: Any) -> None:
-    told = (REPORT / module.FILE).read_text(encoding="utf-8")
-    assert told == module.as_page(), "run `python -m jaxopt_notes.studies pages --out docs/studies`"
-    assert len(told.encode()) < 500_000
+def test_the_contents_stay_in_view(browser: Browser, pages: Path) -> None:
+    browser.open(pages / "stall" / "index.html", 1280)
+    top = "(scrollTo(0, 900), document.querySelector('.contents').getBoundingClientRect().top)"
+    assert 0 <= browser.evaluate(top) < 40
+    current = browser.evaluate("document.querySelector('[aria-current]').getAttribute('href')")
+    assert current == "../stall/index.html"
+    browser.open(pages / "stall" / "index.html", PHONE)
+    assert not browser.evaluate("document.querySelector('.contents').checkVisibility()")
+
+
+@pytest.mark.parametrize("name", study.names())
+def test_every_claim_s_page_is_without_complaint(name: str, browser: Browser, pages: Path) -> None:
+    browser.open(pages / name / "index.html", 1280)
+    waits_for(browser, f"{SHOWN}.every((image) => image.complete)")
+    sizes = browser.evaluate(f"{SHOWN}.map((i) => [i.naturalWidth, i.width, i.height])")
+    assert len(sizes) == 1
+    assert min(sizes[0]) > 100
+    assert browser.complaints() == []

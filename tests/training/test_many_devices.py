@@ -135,8 +135,8 @@ def test_one_device_knows_no_mesh():
     ("size", "batch_size", "words"),
     [
         (4, 64, ["--mesh data=4", "there are 3"]),
-        (None, 64, ["--batch-size 64", "3 devices", "give 63, or --mesh data=2"]),
-        (3, 1, ["--batch-size 1", "give 3, or --mesh data=1"]),
+        (None, 64, ["--batch-size 64", "3 devices", "pass 63, or --mesh data=2"]),
+        (3, 1, ["--batch-size 1", "pass 3, or --mesh data=1"]),
     ],
 )
 def test_what_the_devices_cannot_share_is_refused(monkeypatch, size, batch_size, words):

@@ -63,7 +63,7 @@ def test_it_is_torchs(text):
 
 
 def test_a_one_cycle_that_ends_before_the_run_is_refused():
-    with pytest.raises(InputError, match=r"OneCycleLR.*: the run has 31 steps; give as many"):
+    with pytest.raises(InputError, match=r"OneCycleLR.*: the run has 31 steps; pass as many"):
         schedule("OneCycleLR(total_steps=30)", 0.1, 31)
 
 

@@ -451,9 +451,9 @@ def test_what_cannot_be_stepped_is_refused() -> None:
     plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(run.optimizer)
     with pytest.raises(InputError, match="ReduceLROnPlateau needs a metric"):
         run.proof(scheduler=plateau)
-    with pytest.raises(InputError, match="a dict is no torch optimizer"):
+    with pytest.raises(InputError, match="a dict is not a torch optimizer"):
         run._replace(optimizer={}).proof()
-    with pytest.raises(InputError, match="is no optax"):
+    with pytest.raises(InputError, match="is not an optax"):
         run._replace(tx=None).proof()
 
 

@@ -255,7 +255,7 @@ def test_groups_that_the_caller_says() -> None:
         groups=[["bias", "weight"], ["bias"]],
         names=["bias", "weight"],
     )
-    refused("groups: 'b' is no parameter", call, groups=[["b"]], names=["bias", "weight"])
+    refused("groups: 'b' is not a parameter", call, groups=[["b"]], names=["bias", "weight"])
 
 
 # The learning rate
@@ -533,7 +533,7 @@ UNLIKE: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "Lion": (
         lambda: optax.lion(0.01),
-        "has no equal in torch.*conventions.torch has the optimizers that can go there",
+        "has no equivalent in torch.*conventions.torch has the optimizers that can go there",
     ),
     "a clipped norm": (
         lambda: optax.chain(optax.clip_by_global_norm(1.0), optax.adam(0.01)),

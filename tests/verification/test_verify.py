@@ -87,7 +87,7 @@ def test_every_optimizer_has_every_dtype_and_oracle() -> None:
         (["--dtype", "int8"], "--dtype int8: choose from float32"),
         (["--steps", "1"], "--steps 1 must be at least 2"),
         (["--steps", "many"], "--steps: invalid int value: 'many'"),
-        (["--wrong"], "--wrong: is no option; --help lists all options"),
+        (["--wrong"], "--wrong: is not an option; --help lists all options"),
         (["--out", __file__], "cannot be a folder"),
         (["--out", f"{__file__}/below"], "cannot be a folder"),
         (["--optimizer", "momentum", "--oracle", "torch"], "nothing to prove"),

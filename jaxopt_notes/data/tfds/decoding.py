@@ -76,7 +76,7 @@ def _keys(info: Any, name: str) -> tuple[str, str]:
     if len(images) != 1 or len(labels) != 1:
         raise InputError(
             f"dataset='{name}': {len(images)} image and {len(labels)} class label features; "
-            "give a set with one of each"
+            "pass a set with one of each"
         )
     return images[0], labels[0]
 
@@ -135,12 +135,12 @@ def _check_shape(shape: tuple[int | None, ...], dtype: Any, name: str) -> None:
     if not fits or np.dtype(dtype) != np.uint8:
         raise InputError(
             f"dataset='{name}': images are {_size(shape)} of {np.dtype(dtype)}; "
-            "give H×W×1 or H×W×3 of uint8"
+            "pass H×W×1 or H×W×3 of uint8"
         )
     if any(side is not None and side < SMALLEST for side in shape[:2]):
         raise InputError(
             f"dataset='{name}': images of {_size(shape)} are too small to pool twice; "
-            f"give at least {SMALLEST}×{SMALLEST}"
+            f"pass at least {SMALLEST}×{SMALLEST}"
         )
 
 
@@ -153,5 +153,5 @@ def _check_labels(labels: np.ndarray, classes: int, split: str, name: str) -> No
     if wrong.size:
         raise InputError(
             f"dataset='{name}': label {wrong[0]} in split {split}, outside 0 to {classes - 1}; "
-            "give a set whose every example is labelled"
+            "pass a set whose every example is labelled"
         )

@@ -29,7 +29,7 @@ def find(name: str, data_dir: Path) -> Path | None:
       InputError: several configs are prepared and `name` says none.
     """
     if data_dir.exists() and not data_dir.is_dir():
-        raise errors.DataDirError(f"data_dir='{data_dir}': not a folder; give a folder")
+        raise errors.DataDirError(f"data_dir='{data_dir}': not a folder; pass a folder")
     parts = _NAME.fullmatch(name)
     if parts is None or parts["config"] in (".", ".."):
         return None
@@ -61,7 +61,7 @@ def load(builder_dir: Path, name: str) -> Dataset:
     """Returns the data set of a prepared directory, from its cache where it has one.
 
     Raises:
-      InputError: it is no set of small images with labels, or it is damaged.
+      InputError: it is not a set of small images with labels, or it is damaged.
     """
     if (cached := cache.load(builder_dir, name)) is not None:
         return cached

@@ -23,7 +23,7 @@ def explain(optimizer: Any, params: Any = None, *, name: str = "", **hyperparame
       optimizer could not be put into an equation, and what was understood is printed as such.
 
     Raises:
-      InputError: it is no optimizer, its arguments are wrong, or its update needs what no probe
+      InputError: it is not an optimizer, its arguments are wrong, or its update needs what no probe
         has: the loss, a Hessian, a closure.
       MissingExtraError: SymPy is not installed.
 

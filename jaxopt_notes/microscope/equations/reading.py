@@ -92,7 +92,7 @@ class Reader:
     def _constant(self, x: Any) -> int:
         array = np.asarray(x)
         if array.dtype == object or array.size == 0:
-            raise UnreadableError("a constant that is no number")
+            raise UnreadableError("a constant that is not a number")
         first = array.reshape(-1)[0]
         if not ((array == first) | ((array != array) & (first != first))).all():
             return self.graph.leaf("table", _Table(array), SCALAR)

@@ -41,7 +41,7 @@ def slots_of(state: Any, paths: list[Any], arrays: tuple[np.ndarray, ...]) -> An
             longer = stop - start if leaf is not None else 0
             if at is not None and len(own) > longer:
                 leaf, start, stop = i, at, at + len(own)
-        if leaf is None and len(paths) == 1 and not paths[0]:  # the parameter is no tree
+        if leaf is None and len(paths) == 1 and not paths[0]:  # the parameter is not a tree
             same = jnp.shape(value) == arrays[0].shape
             leaf = 0 if same and jnp.issubdtype(value.dtype, np.floating) else None
         field = _field(path[:start]) + "".join(_field(path[stop:], "")[-1:])

@@ -84,7 +84,7 @@ def trace_made(name: str, optimizer: Any, params: Any = None) -> Program:
     """Traces a transformation that is already made.
 
     Raises:
-      InputError: it is no optimizer, or cannot be stepped with gradients and parameters alone.
+      InputError: it is not an optimizer, or cannot be stepped with gradients and parameters alone.
     """
     checked(name, optimizer)
     with jax.enable_x64(True), warnings.catch_warnings():

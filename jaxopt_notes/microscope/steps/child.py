@@ -147,7 +147,7 @@ class ChildStepper:
             try:
                 arrays[name] = np.array(params[name], self._dtype)
             except (TypeError, ValueError, OverflowError):
-                raise self._error(f"answered numbers for {name} that are no numbers") from None
+                raise self._error(f"answered numbers for {name} that are not numbers") from None
             if arrays[name].shape != shape:
                 raise self._error(
                     f"answered {name} with shape {arrays[name].shape}; it was given {shape}"

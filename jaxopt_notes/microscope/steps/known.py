@@ -157,7 +157,7 @@ def claimed(name: str) -> Convention:
     if name not in by_name:
         near = nearest(name, by_name)
         remedy = f"did you mean {near}?" if near else f"choose from {', '.join(sorted(by_name))}"
-        raise InputError(f"--claim {name}: is no known convention; {remedy}")
+        raise InputError(f"--claim {name}: is not a known convention; {remedy}")
     return by_name[name]
 
 

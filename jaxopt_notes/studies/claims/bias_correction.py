@@ -89,6 +89,11 @@ ABOUT = About(
         "fails": {"betas": [0.1, 0.1]},
         "not decided": {"betas": [0.5, 0.999]},
     },
+    texts={
+        "share of what they estimate": "占所估计值的比例",
+        "{} after one step": "第一步之后为 {}",
+        "Before correction, both start too small": "校正之前，两者开始时都偏小",
+    },
 )
 
 

@@ -124,6 +124,21 @@ ABOUT = About(
         "Quinlan 1986, “Induction of Decision Trees”, §4",
         "Soudry et al. 2018, “The Implicit Bias of Gradient Descent on Separable Data”",
     ),
+    texts={
+        "H (nats)": "H（nat）",
+        "Entropy of a coin": "抛硬币的熵",
+        "L (nats)": "L（nat）",
+        "Cross-entropy at y = 0.3": "y = 0.3 时的交叉熵",
+        "L − H(y) (nats)": "L − H(y)（nat）",
+        "Minimising over the logits": "对 logit 求最小",
+        "soft labels": "软标签",
+        "one-hot": "one-hot 标签",
+        "margin (logits)": "间隔（logit）",
+        "One-hot: the margin grows as log t": "one-hot：间隔按 log t 增长",
+        "where it cuts": "划分的位置",
+        "gain (bits)": "增益（比特）",
+        "Information gain of a split": "一次划分的信息增益",
+    },
 )
 
 

@@ -125,6 +125,14 @@ ABOUT = About(
         "holds": {"betas": [0.9, 0.9]},
         "depends": {"betas": [0.9, 0.99]},
     },
+    texts={
+        "times": "倍数",
+        "Step without / step with correction": "未校正与校正后的步长之比",
+        "training loss (nats)": "训练损失（nat）",
+        "Softmax regression, α = {}": "softmax 回归，α = {}",
+        "with correction": "校正",
+        "without": "不校正",
+    },
 )
 
 

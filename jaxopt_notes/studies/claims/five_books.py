@@ -100,6 +100,16 @@ ABOUT = About(
     reachable={
         "holds": {"curvatures": [1e-6, 5e-8]},
     },
+    texts={
+        "RMSProp by defaults, {} steps": "RMSProp 取默认值，{} 步",
+        "notes": "笔记",
+        "none": "无",
+        "largest distance from the notes' path (share of the way)": (
+            "与笔记轨迹的最大距离（占全程的比例）"
+        ),
+        "by defaults": "取默认值",
+        "tiny g, same ε": "g 极小，ε 相同",
+    },
 )
 
 BOOKS = ("notes", "optax", "torch", "Keras", "TensorFlow 1")

@@ -83,6 +83,16 @@ ABOUT = About(
         "fails": ("Flatten and reshape differ", "flatten 与 reshape 不同"),
     },
     sources=("torch.nn.Flatten; numpy.reshape, order C",),
+    texts={
+        "channel {}": "通道 {}",
+        "flattened, channels last": "展平，通道在后",
+        "flattened, channels first": "展平，通道在前",
+        "(4, −1): 4 rows of {}": "(4, −1)：4 行，每行 {} 个数",
+        "{} rows:": "{} 行：",
+        "each image became": "每幅图像变成了",
+        "three examples": "三个样本",
+        "(−1, 784):": "(−1, 784)：",
+    },
 )
 
 
@@ -161,7 +171,7 @@ def draw(figure: Any, measured: Measured) -> None:
         place, channel = divmod(int(feature), 2)
         text = f"{'abcd'[place]}{channel + 1}"
         axes.add_patch(_square(x, y, colours[channel]))
-        axes.text(x + 0.5, y + 0.5, text, ha="center", va="center")
+        axes.text(x + 0.5, y + 0.5, text, ha="center", va="center", color="black")
 
     for feature in range(8):
         place, channel = divmod(feature, 2)

@@ -134,6 +134,28 @@ ABOUT = About(
         "depends": {"conditions": [10.0, 100.0]},
         "fails": {"conditions": [5.0, 10.0]},
     },
+    texts={
+        "x, along": "x（沿谷方向）",
+        "y, across": "y（横向）",
+        "κ = {}: each at its best learning rate": "κ = {}：各取最佳学习率",
+        "condition number κ": "条件数 κ",
+        "steps to arrive": "到达所需步数",
+        "even at κ = {}": "κ = {} 时持平",
+        "Momentum pays from a steepness on": "峡谷足够陡，动量才划算",
+        "momentum, β = 0.9": "动量，β = 0.9",
+        "momentum, Polyak's α, β": "动量，Polyak 的 α、β",
+        "learning rate × curvature, αλ": "学习率 × 曲率，αλ",
+        "factor (small is fast)": "因子（越小越快）",
+        "◆ along and across,": "◆ 沿谷与横向，",
+        "at the best rates above": "各取上图的最佳学习率",
+        "Factor per step: lines theory, dots measured": "每步因子：线为理论值，点为实测值",
+        "step (1 − β) αλ, steep direction": "陡峭方向的步长 (1 − β) αλ",
+        "diverges": "发散",
+        "Goh's plane at κ = {}: ★ is Polyak's best pair": (
+            "κ = {} 的 Goh 平面：★ 为 Polyak 的最佳组合"
+        ),
+        "factor per step": "每步因子",
+    },
 )
 
 

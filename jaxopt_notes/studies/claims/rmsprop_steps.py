@@ -104,6 +104,17 @@ ABOUT = About(
         "holds": {"sizes": [1e-3, 1e3, 5], "factor": 3.0},
         "fails": {"beta": 0.99, "settled": 1500},
     },
+    texts={
+        "size of the gradient": "梯度大小",
+        "step, in α": "步长（以 α 为单位）",
+        "Settled step for a constant gradient": "梯度恒定时的稳定步长",
+        "steps since the change": "变化之后的步数",
+        "{} α at most": "最大 {} α",
+        "{} steps below α/2": "{} 步低于 α/2",
+        "Step when the gradient changes a thousandfold": "梯度变化一千倍时的步长",
+        "gradient jumps up": "梯度骤增",
+        "gradient drops": "梯度骤降",
+    },
 )
 
 

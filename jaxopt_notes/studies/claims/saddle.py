@@ -102,13 +102,14 @@ ABOUT = About(
     "项：各取最佳学习率时，SGD 离开鞍点的步数至少是动量的 {times:g} 倍；SGD 越过台阶所需的学"
     "习率至少是动量的 {times:g} 倍。三项都满足则成立；SGD 不停滞、或两处都滚不过去则不成立；"
     "否则视情况而定。某项阈值落在种子的 95 % 区间内则该项未定。",
-    picture="From above: the saddle's contours with a path of each from beside the ridge, "
-    "momentum's with fewer and longer steps. |y| over the steps at one learning rate on a "
-    "logarithmic axis: SGD's line leaves a little before momentum's, the heavy ball's long "
-    "before both. Steps off the saddle over the learning rate: the two lines fall together, "
-    "SGD's ends at 0.2, momentum's goes on. The ledge as a curve, SGD's points ending on its "
-    "level spot, momentum's passing it into the minimum.",
-    picture_zh="自上而下：鞍点等高线与两者从山脊旁出发的轨迹，动量步数少而步长大。同一学习率下 "
+    picture="From above: the saddle's contours with a path of each from beside the ridge until "
+    "it is off, y on a logarithmic axis: momentum's steps are fewer and longer. |y| over the steps "
+    "at one learning rate on a logarithmic axis: SGD's line leaves a little before "
+    "momentum's, the heavy ball's long before both. Steps off the saddle over the learning "
+    "rate: the two lines fall together, SGD's ends at 0.2, momentum's goes on. The ledge as a"
+    " curve, SGD's points ending on its level spot, momentum's passing it into the minimum.",
+    picture_zh="自上而下：鞍点等高线与两者从山脊旁出发直到离开的轨迹（y 取对数坐标），动量步数少而"
+    "步长大。同一学习率下 "
     "|y| 随步数变化（对数坐标）：SGD 比动量略早离开，重球远早于两者。离开鞍点的步数随学习率"
     "变化：两条线一同下降，SGD 的止于 0.2，动量的继续延伸。台阶曲线：SGD 的点停在平坦处，动"
     "量越过它进入极小点。",
@@ -148,6 +149,21 @@ ABOUT = About(
         ),
     },
     reachable={"fails": {"beta": 0.01}},
+    texts={
+        "y, off the saddle": "y（离开鞍点的方向）",
+        "off at y = ½": "y = ½ 处离开",
+        "← the saddle, at y = 0": "← 鞍点在 y = 0",
+        "Each at its best: momentum's steps are larger": "各取最佳学习率：动量的步子更大",
+        "At the same α, momentum leaves after SGD": "α 相同时，动量比 SGD 晚离开",
+        "heavy ball": "重球",
+        "steps off the saddle": "离开鞍点的步数",
+        "{} steps": "{} 步",
+        "Momentum is stable at larger learning rates": "动量在更大的学习率下仍稳定",
+        "level spot": "平坦处",
+        "On the ledge, α = 0.1: SGD stops, momentum rolls on": (
+            "台阶上，α = 0.1：SGD 停住，动量继续滚动"
+        ),
+    },
 )
 
 OPTIMIZERS = ("sgd", "momentum")
@@ -299,7 +315,7 @@ def draw(figure: Any, measured: Measured) -> None:
             (s["rate"][best], reached[best]),
             (0, -13),
             textcoords="offset points",
-            ha="center",
+            ha="right",
             fontsize=8.5,
         )
     beside.semilogy(s["heavy_y"], ":", color=style.GREEN, label="heavy ball")
@@ -323,15 +339,21 @@ def draw(figure: Any, measured: Measured) -> None:
 
 
 def _draw_saddle(axes: Any, s: Any) -> None:
-    x, y = np.meshgrid(np.linspace(-0.6, 0.6, 80), np.linspace(-0.1, 1.25, 80))
+    """Both paths until they are off; on a logarithmic axis, as each step multiplies y."""
+    y, x = np.meshgrid(np.geomspace(6e-5, 2.4, 120), np.linspace(-2.8, 2.8, 120))
     height = (s["curvature"][0] * x**2 - y**2) / 2 + y**4 / 4
-    axes.contour(y, x, height, 14, colors="#BBBBBB", linewidths=0.7)
+    axes.contour(
+        y, x, height, [-0.24, -0.1, 0.1, 1, 3, 7, 13, 22, 33], colors="#CCCCCC", linewidths=0.7
+    )
     for name in OPTIMIZERS:
-        look = {**style.line(name), "linestyle": "-", "linewidth": 1.0}
+        look = {**style.line(name), "linestyle": "-", "linewidth": 0.8, "marker": "."}
         up = np.sign(s[f"{name}_path_y"][-1]) * s[f"{name}_path_y"]
-        axes.plot(up, s[f"{name}_path_x"], marker="o", markersize=2.5, **look)
-    axes.plot(0, 0, "P", color=style.RED, markersize=8)
-    axes.text(0.03, 0.38, "saddle", color=style.ink(style.RED), fontsize=8.5)
-    axes.set(title="From beside the ridge, each at its best", xlabel="y, off the saddle")
-    axes.set(ylabel="x", xlim=(-0.1, 1.25), ylim=(-0.55, 0.55))
+        last = int(np.argmax(up > 0.5))
+        axes.plot(up[: last + 1], s[f"{name}_path_x"][: last + 1], markersize=6, **look)
+    axes.axvline(0.5, color="#999999", linewidth=0.8)
+    axes.text(0.46, 2.2, "off at y = ½", ha="right", fontsize=8.5)
+    axes.text(7e-5, -2.6, "← the saddle, at y = 0", fontsize=8.5)
+    axes.set(title="Each at its best: momentum's steps are larger", xscale="log", ylabel="x")
+    axes.set(xlabel="y, off the saddle", xlim=(6e-5, 2.4), ylim=(-2.8, 2.8))
+    axes.legend(loc="upper left", ncols=2)
     axes.grid(False)

@@ -131,6 +131,21 @@ ABOUT = About(
         ),
     },
     reachable={"holds": {"batch": 1}, "fails": {"batch": 4000, "training_steps": 10}},
+    texts={
+        "mean gradient (in σ)": "梯度均值（以 σ 为单位）",
+        "v̂ / variance": "v̂ / 方差",
+        "variance alone": "仅有方差",
+        "Made gradients of variance 1": "人造梯度，方差为 1",
+        "1 + mean²": "1 + 均值²",
+        "v̂ / variance, measured": "v̂ / 方差，实测",
+        "batch size (images)": "批大小（图像数）",
+        "mean² in E[g²] (%)": "E[g²] 中的均值²（%）",
+        "10 %: the rule's line": "10 %：判据的界线",
+        "batch {}": "批大小 {}",
+        "A network's parameters: how much of v is mean²?": "网络的参数：v 中有多少是均值²？",
+        "at the start": "训练前",
+        "after training": "训练后",
+    },
 )
 
 

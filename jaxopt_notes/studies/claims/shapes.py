@@ -116,6 +116,16 @@ ABOUT = About(
         "fails": {"parameters": 421641},
     },
     sources=("Dumoulin & Visin 2016, “A guide to convolution arithmetic for deep learning”, §2",),
+    texts={
+        "image: {}": "图像：{}",
+        "conv 3×3: {}": "卷积 3×3：{}",
+        "ReLU: {}": "ReLU：{}",
+        "max pool: {}": "最大池化：{}",
+        "flatten: {}": "展平：{}",
+        "dense: {}": "全连接：{}",
+        "Parameters of each layer": "各层的参数量",
+        "stride {}: {}": "步幅 {}：{}",
+    },
 )
 
 
@@ -209,7 +219,7 @@ def draw(figure: Any, measured: Measured) -> None:
         layers.barh(y, parameters / total, color=style.BLUE, height=0.75)
         if parameters:
             inside = parameters > total / 2
-            colour = "white" if inside else "#222222"
+            colour = "#F0F0F0" if inside else "#222222"  # greys, which dark pages mirror
             place = parameters / total - 0.02 if inside else parameters / total + 0.02
             text = f"{parameters:,} ({parameters / total:.1%})"
             layers.text(place, y, text, va="center", ha="right" if inside else "left", color=colour)

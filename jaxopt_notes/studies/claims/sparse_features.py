@@ -137,6 +137,15 @@ ABOUT = About(
         ),
     },
     reachable={"fails": {"root": 0.0, "words": 50, "steps": 50}},
+    texts={
+        "training texts with the word": "含该词的训练文本数",
+        "effective, α/√G": "有效学习率 α/√G",
+        "texts^{}": "文本数^{}",
+        "AdaGrad's learning rate for each word": "AdaGrad 对每个词的学习率",
+        "Test loss; dots: chosen on the validation set": "测试损失；圆点：由验证集选定",
+        "SGD, cosine": "SGD，余弦衰减",
+        "AdaGrad, shared √G": "AdaGrad，共用 √G",
+    },
 )
 
 NAMES = ("sgd", "cosine", "shared", "adagrad", "rmsprop", "adam")

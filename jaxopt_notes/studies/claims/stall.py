@@ -136,6 +136,15 @@ ABOUT = About(
         "depends": {"power": 1, "noisy_steps": 100},
         "fails": {"power": 1, "constant_steps": 6, "noisy_steps": 100},
     },
+    texts={
+        "length of step": "步长",
+        "Constant gradient, α = 1": "恒定梯度，α = 1",
+        "mean |x|": "|x| 的均值",
+        "Steep, then flat, Σ ¼ x⁴: AdaGrad stalls": "先陡后平，Σ ¼ x⁴：AdaGrad 停滞",
+        "Quadratic, curvatures 1 to 100": "二次函数，曲率 1 到 100",
+        "loss": "损失",
+        "Noise in every gradient": "每个梯度都带噪声",
+    },
 )
 
 OPTIMIZERS: dict[str, Any] = {"adagrad": notes.adagrad, "rmsprop": notes.rmsprop}
@@ -258,4 +267,4 @@ def draw(figure: Any, measured: Measured) -> None:
     quadratic.set_title("Quadratic, curvatures 1 to 100")
     noisy.set(title="Noise in every gradient", xlabel="step", ylabel="loss")
     for axes in (constant, bowl, quadratic, noisy):
-        axes.legend(loc="lower left")
+        axes.legend(loc="upper right" if axes is quadratic else "lower left")

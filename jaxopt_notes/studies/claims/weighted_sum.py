@@ -85,6 +85,16 @@ ABOUT = About(
         "depends": ("Only one of m and v is the weighted sum", "m 与 v 中只有一个是加权和"),
         "fails": ("Neither m nor v is the weighted sum", "m 与 v 都不是加权和"),
     },
+    texts={
+        "steps from now": "距当前的步数",
+        "weight": "权重",
+        "half of the newest, {} steps ago": "{} 步之前，权重减为最新的一半",
+        "Weight of each gradient in m, β = 0.9": "各梯度在 m 中的权重，β = 0.9",
+        "gradient": "梯度",
+        "Recursion and sum are one": "递推与加权和一致",
+        "Adam's m": "Adam 的 m",
+        "weighted sum": "加权和",
+    },
 )
 
 

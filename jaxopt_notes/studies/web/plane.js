@@ -1,5 +1,6 @@
 // Draws on the canvas: the landscape, its contours, and the paths over them. A path is
-// { points, look, label }; a mark is { at, text }, where something is to be seen.
+// { points, look, label }; a mark is { at, text }, where something is to be seen. The axes are x and
+// y, or the landscape's `names`.
 const COLUMNS = 140;
 const ROWS = 105;
 const LEVELS = 18;
@@ -14,7 +15,7 @@ function drawPlane(canvas, landscape, paths, start, t, marks = []) {
     ((top - y) / (top - bottom)) * height,
   ];
   drawHeights(pen, landscape, t, width, height);
-  drawScale(pen, landscape.view, place, width, height);
+  drawScale(pen, landscape, place, width, height);
   for (const minimum of landscape.minima(t)) cross(pen, place(minimum));
   const placed = paths.map((path) => ({ ...path, points: path.points.map(place) }));
   for (const { points, look } of placed) drawPath(pen, points, look);
@@ -57,23 +58,6 @@ function drawEnd(pen, points, colour, width, height) {
   pen.lineTo(-13, -8);
   pen.fill();
   pen.restore();
-}
-
-// Text beside a point, where no text stands yet, with a halo to be read over lines.
-function write(pen, text, [x, y], width, height, taken, colour = theme().ink) {
-  pen.font = "600 12.5px system-ui, sans-serif";
-  const long = pen.measureText(text).width;
-  const left = x + 12 + long > width - 6 ? Math.max(6, x - 12 - long) : x + 12;
-  const free = (line) => !taken.some(([a, b, to]) => Math.abs(b - line) < 17 && a < left + long + 6 && left < to + 6);
-  const rows = [0, -18, 18, -36, 36, -54, 54, -72, 72].map((shift) => y + shift + 4);
-  const row = rows.find((line) => line > 16 && line < height - 20 && free(line)) ?? y + 4;
-  taken.push([left, row, left + long]);
-  pen.textAlign = "left";
-  pen.lineWidth = 4;
-  pen.strokeStyle = theme().page;
-  pen.strokeText(text, left, row);
-  pen.fillStyle = colour;
-  pen.fillText(text, left, row);
 }
 
 // Losses on a grid, row by row from the top.
@@ -170,27 +154,25 @@ function contour(pen, corners, level, across, down) {
   }
 }
 
-function drawScale(pen, [left, right, bottom, top], place, width, height) {
+function drawScale(pen, { view, names = ["x", "y"] }, place, width, height) {
+  const [left, right, bottom, top] = view;
   pen.fillStyle = theme().ink;
   pen.font = "12px system-ui, sans-serif";
   pen.textAlign = "center";
-  for (let x = Math.ceil(left); x < right; x++) {
+  for (const x of ticksOf({ low: left, high: right }, 5)) {
     const [at] = place([x, 0]);
     pen.fillRect(at - 0.5, height - 5, 1, 5);
-    if (at > 30 && at < width - 30) pen.fillText(signed(x), at, height - 9);
+    if (at > 30 && at < width - 8 * names[0].length - 22) pen.fillText(numberText(x), at, height - 9);
   }
-  pen.fillText("x", width - 10, height - 9);
+  pen.textAlign = "right";
+  pen.fillText(names[0], width - 6, height - 9);
   pen.textAlign = "left";
-  for (let y = Math.ceil(bottom); y < top; y++) {
+  for (const y of ticksOf({ low: bottom, high: top }, 5)) {
     const [, at] = place([0, y]);
     pen.fillRect(0, at - 0.5, 5, 1);
-    if (at > 24 && at < height - 24) pen.fillText(signed(y), 9, at + 4);
+    if (at > 24 && at < height - 24) pen.fillText(numberText(y), 9, at + 4);
   }
-  pen.fillText("y", 8, 15);
-}
-
-function signed(n) {
-  return String(n).replace("-", "−");
+  pen.fillText(names[1], 8, 15);
 }
 
 function drawPath(pen, points, look) {
@@ -205,16 +187,6 @@ function drawPath(pen, points, look) {
   }
   pen.stroke();
   pen.setLineDash([]);
-}
-
-function ring(pen, [x, y], radius, fill, edge) {
-  pen.beginPath();
-  pen.arc(x, y, radius, 0, 2 * Math.PI);
-  pen.fillStyle = fill;
-  pen.fill();
-  pen.strokeStyle = edge;
-  pen.lineWidth = 1.5;
-  pen.stroke();
 }
 
 function cross(pen, [x, y]) {

@@ -139,9 +139,9 @@ def to_torch_optimizer(
     """The torch optimizer that goes on where this one is, and its scheduler.
 
     The module must have the values of `params` already, as torch's steps start from them:
-    `models.to_torch` or `transfer.to_torch_weights`, and `load_state_dict`, bring them. So does
-    `load_weights=True`, but without batch normalisation's running averages, which are no parameters
-    and stay as they are. A module with other values is refused.
+    copy them with `models.to_torch` or `transfer.to_torch_weights` and `load_state_dict`, or pass
+    `load_weights=True`. The latter leaves batch normalisation's running averages as they are,
+    because they are not parameters. A module with other values is refused.
 
     A scheduler that came along by `translate(optimizer, scheduler)` goes back as itself where its
     state says all (see `to_torch_scheduler_state`). Any other schedule becomes a `LambdaLR` that

@@ -98,7 +98,7 @@ def grouped(
     inside = Counter(name for group in groups for name in group)
     for name in [*inside, *stepped]:
         if name not in names or inside[name] != 1:
-            what = "is no parameter" if name not in names else f"is in {inside[name]} groups"
+            what = "is not a parameter" if name not in names else f"is in {inside[name]} groups"
             raise InputError(f"groups: {name!r} {what}; put each parameter into one group")
     for i, group in enumerate(groups):
         own = [name for name in group if name in settings]

@@ -116,7 +116,7 @@ def _checked(part: Part) -> Part:
         if p.dtype.kind == "c" and kind != "SGD":
             raise InputError(
                 f"parameter {name!r} is complex: torch's {kind} treats its real and imaginary part "
-                "as two, which has no equal here: keep the two parts as real parameters"
+                "as two, which has no equivalent here: keep the two parts as real parameters"
             )
         for slot, arrays in part.arrays.items():
             if arrays[name].dtype != p.dtype:

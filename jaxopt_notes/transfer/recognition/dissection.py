@@ -94,7 +94,9 @@ def _drives(probe: Probe, places: Mapping[str, int]) -> bool:
 def _plain(probe: Probe, constants: set[float]) -> Anatomy:
     (a, _), (b, _) = probe.ask(g=1.0), probe.ask(p=1.0)
     if not equal(probe.ask(g=-3.0)[0], -3 * a):
-        raise UnlikeError("its step is no multiple of the gradient: it clips it, or takes its sign")
+        raise UnlikeError(
+            "its step is not a multiple of the gradient: it clips it, or takes its sign"
+        )
     rate, climbs = rate_of(a)
     # λ inside the gradient or beside the step: without an accumulator both are the same.
     decay = ratio("weight decay", -b, rate, constants, rounding=np.abs(b).max() > 0)
@@ -109,7 +111,9 @@ def _heavy_ball(probe: Probe, places: Mapping[str, int], constants: set[float]) 
     )  # fmt: skip
     μ = settled(momentum, constants)
     if not equal(probe.ask(g=-3.0)[0], -3 * of_g):
-        raise UnlikeError("its step is no multiple of its velocity: it clips it, or takes its sign")
+        raise UnlikeError(
+            "its step is not a multiple of its velocity: it clips it, or takes its sign"
+        )
     if not μ.any():
         return _plain(probe, constants)
     pull = of_v / μ

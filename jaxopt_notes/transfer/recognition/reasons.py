@@ -1,4 +1,4 @@
-"""Why an optimizer has no equal in a framework, in one line with what to do about it."""
+"""Why an optimizer has no equivalent in a framework, in one line with what to do about it."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -88,7 +88,7 @@ def reason(error: UnlikeError, optimizer: Any, state: Any, framework: str) -> st
     what, remedy = _known(optimizer, state, framework) or (error.what, error.remedy)
     if not remedy:
         remedy = f"conventions.{framework} has the optimizers that can go there"
-    return f"optimizer: has no equal in {CALLED[framework]}: {what}; {remedy}"
+    return f"optimizer: has no equivalent in {CALLED[framework]}: {what}; {remedy}"
 
 
 def _known(optimizer: Any, state: Any, framework: str) -> tuple[str, str] | None:

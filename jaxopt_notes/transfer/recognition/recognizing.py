@@ -82,7 +82,7 @@ def _made(
         factory, values = optimizer
     if factory is None or not isinstance(values, Mapping):
         raise InputError(
-            f"optimizer {type(optimizer).__name__}: is no optax transformation; pass one, "
+            f"optimizer {type(optimizer).__name__}: is not an optax transformation; pass one, "
             "partial(factory, …) or (factory, keywords)"
         )
     name = getattr(factory, "__name__", type(factory).__name__)
@@ -176,7 +176,7 @@ def _still(x: Any, start: float) -> bool:
 
 
 def _starts(transformation: Any, params: Any) -> list[float]:
-    """The first element of each array of a new state; 0 where it has none or is no number."""
+    """The first element of each array of a new state; 0 where it has none or is not a number."""
 
     @jax.jit
     def first(params: Any) -> list[Any]:

@@ -65,7 +65,9 @@ def supplied(
         }
         for name, g in there.items():
             if name not in values:
-                raise InputError(f"gradients: {name!r} is no parameter; there are {list(values)}")
+                raise InputError(
+                    f"gradients: {name!r} is not a parameter; there are {list(values)}"
+                )
             if g is not None and g.shape != values[name].shape:
                 raise InputError(
                     f"gradients: {name!r} has shape {g.shape}, its parameter {values[name].shape}"

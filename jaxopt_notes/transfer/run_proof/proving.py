@@ -182,7 +182,7 @@ def _check_arguments(
 ) -> None:
     if not isinstance(optimizer, optax.GradientTransformation):
         raise InputError(
-            f"optimizer: a {type(optimizer).__name__} is no optax.GradientTransformation"
+            f"optimizer: a {type(optimizer).__name__} is not an optax.GradientTransformation"
         )
     if steps < 1:
         raise InputError(f"steps={steps}: pass at least 1")

@@ -69,7 +69,7 @@ def twin(
         parameter has no name.
     """
     if not hasattr(optimizer, "param_groups"):
-        raise InputError(f"torch_optimizer: a {type(optimizer).__name__} is no torch optimizer")
+        raise InputError(f"torch_optimizer: a {type(optimizer).__name__} is not a torch optimizer")
     if scheduler is not None and type(scheduler).__name__ == "ReduceLROnPlateau":
         raise InputError(
             "scheduler: ReduceLROnPlateau needs a metric at each step; leave it out, and both "

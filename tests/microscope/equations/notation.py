@@ -26,7 +26,7 @@ _STATEMENT = re.compile(rf"(?<![\w{_HAT}])({_NAME})\s*(←|=)\s*")
 
 
 class NotationError(ValueError):
-    """The text is no equation."""
+    """The text is not an equation."""
 
 
 def plain(name: str) -> str:

@@ -84,6 +84,6 @@ def test_every_line_that_is_off_by_a_hundredth_of_a_percent_is_refused(row, monk
 @pytest.mark.slow
 @pytest.mark.parametrize("setting", settings(), ids=lambda s: f"{s.framework} {s.label}")
 def test_every_proved_setting_is_put_into_equations(setting):
-    # The proof's schedule is a table of numbers, which is no equation.
+    # The proof's schedule is a table of numbers, which is not an equation.
     made = explain(setting._replace(scheduled=False).build(100), name=setting.label)
     assert made.holds, made.text

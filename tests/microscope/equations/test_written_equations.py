@@ -114,7 +114,7 @@ ROWS: dict[str, list[tuple[str, dict[str, Any], Any]]] = {
     "adamw(α, weight_decay=λ)": [(f"{MOMENTS}, {HATS}", R | {"weight_decay": 0.1}, AS_IT_IS)],
     "lion(α, weight_decay=λ)": [("", R | {"weight_decay": 0.1}, AS_IT_IS)],
 }
-IN_WORDS = {"adam_to_sgd", "handover"}  # what they do is no equation
+IN_WORDS = {"adam_to_sgd", "handover"}  # what they do is not an equation
 
 
 def table_rows() -> dict[str, str]:

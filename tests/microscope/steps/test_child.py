@@ -63,7 +63,7 @@ _LOOP = "import sys, json\nfor line in sys.stdin:\n    asked = json.loads(line)\
         ("print('hello')\n" + _LOOP + "pass", "by 'hello', not by a JSON object; print nothing"),
         (_LOOP + "print('[1]', flush=True)", "not by a JSON object"),
         (_LOOP + 'print(\'{"params": {"w": [1]}}\', flush=True)', r"shape \(1,\); it was given"),
-        (_LOOP + 'print(\'{"params": {"w": "x"}}\', flush=True)', "that are no numbers"),
+        (_LOOP + 'print(\'{"params": {"w": "x"}}\', flush=True)', "that are not numbers"),
         (_LOOP + 'print(\'{"params": {"v": [1]}}\', flush=True)', "with the arrays w"),
         ("while True: print('x' * 1000, end='')", "a line of over 4,000,000 characters"),
     ],
