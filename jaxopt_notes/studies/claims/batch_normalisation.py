@@ -159,7 +159,21 @@ ABOUT = About(
             "批归一化在三类网络中是否都有帮助尚无定论",
         ),
     },
-    reachable={},
+    texts={
+        "Dense": "全连接",
+        "Convolutional": "卷积",
+        "Mixture of experts": "混合专家",
+        "validation (%)": "验证准确率（%）",
+        "training loss": "训练损失",
+        "{} decades": "{} 个十倍程",
+        "{} points": "{} 个百分点",
+        "never as low": "从未这样低",
+        "as low after {}": "用 {} 的步数",
+        "of the steps": "即达同样低",
+        "learning rate of momentum": "动量的学习率",
+        "without": "不加",
+        "with batch normalisation": "加批归一化",
+    },
 )
 
 NETWORKS = {"dense": Dense, "conv": Convolutional, "mixture": Mixture}

@@ -271,7 +271,26 @@ ABOUT = About(
             "ReLU 能否随深度保住梯度尚无定论",
         ),
     },
-    reachable={},
+    texts={
+        "ReLU, torch's default": "ReLU，torch 默认",
+        "ReLU, He": "ReLU，He",
+        "sigmoid, LeCun": "sigmoid，LeCun",
+        "sigmoid, weights × 4": "sigmoid，权重 × 4",
+        "ReLU, batch norm": "ReLU，批归一化",
+        "sigmoid, batch norm": "sigmoid，批归一化",
+        "ReLU, residual": "ReLU，残差",
+        "sigmoid, residual": "sigmoid，残差",
+        "first layer: {} of the last": "首层为末层的 {}",
+        "Gradient by layer, {} hidden layers": "各层的梯度，{} 个隐藏层",
+        "layer": "层",
+        "norm of the gradient": "梯度的范数",
+        "Second layer's gradient, by depth": "第二层的梯度随深度变化",
+        "over that of {} layers": "与 {} 层网络之比",
+        "hidden layers": "隐藏层数",
+        "guessing": "瞎猜",
+        "After training": "训练之后",
+        "test accuracy (%)": "测试准确率（%）",
+    },
 )
 
 JUDGED = ("relu", "relu_torch", "sigmoid", "sigmoid_larger")
