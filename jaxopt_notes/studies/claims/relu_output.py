@@ -319,9 +319,10 @@ def draw(figure: Any, measured: Measured) -> None:
     runs.set(title="Each run, tuned (×: it lost a class)")
     runs.set(xlabel="test accuracy (%)", ylim=(-2.5, 0.55))
     runs.set_yticks([0, -1, -2], [label for *_, label in looks.values()])
-    at = n["rate_relu"], 100 * s["mean_relu"].min() + 0.72 * 100 * np.ptp(s["mean_relu"])
+    height = 100 * s["mean_relu"].min() + 72 * np.ptp(s["mean_relu"])
     text = f"tuned: {n['harm_relu']['estimate']:.1f} points below logits"
-    mean.text(*at, text, fontsize=8.5, color=style.ink(style.RED), va="top", ha="center")
+    look = {"fontsize": 8.5, "color": style.ink(style.RED), "va": "top", "ha": "center"}
+    mean.text(n["rate_relu"], height, text, **look)
     mean.set(title="Mean over the seeds (dot: chosen)", xscale="log")
     mean.set(xlabel="Adam's learning rate", ylabel="test accuracy (%)")
     mean.legend(loc="lower left")
