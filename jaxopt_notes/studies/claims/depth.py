@@ -226,8 +226,21 @@ ABOUT = About(
     "{lost:g} 个百分点，则 sigmoid 受梯度消失之害。ReLU 在两种初始化下都避免、sigmoid 在两种下都受"
     "害，则成立；ReLU 只在其中一种下避免，则视情况而定；两种下都不避免，或 sigmoid 并非两种下都受害"
     "，则不成立。某部分的 95 % 区间含阈值则该部分未定。",
-    picture="PICTURE",
-    picture_zh="PICTURE",
+    picture="At the top, the norm of each layer's gradient in networks of 20 hidden layers, on a "
+    "logarithmic scale, with the range over 20 seeds: ReLU with He's initialisation is level near "
+    "1; ReLU with torch's default falls by six orders of magnitude towards the first layers; the "
+    "sigmoid falls by eleven orders of magnitude, with weights four times as large by nearly "
+    "four. With residual connections both are level; with batch normalisation the sigmoid is "
+    "level and ReLU's gradient grows thirtyfold towards the first layers. In the middle, the "
+    "second layer's gradient over the depth shows the same. At the bottom, test accuracy over the "
+    "depth: ReLU with He's initialisation and the four controls stay near 90 %; the sigmoids and "
+    "ReLU with torch's default fall to 10 to 20 %.",
+    picture_zh="上：20 个隐藏层的网络中各层梯度的范数（对数坐标，含 20 个种子的范围）：He 初始化的"
+    " ReLU 平稳在 1 附近；torch 默认初始化的 ReLU 往首层方向下降六个数量级；sigmoid 下降十一个数量"
+    "级，权重放大四倍时下降近四个。加残差连接后两者都平稳；加批归一化后 sigmoid 平稳，ReLU 的梯度"
+    "往首层方向增大约三十倍。中：第二层梯度随深度变化，结论相同。下：测试准确率随深度变化：He 初始"
+    "化的 ReLU 与四个对照保持在 90 % 附近；两种 sigmoid 与 torch 默认初始化的 ReLU 降到 10 % 至 "
+    "20 %。",
     remark="ReLU alone is half of the cure; the initialisation is the other half. ReLU halves the "
     "mean square of what it passes on, and weights of variance 2/n make up for that (He et al. "
     "2015, §2.2). torch's default for dense layers has 1/(3n): each layer shrinks the gradient by "
@@ -466,7 +479,9 @@ def verdict(numbers: dict[str, Any], threshold: dict[str, float]) -> Verdict:
 
 
 def draw(figure: Any, measured: Measured) -> None:
-    """Norms by layer; accuracy by depth."""
+    """Norms by layer; ratio and accuracy by depth."""
+    from jaxopt_notes.studies.wording import number
+
     s, n = measured.series, middle(measured.numbers)
     layers, depth, accuracy = style.panels(figure, [2.9, 2.2, 2.6])
     looks = {
@@ -490,12 +505,13 @@ def draw(figure: Any, measured: Measured) -> None:
         band = 100 * s[f"least_{name}"], 100 * s[f"most_{name}"]
         accuracy.fill_between(s["depth"], *band, color=colour, alpha=0.15, linewidth=0)
     deepest = s["depth"][-1]
-    for name, place in (("relu_torch", 0.62), ("sigmoid", 0.12)):
-        text = f"first layer: {n[f'within_{name}']:.0e} of the last"
-        spot = {"transform": layers.transAxes, "color": style.ink(looks[name][0])}
-        layers.text(0.32, place - 0.1, text, fontsize=8.5, **spot)
+    for name, place in (("relu_torch", 0.22), ("sigmoid", 0.07)):
+        text = f"first layer: {number(n[f'within_{name}'])} of the last"
+        spot = {"transform": layers.transAxes, "ha": "right", "fontsize": 8.5}
+        layers.text(0.98, place, text, color=style.ink(looks[name][0]), **spot)
     layers.set(title=f"Gradient by layer, {deepest:.0f} hidden layers", xlabel="layer")
     layers.set(ylabel="norm of the gradient", yscale="log")
+    layers.set_xticks(np.arange(2, deepest + 1, 3))
     depth.set(title="Second layer's gradient, by depth", xlabel="hidden layers", yscale="log")
     depth.set_ylabel(f"over that of {s['depth'][0]:.0f} layers")
     accuracy.axhline(10, color="#777777", linewidth=1, linestyle=":")
