@@ -114,10 +114,28 @@ ABOUT = About(
     rule_zh="两部分。减轻过拟合：整批统计的批归一化使差距缩小、测试准确率提高，各至少 {points:g} 个"
     "百分点。源于噪声：更小的组在此之上再使两者各至少改善 {points:g} 个百分点。两部分都满足则成立，"
     "满足一个则视情况而定，都不满足则不成立。某部分的 95 % 区间含阈值则该部分未定。",
-    picture="PICTURE",
-    picture_zh="PICTURE",
-    remark="REMARK",
-    remark_zh="REMARK",
+    picture="Six rows, each with the test accuracy, its range over the seeds, the training "
+    "accuracy and the gap between them. All but one have 100 % of the training images right. "
+    "Without either the gap is 10.1 points, with dropout of 0.2 it is 9.5, with batch "
+    "normalisation over 128 images 9.6, over groups of 32 or of 8 images 9.0.",
+    picture_zh="六行，各有测试准确率及其种子间范围、训练准确率，以及两者的差距。除一行外，训练图像"
+    "全部答对。都不加时差距为 10.1 个百分点，dropout 0.2 为 9.5，128 张统计的批归一化为 9.6，每组 "
+    "32 张或 8 张均为 9.0。",
+    remark="Three things gain about half a point each, and their intervals lie above 0: batch "
+    "normalisation over the whole batch, the noise of smaller groups on top of it, and dropout "
+    "without batch normalisation. So the noise does regularise, and by as much as dropout does "
+    "here; but it is only half of what small groups gain, since batch normalisation almost "
+    "without noise gains the other half. Whether each gain reaches the half point of the rule is "
+    "what 16 seeds do not decide; a first run with six seeds decided no more. Groups of 32 and of "
+    "8 do equally well. Smaller statistics are the “ghost” batch normalisation of Hoffer et al. "
+    "2017, who use it to narrow the generalisation gap of large batches; Luo et al. 2019 derive "
+    "the regularisation as a decay of γ.",
+    remark_zh="三者各提高约半个百分点，且区间都在 0 以上：整批统计的批归一化、在其之上更小分组的噪"
+    "声、不加批归一化时的 dropout。所以噪声确有正则作用，在这里与 dropout 相当；但它只占小分组收益"
+    "的一半，因为几乎没有噪声的批归一化就贡献了另一半。每项收益是否达到判据的半个百分点，16 个种子"
+    "仍不足以判定；首次用 6 个种子时同样未定。每组 32 张与 8 张效果相同。更小的统计批即 Hoffer 等 "
+    "2017 的“幽灵”批归一化，他们用它缩小大批量训练的泛化差距；Luo 等 2019 把这种正则作用推导为对 "
+    "γ 的衰减。",
     sources=(
         "Hoffer, Hubara & Soudry 2017, “Train longer, generalize better”",
         "Luo et al. 2019, “Towards Understanding Regularization in Batch Normalization”",
@@ -141,8 +159,11 @@ ABOUT = About(
             "批归一化及其噪声都不减轻过拟合",
         ),
         "not decided": (
-            "Whether batch normalisation's noise lessens over-fitting is not decided",
-            "批归一化的噪声是否减轻过拟合尚无定论",
+            "Batch normalisation gains {gain_batch:.1f} points, the noise of small groups "
+            "{gain_noise:.1f} more and dropout {gain_dropout:.1f}: whether that is enough is not "
+            "decided",
+            "批归一化提高 {gain_batch:.1f} 个百分点，小分组的噪声再提高 {gain_noise:.1f}，dropout 提"
+            "高 {gain_dropout:.1f}：是否够大尚无定论",
         ),
     },
     texts={
