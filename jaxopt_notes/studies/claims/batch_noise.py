@@ -162,8 +162,8 @@ ABOUT = About(
             "Batch normalisation gains {gain_batch:.1f} points, the noise of small groups "
             "{gain_noise:.1f} more and dropout {gain_dropout:.1f}: whether that is enough is not "
             "decided",
-            "批归一化提高 {gain_batch:.1f} 个百分点，小分组的噪声再提高 {gain_noise:.1f}，dropout 提"
-            "高 {gain_dropout:.1f}：是否够大尚无定论",
+            "批归一化提高 {gain_batch:.1f} 个百分点，小分组的噪声再提高 {gain_noise:.1f}，"
+            "dropout 提高 {gain_dropout:.1f}：是否够大尚无定论",
         ),
     },
     texts={
