@@ -121,6 +121,28 @@ def paired_interval(
     return {"estimate": mean, "low": mean - half, "high": mean + half}
 
 
+def points(correct_a: Any, correct_b: Any, level: float = 0.95) -> Interval:
+    """`paired_interval` in points of accuracy: times 100."""
+    share = paired_interval(correct_a, correct_b, level)
+    return {name: 100 * x for name, x in share.items()}
+
+
+def share_interval(happened: Any, level: float = 0.95) -> Interval:
+    """The share of independent runs in which something happens: exact (Clopper & Pearson 1934).
+
+    >>> found = share_interval([True] * 3 + [False] * 9)
+    >>> [round(found[name], 3) for name in ("estimate", "low", "high")]
+    [0.25, 0.055, 0.572]
+    """
+    from scipy.special import betaincinv
+
+    happened = np.asarray(happened, bool)
+    n, k = len(happened), int(happened.sum())
+    low = float(betaincinv(k, n - k + 1, (1 - level) / 2)) if k else 0.0
+    high = float(betaincinv(k + 1, n - k, (1 + level) / 2)) if k < n else 1.0
+    return {"estimate": k / n, "low": low, "high": high}
+
+
 def _drawn_means(difference: np.ndarray, resamples: int, rng: np.random.Generator) -> np.ndarray:
     """The mean of each resample."""
     seeds, images = difference.shape

@@ -37,6 +37,7 @@ PARTS = ("train", "held", "test")
 
 Fall = Callable[[Any], optax.Schedule]
 Make = Callable[..., optax.GradientTransformation]
+Watch = Callable[[jax.Array, jax.Array], Any]
 
 # The notes' six; AdamW's λ, for which they have no default, is torch's.
 SIX: dict[str, Make] = {
@@ -81,12 +82,14 @@ class Runs(NamedTuple):
       loss: of each of PARTS, (…, marks).
       accuracy: likewise.
       right: of each test image, at the end; packed as bits (trials, seeds, images / 8).
+      watched: what `watch` saw at the end, each array (trials, seeds, …).
     """
 
     batch_loss: np.ndarray
     loss: dict[str, np.ndarray]
     accuracy: dict[str, np.ndarray]
     right: np.ndarray
+    watched: Any = ()
 
     def best(self, by: str = "loss") -> int:
         """The trial that is best on the validation set at the end, median over seeds.
@@ -161,7 +164,12 @@ def networks(plan: Plan, **parts: Any) -> list[PureModel]:
 
 
 def sweep(
-    models: Sequence[PureModel], make: Make, tried: np.ndarray, plan: Plan, label: str
+    models: Sequence[PureModel],
+    make: Make,
+    tried: np.ndarray,
+    plan: Plan,
+    label: str,
+    watch: Watch = lambda outputs, labels: (),
 ) -> Runs:
     """Trains for every trial and seed.
 
@@ -172,6 +180,8 @@ def sweep(
       tried: (trials, …), positive.
       plan: what they have in common.
       label: what the progress bar says.
+      watch: a function of the outputs (test images, classes) at the end and the labels; what it
+        returns is kept.
 
     Returns:
       The `Runs`.
@@ -192,18 +202,19 @@ def sweep(
         for trees in ([m.params for m in models], [m.batch_stats for m in models])
     )
     seeds = jnp.arange(plan.seeds)
-    one = _training(models[0], make, plan, deals[0].normalize)
+    one = _training(models[0], make, plan, deals[0].normalize, watch)
     run = jax.jit(jax.vmap(one, (None, 0, 0, 0, 0, (each, each, None))))
     found = [
         jax.device_get(run(jnp.asarray(trial, jnp.float32), starts, stats, seeds, orders, parts))
         for trial in tqdm(tried, desc=label, unit="trial", leave=False, disable=None)
     ]
-    (batch_loss, judged), right = jax.tree.map(lambda *each: np.stack(each), *found)
+    (batch_loss, judged), right, watched = jax.tree.map(lambda *each: np.stack(each), *found)
     return Runs(
         _finite(batch_loss.reshape(*batch_loss.shape[:2], -1)),
         {part: _finite(loss) for part, (loss, _) in judged.items()},
         {part: accuracy for part, (_, accuracy) in judged.items()},
         np.packbits(right, axis=-1),
+        watched,
     )
 
 
@@ -215,7 +226,13 @@ def order(plan: Plan, seed: int) -> np.ndarray:
     return rows[: plan.steps].reshape(plan.marks, -1, plan.batch)
 
 
-def _training(model: PureModel, make: Make, plan: Plan, normalize: Normalization) -> Any:
+def _training(
+    model: PureModel,
+    make: Make,
+    plan: Plan,
+    normalize: Normalization,
+    watch: Watch,
+) -> Any:
     """One training as a pure function of its trial, start and data."""
     unit = schedule("cosine", 1.0, plan.steps)
     evaluate, forward = make_eval_step(model, normalize), make_forward(model, normalize)
@@ -245,7 +262,7 @@ def _training(model: PureModel, make: Make, plan: Plan, normalize: Normalization
         begun = create(PureModel(model.apply, params, batch_stats), optimizer, jax.random.key(seed))
         ended, found = lax.scan(stretch, begun, order)
         logits = forward(ended.params, ended.batch_stats, parts[2].images)
-        return found, logits.argmax(-1) == parts[2].labels
+        return found, logits.argmax(-1) == parts[2].labels, watch(logits, parts[2].labels)
 
     return train
 

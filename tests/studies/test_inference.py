@@ -13,6 +13,8 @@ from jaxopt_notes.studies.inference import (
     decide,
     median_interval,
     paired_interval,
+    points,
+    share_interval,
 )
 from jaxopt_notes.studies.study import DEPENDS, FAILS, HOLDS, UNDECIDED
 
@@ -107,3 +109,18 @@ def test_a_rule_is_decided_where_the_open_parts_do_not_matter() -> None:
         assert combined(rule, *parts) == words.get((a, b), DEPENDS)
     assert combined(rule, HOLDS, UNDECIDED) == UNDECIDED
     assert combined(lambda a, b: FAILS if not a else rule(a, b), FAILS, UNDECIDED) == FAILS
+
+
+@pytest.mark.parametrize("happened", [0, 1, 5, 12])
+def test_a_share_s_interval_is_clopper_and_pearson_s(happened: int) -> None:
+    found = share_interval([True] * happened + [False] * (12 - happened))
+    wanted = stats.binomtest(happened, 12).proportion_ci(0.95, "exact")
+    assert found["estimate"] == happened / 12
+    assert found["low"] == pytest.approx(wanted.low, abs=1e-9)
+    assert found["high"] == pytest.approx(wanted.high, abs=1e-9)
+
+
+def test_points_are_hundredths() -> None:
+    a, b = np.ones((3, 4), bool), np.array([[1, 1, 1, 0]] * 3, bool)
+    whole = paired_interval(a, b)
+    assert points(a, b) == {name: pytest.approx(100 * x) for name, x in whole.items()}

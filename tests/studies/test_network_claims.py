@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
 
 from jaxopt_notes.conventions import notes
 from jaxopt_notes.errors import InputError
@@ -102,28 +103,74 @@ def test_depth_norms_are_found_below_what_float32_squares() -> None:
     assert float(depth._norm(jnp.zeros(3))) == 0
 
 
+def test_depth_s_arms_start_as_they_say() -> None:
+    width, seeds = 32, 3
+    found = {name: depth.networks(name, 3, width, seeds) for name in ("relu", "relu_torch")}
+    kernels = {
+        name: np.stack([m.params["hidden"][1]["kernel"] for m in models])
+        for name, models in found.items()
+    }
+    assert kernels["relu"].var() * width == pytest.approx(2, rel=0.1)
+    assert kernels["relu_torch"].var() * width == pytest.approx(1 / 3, rel=0.1)
+    assert abs(kernels["relu_torch"]).max() <= width**-0.5
+    assert (kernels["relu"][0] != kernels["relu"][1]).any()
+    wanted = depth.pure(depth.MLP(nnx.Rngs(1), widths=(width,) * 3)).params["hidden"][1]["kernel"]
+    np.testing.assert_allclose(kernels["relu"][1], wanted, rtol=1e-5)
+
+
+def test_depth_s_residual_network_adds_what_each_layer_says() -> None:
+    network = depth.Residual(nnx.Rngs(0), (2, 2, 1), widths=(3, 3, 3))
+    images = jnp.asarray(np.random.default_rng(0).normal(size=(5, 2, 2, 1)), jnp.float32)
+    first, second, third = network.hidden
+    x = jax.nn.relu(first(images.reshape(5, 4)))
+    for dense in (second, third):
+        x = x + jax.nn.relu(dense(x)) / 2**0.5
+    np.testing.assert_allclose(network(images), network.logits(x), rtol=1e-5, atol=1e-6)
+
+
 @pytest.mark.slow
-def test_depth_norms_fall_towards_the_first_layer_and_with_smaller_weights() -> None:
-    rng = np.random.default_rng(0)
-    x, y = jnp.asarray(rng.normal(size=(8, 4, 4, 1)), jnp.float32), jnp.arange(8)
-    setting = {"width": 6, "seeds": 2}
-    found = depth.norms("sigmoid", 3, setting, x, y)
-    assert found.shape == (2, 2, 3)  # two trials of it, seeds, layers
-    assert (found[0, :, 0] < found[0, :, 2]).all()
-    relu = depth.norms("relu", 3, setting, x, y)
-    assert (relu[1] < relu[0]).all()  # smaller weights, smaller gradients
+def test_depth_norms_fall_towards_the_first_layer_with_the_sigmoid_and_torch_s_default() -> None:
+    setting = {"images": 48, "gradient_images": 8, "gradient_seeds": 3, "width": 8}
+    found = {name: depth.norms(name, 5, setting) for name in depth.ARMS}
+    for name in ("sigmoid", "relu_torch"):
+        assert found[name].shape == (3, 5)
+        assert (found[name][:, 1] < 0.2 * found[name][:, -1]).all(), name
+    for name in ("sigmoid_batch", "sigmoid_residual", "relu_batch", "relu_residual"):
+        assert (found[name][:, 1] > 0.2 * found[name][:, -1]).all(), name
 
 
 def test_relu_output_lets_no_gradient_through_where_it_is_zero() -> None:
     z, y = jnp.array([[-1.0, 2.0, -0.5], [0.5, -1.0, 3.0]]), jnp.array([0, 2])
 
-    def loss(z: jax.Array, relu: bool) -> jax.Array:
-        return cross_entropy(relu_output.logits_of(z, relu), y).sum()
+    def slopes(arm: str) -> np.ndarray:
+        end = relu_output.ARMS[arm]
+        return np.asarray(jax.grad(lambda z: cross_entropy(end(z), y).sum())(z))
 
-    with_relu, plain = (np.asarray(jax.grad(loss)(z, relu)) for relu in (True, False))
-    assert (with_relu[z < 0] == 0).all()
-    assert (with_relu[z > 0] != 0).all()
-    assert (plain != 0).all()
+    assert (slopes("relu")[z < 0] == 0).all()
+    assert (slopes("relu")[z > 0] != 0).all()
+    assert (slopes("logits") != 0).all()
+    # A softmax with its own loss, −log p, is the logits' cross-entropy; a second one is not.
+    log_p = jax.nn.log_softmax(z)
+    own_loss = -jnp.take_along_axis(log_p, y[:, None], 1)[:, 0]
+    np.testing.assert_allclose(own_loss, cross_entropy(z, y), rtol=1e-5)
+    least = cross_entropy(relu_output.ARMS["softmax"](100 * jax.nn.one_hot(y, 10)), y)
+    np.testing.assert_allclose(least, np.log(1 + 9 / np.e), rtol=1e-5)
+
+
+def test_relu_output_loses_a_class_whose_output_never_leads() -> None:
+    outputs = jnp.array([[0.0, 0, 0], [2, 0, 1], [0, 0, 3], [1, 0, 4]])
+    labels = jnp.array([0, 0, 1, 2])
+    assert relu_output.recall(outputs, labels).tolist() == [0.5, 0, 1]  # a tie is wrong
+    inner = relu_output.PureModel(lambda x: (x, "stats"), {}, {})
+    (model,) = relu_output.ending_in([inner], jax.nn.relu)
+    found, stats = model.apply(jnp.array([-1.0, 2.0]))
+    assert (found.tolist(), stats) == ([0, 2], "stats")
+
+
+def test_relu_output_chooses_by_the_mean_so_that_broken_runs_count() -> None:
+    held = np.array([[0.9, 0.9, 0.1], [0.8, 0.8, 0.8]])[..., None]
+    found = relu_output.Runs(np.zeros((2, 3, 1)), {}, {"held": held}, np.zeros((2, 3, 1)))
+    assert relu_output.chosen(found) == 1
 
 
 @pytest.fixture(scope="module")

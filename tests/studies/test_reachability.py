@@ -72,8 +72,45 @@ MUTANTS: dict[str, dict[str, tuple[Any, str, Callable[..., Any]]]] = {
     },
 }
 
+NETWORKS = ("dense", "conv", "mixture")
+MORE, LESS = [0.6, 0.8, 1, 1, 1, 1.2, 1.5], [-0.5, -0.3, 0, 0, 0, 0.1, 0.2]
+AROUND = [0, 0.2, 0.5, 0.5, 0.6, 0.8, 1]
+SOONER, LATER = [0.4, 0.5, 0.5, 0.5, 0.5, 0.5, 0.7], [0.9, 1, 1, 1, 1, 1, 1.1]
+GOOD = {
+    **{f"{what}_{n}": MORE for what in ("wider", "gain") for n in NETWORKS},
+    **{f"share_{n}": SOONER for n in NETWORKS},
+}
+BAD = {
+    **{f"{what}_{n}": LESS for what in ("wider", "gain") for n in NETWORKS},
+    **{f"share_{n}": LATER for n in NETWORKS},
+}
+
 # What measurements of seven seeds would have to be, where a run takes long.
 SYNTHETIC: dict[str, dict[str, dict[str, list[float]]]] = {
+    "depth": {
+        "holds": {"across_relu_torch": MORE, "within_relu_torch": MORE, "lost_relu_torch": MORE},
+        "depends": {"within_relu_torch": LESS},
+        "fails": {"within_sigmoid": MORE},
+        "not decided": {"within_relu": AROUND},
+    },
+    "relu-output": {
+        "holds": {"harm_relu": [5, 6, 7, 8, 9, 9, 9], "harm_softmax": LESS},
+        "depends": {"harm_relu": [5, 6, 7, 8, 9, 9, 9], "harm_softmax": [4, 4, 5, 5, 5, 6, 6]},
+        "fails": {"harm_relu": LESS, "broken_relu": [0, 0, 0, 0, 0, 0, 0.05]},
+        "not decided": {"harm_relu": MORE, "broken_relu": AROUND},
+    },
+    "batch-normalisation": {
+        "holds": GOOD,
+        "depends": {**GOOD, "gain_conv": LESS},
+        "fails": BAD,
+        "not decided": {**GOOD, "gain_conv": AROUND},
+    },
+    "batch-noise": {
+        "holds": {f"{what}_{by}": MORE for what in ("less", "gain") for by in ("batch", "noise")},
+        "depends": {"less_batch": MORE, "gain_batch": MORE, "gain_noise": LESS},
+        "fails": {"gain_batch": LESS, "gain_noise": LESS},
+        "not decided": {"less_batch": MORE, "gain_batch": AROUND, "gain_noise": LESS},
+    },
     "saddle": {
         "holds": {"stall": [3, 4, 4, 4, 4, 4, 5], "best_ratio": [2.1, 3, 3, 3, 3, 3, 4]},
         "depends": {"stall": [3, 4, 4, 4, 4, 4, 5], "best_ratio": [1, 1, 1, 1, 1, 1, 1.9]},

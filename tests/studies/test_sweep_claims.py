@@ -205,8 +205,13 @@ def test_a_seed_s_own_images_train_and_choose_in_a_sweep() -> None:
             assert runs.loss[part][0, seed, -1] == pytest.approx(float(loss), rel=1e-4)
 
 
-def test_a_run_that_diverges_has_lost_without_bound() -> None:
-    runs = sweeps.sweep(sweeps.networks(PLAN), SIX["sgd"], np.array([[1e30], [1e-3]]), PLAN, "")
+def test_a_run_that_diverges_has_lost_without_bound_and_outputs_are_watched() -> None:
+    def watch(outputs: jax.Array, labels: jax.Array) -> Any:
+        return (outputs.argmax(-1) == labels).mean()
+
+    tried = np.array([[1e30], [1e-3]])
+    runs = sweeps.sweep(sweeps.networks(PLAN), SIX["sgd"], tried, PLAN, "", watch)
+    np.testing.assert_allclose(runs.watched, runs.accuracy["test"][..., -1], atol=1e-6)
     assert (runs.loss["held"][0, :, -1] == np.inf).all()
     assert np.isfinite(runs.loss["held"][1]).all()
     assert runs.best() == 1

@@ -16,6 +16,12 @@ POOLS = {
     **{"kept_max_over": 0.02, "kept_average_over": 0.02},
     **{"less_max": 0.005, "less_average": 0.005, "gap_over_max": -0.01},
 }
+SHARES = ("share_dense", "share_conv", "share_mixture")
+BATCH_HOLDS = {
+    **dict.fromkeys(SHARES, 0.8),
+    **{f"{what}_{n}": 0.5 for what in ("wider", "gain") for n in ("dense", "conv", "mixture")},
+}
+
 # Of each study: its numbers altered, and what must come of it.
 ALTERED: dict[str, list[tuple[str, dict[str, float]]]] = {
     "ravine": [
@@ -77,15 +83,25 @@ ALTERED: dict[str, list[tuple[str, dict[str, float]]]] = {
         ("fails", dict.fromkeys(MOVING, 0.11)),
     ],
     "depth": [
-        ("holds", {"relu_lecun": 0.5}),
-        ("depends", {"sigmoid_larger": 0.5}),
-        ("fails", {"relu": 0.01}),
-        ("fails", {"sigmoid": 0.5}),
+        (
+            "holds",
+            {
+                **dict.fromkeys(("across_relu", "within_relu"), 0.1),
+                **dict.fromkeys(("across_relu_torch", "within_relu_torch"), 0.1),
+                **dict.fromkeys(("lost_relu", "lost_relu_torch"), 30.0),
+            },
+        ),
+        ("depends", {"across_relu_torch": 0.09}),
+        ("depends", {"lost_relu_torch": 31}),
+        ("fails", {"within_relu": 0.09, "lost_relu_torch": 31}),
+        ("fails", {"across_sigmoid": 0.0011}),
+        ("fails", {"lost_sigmoid_larger": 29}),
     ],
     "relu-output": [
-        ("holds", {"harm_best": 1.0, "harm_usual": 1.0}),
-        ("depends", {"harm_best": 0.9, "harm_usual": 2.0}),
-        ("fails", {"harm_best": -1.0, "harm_usual": 0.0}),
+        ("holds", {"harm_relu": 1.0, "broken_relu": 0.1, "harm_softmax": 1.0}),
+        ("depends", {"harm_relu": 1.0, "broken_relu": 0.1, "harm_softmax": 1.1}),
+        ("depends", {"harm_relu": 0.9, "broken_relu": 0.1}),
+        ("fails", {"harm_relu": 0.9, "broken_relu": 0.09}),
     ],
     "shapes": [
         ("depends", {"sides_wrong": 1}),
@@ -151,33 +167,17 @@ ALTERED: dict[str, list[tuple[str, dict[str, float]]]] = {
         ("fails", {"steps_adam": 90, "steps_sgd": 100, "behind": 0.2}),
     ],
     "batch-normalisation": [
-        (
-            "holds",
-            {
-                "width_none": 1.0,
-                "width_batch": 1.25,
-                "steps_none": 100,
-                "steps_batch": 80,
-                "gap_none": 0.4,
-                "gap_batch": 0.3,
-                "loss_none": 0.5,
-                "loss_batch": 0.5,
-            },
-        ),
-        ("depends", {"width_none": 1.0, "width_batch": 1.2, "steps_none": 100, "steps_batch": 80}),
-        (
-            "fails",
-            {
-                "width_none": 1.0,
-                "width_batch": 1.2,
-                "steps_none": 100,
-                "steps_batch": 81,
-                "gap_none": 0.4,
-                "gap_batch": 0.3,
-                "loss_none": 0.5,
-                "loss_batch": 0.51,
-            },
-        ),
+        ("holds", BATCH_HOLDS),
+        ("depends", {**BATCH_HOLDS, "gain_mixture": 0.4}),
+        ("depends", {**BATCH_HOLDS, "share_dense": 0.81}),
+        ("depends", {**BATCH_HOLDS, "wider_conv": 0.4}),
+        ("fails", {**dict.fromkeys(BATCH_HOLDS, 0.0), **dict.fromkeys(SHARES, 1.0)}),
+    ],
+    "batch-noise": [
+        ("holds", {"less_batch": 0.5, "gain_batch": 0.5, "less_noise": 0.5, "gain_noise": 0.5}),
+        ("depends", {"less_batch": 0.5, "gain_batch": 0.5, "less_noise": 0.5, "gain_noise": 0.4}),
+        ("depends", {"less_batch": 0.4, "less_noise": 0.5, "gain_noise": 0.5}),
+        ("fails", {"gain_batch": 0.4, "less_noise": 0.4}),
     ],
     "pooling": [
         ("holds", POOLS),
