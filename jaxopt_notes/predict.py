@@ -78,7 +78,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command; exit code 0, 2 for invalid input (a file that is not a picture too), 130."""
+    """Runs the command; exit code 0, 2 for invalid input (also if a file is no picture), 130."""
     return exit_code(lambda: _predict(build_parser().parse_args(argv)))
 
 

@@ -58,7 +58,7 @@ def read(path: Path, style: Style, ink: str | None = None) -> Picture:
       ink: "dark" for dark on light, "light" for light on dark; None if unknown.
 
     Raises:
-      PictureError: the file is not a picture, its kind is unsupported, or a digit's picture is blank.
+      PictureError: the file is not a picture or of an unsupported kind, or a digit's is blank.
     """
     header = image_files.header(path)
     if style.centred:
