@@ -40,7 +40,7 @@ def validate(args: argparse.Namespace) -> None:
         raise InputError(f"action {args.action!r}: choose from {', '.join(ACTIONS)}")
     if args.action == "run":
         if not args.name:
-            raise InputError("run: give the NAME of a study; `list` lists them")
+            raise InputError("run: pass the NAME of a study; `list` lists them")
         study.check_name(args.name)
     elif args.name:
         raise InputError(f"{args.action} takes no name, such as {args.name!r}")

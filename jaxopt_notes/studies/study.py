@@ -205,7 +205,7 @@ def function(name: str, called: str) -> ast.FunctionDef:
 def check_name(name: str) -> None:
     """Raises InputError for a study that is not there."""
     if name not in names():
-        raise InputError(f"study {name!r}: unknown; give one of {', '.join(names())}")
+        raise InputError(f"study {name!r}: unknown; pass one of {', '.join(names())}")
 
 
 def _module(name: str) -> str:

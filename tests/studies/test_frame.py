@@ -191,12 +191,12 @@ def test_run_and_report_as_commands(tmp_path: Path, capsys: Any) -> None:
     [
         ([], "the following arguments are required"),
         (["show"], "action 'show': choose from list, run, report, pages, register"),
-        (["run"], "run: give the NAME of a study"),
-        (["run", "ravin"], "study 'ravin': unknown; give one of ravine, saddle"),
+        (["run"], "run: pass the NAME of a study"),
+        (["run", "ravin"], "study 'ravin': unknown; pass one of ravine, saddle"),
         (["list", "ravine"], "list takes no name, such as 'ravine'"),
         (["report", "--out", __file__], "cannot be a folder"),
         (["pages", "ravine"], "pages takes no name, such as 'ravine'"),
-        (["list", "--wrong"], "--wrong: is no option; --help lists all options"),
+        (["list", "--wrong"], "--wrong: is not an option; --help lists all options"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(options: list[str], says: str, capsys: Any) -> None:
