@@ -121,6 +121,11 @@ def paired_interval(
     return {"estimate": mean, "low": mean - half, "high": mean + half}
 
 
+def points(*correct: Any, level: float = 0.95) -> Interval:
+    """The same in points of accuracy: `paired_interval` times 100."""
+    return {name: 100 * x for name, x in paired_interval(*correct, level=level).items()}
+
+
 def _drawn_means(difference: np.ndarray, resamples: int, rng: np.random.Generator) -> np.ndarray:
     """The mean of each resample."""
     seeds, images = difference.shape

@@ -31,8 +31,13 @@ KINDS = {
     COMPARISON: ("comparison", "比较"),
     ADVICE: ("advice", "建议"),
 }
-# How the strip names the verdict's neighbours; a budget has its own name.
-NEIGHBOURS = {"half": ("half the threshold", "阈值减半"), "double": ("double", "阈值加倍")}
+# How the strip names the verdict's neighbours; a budget that is not here has its own name.
+NEIGHBOURS = {
+    "half": ("half the threshold", "阈值减半"),
+    "double": ("double", "阈值加倍"),
+    "1 epoch": ("1 epoch", "1 轮"),
+    **{f"{n} epochs": (f"{n} epochs", f"{n} 轮") for n in (3, 10, 30, 100)},
+}
 WORDS = {
     "title": ("The notes' claims, put to the test", "检验笔记中的论断"),
     "claim": ("Claim", "论断"),
