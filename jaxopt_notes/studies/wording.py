@@ -36,7 +36,8 @@ NEIGHBOURS = {
     "half": ("half the threshold", "阈值减半"),
     "double": ("double", "阈值加倍"),
     "1 epoch": ("1 epoch", "1 轮"),
-    **{f"{n} epochs": (f"{n} epochs", f"{n} 轮") for n in (3, 10, 30, 100)},
+    **{f"{n} epochs": (f"{n} epochs", f"{n} 轮") for n in (3, 10, 16, 20, 30, 60)},
+    **{f"{n} steps": (f"{n} steps", f"{n} 步") for n in (64, 256)},
 }
 WORDS = {
     "title": ("The notes' claims, put to the test", "检验笔记中的论断"),
@@ -74,12 +75,14 @@ WORDS = {
         "in square brackets. An identity is exact; a possibility needs one sound instance; a "
         "comparison has an effect with an interval; advice must hold across tasks and budgets. A "
         "verdict is robust if it stays the same at half and at double its thresholds and at "
-        "every other training budget.",
+        "every other training budget. Not yet tested: Adam as a default for convolutional and "
+        "recurrent networks, transformers, embeddings and reinforcement learning (claim 10).",
         "学习笔记中的每条论断都是一个程序：它先测量，再由判据把数值变成结论。“视情况而定”指论断"
         "只在部分情形下成立；“尚无定论”指阈值落在测量的区间之内。随机结果给出各随机种子的中位"
         "数，圆括号内为最小值与最大值，方括号内为 95 % 区间。“恒等式”须精确成立；“可能性”只需一"
         "个可靠的实例；“比较”给出效应及其区间；“建议”须跨任务、跨预算成立。若阈值减半、加倍以及"
-        "其他训练预算下结论都不变，则称该结论稳健。",
+        "其他训练预算下结论都不变，则称该结论稳健。尚未检验：Adam 作为卷积网络、循环网络、"
+        "Transformer、嵌入和强化学习的默认选择（第 10 条论断）。",
     ),
     "method": ("Method, rule and setting", "方法、判据与设置"),
     "kind": ("Kind", "类型"),

@@ -45,7 +45,7 @@ def test_a_study_says_all_of_itself_in_both_languages(name: str) -> None:
 def test_each_study_has_a_number_of_its_own() -> None:
     numbers = [study.about(name).number for name in NAMES]
     assert numbers == sorted(set(numbers))
-    assert numbers == list(range(1, len(NAMES) + 1))
+    assert set(range(1, numbers[-1])) - set(numbers) <= {19}  # it became a part of 9
 
 
 def test_what_is_read_off_the_file_is_what_the_module_has() -> None:

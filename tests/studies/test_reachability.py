@@ -22,7 +22,10 @@ from jaxopt_notes.studies.inference import median_interval
 
 REPORT = Path(__file__).parents[2] / "docs" / "studies"
 REGISTERED = [name for name in study.names() if study.about(name).findings]
-SLOW = {"saddle", "sparse-features", "stall", "second-moment", "first-steps"}
+SLOW = {
+    *("saddle", "sparse-features", "stall", "second-moment", "first-steps", "six-optimizers"),
+    "generalisation-gap",
+}
 
 
 def corrected(g: Any, beta: float) -> Any:
@@ -69,6 +72,9 @@ MUTANTS: dict[str, dict[str, tuple[Any, str, Callable[..., Any]]]] = {
     },
 }
 
+PARTS, LENGTHS = ("behind", "lost"), (1, 3, 10, 30)
+ENDS, PAIRS = {"small": 0.1, "large": 2.0}, ("64_steps", "256_steps", "16_epochs")
+
 # What measurements of seven seeds would have to be, where a run takes long.
 SYNTHETIC: dict[str, dict[str, dict[str, list[float]]]] = {
     "saddle": {
@@ -85,6 +91,23 @@ SYNTHETIC: dict[str, dict[str, dict[str, list[float]]]] = {
     "stall": {
         "holds": {"bowl_ratio": [4, 5, 6, 7, 8, 9, 9]},
         "not decided": {"bowl_ratio": [2, 3, 4, 5, 6, 7, 8]},
+    },
+    "six-optimizers": {
+        "holds": {f"{part}_{n}": [0.1] * 7 for part in PARTS for n in LENGTHS},
+        "depends": {f"{part}_{n}": [0.5 * n] * 7 for part in PARTS for n in LENGTHS},
+        "not decided": {f"{part}_{n}": [-2, *range(6)] for part in PARTS for n in LENGTHS},
+    },
+    "batch-size": {
+        "holds": {f"{end}_{pair}": [x] * 7 for end, x in ENDS.items() for pair in PAIRS},
+        "depends": {f"{end}_{pair}": [x] * 7 for end, x in ENDS.items() for pair in PAIRS}
+        | {"large_16_epochs": [0.1] * 7},
+        "fails": {f"{end}_{pair}": [0.1] * 7 for end in ENDS for pair in PAIRS},
+        "not decided": {"large_16_epochs": [-1, *range(6)], "small_16_epochs": [0.0] * 7},
+    },
+    "generalisation-gap": {
+        "holds": {"steps": [0.5] * 7, "behind_made": [30.0] * 7, "mended_copied_made": [15.0] * 7},
+        "depends": {"steps": [1.1] * 7, "behind_made": [30.0] * 7},
+        "not decided": {"behind_mnist": [-1, *range(6)], "behind_made": [0.0] * 7},
     },
     "second-moment": {
         "depends": {"share_start": [0.2] * 7, "share_later": [0.02] * 7},

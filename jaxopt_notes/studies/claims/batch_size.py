@@ -94,9 +94,9 @@ ABOUT = About(
     "largest. Holds if there is an instance at equal steps and one at equal epochs, depends if "
     "only at one of these, fails if at neither. A part is not decided where its interval holds "
     "the threshold.",
-    rule_zh="若在某一步数（或轮数）下，Adam 在最小批时比动量至多低 {fine:g} 个百分点，而在最大批时至"
-    "少低 {behind:g} 个百分点，则为一个实例。同样步数与同样轮数下都有实例则成立，只有其一则视情况而"
-    "定，都没有则不成立。某项的区间包含阈值时该项未定。",
+    rule_zh="若在某一步数（或轮数）下，Adam 在最小批时比动量至多低 {fine:g} 个百分点，而在最大批时"
+    "至少低 {behind:g} 个百分点，则为一个实例。同样步数与同样轮数下都有实例则成立，只有其一则视情况"
+    "而定，都没有则不成立。某项的区间包含阈值时该项未定。",
     picture="",
     picture_zh="",
     remark="",
@@ -111,8 +111,8 @@ ABOUT = About(
         "holds": (
             "With the whole training set as a batch, Adam is {large_64_steps:.1f} points behind "
             "momentum after 64 steps; at batch 32 it is not",
-            "整个训练集作一批时，64 步后 Adam 落后动量 {large_64_steps:.1f} 个百分点；批大小 32 时并"
-            "不落后",
+            "整个训练集作一批时，64 步后 Adam 落后动量 {large_64_steps:.1f} 个百分点；批大小 32 时"
+            "并不落后",
         ),
         "depends": (
             "Adam falls behind momentum at large batches only in one of two comparisons: equal "
@@ -229,6 +229,66 @@ def verdict(numbers: dict[str, Any], threshold: dict[str, float]) -> Verdict:
     )
 
 
+def _draw_map(axes: Any, s: dict[str, Any]) -> None:
+    """Each cell in the colour of the optimizer that is ahead; its epochs in small."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    batches, steps = np.unique(s["batch"]), np.unique(s["steps"])
+    colours = LinearSegmentedColormap.from_list("ahead", [style.RED, "white", style.BLUE])
+    grid = np.full((len(steps), len(batches)), np.nan)
+    for batch, count, behind, low, high in zip(
+        s["batch"], s["steps"], s["estimate"], s["low"], s["high"]
+    ):
+        x, y = np.searchsorted(batches, batch), np.searchsorted(steps, count)
+        grid[y, x] = behind
+        clear = low > 0 or high < 0
+        ink = "white" if clear and abs(behind) > 2.2 else "#222222" if clear else "#777777"
+        look = {"ha": "center", "color": ink}
+        weight = "bold" if clear else "normal"
+        axes.text(
+            x, y + 0.12, f"{behind:+.1f}".replace("-", "−"), va="center", weight=weight, **look
+        )
+        epochs = count * batch / batches[-1]
+        unit = "epoch" if epochs == 1 else "epochs"
+        axes.text(x, y - 0.28, f"{epochs:g} {unit}", va="center", fontsize=7.5, **look)
+    axes.imshow(grid, cmap=colours, vmin=-4, vmax=4, origin="lower", aspect="auto")
+    axes.grid(visible=False)
+    axes.set_xticks(range(len(batches)), [f"{b:g}" for b in batches])
+    axes.set_yticks(range(len(steps)), [f"{n:g}" for n in steps])
+    axes.set(title="Points by which Adam is behind momentum", xlabel="batch size", ylabel="steps")
+
+
+def _draw_pairs(axes: Any, s: dict[str, Any]) -> None:
+    """Behind over the batch size, at equal steps and at equal epochs."""
+    batches = np.unique(s["batch"])
+    epochs = s["steps"] * s["batch"] / batches[-1]
+    rows = [(f"{n} steps", s["steps"] == n) for n in ABOUT.setting["equal_steps"]]
+    rows += [(f"{n} epochs", epochs == n) for n in ABOUT.setting["equal_epochs"]]
+    looks = ((style.GREEN, "-", "o"), (style.PURPLE, "-", "s"), (style.BLACK, "--", "D"))
+    for i, ((label, rows_of), (colour, dashes, marker)) in enumerate(zip(rows, looks)):
+        x = s["batch"][rows_of] * 1.06 ** (i - 1)
+        y, low, high = (s[part][rows_of] for part in ("estimate", "low", "high"))
+        axes.errorbar(
+            x,
+            y,
+            [y - low, high - y],
+            color=colour,
+            linestyle=dashes,
+            marker=marker,
+            markersize=4.5,
+            elinewidth=1,
+            label=f"equal steps: {label}" if "steps" in label else f"equal epochs: {label}",
+        )
+    axes.axhline(ABOUT.threshold["behind"], color="#777777", linewidth=1, linestyle=":")
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(batches, [f"{b:g}" for b in batches])
+    axes.set(title="From the smallest batch to the largest", xlabel="batch size")
+    axes.set_ylabel("points behind")
+    axes.legend(loc="upper left")
+
+
 def draw(figure: Any, measured: Measured) -> None:
-    """The map; the two comparisons."""
-    figure.subplots()
+    """The map; the comparisons that decide."""
+    grid, pairs_of = style.panels(figure, [3.1, 2.5])
+    _draw_map(grid, measured.series)
+    _draw_pairs(pairs_of, measured.series)

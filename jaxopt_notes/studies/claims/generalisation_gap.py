@@ -47,19 +47,19 @@ ABOUT = About(
     ),
     how="Two problems. A dense network learns 1,000 images of MNIST for 60 epochs, until its "
     "accuracy has stopped rising. And linear regression on the data that Wilson et al. made "
-    "to mislead adaptive methods. On both, five optimizers get twelve quasi-random trials each: SGD "
-    "with momentum, Adam, AdamW (learning rate and decay), and Adam that hands over to SGD with "
+    "to mislead adaptive methods. On both, five optimizers get twelve quasi-random trials each: SGD"
+    " with momentum, Adam, AdamW (learning rate and decay), and Adam that hands over to SGD with "
     "momentum after 70 % of the steps, by two rules: momentum copied and SGD's learning rate "
     "tuned, or SGD's learning rate projected from Adam's steps (SWATS). The validation accuracy "
     "chooses a trial, and new test data judge. Learning rates fall to 0 along half a cosine. Speed "
     "is the number of steps until the training loss on MNIST falls below the goal, at the trial "
     "that is fastest.",
-    how_zh="两个问题。其一，全连接网络在 1000 张 MNIST 图像上训练 60 轮，直到准确率不再上升；其二，在 "
-    "Wilson 等为误导自适应方法而构造的数据上做线性回归。五种优化器各得十二次拟随机试验：带动量的 "
-    "SGD、Adam、AdamW（学习率与衰减），以及在 70 % 的步数后交给带动量 SGD 的 Adam，交接规则有二：复制"
-    "动量并另调 SGD 的学习率，或由 Adam 的步投影出 SGD 的学习率（SWATS）。由验证准确率选定试验，由"
-    "新的测试数据评判。学习率沿半个余弦降到 0。速度指 MNIST 训练损失降到目标以下所需的步数，取最快的"
-    "试验。",
+    how_zh="两个问题。其一，全连接网络在 1000 张 MNIST 图像上训练 60 轮，直到准确率不再上升；其二，"
+    "在 Wilson 等为误导自适应方法而构造的数据上做线性回归。五种优化器各得十二次拟随机试验：带动量的"
+    " SGD、Adam、AdamW（学习率与衰减），以及在 70 % 的步数后交给带动量 SGD 的 Adam，交接规则有二："
+    "复制动量并另调 SGD 的学习率，或由 Adam 的步投影出 SGD 的学习率（SWATS）。由验证准确率选定试"
+    "验，由新的测试数据评判。学习率沿半个余弦降到 0。速度指 MNIST 训练损失降到目标以下所需的步数，"
+    "取最快的试验。",
     setting={
         "seeds": 6,
         "images": 1000,
@@ -127,9 +127,10 @@ ABOUT = About(
     "momentum. Mended: there, AdamW or one of the two switches regains half of that or more. Holds "
     "if all three are so, fails if Adam is worse on neither problem, else it depends. A part is "
     "not decided where its interval holds the threshold.",
-    rule_zh="快：Adam 达到目标训练损失的步数不超过动量的 {faster:g}。差：在两个问题之一上，Adam 的测"
-    "试准确率至少比动量低 {worse:g} 个百分点。弥补：在该问题上，AdamW 或两种切换之一挽回至少一半。三"
-    "者都满足则成立；两个问题上 Adam 都不差则不成立；否则视情况而定。某项的区间包含阈值时该项未定。",
+    rule_zh="快：Adam 达到目标训练损失的步数不超过动量的 {faster:g}。差：在两个问题之一上，Adam 的"
+    "测试准确率至少比动量低 {worse:g} 个百分点。弥补：在该问题上，AdamW 或两种切换之一挽回至少一"
+    "半。三者都满足则成立；两个问题上 Adam 都不差则不成立；否则视情况而定。某项的区间包含阈值时该项"
+    "未定。",
     picture="",
     picture_zh="",
     remark="",
@@ -144,14 +145,14 @@ ABOUT = About(
     ),
     findings={
         "holds": (
-            "Adam can end {behind_made:.0f} points behind momentum, and a switch to SGD can mend it",
+            "Adam can end {behind_made:.0f} points behind momentum; a switch to SGD can mend it",
             "Adam 最终可能落后动量 {behind_made:.0f} 个百分点，而切换到 SGD 可以弥补",
         ),
         "depends": (
             "Adam can end {behind_made:.0f} points behind momentum on data made against it; not "
             "every part of the claim is so",
-            "在针对它构造的数据上，Adam 可能落后动量 {behind_made:.0f} 个百分点；但论断并非每一部分都"
-            "成立",
+            "在针对它构造的数据上，Adam 可能落后动量 {behind_made:.0f} 个百分点；但论断并非每一部分"
+            "都成立",
         ),
         "fails": (
             "Adam generalises no worse than momentum on either problem",
@@ -303,12 +304,46 @@ def verdict(numbers: dict[str, Any], threshold: dict[str, float]) -> Verdict:
         f"{mended['mnist']} points from the middle of the two on MNIST, and {mended['made']} on "
         f"the made data (positive: more than half regained).",
         f"达到目标训练损失，Adam 的步数是动量的 {n['steps']:.2f} 倍。测试准确率比动量低：MNIST "
-        f"{behind['mnist']} 个百分点，构造的数据 {behind['made']}。AdamW、复制动量的切换与 SWATS 相对"
-        f"两者中点：MNIST {mended['mnist'].replace(', ', '、')} 个百分点，构造的数据 "
+        f"{behind['mnist']} 个百分点，构造的数据 {behind['made']}。AdamW、复制动量的切换与 SWATS 相"
+        f"对两者中点：MNIST {mended['mnist'].replace(', ', '、')} 个百分点，构造的数据 "
         f"{mended['made'].replace(', ', '、')}（正数表示挽回一半以上）。",
     )
 
 
+def _look(name: str) -> dict[str, Any]:
+    if name == "copied":
+        return {"color": style.SKY, "linestyle": (0, (1, 1)), "label": "Adam → SGD, copied"}
+    if name == "projected":
+        return {"color": style.GREEN, "linestyle": (0, (3, 1)), "label": "Adam → SGD, SWATS"}
+    return style.line(name)
+
+
+def _draw_against(axes: Any, s: dict[str, Any], problem: str) -> None:
+    """Each optimizer's test accuracy less momentum's, with its interval."""
+    for i, name in enumerate(NAMES[1:]):
+        y, low, high = (s[f"{part}_{problem}"][i] for part in ("estimate", "low", "high"))
+        colour = _look(name)["color"]
+        axes.plot([low, high], [-i, -i], color=colour, linewidth=3, alpha=0.4)
+        axes.plot(y, -i, "o", color=colour)
+        text = f"{y:+.1f}".replace("-", "−")
+        axes.annotate(text, (y, -i), (0, 5), textcoords="offset points", ha="center", fontsize=8.5)
+    axes.axvline(0, color=style.BLUE, linewidth=1.2)
+    axes.axvline(-ABOUT.threshold["worse"], color="#777777", linewidth=1, linestyle=":")
+    axes.set_yticks(-np.arange(len(NAMES) - 1), [_look(name)["label"] for name in NAMES[1:]])
+    axes.set(ylim=(0.6 - len(NAMES) + 0.9, 0.8), xlabel="points of test accuracy, less momentum's")
+    axes.margins(x=0.12)
+
+
 def draw(figure: Any, measured: Measured) -> None:
     """Training loss; each against momentum, on both problems."""
-    figure.subplots()
+    s = measured.series
+    training, mnist, made = style.panels(figure, [2.3, 2.0, 2.0])
+    for name in NAMES:
+        training.plot(s["epoch"], s[f"loss_{name}"], **_look(name))
+    training.set(title="Training loss on MNIST, chosen trials", xlabel="epoch", yscale="log")
+    training.set_ylabel("cross-entropy (nats)")
+    mnist.set_title("MNIST: test accuracy against momentum's")
+    made.set_title("Data made to mislead Adam: the same")
+    for axes, problem in ((mnist, "mnist"), (made, "made")):
+        _draw_against(axes, s, problem)
+    figure.legend(*training.get_legend_handles_labels(), loc="outside lower center", ncols=3)

@@ -253,6 +253,65 @@ def verdict(numbers: dict[str, Any], threshold: dict[str, float]) -> Verdict:
     )
 
 
+def _draw_deciding(axes: Any, measured: Measured) -> None:
+    """How far Adam is behind, tuned and at its default, with the thresholds."""
+    epochs = measured.series["epochs"]
+    parts = (
+        ("behind", style.RED, "o", 0.93, "tuned, behind its best rival"),
+        ("lost", style.BLACK, "s", 1.07, "at 0.001, behind itself tuned"),
+    )
+    for part, colour, marker, shift, label in parts:
+        found = [measured.numbers[f"{part}_{n:g}"] for n in epochs]
+        y, low, high = (np.array([x[p] for x in found]) for p in ("estimate", "low", "high"))
+        look = {"color": colour, "marker": marker, "markersize": 5, "elinewidth": 1.4}
+        axes.errorbar(epochs * shift, y, [y - low, high - y], linewidth=1, label=label, **look)
+        limit = ABOUT.threshold[part]
+        axes.axhline(limit, color=colour, linewidth=1, linestyle=":")
+        for x, value in zip(epochs * shift, y):
+            if value > limit:
+                text = f" {value:.1f}"
+                axes.text(x * 1.03, value, text, color=style.ink(colour), va="bottom", fontsize=8.5)
+    axes.set_xscale("log")
+    axes.set_yscale("symlog", linthresh=1)
+    axes.set_xticks(epochs, [f"{n:g}" for n in epochs])
+    axes.minorticks_off()
+    axes.set_yticks([0, 0.5, 1, 5, 20], ["0", "0.5", "1", "5", "20"])
+    axes.set(title="Adam: points of test accuracy behind", xlabel="epochs", ylabel="points")
+    axes.legend(loc="upper right")
+
+
+def _draw_valleys(axes: Any, s: dict[str, Any], names: list[str]) -> None:
+    """A bar for each valley, a dot at the learning rate that was chosen."""
+    count = len(s["epochs"])
+    places = []
+    for i, name in enumerate(names):
+        for j, epochs in enumerate(s["epochs"]):
+            y = -(i * (count + 1) + j)
+            low, high, chosen = (s[f"{part}_{name}"][j] for part in ("low", "high", "chosen"))
+            axes.plot([low, high], [y, y], color=style.COLOURS[name], linewidth=4, alpha=0.4)
+            axes.plot(chosen, y, "o", color=style.COLOURS[name], markersize=4)
+            axes.text(1.6e-4, y, f"{epochs:g}", fontsize=7.5, va="center", ha="right")
+        places.append(-(i * (count + 1) + (count - 1) / 2))
+    axes.axvline(ABOUT.setting["untuned"], color="#777777", linewidth=1, linestyle=":")
+    axes.set_yticks(places, [style.LABELS[name] for name in names])
+    axes.set(xscale="log", xlim=(1e-4, 6), xlabel="learning rate α")
+    axes.set_title("Learning rates within 1 point of the best, after 1 to 30 epochs")
+    axes.grid(visible=False, axis="y")
+
+
 def draw(figure: Any, measured: Measured) -> None:
     """What decides; the valleys; accuracy."""
-    figure.subplots()
+    s = measured.series
+    names = [name for name in style.LABELS if f"chosen_{name}" in s]
+    deciding, valleys, accuracy = style.panels(figure, [2.3, 4.2, 2.4])
+    _draw_deciding(deciding, measured)
+    _draw_valleys(valleys, s, names)
+    for name in names:
+        accuracy.plot(s["epochs"], 100 * s[f"accuracy_{name}"], marker=".", **style.line(name))
+    look = {"color": style.RED, "linestyle": ":", "marker": "s", "markerfacecolor": "white"}
+    accuracy.plot(s["epochs"], 100 * s["accuracy_untuned"], label="Adam at 0.001", **look)
+    accuracy.set_xscale("log")
+    accuracy.set_xticks(s["epochs"], [f"{n:g}" for n in s["epochs"]])
+    accuracy.minorticks_off()
+    accuracy.set(title="Test accuracy, tuned", xlabel="epochs", ylabel="accuracy (%)")
+    accuracy.legend(loc="lower right", ncols=2)
