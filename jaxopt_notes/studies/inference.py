@@ -121,9 +121,10 @@ def paired_interval(
     return {"estimate": mean, "low": mean - half, "high": mean + half}
 
 
-def points(*correct: Any, level: float = 0.95) -> Interval:
-    """The same in points of accuracy: `paired_interval` times 100."""
-    return {name: 100 * x for name, x in paired_interval(*correct, level=level).items()}
+def points(correct_a: Any, correct_b: Any, level: float = 0.95) -> Interval:
+    """`paired_interval` in points of accuracy: times 100."""
+    share = paired_interval(correct_a, correct_b, level)
+    return {name: 100 * x for name, x in share.items()}
 
 
 def _drawn_means(difference: np.ndarray, resamples: int, rng: np.random.Generator) -> np.ndarray:
