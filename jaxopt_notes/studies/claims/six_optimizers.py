@@ -29,7 +29,8 @@ ABOUT = About(
     equations=(
         "behind = accuracy of the best of the other five − accuracy of Adam, each tuned",
         "lost = accuracy of Adam, tuned − accuracy of Adam at α = 0.001",
-        "valley = learning rates whose validation error is at most (the least of all six) + 0.01",
+        "valley = learning rates with a validation error of at most that of the best setting of "
+        "all six on the same seed, + 0.01",
     ),
     how="A dense network learns MNIST by each of the six optimizers for 1, 3, 10 and 30 "
     "epochs. Each length is a training of its own: its learning rate falls to 0 along half a "
@@ -103,10 +104,35 @@ ABOUT = About(
     rule_zh="在某一训练长度下，若调参后的 Adam 比其余五者中最好的至多低 {behind:g} 个百分点，且学习"
     "率 0.001 的 Adam 比调参后的至多低 {lost:g} 个百分点，则 Adam 是好的默认选择。每种长度都满足则"
     "成立，没有一种满足则不成立，否则视情况而定。某项的 95 % 区间包含阈值时该项未定。",
-    picture="",
-    picture_zh="",
-    remark="",
-    remark_zh="",
+    picture="Above, points of test accuracy over the length of training, on a logarithmic scale: "
+    "Adam at 0.001 is 8 points behind tuned Adam after 1 epoch, and the distance falls to about "
+    "half a point after 30; tuned Adam is about half a point behind its best rival throughout, "
+    "with intervals that hold the threshold. In the middle, a bar for each optimizer and length: "
+    "the learning rates within 1 point of the best, with a dot at the chosen one. The bars of "
+    "Adam, AdamW and RMSProp are wide and above 0.001; momentum's is near 0.5; SGD's and AdaGrad's "
+    "are narrow or only a dot. Below, the test accuracy over the length of training: six "
+    "lines that lie close together, and Adam at 0.001 below them until 30 epochs.",
+    picture_zh="上：测试准确率百分点随训练长度变化（对数坐标）：学习率 0.001 的 Adam 在 1 轮后比调"
+    "参后的 Adam 低 8 个百分点，30 轮后约差半个百分点；调参后的 Adam 始终比最强对手低约半个百分点，"
+    "区间包含阈值。中：每种优化器、每种长度各一条横条，表示距最好结果 1 个百分点以内的学习率，圆点"
+    "为选定值。Adam、AdamW、RMSProp 的横条宽，且在 0.001 以上；动量的在 0.5 附近；SGD 与 AdaGrad 的"
+    "很窄或只有一个点。下：测试准确率随训练长度变化，六条线彼此接近，学习率 0.001 的 Adam 直到 30 "
+    "轮才接近它们。",
+    remark="This is one small dense network. Convolutional and recurrent networks, Transformers, "
+    "embeddings and reinforcement learning, which the notes name too, are not yet tested. A default"
+    " learning rate suits trainings of some length: 1 epoch here is 46 steps, 30 epochs are 1,380. "
+    "Tuned, the six end close together, and which is first is not to be read off one problem: Choi "
+    "et al. (2019) find that the search space may decide the ranking, and Schmidt et al. (2021) "
+    "that performance varies greatly across tasks, with Adam a strong contender. Sivaprasad et al. "
+    "(2020) find Adam the most practical choice when there are few trials. A pilot with two seeds "
+    "set the ranges of the learning rates. After the first run the valleys' widths were "
+    "compared within each seed; no number of the rule was touched.",
+    remark_zh="这里只是一个小的全连接网络。笔记还提到的卷积网络、循环网络、Transformer、嵌入和强化"
+    "学习尚未检验。默认学习率只适合一定长度的训练：这里 1 轮是 46 步，30 轮是 1380 步。调参后六者结"
+    "果接近，名次不能由一个问题断定：Choi 等（2019）发现排名可能取决于搜索空间；Schmidt 等（2021）"
+    "发现各任务间差别很大，而 Adam 仍是有力的竞争者。Sivaprasad 等（2020）认为在试验次数少时 Adam "
+    "是最实用的选择。学习率的范围由两个种子的预试验确定。首次运行之后，谷宽改为在每个种子内部比较；"
+    "判据所用的数值均未改动。",
     sources=(
         "Kingma & Ba 2014, “Adam: A Method for Stochastic Optimization”, §2 and §6",
         "Choi et al. 2019, “On Empirical Comparisons of Optimizers for Deep Learning”",
@@ -172,6 +198,20 @@ def edges(rates: np.ndarray, error: np.ndarray, limit: float) -> tuple[float, fl
     return crossing(inside[0], inside[0] - 1), crossing(inside[-1], inside[-1] + 1)
 
 
+def level(errors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Errors (trials, seeds) as if the best setting of all had the same error on every seed.
+
+    What makes all settings better or worse on one seed, such as its validation images, is no part
+    of a valley.
+
+    >>> level({"a": np.array([[0.1, 0.3, 0.2]]), "b": np.array([[0.2, 0.4, 0.3]])})["b"].round(3)
+    array([[0.3, 0.3, 0.3]])
+    """
+    best = min(errors, key=lambda name: np.median(errors[name], axis=1).min())
+    reference = errors[best][np.median(errors[best], axis=1).argmin()]
+    return {n: np.maximum(e - reference + np.median(reference), 1e-6) for n, e in errors.items()}
+
+
 def measure(setting: dict[str, Any]) -> Measured:
     """All optimizers at all lengths."""
     images = len(deal(setting["images"], 0, setting["official"]).test.labels)
@@ -190,7 +230,7 @@ def measure(setting: dict[str, Any]) -> Measured:
         default = untuned.right_at_best(images)
         numbers[f"behind_{epochs}"] = points(right[rival], right["adam"])
         numbers[f"lost_{epochs}"] = points(right["adam"], default)
-        errors = {name: 1 - found.accuracy["held"][..., -1] for name, found in runs.items()}
+        errors = level({n: 1 - found.accuracy["held"][..., -1] for n, found in runs.items()})
         limit = min(np.median(e, axis=1).min() for e in errors.values()) + setting["within"]
         widths = {}
         for name, found in runs.items():
@@ -276,7 +316,8 @@ def _draw_deciding(axes: Any, measured: Measured) -> None:
     axes.set_xticks(epochs, [f"{n:g}" for n in epochs])
     axes.minorticks_off()
     axes.set_yticks([0, 0.5, 1, 5, 20], ["0", "0.5", "1", "5", "20"])
-    axes.set(title="Adam: points of test accuracy behind", xlabel="epochs", ylabel="points")
+    axes.set(title="0.001 costs Adam most in short trainings", xlabel="epochs")
+    axes.set_ylabel("points of accuracy behind")
     axes.legend(loc="upper right")
 
 
@@ -290,12 +331,14 @@ def _draw_valleys(axes: Any, s: dict[str, Any], names: list[str]) -> None:
             low, high, chosen = (s[f"{part}_{name}"][j] for part in ("low", "high", "chosen"))
             axes.plot([low, high], [y, y], color=style.COLOURS[name], linewidth=4, alpha=0.4)
             axes.plot(chosen, y, "o", color=style.COLOURS[name], markersize=4)
-            axes.text(1.6e-4, y, f"{epochs:g}", fontsize=7.5, va="center", ha="right")
+            axes.text(1.5e-4, y, f"{epochs:g}", fontsize=7.5, va="center", ha="right")
         places.append(-(i * (count + 1) + (count - 1) / 2))
     axes.axvline(ABOUT.setting["untuned"], color="#777777", linewidth=1, linestyle=":")
     axes.set_yticks(places, [style.LABELS[name] for name in names])
-    axes.set(xscale="log", xlim=(1e-4, 6), xlabel="learning rate α")
-    axes.set_title("Learning rates within 1 point of the best, after 1 to 30 epochs")
+    axes.set(xscale="log", xlim=(0.9e-4, 6), ylim=(None, 2), xlabel="learning rate α")
+    axes.text(1.5e-4, 1.1, "epochs", fontsize=7.5, va="center", ha="right")
+    axes.text(1.1e-3, 0.2, "Adam's default", fontsize=8.5, va="center")
+    axes.set_title("Learning rates within 1 point of the best")
     axes.grid(visible=False, axis="y")
 
 
@@ -303,7 +346,7 @@ def draw(figure: Any, measured: Measured) -> None:
     """What decides; the valleys; accuracy."""
     s = measured.series
     names = [name for name in style.LABELS if f"chosen_{name}" in s]
-    deciding, valleys, accuracy = style.panels(figure, [2.3, 4.2, 2.4])
+    deciding, valleys, accuracy = style.panels(figure, [2.4, 5.0, 2.4])
     _draw_deciding(deciding, measured)
     _draw_valleys(valleys, s, names)
     for name in names:
@@ -313,5 +356,7 @@ def draw(figure: Any, measured: Measured) -> None:
     accuracy.set_xscale("log")
     accuracy.set_xticks(s["epochs"], [f"{n:g}" for n in s["epochs"]])
     accuracy.minorticks_off()
-    accuracy.set(title="Test accuracy, tuned", xlabel="epochs", ylabel="accuracy (%)")
+    accuracy.set(
+        title="Tuned, the six end close together", xlabel="epochs", ylabel="test accuracy (%)"
+    )
     accuracy.legend(loc="lower right", ncols=2)
