@@ -86,7 +86,10 @@ def test_the_report_is_of_the_code_as_it_is(name: str) -> None:
     python = result["versions"]["python"].rsplit(".", 1)[0]
     if python != f"{sys.version_info[0]}.{sys.version_info[1]}":
         pytest.skip(f"the report was made by Python {python}, which spells code in its own way")
-    assert result["key"] == study.key(name, study.about(name).setting), (
+    setting = study.about(name).setting
+    if result["test_set"]:
+        setting = {**setting, "test_set": result["test_set"]}
+    assert result["key"] == study.key(name, setting), (
         "run `python -m jaxopt_notes.studies report --out docs/studies`"
     )
 
