@@ -112,6 +112,19 @@ def test_run_leaves_whole_files_and_measures_once(tmp_path: Path) -> None:
     assert stored.measured.series["y"].tolist() == [2.0]
 
 
+def test_what_was_just_measured_is_drawn_as_what_is_kept_is(tmp_path: Path) -> None:
+    module, drawn = pretended([]), []
+    module.draw = lambda figure, measured: drawn.append(measured.series)
+    with patch.object(study, "load", lambda name: module):
+        runner.run("flatten", tmp_path)
+        runner.run("flatten", tmp_path)
+    new, kept = drawn
+    assert new.keys() == kept.keys()
+    for name, column in new.items():  # one of them was measured as a list
+        np.testing.assert_array_equal(column, kept[name])
+        assert isinstance(column, np.ndarray)
+
+
 def test_another_setting_is_measured_anew() -> None:
     setting = study.about("ravine").setting
     assert study.key("ravine", setting) == study.key("ravine", dict(setting))
