@@ -185,7 +185,10 @@ ABOUT = About(
         ),
     },
     reachable={
-        "fails": {"made": {"examples": 40, "judges": 1000, "positive": 1.0, "steps": 200}},
+        "fails": {
+            "made": {"examples": 40, "judges": 1000, "positive": 1.0, "steps": 200},
+            "momentum_range": [1e-6, 1e-5],
+        },
     },
 )
 

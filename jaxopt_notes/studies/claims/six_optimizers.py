@@ -158,8 +158,8 @@ ABOUT = About(
         "not decided": (
             "Adam's default of 0.001 costs {lost_1:.1f} points of accuracy after 1 epoch and "
             "{lost_30:.1f} after 30; whether tuned Adam keeps up with the best is not decided",
-            "Adam 的默认值 0.001 在训练 1 轮时损失 {lost_1:.1f} 个百分点，30 轮时 {lost_30:.1f} 个；"
-            "调参后的 Adam 是否跟得上最好者，尚无定论",
+            "Adam 的默认值 0.001 在训练 1 轮时损失 {lost_1:.1f} 个百分点，30 轮时 {lost_30:.1f} "
+            "个；调参后的 Adam 是否跟得上最好者，尚无定论",
         ),
     },
     reachable={"fails": {"untuned": 1e-6}},
