@@ -6,6 +6,8 @@ from pathlib import Path
 from platform import machine, python_version, system
 from typing import Any
 
+import numpy as np
+
 from jaxopt_notes import __version__
 from jaxopt_notes.studies import files, pictures, registration, study
 
@@ -31,6 +33,8 @@ def run(name: str, out: Path, quick: bool = False) -> dict[str, Any]:
     if stored is None:
         began = time.perf_counter()
         measured = module.measure(setting)
+        # Arrays, as they are when read from the file: `draw` sees one kind.
+        measured = measured._replace(series={n: np.ravel(x) for n, x in measured.series.items()})
         seconds = round(time.perf_counter() - began, 1)
         ran_under = registration.rule_hash(name, setting)
         stored = files.Stored(measured, seconds, _versions(), ran_under)

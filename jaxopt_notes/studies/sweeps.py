@@ -8,7 +8,6 @@ choose nothing.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
 from typing import Any, NamedTuple
 
 import jax
@@ -110,6 +109,12 @@ class Runs(NamedTuple):
         """Whether the best trial's networks have each of the test images right: (seeds, images)."""
         return np.unpackbits(self.right[self.best(by)], axis=-1, count=images).astype(bool)
 
+    def held_at_best(self) -> tuple[float, float]:
+        """How good the best trial is on the validation set: its median accuracy and −loss."""
+        best = self.best("accuracy")
+        accuracy, loss = (np.median(x["held"][best, :, -1]) for x in (self.accuracy, self.loss))
+        return float(accuracy), -float(loss)
+
 
 def plan_of(setting: Mapping[str, Any], **other: Any) -> Plan:
     """The plan of a study's setting, or of that with some of it replaced.
@@ -152,10 +157,18 @@ def trials(count: int, *ranges: Sequence[float]) -> np.ndarray:
     return np.exp(lows + np.stack(points, -1) * (highs - lows))
 
 
-@cache
-def by_rate(name: str, plan: Plan, count: int, low: float, high: float) -> Runs:
-    """A sweep of one of SIX over its rate; kept, since two studies ask for the same ones."""
-    return sweep(networks(plan), SIX[name], trials(count, [low, high]), plan, name)
+def quarter_decades(low: float, high: float) -> np.ndarray:
+    """Learning rates from 10^low to 10^high, four to a factor of ten.
+
+    >>> print(quarter_decades(-3, -2).round(5))
+    [0.001   0.00178 0.00316 0.00562 0.01   ]
+    """
+    return 10 ** np.linspace(low, high, round(4 * (high - low)) + 1)
+
+
+def by_rate(name: str, plan: Plan, rates: np.ndarray) -> Runs:
+    """A sweep of one of SIX over its learning rate."""
+    return sweep(networks(plan), SIX[name], rates[:, None], plan, name)
 
 
 def networks(plan: Plan, **parts: Any) -> list[PureModel]:

@@ -34,8 +34,14 @@ KINDS = {
     COMPARISON: ("comparison", "比较"),
     ADVICE: ("advice", "建议"),
 }
-# How the strip names the verdict's neighbours; a budget has its own name.
-NEIGHBOURS = {"half": ("half the threshold", "阈值减半"), "double": ("double", "阈值加倍")}
+# How the strip names the verdict's neighbours; a budget that is not here has its own name.
+NEIGHBOURS = {
+    "half": ("half the threshold", "阈值减半"),
+    "double": ("double", "阈值加倍"),
+    "1 epoch": ("1 epoch", "1 轮"),
+    **{f"{n} epochs": (f"{n} epochs", f"{n} 轮") for n in (3, 10, 16, 20, 30, 60)},
+    **{f"{n} steps": (f"{n} steps", f"{n} 步") for n in (64, 256)},
+}
 WORDS = {
     "title": ("The notes' claims, put to the test", "检验笔记中的论断"),
     "claim": ("Claim", "论断"),
@@ -72,9 +78,11 @@ WORDS = {
     "intro": (
         "Each claim of the study notes is a program. It measures, and a rule turns the numbers "
         "into a verdict. Each claim has a page with its picture, its numbers, its method, its "
-        "data and its code.",
+        "data and its code. Not yet tested: Adam as a default for convolutional and recurrent "
+        "networks, transformers, embeddings and reinforcement learning (claim 10).",
         "学习笔记中的每条论断都是一个程序：它先测量，再由判据把数值变成结论。每条论断各有一页，给出"
-        "图、数值、方法、数据与代码。",
+        "图、数值、方法、数据与代码。尚未检验：Adam 作为卷积网络、循环网络、Transformer、嵌入和强化"
+        "学习的默认选择（第 10 条论断）。",
     ),
     "reading": ("How to read the verdicts", "如何理解结论"),
     "terms": (

@@ -67,6 +67,14 @@ def test_the_interval_covers_the_truth_as_often_as_it_says() -> None:
     assert inside >= 184  # 190 ± 2 standard deviations; it may cover more often
 
 
+def test_points_are_a_hundred_times_the_share_at_the_level_asked() -> None:
+    a, b = pretended(np.random.default_rng(3), 4, 50, 0.5)
+    share = paired_interval(a, b, level=0.98)
+    assert points(a, b, level=0.98) == {name: 100 * x for name, x in share.items()}
+    wide, narrow = points(a, b, level=0.98), points(a, b)
+    assert wide["high"] - wide["low"] > narrow["high"] - narrow["low"]
+
+
 def test_the_same_network_twice_has_no_difference_and_one_seed_is_refused() -> None:
     a = pretended(np.random.default_rng(0), 3, 50, 0.0)[0]
     assert paired_interval(a, a) == {"estimate": 0.0, "low": 0.0, "high": 0.0}

@@ -23,7 +23,7 @@ from jaxopt_notes.studies.inference import median_interval
 REPORT = Path(__file__).parents[2] / "docs" / "studies"
 REGISTERED = [name for name in study.names() if study.about(name).findings]
 SLOW = {"saddle", "sparse-features", "stall", "second-moment", "first-steps"}
-SLOW |= {"drifting-target", "pooling", "calibration"}
+SLOW |= {"drifting-target", "pooling", "calibration", "six-optimizers", "generalisation-gap"}
 POOLED = ("kept_max_over", "kept_average_over", "less_max", "less_average")
 MOVING = [f"{task}_adam" for task in drifting_target.TASKS]
 
@@ -84,6 +84,8 @@ BAD = {
     **{f"{what}_{n}": LESS for what in ("wider", "gain") for n in NETWORKS},
     **{f"share_{n}": LATER for n in NETWORKS},
 }
+PARTS, LENGTHS = ("behind", "lost"), (1, 3, 10, 30)
+ENDS, PAIRS = {"small": 0.1, "large": 2.0}, ("64_steps", "256_steps", "16_epochs")
 
 # What measurements of seven seeds would have to be, where a run takes long.
 SYNTHETIC: dict[str, dict[str, dict[str, list[float]]]] = {
@@ -148,6 +150,23 @@ SYNTHETIC: dict[str, dict[str, dict[str, list[float]]]] = {
         "holds": {"doubt": [0.001] * 7, "over": [-0.01, 0, 0, 0, 0, 0, 0.01]},
         "depends": {"doubt": [0.001] * 7, "over": [0.02] * 7},
         "not decided": {"doubt": [0.001] * 7, "over": [0.0, *[0.02] * 6]},
+    },
+    "six-optimizers": {
+        "holds": {f"{part}_{n}": [0.1] * 7 for part in PARTS for n in LENGTHS},
+        "depends": {f"{part}_{n}": [0.5 * n] * 7 for part in PARTS for n in LENGTHS},
+        "not decided": {f"{part}_{n}": [-2, *range(6)] for part in PARTS for n in LENGTHS},
+    },
+    "batch-size": {
+        "holds": {f"{end}_{pair}": [x] * 7 for end, x in ENDS.items() for pair in PAIRS},
+        "depends": {f"{end}_{pair}": [x] * 7 for end, x in ENDS.items() for pair in PAIRS}
+        | {"large_16_epochs": [0.1] * 7},
+        "fails": {f"{end}_{pair}": [0.1] * 7 for end in ENDS for pair in PAIRS},
+        "not decided": {"large_16_epochs": [-1, *range(6)], "small_16_epochs": [0.0] * 7},
+    },
+    "generalisation-gap": {
+        "holds": {"steps": [0.5] * 7, "behind_made": [30.0] * 7, "mended_copied_made": [15.0] * 7},
+        "depends": {"steps": [1.1] * 7, "behind_made": [30.0] * 7},
+        "not decided": {"behind_mnist": [-1, *range(6)], "behind_made": [0.0] * 7},
     },
     "second-moment": {
         "depends": {"share_start": [0.2] * 7, "share_later": [0.02] * 7},

@@ -1,7 +1,7 @@
 """The mathematics of the sweeps on MNIST, and of the studies that rest on them, on small sizes."""
 
 import gzip
-import itertools
+from types import SimpleNamespace
 from typing import Any
 
 import jax
@@ -12,15 +12,22 @@ import pytest
 from jaxopt_notes.data.tfds import mnist_files
 from jaxopt_notes.errors import InputError
 from jaxopt_notes.studies import digits, sweeps
-from jaxopt_notes.studies.claims import (
-    batch_size,
-    generalisation_gap,
-    rate_sensitivity,
+from jaxopt_notes.studies.claims import batch_size, generalisation_gap, six_optimizers
+from jaxopt_notes.studies.sweeps import (
+    SIX,
+    Plan,
+    Runs,
+    corput,
+    plan_of,
+    quarter_decades,
+    smooth,
+    trials,
+    width,
 )
-from jaxopt_notes.studies.sweeps import SIX, Plan, Runs, corput, plan_of, smooth, trials, width
 from jaxopt_notes.training.state import create
 from jaxopt_notes.training.step import Batch, make_train_step
 
+RATES = np.array([1e-4, 3e-3, 1e-1])
 PLAN = Plan(images=48, widths=(4,), batch=16, steps=6, seeds=2, marks=2)
 
 
@@ -60,13 +67,17 @@ def test_smooth_is_the_mean_of_what_came_last() -> None:
     assert (smooth(np.array([1.0, np.inf, np.inf, np.inf]), 2)[1:] == np.inf).all()
 
 
-def test_best_of_k_is_the_mean_over_all_ways_to_draw_them() -> None:
-    rng = np.random.default_rng(0)
-    loss, worth = rng.random(6), rng.random(6)
-    for k in range(1, 7):
-        drawn = [list(some) for some in itertools.combinations(range(6), k)]
-        wanted = np.mean([worth[some][loss[some].argmin()] for some in drawn])
-        assert rate_sensitivity.best_of(k, loss, worth) == pytest.approx(wanted)
+def test_edges_of_a_known_valley() -> None:
+    rates = quarter_decades(-2, 1)
+    assert len(rates) == 13
+    np.testing.assert_allclose(np.diff(np.log10(rates)), 0.25)
+    errors = 2.0 * 10.0 ** abs(np.log10(rates) + 0.5)  # 2 · 10^|log10 α + ½|
+    low, high = six_optimizers.edges(rates, errors, 2.0 * 10**0.6)
+    np.testing.assert_allclose(np.log10([low, high]), [-1.1, 0.1], atol=1e-9)
+    width_of = width(rates, errors, 2.0 * 10**0.6)
+    assert width_of == pytest.approx(np.log10(high / low))
+    assert six_optimizers.edges(rates, errors, 1e9) == (rates[0], rates[-1])
+    assert np.isnan(six_optimizers.edges(rates, errors, 1.0)).all()
 
 
 def test_no_image_both_trains_and_judges() -> None:
@@ -96,13 +107,13 @@ def test_order_takes_each_image_once_an_epoch() -> None:
 
 @pytest.fixture(scope="module")
 def swept() -> Runs:
-    return sweeps.by_rate("adam", PLAN, 3, 1e-4, 1e-1)
+    return sweeps.by_rate("adam", PLAN, RATES)
 
 
 @pytest.mark.slow
 def test_a_sweep_is_the_package_s_own_training(swept: Runs) -> None:
     parts, trial, seed = digits.deal(PLAN.images), 2, 1
-    rate = trials(3, [1e-4, 1e-1])[trial, 0]
+    rate = RATES[trial]
     model = sweeps.networks(PLAN)[seed]
     optimizer = optax.adam(optax.cosine_decay_schedule(rate, PLAN.steps))
     step = jax.jit(make_train_step(model, optimizer, parts.normalize))
@@ -120,11 +131,10 @@ def test_a_sweep_is_the_package_s_own_training(swept: Runs) -> None:
     assert swept.loss["test"][trial, seed, -1] == pytest.approx(float(loss), rel=1e-4)
 
 
-def test_a_sweep_has_every_trial_seed_and_mark_and_is_kept(swept: Runs) -> None:
+def test_a_sweep_has_every_trial_seed_and_mark(swept: Runs) -> None:
     assert swept.batch_loss.shape == (3, 2, 6)
     for part in sweeps.PARTS:
         assert swept.loss[part].shape == swept.accuracy[part].shape == (3, 2, 2)
-    assert sweeps.by_rate("adam", PLAN, 3, 1e-4, 1e-1) is swept
     assert (swept.batch_loss[:, 0, 0] == swept.batch_loss[0, 0, 0]).all()  # no step yet
     assert (swept.batch_loss[:, 0, 0] != swept.batch_loss[:, 1, 0]).all()
 
@@ -144,6 +154,7 @@ def test_the_best_trial_is_chosen_by_what_is_kept_aside() -> None:
     assert runs.at_best("accuracy", "test") == [0.5]
     assert runs.best("accuracy") == 0  # of two equal ones that of less loss
     assert runs.at_best("accuracy", "test", by="accuracy") == [0.9]
+    assert runs.held_at_best() == (0.8, -3.0)
     assert runs.right_at_best(3).tolist() == [[True, False, True]]
     assert runs.right_at_best(3, by="loss").tolist() == [[False, False, True]]
 
@@ -219,32 +230,44 @@ def test_a_run_that_diverges_has_lost_without_bound_and_outputs_are_watched() ->
 
 @pytest.mark.slow
 def test_adam_hands_over_late_and_is_adam_until_then() -> None:
-    setting = {
-        "trials": 2,
-        "adam_range": [1e-4, 1e-1],
-        "handed_range": [1e-3, 0.3],
-        "decay_range": [0.5, 1.0],
-        "switch_at": 0.5,
-    }
+    setting = {"switch_at": 0.5}
+    tried = {"adam": [[0.01]], "adamw": [[0.01, 0.5]], "copied": [[0.01, 0.1]]}
     found = {
-        name: generalisation_gap.swept(name, PLAN, setting)
-        for name in ("adam", "adamw", "adam-to-sgd")
+        name: sweeps.sweep(
+            sweeps.networks(PLAN),
+            generalisation_gap.maker(name, PLAN.steps, setting),
+            np.array(trial),
+            PLAN,
+            name,
+        ).batch_loss
+        for name, trial in {**tried, "projected": [[0.01]]}.items()
     }
-    adam, switched = found["adam"].batch_loss, found["adam-to-sgd"].batch_loss
-    np.testing.assert_allclose(switched[..., :4], adam[..., :4], rtol=1e-4)  # 3 steps were Adam's
-    assert (abs(switched[..., 5] - adam[..., 5]) > 1e-5).all()
-    assert (abs(found["adamw"].batch_loss[..., 3] - adam[..., 3]) > 0).all()
+    for name in ("copied", "projected"):  # 3 steps were Adam's
+        np.testing.assert_allclose(found[name][..., :4], found["adam"][..., :4], rtol=1e-4)
+        assert (abs(found[name][..., 5] - found["adam"][..., 5]) > 1e-5).all()
+    assert (abs(found["copied"][..., 5] - found["projected"][..., 5]) > 1e-5).all()
+    assert (abs(found["adamw"][..., 3] - found["adam"][..., 3]) > 0).all()
 
 
-@pytest.mark.slow
-def test_batch_sizes_see_as_many_images() -> None:
-    setting = {
-        "images": 48,
-        "widths": [4],
-        "epochs": 4,
-        "seeds": 2,
-        "trials": 1,
-        "range": [1e-3, 1e-2],
-    }
-    steps = [batch_size.swept(setting, b, 4)["adam"].batch_loss.shape[-1] for b in (16, 48)]
-    assert steps == [12, 4]
+def test_steps_to_the_goal_are_those_of_the_fastest_trial() -> None:
+    def runs(*losses: list[float]) -> Any:
+        return SimpleNamespace(batch_loss=np.array(losses)[:, None])  # one seed
+
+    both = {"adam": runs([3, 3, 1], [3, 1, 1]), "momentum": runs([3, 3, 3], [3, 3, 1])}
+    assert generalisation_gap.ratio_of_steps(both, 1, goal=1.0) == [2 / 3]
+    assert generalisation_gap.ratio_of_steps(both, 1, goal=0.0) == [1.0]  # neither arrives
+
+
+def test_the_smallest_and_the_largest_batch_are_compared_at_equal_steps_and_epochs() -> None:
+    for setting in (batch_size.ABOUT.setting, batch_size.ABOUT.setting_for(quick=True)):
+        cells = batch_size.cells(setting)
+        assert len(set(cells)) == len(cells)
+        for name, (small, large) in batch_size.pairs(setting).items():
+            assert {small, large} <= set(cells)
+            count, unit = name.split("_")
+            assert (small[0], large[0]) == (min(setting["batches"]), max(setting["batches"]))
+            if unit == "steps":
+                assert small[1] == large[1] == int(count)
+            else:
+                assert small[0] * small[1] == large[0] * large[1]
+                assert small[0] * small[1] == int(count) * setting["images"]
