@@ -12,8 +12,6 @@ from jaxopt_notes.studies import claims, registration, study
 from jaxopt_notes.studies.__main__ import main
 
 REPORT = Path(__file__).parents[2] / "docs" / "studies"
-# They ran before rules were registered, and are to be run anew.
-BEFORE = {}
 
 
 @pytest.mark.parametrize("name", study.names())
@@ -28,9 +26,6 @@ def test_the_registered_rules_are_those_of_the_code(name: str) -> None:
 @pytest.mark.parametrize("name", study.names())
 def test_the_committed_results_ran_under_the_registered_rules(name: str) -> None:
     result = json.loads((REPORT / name / "result.json").read_text(encoding="utf-8"))
-    if name in BEFORE:
-        assert (result["ran_under"], result["registration"]) == (None, "before")
-        return
     assert result["ran_under"] == registration.registered()[name] == result["registered"]
     assert result["registration"] == "same"
 

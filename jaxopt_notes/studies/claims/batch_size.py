@@ -148,6 +148,19 @@ ABOUT = About(
             "Adam 在大批量下是否落后动量尚无定论",
         ),
     },
+    texts={
+        "Points of accuracy that Adam is behind momentum": "Adam 落后动量的准确率百分点",
+        "steps": "步数",
+        "batch size": "批大小",
+        "batch size (bold: the interval leaves out 0)": "批大小（粗体：区间不含 0）",
+        "Larger batches hurt only by leaving fewer steps": "批大只因步数变少而有害",
+        "points behind": "落后的百分点",
+        "equal steps: {} steps": "步数相同：{} 步",
+        "equal epochs: {} epochs": "轮数相同：{} 轮",
+        "{} epochs": "{} 轮",
+        "1 epoch": "1 轮",
+        "{} steps": "{} 步",
+    },
 )
 
 NAMES = ("adam", "momentum")

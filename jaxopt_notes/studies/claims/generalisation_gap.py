@@ -190,6 +190,15 @@ ABOUT = About(
             "momentum_range": [1e-6, 1e-5],
         },
     },
+    texts={
+        "Training loss on MNIST, chosen trials": "MNIST 训练损失，选定的试验",
+        "epoch": "轮数",
+        "MNIST: Adam is not behind momentum": "MNIST：Adam 不落后于动量",
+        "Misleading data: one switch helps": "误导性数据：一种切换有效",
+        "points of test accuracy, less momentum's": "测试准确率与动量之差（百分点）",
+        "Adam → SGD, copied": "Adam → SGD，复制动量",
+        "Adam → SGD, SWATS": "Adam → SGD，SWATS",
+    },
 )
 
 REMEDIES = ("adamw", "copied", "projected")

@@ -163,6 +163,18 @@ ABOUT = About(
         ),
     },
     reachable={"fails": {"untuned": 1e-6}},
+    texts={
+        "0.001 costs Adam most in short trainings": "0.001 对 Adam 的损失在短训练中最大",
+        "tuned, behind its best rival": "调参后，落后最强对手",
+        "at 0.001, behind itself tuned": "学习率 0.001，落后调参后的自己",
+        "points of accuracy behind": "落后的百分点",
+        "epochs": "轮数",
+        "Learning rates within 1 point of the best": "距最好结果 1 个百分点以内的学习率",
+        "Adam's default": "Adam 的默认值",
+        "Tuned, the six end close together": "调参后六者结果接近",
+        "test accuracy (%)": "测试准确率（%）",
+        "Adam at 0.001": "Adam，学习率 0.001",
+    },
 )
 
 
