@@ -47,7 +47,9 @@ def _indent(line: str) -> int:
 def _block(lines: list[str]) -> list[str]:
     """An indented block: its equations if it has nothing else, or code."""
     if all(latex(line.strip(" ,.")) for line in lines):
-        return [text for x in lines for text in (".. math::", "", f"   {latex(x.strip(' ,.'))}", "")]
+        return [
+            text for x in lines for text in (".. math::", "", f"   {latex(x.strip(' ,.'))}", "")
+        ]
     return ["::", "", *lines, ""]
 
 
@@ -59,7 +61,9 @@ def rewritten(lines: list[str]) -> list[str]:
         line = lines[i]
         end = i + 1
         section = bool(SECTION.match(line)) or (section and (not line or _indent(line) > 0))
-        if line.lstrip().startswith(">>>"):  # an example, up to the next empty line
+        if not line.strip():
+            result.append(line)
+        elif line.lstrip().startswith(">>>"):  # an example, up to the next empty line
             while end < len(lines) and lines[end].strip():
                 end += 1
             result += lines[i:end]
@@ -80,7 +84,9 @@ def rewritten(lines: list[str]) -> list[str]:
     return result
 
 
-def _rewrite(_app: Any, _what: str, _name: str, _object: Any, _options: Any, lines: list[str]) -> None:
+def _rewrite(
+    _app: Any, _what: str, _name: str, _object: Any, _options: Any, lines: list[str]
+) -> None:
     lines[:] = rewritten(lines)
 
 

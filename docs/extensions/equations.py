@@ -26,7 +26,7 @@ SAID = set("←=√Σ≥≤≈")  # without one of these, outside brackets, a te
 CLOSING = {"(": ")", "[": "]", "|": "|"}
 
 
-class NoEquation(ValueError):
+class NotAnEquationError(ValueError):
     """The text is something else."""
 
 
@@ -52,7 +52,7 @@ class _Reader:
     def take(self, expected: str = "") -> str:
         part = self.peek()[1]
         if not part or (expected and part != expected):
-            raise NoEquation(part)
+            raise NotAnEquationError(part)
         self.at += 1
         return part
 
@@ -60,7 +60,7 @@ class _Reader:
         text = self.relations()
         self.skip()
         if self.peek()[0]:
-            raise NoEquation(self.peek()[1])
+            raise NotAnEquationError(self.peek()[1])
         return text
 
     def relations(self) -> str:
@@ -97,7 +97,7 @@ class _Reader:
                 self.skip()
                 over = _bare(factors[0]) if len(factors) == 1 else " ".join(factors)
                 if not factors:
-                    raise NoEquation(part)
+                    raise NotAnEquationError(part)
                 factors = [rf"\frac{{{over}}}{{{_bare(self.factor())}}}"]
             elif part in BIG:
                 done += [*factors, BIG[self.take()] + self.scripts()]
@@ -107,7 +107,7 @@ class _Reader:
             elif done + factors:
                 return " ".join(done + factors)
             else:
-                raise NoEquation(part)
+                raise NotAnEquationError(part)
 
     def factor(self) -> str:
         kind, part = self.peek()
@@ -122,9 +122,9 @@ class _Reader:
         if part == "∇":
             return rf"\nabla {self.factor()}"
         if kind == "word" and part not in FUNCTIONS:
-            raise NoEquation(part)
+            raise NotAnEquationError(part)
         if kind not in ("number", "symbol", "word"):
-            raise NoEquation(part)
+            raise NotAnEquationError(part)
         name = rf"\mathrm{{{part}}}" if kind == "word" else part
         if part.endswith("\u0302"):
             name = rf"\hat{{{part[0]}}}"
@@ -149,7 +149,7 @@ class _Reader:
                     parts.append(self.relations())
             self.take(closing)
             inside = ", ".join(parts)
-        except NoEquation:
+        except NotAnEquationError:
             self.at = start
             words = ""
             while self.peek()[1] != closing:
@@ -182,7 +182,7 @@ class _Reader:
 
     def script(self) -> str:
         if self.peek()[1] != "{":
-            kind, part = self.peek()
+            kind = self.peek()[0]
             return rf"\mathrm{{{self.take()}}}" if kind == "word" else self.take()
         self.take()
         text = self.sum()
@@ -217,7 +217,7 @@ def latex(text: str) -> str:
         return ""
     try:
         return _Reader(text).whole()
-    except NoEquation:
+    except NotAnEquationError:
         return ""
 
 
@@ -235,7 +235,7 @@ def typeset(text: str) -> list[tuple[str, bool]]:
 
 
 def _runs(text: str) -> list[str]:
-    """The text cut where an equation can end: at words, and at commas and stops outside brackets."""
+    """The text cut where an equation can end: at words, commas and stops outside brackets."""
     cuts, depth = [0], 0
     tokens = _tokens(text)
     for kind, part, at in tokens:
