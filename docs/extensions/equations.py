@@ -126,6 +126,10 @@ class _Reader:
         if kind not in ("number", "symbol", "word"):
             raise NotAnEquationError(part)
         name = rf"\mathrm{{{part}}}" if kind == "word" else part
+        if kind == "number" and "e" in part:  # 1e-08
+            digits, exponent = part.split("e")
+            power = f"10^{{{int(exponent)}}}"
+            return power if digits == "1" else rf"{digits} \cdot {power}"
         if part.endswith("\u0302"):
             name = rf"\hat{{{part[0]}}}"
         if kind == "symbol" and self.peek()[0] == "number":  # β1

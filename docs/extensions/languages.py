@@ -58,7 +58,7 @@ class EnglishAndChinese(SearchEnglish):
     """Chinese has no spaces: each two neighbours are a word, in the index as in the question."""
 
     lang = "en+zh"
-    language_name = "English and Chinese"
+    language_name = "English"  # the name of the script's stemmer begins with it
     js_splitter_code = r"""
 const pairs = (run) =>
   /[\u4e00-\u9fff]{3}/.test(run)
@@ -79,12 +79,21 @@ var splitQuery = (query) =>
         return words
 
 
-def _chinese_page(app: Sphinx, page: str, _template: str, context: dict[str, Any], _: Any) -> None:
-    """The frame of a Chinese page: its language, its contents, the theme's own words."""
+def _frame(app: Sphinx, page: str, _template: str, context: dict[str, Any], _: Any) -> None:
+    """What stands around a page."""
     if page == FIRST:
         app.add_js_file("first-page.js")
-    if not page.endswith(CHINESE):
-        return
+    if page.endswith(CHINESE):
+        _chinese_frame(app, page, context)
+    contents = context["toctree"]
+    # A heading says its level.
+    context["toctree"] = lambda **options: contents(**options).replace(
+        'role="heading"', 'role="heading" aria-level="2"'
+    )
+
+
+def _chinese_frame(app: Sphinx, page: str, context: dict[str, Any]) -> None:
+    """The frame of a Chinese page: its language, its contents, the theme's own words."""
     context["language"] = "zh-CN"
     context["master_doc"] = context["root_doc"] = FIRST + CHINESE
     locale = Path(sphinx.__file__).parent / "locale"
@@ -116,5 +125,5 @@ def _contents(app: Sphinx, page: str) -> str:
 def setup(app: Sphinx) -> dict[str, bool]:
     app.add_transform(Switch)
     app.add_search_language(EnglishAndChinese)
-    app.connect("html-page-context", _chinese_page, priority=400)
+    app.connect("html-page-context", _frame, priority=400)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -153,7 +153,7 @@ def _listing(folder: str, files: list[Path]) -> str:
 def _source(app: Sphinx, name: str) -> str:
     text = (ROOT / name).read_text(encoding="utf-8")
     lexer = LEXERS.get(Path(name).suffix, "text")
-    code = app.builder.highlighter.highlight_block(text, lexer, lineanchors="line", force=True)
+    code = app.builder.highlighter.highlight_block(text, lexer, linespans="line", force=True)
     return f"<h1>{escape(name)}</h1>\n{code}"
 
 
