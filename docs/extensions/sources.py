@@ -73,7 +73,8 @@ class LinksToSources(SphinxTransform):
                 continue  # a page, which MyST links to
             else:
                 self._shown().add(inside)
-                uri = self._from_here(f"{page_of(inside)}.html")
+                ending = "" if path.suffix in PICTURES else ".html"
+                uri = self._from_here(page_of(inside) + ending)
             link = nodes.reference("", "", *node.children[0].children, internal=True, refuri=uri)
             if isinstance(node.children[0], nodes.literal):
                 link.children = [nodes.literal("", node.children[0].astext())]

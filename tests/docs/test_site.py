@@ -44,6 +44,8 @@ def test_each_link_leads_to_a_file_and_an_anchor(site):
                 continue
             file = (here.file.parent / unquote(parts.path)).resolve() if parts.path else here.file
             anchor = unquote(parts.fragment) if file.suffix == ".html" else ""
+            if "=" in anchor:  # a setting of the playground
+                anchor = ""
             if not file.is_file() or (anchor and anchor not in page(file).anchors):
                 broken.add((here.file.relative_to(site).as_posix(), link))
     assert sorted(broken) == []
