@@ -37,7 +37,6 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "none"
 autodoc_preserve_defaults = True
 napoleon_use_ivar = True  # autodoc lists the fields of a NamedTuple already
-python_maximum_signature_line_length = 80
 
 html_theme = "furo"
 html_title = "jaxopt_notes"
