@@ -16,6 +16,7 @@ release = version = __version__
 
 extensions = [
     "myst_parser",
+    "copies",
     "sphinx.ext.autodoc",
     "sphinx.ext.linkcode",
     "sphinx.ext.napoleon",
@@ -24,7 +25,6 @@ extensions = [
     "mathml",
     "notebooks",
     "sources",
-    "studies",
 ]
 # README.md lists the pages for who reads them in the repository; the pages of the studies are
 # copied as they are.

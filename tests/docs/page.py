@@ -4,7 +4,7 @@ from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
 
-ASSETS = {"script": "src", "img": "src", "source": "src", "iframe": "src", "link": "href"}
+ASSETS = {"script": "src", "img": "src", "source": "srcset", "iframe": "src", "link": "href"}
 
 
 class Page(HTMLParser):

@@ -1,20 +1,19 @@
-"""The pages of the studies, which are whole by themselves, are copied as they are."""
+"""What pages name by HTML of their own is copied as it is: pictures, and the studies' pages."""
 
 import shutil
 from pathlib import Path
 
 from sphinx.application import Sphinx
 
+FOLDERS = ("pictures", "studies")
 ENDINGS = (".html", ".png", ".svg", ".json", ".csv")
 
 
 def _copy(app: Sphinx, failure: Exception | None) -> None:
-    if failure:
-        return
-    source = Path(app.srcdir, "studies")
-    for path in source.rglob("*"):
-        if path.suffix in ENDINGS:
-            copy = Path(app.outdir, "studies", path.relative_to(source))
+    for path in [] if failure else Path(app.srcdir).rglob("*"):
+        inside = path.relative_to(app.srcdir)
+        if inside.parts[0] in FOLDERS and path.suffix in ENDINGS:
+            copy = app.outdir / inside
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, copy)
 
