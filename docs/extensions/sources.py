@@ -63,10 +63,8 @@ class LinksToSources(SphinxTransform):
             if path is None or path == ROOT / "docs":
                 continue
             inside = path.relative_to(ROOT).as_posix()
-            static = inside.removeprefix("docs/") if inside.startswith("docs/studies") else None
-            if static is not None:
-                uri = self._from_here(static.replace("README.zh-CN.md", "index.html"))
-                uri = uri.replace("README.md", "index.html")
+            if inside.startswith("docs/studies/"):
+                uri = self._study(inside.removeprefix("docs/"))
             elif inside in PAGES:
                 uri = self.app.builder.get_relative_uri(self.env.docname, PAGES[inside])
             elif path.suffix == ".md" and inside.startswith("docs/"):
@@ -79,6 +77,12 @@ class LinksToSources(SphinxTransform):
             if isinstance(node.children[0], nodes.literal):
                 link.children = [nodes.literal("", node.children[0].astext())]
             node.replace_self(link)
+
+    def _study(self, path: str) -> str:
+        """A page of the studies, in the language of the page that links to it."""
+        page = path.replace("README.zh-CN.md", "index.html").replace("README.md", "index.html")
+        chinese = self.env.docname.endswith(".zh-CN") and page.endswith(".html")
+        return self._from_here(page) + ("?lang=zh" if chinese else "")
 
     @staticmethod
     def _is_link(node: nodes.Node) -> bool:
