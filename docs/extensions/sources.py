@@ -47,8 +47,13 @@ def target_of(node: addnodes.pending_xref | addnodes.download_reference) -> Path
     here = Path(node.document.settings.env.doc2path(node.document.settings.env.docname)).parent
     if node.get("refdomain") == "doc":  # MyST has cut the ending off
         here, target = ROOT / "docs", f"{target}.md"
-    path = Path(normpath(here / target.split("#")[0]))
-    return path if path.exists() and path.is_relative_to(ROOT) else None
+    docname = node.document.settings.env.docname
+    included = [ROOT / file for file, page in PAGES.items() if page == docname]
+    for folder in (here, *(file.parent for file in included)):
+        path = Path(normpath(folder / target.split("#")[0]))
+        if path.exists() and path.is_relative_to(ROOT):
+            return path
+    return None
 
 
 class LinksToSources(SphinxTransform):
