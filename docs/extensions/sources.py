@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+from copies import programs
 from docutils import nodes
 from sphinx import addnodes
 from sphinx.application import Sphinx
@@ -130,7 +131,7 @@ DOCUMENTED: set[str] = set()
 
 def pages(app: Sphinx) -> Iterator[tuple[str, dict[str, Any], str]]:
     """A page for each file linked to, and for each file of a folder linked to."""
-    linked = set().union(DOCUMENTED, *shown_by(app).values())
+    linked = set().union(DOCUMENTED, programs(Path(app.srcdir)), *shown_by(app).values())
     files = {name for name in linked if (ROOT / name).is_file()}
     for folder in sorted(linked - files):
         inside = sorted(p for p in (ROOT / folder).iterdir() if _worth_showing(p))
