@@ -16,6 +16,9 @@ document.addEventListener("DOMContentLoaded", () => {
     link.addEventListener("click", () => localStorage.setItem("language", link.lang));
   new MutationObserver(chooseColours).observe(document.body, { attributeFilter: ["data-theme"] });
   chooseColours();
+  // An empty corner of a table is no heading.
+  for (const corner of document.querySelectorAll("th"))
+    if (!corner.textContent.trim()) corner.replaceWith(document.createElement("td"));
   // What scrolls can be reached with the keyboard.
   for (const box of document.querySelectorAll("pre, .table-wrapper, .equation"))
     if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
