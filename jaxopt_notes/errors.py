@@ -19,7 +19,11 @@ class InputError(ValueError):
 
 
 class MissingExtraError(InputError, ImportError):
-    """A package of an extra is not installed. In the library it is an ordinary `ImportError`."""
+    """A package of an extra is not installed. In the library it is an ordinary `ImportError`.
+
+    >>> issubclass(MissingExtraError, ImportError), issubclass(MissingExtraError, InputError)
+    (True, True)
+    """
 
 
 def nearest(word: str, choices: Iterable[str]) -> str:

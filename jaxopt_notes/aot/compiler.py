@@ -51,6 +51,10 @@ class Reading(NamedTuple):
       operations: how many a step has. On a GPU they are launches.
       moved: bytes that they move.
       seconds: the least time for these bytes at the device's memory bandwidth; None on a CPU.
+
+    >>> reading = Reading({"fusion": (3.0, 4e6)}, operations=3.0, moved=4e6, seconds=1.2e-6)
+    >>> reading.kinds["fusion"]
+    (3.0, 4000000.0)
     """
 
     kinds: dict[str, tuple[float, float]]
@@ -79,6 +83,16 @@ class Report(NamedTuple):
       stretch: what it does in each step of a loop, as training runs it; on one GPU only.
       padding: bytes of the step's results, and with what a TPU's tiled layouts add.
       programs: the compiled programs as text, by name.
+
+    >>> from jaxopt_notes.aot.targets import memory, parse
+    >>> memory = memory(parse("cuda:h100"))
+    >>> reading = Reading({"fusion": (3.0, 4e6)}, 3.0, 4e6, 1.2e-6)
+    >>> report = Report(
+    ...     "cuda:h100", "NVIDIA H100", 1, 2.0, 8, 8, {}, 4_000, 4_000, 1_000, 4_000, 5_000,
+    ...     memory, 10**6, reading, None, (0, 0), {}
+    ... )
+    >>> report.fits, report.sound
+    (True, True)
     """
 
     target: str
@@ -143,6 +157,15 @@ def compile_for(
     Raises:
       InputError: the devices do not divide the batch, or the compiler refuses the program (as too
         large for the device, say).
+
+    >>> from flax import nnx
+    >>> from jaxopt_notes.aot.targets import devices, parse
+    >>> from jaxopt_notes.models import MLP, pure
+    >>> target, model = parse("cpu"), pure(MLP(nnx.Rngs(0), (4, 4, 1), widths=(4,)))
+    >>> here, shape = devices(target), (4, 4, 1)
+    >>> report = compile_for(target, here, model, optax.sgd(0.1), shape, batch_size=8)
+    >>> report.sound, report.collectives
+    (True, {})
     """
     check_batch_size(batch_size, len(devices))
     mesh = Mesh(np.array(devices), (BATCH_AXIS,), axis_types=(AxisType.Auto,))
@@ -285,7 +308,17 @@ def count_collectives(program: str) -> dict[str, int]:
 
 
 def text(report: Report) -> str:
-    """The report for a person."""
+    """The report for a person.
+
+    >>> from flax import nnx
+    >>> from jaxopt_notes.aot.targets import devices, parse
+    >>> from jaxopt_notes.models import MLP, pure
+    >>> target, model = parse("cpu"), pure(MLP(nnx.Rngs(0), (4, 4, 1), widths=(4,)))
+    >>> here, shape = devices(target), (4, 4, 1)
+    >>> report = compile_for(target, here, model, optax.sgd(0.1), shape, batch_size=8)
+    >>> print(text(report).splitlines()[0])
+    target           cpu (cpu)
+    """
     several = "" if report.devices == 1 else f"{report.devices} × "
     sent = ", ".join(f"{count} {kind}" for kind, count in report.collectives.items()) or "none"
     fits = "fits" if report.fits else "DOES NOT FIT"

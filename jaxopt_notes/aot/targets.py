@@ -31,6 +31,9 @@ class Target(NamedTuple):
       platform: "cpu", "cuda" or "tpu".
       kind: the generation of TPU or the GPU's name; empty for a CPU.
       shape: the slice of TPU chips, rows and columns; else (how many devices,).
+
+    >>> parse("tpu:v5e:2x2")
+    Target(name='tpu:v5e:2x2', platform='tpu', kind='v5e', shape=(2, 2))
     """
 
     name: str
@@ -40,7 +43,11 @@ class Target(NamedTuple):
 
 
 class Memory(NamedTuple):
-    """What a device holds, in bytes, and who says so."""
+    """What a device holds, in bytes, and who says so.
+
+    >>> memory(parse("tpu:v6e:1x1")).size
+    32000000000
+    """
 
     size: int
     source: str
@@ -101,7 +108,11 @@ def parse(text: str) -> Target:
 
 
 def memory(target: Target) -> Memory:
-    """How much memory one device has."""
+    """How much memory one device has.
+
+    >>> memory(parse("cuda:h100")).size
+    80000000000
+    """
     if target.platform == "tpu":
         return Memory(_TPUS[target.kind].memory, f"Google Cloud's page on TPU {target.kind}")
     if target.platform == "cuda":
@@ -113,7 +124,11 @@ def memory(target: Target) -> Memory:
 
 
 def bandwidth(target: Target) -> int | None:
-    """Bytes a second that one device's memory moves at most; None where nobody says."""
+    """Bytes a second that one device's memory moves at most; None where nobody says.
+
+    >>> bandwidth(parse("cuda:h100")), bandwidth(parse("cpu"))
+    (3350000000000, None)
+    """
     chips: dict[str, Any] = {**_TPUS, **_GPUS}
     return chips[target.kind].bandwidth if target.kind in chips else None
 
@@ -125,6 +140,9 @@ def devices(target: Target) -> list[Any]:
 
     Raises:
       InputError: an extra is missing, or its compiler does not know such hardware.
+
+    >>> [device.platform for device in devices(parse("cpu"))]
+    ['cpu']
     """
     from jax.errors import JaxRuntimeError
 
@@ -137,7 +155,11 @@ def devices(target: Target) -> list[Any]:
 
 
 def missing_extra(platform: str) -> str:
-    """The extra to install before compiling for a platform; empty where its compiler is there."""
+    """The extra to install before compiling for a platform; empty where its compiler is there.
+
+    >>> missing_extra("cpu")
+    ''
+    """
     compilers = _COMPILERS.get(platform, {})
     return "" if any(map(installed, compilers.values())) else next(iter(compilers), "")
 

@@ -70,7 +70,13 @@ def sgd(
 
 
 def adagrad_rule(g: jax.Array, G: jax.Array, *, eps: float) -> tuple[jax.Array, jax.Array]:
-    """g / √(G + ε)."""
+    """g / √(G + ε).
+
+    >>> import jax.numpy as jnp
+    >>> update, G = adagrad_rule(jnp.array(4.0), jnp.array(9.0), eps=0.0)
+    >>> print(update, G)
+    0.8 25.0
+    """
     G = abs_sq(g) + G
     return jax.lax.rsqrt(G + eps) * g, G
 

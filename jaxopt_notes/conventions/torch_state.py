@@ -95,6 +95,14 @@ def translate_state(
 
     Raises:
       InputError: the state has no equivalent here, or does not fit `params`.
+
+    >>> import numpy as np
+    >>> from jaxopt_notes.conventions import translate_state
+    >>> config = {"learning_rate": 0.1, "momentum": 0.9, "nesterov": False, "weight_decay": None}
+    >>> saved = [np.int32(3), np.float32(0.1), np.array([-0.5], np.float32)]  # after three steps
+    >>> state = translate_state(config, [np.ones(1, np.float32)], variables=saved)
+    >>> print(jax.tree.leaves(state))
+    [Array([-0.5], dtype=float32)]
     """
     mapping = isinstance(state_dict, Mapping)
     if not (holds_param_groups(state_dict) if mapping else is_torch_optimizer(state_dict)):

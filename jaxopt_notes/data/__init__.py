@@ -24,6 +24,9 @@ def default_data_dir() -> Path:
 
     Raises:
       InputError: `$TFDS_DATA_DIR` is a URL.
+
+    >>> default_data_dir().is_absolute()
+    True
     """
     # As TFDS does: unlike `Path.expanduser`, this does not fail where there is no home.
     default = os.path.expanduser("~/tensorflow_datasets")
@@ -31,7 +34,11 @@ def default_data_dir() -> Path:
 
 
 def names(data_dir: str | os.PathLike[str] | None = None) -> tuple[str, ...]:
-    """Returns the names that `load` takes: ours, and the sets prepared in the data directory."""
+    """Returns the names that `load` takes: ours, and the sets prepared in the data directory.
+
+    >>> names()[:3]
+    ('auto', 'mnist', 'mnist-12k')
+    """
     try:
         found = prepared.names(_folder(data_dir))
     except OSError:  # a directory that cannot be listed offers nothing

@@ -15,6 +15,11 @@ class Dataset(NamedTuple):
 
     Images are uint8 of shape (n, height, width, channels), channels 1 or 3; normalising happens on
     the device, inside the training step. Labels are int32 of shape (n,), in 0 … classes − 1.
+
+    >>> from jaxopt_notes.data import load
+    >>> data = load("mnist-12k")
+    >>> data.test_images.shape, data.test_labels.dtype, len(data.class_names)
+    ((2000, 28, 28, 1), dtype('int32'), 10)
     """
 
     name: str

@@ -58,6 +58,12 @@ class Diagnosis(NamedTuple):
       fixed_ulps: the largest distance after the changes; None where they do not make them equal.
       instead: a call in JAX that equals the second optimizer; empty if none is known.
       distances: of each step (T,), relative; and after the changes, if there are any.
+
+    >>> import optax
+    >>> from functools import partial
+    >>> found = diagnose(partial(optax.sgd, 0.1), partial(optax.sgd, 0.1))
+    >>> found.equal, found.steps, found.first_step
+    (True, 1000, None)
     """
 
     first: str
@@ -168,6 +174,10 @@ def assert_same_optimizer(mine: Any, reference: Any, **given: Any) -> None:
 
     Raises:
       AssertionError: they differ; the message is the diagnosis.
+
+    >>> import optax
+    >>> import jaxopt_notes
+    >>> assert_same_optimizer(jaxopt_notes.sgd(0.1), optax.sgd(0.1))
     """
     diagnosis = diagnose(mine, reference, **given)
     assert diagnosis.equal, str(diagnosis)

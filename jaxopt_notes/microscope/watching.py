@@ -36,6 +36,10 @@ class WatchState(NamedTuple):
         them), of the gradients, and after each link. The groups are those of the parameters.
       below_eps: group → float32 (), for the groups that have a second moment.
       links: "number name" → int32 (), measured steps at which the link changed what it was given.
+
+    >>> state = watch(optax.sgd(0.1)).init({"w": jnp.zeros(3)})
+    >>> print(state.step, state.norms["w"])
+    0 [0. 0. 0. 0.]
     """
 
     inner: Any
@@ -148,6 +152,12 @@ def readings(state: Any) -> dict[str, jax.Array]:
 
     Raises:
       ValueError: nothing in it is watched.
+
+    >>> optimizer, params = watch(optax.sgd(0.5)), {"w": jnp.array([3.0, 4.0])}
+    >>> _, state = optimizer.update(params, optimizer.init(params), params)
+    >>> read = readings(state)
+    >>> float(read["w/gradient_norm"]), float(read["w/update_norm"]), float(read["w/update_ratio"])
+    (5.0, 2.5, 0.5)
     """
     opt_state = getattr(state, "opt_state", state)
     nodes = jax.tree.leaves(opt_state, is_leaf=lambda node: isinstance(node, WatchState))

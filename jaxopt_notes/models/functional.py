@@ -16,6 +16,13 @@ class PureModel(NamedTuple):
         pure. `key` feeds dropout; in training the batch statistics move, else they serve.
       params: the initial parameters, nested dicts of arrays.
       batch_stats: the initial running averages, nested dicts; empty where the network has none.
+
+    >>> from jaxopt_notes.models import MLP
+    >>> model = pure(MLP(nnx.Rngs(0), (4, 4, 1), widths=(8,)))
+    >>> images = jax.numpy.ones((2, 4, 4, 1))
+    >>> logits, batch_stats = model.apply(model.params, model.batch_stats, images)
+    >>> logits.shape, batch_stats
+    ((2, 10), {})
     """
 
     apply: Callable[..., tuple[jax.Array, Any]]
@@ -28,6 +35,10 @@ def pure(module: nnx.Module) -> PureModel:
 
     Plain nested dicts, since jit flattens its arguments at every call, and nnx's own state classes
     do that in Python.
+
+    >>> model = pure(nnx.Linear(3, 2, rngs=nnx.Rngs(0)))
+    >>> jax.tree.map(jax.numpy.shape, model.params)
+    {'bias': (2,), 'kernel': (3, 2)}
     """
     parts: Any = nnx.split(module, nnx.Param, nnx.BatchStat)
     graph, params, batch_stats = parts
@@ -64,5 +75,9 @@ _shared_apply = functools.lru_cache(maxsize=32)(_apply)
 
 
 def parameter_count(params: Any) -> int:
-    """How many numbers the parameters hold."""
+    """How many numbers the parameters hold.
+
+    >>> parameter_count(pure(nnx.Linear(3, 2, rngs=nnx.Rngs(0))).params)
+    8
+    """
     return sum(leaf.size for leaf in jax.tree.leaves(params))

@@ -128,6 +128,14 @@ def pack_state(plain: Any, like: Any) -> Any:
     Args:
       plain: what `unpack_state` gives.
       like: the state of a packed optimizer, or of what holds packed ones.
+
+    >>> import jax.numpy as jnp
+    >>> from jaxopt_notes import adam, pack_state, packed, unpack_state
+    >>> params = {"b": jnp.zeros(3)}
+    >>> checkpoint = adam(0.1).init(params)[0]._replace(mu={"b": jnp.ones(3)})
+    >>> state = pack_state((checkpoint,), like=(packed(adam)(0.1).init(params)[0],))
+    >>> print(unpack_state(state)[0].mu)
+    {'b': Array([1., 1., 1.], dtype=float32)}
     """
 
     def again(x: Any, tree: Any) -> Any:

@@ -329,6 +329,16 @@ def test_a_narrowed_dtype_is_named_before_any_step() -> None:
     assert proof.drift == {}
 
 
+@pytest.mark.parametrize("shape", [(), (1,), (2,), (3,), (1, 2)])
+def test_a_parameter_of_few_elements_is_told_apart(shape: tuple[int, ...]) -> None:
+    p = torch.nn.Parameter(torch.ones(shape))
+    params = [jnp.ones(shape)]
+    for rate, equal in ((0.1, True), (0.2, False)):
+        tx = optax.sgd(rate)
+        proof = prove(torch.optim.SGD([p], lr=0.1), tx, tx.init(params), params, steps=1)
+        assert bool(proof.equal) is equal
+
+
 def test_a_layer_that_the_optimizer_does_not_have_stays() -> None:
     run = moved("SGD", lr=0.1)
     run.optimizer.param_groups[0]["params"] = list(run.module[1].parameters())

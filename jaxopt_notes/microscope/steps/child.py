@@ -37,6 +37,20 @@ class ChildStepper:
 
     Raises:
       InputError: the command cannot be run; later, the child hangs, ends or answers nonsense.
+
+    >>> import sys
+    >>> from jaxopt_notes.microscope import ChildStepper
+    >>> sgd = '''
+    ... import json, sys
+    ... for line in sys.stdin:
+    ...     asked = json.loads(line)
+    ...     w = asked["start"]["w"] if "start" in asked else [w[0] - 0.1 * asked["step"]["w"][0]]
+    ...     print(json.dumps({"params": {"w": w}}), flush=True)
+    ... '''
+    >>> with ChildStepper([sys.executable, "-c", sgd]) as child:
+    ...     child.start({"w": np.array([1.0])})
+    ...     print(child.step({"w": np.array([2.0])}))
+    {'w': array([0.8])}
     """
 
     vectors_only = True  # the protocol has no matrices

@@ -30,6 +30,12 @@ class Identification(NamedTuple):
       deviations: what departs from every known convention, a sentence each.
       undecided: what the steps cannot tell.
       not_examined: what was not looked at.
+
+    >>> found = Identification(True, "SGD", "θ ← θ − α g", {"α": 0.1}, (), (), (), ())
+    >>> print(found)
+    SGD
+        θ ← θ − α g
+        α = 0.1
     """
 
     known: bool
@@ -84,6 +90,11 @@ def identify(stepper: Stepper, dtype: str = "float64", claim: str | None = None)
 
     Raises:
       InputError: the dtype is another, the claim is unknown, or the stepper cannot be driven.
+
+    >>> from jaxopt_notes.microscope import stepper
+    >>> found = identify(stepper("optax.sgd", {"learning_rate": 0.1}))
+    >>> found.equation, found.hyperparameters
+    ('θ ← θ − α g', {'learning_rate': 0.1})
     """
     return examine(stepper, dtype, claim).identification
 

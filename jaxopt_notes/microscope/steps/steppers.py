@@ -20,6 +20,19 @@ class Stepper(Protocol):
 
     It may also have `set_learning_rate(value)`, `save() -> bytes` and `load(state: bytes)`. Where a
     method cannot do its work it raises `NotImplementedError`, and `identify` goes on without it.
+
+    >>> class SignDescent:
+    ...     def start(self, params):
+    ...         self.params = params
+    ...
+    ...     def step(self, grads):
+    ...         for name, g in grads.items():
+    ...             self.params[name] = self.params[name] - 0.1 * np.sign(g)
+    ...         return self.params
+    >>> mine: Stepper = SignDescent()
+    >>> mine.start({"w": np.array([1.0])})
+    >>> mine.step({"w": np.array([-3.0])})
+    {'w': array([1.1])}
     """
 
     def start(self, params: Arrays) -> None:
@@ -34,6 +47,15 @@ class OptaxStepper:
 
     `make(learning_rate)` makes it, so that the learning rate can be set, or `make(None)` where it
     has none of its own. JAX has no missing gradients: zeros stand for None.
+
+    >>> import optax
+    >>> driven = OptaxStepper(optax.sgd, learning_rate=0.5)
+    >>> driven.start({"w": np.array([1.0])})
+    >>> driven.step({"w": np.array([1.0])})
+    {'w': array([0.5])}
+    >>> driven.set_learning_rate(0.25)
+    >>> driven.step({"w": np.array([1.0])})
+    {'w': array([0.25])}
     """
 
     def __init__(self, make: Callable[[Any], Any], learning_rate: float | None = None) -> None:
@@ -87,7 +109,14 @@ class OptaxStepper:
 
 
 class TorchStepper:
-    """A torch optimizer; `make(parameters)` makes it."""
+    """A torch optimizer; `make(parameters)` makes it.
+
+    >>> import torch  # doctest: +SKIP
+    >>> driven = TorchStepper(lambda params: torch.optim.SGD(params, lr=0.5))  # doctest: +SKIP
+    >>> driven.start({"w": np.array([1.0])})  # doctest: +SKIP
+    >>> driven.step({"w": np.array([1.0])})  # doctest: +SKIP
+    {'w': array([0.5])}
+    """
 
     def __init__(self, make: Callable[[list[Any]], Any]) -> None:
         self._torch = import_module("torch")
@@ -207,6 +236,11 @@ def stepper(path: str, values: Mapping[str, Any]) -> Stepper:
 
     Raises:
       InputError: no such factory, arguments that it refuses, or it makes no optimizer.
+
+    >>> driven = stepper("jaxopt_notes.momentum", {"learning_rate": 0.5})
+    >>> driven.start({"w": np.array([1.0])})
+    >>> driven.step({"w": np.array([1.0])})
+    {'w': array([0.95])}
     """
     return of_call(path, factories.factory(path), values)
 

@@ -67,6 +67,16 @@ def to_keras_optimizer(
       InputError: Keras has no such optimizer; or it cannot keep this state, these settings or this
         schedule; the variables have other values, shapes or dtypes than `params`.
       MissingExtraError: Keras is not installed.
+
+    >>> import keras  # doctest: +SKIP
+    >>> from jaxopt_notes import conventions
+    >>> variable = keras.Variable(np.ones(2, np.float32), name="w")  # doctest: +SKIP
+    >>> optimizer, params = conventions.keras.sgd(0.5), [np.ones(2, np.float32)]
+    >>> state = optimizer.init(params)  # doctest: +SKIP
+    >>> there = to_keras_optimizer(optimizer, state, params, [variable])  # doctest: +SKIP
+    >>> there.apply([np.ones(2, np.float32)])  # doctest: +SKIP
+    >>> print(variable.numpy())  # doctest: +SKIP
+    [0.5 0.5]
     """
     require("to_keras_optimizer", "keras", "keras")
     variables = variables_of(None, model)

@@ -118,6 +118,12 @@ def to_torch_scheduler_state(
 
     Raises:
       InputError: no file can hold the schedule; or as in `to_torch_state`.
+
+    >>> import jax.numpy as jnp
+    >>> from jaxopt_notes import conventions
+    >>> optimizer, params = conventions.torch.sgd(lr=0.1), {"weight": jnp.ones(2)}
+    >>> print(to_torch_scheduler_state(optimizer, optimizer.init(params), params, names=["weight"]))
+    None
     """
     parts, _ = _read(optimizer, state, params, names, groups, arrange, None)
     schedules = check_writable(parts)
@@ -168,6 +174,18 @@ def to_torch_optimizer(
       InputError: as in `to_torch_state`; or the module's parameters have other values, shapes or
         dtypes than `params`, or other ones are frozen.
       MissingExtraError: torch is not installed.
+
+    >>> import optax, torch  # doctest: +SKIP
+    >>> import jax.numpy as jnp
+    >>> module = torch.nn.Linear(2, 1)  # doctest: +SKIP
+    >>> params = {"weight": jnp.ones((1, 2)), "bias": jnp.zeros(1)}
+    >>> optimizer = optax.adamw(0.1)  # doctest: +SKIP
+    >>> state = optimizer.init(params)  # doctest: +SKIP
+    >>> there, scheduler = to_torch_optimizer(
+    ...     optimizer, state, params, module, load_weights=True
+    ... )  # doctest: +SKIP
+    >>> type(there).__name__, there.param_groups[0]["lr"], scheduler  # doctest: +SKIP
+    ('AdamW', 0.1, None)
     """
     require("to_torch_optimizer", "torch", "torch")
     pairs, _ = pairs_and_names(module)

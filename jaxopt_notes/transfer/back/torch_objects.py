@@ -24,6 +24,9 @@ def as_tensors(tree: Any) -> Any:
 
     Raises:
       MissingExtraError: torch is not installed.
+
+    >>> as_tensors({"weight": np.ones(2, np.float32)})  # doctest: +SKIP
+    {'weight': tensor([1., 1.])}
     """
     require("as_tensors", "torch", "torch")
     if isinstance(tree, Mapping):

@@ -28,6 +28,12 @@ class Run(NamedTuple):
       optimizer: the transformation.
       state: its state.
       params: the parameters.
+
+    >>> model = nnx.Linear(2, 1, rngs=nnx.Rngs(0))
+    >>> stepping = nnx.Optimizer(model, optax.sgd(0.1), wrt=nnx.Param)
+    >>> optimizer, state, params = from_flax(stepping, model)
+    >>> params["kernel"].shape
+    (2, 1)
     """
 
     optimizer: optax.GradientTransformation
@@ -58,6 +64,14 @@ def to_nnx_optimizer(
 
     Raises:
       InputError: as `flax_arrangement`, `translate` and `translate_state`; `model` is unchanged.
+
+    >>> import torch  # doctest: +SKIP
+    >>> module = torch.nn.Sequential(torch.nn.Linear(2, 1))  # doctest: +SKIP
+    >>> there = torch.optim.AdamW(module.parameters(), lr=0.1)  # doctest: +SKIP
+    >>> model = nnx.Linear(2, 1, rngs=nnx.Rngs(0))
+    >>> optimizer = to_nnx_optimizer(there, model, module, {"": "0"})  # doctest: +SKIP
+    >>> bool((model.bias[...] == module[0].bias.detach().numpy()).all())  # doctest: +SKIP
+    True
     """
     everything = flax_arrangement(model, module, mapping)
     run = _run(optimizer, module, everything.only(arrays_of(model, wrt)), steps, keywords)
@@ -96,6 +110,17 @@ def to_train_state(
 
     Raises:
       InputError: as `flax_arrangement`, `translate` and `translate_state`.
+
+    >>> import jax, torch  # doctest: +SKIP
+    >>> import numpy as np
+    >>> from flax import linen as nn
+    >>> module = torch.nn.Linear(2, 1)  # doctest: +SKIP
+    >>> there = torch.optim.SGD(module.parameters(), lr=0.1)  # doctest: +SKIP
+    >>> network = nn.Dense(1)
+    >>> variables = network.init(jax.random.key(0), np.ones((1, 2)))  # doctest: +SKIP
+    >>> state = to_train_state(there, variables, module, apply_fn=network.apply)  # doctest: +SKIP
+    >>> float(state.params["bias"][0]) == module.bias.item()  # doctest: +SKIP
+    True
     """
     if "params" not in variables:
         raise InputError("variables: has no 'params'; pass what the Linen module's init returned")
@@ -128,6 +153,11 @@ def from_flax(container: Any, model: nnx.Module | None = None) -> Run:
 
     Raises:
       InputError: `container` is neither, or the model is missing.
+
+    >>> import numpy as np
+    >>> state = TrainState.create(apply_fn=None, params={"w": np.ones(2)}, tx=optax.sgd(0.1))
+    >>> from_flax(state).params
+    {'w': array([1., 1.])}
     """
     if isinstance(container, nnx.Optimizer):
         if model is None:

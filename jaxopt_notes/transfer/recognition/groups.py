@@ -27,6 +27,13 @@ class Group(NamedTuple):
       members: a tree like the parameters: True for those of this group.
       state: what `getattr(conventions.torch, name)(**keywords)` has as its state; `MaskedNode()`
         stands for the parameters of other groups.
+
+    >>> from jaxopt_notes.transfer import recognize
+    >>> params = {"w": jnp.ones(3)}
+    >>> optimizer = optax.adamw(0.1)
+    >>> (group,) = recognize(optimizer, optimizer.init(params), params, "torch")
+    >>> group.name, group.keywords["betas"]
+    ('adamw', (0.9, 0.999))
     """
 
     name: str

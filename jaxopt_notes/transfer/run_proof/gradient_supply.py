@@ -36,21 +36,25 @@ def drawn(values: Arrays) -> Gradients:
     """Gradients from 1e-9 to 1e3 for each step, which tempt every trap, on the parameters' shapes.
 
     A tenth of the elements is 0 at each step, and a few are 0 at all of them: the moments of these
-    fade, and what else moves a parameter shows.
+    fade, and what else moves a parameter shows. The first element of each parameter is about 1 at
+    all steps, so that the smallest parameter moves too.
     """
     top = 0.0 if any(array.dtype == np.float16 for array in values.values()) else 3.0
     sizes = {}
     for i, (name, array) in enumerate(values.items()):
         random = np.random.default_rng([0, i])
         spread = 10.0 ** random.uniform(-9.0, top, array.shape)
-        sizes[name] = np.where(random.random(array.shape) < 0.05, 0.0, spread)
+        sizes[name] = np.array(np.where(random.random(array.shape) < 0.05, 0.0, spread))
+        sizes[name].flat[:1] = 1.0
 
     def gradients(step: int) -> Mapping[Hashable, np.ndarray]:
         random = np.random.default_rng([1, step])
-        return {
-            name: random.normal(0.3, 1.0, size.shape) * size * (random.random(size.shape) >= 0.1)
-            for name, size in sizes.items()
-        }
+        drawn = {}
+        for name, size in sizes.items():
+            gradient = np.array(random.normal(0.3, 1.0, size.shape) * size)
+            gradient.flat[1:] *= random.random(size.size)[1:] >= 0.1
+            drawn[name] = gradient
+        return drawn
 
     return gradients
 

@@ -86,6 +86,14 @@ def prove(
       InputError: parameters of the two sides do not correspond in structure or shape, an argument
         is missing, or torch's optimizer cannot be stepped with gradients alone.
       MissingExtraError: torch is not installed.
+
+    >>> import torch  # doctest: +SKIP
+    >>> weight = torch.nn.Parameter(torch.ones(20))  # doctest: +SKIP
+    >>> there = torch.optim.SGD([weight], lr=0.1)  # doctest: +SKIP
+    >>> wrong, params = optax.sgd(0.2), [np.ones(20, np.float32)]
+    >>> proof = prove(there, wrong, wrong.init(params), params, steps=3)  # doctest: +SKIP
+    >>> proof.equal, proof.first.step  # doctest: +SKIP
+    (False, 1)
     """
     require("prove", "torch", "torch")
     _check_arguments(optimizer, steps, batches, losses, names)

@@ -94,6 +94,17 @@ class Proof(NamedTuple):
       hints: what differs in the states before the first step, where they can be compared.
       names: name here → name in torch.
       about: the setting: steps, dtype, optimizer, versions.
+
+    >>> import torch  # doctest: +SKIP
+    >>> from jaxopt_notes.conventions import translate
+    >>> from jaxopt_notes.transfer import prove
+    >>> weight = torch.nn.Parameter(torch.ones(20))  # doctest: +SKIP
+    >>> there = torch.optim.SGD([weight], lr=0.1)  # doctest: +SKIP
+    >>> here = translate(there)  # doctest: +SKIP
+    >>> params = [np.ones(20, np.float32)]
+    >>> proof = prove(there, here, here.init(params), params, steps=3)  # doctest: +SKIP
+    >>> proof.equal, proof.first, proof.departures  # doctest: +SKIP
+    (True, None, ())
     """
 
     equal: bool

@@ -1,0 +1,36 @@
+"""What a page of the site holds, read in one pass."""
+
+from functools import cache
+from html.parser import HTMLParser
+from pathlib import Path
+
+ASSETS = {"script": "src", "img": "src", "source": "srcset", "iframe": "src", "link": "href"}
+
+
+class Page(HTMLParser):
+    """Addresses, anchors and pictures of one HTML file."""
+
+    def __init__(self, file: Path) -> None:
+        super().__init__()
+        self.file = file
+        self.assets: list[str] = []
+        self.links: list[str] = []
+        self.anchors: set[str] = set()
+        self.pictures: list[tuple[str, str]] = []  # address, alternative text
+        self.language = ""
+        self.feed(file.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        given = {name: value or "" for name, value in attributes}
+        self.anchors |= {given[name] for name in ("id", "name") if name in given}
+        if tag == "html":
+            self.language = given.get("lang", "")
+        if tag == "img":
+            self.pictures.append((given["src"], given.get("alt", "")))
+        if tag == "a" and "href" in given:
+            self.links.append(given["href"])
+        elif address := given.get(ASSETS.get(tag, "")):
+            self.assets.append(address)
+
+
+page = cache(Page)
