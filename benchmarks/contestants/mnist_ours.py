@@ -22,9 +22,9 @@ from benchmarks.contestants.recipe import (
 from jaxopt_notes.data import Dataset
 from jaxopt_notes.models import CNN
 from jaxopt_notes.optimizers import adam
-from jaxopt_notes.runtime.compilation import keep_compiled, sooner
+from jaxopt_notes.runtime.compilation import compile_in_thread, keep_compiled
 from jaxopt_notes.training.drawing import begin_drawing
-from jaxopt_notes.training.loop import compile_stretch, evaluate, pad, run_epoch
+from jaxopt_notes.training.loop import begin_evaluation, pad, run_epoch, trace_stretch
 from jaxopt_notes.training.progress import Progress
 from jaxopt_notes.training.schedules import schedule
 from jaxopt_notes.training.sharding import make_layout, split_cpu
@@ -76,19 +76,21 @@ def accuracies(
 
     batches, like = batches_of(seeds[0]), layout.like(draw.shapes)
     step = make_train_step(draw.model, optimizer, normalize, label_smoothing=recipe.smoothing)
-    stretch = compile_stretch(step, like, *batches, layout=layout)
+    compiling = compile_in_thread(trace_stretch(step, like, *batches, layout=layout))
     state = layout.place(draw.state(seeds[0]))
     if first_step_only:
-        next(run_epoch(stretch, Progress(state), *batches, stops=[1]))
+        next(run_epoch(compiling.result(), Progress(state), *batches, stops=[1]))
         return
-    eval_step = layout.jit(make_eval_step(draw.model, normalize), **sooner())
     test_set = pad(data.test_images, data.test_labels, EVAL_BATCH, layout)
+    eval_step = make_eval_step(draw.model, normalize)
+    evaluate = begin_evaluation(eval_step, state, test_set, layout)
+    stretch = compiling.result()
     for seed in seeds:
         if seed != seeds[0]:
             state, batches = layout.place(draw.state(seed)), batches_of(seed)
         (progress,) = run_epoch(stretch, Progress(state), *batches, stops=[recipe.steps])
         state = progress.state
-        yield evaluate(eval_step, state.params, state.batch_stats, test_set).accuracy
+        yield evaluate(state.params, state.batch_stats).accuracy
 
 
 def main() -> None:

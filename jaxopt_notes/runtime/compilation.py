@@ -6,6 +6,8 @@ import os
 import re
 import sys
 import warnings
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import jax
@@ -80,6 +82,17 @@ def _replace_damaged(folder: str) -> None:
 
     at_end(setattr, warnings, "showwarning", show)
     warnings.showwarning = remove
+
+
+def compile_in_thread(compile_program: Callable[[], Any]) -> Future[Any]:
+    """Has a thread compile what is traced already: XLA compiles without Python's lock.
+
+    Compiling depends on no setting that JAX keeps for a thread; tracing does.
+    """
+    pool = ThreadPoolExecutor(1, "compile")
+    compiled = pool.submit(compile_program)
+    pool.shutdown(wait=False)
+    return compiled
 
 
 # XLA's options on a CPU: LLVM's level of optimisation.

@@ -1,12 +1,11 @@
 """The state before the first step, drawn by one program that is compiled in a thread.
 
-XLA compiles without Python's lock. Meanwhile the main thread can trace the training step, which
-needs only the shapes of the state.
+Meanwhile the main thread traces the training step, which needs only the shapes of the state.
 """
 
 import functools
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from typing import Any, NamedTuple
 
 import jax
@@ -15,7 +14,7 @@ import optax
 from flax import nnx
 
 from jaxopt_notes.models import PureModel, pure
-from jaxopt_notes.runtime.compilation import sooner
+from jaxopt_notes.runtime.compilation import compile_in_thread, sooner
 from jaxopt_notes.training.state import TrainState, create
 
 Make = Callable[[nnx.Rngs], Any]
@@ -55,11 +54,7 @@ def begin_drawing(
     lowered = jax.jit(draw, **sooner()).lower(_seed(0))
     graph, shapes = jax.tree.map(_shape, lowered.out_info)
     network = nnx.merge(graph, shapes.params, shapes.batch_stats)
-    # Compiling depends on no setting that JAX keeps for a thread; tracing does.
-    pool = ThreadPoolExecutor(1, "compile")
-    compiled: Future[Callable[..., Any]] = pool.submit(lowered.compile)
-    pool.shutdown(wait=False)
-    return Drawing(pure(network), shapes, compiled)
+    return Drawing(pure(network), shapes, compile_in_thread(lowered.compile))
 
 
 def _draw(

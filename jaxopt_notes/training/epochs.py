@@ -8,14 +8,14 @@ from typing import Any, NamedTuple, cast
 import jax
 
 from jaxopt_notes.data import epoch_order
-from jaxopt_notes.runtime.compilation import sooner
+from jaxopt_notes.runtime.compilation import compile_in_thread
 from jaxopt_notes.training import adam_to_sgd, watching
 from jaxopt_notes.training.drawing import Drawing, begin_drawing
 from jaxopt_notes.training.evaluation import EVAL_BATCH
 from jaxopt_notes.training.loop import (
     DivergedError,
     Stretch,
-    evaluate,
+    begin_evaluation,
     pad,
     run_epoch,
     trace_stretch,
@@ -105,14 +105,15 @@ def train(
     """
     config, layout, labels = setup.config, setup.layout, setup.data.train_labels
     start = time.perf_counter() - progress.seconds
-    test, read = _tester(setup), watching.reader(layout.jit)
+    compiling = compile_in_thread(steps.compile)  # meanwhile the evaluation is traced
+    test, read = _tester(setup, progress.state), watching.reader(layout.jit)
 
     def batches_of(epoch: int) -> tuple[Batch, jax.Array | None]:
         return layout.epoch(
             steps.train_set, epoch_order(config.seed, epoch, len(labels), config.batch_size)
         )
 
-    stretch = steps.compile()
+    stretch = compiling.result()
     while progress.epoch < config.epochs:
         batches = batches_of(progress.epoch)
         stops = _stops(setup, progress, extra_stops)
@@ -166,17 +167,18 @@ def _stops(setup: Setup, progress: Progress, extra_stops: Sequence[int]) -> list
     return sorted(stop for stop in stops if stop > progress.step_in_epoch)
 
 
-def _tester(setup: Setup) -> Callable[[TrainState], dict[str, float]]:
+def _tester(setup: Setup, state: TrainState) -> Callable[[TrainState], dict[str, float]]:
     """The test set's part of a row: with the parameters and, where it exists, their average."""
     data = setup.data
     test_set = pad(data.test_images, data.test_labels, EVAL_BATCH, setup.layout)
-    eval_step = setup.layout.jit(make_eval_step(setup.model, setup.normalize), **sooner())
+    eval_step = make_eval_step(setup.model, setup.normalize)
+    evaluate = begin_evaluation(eval_step, state, test_set, setup.layout)
 
     def test(state: TrainState) -> dict[str, float]:
         row: dict[str, float] = {}
         for name, params in (("test", state.params), ("ema_test", state.ema)):
             if params != ():
-                result = evaluate(eval_step, params, state.batch_stats, test_set)
+                result = evaluate(params, state.batch_stats)
                 row |= {f"{name}_loss": result.loss, f"{name}_accuracy": result.accuracy}
         return row
 

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jaxopt_notes.runtime.compilation import sooner
+from jaxopt_notes.runtime.compilation import compile_in_thread, sooner
 from jaxopt_notes.training.carry import packing
 from jaxopt_notes.training.progress import Progress, Result, Sums, result_of, zero_sums
 from jaxopt_notes.training.sharding import Layout
@@ -109,7 +109,7 @@ def _python_loop(single: Callable[..., Any], layout: Layout) -> Stretch:
     ) -> tuple[TrainState, Sums]:
         for i in range(start, stop):
             state, sums = single(state, sums, data, order, np.int32(i))
-            if layout.mesh:  # as in `evaluate`
+            if layout.mesh:  # as in `begin_evaluation`
                 jax.block_until_ready(sums)
         return state, sums
 
@@ -252,15 +252,33 @@ def pad(images: np.ndarray, labels: np.ndarray, batch_size: int, layout: Layout 
     return Padded(tuple(batches), tuple(cut(np.ones(size, bool))))
 
 
-def evaluate(
-    eval_step: Callable[..., Metrics], params: Any, batch_stats: Any, data: Padded
-) -> Result:
-    """Loss and accuracy on a whole set, by a jitted evaluation step; NaN if one loss is NaN."""
-    # Waits for each batch: programs that run at once would block the threads that a CPU's devices
-    # share.
-    each = [
-        jax.device_get(eval_step(params, batch_stats, batch, real))
-        for batch, real in zip(data.batches, data.real)
-    ]
-    loss, correct, examples = (sum(column) for column in zip(*each))
-    return result_of(loss, correct, examples)
+def begin_evaluation(
+    eval_step: Callable[..., Metrics], state: TrainState, data: Padded, layout: Layout = ALONE
+) -> Callable[[Any, Any], Result]:
+    """Traces the evaluation of a whole set, and has a thread compile it.
+
+    Args:
+      eval_step: from `make_eval_step`.
+      state: an example of the states whose parameters are evaluated.
+      data: the set.
+      layout: how the set and the parameters are laid out.
+
+    Returns:
+      `evaluate(params, batch_stats)`: loss and accuracy; NaN if the loss of one batch is NaN. The
+      first call waits for the thread.
+    """
+    example = state.params, state.batch_stats, data.batches[0], data.real[0]
+    compiled = compile_in_thread(layout.lower(eval_step, *example).compile)
+
+    def evaluate(params: Any, batch_stats: Any) -> Result:
+        step = compiled.result()
+        # Waits for each batch: programs that run at once would block the threads that a CPU's
+        # devices share.
+        each = [
+            jax.device_get(step(params, batch_stats, batch, real))
+            for batch, real in zip(data.batches, data.real)
+        ]
+        loss, correct, examples = (sum(column) for column in zip(*each))
+        return result_of(loss, correct, examples)
+
+    return evaluate

@@ -22,6 +22,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec, Sharding
 from jaxopt_notes.errors import InputError
 from jaxopt_notes.models.sharding import BATCH_AXIS
 from jaxopt_notes.runtime import start
+from jaxopt_notes.runtime.compilation import sooner
 from jaxopt_notes.training.state import TrainState
 from jaxopt_notes.training.step import Batch
 from jaxopt_notes.training.watching import own_state, with_own_state
@@ -61,6 +62,12 @@ class Layout(NamedTuple):
                 return jitted(*args)
 
         return traced_in_context
+
+    def lower(self, f: Callable[..., Any], *args: Any) -> jax.stages.Lowered:
+        """Traces a function whose results every device shall have, to be compiled `sooner`."""
+        shardings: dict[str, Any] = {"out_shardings": self._whole()} if self.mesh else {}
+        with self.context():
+            return jax.jit(f, **shardings, **sooner()).lower(*args)
 
     def hold(self, images: np.ndarray, labels: np.ndarray) -> Batch:
         """The training set where `epoch` takes it from: one device, or the process's own memory."""

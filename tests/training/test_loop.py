@@ -11,8 +11,8 @@ from jaxopt_notes.models import pure
 from jaxopt_notes.training import loop
 from jaxopt_notes.training.loop import (
     DivergedError,
+    begin_evaluation,
     compile_stretch,
-    evaluate,
     pad,
     run_epoch,
     zero_sums,
@@ -110,7 +110,7 @@ def test_divergence_stops_the_run_and_names_the_step(parts, monkeypatch, on_devi
 
 def test_evaluation_counts_each_image_once_whatever_the_batch(parts, digits):
     model, normalize, state, _, _ = parts(Dense(nnx.Rngs(0)), adam(1e-3))
-    eval_step = jax.jit(make_eval_step(model, normalize))
+    eval_step = make_eval_step(model, normalize)
     logits, _ = model.apply(state.params, {}, normalize(jnp.asarray(digits.test_images)))
     logits = np.asarray(logits, np.float64)
     picked = logits[np.arange(300), digits.test_labels]
@@ -118,7 +118,7 @@ def test_evaluation_counts_each_image_once_whatever_the_batch(parts, digits):
     accuracy = (logits.argmax(1) == digits.test_labels).mean()
     for batch_size in (1000, 300, 128, 7):
         test_set = pad(digits.test_images, digits.test_labels, batch_size)
-        result = evaluate(eval_step, state.params, state.batch_stats, test_set)
+        result = begin_evaluation(eval_step, state, test_set)(state.params, state.batch_stats)
         assert result.examples == 300
         assert result.accuracy == pytest.approx(accuracy)
         assert result.loss == pytest.approx(loss, rel=1e-5)
