@@ -1,6 +1,5 @@
 """How the site is built: `python -m sphinx -W -b html docs DIR` (extra `docs`)."""
 
-import logging
 import sys
 from pathlib import Path
 
@@ -52,9 +51,3 @@ html_theme_options = {
     "light_css_variables": {"color-link": "#0a58b0", "color-link--visited": "#0a58b0"},
     "dark_css_variables": {"color-link": "#7ab7ff", "color-link--visited": "#7ab7ff"},
 }
-
-
-def setup(_app: object) -> None:
-    """Pages that a table of contents has a place for may be missing."""
-    toctrees = logging.getLogger("sphinx.sphinx.directives.other")
-    toctrees.addFilter(lambda record: "didn't match any documents" not in str(record.msg))
