@@ -152,7 +152,7 @@ def test_show_writes_a_picture_or_says_why_not(run, files, tmp_path, capsys):
     capsys.readouterr()
     own = Path(files[1]).read_bytes()
     assert predict.main(["--run", run, "--show", *reversed(files[:2])]) == 2  # as of --show *.png
-    assert "b.png: is a picture of yours" in capsys.readouterr().err
+    assert "b.png: is one of the pictures to classify" in capsys.readouterr().err
     assert Path(files[1]).read_bytes() == own
     for args in (["no/where.png", files[0]], ["x.jpg", files[0]], ["x.png", "--split", "test"]):
         assert predict.main(["--run", run, "--show", *args]) == 2

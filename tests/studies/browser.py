@@ -106,6 +106,15 @@ class Browser:
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
 
+    def holds(self, expression: str) -> bool:
+        """Whether an expression is true; False while the page that it is asked of is being left."""
+        try:
+            return bool(self.evaluate(expression))
+        except AssertionError as error:
+            if "navigated or closed" in str(error):
+                return False
+            raise
+
     def fetched(self) -> list[str]:
         """The addresses that the page asked for."""
         asked = [e for e in self.events if e["method"] == "Network.requestWillBeSent"]

@@ -1,7 +1,6 @@
 """The pages need nothing but each other; their links lead somewhere; they are up to date."""
 
 import itertools
-import json
 import posixpath
 import re
 from html.parser import HTMLParser
@@ -11,7 +10,7 @@ from unittest.mock import patch
 
 import pytest
 
-from jaxopt_notes.studies import claim_page, gallery, markdown, own_rule, playground, study
+from jaxopt_notes.studies import claim_page, files, gallery, markdown, own_rule, playground, study
 from jaxopt_notes.studies.style import COLOURS, DASHES, LABELS, _apart
 from jaxopt_notes.studies.wording import (
     FILES,
@@ -56,10 +55,7 @@ class Page(HTMLParser):
 
 @pytest.fixture(scope="module")
 def stories() -> list[Story]:
-    def result(name: str) -> dict[str, Any]:
-        return json.loads((REPORT / name / "result.json").read_text(encoding="utf-8"))
-
-    return [Story(name, study.about(name), result(name)) for name in study.names()]
+    return [Story(n, study.about(n), files.result(REPORT / n)) for n in study.names()]
 
 
 @pytest.fixture(scope="module")

@@ -224,9 +224,10 @@ def key(browser: Browser, name: str, code: str) -> None:
 
 
 def waits_for(browser: Browser, condition: str) -> None:
-    browser.evaluate(
-        f"new Promise((done) => setInterval(() => ({condition}) && done(), 20)).then(() => 0)"
-    )
+    until = time.monotonic() + 30
+    while not browser.holds(condition):
+        assert time.monotonic() < until, condition
+        time.sleep(0.02)
 
 
 def test_the_reader_moves_it(browser: Browser, pages: Path) -> None:
@@ -386,10 +387,7 @@ def goes_to(browser: Browser, link: str) -> None:
     there = browser.evaluate(f"document.querySelector({link!r}).pathname")
     browser.evaluate(f"document.querySelector({link!r}).click()")
     ready = "document.readyState === 'complete' && typeof speak === 'function'"
-    until = time.monotonic() + 30
-    while not browser.evaluate(f"location.pathname === {there!r} && {ready}"):
-        assert time.monotonic() < until, there
-        time.sleep(0.02)
+    waits_for(browser, f"location.pathname === {there!r} && {ready}")
 
 
 LANGUAGE = "[root.lang, location.search, location.hash]"
