@@ -65,8 +65,9 @@ _LAST, _ALL = "m̂ = m / (1 − β1(t)^t)", "m̂ = m / (1 − β1(1) β1(2) … 
 
 CLIPPING = Section(
     "Clipping by the norm: 1e-6 in the denominator",
-    "torch's gradient is shorter by 1e-6 / ‖g‖ of itself: nothing where the norms are near 1, and "
-    "9 % where ‖g‖ is 1e-5. c is the largest norm; ‖g‖ is over all parameters.",
+    "torch's clipped gradient is shorter by the fraction 1e-6 / (‖g‖ + 1e-6). This is negligible "
+    "for norms near 1, but 9 % if ‖g‖ is 1e-5. c is the largest allowed norm; ‖g‖ is the norm "
+    "over all parameters.",
     {_PLAIN: _clipped(0.0), _LONGER: _clipped(1e-6)},
     [
         Line("optax", "clip_by_global_norm(c)", _PLAIN, "optax.clip_by_global_norm(c)"),
@@ -81,9 +82,10 @@ CLIPPING = Section(
 )
 CYCLED = Section(
     "Adam's bias correction where β1 changes",
-    "OneCycleLR and CyclicLR set β1 at each step. torch corrects as if the β1 of the step had been "
-    "there from the start, and so does optax's `inject_hyperparams`. The weights of m sum to "
-    "1 − β1(1) β1(2) … β1(t), which is the exact correction. Keras' β1 is a number.",
+    "OneCycleLR and CyclicLR set β1 at each step. torch corrects the bias as if the current β1 "
+    "had been used from the start, and so does optax's `inject_hyperparams`. The exact "
+    "correction would divide by the sum of m's weights, 1 − β1(1) β1(2) … β1(t). In Keras, β1 "
+    "is a constant.",
     {
         _LAST: _corrected(lambda b1s: 1 - b1s[-1] ** len(b1s)),
         _ALL: _corrected(lambda b1s: 1 - float(np.prod(b1s))),

@@ -86,8 +86,9 @@ _W = {"weight_decay": 0.1}
 TRAPS = [
     Trap(
         "ε and the first average in RMSProp",
-        "Where gradients are small ε decides the step: 1e-6 inside the root is 1e-3 outside. From "
-        "E_0 = 1 the first steps are short, from 0 they are α / √(1 − β) long whatever g is.",
+        "ε decides the step where gradients are small: 1e-6 inside the root acts like 1e-3 "
+        "outside. If E starts at 1, the first steps are short. If E starts at 0, the first step"
+        " is α / √(1 − β) long, whatever g is.",
         formulas.rmsprop_eps,
         _cells(
             ("notes.rmsprop", {"epsilon": 1e-6}, "rmsprop(α, eps=1e-6)"),
@@ -107,8 +108,8 @@ TRAPS = [
     ),
     Trap(
         "ε and the first accumulator in AdaGrad",
-        "With the defaults no two frameworks but optax and Keras agree. No keyword of optax puts ε "
-        "outside the root; here `eps_in_sqrt=False` does.",
+        "With default arguments, only optax and Keras agree. No keyword of optax puts ε outside"
+        " the root; here `eps_in_sqrt=False` does.",
         formulas.adagrad_eps,
         _cells(
             ("notes.adagrad", {}, "adagrad(α, 0.0, eps=1e-8, eps_in_sqrt=False)"),
@@ -120,8 +121,8 @@ TRAPS = [
     ),
     Trap(
         "ε in Adam",
-        "ε-hat is added before the root's bias is corrected, so that at first it weighs 32 times "
-        "as much (β2 = 0.999).",
+        "Keras and TensorFlow 1 add ε (their ε̂) before the bias of the root is corrected. So "
+        "at first ε̂ counts 32 times as much (at β2 = 0.999).",
         formulas.adam_eps,
         _cells(
             ("notes.adam", {"epsilon": 1e-6}, "adam(α, eps=1e-6)"),
@@ -136,10 +137,10 @@ TRAPS = [
         ),
     ),
     Trap(
-        "Momentum: average or sum, bias correction, rate inside or outside",
-        "The moving average steps 1 − β times as far as the heavy ball. optax's `ema` corrects its "
-        "bias unless told not to. With the rate inside, what is in the velocity keeps the rate of "
-        "its day.",
+        "Momentum: average or sum, bias correction, learning rate inside or outside",
+        "The steps of the moving average are 1 − β times as long as those of the sum. optax's "
+        "`ema` corrects its bias by default. If the learning rate is inside the velocity, old "
+        "gradients keep the learning rate of their step.",
         formulas.velocity,
         _cells(
             ("notes.momentum", {}, "momentum(α)"),
@@ -152,8 +153,8 @@ TRAPS = [
     ),
     Trap(
         "Dampening",
-        "torch's 1 − τ looks like the moving average's 1 − β, but its first step is undampened. "
-        "The other frameworks have no such thing.",
+        "torch's dampening factor 1 − τ looks like the moving average's 1 − β, but torch does "
+        "not dampen the first step. The other frameworks have no dampening.",
         formulas.velocity,
         _cells(
             ("notes.momentum", {}, "momentum(α)"),
@@ -169,8 +170,9 @@ TRAPS = [
     ),
     Trap(
         "Nesterov",
-        "One formula for all, but for where the rate stands. Adam's form is "
-        "`adam(α, nesterov=True)`, optax's `nadam`; the notes have none.",
+        "All frameworks have the same formula, except for the place of the learning rate. Adam "
+        "with Nesterov momentum is `adam(α, nesterov=True)` here and `nadam` in optax. The "
+        "notes have no Nesterov momentum.",
         formulas.velocity,
         _cells(
             ("optax.sgd", _N, "sgd(α, 0.9, nesterov=True)"),
@@ -184,9 +186,9 @@ TRAPS = [
         ),
     ),
     Trap(
-        "Momentum in RMSProp: rate inside or outside",
-        "The same while the rate is constant; under a schedule torch goes another way. The notes "
-        "have no momentum here.",
+        "Momentum in RMSProp: learning rate inside or outside",
+        "The paths are the same while the learning rate is constant; under a schedule, torch's "
+        "path differs. The notes' RMSProp has no momentum.",
         formulas.rmsprop_velocity,
         _cells(
             ("optax.rmsprop", {**_M, "eps": 1e-7}, "rmsprop(α, eps=1e-7, momentum=0.9)"),
@@ -204,9 +206,9 @@ TRAPS = [
         ),
     ),
     Trap(
-        "Weight decay: coupled or decoupled, times the rate or not",
-        "Coupled decay passes through the moments, where AdamW's does not. The default λ is 1e-4 "
-        "in optax, 1e-2 in torch, 4e-3 in Keras; the notes and TensorFlow 1 give none.",
+        "Weight decay: coupled or decoupled, times the learning rate or not",
+        "Coupled decay goes through the moments; AdamW's decay does not. The default λ is 1e-4 "
+        "in optax, 1e-2 in torch and 4e-3 in Keras. The notes and TensorFlow 1 have no default.",
         formulas.decay,
         _cells(
             ("notes.adamw", _W, "adamw(α, weight_decay=0.1)"),
@@ -220,8 +222,8 @@ TRAPS = [
     ),
     Trap(
         "AMSGrad: maximum or bias correction first",
-        "Early v̂ are large, so the maximum of v̂ holds optax's steps back. The notes and TensorFlow "
-        "1 have none.",
+        "The first v̂ are large. optax takes the maximum of v̂, so they keep its later steps "
+        "short. The notes and TensorFlow 1 have no AMSGrad.",
         formulas.amsgrad,
         _cells(
             ("optax.amsgrad", {}, "optax.amsgrad(α)"),
@@ -254,17 +256,18 @@ HALF_PRECISION = {
 def markdown() -> str:
     """docs/optimizers-by-framework.md."""
     lines = [
-        "# The same name, another formula",
+        "# Same name, different formulas",
         "",
-        "Where optax, torch, Keras 3, TensorFlow 1 and the papers part, and what to write here to "
-        "go where each of them goes. α is a rate or a schedule, g the gradient, θ the parameters.",
+        "This page lists the differences between optax, torch, Keras 3, TensorFlow 1 and the "
+        "papers, and the call that follows each of them here. α is a learning rate or a "
+        "schedule, g is the gradient, and θ are the parameters.",
         "",
-        "The tests run every line: the formula in NumPy, the framework's own optimizer where it is "
-        "installed (except TensorFlow 1's AdamW, of which only the documentation is left) and the "
-        "call to write here take the same path in float64, under a learning rate that changes at "
-        "each step. Two lines of a table have the same formula only if their paths are equal. "
-        "`conventions` has every framework's functions with its own names and defaults; "
-        "`translate` makes them from a torch or Keras optimizer.",
+        "The tests run every line of the tables. In float64, under a learning rate that changes"
+        " at each step, three things take the same path: the formula in NumPy, the framework's "
+        "own optimizer where it is installed, and the call to write here. TensorFlow 1's AdamW "
+        "is compared only with its documentation. Two lines of a table have the same formula "
+        "only if their paths are equal. `conventions` has every framework's functions with "
+        "their own names and defaults; `translate` makes them from a torch or Keras optimizer.",
         "",
         "Written by `python -m jaxopt_notes.verification.differences`.",
     ]
