@@ -66,7 +66,7 @@ WORDS = {
         "同名不同式：笔记、optax、torch、Keras 与 TensorFlow 1 同场比较",
     ),
     "web": (
-        "The same as web pages, with figures to move: clone the repository, open it in a browser",
+        "Web pages with interactive figures: clone the repository and open index.html in a browser",
         "网页版，附可操作的图：克隆仓库后用浏览器打开",
     ),
     "try": ("Open in the playground", "在交互演示中打开"),

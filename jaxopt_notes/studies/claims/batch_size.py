@@ -29,13 +29,14 @@ ABOUT = About(
         "behind = test accuracy of momentum − test accuracy of Adam, each tuned for its cell",
         "epochs = steps · batch size / training images",
     ),
-    how="A dense network learns from 2,048 images of MNIST by both optimizers, for every pair of a "
-    "batch size (32 up to all images) and a number of steps. In each cell both try eight learning "
-    "rates, four to a factor of ten, and the validation accuracy chooses one; the learning rate "
-    "falls to 0 along half a cosine over the cell's own steps. MNIST's test images judge. A larger "
-    "batch means fewer steps in the same epochs, and both may matter: so the smallest batch is "
-    "compared with the largest at equal steps and at equal epochs. The six intervals "
-    "of these three pairs have a level of 98 % each, so that all hold together with 88 % at least.",
+    how="A dense network learns from 2,048 images of MNIST by both optimizers, for every pair of "
+    "a batch size (32 up to all images) and a number of steps. In each cell both try eight "
+    "learning rates, four to a factor of ten, and the validation accuracy chooses one; the "
+    "learning rate falls to 0 along half a cosine over the cell's own steps. MNIST's test images "
+    "judge. A larger batch means fewer steps in the same epochs, and both may matter: so the "
+    "smallest batch is compared with the largest at equal steps and at equal epochs. The six "
+    "intervals of these three pairs have a level of 98 % each, so that all six hold together with "
+    "a probability of at least 88 %.",
     how_zh="全连接网络用两种优化器从 2048 张 MNIST 图像学习，批大小（从 32 到全部图像）与步数的每种"
     "组合为一格。每格中两者各试八个学习率，每十倍四个，由验证准确率选定；学习率在该格自己的步数内沿"
     "半个余弦降到 0。由 MNIST 测试图像评判。批越大，同样轮数内步数越少，两者都可能起作用，因此把最"
@@ -82,9 +83,12 @@ ABOUT = About(
             "test accuracy of Adam, largest batch, most steps",
             "最大批、最多步数时 Adam 的测试准确率",
         ),
-        "accuracy_momentum": ("test accuracy of momentum there", "同一格中动量的测试准确率"),
+        "accuracy_momentum": (
+            "test accuracy of momentum, largest batch, most steps",
+            "同一格中动量的测试准确率",
+        ),
         "at_an_end": (
-            "choices of a learning rate at an end of the grid, of all cells",
+            "learning rates chosen at an end of the grid, over all cells and both optimizers",
             "选在网格端点的学习率个数（所有格）",
         ),
     },
@@ -99,22 +103,23 @@ ABOUT = About(
     "而定，都没有则不成立。某项的区间包含阈值时该项未定。",
     picture="Above, a map with a cell for each batch size and number of steps; its colour and its "
     "number say by how many points Adam is behind momentum. The row of 16 steps is blue at every "
-    "batch size: 4.5 to 11 points. The rows of 64, 256 and 1,024 steps are nearly white. Below, "
-    "the points behind over the batch size, with intervals: at equal steps (64 and 256) the lines "
-    "fall to zero or below it; at 16 epochs each the line rises to 4.5 points at the largest batch,"
-    " which makes only 16 steps.",
-    picture_zh="上：每种批大小与步数为一格的图，颜色与数字表示 Adam 落后动量多少个百分点。16 步那一"
-    "行在任何批大小下都是蓝色，4.5 到 11 个百分点；64、256、1024 步的各行几乎是白色。下：落后的百分"
-    "点随批大小变化，带区间：同样步数（64 和 256）时降到零或以下；同为 16 轮时在最大批升到 4.5 个百"
-    "分点，而那里只有 16 步。",
-    remark="What puts Adam behind here is a training of few steps, whatever the batch: in "
-    "16 steps it is behind at every batch size, most at the smallest. At equal epochs a large batch"
-    " means few steps, and so the claim seems right; at equal steps, once there are 64, the largest"
-    " batch does Adam no harm. It is no law of larger networks either. In the experiments of Zhang "
-    "et al. (2019) Adam can use much larger batches than SGD with momentum. On Transformers, "
-    "Adam gains more from a larger batch than SGD does, up to the whole data set (Kunstner et al. "
-    "2023). And Nesterov momentum and Adam match or exceed LARS and LAMB at large batch sizes (Nado"
-    " et al. 2021).",
+    "batch size: 4.5 to 11 points. The row of 64 steps pales from 1.9 points at the smallest "
+    "batch to −0.1 at the largest; the rows of 256 and 1,024 steps are nearly white. Below, the "
+    "points behind over the batch size, with intervals: at equal steps (64 and 256) the lines "
+    "fall to zero or below it; at 16 epochs each the line rises to 4.5 points at the largest "
+    "batch, which makes only 16 steps.",
+    picture_zh="上：每种批大小与步数为一格的图，颜色与数字表示 Adam 落后动量多少个百分点。16 步那"
+    "一行在任何批大小下都是蓝色，4.5 到 11 个百分点；64 步那一行从最小批的 1.9 变浅到最大批的 −0.1"
+    "，256 与 1024 步的两行几乎是白色。下：落后的百分点随批大小变化，带区间：同样步数（64 和 256）"
+    "时降到零或以下；同为 16 轮时在最大批升到 4.5 个百分点，而那里只有 16 步。",
+    remark="Here Adam falls behind when the training has few steps, whatever the batch: after 16 "
+    "steps it is behind at every batch size, and most at the smallest. At equal epochs a large "
+    "batch means few steps, so the claim seems right. At equal steps, 64 or more, the largest "
+    "batch does Adam no harm. Nor is the claim a law of larger networks. In the experiments of "
+    "Zhang et al. (2019) Adam can use much larger batches than SGD with momentum. On "
+    "Transformers, Adam gains more from a larger batch than SGD does, up to the whole data set "
+    "(Kunstner et al. 2023). And Nesterov momentum and Adam match or exceed LARS and LAMB at "
+    "large batch sizes (Nado et al. 2021).",
     remark_zh="在这里使 Adam 落后的是步数太少，而不是批大小：16 步时它在任何批大小下都落后，最小批"
     "落后最多。轮数相同时，批大意味着步数少，论断因此看似正确；步数相同时，只要有 64 步，最大批对 "
     "Adam 并无害处。对更大的网络这也不是定律：在 Zhang 等（2019）的实验中，Adam 能利用的批比带动量"
@@ -134,10 +139,11 @@ ABOUT = About(
             "并不落后",
         ),
         "depends": (
-            "Few steps put Adam behind momentum, not large batches: in full batches "
-            "{large_16_epochs:.1f} points after 16 steps, {large_64_steps:.1f} after 64",
+            "Few steps, not large batches, put Adam behind momentum: with full batches it is "
+            "{large_16_epochs:.1f} points behind after 16 steps and {large_64_steps:.1f} after 64 "
+            "(negative: ahead)",
             "使 Adam 落后动量的是步数少，而不是批大：整个训练集作一批时，16 步后落后 "
-            "{large_16_epochs:.1f} 个百分点，64 步后 {large_64_steps:.1f} 个",
+            "{large_16_epochs:.1f} 个百分点，64 步后 {large_64_steps:.1f} 个（负数表示领先）",
         ),
         "fails": (
             "Tuned, Adam does not fall behind momentum at large batches",
@@ -256,8 +262,8 @@ def verdict(numbers: dict[str, Any], threshold: dict[str, float]) -> Verdict:
     chinese = "；".join(f"{units[pair]}后 {told(pair)}" for pair in names)
     return Verdict(
         combined(rule, *fine, *behind),
-        f"By how many points of test accuracy Adam is behind momentum (negative: ahead), from the "
-        f"smallest batch to the largest: {english}.",
+        f"Points of test accuracy by which Adam is behind momentum (negative: ahead), at the "
+        f"smallest batch → at the largest: {english}.",
         f"Adam 落后动量的测试准确率百分点（负数表示领先），从最小批到最大批：{chinese}。",
     )
 

@@ -29,8 +29,8 @@ ABOUT = About(
     claim_zh="没有偏差校正时，早期的 m 和 v 偏小。",
     section="Claims about the optimizers, 9",
     equations=("E[m_t] = (1 − β1^t) E[g], E[v_t] = (1 − β2^t) E[g^2]",),
-    how="Noisy gradients with a mean go through the package's Adam. At each step its m and v, "
-    "before the correction, are compared with what they estimate, and with the closed form.",
+    how="Noisy gradients whose mean is not 0 go through the package's Adam. At each step we "
+    "compare its m and v, before the correction, with what they estimate and with the closed form.",
     how_zh="把有均值的带噪梯度输入本包的 Adam。每一步把校正前的 m、v 与它们所估计的量以及解析式"
     "比较。",
     setting={
@@ -49,7 +49,7 @@ ABOUT = About(
             "steps until m is within 1 % of its closed limit",
             "m 与极限相差 1 % 以内所需步数",
         ),
-        "v_until": ("steps until v is", "v 所需步数"),
+        "v_until": ("steps until v is within 1 % of its closed limit", "v 所需步数"),
         "closed_error": (
             "largest difference of either ratio from 1 − β^t, median over the seeds",
             "两个比值与 1 − β^t 的最大差（种子中位数）",
@@ -61,16 +61,16 @@ ABOUT = About(
     "seeds holds the threshold and the verdict depends on it.",
     rule_zh="若一步后 m、v 都不超过其估计量的 {small:g} 倍则成立；都超过则不成立；只有其一则视情"
     "况而定。种子的 95 % 区间含有阈值且影响结论时为未定。",
-    picture="m and v over what they estimate, over the steps on a logarithmic axis: both rise "
-    "from near 0 to 1 along the closed form, v a hundred times later than m; marks show the "
-    "first step, 0.1 and 0.001.",
-    picture_zh="m、v 与其估计量之比随步数（对数坐标）变化：都沿解析式从接近 0 升到 1，v 晚一百"
-    "倍；标出第一步的 0.1 与 0.001。",
+    picture="m and v, each divided by what it estimates, over the steps on logarithmic axes: both "
+    "rise to 1 along the closed form, v a hundred times later than m; marks show the first step, "
+    "0.1 and 0.001.",
+    picture_zh="m、v 与其估计量之比随步数变化（双对数坐标）：都沿解析式升到 1，v 晚一百倍；标出第"
+    "一步的 0.1 与 0.001。",
     remark="Both moments are too small by the same law with different β: m for tens of steps, v "
-    "for thousands. What this does to the steps is the next study's question, and the answer "
-    "is the opposite of what one expects.",
-    remark_zh="两者按同一规律偏小，只是 β 不同：m 持续几十步，v 持续几千步。这对步长意味着什么由"
-    "另一个研究回答，而答案与直觉相反。",
+    "for thousands. Study 22 measures what this does to the first steps: they become too large, "
+    "not too small.",
+    remark_zh="两者按同一规律偏小，只是 β 不同：m 持续几十步，v 持续几千步。第 22 项检验测量这对最"
+    "初几步的影响：步长偏大，而不是偏小。",
     sources=("Kingma & Ba 2014, “Adam: A Method for Stochastic Optimization”, §3",),
     findings={
         "holds": (

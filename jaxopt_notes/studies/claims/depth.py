@@ -40,23 +40,24 @@ ABOUT = About(
         "variance of weights: He 2/n, torch's default 1/(3n), LeCun 1/n",
     ),
     how="Dense networks of 64 features a layer and 2, 6 or 20 hidden layers see mnist-12k. At the "
-    "start we take the norm of the loss's gradient in each layer's weights, over 20 seeds, and two "
-    "ratios. Deep over shallow: the second layer's gradient in the deepest network over that in "
-    "the network of two layers. First over last: within the deepest network, the second layer's "
-    "over the last hidden layer's; both have 64 × 64 weights. Then we train each network with Adam "
-    "and a cosine schedule, at the learning rate that is best on the validation set, and take the "
-    "test accuracy that the deepest loses against two layers. ReLU has He's initialisation (this "
-    "package's) or torch's default; the sigmoid has LeCun's (this package's) or weights four times "
-    "as large, which make up for its slope. Controls: batch normalisation, and residual "
-    "connections whose branches are divided by √(layers), put into ReLU with torch's default and "
-    "into the sigmoid with LeCun's initialisation.",
-    how_zh="每层 64 个特征、2、6 或 20 个隐藏层的全连接网络学习 mnist-12k。在初始状态下测损失对各层"
-    "权重的梯度范数（20 个种子），取两个比值。深浅之比：最深网络第二层的梯度与两层网络第二层之比。"
-    "首尾之比：最深网络内第二层与最后隐藏层之比；两者都有 64 × 64 个权重。然后用 Adam 与余弦调度、"
-    "按验证集最佳学习率训练，取最深网络比两层网络损失的测试准确率。ReLU 用 He 初始化（本包默认）或 "
-    "torch 默认初始化；sigmoid 用 LeCun 初始化（本包默认）或放大四倍的权重（补偿其斜率）。对照：在 "
-    "torch 默认初始化的 ReLU 与 LeCun 初始化的 sigmoid 中加批归一化，或加残差连接（支路除以层数的"
-    "平方根）。",
+    "start we take the norm of the loss's gradient in each layer's weights, over 20 seeds, and "
+    "two ratios. Deep over shallow: the second layer's gradient in the deepest network over that "
+    "in the network of two layers. First over last: within the deepest network, the second "
+    "layer's gradient over the last hidden layer's. The second layer stands for the first, "
+    "because it has 64 × 64 weights as the last hidden layer has. Then we train each network with "
+    "Adam and a cosine schedule, at the learning rate that is best on the validation set, and "
+    "measure how much test accuracy the deepest loses against the network of two layers. ReLU has "
+    "He's initialisation (this package's) or torch's default; the sigmoid has LeCun's (this "
+    "package's) or weights four times as large, which make up for its slope. Controls: batch "
+    "normalisation, and residual connections whose branches are divided by √(layers), added to "
+    "the ReLU network with torch's default and to the sigmoid network with LeCun's initialisation.",
+    how_zh="每层 64 个特征、2、6 或 20 个隐藏层的全连接网络学习 mnist-12k。在初始状态下测损失对各"
+    "层权重的梯度范数（20 个种子），取两个比值。深浅之比：最深网络第二层的梯度与两层网络第二层之比"
+    "。首尾之比：最深网络内第二层与最后隐藏层之比；以第二层代表首层，因为它与最后隐藏层一样有 64 "
+    "× 64 个权重。然后用 Adam 与余弦调度、按验证集最佳学习率训练，取最深网络比两层网络损失的测试准"
+    "确率。ReLU 用 He 初始化（本包默认）或 torch 默认初始化；sigmoid 用 LeCun 初始化（本包默认）或"
+    "放大四倍的权重（补偿其斜率）。对照：在 torch 默认初始化的 ReLU 与 LeCun 初始化的 sigmoid 中加"
+    "批归一化，或加残差连接（支路除以层数的平方根）。",
     setting={
         "seeds": 5,
         "gradient_seeds": 20,
@@ -229,27 +230,28 @@ ABOUT = About(
     picture="At the top, the norm of each layer's gradient in networks of 20 hidden layers, on a "
     "logarithmic scale, with the range over 20 seeds: ReLU with He's initialisation is level near "
     "1; ReLU with torch's default falls by six orders of magnitude towards the first layers; the "
-    "sigmoid falls by eleven orders of magnitude, with weights four times as large by nearly "
-    "four. With residual connections both are level; with batch normalisation the sigmoid is "
-    "level and ReLU's gradient grows thirtyfold towards the first layers. In the middle, the "
+    "sigmoid falls by eleven orders of magnitude, or by nearly four with weights four times as "
+    "large. With residual connections both are nearly level; with batch normalisation the sigmoid "
+    "is level and ReLU's gradient grows thirtyfold towards the first layers. In the middle, the "
     "second layer's gradient over the depth shows the same. At the bottom, test accuracy over the "
     "depth: ReLU with He's initialisation and the four controls stay near 90 %; the sigmoids and "
     "ReLU with torch's default fall to 10 to 20 %.",
     picture_zh="上：20 个隐藏层的网络中各层梯度的范数（对数坐标，含 20 个种子的范围）：He 初始化的"
     " ReLU 平稳在 1 附近；torch 默认初始化的 ReLU 往首层方向下降六个数量级；sigmoid 下降十一个数量"
-    "级，权重放大四倍时下降近四个。加残差连接后两者都平稳；加批归一化后 sigmoid 平稳，ReLU 的梯度"
-    "往首层方向增大约三十倍。中：第二层梯度随深度变化，结论相同。下：测试准确率随深度变化：He 初始"
-    "化的 ReLU 与四个对照保持在 90 % 附近；两种 sigmoid 与 torch 默认初始化的 ReLU 降到 10 % 至 "
-    "20 %。",
-    remark="ReLU alone is half of the cure; the initialisation is the other half. ReLU halves the "
+    "级，权重放大四倍时下降近四个。加残差连接后两者都近乎平稳；加批归一化后 sigmoid 平稳，ReLU 的"
+    "梯度往首层方向增大约三十倍。中：第二层梯度随深度变化，结论相同。下：测试准确率随深度变化：He "
+    "初始化的 ReLU 与四个对照保持在 90 % 附近；两种 sigmoid 与 torch 默认初始化的 ReLU 降到 10 % "
+    "至 20 %。",
+    remark="ReLU is half of the cure, a fitting initialisation the other half. ReLU halves the "
     "mean square of what it passes on, and weights of variance 2/n make up for that (He et al. "
-    "2015, §2.2). torch's default for dense layers has 1/(3n): each layer shrinks the gradient by "
-    "√(1/6). The logistic sigmoid is unsuited to deep networks with random initialisation because "
-    "its mean drives the top hidden layer into saturation (Glorot & Bengio 2010), and weights four "
-    "times as large do not mend it. Does batch normalisation prevent vanishing gradients? Yes, in "
-    "both networks. But in a deep ReLU network without residual connections the gradients explode "
-    "instead, as Yang et al. 2019 derive. Residual branches are divided by √(layers) here since "
-    "batch normalisation shrinks them by that order in residual networks (De & Smith 2020).",
+    "2015, §2.2). torch's default for dense layers has 1/(3n): each layer shrinks the gradient to "
+    "√(1/6) of its norm. The logistic sigmoid is unsuited to deep networks with random "
+    "initialisation because its mean drives the top hidden layer into saturation (Glorot & Bengio "
+    "2010), and weights four times as large do not mend it. Does batch normalisation prevent "
+    "vanishing gradients? Yes, in both networks. But in a deep ReLU network without residual "
+    "connections the gradients explode instead, as Yang et al. 2019 derive. Residual branches are "
+    "divided by √(layers) here since batch normalisation shrinks them by that order in residual "
+    "networks (De & Smith 2020).",
     remark_zh="ReLU 只是一半解药，另一半是初始化。ReLU 使通过它的均方减半，方差为 2/n 的权重正好弥"
     "补（He 等 2015，§2.2）。torch 全连接层默认方差为 1/(3n)：每层使梯度缩小为 √(1/6)。逻辑 "
     "sigmoid 不适合随机初始化的深层网络，因为它的均值会使顶层隐藏层饱和（Glorot 与 Bengio 2010），"
@@ -461,15 +463,16 @@ def verdict(numbers: dict[str, Any], threshold: dict[str, float]) -> Verdict:
     r = {name: f"{x:.0e}" if x < 0.01 else f"{x:.2g}" for name, x in n.items()}
     return Verdict(
         combined(rule, *parts),
-        f"In the deepest network, the first layer's gradient over the last's is "
-        f"{r['within_relu']} for ReLU with He's initialisation, {r['within_relu_torch']} with "
-        f"torch's default, {r['within_sigmoid']} for the sigmoid and {r['within_sigmoid_larger']} "
-        f"with weights four times as large. Their test accuracy is {n['accuracy_relu']:.0%}, "
-        f"{n['accuracy_relu_torch']:.0%}, {n['accuracy_sigmoid']:.0%} and "
+        f"In the deepest network, the second layer's gradient over the last hidden layer's is "
+        f"{r['within_relu']} for ReLU with He's initialisation and {r['within_relu_torch']} with "
+        f"torch's default, {r['within_sigmoid']} for the sigmoid with LeCun's and "
+        f"{r['within_sigmoid_larger']} with weights four times as large. Their test accuracy "
+        f"is {n['accuracy_relu']:.0%}, {n['accuracy_relu_torch']:.0%}, "
+        f"{n['accuracy_sigmoid']:.0%} and "
         f"{n['accuracy_sigmoid_larger']:.0%}. Batch normalisation makes the ratio "
         f"{r['within_relu_batch']} for ReLU with torch's default and {r['within_sigmoid_batch']} "
         f"for the sigmoid.",
-        f"最深网络中首层与末层梯度之比：ReLU（He）{r['within_relu']}，ReLU（torch 默认）"
+        f"最深网络中第二层与最后隐藏层的梯度之比：ReLU（He）{r['within_relu']}，ReLU（torch 默认）"
         f"{r['within_relu_torch']}，sigmoid {r['within_sigmoid']}，sigmoid（权重放大四倍）"
         f"{r['within_sigmoid_larger']}。测试准确率依次为 {n['accuracy_relu']:.0%}、"
         f"{n['accuracy_relu_torch']:.0%}、{n['accuracy_sigmoid']:.0%}、"

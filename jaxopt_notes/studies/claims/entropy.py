@@ -88,29 +88,29 @@ ABOUT = About(
     "且软标签下 L 与 H(y) 相差 {gap:g} 以内、ŷ 与 y 相差 {distance:g} 以内，则成立；界限成立而未达"
     "到最小值则视情况而定；否则不成立。",
     picture="From above: H of a coin, a bow from 0 over log 2 back to 0; the cross-entropy for y "
-    "= 0.3 over ŷ, which touches its floor H(y) at ŷ = 0.3 only; L − H(y) over the steps, "
-    "which falls straight down for soft labels and as 1/t for one-hot ones; the margin of "
-    "the right logit, a straight line over the logarithm of the steps; the information gain "
-    "of a split over its place between two classes, largest half-way.",
+    "= 0.3 over ŷ, which touches its floor H(y) at ŷ = 0.3 only; L − H(y) over the steps, which "
+    "falls straight down for soft labels and as 1/t for one-hot ones; the margin of the right "
+    "logit, a straight line over the logarithm of the steps; the information gain of a split "
+    "between two classes over its place, largest half-way.",
     picture_zh="自上而下：抛硬币的 H，从 0 升到 log 2 再回到 0，呈拱形；y = 0.3 时交叉熵随 ŷ 变"
     "化，仅在 ŷ = 0.3 处触到下限 H(y)；L − H(y) 随步数变化，软标签时直线下降，one-hot 时按 "
     "1/t 下降；正确 logit 的间隔随步数的对数直线增长；划分位置在两类之间时的信息增益，正中最"
     "大。",
     remark="For one-hot y the floor 0 is a limit that no finite logits reach: L falls as 1/t for "
-    "ever, and the logits' margin grows as log t. Soudry et al. (2018) show that on separable data "
-    "gradient descent on such losses converges in direction to the maximum-margin solution, very "
-    "slowly: logarithmically in the convergence of the loss. They say that this can help explain "
-    "the benefit of optimising on after the training error is zero and the training loss is "
-    "extremely small.",
+    "ever, and the logits' margin grows as log t. Soudry et al. (2018) show that on separable "
+    "data gradient descent on such losses converges in direction to the maximum-margin solution, "
+    "but only as the logarithm of the loss's convergence. They say that this can help explain the "
+    "benefit of optimising on after the training error is zero and the training loss is extremely "
+    "small.",
     remark_zh="y 为 one-hot 时，下限 0 是任何有限 logits 都取不到的极限：L 永远按 1/t 下降，"
     "logits 的间隔按 log t 增长。Soudry 等（2018）证明：在可分数据上，这类损失的梯度下降在方"
     "向上收敛到最大间隔解，但非常慢，只是损失收敛速度的对数；他们认为这有助于解释为何训练误差"
     "为零、训练损失极小之后继续优化仍有好处。",
     findings={
         "holds": (
-            "Cross-entropy stops at H(y); with one-hot labels it never stops, and the margin "
-            "grows as log t",
-            "交叉熵止于 H(y)；one-hot 标签下永不停止，间隔按 log t 增长",
+            "With soft labels the cross-entropy reaches its floor H(y); with one-hot labels it "
+            "falls for ever, and the margin grows as log t",
+            "软标签下交叉熵到达下限 H(y)；one-hot 标签下它一直下降，间隔按 log t 增长",
         ),
         "depends": (
             "The limits of entropy hold, but the minimum was not reached",
@@ -224,10 +224,11 @@ def verdict(numbers: dict[str, Any], threshold: dict[str, float]) -> Verdict:
     word = HOLDS if limits and reached else DEPENDS if limits else FAILS
     return Verdict(
         word,
-        f"H(certain) = {n['certain']:g}; the nearest that a random H comes to log 10 is "
-        f"{-n['above_uniform']:.3f} below it. For soft labels L ends {gap:.0e} above H(y) at most, "
-        f"ŷ within {distance:.0e} of y; for one-hot labels L is still {n['one_hot_gap']:.0e}, "
-        f"falls as t^{n['one_hot_power']:.2f}, and the margin of {n['margin']:.1f} grows on.",
+        f"H(certain) = {n['certain']:g}; the largest H of a random distribution is "
+        f"{-n['above_uniform']:.3f} below log 10. For soft labels L ends at most {gap:.0e} above "
+        f"H(y), and ŷ within {distance:.0e} of y. For one-hot labels L is still "
+        f"{n['one_hot_gap']:.0e} and falls as t^{n['one_hot_power']:.2f}; the margin is "
+        f"{n['margin']:.1f} and still grows.",
         f"H(确定) = {n['certain']:g}；随机分布中 H 最大者仍比 log 10 低 "
         f"{-n['above_uniform']:.3f}。软标签下 L 最终至多比 H(y) 高 {gap:.0e}，ŷ 与 y 相差不超过 "
         f"{distance:.0e}；one-hot 下 L 仍为 {n['one_hot_gap']:.0e}，按 t^{n['one_hot_power']:.2f} "

@@ -37,11 +37,11 @@ ABOUT = About(
         "step without / step with correction = (1 − β1^t) / √(1 − β2^t)",
         "first step too large where 1 − β2 < (1 − β1)^2",
     ),
-    how="Noisy gradients with a mean go through the package's Adam. At each step the length of "
-    "m/√v is divided by that of m̂/√v̂: how many times the corrected step the uncorrected "
-    "one is. The same with other β. Then softmax regression on mnist-12k trains with and "
-    "without the correction at Adam's default β and several learning rates, and we compare "
-    "the training loss after a few steps.",
+    how="Noisy gradients with a mean go through the package's Adam. At each step we divide the "
+    "length of the uncorrected step, m/√v, by that of the corrected step, m̂/√v̂, for several "
+    "pairs of β. Then softmax regression on mnist-12k trains with and without the correction at "
+    "Adam's default β and several learning rates, and we compare the training loss after a few "
+    "steps.",
     how_zh="把有均值的带噪梯度输入本包的 Adam。每一步用 m/√v 的长度除以 m̂/√v̂ 的长度，即不校正"
     "的步长是校正后的几倍；再换其他 β。然后在 mnist-12k 上以默认 β 和若干学习率训练 softmax "
     "回归，分别带与不带校正，比较少量步数后的训练损失。",
@@ -96,9 +96,10 @@ ABOUT = About(
     picture_zh="上：不校正与校正的步长之比（双对数坐标）：β = 0.9、0.999 时从 3.2 开始，约第 12 "
     "步升到 6.6，几千步后才回到 1；β2 = 0.9 时从 0.3 开始。下：最大学习率下最初几步的训练损"
     "失，带与不带校正。",
-    remark="v is too small by far more than m, and the step divides by its root: so the "
-    "uncorrected steps are too large. The direction depends on β alone: too large where 1 − "
-    "β2 < (1 − β1)², too small where β1 = β2, and right by chance with 0.9 and 0.99.",
+    remark="v falls short by far more than m, and the step divides by the root of v, so the "
+    "uncorrected steps are too large. Only β1 and β2 decide the direction: the first step is too "
+    "large where 1 − β2 < (1 − β1)², too small where β1 = β2, and right by chance with 0.9 and "
+    "0.99.",
     remark_zh="v 偏小的程度远大于 m，而步长除以它的根：所以不校正的步长偏大。方向只取决于 β：1 − "
     "β2 < (1 − β1)² 时偏大，β1 = β2 时偏小，0.9 与 0.99 时恰好正确。",
     sources=("Kingma & Ba 2014, “Adam: A Method for Stochastic Optimization”, §3 and §6.4",),
@@ -229,11 +230,11 @@ def verdict(numbers: dict[str, Any], threshold: dict[str, float]) -> Verdict:
     first = numbers["step_first"]
     return Verdict(
         combined(rule, at_most(first, 1 / factor), decide(first, factor)),
-        f"The uncorrected first step is {n['step_first']:.2f} times the corrected one, the "
-        f"largest {n['step_largest']:.1f} times (step {n['step_largest_at']:.0f}); it is right "
-        f"within 1 % after {n['steps_until_right']:,.0f} steps. After 20 steps of training, the "
-        f"loss without correction is {n['loss_least']:.2f} times the loss with it at α = 0.001 "
-        f"and {n['loss_largest']:.2f} times at α = 0.1.",
+        f"The uncorrected first step is {n['step_first']:.2f} times the corrected one, and "
+        f"the ratio is largest at step {n['step_largest_at']:.0f}, {n['step_largest']:.1f}. It is "
+        f"within 1 % of 1 after {n['steps_until_right']:,.0f} steps. After 20 steps of training, "
+        f"the loss without correction is {n['loss_least']:.2f} times the loss with it at "
+        f"α = 0.001 and {n['loss_largest']:.2f} times at α = 0.1.",
         f"不校正的第一步是校正后的 {n['step_first']:.2f} 倍，最大时为 {n['step_largest']:.1f} 倍"
         f"（第 {n['step_largest_at']:.0f} 步）；{n['steps_until_right']:,.0f} 步之后误差才在 1 % "
         f"以内。训练 20 步后，不校正的损失在 α = 0.001 时是校正的 {n['loss_least']:.2f} 倍，α = "

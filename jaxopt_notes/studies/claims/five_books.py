@@ -28,14 +28,14 @@ ABOUT = About(
         "Adam: ε after the correction, but ε/√(1 − β2^t) in Keras and TensorFlow 1",
     ),
     how="For each name, the formulas of the notes, optax, torch, Keras and TensorFlow 1 descend "
-    "one quadratic from one start at one learning rate, in float64: first with each "
-    "framework's defaults, then all with the notes' β and ε, then the same on the loss "
-    "divided by a million, as gradients deep in a network are. A distance is the largest "
-    "between a path and the notes' path, as a share of the way that the notes' path goes.",
-    how_zh="同名的五种公式（笔记、optax、torch、Keras、TensorFlow 1）从同一起点、以同一学习率沿"
-    "同一个二次函数下降（float64）：先用各自默认值，再统一使用笔记的 β 和 ε，然后把损失除以"
-    "一百万再做一遍，如同网络深处的梯度。距离指某条轨迹与笔记轨迹之间的最大间距，以笔记轨迹"
-    "走过的路程为单位。",
+    "one quadratic from one start at one learning rate, in float64: first with each framework's "
+    "defaults, then all with the notes' β and ε, then the same on the loss divided by a million, "
+    "as gradients deep in a network are. A distance is the largest between a path and the notes' "
+    "path at the same step, as a share of how far the notes' path gets from its start.",
+    how_zh="同名的五种公式（笔记、optax、torch、Keras、TensorFlow 1）从同一起点、以同一学习率沿同"
+    "一个二次函数下降（float64）：先用各自默认值，再统一使用笔记的 β 和 ε，然后把损失除以一百万再"
+    "做一遍，如同网络深处的梯度。距离指某条轨迹与笔记轨迹之间的最大间距，以笔记轨迹离起点最远的距"
+    "离为单位。",
     setting={
         "rate": 0.01,
         "steps": 300,
@@ -67,14 +67,14 @@ ABOUT = About(
     "it depends.",
     rule_zh="若在默认值下，三个名字中每一个都有框架与笔记相距达到路程的 {apart:.0%}，则成立；若"
     "（包括微小梯度在内）都没有，则不成立；否则视情况而定。",
-    picture="Above, the paths of the five RMSProps from one start over the loss's contours: "
-    "torch's, the notes', optax's and Keras' run together, TensorFlow 1's leaves them. "
-    "Below, for each name and framework the largest distance from the notes' path on a "
-    "logarithmic axis, by defaults (dots) and on tiny gradients with the same β and ε "
-    "(diamonds), with a line at 1 %.",
-    picture_zh="上：五种 RMSProp 从同一起点出发的轨迹与损失等高线，TensorFlow 1 的与其余分开。"
-    "下：每个名字、每个框架与笔记轨迹的最大距离（对数坐标），圆点为各自默认值，菱形为相同 "
-    "β、ε 下的微小梯度，竖线为 1 %。",
+    picture="Above, the paths of the five RMSProps from one start over the loss's contours: the "
+    "notes', optax's and Keras' run together; torch's and TensorFlow 1's leave them. Below, for "
+    "each name and framework the largest distance from the notes' path on a logarithmic axis, "
+    "with default settings (dots) and on tiny gradients with the same β and ε (diamonds), with a "
+    "line at 1 %.",
+    picture_zh="上：五种 RMSProp 从同一起点出发的轨迹与损失等高线，笔记、optax 与 Keras 的重合，"
+    "torch 与 TensorFlow 1 的分开。下：每个名字、每个框架与笔记轨迹的最大距离（对数坐标），圆点为"
+    "各自默认值，菱形为相同 β、ε 下的微小梯度，竖线为 1 %。",
     remark="Adam is the same everywhere while gradients are large beside ε. The table of traps "
     "in docs/optimizers-by-framework.md names what selects each difference; "
     "jaxopt_notes.conventions follows each framework.",
@@ -90,8 +90,8 @@ ABOUT = About(
             "同名不同路：三者都相差 1 % 以上",
         ),
         "depends": (
-            "By defaults RMSProp parts by {rmsprop_defaults:.0%} and AdaGrad by "
-            "{adagrad_defaults:.0%}; Adam only on tiny gradients",
+            "With default settings RMSProp's paths differ by up to {rmsprop_defaults:.0%} and "
+            "AdaGrad's by {adagrad_defaults:.0%}; Adam's differ only on tiny gradients",
             "默认值下 RMSProp 相差 {rmsprop_defaults:.0%}，AdaGrad 相差 {adagrad_defaults:.0%}；"
             "Adam 只在微小梯度上分开",
         ),
@@ -204,9 +204,9 @@ def verdict(numbers: dict[str, Any], threshold: dict[str, float]) -> Verdict:
     r, g, a = (numbers[f"{name}_defaults"] for name in names)
     return Verdict(
         word,
-        f"By defaults the largest distance from the notes' path is {r:.0%} of the way for "
-        f"RMSProp, {g:.0%} for AdaGrad and {a:.1e} of it for Adam. On gradients a million times "
-        f"smaller it is {numbers['adam_tiny']:.0%} for Adam, with the same β and ε.",
+        f"With default settings the largest distance from the notes' path is {r:.0%} of the way "
+        f"for RMSProp, {g:.0%} for AdaGrad and a share of {a:.1e} for Adam. On gradients a million "
+        f"times smaller, with the same β and ε, it is {numbers['adam_tiny']:.0%} for Adam.",
         f"默认值下，与笔记轨迹的最大间距：RMSProp 为路程的 {r:.0%}，AdaGrad {g:.0%}，Adam {a:.1e}；"
         f"梯度缩小一百万倍后，即使 β、ε 相同，Adam 也相距 {numbers['adam_tiny']:.0%}。",
     )

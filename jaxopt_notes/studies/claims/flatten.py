@@ -24,9 +24,9 @@ ABOUT = About(
     "(−1, features). We compare all values, the gradients through both, and the programs "
     "that XLA gets. Then we count what the sentence leaves out: the order of the features, "
     "and what (−1, 784) does to images with three channels.",
-    how_zh="多种形状的数组分别经过网络自己的 flatten 与 reshape 到 (−1, 特征数)，比较全部数值、两者"
-    "的梯度，"
-    "以及交给 XLA 的程序。再看这句话没说的：特征的排列顺序。",
+    how_zh="多种形状的数组分别经过网络自己的 flatten 与 reshape 到 (−1, 特征数)，比较全部数值、两"
+    "者的梯度，以及交给 XLA 的程序。再看这句话没说的：特征的排列顺序，以及 (−1, 784) 对三通道图像"
+    "的作用。",
     setting={
         "shapes": [[5, 1, 28, 28], [5, 28, 28, 1], [5, 7, 7, 64], [5, 64, 7, 7], [1, 3, 5, 2]],
         "layout": [7, 7, 64],
@@ -41,7 +41,10 @@ ABOUT = About(
             "share of the 3,136 features that stand elsewhere with channels last",
             "通道在后时，3136 个特征中换了位置的比例",
         ),
-        "moved_one_channel": ("the same of 28×28 with one channel", "单通道 28×28 时的同一比例"),
+        "moved_one_channel": (
+            "the same share for 28×28 with one channel",
+            "单通道 28×28 时的同一比例",
+        ),
         "wrong_rows": (
             "rows of a reshape to (−1, 784) of 4 images with 3 channels",
             "4 张三通道图像 reshape 到 (−1, 784) 后的行数",
@@ -61,11 +64,11 @@ ABOUT = About(
     picture_zh="上：一幅 2 × 2 像素、两个通道的图像，以及它展平成的两种八元素行：通道在后时两通"
     "道交替，通道在前时一个通道接另一个。下：四张三通道图像，reshape 到 (4, −1) 得四个长行，"
     "每张图一种颜色；reshape 到 (−1, 784) 得十二个短行，每张图三行。",
-    remark="True, with two traps. First, the layout decides the order of the features: a 64 × 7 "
-    "× 7 block gives another row with channels last, so dense weights need a permutation to "
-    "pass between the two layouts (jaxopt_notes.models.from_torch does it). Second, −1 "
-    "stands in the wrong place: with three channels, (−1, 784) silently makes three rows of "
-    "one image, where (batch, −1) makes one.",
+    remark="True, with two traps. First, the layout decides the order of the features: a 64 × 7 × "
+    "7 block gives another row with channels last, so dense weights need a permutation to pass "
+    "between the two layouts (jaxopt_notes.models.from_torch does it). Second, the −1 is in the "
+    "wrong place: with three channels, (−1, 784) silently makes three rows of one image, where "
+    "(batch, −1) makes one.",
     remark_zh="正确，但有两个陷阱。特征的顺序取决于内存布局：同一个 64 × 7 × 7 块在通道在后时展成另"
     "一行，"
     "因此全连接层的权重不经置换不能互换（jaxopt_notes.models.from_torch 会处理）。另外 −1 放错了位"
@@ -152,7 +155,7 @@ def verdict(numbers: dict[str, Any], threshold: dict[str, float]) -> Verdict:
         word,
         f"{n['values']} values, {n['gradients']} gradients and {n['programs']} programs differ. "
         f"But "
-        f"{n['moved']:.1%} of the features of a 7 × 7 × 64 block stand elsewhere with channels "
+        f"{n['moved']:.1%} of the features of a 7 × 7 × 64 block have another place with channels "
         f"last, "
         f"and (−1, 784) makes {n['wrong_rows']} rows of 4 images with 3 channels.",
         f"有 {n['values']} 个数值、{n['gradients']} 个梯度、{n['programs']} 个程序不同。但 7 × 7 × "

@@ -26,11 +26,11 @@ ABOUT = About(
         "after a drop to a c-th: α within √(1 + c^2 β^t) = 2 from t = log(c^2 / 3) / −log β on",
     ),
     how="Constant gradients of many sizes go through the notes' RMSProp with α = 1, until the "
-    "step settles. Then a gradient that jumps up by a factor, and one that drops by it, "
-    "after it has settled at 1: we take the longest and the shortest step that follow, and "
-    "how many steps are less than half of α.",
-    how_zh="大小各异的恒定梯度输入笔记的 RMSProp（α = 1），直到步长稳定。然后梯度在稳定于 1 之后"
-    "突然放大或缩小若干倍：取其后最长与最短的步长，以及步长不到 α 一半的步数。",
+    "step settles. Then, after the step has settled at a gradient of 1, the gradient jumps up or "
+    "drops a thousandfold. We take the longest and the shortest step that follow, and count the "
+    "steps below half of α.",
+    how_zh="大小各异的恒定梯度输入笔记的 RMSProp（α = 1），直到步长稳定。然后梯度在稳定于 1 之后突"
+    "然放大或缩小一千倍：取其后最长与最短的步长，以及步长不到 α 一半的步数。",
     setting={
         "beta": 0.9,
         "epsilon": 1e-8,
@@ -73,13 +73,13 @@ ABOUT = About(
     "不短于 α/{times:g}，则不消失。两者都满足则成立，只满足其一则视情况而定，都不满足则不成"
     "立。",
     picture="Above, the settled step over the size of the gradient on logarithmic axes: SGD's "
-    "line rises throughout; RMSProp's is level at α and bends down below gradients of "
-    "0.0001, which is √ε. Below, the step over time when the gradient jumps up and when it "
-    "drops a thousandfold: 3.2 α for a moment, and next to nothing for more than a hundred "
-    "steps.",
+    "line rises throughout; RMSProp's is level at α and bends down below gradients of 0.0001, "
+    "which is √ε. Below, the step over time when the gradient jumps up and when it drops a "
+    "thousandfold: 3.2 α for a moment after the jump, and less than half of α for 120 steps after "
+    "the drop.",
     picture_zh="上：稳定步长随梯度大小变化（双对数）：SGD 一直上升；RMSProp 平坦地停在 α，在 "
-    "0.0001（即 √ε）以下弯折下降。下：梯度突增与突降一千倍时步长随时间变化：一瞬间为 3.2 α，"
-    "以及一百多步几乎为零。",
+    "0.0001（即 √ε）以下弯折下降。下：梯度突增与突降一千倍时步长随时间变化：突增后一瞬间为 3.2 α，"
+    "突降后有 120 步不到 α 的一半。",
     remark="Steps cannot explode: one gradient's share of E is at least 1 − β, so no step is "
     "longer than α/√(1 − β). They can vanish in two ways: where gradients are smaller than "
     "√ε, and for a time after gradients become smaller, since the average forgets no faster "
@@ -94,9 +94,9 @@ ABOUT = About(
         ),
         "depends": (
             "RMSProp's steps never exceed {burst:.1f} α, but vanish below gradients of √ε and for "
-            "{recovery:.0f} steps after a drop",
-            "RMSProp 的步长至多 {burst:.1f} α，但在梯度小于 √ε 时以及突降后的 {recovery:.0f} 步"
-            "内会消失",
+            "{recovery:.0f} steps after a thousandfold drop",
+            "RMSProp 的步长至多 {burst:.1f} α，但在梯度小于 √ε 时以及突降一千倍后的 "
+            "{recovery:.0f} 步内会消失",
         ),
         "fails": ("RMSProp's steps explode and vanish", "RMSProp 的步长既爆炸又消失"),
     },

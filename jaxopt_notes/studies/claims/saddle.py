@@ -35,13 +35,13 @@ ABOUT = About(
         "near the saddle |y| grows by 1 + α a step (SGD), and by the larger root of "
         "z^2 − (1 + β + (1 − β) α) z + β = 0 (momentum)",
     ),
-    how="On the saddle both start beside the ridge, and every gradient has a little noise. They "
-    "are off the saddle when |y| > ½; learning rates at which a path does not end in a "
-    "minimum do not count. Each takes the best of equally many learning rates. SGD's stall "
-    "is the number of its steps with a gradient below 0.1 at α = 0.05, divided by its other "
-    "steps, until it is off. On the ledge, without noise, both come down to a level spot "
-    "that is no minimum; we find the smallest learning rate at which each passes it (x < "
-    "−½). Last, both start on the ridge itself, without noise.",
+    how="On the saddle both start beside the ridge, and every gradient has a little noise. An "
+    "optimizer is off the saddle when |y| > ½; learning rates at which a path does not end in a "
+    "minimum do not count. Each takes the best of equally many learning rates. SGD's stall is "
+    "counted at α = 0.05, until it is off: its steps with a gradient below 0.1, divided by its "
+    "other steps. On the ledge, without noise, both come down to a level spot that is no minimum; "
+    "we find the smallest learning rate at which each passes it (x < −½). Last, both start on the "
+    "ridge itself, without noise.",
     how_zh="在鞍点处，两者从山脊旁出发，每个梯度带少许噪声；|y| > ½ 算离开；最终没有到达极小点的"
     "学习率不计；各取同样多学习率中最好的一个。SGD 的停滞程度是 α = 0.05 时离开前梯度小于 "
     "0.1 的步数与其余步数之比。在台阶处无噪声，两者下到一处并非极小的平坦点；求各自能越过它"
@@ -75,17 +75,24 @@ ABOUT = About(
             "SGD 步数与动量步数之比，各取最佳学习率",
         ),
         "same_sgd": ("steps of SGD off the saddle, α = 0.05", "离开鞍点的步数，SGD，α = 0.05"),
-        "same_momentum": ("steps of momentum, same α", "动量的步数，同一 α"),
+        "same_momentum": ("steps of momentum off the saddle, α = 0.05", "动量的步数，同一 α"),
         "same_heavy": (
-            "steps of the heavy ball, same α: its steps are 1/(1 − β) as long",
+            "steps of the heavy ball off the saddle, α = 0.05: its steps are 1/(1 − β) times as "
+            "long",
             "重球的步数，同一 α：其步长为 1/(1 − β) 倍",
         ),
         "ledge_sgd": (
             "smallest learning rate at which SGD passes the ledge",
             "SGD 越过台阶所需的最小学习率",
         ),
-        "ledge_momentum": ("the same of momentum", "动量越过台阶所需的最小学习率"),
-        "ledge_ratio": ("SGD's divided by momentum's", "两者之比（SGD / 动量）"),
+        "ledge_momentum": (
+            "smallest learning rate at which momentum passes the ledge",
+            "动量越过台阶所需的最小学习率",
+        ),
+        "ledge_ratio": (
+            "SGD's smallest learning rate on the ledge divided by momentum's",
+            "两者之比（SGD / 动量）",
+        ),
         "ridge_moves": (
             "largest |y| of either, started on the ridge itself",
             "正好从山脊线上出发时两者的最大 |y|",
@@ -102,40 +109,42 @@ ABOUT = About(
     "项：各取最佳学习率时，SGD 离开鞍点的步数至少是动量的 {times:g} 倍；SGD 越过台阶所需的学"
     "习率至少是动量的 {times:g} 倍。三项都满足则成立；SGD 不停滞、或两处都滚不过去则不成立；"
     "否则视情况而定。某项阈值落在种子的 95 % 区间内则该项未定。",
-    picture="From above: the saddle's contours with a path of each from beside the ridge until "
-    "it is off, y on a logarithmic axis: momentum's steps are fewer and longer. |y| over the steps "
-    "at one learning rate on a logarithmic axis: SGD's line leaves a little before "
-    "momentum's, the heavy ball's long before both. Steps off the saddle over the learning "
-    "rate: the two lines fall together, SGD's ends at 0.2, momentum's goes on. The ledge as a"
-    " curve, SGD's points ending on its level spot, momentum's passing it into the minimum.",
+    picture="From above: the saddle's contours with the path of each optimizer from beside the "
+    "ridge until it is off the saddle, y on a logarithmic axis: momentum's steps are fewer and "
+    "longer. |y| over the steps at one learning rate on a logarithmic axis: SGD leaves before "
+    "momentum, the heavy ball long before both. Steps off the saddle over the learning rate: the "
+    "two lines fall together, SGD's ends at 0.2, momentum's goes on. The ledge as a curve, SGD's "
+    "points ending on its level spot, momentum's passing it into the minimum.",
     picture_zh="自上而下：鞍点等高线与两者从山脊旁出发直到离开的轨迹（y 取对数坐标），动量步数少而"
-    "步长大。同一学习率下 "
-    "|y| 随步数变化（对数坐标）：SGD 比动量略早离开，重球远早于两者。离开鞍点的步数随学习率"
-    "变化：两条线一同下降，SGD 的止于 0.2，动量的继续延伸。台阶曲线：SGD 的点停在平坦处，动"
-    "量越过它进入极小点。",
-    remark="The rolling ball fits the ledge, where one direction leads in and out. At a true "
-    "saddle the velocity points to the ridge, not off it: at the same α, y grows more slowly "
-    "with the notes' moving average than with SGD. Momentum wins there because it is stable "
-    "at larger learning rates. The heavy ball, whose steps at the same α are 1/(1 − β) times "
-    "as long, hides that. SGD passes this ledge from α = ½ on: its first step, from x = 1 to "
-    "1 − 2α, then jumps over the level spot. Lee et al. (2016) show that gradient descent "
-    "from a random start converges to a local minimiser almost surely, where every saddle has a "
-    "direction of negative curvature and the steps are small: so it is with this saddle, not with "
-    "the ledge.",
-    remark_zh="“滚动的小球”适用于台阶：进与出在同一方向。在真正的鞍点，速度指向山脊而不是离开"
-    "它：同一 α 下，笔记的滑动平均形式中 y 的增长比 SGD 还慢。动量获胜是因为它在更大的学习率"
-    "下仍然稳定；“重球”形式在同一 α 下步长为 1/(1 − β) 倍，掩盖了这一点。α ≥ ½ 时 SGD 的第一"
-    "步从 x = 1 到 1 − 2α，直接跳过了平坦点。Lee 等（2016）证明：若每个鞍点都有负曲率方向且"
-    "步长足够小，随机起点的梯度下降几乎必然收敛到局部极小点；这里的鞍点满足条件，台阶不满足。",
+    "步长大。同一学习率下 |y| 随步数变化（对数坐标）：SGD 比动量早离开，重球远早于两者。离开鞍点的"
+    "步数随学习率变化：两条线一同下降，SGD 的止于 0.2，动量的继续延伸。台阶曲线：SGD 的点停在平坦"
+    "处，动量越过它进入极小点。",
+    remark="The picture of a rolling ball fits the ledge, where the way in and the way out are "
+    "one direction. At a true saddle the velocity points to the ridge, not off it: at the same α, "
+    "y grows more slowly with the notes' moving average than with SGD. Momentum wins there "
+    "because it is stable at larger learning rates. The heavy ball, whose steps at the same α are "
+    "1/(1 − β) times as long, hides that. SGD stalls by the rule at α = 0.05, where momentum "
+    "takes longer still; at its best learning rate most of SGD's steps are not near the saddle. "
+    "SGD passes this ledge only where α is above ½: its first step, from x = 1 to 1 − 2α, then "
+    "jumps over the level spot. Lee et al. (2016) show that gradient descent from a random start "
+    "almost surely converges to a local minimiser if every saddle has a direction of negative "
+    "curvature and the steps are small. This saddle meets their conditions; the ledge does not.",
+    remark_zh="“滚动的小球”适用于台阶：进与出在同一方向。在真正的鞍点，速度指向山脊而不是离开它："
+    "同一 α 下，笔记的滑动平均形式中 y 的增长比 SGD 还慢。动量获胜是因为它在更大的学习率下仍然稳定"
+    "；“重球”形式在同一 α 下步长为 1/(1 − β) 倍，掩盖了这一点。按判据，SGD 在 α = 0.05 时停滞，而"
+    "动量此时离开得更晚；取最佳学习率时，SGD 的大多数步并不在鞍点附近。α > ½ 时 SGD 的第一步从 x "
+    "= 1 到 1 − 2α，直接跳过了平坦点。Lee 等（2016）证明：若每个鞍点都有负曲率方向且步长足够小，随"
+    "机起点的梯度下降几乎必然收敛到局部极小点；这里的鞍点满足条件，台阶不满足。",
     sources=(
         "Lee, Simchowitz, Jordan & Recht 2016, “Gradient Descent Only Converges to Minimizers”",
         "Goodfellow, Bengio & Courville 2016, “Deep Learning”, §8.2.3 and §8.3.2",
     ),
     findings={
         "holds": (
-            "SGD stalls at a saddle; momentum leaves in 1/{best_ratio:.1f} of the steps, thanks "
-            "to a larger learning rate",
-            "SGD 在鞍点停滞；动量靠更大的学习率，只用 1/{best_ratio:.1f} 的步数离开",
+            "Tuned, momentum leaves a saddle in 1/{best_ratio:.1f} of SGD's steps, thanks to a "
+            "larger learning rate; at the same learning rate SGD leaves first",
+            "各自调参时，动量靠更大的学习率只用 SGD 的 1/{best_ratio:.1f} 步数离开鞍点；学习率相同"
+            "时 SGD 先离开",
         ),
         "depends": (
             "Momentum rolls past a ledge or off a saddle sooner than SGD, but not both",
@@ -291,13 +300,15 @@ def verdict(numbers: dict[str, Any], threshold: dict[str, float]) -> Verdict:
         word,
         f"At its best learning rate SGD takes {n['best_sgd']:.0f} steps off the saddle, momentum "
         f"{n['best_momentum']:.0f}. At the same α = 0.05 it is {n['same_sgd']:.0f} (SGD), "
-        f"{n['same_momentum']:.0f} (momentum) and {n['same_heavy']:.0f} (heavy ball); there SGD "
-        f"takes {n['stall']:.1f} steps near the saddle for each other step. Momentum passes the "
-        f"ledge from α = {n['ledge_momentum']:.2g} on, SGD from {n['ledge_sgd']:.2g}.",
+        f"{n['same_momentum']:.0f} (momentum) and {n['same_heavy']:.0f} (heavy ball). SGD spends "
+        f"{n['stall']:.1f} steps near the saddle for each step elsewhere at this α, and "
+        f"{n['stall_best']:.1f} at its best. Momentum passes the ledge from α = "
+        f"{n['ledge_momentum']:.2g} on, SGD from {n['ledge_sgd']:.2g}.",
         f"取最佳学习率时，SGD 用 {n['best_sgd']:.0f} 步离开鞍点，动量用 {n['best_momentum']:.0f} "
         f"步。同一 α = 0.05 时，SGD {n['same_sgd']:.0f} 步，动量 {n['same_momentum']:.0f} 步，重"
-        f"球 {n['same_heavy']:.0f} 步；此时 SGD 在鞍点附近的步数是其余的 {n['stall']:.1f} 倍。动"
-        f"量从 α = {n['ledge_momentum']:.2g} 起越过台阶，SGD 从 {n['ledge_sgd']:.2g} 起。",
+        f"球 {n['same_heavy']:.0f} 步；SGD 在鞍点附近的步数此时是其余的 {n['stall']:.1f} 倍，取最佳"
+        f"学习率时是 {n['stall_best']:.1f} 倍。动量从 α = {n['ledge_momentum']:.2g} 起越过台阶，"
+        f"SGD 从 {n['ledge_sgd']:.2g} 起。",
     )
 
 

@@ -86,12 +86,11 @@ ABOUT = About(
     rule_zh="若形状、参数个数、两个边长与公式全部一致，且 ReLU 与最大池化换位后没有数值不同（差"
     "异不超过 {wrong:g} 个），则成立；形状或参数有误则不成立；否则视情况而定。",
     picture="Above, the layers one below the other with their shapes, each a bar as long as its "
-    "share of the parameters: the first dense layer has 95 % of them. Below, the 6×6 "
-    "example: the places of a 3×3 kernel at stride 1, sixteen, and at stride 2, four; the "
-    "last row and column are grey.",
-    picture_zh="上：各层自上而下排列并标注形状，条长为参数占比：第一个全连接层占 95 %。"
-    "下：6×6 的例子，"
-    "3×3 卷积核在步幅 1 时有十六个位置，步幅 2 时有四个。",
+    "share of the parameters: the first dense layer has 95 % of them. Below, the 6×6 example: a "
+    "3×3 kernel has sixteen places at stride 1 and four at stride 2, where the last row and "
+    "column are grey.",
+    picture_zh="上：各层自上而下排列并标注形状，条长为参数占比：第一个全连接层占 95 %。下：6×6 的"
+    "例子，3×3 卷积核在步幅 1 时有十六个位置，步幅 2 时有四个，最后一行和一列为灰色。",
     remark="At stride 2 the kernel never sees the last row and column of the 6×6 input: the "
     "floor in the formula drops them. A max pool needs no ReLU of its own because it "
     "commutes with ReLU. An average pool does not commute with it, so there the order "

@@ -103,18 +103,20 @@ ABOUT = About(
     "多。三项都满足则成立；前两项有一项不满足则不成立；仅第三项不满足则视情况而定。某项阈值"
     "落在种子的 95 % 区间内则该项未定。",
     picture="Above, each word as a dot: its effective learning rate falls with the number of "
-    "texts that hold it, along a line. Below, the test loss of six optimizers over their "
-    "learning rate, U-shaped curves with the chosen point marked: those of AdaGrad, RMSProp "
-    "and Adam reach lower than those of SGD, SGD with a cosine and AdaGrad with one shared "
-    "root.",
-    picture_zh="上：每个点是一个单词，其有效学习率随含它的文本数沿直线下降。下：六种优化器的测试"
-    "损失随学习率变化的 U 形曲线，标出选定点：AdaGrad、RMSProp 与 Adam 低于 SGD、余弦 SGD 与"
-    "共用根的 AdaGrad。",
-    remark="AdaGrad with one shared √G decays as AdaGrad does, and does not gain: it is the "
-    "learning rate of each word that helps. RMSProp and Adam, which also divide each "
-    "parameter's gradient by a root of its own, do as well as AdaGrad here.",
+    "texts that hold it, along a line. Below, the test loss of six optimizers over their learning "
+    "rate, with the chosen point marked. RMSProp's and Adam's curves rise from the lowest "
+    "learning rates on, the other four are U-shaped. AdaGrad, RMSProp and Adam reach lower than "
+    "SGD, SGD with a cosine and AdaGrad with one shared root.",
+    picture_zh="上：每个点是一个单词，其有效学习率随含它的文本数沿直线下降。下：六种优化器的测试损"
+    "失随学习率变化，标出选定点；RMSProp 与 Adam 的曲线从最小的学习率起上升，其余四条呈 U 形："
+    "AdaGrad、RMSProp 与 Adam 低于 SGD、余弦 SGD 与共用根的 AdaGrad。",
+    remark="AdaGrad with one shared √G decays as AdaGrad does, but gains nothing: the learning "
+    "rate of each word is what helps. RMSProp and Adam, which also divide each parameter's "
+    "gradient by a root of its own, do as well as AdaGrad here. RMSProp chose the lowest learning "
+    "rate of the grid, so it might do better still.",
     remark_zh="共用一个 √G 的 AdaGrad 同样衰减，却没有收益：起作用的是逐词的学习率。RMSProp 与 "
-    "Adam 也对每个参数除以各自的均方根，在这里与 AdaGrad 一样好。",
+    "Adam 也对每个参数除以各自的均方根，在这里与 AdaGrad 一样好。RMSProp 选中了网格中最小的学习率"
+    "，因此或许还能更好。",
     sources=(
         "Duchi, Hazan & Singer 2011, “Adaptive Subgradient Methods for Online Learning and "
         "Stochastic Optimization”, §1",
@@ -333,7 +335,7 @@ def verdict(numbers: dict[str, Any], threshold: dict[str, float]) -> Verdict:
     )
     return Verdict(
         word,
-        f"A word's effective learning rate goes as (number of its texts)^{n['slope']:.2f}. The "
+        f"A word's effective learning rate falls as (number of its texts)^{n['slope']:.2f}. The "
         f"test loss is {n['loss_adagrad']:.3f} for AdaGrad and {n['loss_sgd']:.3f} for SGD "
         f"(RMSProp {n['loss_rmsprop']:.3f}, Adam {n['loss_adam']:.3f}). The controls: "
         f"{n['loss_shared']:.3f} with one shared √G, {n['loss_cosine']:.3f} for SGD with a "

@@ -37,15 +37,15 @@ ABOUT = About(
     ),
     how="First the length of the steps under a constant gradient. Then three tasks. A bowl that "
     "is steep far out and flat within, Σ ¼ x⁴ over parameters that start in [−10, 10]. As a "
-    "neutral task, a quadratic with curvatures from 1 to 100. On both, each optimizer gets "
-    "the best of equally many learning rates and has arrived when the mean |x| is below 0.1. "
-    "Last, the task that wants a falling learning rate: a quadratic with noise in every "
-    "gradient. There each gets the learning rate that is best over the first tenth of the "
+    "neutral task, a quadratic with curvatures from 1 to 100. On both, each optimizer gets the "
+    "best of equally many learning rates and arrives at the first step where the mean |x| is "
+    "below 0.1. Last, the task that wants a falling learning rate: a quadratic with noise in "
+    "every gradient. There each gets the learning rate that is best over the first tenth of the "
     "steps, and we measure the mean loss over the last fifth.",
-    how_zh="先看恒定梯度下的步长。然后是三个任务：外陡内平的碗 Σ ¼ x⁴，参数从 [−10, 10] 出发；中"
-    "性任务：曲率从 1 到 100 的二次函数；两者都各取同样多学习率中最好的一个，平均 |x| 低于 "
-    "0.1 算到达。最后是需要学习率下降的任务：每个梯度都带噪声的二次函数，各取前十分之一步数"
-    "内最好的学习率，测最后五分之一步数的平均损失。",
+    how_zh="先看恒定梯度下的步长。然后是三个任务：外陡内平的碗 Σ ¼ x⁴，参数从 [−10, 10] 出发；中性"
+    "任务：曲率从 1 到 100 的二次函数；两者都各取同样多学习率中最好的一个，平均 |x| 首次低于 0.1 "
+    "算到达。最后是需要学习率下降的任务：每个梯度都带噪声的二次函数，各取前十分之一步数内最好的学"
+    "习率，测最后五分之一步数的平均损失。",
     setting={
         "seeds": 7,
         "parameters": 32,
@@ -77,10 +77,13 @@ ABOUT = About(
             "steps of AdaGrad down the bowl, best learning rate",
             "AdaGrad 到达碗底的步数，最佳学习率",
         ),
-        "bowl_rmsprop": ("steps of RMSProp", "RMSProp 到达碗底的步数"),
+        "bowl_rmsprop": (
+            "steps of RMSProp down the bowl, best learning rate",
+            "RMSProp 到达碗底的步数",
+        ),
         "bowl_ratio": ("AdaGrad's steps divided by RMSProp's", "AdaGrad 与 RMSProp 步数之比"),
         "quadratic_adagrad": ("steps of AdaGrad on the quadratic", "AdaGrad 在二次函数上的步数"),
-        "quadratic_rmsprop": ("steps of RMSProp", "RMSProp 的步数"),
+        "quadratic_rmsprop": ("steps of RMSProp on the quadratic", "RMSProp 的步数"),
         "quadratic_ratio": ("AdaGrad's steps divided by RMSProp's", "两者步数之比"),
         "noisy_adagrad": ("last loss of AdaGrad under noise", "噪声下 AdaGrad 的末段损失"),
         "noisy_rmsprop": ("last loss of RMSProp under noise", "噪声下 RMSProp 的末段损失"),
@@ -96,22 +99,23 @@ ABOUT = About(
     "而言一个这样的碗就够了，其余任务说明适用范围。两项都满足则成立；只满足其一则视情况而"
     "定；都不满足则不成立；第二项阈值落在种子的 95 % 区间内则该项未定。",
     picture="Four panels. Step length over steps under a constant gradient: AdaGrad's falls as a "
-    "straight line on logarithmic axes, RMSProp's stays level. The mean |x| in the bowl: "
-    "RMSProp reaches the goal far sooner than AdaGrad. The mean |x| on the quadratic: "
-    "AdaGrad is the first there. The loss under noise: AdaGrad's keeps falling, RMSProp's "
-    "stays at a floor.",
-    picture_zh="四幅图。恒定梯度下的步长：AdaGrad 在对数坐标上直线下降，RMSProp 保持不变。碗中的"
-    "平均 |x|：RMSProp 远早于 AdaGrad 到达。二次函数上的平均 |x|：AdaGrad 先到。噪声下的损"
-    "失：AdaGrad 持续下降，RMSProp 停在一个下限上。",
+    "straight line on logarithmic axes, RMSProp's stays level. The mean |x| in the bowl: RMSProp "
+    "reaches the goal far sooner than AdaGrad. The mean |x| on the quadratic: AdaGrad is the "
+    "first there, and RMSProp rises above the goal again. The loss under noise: AdaGrad's keeps "
+    "falling, RMSProp's stays at a floor.",
+    picture_zh="四幅图。恒定梯度下的步长：AdaGrad 在对数坐标上直线下降，RMSProp 保持不变。碗中的平"
+    "均 |x|：RMSProp 远早于 AdaGrad 到达。二次函数上的平均 |x|：AdaGrad 先到，RMSProp 随后又升到目"
+    "标之上。噪声下的损失：AdaGrad 持续下降，RMSProp 停在一个下限上。",
     remark="The bowl is built for the claim: large gradients come first, and AdaGrad never "
     "forgets them. On the quadratic there is nothing to forget, and under noise a falling "
-    "learning rate is what is wanted. AdaGrad's step falls as 1/√t, and Σ 1/√t has no bound, "
-    "so it never stops for good. Forgetting has a price too: Reddi et al. (2018) give a "
+    "learning rate helps. RMSProp reaches the quadratic's goal but does not stay there: its steps "
+    "do not shrink, and its mean |x| ends near 0.9. AdaGrad's step falls as 1/√t, and Σ 1/√t has "
+    "no bound, so it never stops for good. Forgetting has a price too: Reddi et al. (2018) give a "
     "convex problem on which Adam does not converge to the optimum.",
-    remark_zh="这个碗是为论断而造的：大梯度先到来，而 AdaGrad 永不忘记。二次函数上没有需要忘记的"
-    "东西；在噪声下，需要的正是下降的学习率。AdaGrad 的步长按 1/√t 下降，而 Σ 1/√t 无界，所"
-    "以它不会永远停住。遗忘也有代价：Reddi 等（2018）给出了一个 Adam 不收敛到最优解的凸问"
-    "题。",
+    remark_zh="这个碗是为论断而造的：大梯度先到来，而 AdaGrad 永不忘记。二次函数上没有需要忘记的东"
+    "西；在噪声下，需要的正是下降的学习率。RMSProp 在二次函数上达到目标后并不停留：它的步长不缩小"
+    "，平均 |x| 最后约为 0.9。AdaGrad 的步长按 1/√t 下降，而 Σ 1/√t 无界，所以它不会永远停住。遗忘"
+    "也有代价：Reddi 等（2018）给出了一个 Adam 不收敛到最优解的凸问题。",
     sources=(
         "Duchi, Hazan & Singer 2011, “Adaptive Subgradient Methods for Online Learning and "
         "Stochastic Optimization”",
@@ -234,16 +238,16 @@ def verdict(numbers: dict[str, Any], threshold: dict[str, float]) -> Verdict:
     )
     return Verdict(
         word,
-        f"AdaGrad's step goes as t^{n['exponent_adagrad']:.2f}, RMSProp's as "
-        f"t^{n['exponent_rmsprop'] + 0.0:.2f}. Down the bowl AdaGrad needs "
+        f"AdaGrad's step falls as t^{n['exponent_adagrad']:.2f}, RMSProp's goes as "
+        f"t^{round(n['exponent_rmsprop'], 2) + 0.0:.2f}. Down the bowl AdaGrad needs "
         f"{n['bowl_adagrad']:,.0f} steps and RMSProp {n['bowl_rmsprop']:,.0f}; on the quadratic "
         f"{n['quadratic_adagrad']:,.0f} and {n['quadratic_rmsprop']:,.0f}. Under noise AdaGrad "
         f"ends at a loss of {n['noisy_adagrad']:.4f}, RMSProp at {n['noisy_rmsprop']:.4f}.",
         f"AdaGrad 的步长按 t^{n['exponent_adagrad']:.2f} 变化，RMSProp 按 "
-        f"t^{n['exponent_rmsprop'] + 0.0:.2f}。到达碗底：AdaGrad 需 {n['bowl_adagrad']:,.0f} 步，"
-        f"RMSProp 需 {n['bowl_rmsprop']:,.0f} 步；二次函数上分别为 {n['quadratic_adagrad']:,.0f} "
-        f"步和 {n['quadratic_rmsprop']:,.0f} 步。噪声下 AdaGrad 末段损失为 "
-        f"{n['noisy_adagrad']:.4f}，RMSProp 为 {n['noisy_rmsprop']:.4f}。",
+        f"t^{round(n['exponent_rmsprop'], 2) + 0.0:.2f}。到达碗底：AdaGrad 需 "
+        f"{n['bowl_adagrad']:,.0f} 步，RMSProp 需 {n['bowl_rmsprop']:,.0f} 步；二次函数"
+        f"上分别为 {n['quadratic_adagrad']:,.0f} 步和 {n['quadratic_rmsprop']:,.0f} 步。噪声下 "
+        f"AdaGrad 末段损失为 {n['noisy_adagrad']:.4f}，RMSProp 为 {n['noisy_rmsprop']:.4f}。",
     )
 
 

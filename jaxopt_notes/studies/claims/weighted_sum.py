@@ -153,7 +153,7 @@ def verdict(numbers: dict[str, Any], threshold: dict[str, float]) -> Verdict:
     n = numbers
     return Verdict(
         word,
-        f"The sums are Adam's averages within {n['error_m']:.0e} (m) and {n['error_v']:.0e} (v); "
+        f"The sums equal Adam's averages within {n['error_m']:.0e} (m) and {n['error_v']:.0e} (v); "
         f"each weight exceeds the one before it by at least {n['least_growth']:.2%}. After 10 "
         f"steps at β = 0.9 the weights add up to {n['sum_of_weights']:.3f}, not to 1.",
         f"加权和与 Adam 的平均之差不超过 {n['error_m']:.0e}（m）和 {n['error_v']:.0e}（v）；"
