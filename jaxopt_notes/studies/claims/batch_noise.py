@@ -52,7 +52,7 @@ ABOUT = About(
         "widths": [128, 64],
         "batch": 128,
         "epochs": 30,
-        "budgets": [10],
+        "budgets": [1, 3, 10],
         "rates": [0.3, 20.0, 6],
         "groups": [32, 8],
         "dropouts": [0.2, 0.4],

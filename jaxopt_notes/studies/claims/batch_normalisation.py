@@ -51,7 +51,7 @@ ABOUT = About(
         "widths": [],
         "batch": 100,
         "epochs": 20,
-        "budgets": [1, 5],
+        "budgets": [1, 3, 10],
         "rates": [0.05, 30.0, 8],
         "steady_at": 0.88,
         "over": 10,

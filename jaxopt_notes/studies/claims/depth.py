@@ -67,7 +67,7 @@ ABOUT = About(
         "depths": [2, 6, 20],
         "batch": 128,
         "epochs": 20,
-        "budgets": [5],
+        "budgets": [1, 3, 10],
         "trials": 3,
         "range": [1e-4, 1e-2],
         "own_deals": True,
