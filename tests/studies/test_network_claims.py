@@ -130,10 +130,10 @@ def test_depth_s_residual_network_adds_what_each_layer_says() -> None:
 
 @pytest.mark.slow
 def test_depth_norms_fall_towards_the_first_layer_with_the_sigmoid_and_torch_s_default() -> None:
-    setting = {"images": 48, "gradient_images": 8, "gradient_seeds": 3, "width": 8}
-    found = {name: depth.norms(name, 5, setting) for name in depth.ARMS}
+    setting = {"images": 48, "gradient_images": 8, "gradient_seeds": 3, "width": 16}
+    found = {name: depth.norms(name, 8, setting) for name in depth.ARMS}
     for name in ("sigmoid", "relu_torch"):
-        assert found[name].shape == (3, 5)
+        assert found[name].shape == (3, 8)
         assert (found[name][:, 1] < 0.2 * found[name][:, -1]).all(), name
     for name in ("sigmoid_batch", "sigmoid_residual", "relu_batch", "relu_residual"):
         assert (found[name][:, 1] > 0.2 * found[name][:, -1]).all(), name

@@ -202,7 +202,7 @@ ABOUT = About(
         "MNIST: Adam is not behind momentum": "MNIST：Adam 不落后于动量",
         "Misleading data: one switch helps": "误导性数据：一种切换有效",
         "points of test accuracy, less momentum's": "测试准确率与动量之差（百分点）",
-        "Adam → SGD, copied": "Adam → SGD，复制动量",
+        "Adam → SGD, copied": "Adam → SGD，复制",
         "Adam → SGD, SWATS": "Adam → SGD，SWATS",
     },
 )

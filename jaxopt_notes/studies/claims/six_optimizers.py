@@ -174,7 +174,7 @@ ABOUT = About(
         "Adam's default": "Adam 的默认值",
         "Tuned, the six end close together": "调参后六者结果接近",
         "test accuracy (%)": "测试准确率（%）",
-        "Adam at 0.001": "Adam，学习率 0.001",
+        "Adam at 0.001": "Adam，0.001",
     },
 )
 
