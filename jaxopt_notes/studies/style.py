@@ -143,38 +143,3 @@ def bar(axes: Any, y: float, values: Any, colour: str) -> None:
 
     axes.plot([np.min(values), np.max(values)], [y, y], color=colour, linewidth=3, alpha=0.35)
     axes.plot(np.median(values), y, "o", color=colour)
-
-
-def name_lines(axes: Any, gap: float = 0.09) -> None:
-    """Each labelled line's name at its right end, in its colour, in place of a legend.
-
-    Args:
-      axes: its limits are final.
-      gap: the least distance of two names, as a share of the axes' height.
-    """
-    import numpy as np
-
-    ends = []
-    for drawn in axes.get_lines():
-        label = drawn.get_label()
-        x, y = np.asarray(drawn.get_xdata(), float), np.asarray(drawn.get_ydata(), float)
-        seen = np.isfinite(y) & np.isfinite(x) & (x <= max(axes.get_xlim()))
-        if label.startswith("_") or not seen.any():
-            continue
-        last = (x[seen][-1], y[seen][-1])
-        _, height = axes.transAxes.inverted().transform(axes.transData.transform(last))
-        ends.append((float(np.clip(height, 0, 1)), label, drawn.get_color()))
-    for height, label, colour in _apart(sorted(ends), gap):
-        axes.text(1.015, height, label, color=ink(colour), transform=axes.transAxes, va="center")
-
-
-def _apart(ends: list[tuple[float, str, str]], gap: float) -> list[tuple[float, str, str]]:
-    """Moved up or down until no two are closer than the gap."""
-    heights = [height for height, *_ in ends]
-    for _ in range(200):
-        for i in range(len(heights) - 1):
-            close = gap - (heights[i + 1] - heights[i])
-            if close > 0:
-                heights[i] -= close / 2
-                heights[i + 1] += close / 2
-    return [(height, label, colour) for height, (_, label, colour) in zip(heights, ends)]

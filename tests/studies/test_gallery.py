@@ -11,7 +11,7 @@ from unittest.mock import patch
 import pytest
 
 from jaxopt_notes.studies import claim_page, files, gallery, markdown, own_rule, playground, study
-from jaxopt_notes.studies.style import COLOURS, DASHES, LABELS, _apart
+from jaxopt_notes.studies.style import COLOURS, DASHES, LABELS
 from jaxopt_notes.studies.wording import (
     FILES,
     LANGUAGES,
@@ -265,10 +265,3 @@ def test_low_and_high_letters_only_where_they_are_meant() -> None:
 def test_an_optimizer_looks_the_same_everywhere() -> None:
     assert set(COLOURS) == set(LABELS) == set(DASHES)
     assert len(set(COLOURS.values())) == len(COLOURS)
-
-
-def test_names_at_the_lines_ends_do_not_touch() -> None:
-    ends = [(0.5, name, "red") for name in "abcd"]
-    heights = [height for height, *_ in _apart(ends, 0.1)]
-    assert all(b - a > 0.0999 for a, b in itertools.pairwise(heights))
-    assert sum(heights) == pytest.approx(2.0)
