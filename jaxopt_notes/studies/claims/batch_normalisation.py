@@ -146,13 +146,11 @@ ABOUT = About(
             "在三类网络中，批归一化都拓宽可用学习率、加快训练并提高准确率",
         ),
         "depends": (
-            "Batch normalisation adds {wider_dense:.1f} decades of learning rates and "
-            "{gain_dense:.1f} points in a dense network, {wider_conv:.1f} and {gain_conv:.1f} in "
-            "a convolutional one, {wider_mixture:.1f} and {gain_mixture:.1f} in a mixture of "
-            "experts; not all train faster",
-            "批归一化使可用学习率多出：全连接 {wider_dense:.1f}、卷积 {wider_conv:.1f}、混合专家 "
-            "{wider_mixture:.1f} 个十倍程，准确率依次提高 {gain_dense:.1f}、{gain_conv:.1f}、"
-            "{gain_mixture:.1f} 个百分点；但并非都训练得更快",
+            "Batch normalisation widens the range of usable learning rates and raises accuracy by "
+            "{gain_dense:.1f}, {gain_conv:.1f} and {gain_mixture:.1f} points in three networks, "
+            "but not all train faster",
+            "批归一化扩大了可用学习率的范围，使三种网络的准确率分别提高 {gain_dense:.1f}、"
+            "{gain_conv:.1f}、{gain_mixture:.1f} 个百分点，但并非都训练得更快",
         ),
         "fails": (
             "Batch normalisation neither steadies nor speeds training, nor gains accuracy",

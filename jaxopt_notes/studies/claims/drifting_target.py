@@ -167,15 +167,16 @@ ABOUT = About(
             "在七种移动目标上，调好的 Adam 都与最好的优化器相差 10 % 以内",
         ),
         "depends": (
-            "Where the target moves, tuned Adam errs {excess_least:.0%} to {excess_most:.0%} more "
+            "Where the target moves, tuned Adam costs {excess_least:.0%} to {excess_most:.0%} more "
             "than the best of five optimizers; with β1 = 0 it is near the best on most streams",
-            "目标移动时，调好的 Adam 比五种优化器中最好的多错 {excess_least:.0%} 到 "
+            "目标移动时，调好的 Adam 的代价比五种优化器中最好的高 {excess_least:.0%} 到 "
             "{excess_most:.0%}；取 β1 = 0 时在多数数据流上接近最好",
         ),
         "fails": (
-            "Where the target moves, tuned Adam is never near the best: it errs "
+            "Where the target moves, tuned Adam is never near the best: it costs "
             "{excess_least:.0%} to {excess_most:.0%} more",
-            "目标移动时，调好的 Adam 从不接近最好：多错 {excess_least:.0%} 到 {excess_most:.0%}",
+            "目标移动时，调好的 Adam 从不接近最好：代价高出 {excess_least:.0%} 到 "
+            "{excess_most:.0%}",
         ),
         "not decided": (
             "Whether Adam is near the best on any moving target is not decided",

@@ -187,7 +187,7 @@ ABOUT = About(
         "depends": (
             "Max pooling keeps {kept_max:.0%} of predictions under shifts, no down-sampling "
             "{kept_none:.0%}; a global average keeps {kept_gap:.0%}, but has {accuracy_gap:.1%} "
-            "test accuracy to max pooling's {accuracy_max:.1%}",
+            "test accuracy, against {accuracy_max:.1%} with max pooling",
             "平移后，最大池化保住 {kept_max:.0%} 的预测，不降采样为 {kept_none:.0%}；全局平均保住 "
             "{kept_gap:.0%}，但测试准确率为 {accuracy_gap:.1%}，低于最大池化的 {accuracy_max:.1%}",
         ),

@@ -36,8 +36,8 @@ ABOUT = About(
     ),
     how="A dense network with one hidden layer of 64 features learns mnist-12k with Adam and a "
     "cosine schedule. The loss is cross-entropy on logits in all three arms. It takes the logits, "
-    "a ReLU of the logits, or the softmax of the logits. The third arm takes the notes' other "
-    "advice by the word: softmax is then taken twice. Each seed has its own images; all arms "
+    "a ReLU of the logits, or the softmax of the logits. The third arm follows the notes' other "
+    "advice literally, so softmax is computed twice. Each seed has its own images; all arms "
     "share a seed's images, initial weights and batches. Each arm uses the learning rate that is "
     "best on the validation set by mean accuracy; the test images judge. A run is broken if it "
     "loses a class: fewer than one in ten of the test images of that class have the output of "

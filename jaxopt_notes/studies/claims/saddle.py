@@ -299,15 +299,15 @@ def verdict(numbers: dict[str, Any], threshold: dict[str, float]) -> Verdict:
     return Verdict(
         word,
         f"At its best learning rate SGD takes {n['best_sgd']:.0f} steps off the saddle, momentum "
-        f"{n['best_momentum']:.0f}. At the same α = 0.05 it is {n['same_sgd']:.0f} (SGD), "
-        f"{n['same_momentum']:.0f} (momentum) and {n['same_heavy']:.0f} (heavy ball). SGD spends "
-        f"{n['stall']:.1f} steps near the saddle for each step elsewhere at this α, and "
-        f"{n['stall_best']:.1f} at its best. Momentum passes the ledge from α = "
+        f"{n['best_momentum']:.0f}. At the same α = 0.05 SGD takes {n['same_sgd']:.0f} "
+        f"steps, momentum {n['same_momentum']:.0f} and the heavy ball {n['same_heavy']:.0f}. For "
+        f"each step elsewhere, SGD spends {n['stall']:.1f} steps near the saddle at this α, and "
+        f"{n['stall_best']:.1f} at its best learning rate. Momentum passes the ledge from α = "
         f"{n['ledge_momentum']:.2g} on, SGD from {n['ledge_sgd']:.2g}.",
         f"取最佳学习率时，SGD 用 {n['best_sgd']:.0f} 步离开鞍点，动量用 {n['best_momentum']:.0f} "
         f"步。同一 α = 0.05 时，SGD {n['same_sgd']:.0f} 步，动量 {n['same_momentum']:.0f} 步，重"
-        f"球 {n['same_heavy']:.0f} 步；SGD 在鞍点附近的步数此时是其余的 {n['stall']:.1f} 倍，取最佳"
-        f"学习率时是 {n['stall_best']:.1f} 倍。动量从 α = {n['ledge_momentum']:.2g} 起越过台阶，"
+        f"球 {n['same_heavy']:.0f} 步；此时 SGD 在鞍点附近的步数是其余步数的 {n['stall']:.1f} 倍，取"
+        f"最佳学习率时是 {n['stall_best']:.1f} 倍。动量从 α = {n['ledge_momentum']:.2g} 起越过台阶，"
         f"SGD 从 {n['ledge_sgd']:.2g} 起。",
     )
 

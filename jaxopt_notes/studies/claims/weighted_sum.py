@@ -74,7 +74,7 @@ ABOUT = About(
     remark="It is exact. But the weights add up to 1 − β^t, not to 1: m is a weighted sum, and "
     "becomes an average only with the bias correction, or when t is large.",
     remark_zh="此式精确成立。只是“平均”一词说早了：权重之和为 1 − β^t 而不是 1，所以 m 是加权和，"
-    "经过偏差修正或 t 很大之后才是平均。",
+    "经过偏差校正或 t 很大之后才是平均。",
     sources=("Kingma & Ba 2014, “Adam: A Method for Stochastic Optimization”, §3, equation 1",),
     findings={
         "holds": (
