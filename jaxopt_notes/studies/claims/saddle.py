@@ -306,9 +306,9 @@ def verdict(numbers: dict[str, Any], threshold: dict[str, float]) -> Verdict:
         f"{n['ledge_momentum']:.2g} on, SGD from {n['ledge_sgd']:.2g}.",
         f"取最佳学习率时，SGD 用 {n['best_sgd']:.0f} 步离开鞍点，动量用 {n['best_momentum']:.0f} "
         f"步。同一 α = 0.05 时，SGD {n['same_sgd']:.0f} 步，动量 {n['same_momentum']:.0f} 步，重"
-        f"球 {n['same_heavy']:.0f} 步；此时 SGD 在鞍点附近的步数是其余步数的 {n['stall']:.1f} 倍，取"
-        f"最佳学习率时是 {n['stall_best']:.1f} 倍。动量从 α = {n['ledge_momentum']:.2g} 起越过台阶，"
-        f"SGD 从 {n['ledge_sgd']:.2g} 起。",
+        f"球 {n['same_heavy']:.0f} 步；此时 SGD 在鞍点附近的步数是其余步数的 {n['stall']:.1f} 倍，"
+        f"取最佳学习率时是 {n['stall_best']:.1f} 倍。动量从 α = {n['ledge_momentum']:.2g} 起越过台"
+        f"阶，SGD 从 {n['ledge_sgd']:.2g} 起。",
     )
 
 
