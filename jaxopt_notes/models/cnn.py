@@ -61,7 +61,8 @@ class CNN(nnx.Module):
       unbiased_running_variance: use torch's running variance, see `BatchNorm`.
 
     Raises:
-      InputError: an argument has no such value, or the images are too small for the pools.
+      InputError: an argument is not one of the values above, or the images are too
+        small for the pools.
 
     >>> network = CNN(nnx.Rngs(0), image_shape=(8, 8, 1), features=(4,), pooling="stride")
     >>> [layer.name for layer in network.layers()]
@@ -146,8 +147,7 @@ class CNN(nnx.Module):
 
 
 def _after_blocks(image_shape: Sequence[int], blocks: int, pooling: str) -> tuple[int, int]:
-    """Rows and columns of an image after `blocks` halvings; pools round down, a stride rounds
-    up."""
+    """An image's rows and columns after `blocks` halvings; pools round down, strides up."""
     height, width = image_shape[:2]
     if pooling == "stride":
         return -(-height // 2**blocks), -(-width // 2**blocks)

@@ -37,7 +37,7 @@ class MLP(nnx.Module):
       unbiased_running_variance: use torch's running variance, see `BatchNorm`.
 
     Raises:
-      InputError: an argument has no such value.
+      InputError: an argument is not one of the values above.
 
     >>> network = MLP(nnx.Rngs(0), image_shape=(8, 8, 1), widths=(16,), norm="batch")
     >>> [layer.name for layer in network.layers()]
