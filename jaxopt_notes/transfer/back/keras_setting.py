@@ -20,7 +20,7 @@ _CLASSES = {"sgd": "SGD", "adagrad": "Adagrad", "rmsprop": "RMSprop", "adam": "A
 _CLASSES["adamw"] = "Adam"  # with a weight decay it is AdamW
 _ACCUMULATORS = {"trace", "sum_of_squares", "mu", "nu", "nu_max"}
 Back = Callable[[Any], dict[Hashable, np.ndarray]]  # from a tree like the params to {name: array}
-_AHEAD = (0, 1, 2, 3, 10, 30, 100, 300, 1000, 3000, 10000)  # steps at which two schedules are compared
+_AHEAD = (0, 1, 2, 3, 10, 30, 100, 300, 1000, 3000, 10000)  # steps to compare two schedules at
 
 
 class KerasSetting(NamedTuple):

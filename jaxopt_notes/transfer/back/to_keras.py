@@ -116,8 +116,7 @@ def to_keras_optimizer(
 def _check_values(
     variables: Mapping[Hashable, Any], values: Mapping[Hashable, np.ndarray], load: bool
 ) -> None:
-    """Raises InputError unless the variables have the dtypes, and also the values unless these are
-    loaded."""
+    """Raises InputError if dtypes differ, or if values differ and are not loaded."""
     for name, variable in variables.items():
         value = values[name]
         if str(variable.dtype) != str(value.dtype):
