@@ -1,5 +1,4 @@
-"""A program's operations on one element of a parameter array; arrays treated alike share one
-rule."""
+"""A program's operations on one element; parameter arrays treated alike share one rule."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple

@@ -99,8 +99,7 @@ def _jaxpr(optimizer: Any, params: Any, state: Any) -> Any:
 def slots_of(
     state: Any, paths: Sequence[Any], shapes: Sequence[tuple[int, ...]]
 ) -> tuple[Slot, ...]:
-    """The arrays of a state. An array belongs to the parameter whose path is part of the array's
-    path."""
+    """The arrays of a state, each with the parameter whose path is part of the array's path."""
     places = {tuple(path): i for i, path in enumerate(paths)}
     lengths = sorted({len(path) for path in places}, reverse=True)
     slots = []

@@ -1,5 +1,4 @@
-"""Steps a torch run and a transformation side by side and measures how far each step separates
-them."""
+"""Steps a torch run and a transformation side by side and measures their distance."""
 
 from collections.abc import Hashable, Mapping
 from contextlib import AbstractContextManager, nullcontext

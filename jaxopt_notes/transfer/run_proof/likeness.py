@@ -1,5 +1,4 @@
-"""Describes how an array differs from the expected one: zero, transposed, swapped, scaled,
-rounded."""
+"""Describes how an array differs from the expected one: zero, transposed, scaled, …."""
 
 import contextlib
 from collections.abc import Iterable, Mapping, Sequence

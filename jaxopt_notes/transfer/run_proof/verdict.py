@@ -249,8 +249,7 @@ def judged(drift: dict[str, Drift], dtype: str) -> tuple[Departure, ...]:
 
 
 def unlike(distances: np.ndarray, dtype: str) -> int | None:
-    """The first step, counted from 0, at which rounding cannot explain the distance of two
-    gradients."""
+    """The first step, from 0, at which rounding cannot explain two gradients' distance."""
     return _first(~(distances <= GRADIENT_LIMITS.get(dtype, OTHER_GRADIENTS)))
 
 
