@@ -175,8 +175,7 @@ def _rows(setting: Setting, oracles: Sequence[str], dtype: str, steps: int) -> I
 def _each_step(
     oracle: str, setting: Setting, there: problem.Path, dtype: str
 ) -> list[problem.Path]:
-    """Single steps outside jit and inside: for torch from its translated state, for other oracles
-    from our own state."""
+    """Single steps outside jit and inside, from torch's translated state or else from our own."""
     steps = len(next(iter(there.values())))
     states: list[Any] = []
     if oracle == "torch":

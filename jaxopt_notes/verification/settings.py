@@ -188,8 +188,7 @@ def kind(setting: Setting) -> str:
 
 
 def settings() -> list[Setting]:
-    """All settings: the defaults at a constant and a changing learning rate, the others at a
-    changing one."""
+    """All settings, at a changing learning rate; the defaults at a constant one too."""
     table = []
     for name, choices in _KEYWORDS.items():
         table.append(named(name, choices[0], scheduled=False))
