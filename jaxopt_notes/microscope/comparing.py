@@ -50,8 +50,7 @@ class Distance(NamedTuple):
 
 
 def usual_problem(dtype: str, steps: int = STEPS) -> Problem:
-    """The certificate's gradients, from 1e-9 to 1e3 with zeros, and parameters, some of them
-    zero."""
+    """The certificate's parameters and its gradients, from 1e-9 to 1e3 with zeros."""
     return Problem(problem.start(dtype), problem.gradients(steps, dtype))
 
 

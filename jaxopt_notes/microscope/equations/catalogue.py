@@ -147,8 +147,7 @@ def _with_rate(call: str, name: str) -> str:
 
 
 def _wrapped() -> list[Row]:
-    """Optimizers that no command line can express, each beside its text; a test compares the
-    two."""
+    """Optimizers that need code, each beside its text; a test compares the two."""
     import optax
 
     return [
