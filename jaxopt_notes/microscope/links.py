@@ -93,7 +93,7 @@ def _name(update: Update) -> str:
     maker = _maker(update)
     if maker == "with_extra_args_support":
         return _name(_within(update)["tx"].update)
-    if maker == "leafwise":  # our own optimizers share one engine; use the rule's name
+    if maker == "leafwise":  # our optimizers share one engine; use the rule's module name
         rule = _within(update)["rule"]
         module: str = getattr(rule, "func", rule).__module__
         return module.rpartition(".")[2].lstrip("_")

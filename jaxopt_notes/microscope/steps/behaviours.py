@@ -129,8 +129,7 @@ _BENT = (
 
 
 def _keeps_corrected(fit: Fit, record: Record) -> bool:
-    """Whether the corrected m / (1 − β1^t) and v / (1 − β2^t) stay constant while steps are
-    missed."""
+    """Whether m / (1 − β1^t) and v / (1 − β2^t) stay constant while steps are missed."""
     s, h, memory = fit.structure, fit.values, fresh()
     counts = record.given.counts
     for rows in np.split(np.arange(len(counts)), np.flatnonzero(np.diff(counts) > 1) + 1):
