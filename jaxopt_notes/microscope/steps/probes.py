@@ -46,8 +46,7 @@ class Record(NamedTuple):
 
 
 def experiments() -> list[Experiment]:
-    """The elements of the main record; optimizers are elementwise, so each is a separate
-    history."""
+    """The elements of the main record, each a separate history, as optimizers are elementwise."""
     kinds = [Experiment(k, s, 0.0) for s in SCALES for k in ("random", "push", "constant")]
     kinds += [Experiment("random", s, 0.0) for s in (1e-7, 1e-5, 3e-3, 0.3, 1.0)]
     kinds += [Experiment("decay", 0.0, start) for start in (1.5, -0.7)]
@@ -133,8 +132,7 @@ def starts() -> Array:
 
 
 def modulated(gradients: Array) -> Array:
-    """The histories with some whole steps scaled down, so that a clipped norm is sometimes below
-    its bound."""
+    """The histories with some steps scaled down, so that clipping spares some of them."""
     return gradients * 10.0 ** (-2 * (np.arange(len(gradients)) % 7))[:, None]
 
 

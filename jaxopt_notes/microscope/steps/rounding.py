@@ -22,8 +22,7 @@ def finite(record: Record) -> Record:
 
 
 def coarse_weights(record: Record) -> Array:
-    """Weights relative to each element's largest move, or to the median for one that never
-    moves."""
+    """Weights: 1 over an element's largest move, or over the median move if it never moves."""
     largest = np.abs(record.moves).max(0)
     usual = np.median(largest[largest > 0]) if (largest > 0).any() else 1.0
     largest = np.where(largest > 0, largest, usual)
