@@ -197,7 +197,7 @@ def adam(
     *,
     maximize: bool = False,
 ) -> optax.GradientTransformation:
-    """θ ← θ − lr m̂_t / (√v̂_t + ε), where g_t includes the decay λ θ.
+    """θ ← θ − lr m̂_t / (√v̂_t + ε), of g_t with the decay λ θ added.
 
     Without a weight decay this is optax's `adam`. The decay is coupled: it passes through the
     moments; AdamW's decay does not. With amsgrad, v̂_t = max(v_1, …, v_t) / (1 − β2^t); optax takes
