@@ -3,8 +3,8 @@
     μ = mean of x,  σ² = mean of (x − μ)²           over the batch, rows and columns, a channel each
     x̂ = (x − μ) / √(σ² + ε),  y = γ x̂ + β           ε = 1e-5, γ and β learned
 
-In training, μ and σ² come from the batch and update the running averages r ← 0.9 r + 0.1 · (μ or
-σ²). In evaluation, the running averages replace μ and σ².
+In training, μ and σ² come from the batch and update the running averages
+r ← 0.9 r + 0.1 · (μ or σ²). In evaluation, the running averages replace μ and σ².
 
 Source: Ioffe & Szegedy 2015, "Batch Normalization" (arXiv:1502.03167), algorithms 1 and 2.
 """
