@@ -1,16 +1,16 @@
-"""The same optimizers in other frameworks: each with its names, arguments and defaults there.
+"""The optimizers of other frameworks, with the names, arguments and defaults of each framework.
 
-The same name means another formula in optax, torch, Keras, TensorFlow 1 and the papers. A function
-here takes its source's arguments and gives its source's trajectory:
+One name means different formulas in optax, torch, Keras, TensorFlow 1 and the papers. A function
+here takes its framework's arguments and gives its framework's trajectory:
 
     conventions.torch.rmsprop(lr=1e-3, alpha=0.95, eps=1e-6)
     conventions.keras.adam(learning_rate=1e-3, epsilon=1e-7)
     conventions.tensorflow1.rmsprop(learning_rate=1e-3, decay=0.9, momentum=0.9)
     conventions.notes.adagrad(alpha=1e-2)
 
-`translate` reads the arguments off a torch or Keras optimizer, and off the torch scheduler that
-drives it. `translate_state` carries a torch or Keras run over in mid-training. All are built from
-the rules of `jaxopt_notes.optimizers`.
+`translate` reads the arguments from a torch or Keras optimizer and from the torch scheduler that
+drives it. `translate_state` moves a torch or Keras run to JAX in mid-training. All functions are
+built from the rules of `jaxopt_notes.optimizers`.
 """
 
 from jaxopt_notes.conventions import keras, notes, tensorflow1, torch

@@ -1,4 +1,4 @@
-"""Another framework's accumulators, put into a state here."""
+"""Puts another framework's accumulators into a state."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -11,10 +11,10 @@ from jaxopt_notes.errors import InputError
 
 
 def fitted(name: str, tree: Any, params: optax.Params) -> Any:
-    """A copy of an accumulator's tree, which has the shapes and dtypes of the parameters.
+    """A copy of an accumulator's tree, checked against the parameters' shapes and dtypes.
 
     Raises:
-      InputError: it has others. `name` is what the accumulator's framework calls it.
+      InputError: a shape or dtype differs. `name` is the accumulator's name in its framework.
     """
     expected: Any = jax.tree.structure(params)
     if jax.tree.structure(tree) != expected:
@@ -25,17 +25,17 @@ def fitted(name: str, tree: Any, params: optax.Params) -> Any:
                 f"{name} at {jax.tree_util.keystr(path)} is {x.dtype}{list(x.shape)}, "
                 f"the parameter {jnp.result_type(p)}{list(jnp.shape(p))}"
             )
-    # A copy: jnp.asarray may share the memory, in which the framework's next step would write.
+    # A copy, because jnp.asarray may share memory that the framework's next step overwrites.
     return jax.tree.map(jnp.array, tree)
 
 
 def filled(state: Any, fields: Mapping[str, Any], count_of: Callable[[Any], int]) -> Any:
-    """The state with the named fields and the counts replaced wherever they stand.
+    """The state with all occurrences of the named fields and of the counts replaced.
 
     Args:
       state: as `init` made it.
-      fields: the trees of the accumulators, by their names in the state.
-      count_of: from a node of the state that has a count to that count.
+      fields: name in the state → tree of the accumulator.
+      count_of: a function from a node of the state with a count to the new count.
     """
 
     def holds(node: Any) -> bool:

@@ -1,16 +1,16 @@
-"""From the parameters of torch or Keras to the tree that JAX keeps them in.
+"""From the parameters of torch or Keras to the tree of parameters in JAX.
 
-What they hold for each parameter (its value, its moments, its group) is a mapping from name to
-value. An arrangement says where each belongs in JAX's tree, and is one of
+torch's or Keras' values, moments or groups of the parameters are a mapping from name to value. An
+arrangement says where each entry belongs in JAX's tree. It is either
 
     a tree of names       {"dense": {"kernel": "fc.weight", "bias": "fc.bias"}}
     a function            lambda of: {"dense": {"kernel": of["fc.weight"].T, "bias": of["fc.bias"]}}
 
-the function where a value must be transposed on the way, as Flax's kernels are. Optimizers work on
-each element by itself, so what arranges the parameters arranges their moments.
+Use the function where a value must be transposed, as Flax's kernels are. Optimizers work on each
+element by itself, so one arrangement serves the parameters and their moments.
 
-`inverse` leads back, from the tree to {name: value}. A function is shown arrays of element numbers:
-where each number arrives, there the element is.
+`inverse` goes back from the tree to {name: value}. To invert a function, it passes arrays of
+element numbers and finds where each number arrives.
 """
 
 import math
@@ -43,11 +43,11 @@ def arrange_by(arrangement: Arrangement, values: Mapping[Hashable, Any]) -> Any:
 
 
 def own_names(params: Any, names: Sequence[Hashable] | None = None) -> Any:
-    """The arrangement of parameters that are kept as the other framework names or orders them.
+    """The arrangement of parameters that keep the other framework's names or order.
 
     Args:
       params: a flat dict, whose keys are the names; or a list in the framework's order.
-      names: the names in that order; as a default 0, 1, 2, ….
+      names: the names in that order (default: 0, 1, 2, …).
     """
     if isinstance(params, Mapping) and not any(isinstance(p, Mapping) for p in params.values()):
         return {name: name for name in params}
@@ -67,7 +67,7 @@ def labelling(
     shapes: Any,
     names: Sequence[Hashable] | None = None,
 ) -> Callable[[Any], Any]:
-    """`labels` as a function of the parameters: an arrangement that is left out depends on them."""
+    """`labels` as a function of the parameters, which decide a default arrangement."""
     if arrangement is None:
         return lambda params: labels(own_names(params, names), numbers, shapes)
     tree = labels(arrangement, numbers, shapes)
@@ -78,7 +78,7 @@ def labels(arrangement: Arrangement, numbers: Mapping[Hashable, int], shapes: An
     """The tree of each parameter's number, such as that of its part in an `optax.partition`."""
     if not callable(arrangement):
         return arrange_by(arrangement, numbers)
-    # A function may transpose or join: it is shown arrays that are filled with the number.
+    # A function may transpose or join, so it gets arrays that are filled with the number.
     filled = {name: np.full(shapes[name], number) for name, number in numbers.items()}
     return jax.tree.map(_only, arrange_by(arrangement, filled))
 
@@ -93,7 +93,7 @@ def _only(filled: Any) -> int:
 
 
 class _Piece(NamedTuple):
-    """Elements of one parameter that lie in one leaf: their places in the leaf, and in torch."""
+    """Elements of one parameter in one leaf: their positions in the leaf and in torch."""
 
     leaf: int
     here: Any
@@ -103,10 +103,9 @@ class _Piece(NamedTuple):
 def inverse(
     arrangement: Arrangement, shapes: Shapes, params: Any
 ) -> Callable[[Any], dict[Hashable, np.ndarray]]:
-    """The way back: the function that takes a tree like `params` to {torch's name: array}.
+    """The inverse of an arrangement: a function from a tree like `params` to {torch's name: array}.
 
-    A leaf of the tree may be an `optax.MaskedNode`: the parameters that lie in such leaves are left
-    out.
+    A leaf of the tree may be an `optax.MaskedNode`; the parameters in such leaves are left out.
 
     Args:
       arrangement: a tree of names, or a function from {name: value} to the tree.
@@ -114,8 +113,8 @@ def inverse(
       params: a tree with the structure and shapes that the arrangement makes.
 
     Raises:
-      InputError: the arrangement does not fit `params`, or cannot be undone: it drops, repeats or
-        computes elements.
+      InputError: the arrangement does not fit `params`, or cannot be inverted because it drops,
+        repeats or computes elements.
 
     >>> kernel = np.array([[1, 2, 3], [4, 5, 6]])
     >>> back = inverse(lambda of: [of["weight"].T], {"weight": (3, 2)}, [kernel])
@@ -126,7 +125,7 @@ def inverse(
     """
     if callable(arrangement):
         return _inverse_of_function(arrangement, shapes, params)
-    arrange_by(arrangement, shapes)  # which checks the names
+    arrange_by(arrangement, shapes)  # checks the names
     names = jax.tree.leaves(arrangement)
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
@@ -140,7 +139,7 @@ def inverse(
 
 
 def _structure(params: Any, arranged: Any, shapes: Mapping[Hashable, Any]) -> Any:
-    """The structure of params, after a check that it is the arranged tree's, and the shapes too."""
+    """The structure of params, checked against the arranged tree, shapes included."""
     structure: Any = jax.tree.structure(params)
     if jax.tree.structure(arranged) != structure:
         raise InputError("`arrange` makes a tree of another structure than params")
@@ -180,7 +179,7 @@ def _inverse_of_function(
 
 
 def _element_numbers(shapes: Shapes) -> dict[Hashable, np.ndarray]:
-    """Arrays of the shapes; their elements count through all of the arrays."""
+    """Arrays of the given shapes whose elements are numbered 0, 1, 2, … across all arrays."""
     sizes = _sizes(shapes)
     # As int32, because JAX has no 64 bits by default.
     numbers = np.arange(sum(sizes), dtype=np.int32 if sum(sizes) < 2**31 else np.int64)
@@ -193,13 +192,13 @@ def _sizes(shapes: Shapes) -> list[int]:
 
 
 def _pieces(arrived: list[np.ndarray], shapes: Shapes) -> dict[Hashable, list[_Piece]]:
-    """Which leaf holds which elements of each parameter: where the element numbers arrived."""
+    """The leaf of each element of each parameter, from where the element numbers arrived."""
     names, sizes = list(shapes), _sizes(shapes)
     ends = np.cumsum(sizes)
     seen = np.zeros(sum(sizes), bool)
     pieces: dict[Hashable, list[_Piece]] = {name: [] for name in names}
     for leaf, numbers in enumerate(arrived):
-        with np.errstate(invalid="ignore"):  # of NaN, which is found below
+        with np.errstate(invalid="ignore"):  # NaN is reported below
             flat = numbers.ravel().astype(np.int64)
         known = (flat == numbers.ravel()) & (flat >= 0) & (flat < seen.size)
         if not known.all() or seen[flat].any() or np.unique(flat).size < flat.size:
@@ -221,7 +220,7 @@ _NO_WAY_BACK = "`arrange` cannot be undone: {}; it may transpose, reshape, split
 def _joined(
     name: Hashable, parts: list[_Piece], leaves: list[Any], shape: tuple[int, ...] | None
 ) -> np.ndarray:
-    """The parameter's elements, collected from the leaves that have them."""
+    """The parameter's elements, collected from the leaves that hold them."""
     arrays = [np.asarray(leaves[piece.leaf]) for piece in parts]
     if any(array.dtype != arrays[0].dtype for array in arrays):
         dtypes = ", ".join(str(array.dtype) for array in arrays)

@@ -1,10 +1,10 @@
-r"""torch.nn.utils' gradient clipping, as transformations that stand first in an `optax.chain`.
+r"""torch.nn.utils' gradient clipping, as transformations to put first in an `optax.chain`.
 
 clip_grad_norm      c = min(1, max_norm / (‖g‖ + 1e-6)) ; g ← c g      ‖g‖ over all parameters
 clip_grad_value     g ← min(max(g, −clip_value), clip_value)
 
-The names have no underscore at their end: in torch it says that the gradients are changed in place.
-Read off torch 2.13.
+The names have no trailing underscore: in torch it means that the gradients change in place. Follows
+torch 2.13.
 """
 
 from typing import Any
@@ -21,17 +21,18 @@ def clip_grad_norm(max_norm: float, norm_type: float = 2.0) -> optax.GradientTra
     """c = min(1, max_norm / (‖g‖ + 1e-6)) ; g ← c g: torch's `clip_grad_norm_`.
 
     `optax.clip_by_global_norm` has no 1e-6: it leaves every gradient of norm ≤ max_norm as it is,
-    and makes a larger norm exactly max_norm. torch's is shorter by 1e-6 / ‖g‖ of itself, 1e-6 where
-    max_norm is 1 and a few percent where it is 1e-5; a gradient of norm max_norm − 1e-6 or more is
-    shortened too. The norm is over all gradients that the transformation is given. A frozen
-    parameter has no gradient in torch; here it must be None or zeros, so that it does not count.
+    and scales a larger norm to exactly max_norm. torch's clipped gradient is shorter by a relative
+    1e-6 / ‖g‖: 1e-6 for max_norm = 1, a few percent for max_norm = 1e-5. torch also shortens a
+    gradient of norm max_norm − 1e-6 or more. The norm runs over all gradients that the
+    transformation gets. A frozen parameter has no gradient in torch; pass None or zeros for it
+    here, so that it does not count.
 
     Args:
       max_norm: the largest norm; infinity changes nothing.
       norm_type: p of the p-norm, infinity for the largest element.
 
     Returns:
-      A transformation without state. Gradients that are None stay so. A norm that is not finite
+      A transformation without state. Gradients that are None stay None. A norm that is not finite
       makes gradients NaN or 0, as with torch's `error_if_nonfinite=False`.
 
     Raises:
@@ -49,7 +50,7 @@ def clip_grad_norm(max_norm: float, norm_type: float = 2.0) -> optax.GradientTra
         leaves = jax.tree.leaves(updates)
         if not leaves:
             return updates, state
-        # torch takes the norm of each parameter's norm, each rounded to its dtype.
+        # torch takes the norm of the parameters' norms, each rounded to its parameter's dtype.
         total = _norm(jnp.stack([_norm(g, norm_type) for g in leaves]), norm_type)
         factor = jnp.minimum(max_norm / (total + 1e-6), 1.0)
         return jax.tree.map(lambda g: factor.astype(_real(g)) * g, updates), state
@@ -64,7 +65,7 @@ def clip_grad_value(clip_value: float) -> optax.GradientTransformation:
       clip_value: the largest absolute value of an element.
 
     Returns:
-      A transformation without state. Gradients that are None stay so.
+      A transformation without state. Gradients that are None stay None.
 
     Raises:
       ValueError: clip_value is negative or NaN.
@@ -80,7 +81,7 @@ def clip_grad_value(clip_value: float) -> optax.GradientTransformation:
 
 
 def _norm(x: jax.Array, norm_type: float) -> jax.Array:
-    """The p-norm in the dtype of |x|; in half precision the sum is in float32, as torch's."""
+    """The p-norm in the dtype of |x|; for half precision the sum is in float32, as in torch."""
     wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
     norm: Any = jnp.linalg.vector_norm
     of: jax.Array = norm(wide.ravel(), ord=norm_type)

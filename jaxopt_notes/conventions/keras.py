@@ -1,13 +1,13 @@
-"""Keras 3's SGD, Adagrad, RMSprop, Adam and AdamW: its arguments, its trajectories.
+"""Keras 3's SGD, Adagrad, RMSprop, Adam and AdamW, with Keras' arguments and trajectories.
 
-Read off Keras 3.15. ε stands inside the root for Adagrad and RMSprop, and is ε-hat for Adam; the
-rate stands inside the velocity. Every optimizer takes a decoupled weight decay λ:
+Follows Keras 3.15. ε stands inside the root in Adagrad and RMSprop, and is ε-hat in Adam. The
+learning rate stands inside the velocity. Every optimizer takes a decoupled weight decay λ:
 
     θ ← θ − α λ θ          before the step, from the same gradient
 
-A rate may be a number or a schedule, a function of the steps taken. Left out are clipnorm,
-clipvalue and global_clipnorm (chain `optax.clip_by_global_norm` or `optax.clip` before), use_ema,
-loss_scale_factor and gradient_accumulation_steps (`optax.MultiSteps`).
+A learning rate may be a number or a schedule, a function of the steps taken. These functions do not
+take clipnorm, clipvalue and global_clipnorm (chain `optax.clip_by_global_norm` or `optax.clip`
+before them), use_ema, loss_scale_factor or gradient_accumulation_steps (use `optax.MultiSteps`).
 """
 
 from functools import partial
@@ -38,9 +38,9 @@ def sgd(
 ) -> optax.GradientTransformation:
     """v_t = μ v_{t−1} − α g_t ; θ ← θ + v_t, or θ ← θ + μ v_t − α g_t.
 
-    The rate is inside the velocity: equal to optax's `sgd(α, μ, nesterov)` while α is constant;
-    when α changes, what is in the velocity keeps the rate of its day. Without momentum `nesterov`
-    does nothing.
+    The learning rate is inside the velocity. While α is constant, this equals optax's `sgd(α, μ,
+    nesterov)`. When α changes, the velocity keeps past gradients multiplied by their old α. Without
+    momentum `nesterov` does nothing.
 
     Args:
       learning_rate: α, a number or a schedule.
@@ -89,8 +89,8 @@ def adagrad(
 ) -> optax.GradientTransformation:
     """G_t = G_{t−1} + g_t² ; θ ← θ − α g_t / √(G_t + ε), G_0 = 0.1.
 
-    Equal to optax's `adagrad`; but where G is still 0 (G_0 = 0 and a g_t whose square underflows)
-    optax does not move, and this does.
+    Equal to optax's `adagrad`, except where G is still 0 (G_0 = 0 and g_t² underflows): there optax
+    does not move, and Keras does.
 
     Args:
       learning_rate: α, a number or a schedule.
@@ -129,8 +129,8 @@ def rmsprop(
 ) -> optax.GradientTransformation:
     """E_t = ρ E_{t−1} + (1 − ρ) g_t² ; v_t = μ v_{t−1} + α g_t / √(E_t + ε) ; θ ← θ − v_t.
 
-    Equal to optax's `rmsprop(α, decay=ρ, eps=1e-7, momentum=μ)`; optax's ε is 1e-8 by default.
-    Centred, E_t − m_t² stands for E_t, with m_t the moving average of g_t.
+    Equal to optax's `rmsprop(α, decay=ρ, eps=1e-7, momentum=μ)`; optax's ε defaults to 1e-8. The
+    centred form replaces E_t by E_t − m_t², with m_t the moving average of g_t.
 
     Args:
       learning_rate: α, a number or a schedule.
@@ -169,9 +169,8 @@ def adam(
 ) -> optax.GradientTransformation:
     """θ ← θ − α √(1 − β2^t) / (1 − β1^t) · m_t / (√v_t + ε̂).
 
-    optax adds ε after the correction: it is equal to this with ε = ε̂ / √(1 − β2^t), another ε each
-    step. With amsgrad, max(v_1, …, v_t) stands for v_t; optax takes the maximum after the
-    correction.
+    optax adds ε after the correction; optax's Adam equals Keras' if ε = ε̂ / √(1 − β2^t) at each
+    step. With amsgrad, max(v_1, …, v_t) replaces v_t; optax takes the maximum after the correction.
 
     Args:
       learning_rate: α, a number or a schedule.
@@ -179,7 +178,7 @@ def adam(
       beta_2: β2 in [0, 1).
       epsilon: ε̂.
       amsgrad: divide by the root of the largest v so far.
-      weight_decay: λ, decoupled, as `adamw`; None for none.
+      weight_decay: λ, decoupled, as in `adamw`; None for none.
 
     Raises:
       ValueError: an argument is outside its interval.
@@ -207,7 +206,7 @@ def adamw(
 ) -> optax.GradientTransformation:
     """θ ← θ − α λ θ − α √(1 − β2^t) / (1 − β1^t) · m_t / (√v_t + ε̂).
 
-    `adam` with its decay: optax's `adamw` but for ε-hat, and λ is 1e-4 there by default.
+    `adam` with weight decay. Equal to optax's `adamw` except for ε-hat; optax's λ defaults to 1e-4.
 
     Args:
       learning_rate: α, a number or a schedule.

@@ -1,4 +1,5 @@
-"""Keras 3's learning-rate schedules: the equations of its classes, k being the steps taken.
+"""Keras 3's learning-rate schedules: the equation of each class, where k is the number of steps
+taken.
 
     ExponentialDecay         α r^(k/T)
     InverseTimeDecay         α / (1 + r k/T)
@@ -9,8 +10,8 @@
     CosineDecayRestarts      α c(x), x being the share of period i, its cosine m^i high, and t^i T
                              steps long
 
-Read off Keras 3.15. With the staircase, k/T is rounded down. The operations are in Keras' order:
-where k is a multiple of T, rounding decides whether k/T has reached the whole number.
+Follows Keras 3.15. `staircase` rounds k/T down. The operations are in Keras' order, because at
+multiples of T rounding decides whether k/T has reached the whole number.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -25,7 +26,7 @@ from jaxopt_notes.errors import InputError
 
 @dataclass(frozen=True, eq=False)
 class KerasSchedule:
-    """A Keras schedule as a function of the steps taken: a float32, under x64 a float64.
+    """A Keras schedule as a function of the steps taken; returns float32, or float64 under x64.
 
     Attributes:
       class_name: its class in `keras.optimizers.schedules`.
@@ -45,13 +46,13 @@ class KerasSchedule:
 
 
 def schedule_of(serialized: Mapping[str, Any]) -> KerasSchedule:
-    """The schedule of Keras' serialized form, which a config holds as its learning rate.
+    """The schedule from Keras' serialized form, which a config holds as its learning rate.
 
     Raises:
-      InputError: it is not one of Keras' own, or Keras computes it in whole numbers.
+      InputError: the schedule is not one of Keras' own, or Keras computes it in whole numbers.
     """
     name = serialized.get("class_name")
-    home = serialized.get("module") or "keras"  # an older Keras does not say
+    home = serialized.get("module") or "keras"  # older Keras versions have no "module"
     if name not in _EQUATIONS or home.partition(".")[0] != "keras":
         raise InputError(
             f"the learning rate is Keras' {name}: pass lr=, a number or a schedule of the steps"
@@ -107,7 +108,8 @@ def _polynomial(
         steps = steps * jnp.where(k == 0, 1.0, jnp.ceil(k / steps))
     else:
         k = jnp.minimum(k, steps)
-    # Compiled, k/T may come out above 1; the root of a negative number, in Keras too, is NaN.
+    # Under jit k/T may exceed 1 by rounding; the root of a negative number would be NaN, as in
+    # Keras.
     left = jnp.maximum(1 - k / steps, 0)
     return (start - end) * jnp.power(left, _real(power)) + end
 
@@ -151,7 +153,8 @@ def _restarts(
         i = jnp.floor(periods)
         share = periods - i
     else:
-        # In float32 under x64 too, as Keras on JAX: its rounding decides where a period begins.
+        # In float32 even under x64, as in Keras on JAX: float32's rounding decides where a period
+        # begins.
         grown = (1.0 - periods * (1.0 - t)).astype(jnp.float32)
         i = jnp.floor(jnp.log(grown) / jnp.log(t.astype(jnp.float32))).astype(t.dtype)
         begun = (1.0 - jnp.power(t, i)) / (1.0 - t)

@@ -1,4 +1,5 @@
-"""From a Keras optimizer's state to ours: a run moves from Keras to JAX in mid-training.
+"""From a Keras optimizer's state to an optax state, to move a run from Keras to JAX in
+mid-training.
 
 Keras                                   here
 momentum            of SGD              trace
@@ -80,7 +81,7 @@ def _variables(source: Any, variables: Any) -> Any:
 def _heads(
     arrays: list[np.ndarray], settings: Settings
 ) -> tuple[int, np.ndarray | None, list[np.ndarray]]:
-    """The steps taken, the learning rate if Keras keeps it in a variable, and the accumulators."""
+    """The step count, the learning rate if Keras keeps it in a variable, and the accumulators."""
     heads = 1 + settings.rate_is_variable
     if len(arrays) < heads or any(x.shape for x in arrays[:heads]) or arrays[0].dtype.kind != "i":
         shapes = ", ".join(f"{x.dtype}{list(x.shape)}" for x in arrays[: heads + 1])

@@ -19,12 +19,12 @@ from jaxopt_notes.errors import InputError
 
 
 class Kind(NamedTuple):
-    """An optimizer of Keras': its function here, and how its config is known.
+    """A Keras optimizer: its function in `conventions.keras`, and how its config is recognised.
 
     Attributes:
       function: the function of `conventions.keras`.
-      arguments: its settings, besides the learning rate.
-      marks: settings that no other optimizer of Keras' has together.
+      arguments: its settings except the learning rate.
+      marks: a set of settings that no other Keras optimizer has.
     """
 
     function: Callable[..., optax.GradientTransformation]
@@ -33,12 +33,12 @@ class Kind(NamedTuple):
 
 
 class Settings(NamedTuple):
-    """What a Keras optimizer's config says.
+    """The settings in a Keras optimizer's config.
 
     Attributes:
       kind: its class; "Adam" for AdamW too.
-      arguments: those of the function here.
-      clip: Keras' name for how it clips gradients, and the bound; None if it does not.
+      arguments: the arguments of its function in `conventions.keras`.
+      clip: Keras' name of its gradient clipping, and the bound; None without clipping.
       rate_is_variable: whether Keras keeps the learning rate in a variable of the optimizer.
     """
 
@@ -52,7 +52,7 @@ class Settings(NamedTuple):
 
 
 class KerasOrigin(NamedTuple):
-    """A Keras optimizer, as it was translated.
+    """The Keras optimizer that a transformation was translated from.
 
     Attributes:
       settings: what its config says.
@@ -66,7 +66,7 @@ class KerasOrigin(NamedTuple):
 
 
 class KerasTranslated(optax.GradientTransformationExtraArgs):  # type: ignore[misc]
-    """A transformation with its origin, for the way back. What wraps it forgets that."""
+    """A transformation with its origin, for the way back. A wrapper around it loses the origin."""
 
     origin: KerasOrigin
 
@@ -83,7 +83,7 @@ KINDS = {
         "initial_accumulator_value epsilon",
     ),
     "RMSprop": _kind(keras.rmsprop, "rho momentum epsilon centered weight_decay", "rho centered"),
-    # Adam with a decay is AdamW there.
+    # Keras' Adam with a weight decay is AdamW in `conventions.keras`.
     "Adam": _kind(
         keras.adam, "beta_1 beta_2 epsilon amsgrad weight_decay", "beta_1 beta_2 amsgrad"
     ),
@@ -101,7 +101,7 @@ _NOT_HERE = {
 
 
 def is_keras_optimizer(optimizer: Any) -> bool:
-    """Whether it is one of Keras' own classes; a subclass may step otherwise."""
+    """Whether the optimizer's class is Keras' own; a subclass may step differently."""
     return type(optimizer).__module__.partition(".")[0] == "keras" and hasattr(
         optimizer, "get_config"
     )
@@ -141,7 +141,7 @@ def translate_keras(
 
 
 def settings_of(source: Any, lr: Any = None) -> Settings:
-    """What a Keras optimizer, its config or its serialized form says.
+    """The settings of a Keras optimizer, its config or its serialized form.
 
     Raises:
       InputError: the optimizer, or one of its settings, has no equivalent here.
@@ -167,12 +167,12 @@ def settings_of(source: Any, lr: Any = None) -> Settings:
 
 
 def _config_of(source: Any) -> tuple[str, Mapping[str, Any]]:
-    """The class's name, and its config."""
+    """The class name and the config."""
     if not isinstance(source, Mapping):
         kind = _known(type(source).__name__)
         try:
             return kind, source.get_config()
-        except NotImplementedError:  # by a schedule of the user's own
+        except NotImplementedError:  # raised by a user's own schedule
             settings = (*KINDS[kind].arguments, *_CLIPS, *_NOT_HERE)
             schedule = type(source._learning_rate)
             config = {name: getattr(source, name) for name in settings}
@@ -185,7 +185,7 @@ def _config_of(source: Any) -> tuple[str, Mapping[str, Any]]:
                 f"{source['module']}.{source['class_name']} is not one of Keras' own classes"
             )
         return _known(source["class_name"]), config
-    # Ftrl shares AdaGrad's marks, and is named by its own.
+    # Ftrl has AdaGrad's marks too, so Ftrl is recognised by its own first.
     fitting = [k for k, of in KINDS.items() if of.marks <= config.keys()]
     if not fitting or "learning_rate_power" in config:
         raise InputError(

@@ -1,7 +1,7 @@
-"""The variables of a Keras optimizer: those that it steps, and those that it keeps.
+"""The variables that a Keras optimizer updates, and the variables that hold its state.
 
-An optimizer keeps its own in this order, and saves them by their place in it: how many steps it has
-taken; the learning rate, unless a schedule gives it; then the accumulators.
+A Keras optimizer keeps and saves its state's variables in this order: the number of steps taken;
+the learning rate, unless a schedule gives it; then the accumulators.
 
 SGD        momentum of each parameter
 Adagrad    accumulator of each
@@ -19,7 +19,7 @@ from jaxopt_notes.errors import InputError
 
 
 class Accumulator(NamedTuple):
-    """One of the arrays that a Keras optimizer keeps for each parameter.
+    """An array that a Keras optimizer keeps for each parameter.
 
     Attributes:
       field: its name in the state here.
@@ -31,7 +31,7 @@ class Accumulator(NamedTuple):
 
 
 def layout(kind: str, arguments: Mapping[str, Any], count: int) -> list[tuple[Accumulator, int]]:
-    """The accumulators in Keras' order, each with its parameter's place.
+    """The accumulators in Keras' order, each with its parameter's index.
 
     Args:
       kind: the optimizer's class, "Adam" for AdamW too.
@@ -44,7 +44,7 @@ def layout(kind: str, arguments: Mapping[str, Any], count: int) -> list[tuple[Ac
         blocks = [[Accumulator("trace")]] if momentum else []
     elif kind == "Adagrad":
         blocks = [[Accumulator("sum_of_squares")]]
-    elif kind == "RMSprop":  # optax moves by the velocity, Keras against it
+    elif kind == "RMSprop":  # optax adds the velocity, Keras subtracts it
         blocks = [[Accumulator("nu")]]
         blocks += [[Accumulator("trace", -1)]] if momentum else []
         blocks += [[Accumulator("mu")]] if arguments.get("centered") else []
@@ -55,7 +55,7 @@ def layout(kind: str, arguments: Mapping[str, Any], count: int) -> list[tuple[Ac
 
 
 def variables_of(source: Any, names: Any = None) -> list[Any]:
-    """The Keras variables that an optimizer steps; none if neither it nor `names` shows them."""
+    """The variables that a Keras optimizer updates; none if neither it nor `names` has them."""
     if getattr(source, "built", False):
         return list(source._trainable_variables)
     shown = list(getattr(names, "trainable_variables", names) or ())
@@ -63,7 +63,7 @@ def variables_of(source: Any, names: Any = None) -> list[Any]:
 
 
 def names_of(source: Any, names: Any = None) -> list[Hashable]:
-    """The variables' names in the optimizer's order: their paths, or those passed as a list."""
+    """The variables' names in the optimizer's order: their paths, or the names passed as a list."""
     variables = variables_of(source, names)
     listed = isinstance(names, (list, tuple)) and not any(hasattr(n, "path") for n in names)
     named: list[Hashable] = list(names) if listed else [v.path for v in variables]
@@ -83,7 +83,7 @@ def shapes_of(names: Sequence[Hashable], variables: Sequence[Any]) -> dict[Hasha
 
 
 def undecayed(source: Any, variables: Sequence[Any]) -> list[bool]:
-    """For each variable, whether `exclude_from_weight_decay` keeps it from the decay."""
+    """For each variable, whether `exclude_from_weight_decay` excludes it."""
     excluded = getattr(source, "_exclude_from_weight_decay", None) or getattr(
         source, "_exclude_from_weight_decay_pattern", None
     )
@@ -98,7 +98,7 @@ def undecayed(source: Any, variables: Sequence[Any]) -> list[bool]:
 
 
 def saved(variables: Any) -> list[Any]:
-    """The arrays of an optimizer's saved variables in order.
+    """The arrays of an optimizer's saved variables, in order.
 
     Args:
       variables: a sequence, or the mapping from "0", "1", … that `save_own_variables` fills.
@@ -116,5 +116,5 @@ def saved(variables: Any) -> list[Any]:
 
 def _array(variable: Any) -> np.ndarray:
     array = np.asarray(variable.numpy() if hasattr(variable, "numpy") else variable)
-    # HDF5 has no bfloat16: Keras writes its two bytes.
+    # HDF5 has no bfloat16, so Keras writes each number's two bytes.
     return array.view(jnp.bfloat16) if array.dtype == np.dtype("V2") else array

@@ -1,4 +1,4 @@
-"""The optimizers as the study notes have them: their letters, their defaults.
+"""The optimizers of the study notes, with the notes' letters and defaults.
 
     sgd        θ ← θ − α g_t
     momentum   v_t = β v_{t−1} + (1 − β) g_t            θ ← θ − α v_t
@@ -7,7 +7,7 @@
     adam       m_t, v_t averages of g_t, g_t²           θ ← θ − α m̂_t / (√v̂_t + ε)
     adamw                                               θ ← θ − α (m̂_t / (√v̂_t + ε) + λ θ)
 
-All accumulators start from 0. A rate may be a number or a schedule of the steps taken.
+All accumulators start from 0. A learning rate may be a number or a schedule of the steps taken.
 """
 
 import optax
@@ -31,8 +31,8 @@ def sgd(alpha: Rate) -> optax.GradientTransformation:
 def momentum(alpha: Rate, beta: float = 0.9) -> optax.GradientTransformation:
     """v_t = β v_{t−1} + (1 − β) g_t ; θ ← θ − α v_t, without bias correction.
 
-    From optax's `sgd(α, momentum=β)` it departs by the factor 1 − β: equal to optax's
-    `sgd(α (1 − β), momentum=β)`. From optax's `ema(β)` it departs by the bias correction.
+    Equal to optax's `sgd(α (1 − β), momentum=β)`; optax's `sgd(α, momentum=β)` lacks the factor 1 −
+    β. optax's `ema(β)` corrects the bias by default.
 
     >>> import jax.numpy as jnp
     >>> from jaxopt_notes.conventions import notes

@@ -1,4 +1,4 @@
-"""What a translated transformation remembers of its torch optimizer, for the way back."""
+"""Links a translated transformation to its torch optimizer, for the way back."""
 
 from collections.abc import Hashable, Mapping, Sequence
 from itertools import islice
@@ -13,13 +13,13 @@ from jaxopt_notes.errors import InputError
 
 
 class Origin(NamedTuple):
-    """A torch optimizer, as it was translated.
+    """The torch optimizer that a transformation was translated from.
 
     Attributes:
       groups: the names in each of its param groups.
-      parts: the parts that the parameters fall into here, in the order of an `optax.partition`.
-      part_of: which part each parameter is in.
-      frozen: the parameters that stay as they are.
+      parts: the parts of the parameters, in the order of an `optax.partition`.
+      part_of: the part of each parameter.
+      frozen: the parameters that never change.
       shapes: the parameters' shapes in torch, where they are known.
       arrange: as passed to `translate`.
     """
@@ -33,7 +33,7 @@ class Origin(NamedTuple):
 
     @property
     def names(self) -> Any:
-        """The parameters in torch's order: {name: shape}, or a list without known shapes."""
+        """The parameters in torch's order: {name: shape}, or the names if shapes are unknown."""
         ordered = [name for group in self.groups for name in group]
         shapes = {name: self.shapes[name] for name in ordered}
         if None in shapes.values():
@@ -41,7 +41,7 @@ class Origin(NamedTuple):
         return {name: jax.ShapeDtypeStruct(shape, float) for name, shape in shapes.items()}
 
     def renamed(self, names: Sequence[Hashable]) -> "Origin":
-        """The origin with other names in place of numbers.
+        """The origin with names in place of numbers.
 
         Raises:
           InputError: the names are not those of the translated optimizer.
@@ -61,18 +61,18 @@ class Origin(NamedTuple):
         )
 
     def state_of(self, part: int, state: Any) -> Any:
-        """A part's own state; the parameters of other parts are `optax.MaskedNode` in it."""
+        """The state of one part; it holds `optax.MaskedNode` for the parameters of other parts."""
         return state.inner_states[part].inner_state if len(self.parts) > 1 else state
 
 
 class Translated(optax.GradientTransformationExtraArgs):  # type: ignore[misc]
-    """A transformation with its origin. What wraps it, such as `optax.chain`, forgets that."""
+    """A transformation with its origin, which wrappers such as `optax.chain` lose."""
 
     origin: Origin
 
 
 def origin_of(optimizer: Any) -> Origin | None:
-    """What `translate` has remembered with the transformation; None if it was made otherwise."""
+    """The origin of a transformation that `translate` made; None for other transformations."""
     return optimizer.origin if isinstance(optimizer, Translated) else None
 
 
@@ -84,9 +84,9 @@ def remembering(
     part_of: Mapping[Hashable, int],
     arrange: Arrangement | None,
 ) -> Translated:
-    """The transformation that was made from a torch optimizer's parameters, with its origin.
+    """Attaches the origin to a transformation made from a torch optimizer's parameters.
 
-    Torch's tensors are not kept.
+    The origin keeps no torch tensors.
     """
     groups = source["param_groups"] if isinstance(source, Mapping) else source.param_groups
     names = iter([p.name for p in parameters])

@@ -1,16 +1,18 @@
-"""tf.compat.v1.train's optimizers, and contrib's AdamW: their arguments, their trajectories.
+"""tf.compat.v1.train's optimizers and contrib's AdamW, with TensorFlow's arguments and
+trajectories.
 
-From the documentation of TensorFlow 1.15 and of the operations beneath (ApplyMomentum,
-ApplyAdagrad, ApplyRMSProp, ApplyCenteredRMSProp, ApplyAdam). The tests run the classes that
-TensorFlow 2 has kept; contrib's AdamW is gone, and held to its equation. Its own traps: RMSProp's
-average starts from 1, AdaGrad has no ε, and AdamW's decay is not multiplied by the rate.
+Sources: the documentation of TensorFlow 1.15 and of its operations (ApplyMomentum, ApplyAdagrad,
+ApplyRMSProp, ApplyCenteredRMSProp, ApplyAdam). The tests run the classes that TensorFlow 2 still
+has; contrib's AdamW is gone, so the tests compare with its equation. Traps: RMSProp's average
+starts from 1, AdaGrad has no ε, and AdamW's decay is not multiplied by the learning rate.
 
-Python numbers are float32 to TensorFlow even where the variables are float64: what was run there
-with decay=0.9 is `decay=float(numpy.float32(0.9))` here. In float32 Adam's steps are up to 1.4e-5
-of themselves from TensorFlow's, which takes 1 − β of the rounded β and multiplies β^t up.
+TensorFlow rounds Python numbers to float32 even where the variables are float64: for its decay=0.9
+write `decay=float(numpy.float32(0.9))` here. In float32, Adam's steps differ from TensorFlow's by
+up to a relative 1.4e-5, because TensorFlow computes 1 − β from the rounded β and β^t by repeated
+multiplication.
 
-A rate may be a number or a schedule, a function of the steps taken. use_locking and name are left
-out.
+A learning rate may be a number or a schedule, a function of the steps taken. The functions do not
+take use_locking and name.
 """
 
 import optax
@@ -37,7 +39,8 @@ def momentum(
 ) -> optax.GradientTransformation:
     """v_t = μ v_{t−1} + g_t ; θ ← θ − α v_t, or θ ← θ − α (g_t + μ v_t).
 
-    Equal to optax's `sgd(α, μ, nesterov)`: the rate is outside the velocity, other than in Keras.
+    Equal to optax's `sgd(α, μ, nesterov)`: the learning rate is outside the velocity, unlike in
+    Keras.
 
     Args:
       learning_rate: α, a number or a schedule.
@@ -91,9 +94,9 @@ def rmsprop(
 ) -> optax.GradientTransformation:
     """E_t = ρ E_{t−1} + (1 − ρ) g_t² ; v_t = μ v_{t−1} + α g_t / √(E_t + ε) ; θ ← θ − v_t, E_0 = 1.
 
-    optax's E_0 is 0 and its ε is 1e-8 by default: equal to its
-    `rmsprop(α, decay=ρ, eps=1e-10, initial_scale=1.0, momentum=μ)`. Centred, E_t − m_t² stands for
-    E_t, with m_t the moving average of g_t from 0.
+    Equal to optax's `rmsprop(α, decay=ρ, eps=1e-10, initial_scale=1.0, momentum=μ)`; by default
+    optax has E_0 = 0 and ε = 1e-8. The centred form replaces E_t by E_t − m_t², with m_t the moving
+    average of g_t, from 0.
 
     Args:
       learning_rate: α, a number or a schedule.
@@ -158,11 +161,11 @@ def adamw(
 ) -> optax.GradientTransformation:
     """θ ← θ − λ θ − α √(1 − β2^t) / (1 − β1^t) · m_t / (√v_t + ε̂).
 
-    contrib's AdamWOptimizer. The decay is not multiplied by α: optax's `weight_decay` is λ / α, and
-    a schedule of α leaves this decay as it is.
+    contrib's AdamWOptimizer. The decay is not multiplied by α: it equals optax's `weight_decay=λ /
+    α`, and a schedule of α does not change it.
 
     Args:
-      weight_decay: λ, decoupled also from the rate.
+      weight_decay: λ, decoupled from the learning rate too.
       learning_rate: α, a number or a schedule.
       beta1: β1 in [0, 1).
       beta2: β2 in [0, 1).

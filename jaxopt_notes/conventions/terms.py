@@ -1,4 +1,4 @@
-"""The terms by which the frameworks differ, where no optimizer of ours has them already.
+"""Terms in which the frameworks differ and that no optimizer of `jaxopt_notes.optimizers` has.
 
 no gradient         torch and Keras pass a parameter over: it stays, and so does its state
 maximize            −g_t in place of g_t
@@ -27,9 +27,10 @@ Rate = float | jax.Array | Callable[[Any], Any]  # a number, or a schedule of th
 
 
 def given(value: Any) -> bool:
-    """Whether a term is there at all: not None, nor the number 0.
+    """Whether a term is present: neither None nor the number 0.
 
-    An array is, whatever it holds: under `optax.inject_hyperparams` it changes from step to step.
+    An array counts as present whatever its value, because `optax.inject_hyperparams` may change it
+    at each step.
     """
     return value is not None and not (isinstance(value, (int, float)) and value == 0)
 
@@ -42,7 +43,7 @@ def ascend() -> optax.GradientTransformation:
 def dampened(dampening: float) -> optax.GradientTransformation:
     """g_1 at the first step, (1 − τ) g_t from the second on.
 
-    Before `trace` it gives torch's velocity, which starts as a copy of the gradient.
+    Placed before `trace`, it gives torch's velocity, which starts as a copy of the gradient.
     """
     check_finite_or_schedule("dampening", dampening)
     return scale_by_learning_rate(
@@ -51,9 +52,9 @@ def dampened(dampening: float) -> optax.GradientTransformation:
 
 
 def velocity(momentum: Rate, nesterov: bool = False) -> optax.GradientTransformation:
-    """v_t = μ_t v_{t−1} + g_t, with μ_t from a schedule if it is one.
+    """v_t = μ_t v_{t−1} + g_t; μ may be a schedule.
 
-    Where μ_t is 0, torch leaves the velocity as it was and steps by the gradient alone.
+    Where μ_t is 0, torch keeps the old velocity and steps by the gradient alone.
     """
     if not callable(momentum):
         return trace(momentum, nesterov)
@@ -71,10 +72,10 @@ def velocity(momentum: Rate, nesterov: bool = False) -> optax.GradientTransforma
 def scheduled(
     of: Callable[[Any], optax.GradientTransformation], schedule: Callable[[Any], Any]
 ) -> optax.GradientTransformation:
-    """The transformation of(x) with another x at each step, from a schedule of the steps taken.
+    """The transformation of(x), where x follows a schedule of the steps taken.
 
-    The schedule's steps are counted apart, so that it counts on where a parameter has no gradient.
-    x is not rounded to half precision, but updates and state keep their dtypes.
+    The schedule has its own step count, which goes on where a parameter has no gradient. x is not
+    rounded to half precision; updates and state keep their dtypes.
 
     Returns:
       A transformation with state (`optax.ScaleByScheduleState(count)`, of(x)'s state).
@@ -96,8 +97,9 @@ def scheduled(
 def decay_beside(learning_rate: Rate, weight_decay: float) -> optax.GradientTransformation:
     """u − α λ θ: decoupled decay, as Keras adds it to every optimizer.
 
-    AdamW's chain has −α λ θ from a decay before the rate. Where the rate is inside a velocity that
-    would send the decay through the velocity, so here it comes last and brings its own α.
+    AdamW's chain adds λ θ before multiplying by the learning rate. With the learning rate inside
+    the velocity, that would send the decay through the velocity. So this term comes last and has
+    its own α.
     """
     check_finite_or_schedule("weight_decay", weight_decay)
     if not callable(learning_rate):
@@ -113,13 +115,14 @@ def decay_beside(learning_rate: Rate, weight_decay: float) -> optax.GradientTran
 def shrunk(learning_rate: Rate, weight_decay: float) -> optax.GradientTransformation:
     """u + (1 − α λ) θ − θ: AdamW's decay with torch's rounding.
 
-    torch multiplies θ by 1 − α λ before the step. In float32 1 − 1e-5 is off by up to 0.3 % of the
-    1e-5, at each step to the same side: to go where torch goes, the same number must be rounded.
+    torch multiplies θ by 1 − α λ before the step. In float32 the error of 1 − 1e-5 is up to 0.3 %
+    of the 1e-5, with the same sign at each step. To follow torch, the code must round the same
+    number.
     """
     check_finite_or_schedule("weight_decay", weight_decay)
 
     def shrink(u: jax.Array, p: jax.Array, alpha: Any) -> jax.Array:
-        if isinstance(alpha, jax.Array):  # 1 − α λ needs all of θ's bits; a schedule may have less
+        if isinstance(alpha, jax.Array):  # 1 − α λ needs θ's precision; a schedule may have less
             alpha = alpha.astype(jnp.promote_types(alpha.dtype, p.dtype))
         return u + (jnp.asarray(1 - alpha * weight_decay, p.dtype) * p - p)
 
@@ -130,14 +133,14 @@ def shrunk(learning_rate: Rate, weight_decay: float) -> optax.GradientTransforma
 
 
 def clipped_each(norm: float) -> optax.GradientTransformation:
-    """c g / max(‖g‖, c), for each parameter by itself: Keras' `clipnorm`."""
+    """c g / max(‖g‖, c) for each parameter separately: Keras' `clipnorm`."""
     return leafwise(lambda g: norm * g / jnp.maximum(jnp.sqrt(jnp.sum(jnp.square(g))), norm))
 
 
 def clipped_together(norm: float) -> optax.GradientTransformation:
     """c g min(1/n, 1/c), n the norm of all gradients: Keras' `global_clipnorm`.
 
-    Where n is infinite, every update is NaN; `optax.clip_by_global_norm` has 0 there.
+    Where n is infinite, every update is NaN; `optax.clip_by_global_norm` gives 0.
     """
 
     def clip(updates: Any, params: Any = None) -> Any:
@@ -155,10 +158,10 @@ def pass_over(
     """A parameter whose gradient is None stays as it is, and so does its state.
 
     Args:
-      optimizer: it steps parameters that have all taken the same number of steps.
-      counts: whether that number matters. Then their state stays only if no parameter has a
-        gradient, as the count is one for all.
-      scheduled: whether a schedule drives the learning rate; it counts on all the same.
+      optimizer: an optimizer of parameters that have all taken the same number of steps.
+      counts: whether a step depends on that number. Then the state stays only if no parameter has a
+        gradient, because all parameters share one count.
+      scheduled: whether a schedule drives the learning rate; its count goes on in any case.
     """
     optimizer = optax.with_extra_args_support(optimizer)
 
@@ -175,14 +178,14 @@ def pass_over(
 def frozen(
     optimizer: optax.GradientTransformation, is_frozen: Callable[[Any], Any]
 ) -> optax.GradientTransformationExtraArgs:
-    """Updates of 0, and a state that stays, where `is_frozen(params)`, a tree of booleans, says so.
+    """Zero updates and an unchanged state where `is_frozen(params)`, a tree of booleans, is True.
 
-    The optimizer sees None there, in place of the gradient.
+    The optimizer gets None in place of a frozen parameter's gradient.
     """
     optimizer = optax.with_extra_args_support(optimizer)
 
     def init(params: Any) -> Any:
-        is_frozen(params)  # which checks that the parameters are arranged as was said
+        is_frozen(params)  # checks the arrangement of the parameters
         return optimizer.init(params)
 
     def update(updates: Any, state: Any, params: Any = None, **extra: Any) -> Any:
@@ -208,5 +211,5 @@ def _in_dtypes_of(old: Any, new: Any) -> Any:
 
 
 def _with_slots_of(old: Any, new: Any) -> Any:
-    """The new state, with the old one's slots where a gradient of None has left none."""
+    """The new state, with the old state's slots where the gradient was None."""
     return jax.tree.map(lambda n, o: o if n is None else n, new, old, is_leaf=_is_none)

@@ -1,15 +1,16 @@
-"""torch.optim's SGD, Adagrad, RMSprop, Adam and AdamW: its arguments, its trajectories.
+"""torch.optim's SGD, Adagrad, RMSprop, Adam and AdamW, with torch's arguments and trajectories.
 
-Read off torch 2.13. With λ = weight_decay, the gradient that all but AdamW start from is
+Follows torch 2.13. With λ = weight_decay, all optimizers except AdamW start from the gradient
 
     g_t = ∇L(θ) + λ θ          maximize: −∇L(θ) + λ θ
 
-so the decay is coupled: it passes through velocity and moments. The rate always stands outside the
-velocity, and ε outside the root. A rate, a momentum and β1 may be a number or a schedule, a
-function of the steps taken: what a torch scheduler that steps after each `optimizer.step()` would
-set. The arguments that choose torch's implementation (foreach, fused, capturable, differentiable)
-are left out. Complex parameters are the one exception: torch takes the real and the imaginary part
-for two parameters, where all but `sgd` here take |g|² as optax does.
+so the decay is coupled: it passes through velocity and moments. The learning rate always stands
+outside the velocity, and ε outside the root. Learning rate, momentum and β1 may be numbers or
+schedules. A schedule is a function of the steps taken and gives the value that a torch scheduler
+would set, if it steps after each `optimizer.step()`. The functions do not take the arguments that
+choose torch's implementation (foreach, fused, capturable, differentiable). Complex parameters
+differ from torch: torch treats the real and the imaginary part as two parameters; all functions
+here except `sgd` use |g|², as optax does.
 """
 
 from typing import Any
@@ -44,7 +45,7 @@ def _direction(
 ) -> optax.GradientTransformation:
     """m̂_t / (√v̂_t + ε). With β1 from a schedule, m̂_t = m_t / (1 − β1^t) for the β1 of step t.
 
-    So torch has it. The weights of the moving average sum to 1 − Π β1 over all steps, not to that.
+    torch does this, although the weights of the moving average sum to 1 − Π β1 over all steps.
     """
     b1, b2 = betas
 
@@ -65,8 +66,8 @@ def sgd(
 ) -> optax.GradientTransformation:
     """v_1 = g_1, v_t = μ v_{t−1} + (1 − τ) g_t ; θ ← θ − lr v_t, or θ ← θ − lr (g_t + μ v_t).
 
-    optax's `sgd` has no dampening τ and no decay. The first step is undampened: so with τ = μ this
-    is not the moving average of the notes, whose v_1 is (1 − β) g_1.
+    optax's `sgd` has no dampening τ and no weight decay. The first step is undampened, so τ = μ
+    does not give the notes' moving average, whose v_1 is (1 − β) g_1.
 
     Args:
       lr: the rate, a number or a schedule.
@@ -113,7 +114,8 @@ def adagrad(
 ) -> optax.GradientTransformation:
     """G_t = G_{t−1} + g_t² ; θ ← θ − lr / (1 + (t − 1) η) · g_t / (√G_t + ε).
 
-    optax has g_t / √(G_t + ε) and G_0 = 0.1. With ε = 0, where torch divides 0 by 0 nothing moves.
+    optax has g_t / √(G_t + ε) and G_0 = 0.1. With ε = 0, parameters for which torch divides 0 by 0
+    do not move here.
 
     Args:
       lr: the rate, a number or a schedule.
@@ -156,8 +158,8 @@ def rmsprop(
 ) -> optax.GradientTransformation:
     """E_t = α E_{t−1} + (1 − α) g_t² ; v_t = μ v_{t−1} + g_t / (√E_t + ε) ; θ ← θ − lr v_t.
 
-    optax has ε inside the root, and the rate inside the velocity; its decay is 0.9 by default.
-    Centred, √E_t is √(E_t − m_t²), with m_t the moving average of g_t.
+    optax has ε inside the root and the learning rate inside the velocity; its decay defaults to
+    0.9. The centred form replaces √E_t by √(E_t − m_t²), with m_t the moving average of g_t.
 
     Args:
       lr: the rate, a number or a schedule.
@@ -195,11 +197,11 @@ def adam(
     *,
     maximize: bool = False,
 ) -> optax.GradientTransformation:
-    """θ ← θ − lr m̂_t / (√v̂_t + ε), of g_t with the decay λ θ in it.
+    """θ ← θ − lr m̂_t / (√v̂_t + ε), of g_t with the decay λ θ added.
 
-    Without a decay it is optax's `adam`. The decay is coupled: it passes through the moments, which
-    AdamW's does not. With amsgrad, v̂_t = max(v_1, …, v_t) / (1 − β2^t); optax takes the maximum
-    after the correction.
+    Without a weight decay this is optax's `adam`. The decay is coupled: it passes through the
+    moments; AdamW's decay does not. With amsgrad, v̂_t = max(v_1, …, v_t) / (1 − β2^t); optax takes
+    the maximum after the correction.
 
     Args:
       lr: the rate, a number or a schedule.
@@ -236,7 +238,7 @@ def adamw(
 ) -> optax.GradientTransformation:
     """θ ← θ − lr λ θ − lr m̂_t / (√v̂_t + ε): the decay is decoupled, and multiplied by lr.
 
-    optax's `adamw` is the same with λ = 1e-4 by default. `amsgrad` as in `adam`.
+    Equal to optax's `adamw`, whose λ defaults to 1e-4. `amsgrad` works as in `adam`.
 
     Args:
       lr: the rate, a number or a schedule.

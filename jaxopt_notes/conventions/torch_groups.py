@@ -1,7 +1,7 @@
-"""What a torch optimizer's param groups say: which optimizer it is, and its settings.
+"""The optimizer and the settings of torch's param groups.
 
-Every key of a group is understood or refused: another package's optimizer may have Adam's settings
-and one more, and a scheduler leaves its marks.
+Every key of a group is either understood or refused, because another package's optimizer may have
+Adam's settings and one more, and schedulers add keys.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -15,11 +15,11 @@ from jaxopt_notes.conventions.terms import Rate
 from jaxopt_notes.conventions.torch_schedulers import Driven, Stepped, schedules_of
 from jaxopt_notes.errors import InputError
 
-Rates = Rate | Sequence[Rate]  # for all param groups, or one for each
+Rates = Rate | Sequence[Rate]  # one for all param groups, or a list with one per group
 
 
 class Settings(NamedTuple):
-    """A param group's optimizer, by its name in torch, and the arguments of the function here."""
+    """A param group's optimizer, by its name in torch, and its `conventions.torch` arguments."""
 
     kind: str
     arguments: dict[str, Any]
@@ -46,12 +46,12 @@ class Settings(NamedTuple):
 
     @property
     def counts(self) -> bool:
-        """Whether a step depends on how many a parameter has taken, apart from the schedule."""
+        """Whether a step depends on the parameter's number of steps, schedules aside."""
         return bool(self.kind in ("Adam", "AdamW") or self.counts_with_schedule)
 
     @property
     def counts_with_schedule(self) -> bool:
-        """Whether it does, and a schedule would read the same count."""
+        """Whether a step depends on that number and a schedule would read the same count."""
         of = self.arguments
         return bool(of.get("lr_decay") or (of.get("momentum") and of.get("dampening")))
 
@@ -74,7 +74,7 @@ _ARGUMENTS = {
         "AdamW": _ADAM,
     }.items()
 }
-# Settings that no other optimizer of torch's has together.
+# For each optimizer, a set of settings that no other torch optimizer has.
 _MARKS = {
     "SGD": {"momentum", "dampening", "nesterov"},
     "Adagrad": {"lr_decay", "initial_accumulator_value"},
@@ -82,7 +82,7 @@ _MARKS = {
     "Adam": {"betas", "amsgrad"},
 }
 _DECOUPLED = "decoupled_weight_decay"
-# These choose an implementation, or only label the group: the steps are the same.
+# These settings choose an implementation or label the group; they do not change the steps.
 _WITHOUT_EFFECT = {"params", "param_names", "name"} | {
     *("foreach", "fused", "capturable", "differentiable")
 }
@@ -99,12 +99,13 @@ def settings_of(
 
     Args:
       groups: torch's param groups.
-      lr: a learning rate in place of the groups', or one for each group.
-      run: the scheduler that drives them, in place of `lr`.
+      lr: a learning rate that replaces the groups' learning rates, or a list with one for each
+        group.
+      run: the scheduler that drives the groups, as an alternative to `lr`.
 
     Raises:
       InputError: a group's optimizer has no equivalent here; a setting is unknown or missing; a
-        scheduler drives the group and neither `lr` nor `run` says how.
+        scheduler drives the group and neither `lr` nor `run` is passed.
     """
     kinds = [_kind(group) for group in groups]
     for group, kind in zip(groups, kinds):
@@ -187,7 +188,7 @@ def _rates(groups: Sequence[Mapping[str, Any]], lr: Rates | None) -> list[Rate]:
                 f"lr has {len(lr)} entries, the optimizer {len(groups)} param groups: pass one each"
             )
         return list(lr)
-    # While a scheduler runs, the rates of the moment may be equal and the first ones not.
+    # While a scheduler runs, current learning rates may be equal although the initial ones differ.
     for key in (*_SCHEDULED_LR, "lr"):
         own = [plain(group.get(key)) for group in groups]
         if any(rate != own[0] for rate in own):
@@ -200,7 +201,7 @@ def _rates(groups: Sequence[Mapping[str, Any]], lr: Rates | None) -> list[Rate]:
 
 
 def plain(value: Any) -> Any:
-    """A setting as Python has it: torch allows tensors."""
+    """A setting as a Python value; torch allows tensors."""
     if isinstance(value, (tuple, list)):
         return tuple(map(plain, value))
     return value.item() if hasattr(value, "item") and np.ndim(value) == 0 else value

@@ -1,7 +1,7 @@
-"""What a torch optimizer holds for each parameter: its name, its settings and its state.
+"""The name, the settings and the state of each parameter of a torch optimizer.
 
-The optimizer itself knows its parameters; a `state_dict` knows them by their position, or by their
-name where FSDP or torch.distributed.checkpoint wrote it.
+The optimizer holds its parameters. A `state_dict` numbers them, or names them if FSDP or
+torch.distributed.checkpoint wrote it.
 """
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
@@ -20,10 +20,10 @@ class Parameter(NamedTuple):
     """One parameter of a torch optimizer.
 
     Attributes:
-      name: how the user calls it.
-      settings: those of its param group.
+      name: the user's name for it.
+      settings: the settings of its param group.
       state: torch's state of it; empty before its first gradient.
-      value: the parameter itself, or a tensor of its shape; None if a state_dict shows neither.
+      value: the parameter itself, or a tensor of its shape; None if a state_dict has neither.
       frozen: whether torch gives it no gradient.
     """
 
@@ -35,18 +35,18 @@ class Parameter(NamedTuple):
 
     @property
     def steps(self) -> int:
-        """How many it has taken; torch's SGD tells only whether there was any."""
+        """How many steps it has taken; torch's SGD shows only whether it has taken any."""
         if self.settings.kind == "SGD":
             return int("momentum_buffer" in self.state)
         return int(self.state.get("step", 0))
 
 
 class Part(NamedTuple):
-    """The parameters that one transformation steps: equal settings, equal counts.
+    """Parameters that share one transformation, because their settings and counts are equal.
 
     Attributes:
       settings: those of its param groups.
-      steps: how many its parameters have taken; None if no step depends on it.
+      steps: how many steps its parameters have taken; None if no step depends on that number.
     """
 
     settings: Settings
@@ -54,7 +54,7 @@ class Part(NamedTuple):
 
 
 def is_torch_optimizer(optimizer: Any) -> bool:
-    """Whether it is one of torch's own that have an equal here; a subclass may step otherwise."""
+    """Whether its class is torch's own and has an equivalent; subclasses may step differently."""
     kind = type(optimizer)
     return kind.__module__.startswith("torch.optim.") and kind.__name__ in KINDS
 
@@ -63,7 +63,8 @@ def holds_param_groups(source: Mapping[Any, Any]) -> bool:
     """Whether a mapping is a torch optimizer's state_dict.
 
     Raises:
-      InputError: it is a training checkpoint that holds one, or a state_dict in another form.
+      InputError: it is a training checkpoint that contains a state_dict, or a state_dict in another
+        form.
     """
     if "param_groups" in source:
         return True
@@ -83,7 +84,7 @@ def holds_param_groups(source: Mapping[Any, Any]) -> bool:
 def parameters_of(
     source: Any, lr: Rates | None, names: Names, run: Stepped | None
 ) -> list[Parameter]:
-    """A torch optimizer's parameters, in its order.
+    """A torch optimizer's parameters, in the optimizer's order.
 
     Args:
       source: the torch optimizer, or its `state_dict()`.
@@ -133,14 +134,14 @@ def parameters_of(
 
 
 def counted_steps(parameters: Sequence[Parameter]) -> int | None:
-    """The steps of the longest trained parameters; None for SGD, which does not count them."""
+    """The steps of the parameters with the most steps; None for SGD, which counts no steps."""
     return max((p.steps for p in parameters if p.settings.kind != "SGD"), default=None)
 
 
 def check_named(source: Any, parameters: Sequence[Parameter]) -> None:
-    """Raises InputError if the parameters go by their places in several param groups.
+    """Raises InputError if the parameters are numbered across several param groups.
 
-    A list of them would be in the model's order, which is seldom that of the groups.
+    A list of parameters would be in the model's order, which seldom equals the groups' order.
     """
     groups = source["param_groups"] if isinstance(source, Mapping) else source.param_groups
     if len(groups) > 1 and all(isinstance(p.name, int) for p in parameters):
@@ -162,7 +163,7 @@ def shapes_of(parameters: Sequence[Parameter]) -> dict[Hashable, tuple[int, ...]
 
 
 def parts_of(parameters: Sequence[Parameter]) -> tuple[list[Part], dict[Hashable, int]]:
-    """The parts of the parameters, and which part each parameter is in."""
+    """The parts of the parameters, and the part of each parameter."""
     parts: list[Part] = []
     part_of = {}
     for p in parameters:
@@ -185,7 +186,7 @@ def parts_of(parameters: Sequence[Parameter]) -> tuple[list[Part], dict[Hashable
 
 
 def _check_state(name: Hashable, settings: Settings, state: Mapping[str, Any]) -> None:
-    """Every entry is understood, and none is missing."""
+    """Raises InputError for an unknown or a missing entry."""
     needed = settings.slots if settings.kind == "SGD" else ("step", *settings.slots)
     for entry in state:
         if entry not in needed:
@@ -247,7 +248,7 @@ def _named(
 
 
 def _own_names(groups: Sequence[Mapping[str, Any]], keys: Sequence[Any]) -> list[Hashable] | None:
-    """The names that the optimizer was given, or that its state_dict is keyed by."""
+    """The names that the optimizer was given, or the keys of its state_dict."""
     if keys and all(isinstance(key, str) for key in keys):
         return list(keys)
     if all("param_names" in group for group in groups):
@@ -256,7 +257,7 @@ def _own_names(groups: Sequence[Mapping[str, Any]], keys: Sequence[Any]) -> list
 
 
 def pairs_and_names(names: Names) -> tuple[list[tuple[str, Any]], list[Any]]:
-    """The (name, parameter) pairs, if `names` has the parameters too, and the names."""
+    """The (name, parameter) pairs, if `names` holds parameters, and the names."""
     if hasattr(names, "named_parameters"):
         names = names.named_parameters()
     names = list(names.items() if isinstance(names, Mapping) else names)
@@ -270,7 +271,7 @@ def pairs_and_names(names: Names) -> tuple[list[tuple[str, Any]], list[Any]]:
 def _by_identity(keys: Iterable[Any], pairs: Iterable[tuple[str, Any]]) -> list[Hashable]:
     name_of: dict[int, str] = {}
     for name, p in pairs:
-        name_of.setdefault(id(p), name)  # a tied parameter goes by its first name
+        name_of.setdefault(id(p), name)  # a tied parameter gets its first name
     for p in keys:
         if id(p) not in name_of:
             raise InputError(
@@ -291,7 +292,7 @@ def _check_lengths(groups: Sequence[Mapping[str, Any]], names: Sequence[Sequence
 
 
 def _check_order(names: Sequence[Any], own: Sequence[Any] | None) -> None:
-    """Names that are the optimizer's own, but for a prefix, must have the same order."""
+    """Raises InputError if the optimizer's own names, up to a prefix, come in another order."""
 
     def alike(a: Any, b: Any) -> bool:
         one, other = f".{a}", f".{b}"

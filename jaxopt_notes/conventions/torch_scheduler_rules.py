@@ -1,9 +1,9 @@
-"""torch's schedulers, step by step: the arithmetic of torch.optim.lr_scheduler in Python's floats.
+"""torch's schedulers step by step: the arithmetic of torch.optim.lr_scheduler in Python floats.
 
 Most of torch's schedulers compute a learning rate from the one before: ExponentialLR multiplies by
 γ at each step, and LinearLR and CosineAnnealingLR multiply by a quotient of two values of their
 formula. Such a sequence collects rounding errors that the closed form does not have. So the rules
-here do the same operations in the same order, in float64 as torch does. Read off torch 2.13.
+here repeat torch's operations in torch's order, in float64. They follow torch 2.13.
 """
 
 import math
@@ -11,7 +11,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-Group = dict[str, Any]  # a param group of torch; its "cycled" is the momentum or β1
+Group = dict[str, Any]  # a torch param group; "cycled" is its momentum or β1
 
 
 class Scheduler(NamedTuple):
@@ -29,20 +29,20 @@ class Scheduler(NamedTuple):
 
     @property
     def cycles(self) -> bool:
-        """Whether it sets momentum or β1 too."""
+        """Whether the scheduler sets momentum or β1 too."""
         return bool(self.of.get("cycle_momentum")) or any(part.cycles for part in self.parts)
 
 
 def advance(scheduler: Scheduler, i: int, k: int, group: Group, first: bool) -> None:
-    """Sets the learning rate of param group i as the scheduler's step k does.
+    """Sets the learning rate of param group i as step k of the scheduler does.
 
     Args:
       scheduler: the scheduler.
-      i: the param group's place.
-      k: how many steps the scheduler has taken; 0 when it is made.
+      i: the param group's index.
+      k: how many steps the scheduler has taken; 0 at its creation.
       group: the param group, which is changed.
-      first: whether the run begins here. Where SequentialLR turns to its next scheduler, that one
-        begins at k = 0 in the middle of the run.
+      first: whether the run begins at this step. SequentialLR starts its later schedulers at k = 0
+        in the middle of the run.
     """
     if scheduler.kind == "SequentialLR":
         milestones = scheduler.of["_milestones"]
@@ -62,7 +62,7 @@ def advance(scheduler: Scheduler, i: int, k: int, group: Group, first: bool) -> 
 
 
 class _Step(NamedTuple):
-    """What a rule computes the learning rate of step k from."""
+    """The inputs from which a rule computes the learning rate of step k."""
 
     of: Mapping[str, Any]
     i: int
@@ -124,7 +124,7 @@ def _cosine(s: _Step) -> Any:
     steps, least = s.of["T_max"], s.of["eta_min"]
     if s.k == 0:
         return s.lr if s.first else least + (s.base - least) * (1 + math.cos(0)) / 2
-    if (s.k - 1 - steps) % (2 * steps) == 0:  # torch's way out of the lowest point
+    if (s.k - 1 - steps) % (2 * steps) == 0:  # torch's formula for leaving the minimum
         return s.lr + (s.base - least) * (1 - math.cos(math.pi / steps)) / 2
     here, before = (1 + math.cos(math.pi * k / steps) for k in (s.k, s.k - 1))
     return here / before * (s.lr - least) + least

@@ -1,9 +1,9 @@
 """A scheduler's values as a table, and the table as a function of a traced step.
 
 The first values are replayed once by torch's own arithmetic (`torch_scheduler_rules`) in float64. A
-closed form in float32, JAX's default, would be off in the seventh digit. The table ends where the
-values are constant, periodic or fall by a constant factor from then on. It is as long as the
-schedule, so a OneCycleLR of 100 000 steps puts 400 KB into the compiled step.
+closed form in float32, JAX's default, would be wrong in the seventh digit. The table ends where the
+values become constant or periodic, or fall by a constant factor. Other tables are as long as the
+schedule: a OneCycleLR of 100 000 steps puts 400 KB into the compiled step.
 """
 
 import math
@@ -32,13 +32,13 @@ class Tail(NamedTuple):
     ratio: float = 1.0
 
 
-# So many values of a schedule that goes on for ever are torch's to the last digit. Later ones lack
-# the rounding errors that torch collects.
+# This many values of an endless schedule equal torch's to the last digit. Later values lack the
+# rounding errors that torch collects.
 _EXACT = 4096
 
 
 def tail(scheduler: Scheduler) -> Tail | None:
-    """How it goes on, or None if only its own code knows."""
+    """How the scheduler goes on; None if only its own code determines that."""
     of = scheduler.of
     match scheduler.kind:
         case "OneCycleLR":
@@ -71,7 +71,7 @@ def replay(
     now = dict(group)
     now["lr"] = float(group["initial_lr"])
     now["cycled"] = math.nan
-    for part in scheduler.parts:  # each has set its momentum when it was made
+    for part in scheduler.parts:  # each part set its momentum at its creation
         begun = dict(now)
         advance(part, i, 0, begun, first=True)
         now["cycled"] = begun["cycled"]
@@ -82,15 +82,15 @@ def replay(
 
 @dataclass(frozen=True, eq=False)
 class Schedule:
-    """What a scheduler sets in a param group, as a function of the optimizer's steps.
+    """A value that a scheduler sets in a param group, as a function of the optimizer's steps.
 
     Attributes:
       values: after each of the scheduler's first steps.
       tail: how they go on.
-      every: the optimizer's steps for each of the scheduler's.
+      every: how many optimizer steps make one scheduler step.
       ahead: how many of the optimizer's steps the scheduler is ahead.
-      scheduler: whose values these are, for the way back.
-      numbers: the param group's own, which the scheduler reads there.
+      scheduler: the scheduler with these values, for the way back.
+      numbers: the numbers that the scheduler reads from the param group.
     """
 
     values: np.ndarray
@@ -102,13 +102,14 @@ class Schedule:
 
     def __call__(self, count: Any) -> jax.Array:
         """The value that the optimizer's next step takes, in JAX."""
-        # A copy: JAX remembers an array that it has rounded to float32, in float64 too.
+        # A copy, because JAX caches an array once rounded to float32 and would use it in float64
+        # too.
         values = self.values.copy()
         value: jax.Array = value_at(jnp, values, self.tail, self.position(jnp, count))
         return value
 
     def exactly(self, steps: int) -> float:
-        """The same in float64, whatever JAX allows."""
+        """The value in float64, even where JAX has no float64."""
         return float(value_at(np, self.values, self.tail, self.position(np, steps)))
 
     def position(self, xp: Any, count: Any) -> Any:
@@ -123,5 +124,5 @@ def value_at(xp: Any, values: np.ndarray, tail: Tail, k: Any) -> Any:
         values, length, period = np.append(values, np.nan), length + 1, 1
     rounds = xp.maximum(k - length + period, 0) // period
     value = xp.asarray(values)[k - rounds * period]
-    # As an exponential: γ rounded to float32 would be off by a factor after many steps.
+    # As an exponential: powers of γ rounded to float32 would be wrong by a factor after many steps.
     return value if ratio == 1 else value * xp.exp(rounds * math.log(ratio))

@@ -1,10 +1,10 @@
 """A torch scheduler's learning rates as functions of the steps taken, one for each param group.
 
-A scheduler is read off the object itself, or off its `state_dict()`, whose keys tell the class. The
-functions look torch's own numbers up in a table (`torch_scheduler_tables`). How LambdaLR,
-MultiplicativeLR, ChainedScheduler and a few more go on for ever only their own code knows: there
-`total_steps` says how long the table must be, and after it the learning rate is NaN. So it is after
-the last step of OneCycleLR, where torch raises an error.
+A scheduler is read from the object itself, or from its `state_dict()`, whose keys identify the
+class. The functions look up torch's own numbers in a table (`torch_scheduler_tables`). Only their
+own code determines how LambdaLR, MultiplicativeLR, ChainedScheduler and a few more continue. For
+these, `total_steps` sets the length of the table, and the learning rate is NaN after its end. The
+learning rate is also NaN after the last step of OneCycleLR, where torch raises an error.
 """
 
 import math
@@ -30,9 +30,9 @@ class Stepped(NamedTuple):
 
     Attributes:
       scheduler: as passed to `translate`.
-      every: the optimizer's steps for each of its own.
-      ahead: how many of the optimizer's steps it is ahead.
-      total_steps: the number of steps of the whole run, if that is needed.
+      every: how many optimizer steps make one scheduler step.
+      ahead: how many optimizer steps the scheduler is ahead.
+      total_steps: the number of steps of the whole run, where the scheduler needs it.
     """
 
     scheduler: Scheduler
@@ -46,7 +46,7 @@ class Stepped(NamedTuple):
         return _position(self.scheduler)
 
     def check_steps(self, steps: int) -> None:
-        """Raises InputError unless the scheduler is where the optimizer's steps have brought it."""
+        """Raises InputError unless the scheduler's step count fits the optimizer's."""
         if (steps + self.ahead) // self.every != self.position:
             raise InputError(
                 f"the scheduler has taken {self.position} steps, the optimizer {steps}: pass "
@@ -56,10 +56,11 @@ class Stepped(NamedTuple):
             )
 
     def steps(self) -> int:
-        """How many steps the optimizer has taken, which torch's SGD does not count.
+        """How many steps the optimizer has taken; torch's SGD does not count them.
 
         Raises:
-          InputError: the scheduler is stepped once in several steps, and does not know either.
+          InputError: the scheduler steps only once in several steps, so it does not know the number
+            either.
         """
         if self.every != 1:
             raise InputError(
@@ -70,13 +71,14 @@ class Stepped(NamedTuple):
 
 
 class Driven(NamedTuple):
-    """What a scheduler sets in a param group: the learning rate, and momentum or β1 if it does."""
+    """The values that a scheduler sets in a param group: learning rate, perhaps momentum or β1."""
 
     lr: Schedule
     momentum: Schedule | None
 
 
-# The attributes of each class, beside those of every scheduler. A class of one's own has others.
+# The attributes of each class, besides the attributes of every scheduler. A user's class has
+# others.
 _ATTRIBUTES = {
     kind: frozenset(names.split())
     for kind, names in {
@@ -102,7 +104,7 @@ _OF_EVERY = frozenset(
     [
         *("optimizer", "base_lrs", "last_epoch", "verbose", "_step_count", "_last_lr"),
         *("_get_lr_called_within_step", "_is_initial"),
-        # These are not in the state of every version or setting.
+        # Some versions and settings leave these attributes out of the state.
         *("use_beta1", "base_momentums", "max_momentums", "_scale_fn_ref"),
     ]
 )
@@ -129,17 +131,18 @@ def stepped(
 
 
 def schedules_of(run: Stepped, groups: Sequence[Mapping[str, Any]]) -> list[Driven]:
-    """What the scheduler sets in each param group, as functions of the optimizer's steps.
+    """The values that the scheduler sets in each param group, as functions of the optimizer's
+    steps.
 
-    Groups that are driven alike share their functions.
+    Groups with equal values share their functions.
 
     Args:
       run: the scheduler.
       groups: torch's param groups, in which OneCycleLR keeps its largest and smallest values.
 
     Raises:
-      InputError: the scheduler is of other groups, has finished, or someone else has changed the
-        learning rate.
+      InputError: the scheduler belongs to other groups, has finished, or something else has changed
+        the learning rate.
     """
     scheduler, known = run.scheduler, tail(run.scheduler)
     if known is None:
@@ -201,7 +204,7 @@ def _position(scheduler: Scheduler) -> int:
 
 
 def _entries(run: Stepped) -> int:
-    """How many steps the scheduler takes in the whole run."""
+    """The number of steps that the scheduler takes in the whole run."""
     if run.total_steps is None:
         raise InputError(
             f"scheduler: only its own code knows how this {run.scheduler.kind} goes on; pass "
@@ -243,7 +246,7 @@ def _numbers(group: Mapping[str, Any], scheduler: Scheduler, i: int) -> dict[str
 
 
 def _own(scheduler: Scheduler, i: int) -> list[Any]:
-    """What the scheduler keeps for one param group."""
+    """The scheduler's own values for one param group."""
     names = ("base_lrs", "lr_lambdas", "max_lrs", "base_momentums", "max_momentums")
     own = [
         one.of[name][i]
@@ -255,7 +258,7 @@ def _own(scheduler: Scheduler, i: int) -> list[Any]:
 
 
 def _check_now(run: Stepped, tail: Tail, group: Mapping[str, Any], table: np.ndarray) -> None:
-    """Raises InputError unless the param group has the values that the scheduler has set."""
+    """Raises InputError unless the param group has the values that the scheduler set."""
     momentum = (
         ("beta1", group["betas"][0]) if "betas" in group else ("momentum", group.get("momentum"))
     )

@@ -1,6 +1,6 @@
-"""From another framework's state to ours: a run moves to JAX in mid-training.
+"""From another framework's state to an optax state, to move a run to JAX in mid-training.
 
-Keras' is in `keras_state`. Of torch's:
+`keras_state` has the names for Keras. The names for torch:
 
 torch                                   here
 exp_avg, grad_avg                       mu
@@ -70,28 +70,30 @@ def translate_state(
     Args:
       state_dict: a torch optimizer's `state_dict()`, or the optimizer; a Keras optimizer, or its
         config in either form.
-      params: the parameters in JAX, as the other framework left them. Of Keras' variables these are
-        the trainable ones.
+      params: the parameters in JAX, with the other framework's current values. For Keras, the
+        trainable variables.
       scheduler: as passed to `translate`.
       lr: as passed to `translate`.
       arrange: where each of the other framework's parameters belongs in `params`: a tree of their
-        names, or a function from {name: value} to the tree. As a default `params` is a flat dict of
+        names, or a function from {name: value} to the tree. By default `params` is a flat dict of
         the names, or a list in the framework's order.
       names: as passed to `translate`. The module's names are matched with the optimizer's
-        parameters; a `state_dict` has none, so with several param groups pass the optimizer. With a
-        Keras config, the model or the list of its trainable variables' names; as a default 0, 1, ….
-      steps: how many steps torch has taken; needed only for SGD with a schedule, as SGD does not
-        count them. A scheduler that is stepped after each step of SGD has counted them.
+        parameters. A `state_dict` has no parameters, so with several param groups pass the
+        optimizer. With a Keras config, pass the model or the list of its trainable variables' names
+        (default: 0, 1, …).
+      steps: how many steps torch has taken; needed only for SGD with a schedule, because SGD does
+        not count them. Not needed if the scheduler steps after each step of SGD, because then the
+        scheduler has counted them.
       scheduler_every: as passed to `translate`.
       scheduler_ahead: as passed to `translate`.
       total_steps: as passed to `translate`.
-      variables: with a Keras config, what the optimizer saved: its variables in order, or a mapping
-        from "0", "1", …, such as `h5py.File("model.weights.h5")["optimizer/vars"]`.
+      variables: with a Keras config, the optimizer's saved variables, in order, or a mapping from
+        "0", "1", …, such as `h5py.File("model.weights.h5")["optimizer/vars"]`.
 
     Returns:
-      The state, with the values and dtypes of the other framework's. A parameter that had no
-      gradient yet has the moments it would begin with; each part of the partition has its own
-      count, and a schedule counts all steps.
+      The state, with the other framework's values and dtypes. A parameter without a gradient so far
+      has its initial moments. Each part of the partition has its own count, and a schedule counts
+      all steps.
 
     Raises:
       InputError: the state has no equivalent here, or does not fit `params`.
@@ -143,7 +145,7 @@ def translate_state(
 def _arranged(slot: str, parameters: Sequence[Parameter], arrange: Arrangement, params: Any) -> Any:
     """The tree of one accumulator, checked against the parameters."""
     if callable(arrange):
-        shapes_of(parameters)  # a function is shown each
+        shapes_of(parameters)  # an arrangement function needs all shapes
         like = {p.name: as_array(p.value) for p in parameters}
     else:
         like = dict(zip(jax.tree.leaves(arrange), map(np.asarray, jax.tree.leaves(params))))
@@ -152,7 +154,7 @@ def _arranged(slot: str, parameters: Sequence[Parameter], arrange: Arrangement, 
 
 
 def _value(slot: str, parameter: Parameter, like: np.ndarray | None) -> np.ndarray:
-    """torch's accumulator, or what it will begin with."""
+    """torch's accumulator, or its initial value."""
     if slot in parameter.state:
         return as_array(parameter.state[slot])
     initial = parameter.settings.arguments.get("initial_accumulator_value", 0.0)
@@ -160,17 +162,17 @@ def _value(slot: str, parameter: Parameter, like: np.ndarray | None) -> np.ndarr
 
 
 def as_array(tensor: Any) -> np.ndarray:
-    """A tensor as an array of the same dtype, bfloat16 too."""
+    """A tensor as an array of the same dtype, bfloat16 included."""
     if hasattr(tensor, "full_tensor"):  # torch's DTensor, which is spread over processes
         tensor = tensor.full_tensor()
     tensor = tensor.detach().cpu()
-    half = str(tensor.dtype) == "torch.bfloat16"  # which NumPy has only by way of JAX
+    half = str(tensor.dtype) == "torch.bfloat16"  # NumPy has it only through JAX
     array: np.ndarray = tensor.float().numpy().astype(jnp.bfloat16) if half else tensor.numpy()
     return array
 
 
 def _steps(parameters: Sequence[Parameter], steps: int | None, run: Stepped | None) -> int:
-    """The steps that the optimizer has taken: those of its longest trained parameters."""
+    """The optimizer's steps: those of its parameters with the most steps."""
     counted = counted_steps(parameters)
     if counted is not None:
         if steps not in (None, counted):
@@ -183,12 +185,12 @@ def _steps(parameters: Sequence[Parameter], steps: int | None, run: Stepped | No
         raise InputError(
             "torch's SGD does not count its steps, which the schedule needs: pass steps="
         )
-    # All else that asks is the dampening: is this still the first step?
+    # Otherwise only dampening needs the count, to know whether this is the first step.
     return max(p.steps for p in parameters) if steps is None else int(steps)
 
 
 def _filled(state: Any, fields: Mapping[str, Any], part: Part, taken: int) -> Any:
-    """The state of one part with the named fields and the counts replaced wherever they stand."""
+    """The state of one part with all occurrences of the named fields and the counts replaced."""
     own = taken if part.steps is None else part.steps
 
     def count(node: Any) -> int:

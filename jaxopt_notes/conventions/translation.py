@@ -1,7 +1,7 @@
 """From a torch or Keras optimizer to the equal transformation.
 
-Neither framework is imported: a torch optimizer is known by its param groups, a Keras one by its
-config. What has no equivalent here is refused by name.
+Neither framework is imported: param groups identify a torch optimizer, and its config identifies a
+Keras optimizer. An optimizer or setting without an equivalent here raises an error that names it.
 """
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -46,47 +46,47 @@ def translate(
         Keras optimizer (the same five), its `get_config()` or its serialized form.
       scheduler: the torch scheduler that drives the optimizer, or its `state_dict()`: each param
         group gets its learning rate as a function of the steps taken, torch's steps included, and
-        its momentum or β1 where OneCycleLR or CyclicLR sets that. All of torch's but
-        ReduceLROnPlateau; a class of your own has no equivalent here. A `state_dict` does not hold
+        its momentum or β1 where OneCycleLR or CyclicLR sets it. Supported are all of torch's
+        schedulers except ReduceLROnPlateau, but no class of your own. A `state_dict` does not hold
         the functions of LambdaLR, MultiplicativeLR and CyclicLR.
-      lr: a learning rate in place of the optimizer's, a number or a schedule of the steps taken; a
-        list of them, one for each of torch's param groups, where those have their own. Needed where
-        something drives the learning rate that is neither passed as `scheduler` nor one of Keras'
-        own six schedules.
+      lr: a learning rate that replaces the optimizer's: a number, a schedule of the steps taken, or
+        a list with one for each torch param group. Needed if the learning rate is driven by
+        something other than the `scheduler` argument or one of Keras' six schedules.
       arrange: where each of the other framework's parameters belongs in JAX's tree, as a tree of
-        their names, or a function from {name: value} to the tree. As a default the tree is a flat
-        dict of the names, or a list in the framework's order. Used only if not all parameters are
-        stepped alike.
-      names: how to call torch's parameters: the module, its `named_parameters()`, or a list in the
-        optimizer's order (with several param groups, a list for each). As a default the names that
-        the optimizer has, else 0, 1, 2, …. Keras' variables go by their paths; an optimizer that
-        is not built yet needs the model here for `exclude_from_weight_decay`.
-      scheduler_every: after how many steps of the optimizer the scheduler takes one: the number of
-        batches in an epoch, where the scheduler is stepped once an epoch.
-      scheduler_ahead: how many of the optimizer's steps the scheduler is ahead: 3 if GradScaler has
-        skipped three steps of the optimizer, −1000 if the scheduler was made after 1000 steps.
-      total_steps: the number of steps of the whole run, those in torch included. Needed for
+        their names, or a function from {name: value} to the tree. By default the tree is a flat
+        dict of the names, or a list in the framework's order. Used only if parameters differ in
+        settings or step counts.
+      names: names for torch's parameters: the module, its `named_parameters()`, or a list in the
+        optimizer's order (with several param groups, a list for each). The default is the
+        optimizer's own names, or 0, 1, 2, … without them. Paths name Keras' variables; an optimizer
+        that is not built yet needs the model here for `exclude_from_weight_decay`.
+      scheduler_every: how many optimizer steps make one scheduler step: for a scheduler that steps
+        once per epoch, the number of batches in an epoch.
+      scheduler_ahead: how many optimizer steps the scheduler is ahead: 3 if GradScaler has skipped
+        three optimizer steps, −1000 if the scheduler was created after 1000 steps.
+      total_steps: the number of steps of the whole run, torch's steps included. Needed for
         LambdaLR, MultiplicativeLR, ChainedScheduler, CyclicLR and CosineAnnealingWarmRestarts with
         T_mult > 1; after that many steps the learning rate is NaN, as after OneCycleLR's last.
 
     Returns:
-      A transformation of `jaxopt_notes.conventions`. Where param groups differ, or parameters have
-      taken different numbers of steps, it is an `optax.partition`, in which each has its own. The
-      gradient clipping of a Keras optimizer comes before it.
+      A transformation of `jaxopt_notes.conventions`. If param groups differ, or parameters have
+      taken different numbers of steps, it is an `optax.partition` with one part for each. A Keras
+      optimizer's gradient clipping comes before it.
 
-      A parameter whose gradient is None is passed over, as in torch and Keras: it stays, and its
-      moments too (and in torch its count, if no parameter of the same count has a gradient). A
-      gradient of zeros is a gradient, by which weight decay moves a parameter. A torch optimizer's
-      parameters
-      with `requires_grad=False` stay whatever their gradient is; to go on with them, set it to
-      True and translate again: the state remains. A `state_dict` does not tell what is frozen.
+      A parameter whose gradient is None is skipped, as in torch and Keras: its value and its
+      moments stay (and in torch its count, if no parameter with the same count has a gradient). A
+      gradient of zeros counts as a gradient, so weight decay still moves the parameter. Torch
+      parameters with `requires_grad=False` never change, whatever their gradient. To train them
+      again, set it to True and translate again; the state remains valid. A `state_dict` does not
+      show which parameters are frozen.
 
       The transformation remembers its param groups, for `transfer.to_torch_optimizer`.
 
     Raises:
       InputError: the optimizer, the scheduler or one of their settings has no equivalent here; the
-        optimizer is not where the scheduler has brought it; `lr` or `names` is ambiguous. A
-        change that leaves no trace in the optimizer (`ReduceLROnPlateau`, a hook) cannot be seen.
+        optimizer does not have the values that the scheduler set; `lr` or `names` is ambiguous. A
+        change that leaves no trace in the optimizer (`ReduceLROnPlateau`, a hook) cannot be
+        detected.
 
     >>> from jaxopt_notes.conventions import translate
     >>> config = {"learning_rate": 1.0, "momentum": 0.5, "nesterov": True, "weight_decay": None}
@@ -113,7 +113,7 @@ def translate(
 def translate_parameters(
     source: Any, parameters: Sequence[Parameter], arrange: Arrangement | None
 ) -> optax.GradientTransformation:
-    """The transformation of the parameters that were read off a torch optimizer."""
+    """The transformation for parameters that were read from a torch optimizer."""
     parts, part_of = parts_of(parameters)
     optimizers = [
         pass_over(p.settings.optimizer(), counts=p.settings.counts, scheduled=p.settings.scheduled)

@@ -1,8 +1,8 @@
-"""The microscope: the equation of any optimizer, the name of any difference.
+"""The microscope: finds the equation of an optimizer and the differences between optimizers.
 
-- `explain`: the equation, read off an optimizer's program (needs the extra `microscope`: SymPy)
+- `explain`: the equation, read from an optimizer's program (needs the extra `microscope`: SymPy)
 - `identify`: the equation, from an optimizer's steps alone
-- `diagnose`, `assert_same_optimizer`: why two optimizers part, and what makes them agree
+- `diagnose`, `assert_same_optimizer`: why two optimizers differ, and which change makes them agree
 - `watch`, `readings`: what an optimizer does while it trains
 
 Names are imported when first used.

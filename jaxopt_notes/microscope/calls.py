@@ -12,7 +12,7 @@ from jaxopt_notes.microscope.steps.steppers import Stepper
 
 
 def called(optimizer: Any) -> partial[Any] | None:
-    """The call that an optimizer is, with all arguments by name; None if it is not a call.
+    """The optimizer's call, with all arguments by name; None if it is not a call.
 
     >>> import optax
     >>> called(partial(optax.adam, 1e-3)).keywords
@@ -27,7 +27,7 @@ def called(optimizer: Any) -> partial[Any] | None:
 
 
 def label(optimizer: Any) -> str:
-    """An optimizer as one would write its call; the type's name where it is not a call.
+    """The optimizer's call as code; the type's name if it is not a call.
 
     >>> import optax
     >>> label(partial(optax.adam, 1e-3, b1=0.8))
@@ -41,7 +41,7 @@ def label(optimizer: Any) -> str:
 
 
 def _public_name(made: Callable[..., Any]) -> str:
-    """The shortest name under which a function or class is found: optax.adam, torch.optim.Adam."""
+    """The shortest importable name of a function or class: optax.adam, torch.optim.Adam."""
     parts = made.__module__.split(".")
     for i in range(1, len(parts) + 1):
         module = sys.modules.get(".".join(parts[:i]))
@@ -51,10 +51,10 @@ def _public_name(made: Callable[..., Any]) -> str:
 
 
 def stepper_of(optimizer: Any) -> Stepper:
-    """Whatever can take steps, as a stepper: a call, a transformation, or a stepper itself.
+    """Makes a stepper from a call, a transformation, or a stepper itself.
 
     Raises:
-      InputError: it is none of these, or cannot step on gradients alone.
+      InputError: the argument is none of these, or cannot step with gradients alone.
     """
     if hasattr(optimizer, "start") and hasattr(optimizer, "step"):
         stepper: Stepper = optimizer
@@ -71,9 +71,9 @@ def stepper_of(optimizer: Any) -> Stepper:
 
 
 def in_jax(optimizer: Any) -> partial[Any] | None:
-    """A torch or Keras optimizer as the call of `jaxopt_notes.conventions` that stands for it.
+    """The call of `jaxopt_notes.conventions` that equals a torch or Keras optimizer.
 
-    None where there is none, or where it does not take these arguments.
+    None if there is no such function, or if it does not take the arguments.
     """
     call = called(optimizer)
     if call is None:

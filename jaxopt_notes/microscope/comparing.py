@@ -1,4 +1,4 @@
-"""Two optimizers on the same gradients: where they part, and how far."""
+"""Compares two optimizers on equal gradients: where they separate, and how far."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -9,11 +9,11 @@ from jaxopt_notes.microscope.steps.steppers import Arrays, Stepper
 from jaxopt_notes.verification import problem
 
 STEPS = 1_000
-TRUST = 8  # units in the last place that two right implementations may part in a step
+TRUST = 8  # units in the last place by which two correct implementations may differ in a step
 
 
 class Problem(NamedTuple):
-    """What both are given.
+    """The input of both optimizers.
 
     Attributes:
       params: name → the initial parameters.
@@ -30,12 +30,12 @@ class Problem(NamedTuple):
 
 
 class Distance(NamedTuple):
-    """How far two paths are apart, for each step (T,).
+    """The distance of two paths at each step (T,).
 
     Attributes:
-      ulps: the largest distance of an element, in units in the last place of the largest value that
-        the element has had.
-      relative: the largest distance of an element, relative to how far it has travelled.
+      ulps: the largest distance of an element, in units in the last place of the element's largest
+        value so far.
+      relative: the largest distance of an element, relative to the distance that it travelled.
     """
 
     ulps: np.ndarray
@@ -50,12 +50,12 @@ class Distance(NamedTuple):
 
 
 def usual_problem(dtype: str, steps: int = STEPS) -> Problem:
-    """The certificate's gradients: from 1e-9 to 1e3, with zeros, from zero and other parameters."""
+    """The certificate's parameters and its gradients, from 1e-9 to 1e3 with zeros."""
     return Problem(problem.start(dtype), problem.gradients(steps, dtype))
 
 
 def own_problem(params: Any, grads: Sequence[Any]) -> Problem:
-    """The user's parameters and gradients, trees of one structure, under the leaves' names.
+    """The user's parameters and gradients, trees of equal structure, by the leaves' names.
 
     Raises:
       ValueError: there are no gradients, or their names are not those of the parameters.
@@ -89,7 +89,7 @@ def walk(stepper: Stepper, given: Problem) -> Arrays:
 
 
 def distance(a: Mapping[str, np.ndarray], b: Mapping[str, np.ndarray], dtype: Any) -> Distance:
-    """How far two paths from `walk` are apart after each step."""
+    """The distance of two paths of `walk` after each step."""
     ulps: list[np.ndarray] = []
     relative: list[np.ndarray] = []
     for name, path in a.items():

@@ -1,4 +1,4 @@
-"""`diagnose`: why two optimizers part, and which change makes them agree."""
+"""`diagnose`: why two optimizers differ, and which change makes them agree."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -22,11 +22,12 @@ class Difference(NamedTuple):
 
     Attributes:
       name: the part of the equation.
-      first: what the first optimizer has there.
-      second: what the second has.
-      apart: how far that alone drives the first one off in the steps that `identify` looks at,
-        relative to the distance travelled; NaN where it cannot be had alone.
-      change: the keywords that remove it from the first optimizer's call; empty if there are none.
+      first: that part of the first optimizer.
+      second: that part of the second optimizer.
+      apart: how far this difference alone moves the first optimizer's path in the steps of
+        `identify`, relative to the distance travelled; NaN if it cannot be isolated.
+      change: the keywords that remove the difference from the first optimizer's call; empty if none
+        do.
     """
 
     name: str
@@ -42,22 +43,24 @@ class Difference(NamedTuple):
 
 
 class Diagnosis(NamedTuple):
-    """Why two optimizers part.
+    """Why two optimizers differ.
 
     Attributes:
-      first, second: the optimizers, as one would write their calls.
-      equal: whether rounding explains all that lies between them.
+      first, second: the optimizers' calls as code.
+      equal: whether rounding explains all differences.
       dtype: of the parameters.
       steps: how many steps were compared.
       ulps: the largest distance, in units in the last place.
-      first_step: at which they part, counted from 1; None if they are equal.
-      apart: after 10, 100 and 1,000 steps: the largest distance relative to that travelled.
+      first_step: the first step at which they differ, counted from 1; None if they are equal.
+      apart: after 10, 100 and 1,000 steps, the largest distance relative to the distance travelled.
       differences: the largest first.
-      deviations: faults of either, as `identify` names them.
+      deviations: faults of either optimizer, as `identify` names them.
       fixed: the first optimizer's call after the changes; empty if nothing can be changed.
-      fixed_ulps: the largest distance after the changes; None where they do not make them equal.
+      fixed_ulps: the largest distance after the changes; None if the changes do not make them
+        equal.
       instead: a call in JAX that equals the second optimizer; empty if none is known.
-      distances: of each step (T,), relative; and after the changes, if there are any.
+      distances: the relative distance at each step (T,), before and, if there are changes, after
+        them.
 
     >>> import optax
     >>> from functools import partial
@@ -105,7 +108,7 @@ class Diagnosis(NamedTuple):
         return "\n".join(lines)
 
     def as_json(self) -> dict[str, Any]:
-        """The fields as JSON has them, but for the distances of each step."""
+        """The fields as JSON values, without the distances of each step."""
         value = self._asdict()
         value.pop("distances")
         value["differences"] = [difference._asdict() for difference in self.differences]
@@ -120,19 +123,20 @@ def diagnose(
     *,
     dtype: str = "float64",
 ) -> Diagnosis:
-    """Compares two optimizers on the same gradients, and says what makes them differ.
+    """Compares two optimizers on equal gradients, and names what makes them differ.
 
     Args:
-      a: an optimizer: `functools.partial(optax.rmsprop, learning_rate=0.01)`, that is a function or
-        class of optax, torch or Keras with its arguments; a transformation; or a stepper. Only for
-        the first kind can changes of keywords be named and tried.
-      b: the optimizer that `a` is compared with.
-      params: a tree of initial parameters; by default those of the certificate.
-      grads: trees of gradients like `params`, one for each step; by default awkward ones, 1,000.
-      dtype: "float64" or "float32", of the parameters where `params` is not given.
+      a: an optimizer: a call such as `functools.partial(optax.rmsprop, learning_rate=0.01)`, of a
+        function or class of optax, torch or Keras; a transformation; or a stepper. Only for a call
+        can `diagnose` propose and try changes of keywords.
+      b: the optimizer to compare `a` with.
+      params: a tree of initial parameters (default: the certificate's).
+      grads: trees of gradients like `params`, one for each step (default: the certificate's, 1,000
+        steps).
+      dtype: "float64" or "float32", the parameters' dtype if `params` is not given.
 
     Raises:
-      InputError: an optimizer cannot be driven by gradients alone.
+      InputError: an optimizer cannot step with gradients alone.
       ValueError: `params` without `grads` or the reverse, or they do not fit each other.
 
     >>> import optax
@@ -165,11 +169,11 @@ def diagnose(
 
 
 def assert_same_optimizer(mine: Any, reference: Any, **given: Any) -> None:
-    """Fails unless two optimizers are equal to rounding, for a test of one's own.
+    """Fails unless two optimizers are equal up to rounding; for use in tests.
 
     Args:
       mine: the optimizer under test; see `diagnose`.
-      reference: what it is to equal.
+      reference: the optimizer that it must equal.
       **given: `params`, `grads` and `dtype`, as `diagnose` takes them.
 
     Raises:
@@ -221,7 +225,7 @@ def _differences(a: Any, first: Examination, second: Examination) -> tuple[Diffe
 
 
 def _effect(part: remedies.Part, first: Examination, second: Examination) -> float:
-    """How far the first optimizer's path moves when it alone takes over this part."""
+    """How far the first optimizer's path moves if only this part changes to the second's."""
     here, there = _known(first), _known(second)
     field, letter = part.field, part.letter
     structure, values = here.structure, dict(here.values)
@@ -235,7 +239,7 @@ def _effect(part: remedies.Part, first: Examination, second: Examination) -> flo
     try:
         ours = _path(here, first)
         other = _path(here._replace(structure=structure, values=values), first)
-    except KeyError:  # an equation of which only parts belong together
+    except KeyError:  # the equation allows this part only together with others
         return float("nan")
     with np.errstate(all="ignore"):
         travelled = np.abs(np.diff(ours, axis=0, prepend=0.0)).sum(0)
@@ -249,7 +253,7 @@ def _known(examined: Examination) -> Fit:
 
 
 def _path(fit: Fit, examined: Examination) -> np.ndarray:
-    """(T, n), the way of each element on the gradients that the optimizer was examined with."""
+    """(T, n), the path of each element on the gradients of the examination."""
     given = examined.record.given
     moves = -fit.values["α"] * directions(fit.structure, fit.values, given)[0]
     moves = moves - fit.values.get("αλ", 0.0) * given.params
@@ -271,13 +275,13 @@ def _fix(
     given: Problem,
     target: dict[str, np.ndarray],
 ) -> Diagnosis:
-    """The diagnosis with the changes tried."""
+    """The diagnosis, after trying the changes."""
     made = called(a)
     assert made is not None
     better = partial(made.func, *made.args, **(made.keywords | changed))
     try:
         apart = comparing.distance(comparing.walk(stepper_of(better), given), target, before.dtype)
-    except InputError:  # keywords that its function does not take together
+    except InputError:  # its function does not take these keywords together
         return before
     equal = apart.first_step is None
     return before._replace(
@@ -289,7 +293,7 @@ def _fix(
 
 
 def _instead(b: Any, given: Problem, target: dict[str, np.ndarray]) -> str:
-    """The call in JAX that equals a torch or Keras optimizer, tried on the same gradients."""
+    """The call in JAX that equals a torch or Keras optimizer, tested on the gradients."""
     made = in_jax(b)
     if made is None:
         return ""

@@ -1,6 +1,6 @@
-"""What a command line says of an optimizer: `optax.adamw learning_rate=1e-3`.
+"""Reads an optimizer from a command line: `optax.adamw learning_rate=1e-3`.
 
-Needs only the standard library until a factory is imported. Nothing is evaluated as code.
+Only the standard library is needed until a factory is imported. No text is evaluated as code.
 """
 
 import inspect
@@ -11,7 +11,7 @@ from typing import Any
 from jaxopt_notes.errors import InputError, first_line, nearest
 
 _WORDS = {"true": True, "false": False, "none": None}
-# The names that frameworks have for one hyperparameter.
+# The frameworks' names for one hyperparameter.
 _SYNONYMS = (
     {"learning_rate", "lr"},
     {"b1", "beta1", "beta_1"},
@@ -22,7 +22,7 @@ _SYNONYMS = (
 
 
 def factory(path: str) -> Callable[..., Any]:
-    """Imports what makes an optimizer, by its dotted name.
+    """Imports an optimizer's factory by its dotted name.
 
     >>> factory("optax.adamw").__name__
     'adamw'
@@ -32,7 +32,7 @@ def factory(path: str) -> Callable[..., Any]:
     jaxopt_notes.errors.InputError: optax.adamv: optax has no adamv; did you mean optax.adam?
 
     Raises:
-      InputError: no such module or attribute, or it cannot be called.
+      InputError: there is no such module or attribute, or it is not callable.
     """
     names = path.split(".")
     if len(names) < 2 or not all(name.isidentifier() for name in names):
@@ -58,12 +58,12 @@ def _module(path: str, name: str) -> Any:
         if error.name == name:
             raise InputError(f"{path}: no module {name}; install it, or correct the name") from None
         raise InputError(f"{path}: {name} needs {error.name}, which is not installed") from None
-    except Exception as error:  # whatever a package does when it is imported
+    except Exception as error:  # a package may raise anything on import
         raise InputError(f"{path}: {name} cannot be imported ({first_line(error)})") from error
 
 
 def _import_inside(path: str, name: str) -> None:
-    """Imports a submodule that its package does not import by itself, if there is one."""
+    """Imports a submodule that its package does not import, if it exists."""
     try:
         import_module(name)
     except ModuleNotFoundError as error:
@@ -81,7 +81,7 @@ def _remedy(where: str, holder: Any, name: str) -> str:
 def keywords(words: Iterable[str]) -> dict[str, Any]:
     """Keyword arguments from `key=value`: numbers, booleans, None and strings.
 
-    A value in quotes is a string, whatever it looks like; lists are numbers with commas.
+    A quoted value is always a string; a list is numbers separated by commas.
 
     >>> keywords(["learning_rate=1e-3", "nesterov=true", "mask=None", "betas=0.9,0.95"])
     {'learning_rate': 0.001, 'nesterov': True, 'mask': None, 'betas': (0.9, 0.95)}
@@ -91,7 +91,7 @@ def keywords(words: Iterable[str]) -> dict[str, Any]:
     jaxopt_notes.errors.InputError: b1:0.9: is not key=value; write b1=0.9, for example
 
     Raises:
-      InputError: a word is no `key=value`, or a key stands twice.
+      InputError: a word is not `key=value`, or a key occurs twice.
     """
     values: dict[str, Any] = {}
     for word in words:
@@ -127,13 +127,13 @@ def _number(text: str) -> int | float | None:
 
 
 def _meant(key: str, parameters: Iterable[str]) -> str:
-    """The parameter that a keyword means; empty where that cannot be told."""
+    """The parameter that a keyword probably means; empty if unknown."""
     synonyms = [name for words in _SYNONYMS if key in words for name in parameters if name in words]
     return synonyms[0] if synonyms else nearest(key, parameters)
 
 
 def call(path: str, made: Callable[..., Any], *args: Any, **values: Any) -> Any:
-    """Calls a factory; a keyword that it does not take, or lacks, is one line.
+    """Calls a factory; reports an unknown or missing keyword in one line.
 
     >>> import optax
     >>> call("optax.adam", optax.adam, learning_rate=0.1, beta1=0.8)

@@ -1,7 +1,7 @@
-"""The links of a chain: the transformations that `optax.chain` was given.
+"""The links of a chain: the transformations passed to `optax.chain`.
 
-optax has no public way to ask a chain for its links. They are read from the closure of the chain's
-update function; where a chain keeps them otherwise, it counts as one link.
+optax has no public access to a chain's links. They are read from the closure of the chain's update
+function; a chain that stores them differently counts as one link.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,12 +14,12 @@ Update = Callable[..., tuple[Any, Any]]
 
 
 class Output(NamedTuple):
-    """What one link made at one step.
+    """The output of one link at one step.
 
     Attributes:
-      name: of the function that made the link, as "scale_by_adam".
-      updates: what it handed on.
-      state: its own new state.
+      name: the function that made the link, such as "scale_by_adam".
+      updates: the updates that it returned.
+      state: its new state.
     """
 
     name: str
@@ -28,7 +28,7 @@ class Output(NamedTuple):
 
 
 def link_names(optimizer: optax.GradientTransformation) -> tuple[str, ...]:
-    """The names of the links, in their order; chains within chains are opened.
+    """The names of the links in order; nested chains are opened.
 
     >>> link_names(optax.chain(optax.clip(1.0), optax.adamw(1e-3)))
     ('clip', 'scale_by_adam', 'add_decayed_weights', 'scale')
@@ -77,7 +77,7 @@ def _names(update: Update) -> list[str]:
 
 
 def _links_of(update: Update) -> list[Update] | None:
-    """The links' update functions; None where it is not a chain."""
+    """The links' update functions; None if it is not a chain."""
     within = _within(update)
     maker = _maker(update)
     if maker == "with_extra_args_support":
@@ -93,7 +93,7 @@ def _name(update: Update) -> str:
     maker = _maker(update)
     if maker == "with_extra_args_support":
         return _name(_within(update)["tx"].update)
-    if maker == "leafwise":  # our own, which all go through one engine: the note's name
+    if maker == "leafwise":  # our optimizers share one engine; use the rule's module name
         rule = _within(update)["rule"]
         module: str = getattr(rule, "func", rule).__module__
         return module.rpartition(".")[2].lstrip("_")
@@ -101,7 +101,7 @@ def _name(update: Update) -> str:
 
 
 def _maker(update: Update) -> str:
-    """The function that made an update function, as "chain" for `chain.<locals>.update_fn`."""
+    """The function that made an update function: "chain" for `chain.<locals>.update_fn`."""
     names = getattr(update, "__qualname__", type(update).__name__).split(".")
     return names[-3] if len(names) > 2 and names[-2] == "<locals>" else names[0]
 

@@ -1,4 +1,4 @@
-"""The microscope's pictures, where matplotlib is installed."""
+"""The microscope's pictures; they need matplotlib."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from jaxopt_notes.microscope.diagnosis import Diagnosis
 
 
 def draw_distances(path: Path, diagnosis: Diagnosis) -> None:
-    """Draws how far two optimizers are apart after each step, before and after the changes.
+    """Draws the distance of two optimizers after each step, before and after the changes.
 
     Args:
       path: the file, a .png.

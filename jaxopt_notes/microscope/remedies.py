@@ -1,4 +1,4 @@
-"""Which keyword of an optimizer's function makes it follow another equation."""
+"""Finds the keywords that make an optimizer's function follow another equation."""
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
@@ -8,7 +8,7 @@ from jaxopt_notes.microscope.steps import equation_text
 from jaxopt_notes.microscope.steps.families import Structure
 from jaxopt_notes.microscope.steps.fitting import Fit
 
-# Letter → the names that frameworks have for it. The first that a function takes is meant.
+# Letter → the frameworks' names for it. The first name that a function takes is used.
 _NUMBERS = {
     "α": ("learning_rate", "lr", "alpha", "eta"),
     "β1": ("b1", "beta_1", "beta1", "momentum", "beta", "decay"),
@@ -28,10 +28,10 @@ class Part(NamedTuple):
 
     Attributes:
       name: in words, as "ε".
-      first: what the first optimizer has there, in words.
-      second: what the second has.
-      letter: of the hyperparameter, or empty.
-      field: of the structure, or empty.
+      first: this part of the first optimizer, in words.
+      second: this part of the second optimizer, in words.
+      letter: the hyperparameter's letter, or empty.
+      field: the field of the structure, or empty.
     """
 
     name: str
@@ -106,7 +106,7 @@ _FIELDS: dict[str, tuple[str, dict[Any, str]]] = {
     "first_count": ("count of the first step", {1: "1", 2: "2"}),
     "late": ("step", {False: "by its own gradient", True: "by the gradient before"}),
 }
-# Fields that only say that a hyperparameter is there: its number says so as well.
+# Fields that only say that a hyperparameter exists; its number shows this too.
 _IMPLIED = {"initial": "v0", "momentum": "μ", "fading": "η"}
 
 
@@ -137,11 +137,11 @@ def numbers(fit: Fit) -> dict[str, float]:
 
 
 def changes(made: Callable[..., Any], part: Part, goal: Fit) -> dict[str, Any]:
-    """The keywords of a function that give it the second optimizer's part; {} if it has none.
+    """The keywords that give a function the second optimizer's part; {} if it has none.
 
     Args:
       made: the first optimizer's function.
-      part: what differs.
+      part: the part that differs.
       goal: the second optimizer's equation.
     """
     takes = inspect.signature(made).parameters

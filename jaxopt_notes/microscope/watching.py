@@ -1,4 +1,4 @@
-"""What an optimizer does while it trains: norms, ratios and shares, kept in its own state.
+"""Observes an optimizer during training: its state keeps norms, ratios and shares.
 
 For a group of leaves with gradient g, parameters θ and update u (θ ← θ + u):
 
@@ -10,7 +10,7 @@ For a group of leaves with gradient g, parameters θ and update u (θ ← θ + u
     effective_learning_rate    ‖u‖ / ‖g‖, with which plain SGD would step as far
     second_moment_below_eps    share of elements with √ν < ε: ε decides how far these move
 
-and for a link that clips, the share of measured steps at which it changed anything.
+and for a link that clips, the share of measured steps at which it changed an update.
 """
 
 from collections.abc import Callable, Iterator
@@ -63,15 +63,15 @@ def watch(
     group: Callable[[str], str] | None = None,
     eps: float = 1e-8,
 ) -> optax.GradientTransformationExtraArgs:
-    """Wraps an optimizer so that its state says what it does; its updates stay the same bits.
+    """Wraps an optimizer so that its state records measurements; updates stay bit-equal.
 
     Args:
       optimizer: any transformation; `optax.chain` is opened, and each of its links is measured.
-      every: how many steps lie between two measurements; the first step is measured. A measured
-        step runs the links once more, so a small number costs time.
-      group: from a leaf's name, as "conv1/kernel", to the name of the group that it belongs to; by
-        default each leaf is a group.
-      eps: the ε that the second moment is compared with.
+      every: measure every so many steps, beginning with the first. A measured step runs the links
+        once more, so a small number costs time.
+      group: a function from a leaf's name, such as "conv1/kernel", to its group's name (default:
+        each leaf is a group).
+      eps: the ε to compare the second moment with.
 
     Returns:
       The transformation. Its state is a `WatchState`; `readings` reads it, wherever it is nested.
@@ -123,8 +123,8 @@ def watch(
         updates: Any, state: WatchState, params: Any = None, **extra: Any
     ) -> tuple[Any, WatchState]:
         due = state.step % every == 0
-        # Another reader of a gradient could make XLA group the inner update's operations otherwise,
-        # and so round otherwise. An array of another shape has its own place in the program.
+        # A second use of a gradient could make XLA group, and so round, the inner update's
+        # operations differently. An array of another shape is separate in the program.
         apart = jax.tree.map(lambda x: jnp.expand_dims(x, 0), updates)
         reading = jax.lax.cond(
             due,
@@ -138,7 +138,7 @@ def watch(
 
 
 def readings(state: Any) -> dict[str, jax.Array]:
-    """What a watched optimizer did at its last measured step, as one flat dictionary.
+    """A watched optimizer's measurements at its last measured step, as one flat dictionary.
 
     Args:
       state: a `WatchState`, or anything that holds some, at any depth: the state of a chain, of
@@ -146,12 +146,12 @@ def readings(state: Any) -> dict[str, jax.Array]:
 
     Returns:
       "group/quantity" → float32 (): the quantities of this module's docstring; "link/clipped" for
-      the links that clip; "step", the number of updates. What needs the parameters is NaN where the
-      optimizer is not given them. Where several optimizers are watched, each name begins with the
-      number of its optimizer: "0/", "1/".
+      the links that clip; "step", the number of updates. Quantities that need the parameters are
+      NaN if the optimizer does not get them. With several watched optimizers, each name begins with
+      the optimizer's number: "0/", "1/".
 
     Raises:
-      ValueError: nothing in it is watched.
+      ValueError: it contains no watched optimizer.
 
     >>> optimizer, params = watch(optax.sgd(0.5)), {"w": jnp.array([3.0, 4.0])}
     >>> _, state = optimizer.update(params, optimizer.init(params), params)
@@ -190,7 +190,7 @@ def _flat(state: WatchState) -> dict[str, jax.Array]:
 
 
 def _grouped(tree: Any, group: Callable[[str], str]) -> dict[str, list[jax.Array]]:
-    """The leaves that are numbers with fractions, by the group of each."""
+    """The floating-point leaves, by group."""
     groups: dict[str, list[jax.Array]] = {}
     for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
         if path and path[-1] == jax.tree_util.GetAttrKey("value"):  # within an nnx.Variable

@@ -1,8 +1,8 @@
-"""The networks, a Flax module as a pure function, its summary, and weights from and to torch."""
+"""Networks, Flax modules as pure functions, summaries, and weights from and to torch."""
 
 from jaxopt_notes.extras import require
 
-require("jaxopt_notes.models", "train", "flax")  # one line, before an import fails
+require("jaxopt_notes.models", "train", "flax")  # gives a one-line message before an import fails
 
 from jaxopt_notes.models.batch_norm import BatchNorm
 from jaxopt_notes.models.cnn import CNN

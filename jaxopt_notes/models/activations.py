@@ -1,9 +1,9 @@
-"""The activations of the notes, by name, and the initial weights that suit each.
+"""The notes' activations by name, each with suitable initial weights.
 
     relu max(x, 0)    sigmoid 1 / (1 + e^−x)    tanh    gelu x Φ(x)
 
-Φ is the normal distribution's own cumulative function, as torch's `GELU()` has it by default, not
-the approximation by tanh that flax and Keras take.
+Φ is the exact normal cumulative distribution function, the default of torch's `GELU()`, not the
+tanh approximation of flax and Keras.
 """
 
 import functools
@@ -15,14 +15,15 @@ from flax import nnx
 
 
 class Activation(NamedTuple):
-    """An activation and the initializer of the weights in front of it."""
+    """An activation and the initializer of the weights before it."""
 
     apply: Callable[[jax.Array], jax.Array]
     initializer: Any
 
 
-# ReLU halves the mean square of what it passes on, and GELU nearly so; He's initialisation (He et
-# al. 2015, §2.2) makes up for that. Sigmoid and tanh are nearly linear around 0.
+# ReLU halves the mean square of its input, and GELU nearly does; He's initialisation (He et al.
+# 2015, §2.2) compensates for that. Sigmoid and tanh are nearly linear around 0 and need no
+# compensation.
 _he, _lecun = nnx.initializers.he_normal(), nnx.initializers.lecun_normal()
 
 ACTIVATIONS = {
@@ -32,4 +33,4 @@ ACTIVATIONS = {
     "gelu": Activation(functools.partial(nnx.gelu, approximate=False), _he),
 }
 
-before_logits = _lecun  # nothing follows the last layer
+before_logits = _lecun  # no activation follows the last layer

@@ -1,10 +1,10 @@
-"""Batch normalisation: flax's layer with torch's settings, and with either running variance.
+"""Batch normalisation: flax's layer with torch's settings and a choice of running variance.
 
     μ = mean of x,  σ² = mean of (x − μ)²           over the batch, rows and columns, a channel each
     x̂ = (x − μ) / √(σ² + ε),  y = γ x̂ + β           ε = 1e-5, γ and β learned
 
-In training μ and σ² are the batch's and move the running averages r ← 0.9 r + 0.1 · (μ or σ²);
-in evaluation the running averages stand for them.
+In training, μ and σ² come from the batch and update the running averages
+r ← 0.9 r + 0.1 · (μ or σ²). In evaluation, the running averages replace μ and σ².
 
 Source: Ioffe & Szegedy 2015, "Batch Normalization" (arXiv:1502.03167), algorithms 1 and 2.
 """
@@ -16,18 +16,19 @@ NORMS = ("none", "batch")
 
 
 class BatchNorm(nnx.BatchNorm):
-    """flax's `BatchNorm` with ε = 1e-5 and averages that keep 0.9: torch's `BatchNorm1d` and `2d`.
+    """flax's `BatchNorm` with ε = 1e-5 and momentum 0.9, as torch's `BatchNorm1d` and `2d`.
 
-    The running variance is flax's: it averages σ² itself, the biased variance that training divides
-    by. torch averages σ² n / (n − 1), the unbiased one, as does the paper, with n the numbers a
-    channel has in a batch (batch · rows · columns). `unbiased_running_variance=True` gives that;
-    nothing but the running variance, and what it evaluates to, differs.
+    By default the running variance is flax's: it averages the biased variance σ², by which training
+    divides. torch and the paper average the unbiased variance σ² n / (n − 1), where n is the number
+    of values per channel in a batch (batch · rows · columns). `unbiased_running_variance=True`
+    selects the unbiased variance. Only the running variance, and so the output in evaluation,
+    changes.
 
-    σ² is summed from (x − μ)², not as the mean of x² less μ², which cancels where |μ| is large.
+    σ² is the mean of (x − μ)². The mean of x² minus μ² would lose digits where |μ| is large.
 
     Args:
-      features: channels of the last axis.
-      rngs: where flax's layer takes its initial γ = 1 and β = 0 from.
+      features: number of channels, on the last axis.
+      rngs: the random generators that flax's layer requires; γ starts at 1 and β at 0.
       unbiased_running_variance: keep torch's running variance instead of flax's.
 
     >>> import jax.numpy as jnp
@@ -49,7 +50,7 @@ class BatchNorm(nnx.BatchNorm):
         """y of x (batch, …, features), of the same shape and dtype.
 
         Raises:
-          ValueError: training on a single number a channel, whose variance says nothing.
+          ValueError: training on a single value per channel, which has no variance.
         """
         if self.use_running_average:
             normalised: jax.Array = super().__call__(x)

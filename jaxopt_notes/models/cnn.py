@@ -7,10 +7,10 @@
     dense 128 · ReLU
     dense 10                                          → logits
 
-421,642 parameters. The last layer gives logits: a ReLU after it would take half of them away.
+421,642 parameters. The last layer gives logits; a ReLU after it would set about half of them to 0.
 
-The notes' other parts are its arguments: another way to shrink the image, another activation, batch
-normalisation after each layer but the last, dropout before the last.
+Arguments select the notes' other parts: another way to shrink the image, another activation, batch
+normalisation after each layer except the last, dropout before the last layer.
 """
 
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ from jaxopt_notes.models.layer_list import (
 from jaxopt_notes.models.pooling import POOLINGS, average_pool_2x2, global_average_pool
 
 _MAX = Layer("max pool 2×2", max_pool_2x2)
-# how a block halves the image after its activation; a stride has done so before
+# how a block halves the image after its activation; a stride has halved it before
 _POOLS = {
     "max": [_MAX],
     "average": [Layer("average pool 2×2", average_pool_2x2)],
@@ -46,22 +46,23 @@ class CNN(nnx.Module):
     """Blocks of 3×3 convolution, [batch norm], activation and pooling; then dense layers.
 
     Args:
-      rngs: where the initial parameters come from.
-      image_shape: (height, width, channels) of an image, large enough to be halved once a block.
+      rngs: the random generators for the initial parameters.
+      image_shape: (height, width, channels) of an image, large enough for each block to halve it.
       classes: how many logits.
-      features: channels out of each block.
+      features: output channels of each block.
       hidden: width of the first dense layer; unused with `pooling="gap"`.
       pooling: "max" or "average" over 2×2 windows; "stride", a stride of 2 in the convolution
-        itself; or "gap": max pooling in the blocks, and in place of flattening and the first dense
-        layer the global average of each channel. Averages differ little from image to image, so
-        that the last layer learns slowly: give it a learning rate about ten times as large.
-      norm: "none", or "batch" for batch normalisation after every layer but the last.
+        itself; or "gap": max pooling in the blocks, then the global average of each channel instead
+        of flattening and the first dense layer. The averages differ little between images, so the
+        last layer learns slowly: use a learning rate about ten times as large.
+      norm: "none", or "batch" for batch normalisation after every layer except the last.
       activation: "relu", "sigmoid", "tanh" or "gelu".
-      dropout: share of the last layer's inputs set to 0 in training.
-      unbiased_running_variance: keep torch's running variance, see `BatchNorm`.
+      dropout: fraction of the last layer's inputs set to 0 in training.
+      unbiased_running_variance: use torch's running variance, see `BatchNorm`.
 
     Raises:
-      InputError: an argument is none of these, or the images are too small for the pools.
+      InputError: an argument is not one of the values above, or the images are too
+        small for the pools.
 
     >>> network = CNN(nnx.Rngs(0), image_shape=(8, 8, 1), features=(4,), pooling="stride")
     >>> [layer.name for layer in network.layers()]
@@ -88,7 +89,7 @@ class CNN(nnx.Module):
         height, width = _after_blocks(image_shape, len(features), pooling)
         self.image_shape = tuple(image_shape)
         self.pooling, self.activation = pooling, activation
-        # What the quick convolution, ReLU and pooling can do in one.
+        # The blocks that the fast fused convolution, ReLU and pooling can compute.
         self.plain = pooling in ("max", "gap") and norm == "none" and activation == "relu"
         kernel_init = ACTIVATIONS[activation].initializer
         channels = [image_shape[2], *features]
@@ -131,7 +132,7 @@ class CNN(nnx.Module):
         return [*layers, Layer(f"dense {self.logits.out_features}", self.logits)]
 
     def _after(self, i: int) -> list[Layer]:
-        """What follows the i-th convolution, or with −1 the first dense layer."""
+        """The layers after the i-th convolution; for −1, after the first dense layer."""
         norm = [Layer("batch norm", self.norms[i])] if hasattr(self, "norms") else []
         return [*norm, Layer(self.activation, ACTIVATIONS[self.activation].apply)]
 
@@ -139,14 +140,14 @@ class CNN(nnx.Module):
         """Logits (batch, classes) of normalised images (batch, height, width, channels)."""
         x, layers = images, self.layers()
         if self.plain:
-            convs: Any = self.blocks  # each has a bias, which nnx.Conv's type leaves open
+            convs: Any = self.blocks  # each has a bias, which is optional in nnx.Conv's type
             x = conv_stack(x, [(conv.kernel[...], conv.bias[...]) for conv in convs])
             layers = layers[3 * len(self.blocks) :]
         return apply_layers(layers, x, rngs)
 
 
 def _after_blocks(image_shape: Sequence[int], blocks: int, pooling: str) -> tuple[int, int]:
-    """Rows and columns of an image halved `blocks` times: rounded down by pools, up by a stride."""
+    """An image's rows and columns after `blocks` halvings; pools round down, strides up."""
     height, width = image_shape[:2]
     if pooling == "stride":
         return -(-height // 2**blocks), -(-width // 2**blocks)

@@ -3,12 +3,13 @@
     y[i, j] = max over the window {2i, 2i + 1} × {2j, 2j + 1} of relu(x ∗ kernel + bias)
 
 The layers are flax's, value and gradient: `nnx.Conv(padding="SAME")`, `nnx.relu`, `nnx.max_pool`.
-Two things are said in another way, because they are quicker so on a CPU:
+Two things are computed differently, because that is faster on a CPU:
 
-- A maximum is picked by comparing the four elements of a window, not by `lax.reduce_window`, whose
-  gradient (select-and-scatter) is slow there.
-- ReLU follows the pooling and so touches a quarter of the elements. Nothing changes: both are
-  monotone, and in a window without a positive element neither order lets any gradient through.
+- Pooling compares the four elements of a window. `lax.reduce_window` has a gradient
+  (select-and-scatter) that is slow on a CPU.
+- ReLU follows the pooling, so it works on a quarter of the elements. The result is unchanged: both
+  functions are monotone, and in a window without a positive element the gradient is 0 in either
+  order.
 """
 
 from collections.abc import Sequence
@@ -24,9 +25,9 @@ from jaxopt_notes.models.sharding import device_kind_in_trace, per_device
 def max_pool_2x2(x: Array) -> Array:
     """Largest element of each 2×2 window, stride 2, no padding.
 
-    The first maximum of a window, in row-major order, takes its whole gradient, as in flax and in
-    torch; where the background of an image is blank, whole windows tie. An odd last row or column
-    is dropped. NaN wins over everything.
+    The first maximum of a window, in row-major order, gets the whole gradient, as in flax and
+    torch. Ties are common: in a blank background all four elements are equal. An odd last row or
+    column is dropped. A NaN in a window gives NaN.
 
     Args:
       x: (batch, rows, columns, channels), any real dtype.
@@ -51,7 +52,7 @@ def max_pool_2x2(x: Array) -> Array:
 
 
 def _first_maximum(a: Array, b: Array) -> Array:
-    """max(a, b) whose gradient goes to `a` alone on a tie; `jnp.maximum` would split it."""
+    """max(a, b); on a tie the whole gradient goes to `a`, where `jnp.maximum` would split it."""
     return jnp.where((a >= b) | jnp.isnan(a), a, b)
 
 
@@ -73,12 +74,13 @@ def conv_relu_pool(x: Array, kernel: Array, bias: Array) -> Array:
 
 
 def conv_stack(x: Array, blocks: Sequence[tuple[Array, Array]]) -> Array:
-    """`conv_relu_pool` once for each (kernel, bias) of `blocks`, each on the output of the last.
+    """Applies `conv_relu_pool` with each (kernel, bias) of `blocks` in turn.
 
-    On a CPU float32 images that halve evenly go through `winograd.conv_stack`, which is the same
-    function up to rounding; everything else, and every other platform, through XLA's convolutions:
-    also a batch of a size that an exported program leaves open, since the former cuts it up.
-    Being a `jax.custom_vjp`, the former allows reverse-mode derivatives only (`jax.grad`).
+    On a CPU, float32 images that halve evenly go through `winograd.conv_stack`, which computes the
+    same function up to rounding. All other inputs and platforms use XLA's convolutions, and so does
+    an exported program with a symbolic batch size, because `winograd.conv_stack` splits the batch.
+    `winograd.conv_stack` is a `jax.custom_vjp`, so it allows only reverse-mode derivatives
+    (`jax.grad`).
 
     Args:
       x: (batch, rows, columns, channels).
@@ -98,7 +100,7 @@ def conv_stack(x: Array, blocks: Sequence[tuple[Array, Array]]) -> Array:
     evenly = known and x.size > 0 and all(size % 2 ** len(blocks) == 0 for size in x.shape[1:3])
     if float32 and evenly and all(kernel.shape[:2] == (3, 3) for kernel, _ in blocks):
         quick = per_device(winograd.conv_stack, len(x))
-        if (kind := device_kind_in_trace()) is None:  # both are traced, and one compiled
+        if (kind := device_kind_in_trace()) is None:  # traces both, compiles one
             y: Array = lax.platform_dependent(x, blocks, cpu=quick, default=_conv_stack)
             return y
         if kind == "cpu":

@@ -1,4 +1,4 @@
-"""A Flax module as a pure function of arrays, its graph split once, outside of any jit."""
+"""A Flax module as a pure function of arrays; its graph is split once, outside jit."""
 
 import functools
 from collections.abc import Callable
@@ -9,13 +9,13 @@ from flax import nnx
 
 
 class PureModel(NamedTuple):
-    """A network as a function, and where it starts.
+    """A network as a function, with its initial values.
 
     Attributes:
       apply: `apply(params, batch_stats, images, key=None, train=False) -> (logits, batch_stats)`,
-        pure. `key` feeds dropout; in training the batch statistics move, else they serve.
+        pure. `key` feeds dropout. Training updates the batch statistics; evaluation uses them.
       params: the initial parameters, nested dicts of arrays.
-      batch_stats: the initial running averages, nested dicts; empty where the network has none.
+      batch_stats: the initial running averages, nested dicts; empty if the network has none.
 
     >>> from jaxopt_notes.models import MLP
     >>> model = pure(MLP(nnx.Rngs(0), (4, 4, 1), widths=(8,)))
@@ -33,8 +33,8 @@ class PureModel(NamedTuple):
 def pure(module: nnx.Module) -> PureModel:
     """Splits a module into a pure function and plain trees.
 
-    Plain nested dicts, since jit flattens its arguments at every call, and nnx's own state classes
-    do that in Python.
+    Plain nested dicts, because jit flattens its arguments at every call, and nnx's state classes
+    flatten in Python, which is slow.
 
     >>> model = pure(nnx.Linear(3, 2, rngs=nnx.Rngs(0)))
     >>> jax.tree.map(jax.numpy.shape, model.params)
@@ -44,7 +44,7 @@ def pure(module: nnx.Module) -> PureModel:
     graph, params, batch_stats = parts
     try:
         apply = _shared_apply(graph)
-    except TypeError:  # a module of the user's has an attribute without a hash
+    except TypeError:  # a user's module has an unhashable attribute
         apply = _apply(graph)
     return PureModel(apply, nnx.to_pure_dict(params), nnx.to_pure_dict(batch_stats))
 
@@ -70,12 +70,12 @@ def _apply(graph: Any) -> Callable[..., tuple[jax.Array, Any]]:
     return apply
 
 
-# Equal networks have one function, which JAX traces once.
+# Equal networks share one function, so JAX traces it once.
 _shared_apply = functools.lru_cache(maxsize=32)(_apply)
 
 
 def parameter_count(params: Any) -> int:
-    """How many numbers the parameters hold.
+    """The number of elements in the parameters.
 
     >>> parameter_count(pure(nnx.Linear(3, 2, rngs=nnx.Rngs(0))).params)
     8

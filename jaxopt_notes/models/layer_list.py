@@ -1,7 +1,7 @@
 """A network as the list of its layers, in order.
 
-One list serves the forward pass, the summary and the exchange of weights with torch, so that they
-cannot come apart.
+The forward pass, the summary and the exchange of weights with torch share one list, so they always
+agree.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,9 +17,9 @@ class Layer(NamedTuple):
     """A step of the forward pass.
 
     Attributes:
-      name: what it is, for people.
-      apply: a function of an array with the batch first, or a Flax module where it has parameters
-        or is random.
+      name: the layer's name for readers.
+      apply: a function of an array with the batch axis first, or a Flax module if the layer has
+        parameters or is random.
     """
 
     name: str
@@ -27,7 +27,7 @@ class Layer(NamedTuple):
 
 
 def apply_layers(layers: Sequence[Layer], x: jax.Array, rngs: nnx.Rngs | None = None) -> jax.Array:
-    """One layer after the other; `rngs` feeds dropout in training."""
+    """Applies the layers in order; `rngs` feeds dropout in training."""
     for _, apply in layers:
         random = rngs is not None and isinstance(apply, nnx.Dropout)
         x = apply(x, rngs=rngs) if random else apply(x)
@@ -35,7 +35,8 @@ def apply_layers(layers: Sequence[Layer], x: jax.Array, rngs: nnx.Rngs | None = 
 
 
 def flatten(x: jax.Array) -> jax.Array:
-    """(batch, …) as (batch, features), the last axis fastest; torch's `Flatten` of an NHWC array.
+    """Reshapes (batch, …) to (batch, features), last axis fastest: torch's `Flatten` of an NHWC
+    array.
 
     >>> import jax.numpy as jnp
     >>> flatten(jnp.zeros((5, 28, 28, 1))).shape
@@ -48,20 +49,20 @@ FLATTEN = Layer("flatten", flatten)
 
 
 def check_choice(argument: str, value: str, known: Sequence[str]) -> None:
-    """Refuses what is not among the known names.
+    """Refuses an unknown name.
 
     Raises:
-      InputError: naming the argument, its value and what it may be.
+      InputError: the message has the argument, its value and the allowed names.
     """
     if value not in known:
         raise InputError(f"{argument}={value!r}: unknown; pass one of {', '.join(known)}")
 
 
 def check_dropout(dropout: float) -> None:
-    """Refuses a share of dropped features outside of [0, 1).
+    """Refuses a dropout probability outside [0, 1).
 
     Raises:
-      InputError: naming the share.
+      InputError: the message has the probability.
     """
     if not 0 <= dropout < 1:
         raise InputError(f"dropout={dropout}: pass a share from 0 to below 1")

@@ -1,8 +1,8 @@
-"""The notes' dense network: every layer sees all features of the one before.
+"""The notes' dense network: each layer uses all features of the previous layer.
 
     flatten → (dense → [batch norm] → activation → [dropout]) for each width → dense → logits
 
-The notes' own has the widths 128 and 64 and batch normalisation.
+The notes' network has widths 128 and 64 and batch normalisation.
 """
 
 import itertools
@@ -27,17 +27,17 @@ class MLP(nnx.Module):
     """Dense layers.
 
     Args:
-      rngs: where the initial parameters come from.
+      rngs: the random generators for the initial parameters.
       image_shape: (height, width, channels) of an image.
       classes: how many logits.
-      widths: features out of each hidden layer; with none of them the network is linear.
+      widths: output features of each hidden layer; without hidden layers the network is linear.
       norm: "none", or "batch" for batch normalisation after every hidden dense layer.
       activation: "relu", "sigmoid", "tanh" or "gelu".
-      dropout: share of each hidden layer's features set to 0 in training.
-      unbiased_running_variance: keep torch's running variance, see `BatchNorm`.
+      dropout: fraction of each hidden layer's features set to 0 in training.
+      unbiased_running_variance: use torch's running variance, see `BatchNorm`.
 
     Raises:
-      InputError: an argument is none of these.
+      InputError: an argument is not one of the values above.
 
     >>> network = MLP(nnx.Rngs(0), image_shape=(8, 8, 1), widths=(16,), norm="batch")
     >>> [layer.name for layer in network.layers()]

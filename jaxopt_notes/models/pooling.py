@@ -1,4 +1,5 @@
-"""Down-sampling by averages; the maximum is in `layers`, a stride of 2 is the convolution's own.
+"""Down-sampling by averages. Max pooling is in `convolutions`; a stride of 2 is an argument of the
+convolution.
 
 average pool    y[i, j] = mean over the window {2i, 2i + 1} × {2j, 2j + 1} of x
 global average  y       = mean over all rows and columns of x
@@ -12,8 +13,8 @@ POOLINGS = ("max", "average", "stride", "gap")
 def average_pool_2x2(x: jax.Array) -> jax.Array:
     """Mean of each 2×2 window, stride 2, no padding, as flax's `avg_pool` and torch's `AvgPool2d`.
 
-    An odd last row or column is dropped. Said by slices, not by `lax.reduce_window`, whose gradient
-    is slow on a CPU.
+    An odd last row or column is dropped. It uses slices, because the gradient of
+    `lax.reduce_window` is slow on a CPU.
 
     Args:
       x: (batch, rows, columns, channels), floating.

@@ -1,7 +1,8 @@
-"""A batch that lies spread over the devices of a mesh, as a program being traced may know it.
+"""Facts about a sharded batch that a program can use while it is traced.
 
-JAX partitions a program by itself, from the layout of its arguments: the parts of a network say
-nothing about devices. Three places do better by knowing: see who calls this.
+JAX partitions a program by itself, from the sharding of its arguments, so the parts of a network do
+not mention devices. The functions here serve the few places that run faster if they know the
+devices.
 """
 
 from collections.abc import Callable
@@ -10,11 +11,12 @@ from typing import Any
 import jax
 from jax.sharding import AxisType, PartitionSpec
 
-BATCH_AXIS = "data"  # of the mesh: the axis that a batch is cut along
+BATCH_AXIS = "data"  # the mesh axis along which a batch is sharded
 
 
 def devices_in_trace() -> int:
-    """Over how many devices `jax.set_mesh` spreads a batch in what is being traced; 1 without.
+    """The number of devices over which `jax.set_mesh` shards a batch in this trace; 1 without a
+    mesh.
 
     >>> devices_in_trace()
     1
@@ -25,7 +27,7 @@ def devices_in_trace() -> int:
 
 
 def device_kind_in_trace() -> str | None:
-    """What `jax.set_mesh` says of the devices: "cpu", "TPU v5 lite", …; None without.
+    """The device kind of `jax.set_mesh`: "cpu", "TPU v5 lite", …; None without a mesh.
 
     >>> device_kind_in_trace()
     """
@@ -34,7 +36,7 @@ def device_kind_in_trace() -> str | None:
 
 
 def gpu_in_trace() -> bool:
-    """Whether what is being traced is for a GPU: one of `jax.set_mesh`, or else JAX's default.
+    """Whether the traced program is for a GPU: of `jax.set_mesh`, or else JAX's default device.
 
     >>> gpu_in_trace()
     False
@@ -46,16 +48,17 @@ def gpu_in_trace() -> bool:
 
 
 def per_device(f: Callable[[jax.Array, Any], jax.Array], batch: int) -> Callable[..., jax.Array]:
-    """`f(x, parameters)` on each device's own examples, without a word between the devices.
+    """`f(x, parameters)` on each device's own examples, without communication between devices.
 
-    XLA would cut a function that reorders its batch in other ways too, and send the batch around.
+    Otherwise XLA might shard a function that reorders its batch along other axes, and move the
+    batch between devices.
 
     Args:
-      f: treats each example by itself.
-      batch: how many examples x has; where they do not divide evenly, it is left to XLA.
+      f: a function that treats each example by itself.
+      batch: how many examples x has; if the devices do not divide them evenly, XLA partitions f.
 
     Returns:
-      A function of the same values; f itself outside of a mesh.
+      A function with the values of f; f itself without a mesh.
     """
     devices = devices_in_trace()
     if devices == 1 or batch % devices:

@@ -1,7 +1,7 @@
-"""A network layer by layer: shape, parameters, operations; all of it counted, nothing typed in.
+"""A network layer by layer: shape, parameters and operations, all counted from its trace.
 
 Each layer is traced on an abstract image. Its operations are the multiply-adds of the convolutions
-and dots that the trace holds; what works on single elements is far less and is not counted.
+and dots in the trace. Elementwise operations are far fewer and are not counted.
 """
 
 import math
@@ -17,9 +17,9 @@ from jaxopt_notes.models.functional import parameter_count
 
 
 class Row(NamedTuple):
-    """A layer: its name, the shape that leaves it (batch left out), its parameters, its operations.
+    """A layer: its name, its output shape (without the batch), its parameters, its operations.
 
-    `multiply_adds` are those for one image.
+    `multiply_adds` is the number for one image.
     """
 
     name: str
@@ -29,10 +29,10 @@ class Row(NamedTuple):
 
 
 def summarize(network: Any) -> list[Row]:
-    """Rows of the layers of a `CNN` or an `MLP`, after a first one of the image itself.
+    """A row for the image, then a row for each layer of a `CNN` or an `MLP`.
 
     Args:
-      network: it is left as it is. Its arrays may be shapes only.
+      network: it is not changed. Its arrays may be shapes only.
 
     >>> from jaxopt_notes.models import CNN
     >>> for row in summarize(CNN(nnx.Rngs(0)))[-2:]:
@@ -53,7 +53,7 @@ def summarize(network: Any) -> list[Row]:
 
 
 def summary_text(rows: Sequence[Row]) -> str:
-    """The rows as a table, with their sums below.
+    """The rows as a table, with sums below.
 
     >>> from jaxopt_notes.models import MLP
     >>> print(summary_text(summarize(MLP(nnx.Rngs(0), (8, 8, 1), widths=(16,)))))
@@ -79,7 +79,7 @@ def summary_text(rows: Sequence[Row]) -> str:
 
 
 def _known(x: Any) -> Any:
-    """The array; where it is a shape only, zeros."""
+    """The array, or zeros in place of a mere shape."""
     return np.zeros(x.shape, x.dtype) if isinstance(x, jax.ShapeDtypeStruct) else x
 
 
@@ -99,7 +99,7 @@ def _multiply_adds(jaxpr: Any) -> int:
 
 
 def _inner(params: dict[str, Any]) -> Iterator[Any]:
-    """The jaxprs that an equation calls, such as those of a jitted function."""
+    """The jaxprs that an equation calls, such as the jaxpr of a jitted function."""
     for value in params.values():
         inner = getattr(value, "jaxpr", value)
         if hasattr(inner, "eqns"):

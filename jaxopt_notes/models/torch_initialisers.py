@@ -1,15 +1,15 @@
-"""torch's default initialisation: the distribution that torch's layers draw their weights from.
+"""torch's default initialisation: the distributions from which torch's layers draw their weights.
 
     Linear, Conv, ConvTranspose    weight and bias  U(−1/√fan_in, 1/√fan_in)
     Embed                          N(0, 1)
     BatchNorm, LayerNorm, …        scale 1, bias 0
 
-fan_in is the number of inputs that an output sums: in, or in / groups · rows · columns of a
-convolution. Of a transposed convolution torch takes out / groups · rows · columns for it. torch
-writes the weight's rule as `kaiming_uniform_(a=√5)`: √(6 / (1 + a²) / fan_in) = 1/√fan_in.
+fan_in is the number of inputs that an output sums: in, or for a convolution in / groups · rows ·
+columns. For a transposed convolution torch uses out / groups · rows · columns. torch writes the
+weights' rule as `kaiming_uniform_(a=√5)`, which is the same: √(6 / (1 + a²) / fan_in) = 1/√fan_in.
 
-The distribution is torch's; the numbers are not, because the random generators differ. For torch's
-own numbers copy its weights with `from_torch`.
+The distributions are torch's, but the numbers differ, because the random generators differ. For
+torch's own numbers copy its weights with `from_torch`.
 
 Source: `reset_parameters` of each layer in torch 2.13.
 """
@@ -35,14 +35,15 @@ _FLAX_LAYERS = "flax.nnx.nn."  # the modules that define Flax's layers
 def torch_bias_init(fan_in: int) -> Initialiser:
     """The initialiser of a bias: U(−1/√fan_in, 1/√fan_in), for `bias_init=` in Flax.
 
-    Flax tells a bias initialiser the bias's shape only, so fan_in has to be passed: the features
-    in, or for a convolution features in / groups · rows · columns of the kernel.
+    Flax passes a bias initialiser only the bias's shape, so the caller passes fan_in: the input
+    features, or for a convolution input features / groups · rows · columns of the kernel.
 
     Args:
-      fan_in: how many inputs an output sums, from 1.
+      fan_in: how many inputs an output sums, at least 1.
 
     Returns:
-      A function (key, shape, dtype=float32) → array. float16 and bfloat16 are drawn in float32.
+      A function (key, shape, dtype=float32) → array. float16 and bfloat16 values are drawn in
+      float32 and then rounded.
 
     Raises:
       InputError: fan_in is below 1.
@@ -57,7 +58,7 @@ def torch_bias_init(fan_in: int) -> Initialiser:
     bound = 1 / math.sqrt(fan_in)
 
     def init(key: jax.Array, shape: Sequence[int], dtype: Any = jnp.float32) -> jax.Array:
-        drawn = jnp.promote_types(dtype, jnp.float32)  # a half's own grid of numbers is coarse
+        drawn = jnp.promote_types(dtype, jnp.float32)  # half precision draws from a coarse grid
         return jax.random.uniform(key, shape, drawn, -bound, bound).astype(dtype)
 
     return init
@@ -70,8 +71,8 @@ def torch_kernel_init(key: jax.Array, shape: Sequence[int], dtype: Any = jnp.flo
 
     Args:
       key: a random key.
-      shape: (…, in, out) as Flax lays kernels out.
-      dtype: of the result.
+      shape: (…, in, out), Flax's kernel layout.
+      dtype: the dtype of the result.
 
     Returns:
       The kernel.
@@ -87,22 +88,22 @@ def torch_kernel_init(key: jax.Array, shape: Sequence[int], dtype: Any = jnp.flo
 
 
 def like_torch(seed: int | jax.Array, network: nnx.Module) -> dict[Any, Any]:
-    """Parameters for a network, drawn as torch draws those of its layers by default.
+    """Parameters for a network, drawn from the default distributions of torch's layers.
 
-    The same distribution as torch's, not the same numbers. Parameters outside of Flax's layers,
-    such as an `nnx.Param` in a class of yours, keep their values: torch has no default for them.
+    The distributions equal torch's, the numbers do not. Parameters outside Flax's layers, such as
+    an `nnx.Param` in a class of yours, keep their values, because torch has no default for them.
     Batch normalisation's running averages begin at 0 and 1 in both frameworks.
 
     Args:
       seed: a number or a random key.
-      network: a `CNN`, an `MLP` or any `nnx.Module`; it is left as it is.
+      network: a `CNN`, an `MLP` or any `nnx.Module`; it is not changed.
 
     Returns:
-      Nested dicts of arrays, as `pure(network).params` is; shapes and dtypes are the network's.
+      Nested dicts of arrays, like `pure(network).params`, with the network's shapes and dtypes.
       `nnx.update(network, params)` puts them into the network.
 
     Raises:
-      InputError: the network has a Flax layer that torch lays out in another way, such as a
+      InputError: the network has a Flax layer that torch structures differently, such as a
         recurrent cell or attention.
 
     >>> from jaxopt_notes.models import MLP, pure
@@ -123,7 +124,7 @@ def like_torch(seed: int | jax.Array, network: nnx.Module) -> dict[Any, Any]:
         if init := _initialiser(around[-1], str(path[-1])):
             drawn.append((variable, init))
 
-    @jax.jit  # one program: outside of jit there would be one for each shape
+    @jax.jit  # one program; without jit there would be one for each shape
     def draw(keys: list[jax.Array]) -> list[jax.Array]:
         return [init(key, x[...].shape, x[...].dtype) for key, (x, init) in zip(keys, drawn)]
 
@@ -145,7 +146,7 @@ def _check_layer(module: Any, path: Sequence[Any]) -> None:
 
 
 def _initialiser(module: Any, name: str) -> Initialiser | None:
-    """The initialiser of a parameter of this module; None if it is not one of Flax's own."""
+    """The initialiser of a parameter of this module; None for a module that is not Flax's own."""
     if isinstance(module, _SUMS) and name in ("kernel", "bias"):
         size = module.kernel[...].size
         transposed = isinstance(module, nnx.ConvTranspose)

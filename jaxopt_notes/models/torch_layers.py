@@ -1,4 +1,4 @@
-"""The layers with weights of a network here, and what each is called in a torch `state_dict`.
+"""The layers with weights of a network, and their names in a torch `state_dict`.
 
     layer           torch                           here
     convolution     weight (out, in, 3, 3)          kernel (3, 3, in, out)
@@ -7,8 +7,8 @@
     all of them     bias                            bias
 
 The first dense layer after a flattened image needs care: torch flattens (channels, rows, columns),
-we flatten (rows, columns, channels), so its inputs come in another order. With a single channel, or
-after a global average, both orders are the same.
+we flatten (rows, columns, channels), so the order of its inputs differs. The two orders are equal
+for a single channel, or after a global average.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -22,7 +22,7 @@ from jaxopt_notes.models.layer_list import FLATTEN
 from jaxopt_notes.models.summary import summarize
 from jaxopt_notes.models.torch_names import by_number, in_given_order, in_order
 
-# A layer's entries there: the collection they are in here (parameters or statistics), and the name
+# For a layer's torch entries: the collection (parameters or statistics) and the name in Flax.
 PARAMS, STATS = 0, 1
 _WEIGHTS = {"weight": (PARAMS, "kernel"), "bias": (PARAMS, "bias")}
 _NORM = {
@@ -31,14 +31,15 @@ _NORM = {
     "running_mean": (STATS, "mean"),
     "running_var": (STATS, "var"),
 }
-COUNTER = "num_batches_tracked"  # of use to torch's cumulative averages only
+COUNTER = "num_batches_tracked"  # only torch's cumulative averages use it
 
 
 def after_flatten(rows: int, columns: int, channels: int) -> Callable[[Any], Any]:
-    """The function that moves a dense layer's torch weight to its kernel, after a flattened image.
+    """The function that turns a dense layer's torch weight into its kernel, after a flattened
+    image.
 
-    torch flattens (channels, rows, columns), Flax (rows, columns, channels), so that the inputs of
-    the weight (out, in) and of the kernel (in, out) come in another order.
+    torch flattens (channels, rows, columns), Flax (rows, columns, channels), so the inputs of the
+    weight (out, in) and of the kernel (in, out) have different orders.
 
     >>> weight = np.array([[0, 1, 2, 3]])  # 1 row, 2 columns, 2 channels
     >>> print(after_flatten(1, 2, 2)(weight).T)
@@ -53,26 +54,26 @@ def after_flatten(rows: int, columns: int, channels: int) -> Callable[[Any], Any
 
 
 class Weighted(NamedTuple):
-    """A layer with weights: where it is in a plain `nn.Sequential`, and in our trees."""
+    """A layer with weights: its place in a plain `nn.Sequential` and in Flax's trees."""
 
     position: str
     name: str
     path: tuple[Any, ...]
     module: Any
-    image: tuple[int, ...]  # (rows, columns, channels) if what comes in was just flattened
+    image: tuple[int, ...]  # (rows, columns, channels) if the layer's input was just flattened
 
     @property
     def counted(self) -> bool:
-        """Whether torch counts its batches."""
+        """Whether torch counts the layer's batches."""
         return self.entries is _NORM
 
     @property
     def entries(self) -> dict[str, tuple[int, str]]:
-        """torch's name of an array → the collection that it is in here, and its name there."""
+        """torch's name of an array → its collection and its name in Flax."""
         return _NORM if isinstance(self.module, nnx.BatchNorm) else _WEIGHTS
 
     def ours(self, array: np.ndarray, entry: str) -> np.ndarray:
-        """torch's array in our layout."""
+        """torch's array in Flax's layout."""
         if entry != "weight" or array.ndim == 1:
             return array
         if array.ndim == 4:
@@ -80,7 +81,7 @@ class Weighted(NamedTuple):
         return after_flatten(*self.image)(array) if self.image else array.T
 
     def theirs(self, array: np.ndarray, entry: str) -> np.ndarray:
-        """Our array in torch's layout."""
+        """Flax's array in torch's layout."""
         if entry != "weight" or array.ndim == 1:
             return array
         if array.ndim == 4:
@@ -91,20 +92,20 @@ class Weighted(NamedTuple):
         return array.reshape(array.shape[0], -1)
 
     def shape(self, entry: str) -> tuple[int, ...]:
-        """Of our array."""
-        array: Any = getattr(self.module, self.entries[entry][1]).get_value()  # or its shape only
+        """The shape of Flax's array."""
+        array: Any = getattr(self.module, self.entries[entry][1]).get_value()  # or just its shape
         shape: tuple[int, ...] = array.shape
         return shape
 
     def torch_shape(self, entry: str) -> tuple[int, ...]:
-        """Of torch's array."""
+        """The shape of torch's array."""
         return self.theirs(np.empty(self.shape(entry)), entry).shape
 
 
 def weighted(network: Any) -> list[Weighted]:
     """The layers with weights, in order."""
     paths = {id(module): path for path, module in nnx.iter_modules(network)}
-    rows = summarize(network)  # rows[i] goes into layer i
+    rows = summarize(network)  # rows[i] is the input of layer i
     found = []
     for i, (name, apply) in enumerate(network.layers()):
         if id(apply) in paths and nnx.state(apply, nnx.Param):
@@ -114,7 +115,7 @@ def weighted(network: Any) -> list[Weighted]:
 
 
 class Match(NamedTuple):
-    """A layer, and what stands in front of "weight" and the others in torch's names for it."""
+    """A layer, and the prefix of its torch names, before "weight" and the others."""
 
     prefix: str
     layer: Weighted
@@ -126,16 +127,16 @@ def matched(
     names: Sequence[str] | None,
     state_dict: Mapping[str, Any],
 ) -> list[Match]:
-    """The network's layers with their names in torch; every array belongs to one of them.
+    """The network's layers with their names in torch; each array belongs to one layer.
 
     Args:
-      arrays: the state_dict's, by their unwrapped names.
+      arrays: the state_dict's arrays, by their unwrapped names.
       network: the `CNN` or `MLP`.
-      names: what torch calls the layers, in the network's order, if the user says so.
-      state_dict: as the user passed it; a module's own knows the order of definition.
+      names: torch's names of the layers, in the network's order, if the user passes them.
+      state_dict: the user's argument; a module's own state_dict keeps the order of definition.
 
     Raises:
-      InputError: an entry is missing, one too many, or misshapen, or the order is in doubt.
+      InputError: an entry is missing, superfluous or misshapen, or the order is ambiguous.
     """
     layers = weighted(network)
     left = dict(arrays)
@@ -161,7 +162,7 @@ def matched(
 
 
 def check_count(names: Sequence[str], layers: Sequence[Weighted]) -> None:
-    """Raises InputError unless there is a name for each layer."""
+    """Raises InputError unless each layer has a name."""
     if len(names) != len(layers):
         needing = ", ".join(layer.name for layer in layers)
         raise InputError(f"names: {len(names)} for {len(layers)} layers with weights: {needing}")
@@ -173,7 +174,7 @@ def _prefixes(
     names: Sequence[str] | None,
     state_dict: Mapping[str, Any],
 ) -> list[str]:
-    """What stands in front of "weight" and the others for each layer in turn, the dot included."""
+    """For each layer in turn, the prefix before "weight" and the others, dot included."""
     shapes: dict[str, dict[str, tuple[int, ...]]] = {}
     for name, array in given.items():
         prefix, entry = name[: name.rfind(".") + 1], name[name.rfind(".") + 1 :]
@@ -187,7 +188,7 @@ def _prefixes(
     needed = [{entry: layer.torch_shape(entry) for entry in layer.entries} for layer in layers]
     if ordered := in_order(shapes, needed, state_dict):
         return ordered
-    # It does not fit, and in this order the entry that is wrong will be named.
+    # The layers do not fit; in this order the error will name the wrong entry.
     if len(found) == len(layers):
         return by_number(found) or found
     places = {f"{layer.position}.": layer for layer in layers}
@@ -207,7 +208,7 @@ def _prefixes(
 
 
 def listed(names: Any) -> str:
-    """Names as a message shows them."""
+    """Names as an error message lists them."""
     return ", ".join(repr(name) for name in names)
 
 

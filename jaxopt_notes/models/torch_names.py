@@ -1,9 +1,9 @@
-"""Which layer of a torch `state_dict` is which, by their names and shapes.
+"""Identifies the layers of a torch `state_dict` by their names and shapes.
 
-The order of the keys says little: safetensors and JSON sort them, and a sorted list has layer 10
-before layer 2. So layers are told apart by their shapes. Among layers of one shape, numbers in
-their names count (0, 2, 10), or else the order in which the module defines them, which its own
-`state_dict()` carries along. If there is neither, or the two disagree, the user has to say.
+The order of the keys is unreliable: safetensors and JSON sort them, and a sorted list has layer 10
+before layer 2. So layers are identified by their shapes. Layers of equal shape are ordered by the
+numbers in their names (0, 2, 10), or else by the module's order of definition, which its own
+`state_dict()` keeps. If both are missing, or they disagree, the user has to pass the names.
 """
 
 import re
@@ -13,19 +13,19 @@ from typing import Any
 
 from jaxopt_notes.errors import InputError
 
-Shapes = dict[str, tuple[int, ...]]  # of a layer's entries
+Shapes = dict[str, tuple[int, ...]]  # the shapes of a layer's entries
 
-# What torch.compile, DataParallel, AveragedModel, FSDP and activation checkpointing put into names.
+# Name parts that torch.compile, DataParallel, AveragedModel, FSDP and activation checkpointing add.
 _WRAPPERS = {"_orig_mod", "module", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"}
-_AVERAGES = "n_averaged"  # a counter of AveragedModel's
-BUFFERS = ("running_mean", "running_var", "num_batches_tracked")  # batch norm's: no parameters
+_AVERAGES = "n_averaged"  # AveragedModel's counter
+BUFFERS = ("running_mean", "running_var", "num_batches_tracked")  # batch norm's buffers
 
 
 def opened(state_dict: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The state_dict itself, or the only one in a training checkpoint.
+    """The state_dict itself, or the only state_dict in a training checkpoint.
 
     Raises:
-      InputError: the checkpoint holds none, or several.
+      InputError: the checkpoint contains no state_dict, or several.
     """
 
     def is_array(value: Any) -> bool:
@@ -53,7 +53,7 @@ def opened(state_dict: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def unwrapped(name: str) -> str:
-    """The name without what wrappers put into it.
+    """The name without the parts that wrappers add.
 
     >>> unwrapped("_orig_mod.module.layers.0._fsdp_wrapped_module.weight")
     'layers.0.weight'
@@ -82,7 +82,7 @@ def without_wrappers(state_dict: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def in_given_order(prefixes: Sequence[str], names: Sequence[str]) -> list[str]:
-    """The layers' prefixes in the order of `names`, which may leave out what all have in front."""
+    """The layers' prefixes in the order of `names`, which may omit a common beginning."""
     common = _common(prefixes)
     by_name = {name: p for p in prefixes for name in (p[:-1], p[len(common) : -1])}
     ordered = []
@@ -106,15 +106,15 @@ def in_order(
 
     Args:
       shapes: each prefix's entries.
-      needed: those of the network's layers, in order.
-      state_dict: as the user passed it; a module's own knows the order of definition.
+      needed: the shapes of the network's layers, in order.
+      state_dict: the user's argument; a module's own state_dict keeps the order of definition.
 
     Returns:
-      The prefixes, or None if the shapes are another network's.
+      The prefixes, or None if the shapes do not fit the network.
 
     Raises:
-      InputError: layers of one shape could be either way round, or the numbers in the names say
-        another order than the shapes.
+      InputError: the order of layers of equal shape is ambiguous, or the numbers in the names
+        contradict the shapes.
     """
     definition = [unwrapped(f"{name}.") for name in getattr(state_dict, "_metadata", ())]
     ordered: list[str | None] = [None] * len(needed)
@@ -138,7 +138,7 @@ def in_order(
 
 
 def by_number(prefixes: Sequence[str]) -> list[str] | None:
-    """The prefixes sorted by the numbers in them; None if those do not decide between all.
+    """The prefixes sorted by the numbers in them; None if the numbers leave the order open.
 
     >>> by_number(["10.", "2.", "0."])
     ['0.', '2.', '10.']
@@ -149,7 +149,7 @@ def by_number(prefixes: Sequence[str]) -> list[str] | None:
 
 
 def _sorted(alike: Sequence[str], definition: Sequence[str]) -> list[str]:
-    """Layers of one shape in the order that their names or the module say."""
+    """Layers of equal shape, ordered by their names or by the module."""
     known = all(prefix in definition for prefix in alike)
     by_definition = sorted(alike, key=definition.index) if known else None
     ordered = by_number(alike) or by_definition
@@ -163,7 +163,7 @@ def _sorted(alike: Sequence[str], definition: Sequence[str]) -> list[str]:
 
 
 def _before(a: str, b: str) -> bool | None:
-    """Whether a's number is the smaller where the names first differ; None if no number does."""
+    """Whether a's number is smaller where the names first differ; None if no numbers differ."""
     for x, y in zip(*(re.findall(r"\d+|\D+", name) for name in (a, b))):
         if x != y:
             same = not (x.isdigit() and y.isdigit()) or int(x) == int(y)
@@ -172,7 +172,7 @@ def _before(a: str, b: str) -> bool | None:
 
 
 def _common(prefixes: Sequence[str]) -> str:
-    """What stands in front of every layer's name, such as "model."."""
+    """The common beginning of all layers' names, such as "model."."""
     parts = [prefix.split(".")[:-2] for prefix in prefixes]
     common = []
     for column in zip(*parts):

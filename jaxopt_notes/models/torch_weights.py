@@ -1,7 +1,7 @@
-"""Weights from and to torch, for the same network there: `nn.Sequential` of the notes' layers.
+"""Weights from and to torch's version of a network: an `nn.Sequential` of the notes' layers.
 
-`torch_layers.py` has the table of the layers' arrays there and here. torch itself is not needed:
-entries are arrays, or tensors that can be turned into such.
+`torch_layers.py` has the table of torch's and Flax's arrays. torch is not needed: entries are
+arrays, or tensors that can be converted to arrays.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -30,10 +30,10 @@ from jaxopt_notes.models.torch_names import opened, without_wrappers
 def torch_arrangement(
     state_dict: Mapping[str, Any], network: Any, names: Sequence[str] | None = None
 ) -> Callable[[Mapping[str, Any]], Any]:
-    """Where each parameter of a torch network belongs here, as a function.
+    """A function that arranges a torch network's parameters as the Flax network's.
 
-    `from_torch` places the weights by it. Pass it as `arrange=` to `conventions.translate` and
-    `translate_state`, and what torch's optimizer holds for a parameter is placed likewise.
+    `from_torch` places the weights with it. Pass it as `arrange=` to `conventions.translate` and
+    `translate_state` to place the torch optimizer's state in the same way.
 
     Args:
       state_dict: as for `from_torch`; only names and shapes matter.
@@ -42,11 +42,12 @@ def torch_arrangement(
 
     Returns:
       A function from {torch's name: array} to the tree of `pure(network).params`. It only moves
-      elements, so that the arrays may be NumPy's or JAX's and have any dtype. Batch
-      normalization's statistics may be among them, and are left out.
+      elements, so the arrays may be NumPy's or JAX's and have any dtype. It ignores batch
+      normalization's statistics.
 
     Raises:
-      InputError: as in `from_torch`; from the function, a parameter is missing or unknown.
+      InputError: as in `from_torch`; the returned function raises it for a missing or unknown
+        parameter.
 
     >>> from flax import nnx
     >>> from jaxopt_notes.models import MLP
@@ -63,30 +64,30 @@ def torch_arrangement(
 def from_torch(
     state_dict: Mapping[str, Any], network: Any, names: Sequence[str] | None = None
 ) -> tuple[Any, Any]:
-    """A torch network's weights as ours.
+    """A torch network's weights as Flax's.
 
-    Layers are matched by their shapes, in whatever order the entries are. Among layers of one shape
-    the numbers in their names count, or the order in which the module's `__init__` defines them
-    (its own `state_dict()` knows it), which must be that of the forward pass. What wrappers put
-    into names (`module.`, `_orig_mod.`, `_fsdp_wrapped_module.`) is left out.
+    Layers are matched by their shapes, whatever the order of the entries. Layers of equal shape are
+    ordered by the numbers in their names, or by the order in which the module's `__init__` defines
+    them, which its own `state_dict()` keeps. That order must be the order of the forward pass. Name
+    parts that wrappers add (`module.`, `_orig_mod.`, `_fsdp_wrapped_module.`) are ignored.
 
-    Trained on, batch normalisation keeps torch's running variance only if the network was made with
-    `unbiased_running_variance=True`.
+    In further training, batch normalisation keeps torch's running variance only if the network was
+    made with `unbiased_running_variance=True`.
 
     Args:
       state_dict: names to tensors or arrays, as `module.state_dict()` gives them, or a training
         checkpoint that holds one such dictionary.
       network: the `CNN` or `MLP` that takes them; it is left as it is.
-      names: what torch calls the layers with weights, in the network's order, such as
-        ["conv1", "fc1"]; needed only where shapes and numbers do not tell.
+      names: torch's names of the layers with weights, in the network's order, such as ["conv1",
+        "fc1"]; needed only if shapes and numbers do not decide.
 
     Returns:
-      (params, batch_stats), as in `pure(network)`: nested dicts of arrays with torch's dtypes (of
-      64 bits only where JAX allows them; bfloat16 becomes float32).
+      (params, batch_stats), as in `pure(network)`: nested dicts of arrays with torch's dtypes (64
+      bits only where JAX allows them; bfloat16 becomes float32).
 
     Raises:
-      InputError: an entry is missing, one too many, or misshapen; the message names it. Layers of
-        one shape could be either way round, and `names` does not say.
+      InputError: an entry is missing, superfluous or misshapen; the message names it. Or the order
+        of layers of equal shape is ambiguous, and `names` is missing.
 
     >>> from flax import nnx
     >>> from jaxopt_notes.models import MLP, pure
@@ -105,20 +106,20 @@ def from_torch(
 def to_torch(
     params: Any, batch_stats: Any, network: Any, names: Sequence[str] | None = None
 ) -> dict[str, np.ndarray]:
-    """Our weights as a torch network's `state_dict`, of NumPy arrays.
+    """Flax's weights as a torch network's `state_dict`, of NumPy arrays.
 
     Args:
       params: nested dicts of arrays, as in `pure(network)`.
       batch_stats: likewise; empty without batch normalisation.
       network: the `CNN` or `MLP` that they belong to.
-      names: what torch calls the layers with weights, in order, such as ["conv1", "fc1"]; by
+      names: torch's names of the layers with weights, in order, such as ["conv1", "fc1"]; by
         default their places in `nn.Sequential(*layers)`, with the layers of `--summary`.
 
     Returns:
-      What `module.load_state_dict({k: torch.tensor(v) for k, v in ….items()})` takes.
+      A dict for `module.load_state_dict({k: torch.tensor(v) for k, v in ….items()})`.
 
     Raises:
-      InputError: an array is missing, one too many, or misshapen, or the names are too few or many.
+      InputError: an array is missing, superfluous or misshapen, or the number of names is wrong.
 
     >>> from flax import nnx
     >>> from jaxopt_notes.models import MLP, pure
@@ -167,7 +168,7 @@ def _arrays(state_dict: Mapping[str, Any]) -> dict[str, np.ndarray]:
 
 
 def _arranged(matches: Iterable[Match], kind: int, values: Mapping[str, Any]) -> dict[Any, Any]:
-    """The tree of one collection, of values by torch's names."""
+    """The tree of one collection, from values by torch's names."""
     left = without_wrappers(values)
     tree: dict[Any, Any] = {}
     for prefix, layer in matches:
@@ -186,7 +187,7 @@ def _arranged(matches: Iterable[Match], kind: int, values: Mapping[str, Any]) ->
 
 
 def _array(name: str, value: Any) -> np.ndarray:
-    if hasattr(value, "full_tensor"):  # torch's DTensor, which is spread over processes
+    if hasattr(value, "full_tensor"):  # torch's DTensor, which is sharded over processes
         value = value.full_tensor()
     if hasattr(value, "detach"):
         value = value.detach().cpu()

@@ -1,31 +1,31 @@
-"""3×3 convolution, bias, ReLU and 2×2 max pooling for CPUs, by dots, without `lax` convolutions.
+"""3×3 convolution, bias, ReLU and 2×2 max pooling for CPUs, from matrix products alone.
 
-A pooling window is a Winograd tile. To give its 2×2 convolution outputs Y, a 3×3 kernel g sees a
-4×4 patch d of the padded image, and
+A pooling window is a Winograd tile. Its 2×2 convolution outputs Y come from a 3×3 kernel g and a
+4×4 patch d of the padded image:
 
     Y = Aᵀ [(G g Gᵀ) ⊙ (Bᵀ d B)] A                          F(2×2, 3×3)
 
-takes 16 multiplications instead of 36; B and A hold only 0 and ±1, so they cost additions. Over
-images, channels and kernels each of the 16 positions of ⊙ is one dot, M = V U, of
+This takes 16 multiplications instead of 36; B and A hold only 0 and ±1, so they cost only
+additions. Over all images, channels and kernels, each of the 16 positions of ⊙ is one dot, M = V U,
+of
 
     V = Bᵀ d B: (windows, channels in)    and    U = G g Gᵀ: (channels in, channels out).
 
-The maximum of a window's four outputs is then the pooled output. The code of the winner is all
-that the way back needs to spread the cotangent y̅ of a window over Y̅; the rest is the transposed
-algorithm
+The pooled output is the maximum of a window's four outputs. The index of the maximum is enough for
+the backward pass to place the cotangent y̅ of a window in Y̅. The rest is the transposed algorithm
 
     M̅ = A Y̅ Aᵀ,   U̅ = Vᵀ M̅,   V̅ = M̅ Uᵀ,   g̅ = Gᵀ U̅ G,   d̅ = B V̅ Bᵀ,
 
-with as few multiplications again. With few channels in (the first layer has one) the dots would be
-too thin to be quick: there all 16·channels numbers of a patch meet the four shifts of the kernel in
-one dot.
+which takes as few multiplications. With few input channels (the first layer has one) the 16 dots
+would be too narrow to be fast. There one dot multiplies all 16·channels numbers of a patch with the
+four shifts of the kernel.
 
 Source: Lavin & Gray 2016, "Fast Algorithms for Convolutional Neural Networks", section 4.1
 (arXiv:1509.09308).
 
-Arrays are (rows, columns, images, channels) inside, so that a neighbour is a whole block away. The
-images go through in chunks, forward and backward each one `lax.scan`: a step whose temporary
-memory outgrows malloc's threshold (32 MB) pays more for page faults than for arithmetic.
+Arrays here are (rows, columns, images, channels), so neighbouring pixels are whole blocks apart.
+Images are processed in chunks, by one `lax.scan` forward and one backward: if a step's temporary
+memory exceeds malloc's threshold (32 MB), page faults take more time than arithmetic.
 """
 
 import functools
@@ -38,7 +38,7 @@ import numpy as np
 from jax import Array, lax
 
 Blocks = list[tuple[Array, Array]]  # (kernel, bias) pairs
-# What the backward pass needs: the blocks, then for each lane and block its input and winners.
+# The backward pass needs the blocks, and for each lane and block its input and winners.
 Residuals = tuple[Blocks, Sequence[Sequence[tuple[Array, Array]]]]
 Tiles = list[list[Array]]  # [row][column] of a tile, each (rows, columns, images, channels)
 
@@ -46,19 +46,19 @@ B_T = np.array([[1, 0, -1, 0], [0, 1, 1, 0], [0, -1, 1, 0], [0, 1, 0, -1]])
 G = np.array([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]])
 A_T = np.array([[1, 1, 1, 0], [0, 1, -1, -1]])
 
-# A turn of the scan takes LANES parts of LANE images that do not wait for each other, so that the
-# additions of one, which keep one core busy, run beside the dots of another. A device of several
-# that share a CPU takes one part: the others keep the rest of the cores busy.
+# A step of the scan takes LANES independent parts of LANE images. So the additions of one part,
+# which run on one core, overlap with the dots of another. If several devices share a CPU, each
+# takes one part, because the other devices use the other cores.
 LANE = 8
 LANES = 2
-FEW = 4  # of fewer channels in than this, one dot is quicker than Winograd's thin 16
-OFF = 4  # the winner's code where ReLU lets nothing through; else 0 … 3, row by row
+FEW = 4  # with fewer input channels, one dot is faster than Winograd's 16 narrow ones
+OFF = 4  # the winner's code where ReLU gives 0; else 0 … 3, row by row
 
 
 def conv_stack(x: Array, blocks: Sequence[tuple[Array, Array]]) -> Array:
     """For each (kernel, bias) of `blocks` in turn: 3×3 convolution, bias, ReLU, 2×2 max pooling.
 
-    The same function as `layers.conv_stack` up to rounding, the gradient of tied windows included.
+    Equal to `convolutions.conv_stack` up to rounding, the gradient of tied windows included.
 
     Args:
       x: (batch, rows, columns, channels), float32, where 2 ** len(blocks) divides rows and columns.
@@ -67,8 +67,9 @@ def conv_stack(x: Array, blocks: Sequence[tuple[Array, Array]]) -> Array:
     Returns:
       (batch, rows // 2ⁿ, columns // 2ⁿ, channels of the last block) after n blocks.
     """
-    # Adding a zero of x's makes a kernel vary over devices wherever x does: under shard_map each
-    # device then gives the gradient of its own images, and JAX adds these up.
+    # Adding a zero made from x lets a kernel vary over the devices that x varies over. Under
+    # shard_map each device then computes the gradient of its own images, and JAX adds the
+    # gradients.
     zero = jnp.zeros_like(x, shape=())
     return _conv_stack(x, [(kernel + zero, bias + zero) for kernel, bias in blocks])
 
@@ -123,7 +124,7 @@ _conv_stack.defvjp(_forward, _backward)
 
 
 def _split(x: Array, lanes: int) -> list[Array]:
-    """Each lane's (turns, rows, columns, images, channels), made even with a few blank images."""
+    """Each lane's (steps, rows, columns, images, channels), padded with a few blank images."""
     lanes = min(lanes, len(x))
     turns = -(-len(x) // (LANE * lanes))
     images = -(-len(x) // (turns * lanes))
@@ -154,7 +155,7 @@ def _combine(T: np.ndarray, arrays: Sequence[Array]) -> list[Array]:
 
 
 def _patches(x: Array) -> Tiles:
-    """The 4×4 patch around each 2×2 window, zeros beyond the border."""
+    """The 4×4 patch around each 2×2 window, with zeros beyond the border."""
     rows, columns = x.shape[0] // 2, x.shape[1] // 2
     x = jnp.pad(x, ((1, 1), (1, 1), (0, 0), (0, 0)))
     x = x.reshape(rows + 1, 2, columns + 1, 2, *x.shape[2:])
@@ -165,10 +166,10 @@ def _patches(x: Array) -> Tiles:
 
 
 def _sum_patches(T: np.ndarray, tiles: Tiles) -> Array:
-    """The transpose of `_patches` after T · tiles · Tᵀ: patches added up where they overlap."""
+    """The transpose of `_patches` after T · tiles · Tᵀ: sums overlapping patches."""
 
     def windows(d: Sequence[Array], axis: int) -> tuple[Array, Array]:
-        d0, d1, d2, d3 = _combine(T, d)  # d0 and d3 lie in the windows before and behind
+        d0, d1, d2, d3 = _combine(T, d)  # d0 and d3 lie in the previous and the next window
         return d1 + _shift(d3, axis, 1), d2 + _shift(d0, axis, -1)
 
     half = zip(*[windows(column, 0) for column in zip(*tiles, strict=True)], strict=True)
@@ -178,13 +179,13 @@ def _sum_patches(T: np.ndarray, tiles: Tiles) -> Array:
 
 
 def _shift(x: Array, axis: int, by: int) -> Array:
-    """x moved by one place along `axis`, zeros behind it."""
+    """x shifted by one place along `axis`, filled with zeros."""
     zero = jnp.zeros((), x.dtype)
     return lax.pad(x, zero, [(by, -by, 0) if a == axis else (0, 0, 0) for a in range(x.ndim)])
 
 
 def _pool(z: list[Array]) -> tuple[Array, Array]:
-    """ReLU of the maximum, and whose maximum it is: the first one's on a tie."""
+    """ReLU of the maximum, and the index of the maximum: the first one on a tie."""
     top, bottom = jnp.maximum(z[0], z[1]), jnp.maximum(z[2], z[3])
     y = jnp.maximum(jnp.maximum(top, bottom), 0)
     winner = jnp.where(top >= bottom, jnp.where(z[0] >= z[1], 0, 1), jnp.where(z[2] >= z[3], 2, 3))
@@ -221,7 +222,8 @@ def _flat(x: Array) -> Array:
     return x.reshape(-1, x.shape[-1])
 
 
-# One dot for few channels in. The 16 numbers of a patch lead: stacking them copies whole blocks.
+# One dot for few input channels. The 16 numbers of a patch are the first axis, so stacking copies
+# whole blocks.
 
 
 def _transform_few(kernel: Array) -> Array:
@@ -248,12 +250,12 @@ def _transposed_few(x: Array, u: Array, winner: Array, y_bar: Array) -> tuple[Ar
 
 
 class _Method(NamedTuple):
-    """A way to convolve, by what it makes of a kernel first: u, some arrays."""
+    """A way to convolve, which first transforms a kernel to u, one or more arrays."""
 
     transform: Callable[[Array], Any]  # kernel -> u
     convolve: Callable[[Array, Any], list[Array]]  # x, u -> a window's four outputs, row by row
     transposed: Callable[[Array, Any, Array, Array], tuple[Array, Any]]
-    # x, u, winner, y_bar -> x_bar, u_bar: the cotangents, of what `_pool` made of the four outputs
+    # x, u, winner, y_bar -> x_bar, u_bar: the cotangents, from `_pool`'s result on the four outputs
 
 
 def _method(kernel: Array) -> _Method:

@@ -1,4 +1,4 @@
-"""The notes: one optimizer, one file; all of them share the engine `leafwise`."""
+"""The optimizers of the study notes, one per file. All share the engine `leafwise`."""
 
 from jaxopt_notes.optimizers._adagrad import adagrad, scale_by_rss
 from jaxopt_notes.optimizers._adam import adam, adamw, nadam, scale_by_adam

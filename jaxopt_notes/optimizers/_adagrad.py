@@ -1,4 +1,4 @@
-r"""AdaGrad: a rate for each parameter that falls with the squares it has seen.
+r"""AdaGrad: each parameter's learning rate falls as its squared gradients add up.
 
     G_t = G_{t−1} + g_t²
     u_t = −α g_t / √(G_t + ε)          optax, Keras: ε inside the root, G_0 = 0.1 (the default)
@@ -28,13 +28,13 @@ def adagrad_rule(
     G = abs_sq(g) + G
     if eps_in_sqrt:
         return inverse_or_zero(G, jax.lax.rsqrt(G + eps)) * g, G
-    # A g whose square underflows still moves, by g / ε, as the equation has it.
+    # Where g² underflows to 0, the parameter still moves by g / ε, as the equation says.
     root = jnp.sqrt(G) + eps
     return inverse_or_zero(root, 1 / root) * g, G
 
 
 def inverse_or_zero(x: jax.Array, inverse: jax.Array) -> jax.Array:
-    """The inverse where x > 0, else 0: a parameter that no gradient has reached stays still."""
+    """The inverse where x > 0, else 0: a parameter without any gradient so far does not move."""
     return jnp.where(x > 0, inverse, 0.0)
 
 
@@ -43,7 +43,7 @@ def scale_by_rss(
 ) -> optax.GradientTransformation:
     """Divides by the root of the sum of all squares so far.
 
-    Equal to `optax.scale_by_rss`; `eps_in_sqrt` is ours.
+    Equal to `optax.scale_by_rss`, which has no `eps_in_sqrt`.
 
     Args:
       initial_accumulator_value: G_0 ≥ 0.
@@ -81,12 +81,13 @@ def adagrad(
 ) -> optax.GradientTransformationExtraArgs:
     """AdaGrad: θ ← θ − α g_t / √(G_t + ε), with G_t the sum of all g².
 
-    Equal to `optax.adagrad` and, with the defaults, to Keras'. The notes' form, which is torch's
-    `Adagrad(lr=α, eps=1e-8)` too, is
+    Equal to `optax.adagrad` and, with the defaults, to Keras' `Adagrad`. The notes and torch's
+    `Adagrad(lr=α, eps=1e-8)` use the form
 
         adagrad(α, initial_accumulator_value=0.0, eps=1e-8, eps_in_sqrt=False)
 
-    No keywords of optax give it for ε > 0: where gradients are tiny the two part by much.
+    No arguments of `optax.adagrad` give this form for ε > 0. The two forms differ greatly where
+    gradients are tiny.
 
     Args:
       learning_rate: α, a number or a schedule.

@@ -6,8 +6,9 @@ r"""Adam, and AdamW: momentum's average over RMSProp's root, both made unbiased.
     AdamW: u_t = −α (m̂_t / (√v̂_t + ε) + λ θ)   the decay does not pass through the moments
 
 ε stands outside the root and after the bias correction, as in the paper, the notes, optax and
-torch. TensorFlow 1 and Keras add it before ("epsilon hat"): their ε is this one times √(1 − β2^t).
-Nesterov's form (NAdam) takes m̂_t = β1 m_t / (1 − β1^{t+1}) + (1 − β1) g_t / (1 − β1^t).
+torch. TensorFlow 1 and Keras add it before the correction ("epsilon hat"): their ε is this ε times
+√(1 − β2^t). Nesterov's form (NAdam) takes m̂_t = β1 m_t / (1 − β1^{t+1}) + (1 − β1) g_t / (1 −
+β1^t).
 
 Sources: Kingma & Ba 2014, "Adam: A Method for Stochastic Optimization", Algorithm 1;
 Dozat 2016, "Incorporating Nesterov Momentum into Adam", Algorithm 2;
@@ -178,8 +179,8 @@ def nadam(
     """NAdam: Adam with Nesterov's look ahead, `adam(…, nesterov=True)`.
 
     θ ← θ − α m̂_t / (√v̂_t + ε), with m̂_t = β1 m_t / (1 − β1^{t+1}) + (1 − β1) g_t / (1 − β1^t).
-    Equal to `optax.nadam`. torch's and Keras' `NAdam` are other formulas: their β1 changes from
-    step to step.
+    Equal to `optax.nadam`. The `NAdam` of torch and Keras uses another formula, in which β1 changes
+    from step to step.
 
     In float16 the default ε is 0 and a gradient of exactly zero gives NaN, as in optax: set `eps`
     to 1e-4 or more, or keep the parameters in float32.
@@ -223,9 +224,9 @@ def adamw(
 ) -> optax.GradientTransformationExtraArgs:
     """AdamW: θ ← θ − α (m̂_t / (√v̂_t + ε) + λ θ).
 
-    Equal to `optax.adamw` and to torch's `AdamW(weight_decay=λ)`. The decay is multiplied by α,
-    which Loshchilov & Hutter leave out of it. λ is 1e-4 by default in optax and here, 1e-2 in
-    torch.
+    Equal to `optax.adamw` and to torch's `AdamW(weight_decay=λ)`. The decay is multiplied by α;
+    Loshchilov & Hutter do not multiply it by α. λ defaults to 1e-4 in optax and here, and to 1e-2
+    in torch.
 
     In float16 the default ε is 0 and a gradient of exactly zero gives NaN, as in optax: set `eps`
     to 1e-4 or more, or keep the parameters in float32.

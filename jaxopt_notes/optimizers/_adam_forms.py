@@ -5,11 +5,11 @@ r"""Adam as other frameworks write it: ε before the bias correction, and AMSGra
     AMSGrad               s_t = max(s_{t−1}, v_t)
                           u_t = m̂_t / (√ŝ_t + ε),   ŝ_t = s_t / (1 − β2^t)
 
-The second is what TensorFlow 1 and Keras compute, as α √(1 − β2^t) / (1 − β1^t) · m_t / (√v_t + ε̂),
-the form that stands just before §2.1 of Kingma & Ba: it is Adam with an ε that starts at
-ε̂ / √(1 − β2), 32 times ε̂ for β2 = 0.999, and falls to ε̂. The third is AMSGrad as torch and Keras
-have it, the maximum taken before the bias correction; optax takes it of v̂ (max, then correct, is
-not correct, then max: early v̂ are large, so optax's steps stay smaller).
+TensorFlow 1 and Keras compute epsilon hat as α √(1 − β2^t) / (1 − β1^t) · m_t / (√v_t + ε̂), the
+form just before §2.1 of Kingma & Ba. This is Adam with an ε that starts at ε̂ / √(1 − β2), which is
+32 times ε̂ for β2 = 0.999, and falls to ε̂. torch and Keras take AMSGrad's maximum before the bias
+correction. optax corrects first and takes the maximum of v̂. The two orders differ: early v̂ are
+large, so optax's steps stay smaller.
 
 Sources: Kingma & Ba 2014, "Adam: A Method for Stochastic Optimization", Algorithm 1 and §2;
 Reddi, Kale & Kumar 2018, "On the Convergence of Adam and Beyond", Algorithm 2.
@@ -38,7 +38,7 @@ def adam_form_rule(
     b2: Scalar,
     exact: bool,
 ) -> DebiasedRule:
-    """Adam with an ε of its own at each step: ε̂ / √(1 − β2^t) gives "epsilon hat"."""
+    """Adam whose ε may change at each step; ε = ε̂ / √(1 − β2^t) gives "epsilon hat"."""
     m = (1 - b1) * g + b1 * m
     v = (1 - b2) * abs_sq(g) + b2 * v
     m_hat, v_hat = yield Debias(m, b1, exact=exact), Debias(v, b2, exact=exact)
@@ -81,8 +81,8 @@ def scale_by_adam_form(
       eps: ε ≥ 0, or ε̂.
       eps_hat: add ε to the root before the bias correction.
       amsgrad: divide by the root of the largest v so far.
-      exact_correction: 1 − β^t to full precision, as torch has it; optax's and Keras' is off by
-        1e-5 of itself at first, in float32 with β2 = 0.999.
+      exact_correction: compute 1 − β^t to full precision, as torch does. In optax and Keras its
+        relative error is 1e-5 at first, in float32 with β2 = 0.999.
 
     Returns:
       A transformation with state `optax.ScaleByAdamState(count=t, mu=m, nu=v)`; for AMSGrad

@@ -3,26 +3,29 @@
     k ≤ T      Adam:  p_k = −α_k m̂_k / (√v̂_k + ε),  w ← w + p_k
     k > T      SGD:   v_k = β v_{k−1} + g_k,        w ← w − η v_k
 
-Three rules for what SGD begins with:
+Three rules set SGD's learning rate η and its first velocity v_T:
 
     plain      η given; v_T = 0
-    momentum   η given; v_T = m_T / (1 − β). With β = β1 that is to the letter the velocity of a
-               heavy ball that had rolled along Adam's path: m_T = (1 − β1) Σ β1^{T−i} g_i. With
-               another β it is the velocity that β holds under a steady gradient m_T.
+    momentum   η given; v_T = m_T / (1 − β). With β = β1 this is exactly the velocity of a heavy
+               ball on Adam's path: m_T = (1 − β1) Σ β1^{T−i} g_i. With another β it is the
+               velocity that a constant gradient m_T sustains.
     swats      η = (1 − β) Λ and v_T = 0, with Λ from Adam's own steps:
-                   γ_k = p_kᵀ p_k / (−p_kᵀ g_k)      the rate at which SGD's step, projected on
-                                                     Adam's, is Adam's step; over all parameters
+                   γ_k = p_kᵀ p_k / (−p_kᵀ g_k)      the learning rate at which SGD's step,
+                                                     projected on Adam's, is Adam's step; over
+                                                     all parameters
                    λ_k = β2 λ_{k−1} + (1 − β2) γ_k   where p_kᵀ g_k = 0: λ_k = λ_{k−1}
                T is the first k > 1 with |λ_k / (1 − β2^k) − γ_k| < ε_s, and Λ = λ_T / (1 − β2^T).
 
-Two things the paper does not say. γ is negative where Adam's step climbs, so Λ could be: then
-there is no switch. And under a schedule α_k, λ averages γ_k / α_k, and SGD's rate is that average
-times α_k before the switch and after it; at a constant α this is the paper's rule.
+The paper leaves two cases open. γ is negative where Adam's step climbs, so Λ may be negative; then
+no switch happens. Under a schedule α_k, λ averages γ_k / α_k, and SGD's learning rate is that
+average times α_k, before and after the switch; at a constant α this is the paper's rule.
 
-Its ε_s is 1e-9, which two float32 numbers of a rate's size meet only when they are the same.
+The paper's ε_s is 1e-9. Two float32 numbers of a learning rate's size differ by less only if they
+are equal.
 
 Source: Keskar & Socher 2017, "Improving Generalization Performance by Switching from Adam to SGD",
-Algorithm 1. There Adam's ε stands before the bias correction, here after it as in `adam.py`.
+Algorithm 1. The paper adds Adam's ε before the bias correction; this module adds it after, as
+`_adam.py` does.
 """
 
 from typing import Any, NamedTuple
@@ -51,11 +54,11 @@ CARRIES = ("plain", "momentum", "swats")
 
 
 class ProjectedRateState(NamedTuple):
-    """Adam, and what its steps say of SGD's rate.
+    """Adam's state and the estimate of SGD's learning rate from Adam's steps.
 
     Attributes:
       step: int32, k.
-      average: λ_k, of γ / α.
+      average: λ_k, the average of γ / α.
       gamma: γ_k; infinite where the step was skipped.
       rate: λ_k / (1 − β2^k) · α_k.
       inner: the optimizer's own state.
@@ -69,11 +72,11 @@ class ProjectedRateState(NamedTuple):
 
 
 class FoundRateState(NamedTuple):
-    """SGD's rate as SWATS found it; both 0 before the switch.
+    """SGD's learning rate as estimated by SWATS; both fields are 0 before the switch.
 
     Attributes:
-      ratio: the rate as a multiple of Adam's, (1 − β) Λ / α_T.
-      rate: the rate at the switch, (1 − β) Λ: what `sgd` calls its learning rate.
+      ratio: SGD's learning rate divided by Adam's, (1 − β) Λ / α_T.
+      rate: the `learning_rate` of `sgd` at the switch, (1 − β) Λ.
     """
 
     ratio: jax.Array
@@ -96,16 +99,17 @@ def adam_to_sgd(
     switch_eps: ArrayLike = 1e-9,
     earliest_switch: int = 2,
 ) -> optax.GradientTransformationExtraArgs:
-    """Adam for `switch_step` steps, or until SWATS says so; then SGD with the heavy ball.
+    """Adam for `switch_step` steps, or until SWATS' criterion holds; then SGD with momentum.
 
     In float16 the default ε is 0 and a gradient of exactly zero gives NaN, as in optax: set `eps`
     to 1e-4 or more, or keep the parameters in float32.
 
     Args:
       learning_rate: α, a number or a schedule.
-      switch_step: T, the steps that Adam takes; None, with "swats", leaves it to the criterion.
-      sgd_learning_rate: η, a number or a schedule (of all steps, also those before the switch);
-        needed by "plain" and "momentum", while "swats" finds it.
+      switch_step: T, the number of Adam's steps; None lets SWATS' criterion choose T (carry="swats"
+        only).
+      sgd_learning_rate: η, a number or a schedule that counts all steps, those before the switch
+        included. "plain" and "momentum" need it; "swats" estimates it.
       b1: β1 in [0, 1).
       b2: β2 in [0, 1).
       eps: ε ≥ 0, outside the root.
@@ -113,14 +117,14 @@ def adam_to_sgd(
       mu_dtype: dtype of m; None takes the parameters'.
       momentum: β in [0, 1) of the heavy ball; None takes β1.
       accumulator_dtype: dtype of the velocity; None takes the parameters'.
-      carry: "plain", "momentum" or "swats": what SGD begins with.
+      carry: "plain", "momentum" or "swats": the rule for SGD's start.
       switch_eps: ε_s ≥ 0 of SWATS' criterion.
-      earliest_switch: the first k for which it is asked; the paper's k > 1 is 2.
+      earliest_switch: the first k at which the criterion is checked; the paper's k > 1 is 2.
 
     Returns:
-      `handover(adam(…), sgd(…))`; with "swats" Adam's state is inside a `ProjectedRateState`, and
-      between SGD's velocity and its learning rate stands a `FoundRateState`. With "swats" and a
-      `switch_step`, the switch waits for a Λ above 0.
+      `handover(adam(…), sgd(…))`. With "swats", a `ProjectedRateState` holds Adam's state, and a
+      `FoundRateState` lies between SGD's velocity and its learning rate. With "swats" and a
+      `switch_step`, the switch waits until Λ is above 0.
 
     Raises:
       ValueError: an argument is outside its interval, missing, or not for this `carry`.
@@ -159,9 +163,9 @@ def adam_to_sgd(
 
 
 def found_rate(state: Any) -> float | None:
-    """SWATS' rate for SGD within an optimizer's state, None without SWATS or before its switch.
+    """SGD's learning rate as estimated by SWATS; None without SWATS or before its switch.
 
-    It is (1 − β) Λ, what `sgd` calls its learning rate, as it was at the switch.
+    The value is (1 − β) Λ, the `learning_rate` of `sgd` at the switch.
     """
     switch = find_handover(state)
     if switch is None or int(switch.switched_at) < 0:
@@ -171,7 +175,7 @@ def found_rate(state: Any) -> float | None:
 
 
 def _criterion(switch_step: int | None, eps: ArrayLike, earliest: int) -> When:
-    """Whether this step of Adam is the last: T, or |λ_k / (1 − β2^k) − γ_k| < ε_s; and Λ > 0."""
+    """Whether Adam's last step is reached: k = T, or |λ_k / (1 − β2^k) − γ_k| < ε_s; and Λ > 0."""
 
     def when(state: HandoverState, updates: optax.Updates) -> jax.Array:
         seen = state.first
@@ -186,7 +190,7 @@ def _criterion(switch_step: int | None, eps: ArrayLike, earliest: int) -> When:
 
 
 def _take_rate(beta: Any, b2: ArrayLike) -> Carry:
-    """Hands the rate over; the velocity stays 0."""
+    """Passes the learning rate on to SGD; the velocity stays 0."""
 
     def carry(first: ProjectedRateState, second: Any) -> Any:
         ratio = (1 - beta) * first.average / correction(b2, first.step)
@@ -218,7 +222,7 @@ def _project_rate(
         p, inner_state = inner.update(g, state.inner, params)
         alpha = learning_rate(state.step) if callable(learning_rate) else learning_rate
         gamma = projected_rate(p, g)
-        used = jnp.isfinite(gamma)  # then α is not 0, for p would be
+        used = jnp.isfinite(gamma)  # then α is not 0, because p is not 0
         new = b2 * state.average + (1 - b2) * (gamma / jnp.where(used, alpha, 1))
         average = jnp.where(used, new, state.average)
         k = increment(state.step)
@@ -232,7 +236,7 @@ def _project_rate(
 def _sgd_at_found_rate(
     learning_rate: optax.ScalarOrSchedule, beta: ArrayLike, accumulator_dtype: DTypeLike | None
 ) -> optax.GradientTransformation:
-    """SGD at the found multiple of Adam's rate α_k."""
+    """SGD whose learning rate is the estimated multiple of Adam's α_k."""
 
     def init(params: optax.Params) -> FoundRateState:
         dtype = projected_rate(params, params).dtype
@@ -249,10 +253,10 @@ def _sgd_at_found_rate(
 
 
 def _dot(a: jax.Array, b: jax.Array) -> jax.Array:
-    """The real inner product, in float32 at least: half precision has too few digits for a sum."""
+    """The real inner product, at least in float32: half precision is too coarse for a sum."""
     dtype = jnp.promote_types(jnp.result_type(a, b), jnp.float32)
-    # A sum, not `vdot` or `tensordot`: the first flattens, which gathers an array that is cut among
-    # devices; the second is refused where the mesh's axes are explicit.
+    # A sum, because `vdot` flattens, which gathers a sharded array on one device, and JAX refuses
+    # `tensordot` on a mesh with explicit axes.
     product: jax.Array = jnp.asarray(a, dtype).conj() * jnp.asarray(b, dtype)
     return product.real.sum()
 

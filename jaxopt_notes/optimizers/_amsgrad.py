@@ -5,8 +5,8 @@ r"""AMSGrad: Adam whose denominator never falls.
     u_t = −α m̂_t / (√(s_t + ε_root) + ε)
 
 The paper corrects neither moment (`bias_correction_mu=False, bias_correction_nu=False`). torch and
-Keras take the maximum of v_t and correct it afterwards, which is another formula: early v̂ are
-large, so optax's steps stay smaller. Theirs is in `_adam_forms.py`.
+Keras take the maximum of v_t and correct it afterwards (`_adam_forms.py`). That formula differs:
+early v̂ are large, so optax's steps stay smaller.
 
 Source: Reddi, Kale & Kumar 2018, "On the Convergence of Adam and Beyond", Algorithm 2.
 """
@@ -36,7 +36,7 @@ def amsgrad_rule(
     eps_root: Scalar,
     debias: tuple[bool, bool],
 ) -> DebiasedRule:
-    """Algorithm 2, with the moments corrected that `debias` names: (m, v)."""
+    """Algorithm 2; `debias` = (m, v) says which of the two moments to correct."""
     m = (1 - b1) * g + b1 * m
     v = (1 - b2) * abs_sq(g) + b2 * v
     m_hat, v_hat = yield Debias(m, b1), Debias(v, b2)
@@ -107,7 +107,7 @@ def amsgrad(
 ) -> optax.GradientTransformationExtraArgs:
     """AMSGrad: θ ← θ − α m̂_t / (√s_t + ε), s_t the largest v̂ so far.
 
-    Equal to `optax.amsgrad`. torch's `Adam(amsgrad=True)` is another formula:
+    Equal to `optax.amsgrad`. torch's `Adam(amsgrad=True)` uses another formula: see
     `conventions.torch.adam(amsgrad=True)`.
 
     In float16 the default ε is 0 and a gradient of exactly zero gives NaN, as in optax: set `eps`

@@ -1,14 +1,14 @@
-"""Handover: one optimizer until a moment, another from then on.
+"""Handover: one optimizer up to a step T, another after it.
 
     u_t = first(g_t)     while t ≤ T        T = a given number of steps, or the first t at which
     u_t = second(g_t)    once t > T         when(state_t, u_t) is True
 
-Time passes for both: a schedule in either counts all steps, as if it had run from the start. What
-an optimizer remembers of gradients, and the count that corrects its bias, stands still while it
-does not run. At T the second's state may be made out of the first's, by `carry`.
+Schedules in both optimizers count all steps, as if each optimizer had run from the start. While an
+optimizer does not run, its moments and the count of its bias correction do not change. At T,
+`carry` may build the second optimizer's state from the first optimizer's.
 
-Source: the switch as such has no paper; Adam to SGD, with rules for what to carry, is in
-`adam_to_sgd.py`.
+Source: no paper describes the switch itself. `_adam_to_sgd.py` switches from Adam to SGD and has
+rules for the state to carry.
 """
 
 import functools
@@ -25,11 +25,11 @@ from jaxopt_notes.optimizers.engine import increment
 
 
 class HandoverState(NamedTuple):
-    """What a handover remembers.
+    """The state of a handover.
 
     Attributes:
       steps: int32, steps taken.
-      switched_at: int32, the steps that the first took; −1 while it still runs.
+      switched_at: int32, how many steps the first optimizer took; −1 while it still runs.
       first: the first optimizer's state.
       second: the second optimizer's state.
     """
@@ -47,7 +47,7 @@ Carry = Callable[[Any, Any], Any]
 
 @functools.cache
 def _schedule_states() -> tuple[Any, ...]:
-    """The state classes of optax that count the steps of a schedule."""
+    """optax's state classes that count the steps of a schedule."""
     injected = optax.inject_hyperparams(optax.scale)(step_size=lambda count: 1.0)
     inner = jax.eval_shape(injected.init, ()).hyperparams_states
     return (
@@ -65,29 +65,30 @@ def handover(
     when: int | When,
     carry: Carry | None = None,
 ) -> optax.GradientTransformationExtraArgs:
-    """Runs `first` until `when`, and `second` from then on; there is no way back.
+    """Runs `first` until `when`, then `second`; it never switches back.
 
-    One compilation serves both, and only the one that runs is computed (under `jax.vmap` both are,
-    and one is selected). Before the switch updates are `first`'s; after it they are those of
-    `second` started at that point, but for its schedules, which have counted all along, and for
-    what `carry` brought over. Each keeps the dtype that `first` gives.
+    One compiled program holds both optimizers and computes only the active one (under `jax.vmap` it
+    computes both and selects one). Updates before the switch are those of `first`. Updates after it
+    are those of `second`, started at the switch, except that its schedules have counted all steps
+    and `carry` may have set its state. All updates have the dtype that `first` gives.
 
     Args:
       first: the optimizer that begins.
       second: the optimizer that takes over.
-      when: the number of steps that `first` takes; or `when(state, updates)`, asked after each of
-        its steps with the `HandoverState` and the update, traced, whose True makes it the last.
+      when: the number of steps that `first` takes; or `when(state, updates)`, called after each
+        step of `first` with the `HandoverState` and the update, both traced: True makes that step
+        the last of `first`.
       carry: `carry(first_state, second_state) -> second_state`, at the switch; None leaves
         `second` as `init` made it.
 
     Returns:
-      A transformation with state `HandoverState`. Both optimizers' states are held throughout.
+      A transformation with state `HandoverState`, which always holds both optimizers' states.
 
     Raises:
       ValueError: `when` is negative; at `init`, if an optimizer holds an `optax.MultiSteps`, which
-        counts its steps in its own way: put that around the handover.
-      TypeError: `when` is neither a whole number nor a function; at the update, if it answers
-        something else than one boolean.
+        counts its steps differently: wrap the handover in the MultiSteps instead.
+      TypeError: `when` is neither a whole number nor a function; at the update, if it does not
+        return one boolean.
 
     >>> import jax.numpy as jnp
     >>> from jaxopt_notes import adam, handover, sgd
@@ -107,7 +108,7 @@ def handover(
     def switch_if(due: Any, state: HandoverState) -> HandoverState:
         def switch() -> HandoverState:
             new = carry(state.first, state.second) if carry else state.second
-            # A copy: a donated state may not hold one buffer twice.
+            # A copy, because a donated state must not hold one buffer twice.
             at = jnp.array(state.steps)
             return state._replace(switched_at=at, second=_as(state.second, new))
 
@@ -139,8 +140,8 @@ def handover(
             done = advance_schedules(state.first)
             return moved, HandoverState(steps, state.switched_at, done, after)
 
-        # In mixed precision an optimizer's first step may widen its own state; the other rule has
-        # to pass it on in that dtype.
+        # In mixed precision an optimizer's first step may widen the dtype of its state; the
+        # inactive optimizer has to keep that dtype.
         moved, by_first = jax.eval_shape(run_first)
         _, by_second = jax.eval_shape(run_second)
         like = moved, by_first._replace(second=by_second.second)
@@ -152,7 +153,7 @@ def handover(
 
 
 def find_handover(state: Any) -> HandoverState | None:
-    """The outermost handover's state within an optimizer's state, or None.
+    """The state of the outermost handover in an optimizer's state, or None.
 
     >>> import jax.numpy as jnp, optax
     >>> from jaxopt_notes import adam, handover, sgd
@@ -164,7 +165,7 @@ def find_handover(state: Any) -> HandoverState | None:
 
 
 def advance_schedules(state: Any) -> Any:
-    """The state with each schedule's count one step on, and nothing else changed."""
+    """The state with each schedule's count increased by one, and nothing else changed."""
 
     kinds = _schedule_states()
 
@@ -178,8 +179,8 @@ def advance_schedules(state: Any) -> Any:
 
 
 def _choose(condition: Any, yes: Callable[[], T], no: Callable[[], T]) -> T:
-    """`lax.cond` where the condition is traced; elsewhere nothing is compiled, each operation
-    rounds by itself, and the numbers are the plain optimizer's."""
+    """`lax.cond` if the condition is traced. Otherwise a plain `if`: without compilation each
+    operation rounds by itself, so the results equal the plain optimizer's."""
     if isinstance(condition, jax.core.Tracer):
         chosen: T = lax.cond(condition, yes, no)
         return chosen
@@ -187,7 +188,7 @@ def _choose(condition: Any, yes: Callable[[], T], no: Callable[[], T]) -> T:
 
 
 def _as(like: Any, tree: T) -> T:
-    """The tree in the other's dtypes."""
+    """The tree, cast to the dtypes of `like`."""
     cast: T = jax.tree.map(lambda old, new: jnp.asarray(new, old.dtype), like, tree)
     return cast
 
@@ -200,7 +201,7 @@ def _answer(when: When, state: HandoverState, updates: optax.Updates) -> jax.Arr
 
 
 def check_when(name: str, steps: Any) -> None:
-    """Raises TypeError unless it is a whole number, ValueError if it is negative."""
+    """Raises TypeError unless `when` is a whole number, ValueError if it is negative."""
     if isinstance(steps, jax.Array):
         return
     if isinstance(steps, bool) or not hasattr(steps, "__index__"):

@@ -17,11 +17,11 @@ def scale_by_learning_rate(
     """Multiplies by −α, for descent, or by α.
 
     Equal to `optax.scale_by_learning_rate`. A schedule's value is cast to the gradient's dtype; a
-    constant follows JAX's promotion.
+    constant follows JAX's dtype promotion.
 
     Args:
-      learning_rate: α, a number or a schedule (a function of the steps taken); None changes
-        nothing. A negative α climbs.
+      learning_rate: α, a number or a schedule (a function of the steps taken); None leaves the
+        update as it is. A negative α climbs.
       flip_sign: multiply by −α; False: by α.
 
     Returns:

@@ -3,9 +3,9 @@ r"""Lion: the sign of an interpolation between the gradient and its moving avera
     u_t = −α (sign(β1 m_{t−1} + (1 − β1) g_t) + λ θ)
     m_t = β2 m_{t−1} + (1 − β2) g_t
 
-Every parameter moves by ±α, whatever the gradient's size, and one accumulator is kept where Adam
-keeps two. The update is taken from m_{t−1} and β1, the accumulator goes on with β2: with β1 = β2
-Lion is the sign of momentum.
+Every parameter moves by ±α, whatever the gradient's size. Lion keeps one accumulator, Adam keeps
+two. The update uses m_{t−1} and β1; the accumulator uses β2. With β1 = β2 Lion is the sign of
+momentum.
 
 Source: Chen et al. 2023, "Symbolic Discovery of Optimization Algorithms", Algorithm 2.
 """
@@ -60,7 +60,7 @@ def scale_by_lion(
       b1: β1 in [0, 1), of the direction.
       b2: β2 in [0, 1), of the moving average.
       mu_dtype: dtype of m; None takes the parameters'.
-      mode: "hard": the sign; "smooth": tanh(γ x) in its place; "refined": x where |x| < 1.
+      mode: "hard": the sign; "smooth": tanh(γ x) instead; "refined": x where |x| < 1.
       smooth_beta: γ of "smooth".
 
     Returns:
@@ -93,8 +93,8 @@ def lion(
 ) -> optax.GradientTransformationExtraArgs:
     """Lion: θ ← θ − α (sign(β1 m_{t−1} + (1 − β1) g_t) + λ θ).
 
-    Equal to `optax.lion`. Its steps are larger than Adam's: the paper takes a learning rate three
-    to ten times smaller, and a λ as many times larger.
+    Equal to `optax.lion`. Its steps are larger than Adam's: the paper uses a learning rate three to
+    ten times smaller, and a λ larger by the same factor.
 
     Args:
       learning_rate: α, a number or a schedule.

@@ -6,9 +6,9 @@ r"""SGD, and SGD with momentum in its two forms.
     moving average      v_t = β v_{t−1} + (1 − β) g_t      u_t = −α v_t
       debiased                                             u_t = −α v_t / (1 − β^t)
 
-The heavy ball is what optax, torch and Keras call momentum; the moving average is the notes'. It is
-the heavy ball with α divided by 1 / (1 − β): the same path, at a constant rate, from
-`sgd(α (1 − β), momentum=β)` as from `momentum(α, β)`.
+optax, torch and Keras call the heavy ball momentum; the notes use the moving average. The moving
+average is the heavy ball with α multiplied by 1 − β: at a constant learning rate, `sgd(α (1 − β),
+momentum=β)` and `momentum(α, β)` take the same path.
 
 Sources: Polyak 1964, "Some methods of speeding up the convergence of iteration methods";
 Sutskever et al. 2013, "On the importance of initialization and momentum in deep learning", §2.
@@ -29,7 +29,7 @@ from jaxopt_notes.optimizers.moments import Scalar
 def heavy_ball(
     g: jax.Array, v: jax.Array, *, beta: Scalar, nesterov: bool
 ) -> tuple[jax.Array, jax.Array]:
-    """The velocity; Nesterov's update is where the same push would take it once more."""
+    """The update is the new velocity v, or g + β v for Nesterov."""
     v = g + beta * v
     return (g + beta * v if nesterov else v), v
 
@@ -119,7 +119,8 @@ def sgd(
 ) -> optax.GradientTransformationExtraArgs:
     """Stochastic gradient descent: θ ← θ − α g_t, or θ ← θ − α v_t with the heavy ball's v_t.
 
-    Equal to `optax.sgd`, to torch's `SGD(lr=α, momentum=β)` and, at a constant rate, to Keras'.
+    Equal to `optax.sgd`, to torch's `SGD(lr=α, momentum=β)` and, at a constant learning rate, to
+    Keras' `SGD`.
 
     Args:
       learning_rate: α, a number or a schedule.
@@ -157,16 +158,17 @@ def momentum(
     beta: ArrayLike = 0.9,
     accumulator_dtype: DTypeLike | None = None,
 ) -> optax.GradientTransformationExtraArgs:
-    """SGD with momentum as the notes have it: v_t = β v_{t−1} + (1 − β) g_t, θ ← θ − α v_t.
+    """SGD with the notes' momentum: v_t = β v_{t−1} + (1 − β) g_t, θ ← θ − α v_t.
 
     The moving-average form, without bias correction. With v from zero,
 
         v_t = (1 − β) Σ_i β^{t−i} g_i = (1 − β) · (the heavy ball's velocity),
 
-    so `momentum(α, β)` takes the path of `sgd(α (1 − β), momentum=β)`, for a schedule α(k) too:
-    the rate stands outside the velocity in both. Its steps are 1 − β times those of
-    `sgd(α, momentum=β)`. Equal to `optax.chain(optax.ema(β, debias=False),
-    optax.scale_by_learning_rate(α))`; no single optax function has this form.
+    so `momentum(α, β)` takes the path of `sgd(α (1 − β), momentum=β)`. This holds for a schedule
+    α(k) too, because the learning rate stands outside the velocity in both. The steps of
+    `momentum(α, β)` are 1 − β times those of `sgd(α, momentum=β)`. Equal to
+    `optax.chain(optax.ema(β, debias=False), optax.scale_by_learning_rate(α))`; no single optax
+    function has this form.
 
     Args:
       learning_rate: α, a number or a schedule.

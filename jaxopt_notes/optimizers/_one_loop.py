@@ -1,18 +1,18 @@
-"""One pass over memory for a whole update: XLA's multi-output fusion on a CPU, opted into.
+"""One pass over memory for a whole update, by XLA's multi-output fusion on a CPU (opt-in).
 
-XLA's CPU backend writes one loop for each output: Adam reads and writes 40 bytes a parameter (for
-m, then v, then θ) where 28 would do. An option of the backend fuses outputs that read the same
-inputs, and `update_in_one_loop` says the update so that all of them do: the new state comes from
-the rule, and the new parameters from the same rule on copies that the compiler cannot tell to be
-copies.
+XLA's CPU backend writes one loop for each output: Adam reads and writes 40 bytes per parameter (for
+m, then v, then θ) where 28 would do. A backend option fuses outputs that read the same inputs.
+`update_in_one_loop` writes the update so that all outputs read the same inputs: the rule gives the
+new state, and the same rule on copies gives the new parameters. The compiler cannot recognise the
+copies as copies.
 
     allow_one_loop()                                       # first thing in the program
     params, state = update_in_one_loop(optimizer, grads, state, params)  # inside your jit
 
-It pays for leaves of a million elements and more, and for elementwise optimizers. Without the
-option the copies would make an update several times slower, so the plain update is taken where the
-option is not seen to work: on other backends, too. The option is not a documented one and may go;
-then nothing happens.
+It pays for elementwise optimizers and for leaves of a million elements or more. Without the option
+the copies would make an update several times slower. So the plain update runs wherever a test
+program shows no fusion, on other backends too. XLA does not document the option; if XLA removes it,
+the plain update runs.
 """
 
 import functools
@@ -35,7 +35,7 @@ def allow_one_loop() -> None:
     """Asks XLA for multi-output fusion, through the environment variable XLA_FLAGS.
 
     Call it before the first JAX computation: XLA reads the variable once, when the backend starts.
-    It concerns everything that the process compiles for a CPU.
+    The option affects everything that the process compiles for a CPU.
 
     >>> allow_one_loop()
     """
@@ -48,7 +48,7 @@ def allow_one_loop() -> None:
 
 @functools.cache
 def one_loop_works() -> bool:
-    """Whether XLA fuses two outputs here: compiles a small program, once, and looks.
+    """Whether XLA fuses two outputs here; compiles one small program to find out.
 
     >>> isinstance(one_loop_works(), bool)
     True
@@ -66,10 +66,11 @@ def one_loop_works() -> bool:
 def update_in_one_loop(
     optimizer: optax.GradientTransformation, grads: Any, state: Any, params: Any, **extra: Any
 ) -> tuple[Any, Any]:
-    """`optimizer.update` and `optax.apply_updates`, in one loop a leaf where `one_loop_works()`.
+    """`optimizer.update` and `optax.apply_updates`; one loop per leaf where `one_loop_works()`.
 
     Args:
-      optimizer: an elementwise one; others are correct, but compute their update twice.
+      optimizer: an elementwise optimizer; others give correct results, but compute their update
+        twice.
       grads: as `optimizer.update` takes them.
       state: the optimizer's state.
       params: the parameters.
@@ -93,8 +94,8 @@ def update_in_one_loop(
 
 
 def _unrecognised(tree: Any) -> Any:
-    """The same values, times a one that the compiler cannot know: else it merges the copies."""
-    # A single element of an array that is cut among devices cannot be had without moving it.
+    """The values times a 1 that the compiler cannot know; otherwise it would merge the copies."""
+    # Reading a single element of a sharded array would move data between devices.
     floats = [x for x in jax.tree.leaves(tree) if _is_float(x) and x.size and not is_cut(x)]
     if not floats:
         return tree

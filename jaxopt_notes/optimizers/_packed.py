@@ -1,18 +1,18 @@
-"""Small leaves together: an optimizer whose state keeps them in flat blocks.
+"""Packs small leaves: an optimizer whose state keeps them in flat blocks.
 
     packed(adamw)(1e-3, weight_decay=0.1)        takes what adamw takes
 
 A step over a thousand small leaves spends its time on the number of arrays, not on arithmetic. So
-the slots of small leaves lie end to end in blocks, their gradients are laid end to end for the
-update, and the update is cut up again; large leaves stay as they are. The numbers are the same, as
-long as the rule treats each element by itself.
+blocks hold the slots of small leaves end to end. Each step joins their gradients likewise and
+splits the update again; large leaves stay as they are. Results do not change, provided the rule is
+elementwise.
 
-It is for leaves that every device has whole: to be laid end to end, leaves that are cut among
-devices have to travel at each step. On a mesh of explicit axes such leaves stay by themselves.
+Packing is for leaves that every device holds whole: joining sharded leaves would move them between
+devices at each step. On a mesh with explicit axes, sharded leaves are not packed.
 
-A block stays within 128 KB of float32: XLA's CPU backend splits the slicing of a larger array over
-the cores, which a thousand times is slow to compile and to run. It holds a few leaves only: to lay
-many end to end is slow to compile, and keeps one core busy alone.
+A block has at most 128 KB of float32: XLA's CPU backend splits the slicing of a larger array over
+the cores, and a thousand such slices are slow to compile and to run. A block holds only a few
+leaves, because joining many is slow to compile and runs on one core.
 """
 
 import functools
@@ -36,15 +36,15 @@ def packed(
     """Wraps an optimizer's function so that small leaves share blocks.
 
     Args:
-      factory: `adam`, `optax.lion`, …: what makes the optimizer. Where it takes a `mask`, leaves
-        that the mask tells apart are kept apart.
-      small: leaves of up to so many elements are packed.
+      factory: the function that makes the optimizer: `adam`, `optax.lion`, …. If it takes a `mask`,
+        leaves with different mask values never share a block.
+      small: the largest number of elements of a leaf that is packed.
       block: elements of a block at most.
 
     Returns:
       A function with the factory's name and arguments that makes the packed optimizer. Its updates
-      are those of the plain one. Its state is the plain one's with a `Packed` in place of each
-      tree like the parameters: see `unpack_state` and `pack_state`.
+      equal the plain optimizer's. In its state a `Packed` replaces each tree that is shaped like
+      the parameters: see `unpack_state` and `pack_state`.
 
     Raises:
       ValueError: at `init`, if the optimizer is not elementwise or is packed already; at `update`,
@@ -88,7 +88,7 @@ def packed(
                 return whole.update(updates, state, params, **extra)
             alike = [updates] if params is None else [params, updates]
             layout = find_layout(state)
-            if layout is None:  # nothing in the state is packed: any layout will do
+            if layout is None:  # the state has nothing packed: any layout fits
                 layout = lay_out(alike, _spread_mask(mask, alike[0]), small, block)
             gradients = pack(updates, layout)
             packed_params = None if params is None else pack(params, layout)
@@ -102,10 +102,10 @@ def packed(
 
 
 def unpack_state(state: Any) -> Any:
-    """The state as the plain optimizer has it, for a checkpoint that either can read.
+    """The plain optimizer's state, for a checkpoint that both optimizers can read.
 
     Args:
-      state: of a packed optimizer, or of what holds packed ones: a chain, MultiSteps, …
+      state: the state of a packed optimizer, or of a chain, MultiSteps, … that contains one.
 
     >>> import jax.numpy as jnp, optax
     >>> from jaxopt_notes import adam, packed, unpack_state
@@ -127,7 +127,7 @@ def pack_state(plain: Any, like: Any) -> Any:
 
     Args:
       plain: what `unpack_state` gives.
-      like: the state of a packed optimizer, or of what holds packed ones.
+      like: the state of a packed optimizer, or of a transformation that contains one.
 
     >>> import jax.numpy as jnp
     >>> from jaxopt_notes import adam, pack_state, packed, unpack_state
@@ -163,7 +163,7 @@ def _pack_mask(masked: list[bool], layout: Any) -> Packed:
 
 
 def _refuse_unless_elementwise(optimizer: optax.GradientTransformation) -> None:
-    """Traces an update of one vector: each operation must leave every element in its place."""
+    """Traces an update of one vector and refuses operations that mix elements."""
     probe = jax.ShapeDtypeStruct((7,), jnp.float32)
     state = jax.eval_shape(optimizer.init, probe)
     mixing = _mixing(jax.make_jaxpr(optimizer.update)(probe, state, probe).jaxpr)
@@ -175,7 +175,7 @@ def _refuse_unless_elementwise(optimizer: optax.GradientTransformation) -> None:
 
 
 def _mixing(jaxpr: Any) -> str | None:
-    """The name of the first operation whose elements see each other."""
+    """The name of the first operation that mixes elements."""
     for equation in jaxpr.eqns:
         name: str = equation.primitive.name
         inside = [p.jaxpr for p in equation.params.values() if hasattr(p, "jaxpr")]

@@ -1,4 +1,4 @@
-"""A tree of parameters packed: its small leaves end to end in blocks, and where each one lies."""
+"""A packed tree of parameters: small leaves end to end in blocks, and the place of each leaf."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -10,20 +10,21 @@ import optax
 
 from jaxopt_notes.optimizers.engine import is_cut
 
-LEAVES = 16  # of a block at most
+LEAVES = 16  # at most in one block
 
 
 class Packed(NamedTuple):
     """A tree like the parameters: its large leaves and its blocks.
 
-    JAX sees the layout as structure, not as data. The layout holds nothing but the parameters' own
-    containers and strings, so that what can store the plain optimizer's state can store this one.
+    JAX treats the layout as structure, not as data. The layout holds only strings and the
+    parameters' own containers, so any format that can store the plain optimizer's state can store
+    the packed state.
 
     Attributes:
       large: the leaves that stay as they are.
       blocks: flat arrays; each has the elements of some leaves, end to end.
-      layout: the parameters' tree; each leaf is its place and shape, "large:300,64" or "3:5,2" in
-        block 3.
+      layout: the parameters' tree with a string for each leaf, its place and shape: "large:300,64",
+        or "3:5,2" in block 3.
     """
 
     large: list[Any]
@@ -32,12 +33,12 @@ class Packed(NamedTuple):
 
 
 class Places(NamedTuple):
-    """What a layout says.
+    """A layout in numbers.
 
     Attributes:
       shapes: the leaves' shapes, in the tree's order.
       large: positions of the leaves that stay as they are.
-      blocks: for each block the positions of its leaves, end to end.
+      blocks: for each block, the positions of its leaves in their order.
     """
 
     shapes: list[tuple[int, ...]]
@@ -65,13 +66,13 @@ jax.tree_util.register_pytree_with_keys(Packed, _flatten_with_keys, _unflatten, 
 
 
 def lay_out(trees: Sequence[Any], masked: list[bool], small: int, block: int) -> Any:
-    """A layout for these trees. The leaves of a block have one dtype in each, and one mask."""
+    """A layout for these trees. In each tree, a block has one dtype and one mask value."""
     if isinstance(trees[0], Packed):
         raise ValueError("packed: the optimizer is packed already; use packed(…) once")
     leaves, tree = jax.tree.flatten(trees[0])
     alike = zip(*(map(_dtype, leaves_like(t, trees[0])) for t in trees), masked)
     layout = []
-    opened: dict[Any, tuple[int, int, int]] = {}  # the block that each kind of leaf is filling
+    opened: dict[Any, tuple[int, int, int]] = {}  # the unfilled block of each kind of leaf
     blocks = 0
     for leaf, kind in zip(leaves, alike):
         size, place = jnp.size(leaf), "large"
@@ -87,13 +88,13 @@ def lay_out(trees: Sequence[Any], masked: list[bool], small: int, block: int) ->
 
 
 def find_layout(state: Any) -> Any:
-    """The layout of the first packed tree within a state, None if there is none."""
+    """The layout of the first packed tree in a state; None without a packed tree."""
     nodes = jax.tree.leaves(state, is_leaf=lambda x: isinstance(x, Packed))
     return next((x.layout for x in nodes if isinstance(x, Packed)), None)
 
 
 def places(layout: Any) -> Places:
-    """Where each leaf lies."""
+    """The place of each leaf."""
     found, by_block = Places([], [], []), dict[str, list[int]]()
     for i, leaf in enumerate(jax.tree.leaves(layout)):
         place, shape = leaf.split(":")
@@ -104,12 +105,12 @@ def places(layout: Any) -> Places:
 
 
 def pack(tree: Any, layout: Any, *, stacked: bool = False) -> Packed:
-    """A tree like the parameters, laid out.
+    """Packs a tree that is shaped like the parameters.
 
     Args:
       tree: the gradients, the parameters, or a slot of the plain optimizer.
       layout: as `lay_out` makes it.
-      stacked: whether each leaf may have further axes in front, those of `vmap` or of replicas.
+      stacked: whether each leaf may have extra leading axes, from `vmap` or replicas.
 
     Raises:
       ValueError: a leaf is missing or has another name or shape; the leaves of a block differ in
@@ -139,7 +140,7 @@ def _dtype(leaf: Any) -> Any:
 
 
 def _front(i: int, leaf: Any, shape: tuple[int, ...], stacked: bool) -> tuple[int, ...]:
-    """The axes of a leaf in front of its own."""
+    """The extra leading axes of a leaf."""
     if leaf is None:
         raise ValueError(f"packed: leaf {i} of the gradients is None; pass every gradient")
     if isinstance(leaf, optax.MaskedNode):
@@ -167,7 +168,7 @@ def unpack(packed: Packed) -> list[Any]:
 
 
 def leaves_like(tree: Any, like: Any) -> list[Any]:
-    """A tree's leaves, in the order of the other's and with its names.
+    """The leaves of a tree, in the order of another tree that has the same names.
 
     Raises:
       ValueError: the trees differ.
@@ -176,7 +177,7 @@ def leaves_like(tree: Any, like: Any) -> list[Any]:
     try:
         leaves: list[Any] = wanted.flatten_up_to(tree)
     except ValueError:
-        # nnx makes the state from Variables, and updates it with the arrays inside of them.
+        # nnx creates the state from Variables and updates it with the arrays inside them.
         if not _same_names(tree, like):
             raise
         leaves = jax.tree.leaves(tree)
@@ -184,7 +185,7 @@ def leaves_like(tree: Any, like: Any) -> list[Any]:
 
 
 def _same_names(one: Any, other: Any) -> bool:
-    """Whether the leaves have the same paths, but for a container right around a leaf."""
+    """Whether the leaves have equal paths, apart from a container directly around a leaf."""
 
     def names(tree: Any) -> list[list[str]]:
         paths = (path for path, _ in jax.tree.leaves_with_path(tree))

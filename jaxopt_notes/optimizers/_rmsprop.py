@@ -1,12 +1,12 @@
-r"""RMSProp: AdaGrad with a sum that forgets.
+r"""RMSProp: AdaGrad with a moving average in place of the sum.
 
     E_t = β E_{t−1} + (1 − β) g_t²
     u_t = −α g_t / √(E_t + ε)          the notes, optax's default, Keras: ε inside the root
     u_t = −α g_t / (√E_t + ε)          torch: ε outside
 
-Centred, the root is taken of the variance E_t − m_t², m_t = β m_{t−1} + (1 − β) g_t (Graves 2013,
-"Generating Sequences With Recurrent Neural Networks", §4.2). With momentum, u_t drives a heavy
-ball: the rate stands inside the velocity, as in Keras; torch has it outside.
+The centred form takes the root of the variance E_t − m_t², m_t = β m_{t−1} + (1 − β) g_t (Graves
+2013, "Generating Sequences With Recurrent Neural Networks", §4.2). With momentum, u_t drives a
+heavy ball: the learning rate stands inside the velocity, as in Keras; torch puts it outside.
 
 Source: Hinton 2012, "Neural Networks for Machine Learning", lecture 6e.
 """
@@ -46,7 +46,7 @@ def centered_rule(
     eps_in_sqrt: bool,
     debias: bool,
 ) -> DebiasedRule:
-    """The same with the variance E − m² in place of E."""
+    """`rmsprop_rule` with the variance E − m² in place of E."""
     m = (1 - beta) * g + beta * m
     E = (1 - beta) * abs_sq(g) + beta * E
     m_hat, E_hat = (yield Debias(m, beta), Debias(E, beta)) if debias else (m, E)
@@ -169,7 +169,8 @@ def rmsprop(
     """RMSProp: θ ← θ − α g_t / √(E_t + ε), with E_t the moving average of g².
 
     Equal to `optax.rmsprop` and, by default, to the notes and to Keras' `RMSprop(rho=β)`. torch's
-    is `rmsprop(α, decay=0.99, eps=1e-8, eps_in_sqrt=False)`, with momentum only at a constant rate.
+    `RMSprop` is `rmsprop(α, decay=0.99, eps=1e-8, eps_in_sqrt=False)`; with momentum, only at a
+    constant learning rate.
 
     In float16 the default ε is 0 and a gradient of exactly zero gives NaN, as in optax: set `eps`
     to 1e-4 or more, or keep the parameters in float32.
@@ -181,7 +182,7 @@ def rmsprop(
       initial_scale: E_0 ≥ 0.
       eps_in_sqrt: g / √(E + ε); False: g / (√E + ε).
       centered: divide by the standard deviation instead.
-      momentum: the heavy ball's β in [0, 1], after the rate; None for none.
+      momentum: the heavy ball's β in [0, 1], applied after the learning rate; None for no momentum.
       nesterov: Nesterov's form of that momentum.
       bias_correction: debias the averages.
 

@@ -1,4 +1,4 @@
-"""Maps a function of one leaf over a tree's leaves inside a trace: leaves alike are traced once."""
+"""Maps a function of one leaf over a tree's leaves, tracing it once for each kind of leaf."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -7,16 +7,16 @@ from typing import Any
 import jax
 
 BLOCK = 16  # leaves; a larger block needs fewer calls and takes longer to trace
-FEWEST = 4 * BLOCK  # leaves alike for which blocks pay
+FEWEST = 4 * BLOCK  # leaves of one kind from which blocks pay
 
 
 def map_traced(step: Callable[..., Any], *, called: bool) -> Callable[..., list[Any]]:
-    """From `step(row, *shared)` the function (rows, *shared) -> [step(row, *shared) for each row].
+    """Turns `step(row, *shared)` into (rows, *shared) -> [step(row, *shared) for each row].
 
     Args:
-      step: a function of one leaf's arrays, and of what all leaves share.
-      called: trace `step` once for rows alike (the same shapes and dtypes) and call it for each.
-        False traces it in place: where it is an operation or two, a call costs as much.
+      step: a function of one leaf's arrays and of the values that all leaves share.
+      called: trace `step` once for all rows of equal shapes and dtypes, and call it for each. False
+        traces it for each row: for one or two operations a call costs as much.
 
     >>> double = map_traced(lambda row: 2 * row[0], called=True)
     >>> print(double([(1.0,), (3.0,)]))
@@ -24,7 +24,8 @@ def map_traced(step: Callable[..., Any], *, called: bool) -> Callable[..., list[
     """
 
     def in_place(row: Any, *shared: Any) -> Any:
-        # jnp's functions are jits. Tracing each of them anew for each shape would cost half of all.
+        # jnp's functions are jitted. Tracing each again for each shape would take half of the whole
+        # tracing time.
         with jax.disable_jit():
             return step(row, *shared)
 
@@ -47,7 +48,7 @@ def map_traced(step: Callable[..., Any], *, called: bool) -> Callable[..., list[
 
 
 def _blocks(rows: list[Any]) -> Iterator[list[int]]:
-    """The rows' places: BLOCK at a time of rows alike where they are many, else one at a time."""
+    """The rows' indices: in blocks of BLOCK rows where many are of one kind, else one by one."""
     alike = defaultdict(list)
     for place, row in enumerate(rows):
         alike[tuple(map(jax.typeof, row))].append(place)

@@ -2,9 +2,9 @@
 
     u = g + λ θ          λ a constant, or a schedule λ(k) of the steps already taken
 
-Where it stands in the chain makes the difference. Before the moments it is L2 regularisation
-(coupled: torch's `Adam(weight_decay=)`); after them it is decoupled decay, which the moments never
-see: AdamW. Source: Loshchilov & Hutter 2019, "Decoupled Weight Decay Regularization", Algorithm 2.
+Its place in the chain matters. Before the moments it is L2 regularisation (coupled: torch's
+`Adam(weight_decay=)`). After the moments it is decoupled decay, as in AdamW: the moments do not
+contain it. Source: Loshchilov & Hutter 2019, "Decoupled Weight Decay Regularization", Algorithm 2.
 """
 
 from collections.abc import Callable
@@ -33,8 +33,8 @@ def add_decayed_weights(
 
     Args:
       weight_decay: λ, a number or a schedule.
-      mask: a tree of booleans (or a prefix of one, or a function of the parameters that gives
-        one); the decay applies where it is True.
+      mask: a tree of booleans, a prefix of such a tree, or a function from the parameters to such a
+        tree; the decay applies where it is True.
 
     Returns:
       A transformation whose update needs `params`; its state is empty for a constant λ,
@@ -59,7 +59,7 @@ def add_decayed_weights(
             with_params=True,
         )
     elif isinstance(weight_decay, (int, float)) and weight_decay == 0:
-        # Not even 0·θ, which would be NaN for an infinite θ and could change the update's dtype.
+        # Adding 0·θ instead would give NaN for an infinite θ and could change the update's dtype.
         decay = leafwise(lambda g, p: g, with_params=True)
     else:
         decay = leafwise(lambda g, p: g + weight_decay * p, with_params=True)

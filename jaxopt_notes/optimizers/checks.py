@@ -1,6 +1,6 @@
-"""What an argument may be, checked where the optimizer is built.
+"""Checks of arguments when an optimizer is built.
 
-Only Python and NumPy numbers can be checked there: a traced value or an array passes.
+Only Python and NumPy numbers can be checked then; a traced value or an array passes unchecked.
 """
 
 import math
@@ -12,7 +12,7 @@ import jax.numpy as jnp
 
 
 def _known(name: str, value: Any) -> float | None:
-    """The value as a float, or None where it cannot be known yet."""
+    """The value as a float; None for a traced value or an array."""
     if isinstance(value, jax.Array):
         return None
     if isinstance(value, bool) or not hasattr(value, "__array__"):
@@ -40,7 +40,7 @@ def check_not_negative(name: str, value: Any, *, infinite: bool = False) -> None
 
 
 def check_finite_or_schedule(name: str, value: Any) -> None:
-    """Raises ValueError for NaN and infinities, TypeError for what is not a number nor callable."""
+    """Raises ValueError for NaN and infinities, TypeError unless a number or a callable."""
     if callable(value):
         return
     x = _known(name, value)

@@ -7,7 +7,7 @@ leaf and that leaf's accumulators, and returns the update and the new accumulato
         v = g + decay * v
         return v, v
 
-A rule with bias correction hands its moving averages out, and takes them back corrected:
+A rule with bias correction yields its moving averages and receives them back corrected:
 
     def adam(g, m, v, *, b1, b2, eps):
         m = (1 - b1) * g + b1 * m
@@ -16,8 +16,9 @@ A rule with bias correction hands its moving averages out, and takes them back c
         return m_hat / (jnp.sqrt(v_hat) + eps), m, v
 
 The engine divides the averages of all leaves by 1 − β^t in one program, as optax does: XLA rounds
-the division of one array and of several in different ways. Everything else that is not mathematics
-is here too: trees, None leaves, accumulator dtypes, the step count, and tracing.
+the division of one array and of several arrays in different ways. The engine also handles
+everything else that is not mathematics: trees, None leaves, accumulator dtypes, the step count, and
+tracing.
 """
 
 import inspect
@@ -32,7 +33,7 @@ from jax.typing import ArrayLike, DTypeLike
 from jaxopt_notes.optimizers import moments
 from jaxopt_notes.optimizers._tracing import map_traced
 
-Row = tuple[Any, ...]  # what belongs to one leaf
+Row = tuple[Any, ...]  # the arrays of one leaf
 Request = Any  # a `Debias`, or a tuple of them
 DebiasedRule = Generator[Request, Any, tuple[Any, ...]]  # what a rule with a `yield` returns
 
@@ -42,9 +43,9 @@ class Slot(NamedTuple):
 
     Attributes:
       initial: every element's value before the first step.
-      dtype: the accumulator's dtype; None takes the parameter's at first, and from then on
-        whatever the arithmetic gives.
-      keep_dtype: cast back to the dtype of the step before, whatever the arithmetic gives.
+      dtype: the accumulator's dtype; None starts with the parameter's dtype and then takes the
+        dtype that the arithmetic gives.
+      keep_dtype: cast the new value back to the dtype of the step before.
     """
 
     initial: ArrayLike = 0.0
@@ -86,13 +87,14 @@ def leafwise(
     Args:
       rule: `rule(g, *slots, [p], [scalar]) -> (update, *slots)`; without slots it returns the
         update alone. It may yield `Debias` requests, once.
-      state: the NamedTuple class of the state: the slots' names, and `count` if steps are counted.
+      state: the NamedTuple class of the state, with the slots' names as fields, and `count` if it
+        counts steps.
       slots: the accumulators, in the order of the rule's arguments.
-      at_step: the scalar as a function of the number of steps already taken: a schedule.
+      at_step: a schedule: from the number of steps already taken to the scalar.
       with_params: pass the rule the parameter p.
 
     Returns:
-      A `GradientTransformation`. Where the gradient is None, so are the update and the slots.
+      A `GradientTransformation`. Where the gradient is None, the update and the slots are None too.
     """
     slots = slots or {}
     counts = "count" in getattr(state, "_fields", ())
@@ -101,7 +103,7 @@ def leafwise(
     def advance(
         rows: list[Row], corrections: Callable[[Request], list[Any]], *scalar: Any
     ) -> list[Row]:
-        """From (g, *slots, [p]) of each leaf its (update, *slots)."""
+        """Turns (g, *slots, [p]) of each leaf into its (update, *slots)."""
         results = [rule(*row, *scalar) for row in rows]
         if debiases:
             results = _debiased(results, corrections)
@@ -111,9 +113,9 @@ def leafwise(
             for (update, *new), row in zip(results, rows)
         ]
 
-    # Under a trace leaves alike share one trace of the rule, unless it keeps nothing: such a rule
-    # is an operation or two, as quickly traced as called. The corrections are computed outside, so
-    # that leaves share them. Outside jit every operation rounds by itself, as optax's do.
+    # Under jit, leaves of one kind share one trace of the rule. A rule without slots is one or two
+    # operations, so tracing it costs no more than a call. The corrections are computed outside the
+    # rule, so that leaves share them. Outside jit every operation rounds by itself, as in optax.
     def advance_leaf(row: Row, corrections: list[Any], *scalar: Any) -> Row:
         return advance([row], lambda _: corrections, *scalar)[0]
 
@@ -154,7 +156,7 @@ def leafwise(
 
 
 def increment(count: ArrayLike) -> jax.Array:
-    """count + 1, which stays at the dtype's largest value instead of overflowing."""
+    """count + 1; stays at the dtype's largest value instead of overflowing."""
     count = jnp.asarray(count)
     floating = jnp.issubdtype(count.dtype, jnp.floating)
     largest = (jnp.finfo if floating else jnp.iinfo)(count.dtype).max
@@ -162,7 +164,7 @@ def increment(count: ArrayLike) -> jax.Array:
 
 
 def is_cut(x: Any) -> bool:
-    """Whether an array's type says that it is cut among devices: on a mesh of explicit axes.
+    """Whether an array's type says that it is sharded, on a mesh with explicit axes.
 
     >>> is_cut(jnp.ones(3))
     False
@@ -171,21 +173,21 @@ def is_cut(x: Any) -> bool:
 
 
 def state_class(optimizer: optax.GradientTransformation) -> Any:
-    """The class of a transformation's state: optax gives some of them no public name.
+    """The class of a transformation's state; some of optax's state classes have no public name.
 
     >>> state_class(optax.scale_by_rms(bias_correction=True))._fields
     ('count', 'nu')
     """
-    # Traced, not run: a backend that starts here would start when the caller imports us.
+    # `init` is traced, not run: running it would start a backend when the package is imported.
     return type(jax.eval_shape(optimizer.init, jax.ShapeDtypeStruct((), jnp.float32)))
 
 
 def _debiased(
     rules: list[DebiasedRule], corrections: Callable[[Request], list[Any]]
 ) -> list[tuple[Any, ...]]:
-    """Runs the leaves' rules in step: each to its request, then each to its end."""
+    """Runs the rules of all leaves up to their requests, then all of them to their end."""
     requests, results = _run(rules, [None] * len(rules))
-    if not requests:  # a setting of the rule without bias correction, or no leaf at all
+    if not requests:  # the rule has no bias correction here, or the tree has no leaf
         return results
     averages = zip(*([debias.average for debias in _as_tuple(r)] for r in requests))
     corrected = zip(*map(moments.debias, map(list, averages), corrections(requests[0])))
@@ -197,7 +199,7 @@ def _debiased(
 
 
 def _run(rules: list[DebiasedRule], answers: Iterable[Any]) -> tuple[list[Request], list[Any]]:
-    """Sends each rule its answer; what they yield, and what they return."""
+    """Sends each rule its answer; returns what the rules yield and what they return."""
     requests, results = [], []
     for rule, answer in zip(rules, answers):
         try:
@@ -208,7 +210,7 @@ def _run(rules: list[DebiasedRule], answers: Iterable[Any]) -> tuple[list[Reques
 
 
 def _request(rule: Callable[..., DebiasedRule], row: Row, scalar: list[Any]) -> Request:
-    """What a rule asks for, without computing it."""
+    """The request of a rule, found by tracing it without computing anything."""
     requests: list[Request] = []
 
     def ask(row: Row) -> None:
@@ -230,10 +232,10 @@ def _filled_like(params: optax.Params, slot: Slot) -> Any:
 
 
 def _depending_on(p: jax.Array, constant: jax.Array) -> jax.Array:
-    """The constant, as a value that XLA sees depend on p.
+    """The constant, as a value that depends on p in XLA's view.
 
-    Outside jit an accumulator lies on the devices as its parameter does. Inside, XLA would place a
-    constant by itself; as a result of p it gets p's sharding.
+    Outside jit an accumulator has its parameter's sharding. Under jit XLA would place a constant by
+    its own choice; a value computed from p gets p's sharding.
     """
     return jnp.where(p == p, constant, constant)
 

@@ -1,4 +1,4 @@
-"""What the rules with moving averages share: |g|², and the correction of an average's bias."""
+"""Shared by the rules with moving averages: |g|², and the bias correction of an average."""
 
 import functools
 import math
@@ -11,14 +11,14 @@ Scalar = Any  # a hyper-parameter: a number, or an array of shape ()
 
 
 def abs_sq(g: jax.Array) -> jax.Array:
-    """|g|², real also where g is complex."""
+    """|g|²; real for complex g too."""
     square: jax.Array = (g.conj() * g).real if jnp.iscomplexobj(g) else g * g
     return square
 
 
-# Both are jits of their own, as they are in optax, even where nothing else is. β is then a run-time
-# value: the power of a constant rounds differently. And whether XLA divides by the correction or
-# multiplies by its inverse depends on how many arrays share it.
+# Both functions are jitted, as in optax, even where nothing else is. This makes β a run-time value:
+# the power of a constant rounds differently. The number of arrays that share a correction also
+# decides whether XLA divides by it or multiplies by its inverse.
 
 
 @functools.partial(jax.jit, inline=True)
@@ -29,10 +29,10 @@ def correction(decay: Scalar, t: jax.Array) -> jax.Array:
 
 
 def exact_correction(decay: Scalar, t: jax.Array) -> jax.Array:
-    """1 − β^t as if in float64; where that is not to be had, −expm1(t log β).
+    """1 − β^t as if in float64; where float64 is not available, −expm1(t log β).
 
-    In float32 1 − 0.999 is off by 1e-5 of itself, and with it Adam's first steps. torch works this
-    number out in float64, optax and Keras in the parameters' dtype.
+    In float32 the relative error of 1 − 0.999 is 1e-5, and Adam's first steps inherit it. torch
+    computes 1 − β^t in float64, optax and Keras in the parameters' dtype.
     """
     if jnp.result_type(float) == jnp.float64:
         weights: jax.Array = correction(decay, t)
@@ -48,7 +48,7 @@ def exact_correction(decay: Scalar, t: jax.Array) -> jax.Array:
 def debias(averages: list[jax.Array], correction: jax.Array) -> list[jax.Array]:
     """average / (1 − β^t) for each.
 
-    The correction comes in its own precision, and only the quotient is in the average's: in
-    bfloat16 0.999 is 1.
+    The correction keeps its own precision; only the quotient is cast to the average's dtype,
+    because 0.999 is 1 in bfloat16.
     """
     return [average / correction.astype(average.dtype) for average in averages]

@@ -1,13 +1,14 @@
-"""A run moves: Flax modules of one's own, proof on one's own checkpoint, and the way back.
+"""Moves runs between frameworks: for your own Flax modules, with a proof on your checkpoint, and
+back.
 
-- `flax_arrangement`, `to_nnx_optimizer`, `to_train_state`, `from_flax`, `to_torch_weights`: Flax
-  modules of one's own (needs the extra `train`)
-- `prove`: whether a run that was moved from torch goes on as it would have there
-- `to_torch_optimizer`: the torch optimizer, with its state, param groups and scheduler
-- `to_torch_state`, `to_torch_scheduler_state`: their state_dicts, made without torch; `as_tensors`
-  for torch's own files
-- `to_keras_optimizer`: the Keras optimizer, with its state
-- `recognize`: which of torch's or Keras' optimizers a transformation is, and its state there
+- `flax_arrangement`, `to_nnx_optimizer`, `to_train_state`, `from_flax`, `to_torch_weights`: for
+  your own Flax modules (need the extra `train`)
+- `prove`: whether a run that was moved from torch continues as it would in torch
+- `to_torch_optimizer`: makes the torch optimizer, with its state, param groups and scheduler
+- `to_torch_state`, `to_torch_scheduler_state`: make their state_dicts without torch; `as_tensors`
+  converts these for torch's own files
+- `to_keras_optimizer`: makes the Keras optimizer, with its state
+- `recognize`: finds the torch or Keras optimizer that equals a transformation, and its state
 
 Names are imported when first used.
 """

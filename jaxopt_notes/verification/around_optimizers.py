@@ -1,7 +1,7 @@
-"""Where the frameworks part beside the optimizers: gradient clipping, and a β1 that changes.
+"""Differences between the frameworks outside the optimizers: gradient clipping, and a changing β1.
 
-Each formula is written as text, for docs/optimizers-by-framework.md, and in NumPy. The tests
-compare the NumPy form with the framework's own call and with what to write here.
+Each formula exists as text, for docs/optimizers-by-framework.md, and in NumPy. The tests compare
+the NumPy form with the framework's own call and with our equivalent.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,9 +15,9 @@ class Line(NamedTuple):
 
     Attributes:
       framework: its name in the table.
-      call: as it is written there.
+      call: the call in the framework.
       formula: a key of the section's formulas.
-      here: what to write here.
+      here: our equivalent call.
     """
 
     framework: str
@@ -31,9 +31,9 @@ class Section(NamedTuple):
 
     Attributes:
       title: its heading.
-      says: what follows from it.
+      says: its consequence.
       formulas: each formula, and its NumPy form.
-      lines: what each framework does.
+      lines: one line for each framework.
     """
 
     title: str

@@ -1,4 +1,4 @@
-"""The proof as a table to read, as JSON and as Markdown."""
+"""The proof as a table, as JSON and as Markdown."""
 
 import json
 import math
@@ -14,14 +14,14 @@ _MUTANT_HEAD = ("optimizer", "error", "distance", "verdict")
 
 
 def units(distance: float | None) -> str:
-    """A distance in units in the last place, as few digits as tell it."""
+    """A distance in units in the last place, with few digits."""
     if distance is None:
         return "–"
     return f"{distance:.1f}" if distance < 1e4 else f"{distance:.0e}"
 
 
 def cells(row: Row | Caught) -> tuple[str, ...]:
-    """What stands in a row."""
+    """The cells of a row."""
     if isinstance(row, Caught):
         seen = ", ".join(f"{oracle} {units(far)}" for oracle, far in row.distances.items())
         return (row.optimizer, row.error, seen, row.verdict)
@@ -30,12 +30,12 @@ def cells(row: Row | Caught) -> tuple[str, ...]:
 
 
 def line(row: Row | Caught) -> str:
-    """A row as the terminal shows it."""
+    """A row for the terminal."""
     return _columns(cells(row), isinstance(row, Caught))
 
 
 def head(mutated: bool) -> str:
-    """What stands over the lines."""
+    """The header above the lines."""
     return _columns(_MUTANT_HEAD if mutated else _HEAD, mutated)
 
 
@@ -46,7 +46,7 @@ def _columns(row: Sequence[str], mutated: bool) -> str:
 
 
 def summary(rows: Sequence[Row | Caught], seconds: float) -> str:
-    """One sentence for them all."""
+    """One sentence that sums up all rows."""
     out = sum(row.out for row in rows)
     if rows and isinstance(rows[0], Caught):
         return f"{len(rows) - out} of {len(rows)} mutants caught in {seconds:.0f} s"
@@ -59,7 +59,7 @@ def summary(rows: Sequence[Row | Caught], seconds: float) -> str:
 def write(
     folder: Path, rows: Sequence[Row | Caught], about: dict[str, Any], seconds: float
 ) -> tuple[Path, Path]:
-    """certificate.json and certificate.md, or mutants.json and mutants.md."""
+    """Writes certificate.json and certificate.md, or mutants.json and mutants.md."""
     mutated = bool(rows) and isinstance(rows[0], Caught)
     name = "mutants" if mutated else "certificate"
     told = summary(rows, seconds)
@@ -71,7 +71,7 @@ def write(
 def write_pair(
     folder: Path, name: str, content: dict[str, Any], lines: Sequence[str]
 ) -> tuple[Path, Path]:
-    """One result as name.json and, line by line, as name.md."""
+    """Writes one result as name.json and its lines as name.md."""
     as_json, as_markdown = folder / f"{name}.json", folder / f"{name}.md"
     text = json.dumps(_plain(content), indent=1, ensure_ascii=False, allow_nan=False)
     files.write_text(as_json, text + "\n")
@@ -80,7 +80,7 @@ def write_pair(
 
 
 def _plain(value: Any) -> Any:
-    """Without infinities, which JSON does not have: a path that left the numbers is "inf"."""
+    """Replaces infinities, which JSON does not have, by "inf"."""
     if isinstance(value, dict):
         return {name: _plain(x) for name, x in value.items()}
     if isinstance(value, (list, tuple)):
@@ -89,7 +89,7 @@ def _plain(value: Any) -> Any:
 
 
 def where(about: dict[str, Any]) -> str:
-    """How many steps were taken, where and with which versions, as one sentence."""
+    """One sentence: how many steps, on which device and with which versions."""
     versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
     return (
         f"{about['steps']} steps on {about['device']}, {about['system']}, "

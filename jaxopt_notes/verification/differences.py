@@ -1,7 +1,7 @@
-"""The known traps: where the frameworks part, by which formula, and what to write here for each.
+"""The known traps: where the frameworks differ, their formulas, and our equivalent calls.
 
-A cell's formula is written from the terms with which the tests run the NumPy equation, the
-framework's own optimizer and the call to write here: the three must take the same path.
+A cell's formula is written from its terms. From these terms the tests run the NumPy equation, the
+framework's own optimizer and our equivalent call; the three must take the same path.
 
     python -m jaxopt_notes.verification.differences > docs/optimizers-by-framework.md
 """
@@ -20,8 +20,8 @@ class Cell(NamedTuple):
     """What one framework does.
 
     Attributes:
-      setting: its optimizer, with the keywords in question.
-      here: the call with the same trajectory, α a rate or a schedule.
+      setting: its optimizer, with the relevant keywords.
+      here: our call with an equal trajectory; α is a learning rate or a schedule.
     """
 
     setting: Setting
@@ -36,14 +36,14 @@ class Cell(NamedTuple):
 
     @property
     def call(self) -> str:
-        """As it is written in the framework."""
+        """The call in the framework."""
         setting = self.setting
         keywords = ", ".join(f"{k}={v}" for k, v in setting.keywords.items())
         return f"{_CALLED[setting.framework].get(setting.optimizer, setting.optimizer)}({keywords})"
 
 
 class Trap(NamedTuple):
-    """One difference that a name hides."""
+    """One difference behind a common name."""
 
     title: str
     says: str
@@ -75,7 +75,7 @@ _NAMES = {
 
 
 def _cells(*rows: tuple[str, Terms, str]) -> list[Cell]:
-    """From (framework.optimizer, keywords, what to write here)."""
+    """Cells from (framework.optimizer, keywords, our equivalent call)."""
     return [Cell(named(name, keywords), here) for name, keywords, here in rows]
 
 
@@ -234,7 +234,7 @@ TRAPS = [
 ]
 
 
-# Calls as they are written here, and whether float16 takes them through a gradient of exactly zero.
+# Our calls, and whether each survives a gradient of exactly zero in float16.
 HALF_PRECISION = {
     "rmsprop(α)": False,
     "rmsprop(α, eps=1e-4)": True,
@@ -254,7 +254,7 @@ HALF_PRECISION = {
 
 
 def markdown() -> str:
-    """docs/optimizers-by-framework.md."""
+    """The text of docs/optimizers-by-framework.md."""
     lines = [
         "# Same name, different formulas",
         "",

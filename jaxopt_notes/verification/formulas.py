@@ -1,4 +1,4 @@
-"""The equations as text, written from the terms with which they are run."""
+"""The equations as text, written from the terms that the NumPy equations run with."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Which framework has which equation: its terms, their defaults there, and what it calls them."""
+"""The equations of each framework: terms, defaults, and the framework's names of the terms."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -21,7 +21,7 @@ _KERAS_ADAM = "beta_1=β1 beta_2=β2 epsilon=ε amsgrad=amsgrad weight_decay=dec
 _OPTAX_ADAM = "b1=β1 b2=β2 eps=ε eps_root=ε_root nesterov=nesterov weight_decay=decoupled"
 _TF_ADAM = "beta1=β1 beta2=β2 epsilon=ε"
 
-# framework.optimizer: the equation, its terms there, and the framework's names of the terms
+# framework.optimizer → the equation, its terms, and the framework's names of the terms
 FRAMEWORKS: dict[str, tuple[Callable[..., Iterator[np.ndarray]], dict[str, Any], str]] = {
     "notes.sgd": (_SGD, {}, ""),
     "notes.momentum": (_SGD, {"β": 0.9, "average": True}, "beta=β"),
@@ -115,7 +115,7 @@ def terms(name: str, keywords: dict[str, Any]) -> dict[str, Any]:
     """The equation's terms for the keywords of a framework's optimizer, `framework.optimizer`.
 
     Raises:
-      InputError: the optimizer's row has no term for a keyword.
+      InputError: the optimizer has no term for a keyword.
     """
     _, own, called = FRAMEWORKS[name]
     letters = dict(pair.split("=") for pair in called.split())
@@ -134,7 +134,7 @@ def terms(name: str, keywords: dict[str, Any]) -> dict[str, Any]:
 
 
 def path(name: str, keywords: dict[str, Any], rate: Any, steps: int, dtype: str) -> problem.Path:
-    """Where the written equation goes, in float64 from gradients and θ_0 rounded to the dtype."""
+    """The path of the written equation, in float64, from gradients and θ_0 rounded to the dtype."""
     equation, chosen = FRAMEWORKS[name][0], terms(name, keywords)
     rates = np.broadcast_to(np.asarray(rate, np.float64), steps)
     at = problem.start(dtype)

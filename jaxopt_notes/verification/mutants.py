@@ -1,8 +1,8 @@
-"""The table of wrong formulas: errors that the proof must see, every one.
+"""The table of wrong formulas: the proof must detect every error in it.
 
-A mutant is a line of our own source with an error in it: a function of the package, the text that
-stands in it, and the text that stands there instead while an optimizer is built and run. So what is
-judged is the code that users run, and the table shows each error beside the right formula.
+A mutant is a line of our own source with an error: a function of the package, a text in its source,
+and the text that replaces it while an optimizer is built and run. So the proof tests the code that
+users run, and the table shows each error beside the right formula.
 """
 
 import inspect
@@ -20,11 +20,11 @@ class Mutant(NamedTuple):
     """One error.
 
     Attributes:
-      setting: the optimizer that has it, and how it is run.
+      setting: the optimizer with the error, and how it runs.
       error: what is wrong, in a few words.
-      function: where it is, `module.function` below `jaxopt_notes`.
+      function: the place of the error, `module.function` below `jaxopt_notes`.
       right: the text in the function's source.
-      wrong: the text that stands there instead.
+      wrong: the text that replaces it.
     """
 
     setting: Setting
@@ -35,7 +35,7 @@ class Mutant(NamedTuple):
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
-        """The error stands in the code."""
+        """Puts the error into the code."""
         function = _find(self.function)
         right, function.__code__ = function.__code__, self.code()
         try:
@@ -47,7 +47,7 @@ class Mutant(NamedTuple):
         """The function's code with the error in it.
 
         Raises:
-          ValueError: the right text does not stand in the source exactly once.
+          ValueError: the right text does not occur exactly once in the source.
         """
         function = _find(self.function)
         source = textwrap.dedent(inspect.getsource(function))
@@ -71,7 +71,7 @@ def _find(name: str) -> FunctionType:
 
 
 class _Error(NamedTuple):
-    """A row of the table: what is wrong, the keywords that show it, and where it stands."""
+    """A row of the table: the error, the keywords that show it, and its place."""
 
     error: str
     keywords: dict[str, Any]
@@ -100,7 +100,7 @@ _LINK_OF_DECAY = "add_decayed_weights(weight_decay, mask)"
 
 
 def _swapped(first: str, second: str) -> tuple[str, str]:
-    """Two links of a chain, and the same in the other order."""
+    """Two links of a chain, in the right and in the swapped order."""
     return f"{first},\n        {second},", f"{second},\n        {first},"
 
 

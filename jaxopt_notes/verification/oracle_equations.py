@@ -1,7 +1,7 @@
-"""The written equations in NumPy and float64: no code of ours, of optax, torch or Keras.
+"""The written equations in NumPy and float64, without code of this package, optax, torch or Keras.
 
-Each is a generator of θ_1, θ_2, … for one array. The letters are the papers'; the keywords are the
-terms by which the frameworks differ, and `frameworks` says which framework has which.
+Each is a generator of θ_1, θ_2, … for one array. The letters are the papers'. The keywords are the
+terms in which the frameworks differ; `frameworks` lists each framework's terms.
 """
 
 from collections.abc import Iterable, Iterator
@@ -62,7 +62,7 @@ def adagrad(
         g = (-g if maximize else g) + coupled * θ
         G = G + g**2
         root = np.sqrt(G + ε) if inside else np.sqrt(G) + ε
-        moves = G > 0 if still else root > 0  # optax stands still where G is 0
+        moves = G > 0 if still else root > 0  # optax does not move where G is 0
         step = np.divide(g, root, out=np.zeros_like(g), where=moves)
         θ = θ - α / (1 + k * rate_decay) * step - decay
         yield θ
@@ -122,7 +122,7 @@ def adam(
     unscaled: float = 0.0,
     maximize: bool = False,
 ) -> Steps:
-    m = v = s = θ - θ  # zeros of θ's own kind of number
+    m = v = s = θ - θ  # zeros of θ's own number type
     for t, (g, α) in enumerate(zip(gs, rates), start=1):
         decay = (α * decoupled + unscaled) * θ
         g = (-g if maximize else g) + coupled * θ

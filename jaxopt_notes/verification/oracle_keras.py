@@ -1,4 +1,4 @@
-"""Keras 3 itself, on its JAX backend, as an oracle. Imported only when asked for."""
+"""Keras 3 itself, on its JAX backend, as an oracle. Imported only on demand."""
 
 from importlib import import_module
 from typing import Any
@@ -20,7 +20,7 @@ CLASSES = {
 
 
 def load() -> Any:
-    """Keras on JAX; ImportError where it is not installed, or is in use on another backend."""
+    """Keras on JAX; ImportError if Keras is not installed, or runs on another backend."""
     set_environment_default("KERAS_BACKEND", "jax")
     keras = import_module("keras")
     if keras.backend.backend() != "jax":
@@ -44,12 +44,12 @@ def optimizer(name: str, keywords: dict[str, Any], rate: Any) -> Any:
 
 
 def path(name: str, keywords: dict[str, Any], rate: Any, steps: int, dtype: str) -> problem.Path:
-    """Where Keras' optimizer goes."""
+    """The path of Keras' optimizer."""
     keras = load()
     floatx = keras.backend.floatx()
     with jax.enable_x64(dtype == "float64"):
         try:
-            keras.backend.set_floatx(dtype)  # the dtype of its rate
+            keras.backend.set_floatx(dtype)  # the learning rate's dtype
             variables = [keras.Variable(p, dtype=dtype) for p in problem.start(dtype).values()]
             opt = optimizer(name, keywords, rate)
             opt.build(variables)

@@ -1,6 +1,6 @@
-"""TensorFlow's own tf.compat.v1.train classes as an oracle. Imported only when asked for.
+"""TensorFlow's own tf.compat.v1.train classes as an oracle. Imported only on demand.
 
-contrib's AdamW went away with TensorFlow 1: no class of it is left to run.
+contrib's AdamW was removed with TensorFlow 1, so its class cannot run.
 """
 
 import inspect
@@ -22,7 +22,7 @@ CLASSES = {
 
 
 def load() -> Any:
-    """TensorFlow on the CPU: on a GPU it would take the memory that JAX has."""
+    """TensorFlow on the CPU; on a GPU it would take JAX's memory."""
     set_environment_default("TF_CPP_MIN_LOG_LEVEL", "3")
     tensorflow = import_module("tensorflow")
     tensorflow.config.set_visible_devices([], "GPU")
@@ -32,8 +32,8 @@ def load() -> Any:
 def optimizer(name: str, keywords: dict[str, Any], rate: Any, dtype: str) -> Any:
     """TensorFlow's optimizer of that name; `rate` is a number or a function without arguments.
 
-    A Python number becomes a float32 tensor there even where the variables are float64, and 0.9 is
-    then off by 2e-8: keywords and defaults are handed over as numbers of the dtype.
+    TensorFlow turns a Python number into a float32 tensor even where the variables are float64,
+    which makes 0.9 wrong by 2e-8. So keywords and defaults are passed as numbers of the dtype.
     """
     source = getattr(load().compat.v1.train, CLASSES[name])
     parameters = inspect.signature(source.__init__).parameters.items()
@@ -44,7 +44,7 @@ def optimizer(name: str, keywords: dict[str, Any], rate: Any, dtype: str) -> Any
 
 
 def path(name: str, keywords: dict[str, Any], rate: Any, steps: int, dtype: str) -> problem.Path:
-    """Where TensorFlow's optimizer goes."""
+    """The path of TensorFlow's optimizer."""
     tensorflow = load()
     rates = iter(np.broadcast_to(np.asarray(rate, np.float64), steps).astype(dtype))
     opt = optimizer(name, keywords, lambda: next(rates), dtype)

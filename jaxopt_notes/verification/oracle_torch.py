@@ -1,4 +1,4 @@
-"""torch itself as an oracle. Imported only when asked for."""
+"""torch itself as an oracle. Imported only on demand."""
 
 from collections.abc import Iterator
 from importlib import import_module
@@ -37,14 +37,14 @@ def parameters(dtype: str) -> dict[str, Any]:
 
 
 def optimizer(name: str, params: Any, keywords: dict[str, Any], rate: Any) -> Any:
-    """torch's optimizer of that name, at its first rate."""
+    """torch's optimizer of that name, at its first learning rate."""
     return getattr(_load().optim, CLASSES[name])(params, lr=float(np.ravel(rate)[0]), **keywords)
 
 
 def _walk(
     opt: Any, params: dict[str, Any], rate: Any, steps: int, dtype: str
 ) -> Iterator[dict[str, np.ndarray]]:
-    """θ after each step, as one takes it."""
+    """Yields θ after each step."""
     torch = _load()
     gs = {
         name: torch.tensor(np.asarray(g, np.float64)).to(getattr(torch, dtype))
@@ -61,20 +61,20 @@ def _walk(
 
 
 def advance(opt: Any, params: dict[str, Any], rate: Any, steps: int, dtype: str) -> problem.Path:
-    """The path of the given number of steps."""
+    """The path over the given number of steps."""
     seen = list(_walk(opt, params, rate, steps, dtype))
     return {name: np.stack([at[name] for at in seen]) for name in params}
 
 
 def path(name: str, keywords: dict[str, Any], rate: Any, steps: int, dtype: str) -> problem.Path:
-    """Where torch's optimizer goes."""
+    """The path of torch's optimizer."""
     params = parameters(dtype)
     opt = optimizer(name, params.values(), keywords, rate)
     return advance(opt, params, rate, steps, dtype)
 
 
 def states(name: str, keywords: dict[str, Any], rate: Any, steps: int, dtype: str) -> list[Any]:
-    """torch's state after each step, as ours."""
+    """torch's state after each step, translated to ours."""
     params = parameters(dtype)
     opt = optimizer(name, params.values(), keywords, rate)
     lr = problem.schedule(steps) if np.ndim(rate) else None

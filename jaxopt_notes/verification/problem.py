@@ -1,4 +1,4 @@
-"""One run for all frameworks: gradients that tempt every trap, and how far two runs are apart."""
+"""One run for all frameworks: gradients that trigger every trap, and the distance of two runs."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -14,7 +14,7 @@ SHAPES = {"weight": (3, 8), "bias": (12,)}
 
 
 def gradients(steps: int, dtype: str = "float64") -> Path:
-    """A gradient for each step. They do not follow θ: no error is forgiven by the next one."""
+    """A gradient for each step. They do not depend on θ, so no later gradient corrects an error."""
     random = np.random.default_rng(0)
     return {
         name: awkward(steps, int(np.prod(shape)), random).reshape(steps, *shape).astype(dtype)
@@ -23,10 +23,10 @@ def gradients(steps: int, dtype: str = "float64") -> Path:
 
 
 def awkward(steps: int, size: int, random: np.random.Generator) -> np.ndarray:
-    """(steps, size) float64 gradients that tempt every trap: of sizes from 1e-9 to 1e3, with zeros.
+    """(steps, size) float64 gradients that trigger every trap: sizes from 1e-9 to 1e3, with zeros.
 
-    The second element never has a gradient, the third has none in the first quarter, and the fourth
-    has none in the second half.
+    The second element always has gradient 0, the third in the first quarter, and the fourth in the
+    second half.
     """
     g = random.normal(0.3, 1.0, (steps, size)) * np.logspace(-9, 3, size)
     g[random.random((steps, size)) < 0.1] = 0.0
@@ -37,7 +37,7 @@ def awkward(steps: int, size: int, random: np.random.Generator) -> np.ndarray:
 
 
 def start(dtype: str = "float64") -> dict[str, np.ndarray]:
-    """θ_0: weights of sizes from 1e-6 to 10, and biases of 0, which show every bit of the way."""
+    """θ_0: weights of sizes from 1e-6 to 10, and biases of 0, which show every bit of a step."""
     size = int(np.prod(SHAPES["weight"]))
     weight = np.random.default_rng(1).normal(size=size) * np.logspace(-6, 1, size)
     at = {"weight": weight.reshape(SHAPES["weight"]), "bias": np.zeros(SHAPES["bias"])}
@@ -45,13 +45,13 @@ def start(dtype: str = "float64") -> dict[str, np.ndarray]:
 
 
 def rates(steps: int) -> np.ndarray:
-    """A rate for each step that rises, falls and jumps."""
+    """A learning rate for each step; it rises, falls and jumps."""
     k = np.arange(steps)
     return 0.02 * (1 + np.sin(k / 9)) * 0.99**k + np.where(k % 50 == 30, 0.05, 0.001)
 
 
 def schedule(steps: int) -> Callable[[Any], jax.Array]:
-    """The same as a schedule, whose values are rounded once and not computed in float32."""
+    """`rates` as a schedule, whose values are rounded once and not computed in float32."""
     table = rates(steps)
     return lambda count: jnp.asarray(table)[count]
 
@@ -66,12 +66,12 @@ def path(
     state: Any = None,
     first: int = 0,
 ) -> Path:
-    """Where a transformation goes: from θ_0, or on from `params` and `state` of step `first`."""
+    """The path of a transformation from θ_0, or from `params` and `state` at step `first`."""
     with jax.enable_x64(dtype == "float64"):
         at = start(dtype) if params is None else params
         theta = {name: jnp.asarray(p) for name, p in at.items()}
         state = optimizer.init(theta) if state is None else state
-        gs = gradients(steps, dtype)  # NumPy cuts them sooner than JAX
+        gs = gradients(steps, dtype)  # NumPy slices them faster than JAX
         take = _step(optimizer, jit)
         seen = []
         for k in range(first, steps):
@@ -88,15 +88,15 @@ def each_step(
     jit: bool = True,
     states: Sequence[Any] = (),
 ) -> Path:
-    """Where each step of a transformation goes from where the source stood: no error is fed back.
+    """θ after each step of a transformation from the source's previous θ: errors do not accumulate.
 
     Args:
       optimizer: the transformation.
       there: the source's path.
       dtype: the parameters' dtype.
       jit: compile the step.
-      states: the source's state after each of its steps; without them the transformation keeps its
-        own, which it has from the same gradients.
+      states: the source's state after each step. Without them the transformation keeps its own
+        state, built from the same gradients.
     """
     steps = len(next(iter(there.values())))
     with jax.enable_x64(dtype == "float64"):
@@ -125,11 +125,11 @@ def _step(optimizer: optax.GradientTransformation, jit: bool) -> Callable[..., A
 
 
 def ulps(ours: Mapping[str, np.ndarray], theirs: Mapping[str, np.ndarray], dtype: str) -> float:
-    """The largest difference of an element, in units in the last place of the largest that it was.
+    """The largest difference of an element, in units in the last place of its largest value so far.
 
-    The largest by then, the start included: an error is made at the size that the element has when
-    it is rounded, and is as large still when the element has come back to 0. A unit is the dtype's
-    eps times that size. Infinite if either is not finite.
+    The largest value includes the start: a rounding error has the size of the element when it is
+    rounded, and keeps that size when the element returns to 0. A unit is the dtype's eps times the
+    largest value. The result is infinite if either path is not finite.
     """
     worst = 0.0
     for name, there in theirs.items():
@@ -144,10 +144,10 @@ def ulps(ours: Mapping[str, np.ndarray], theirs: Mapping[str, np.ndarray], dtype
 
 
 def apart(ours: Mapping[str, np.ndarray], theirs: Mapping[str, np.ndarray], dtype: str) -> float:
-    """The largest difference of an element, as a share of the way that it went.
+    """The largest difference of an element, relative to the distance that it travelled.
 
-    Two roundings of θ itself for each hundred steps are forgiven: an element of size 10 that moves
-    by 1e-9 cannot show more of its way.
+    Two roundings of θ itself per hundred steps do not count, because an element of size 10 that
+    moves by 1e-9 cannot show its path more exactly.
     """
     worst = 0.0
     for name, there in theirs.items():

@@ -16,11 +16,11 @@ from jaxopt_notes.verification import (
 from jaxopt_notes.verification.mutants import Mutant
 from jaxopt_notes.verification.settings import Setting
 
-# Units in the last place of the largest value that a parameter had by then. optax must be met in
-# every bit (under jit XLA may fuse the two otherwise). The others round in another order, which in
-# float64 is counted over the whole way: a formula's error shows from 1e-14 of it on. In float32 a
-# step is counted by itself, from where the source stood. Against the equation ours has moments of
-# its own, in which the last 1 / (1 − β) = 10 roundings stand.
+# Units in the last place of a parameter's largest value so far. Results must equal optax's in every
+# bit (under jit XLA may fuse the two programs differently). Other oracles round in another order.
+# In float64 the limit holds over the whole path, where a formula's error shows from a relative
+# 1e-14. In float32 it holds for each step, from the oracle's previous parameters. Against the
+# equation our optimizer keeps its own moments, which hold the last 1 / (1 − β) = 10 roundings.
 LIMITS = {
     ("optax", "outside"): 0.0,
     ("optax", "inside"): 4.0,
@@ -57,7 +57,7 @@ class Row(NamedTuple):
 
     @property
     def out(self) -> bool:
-        """The two are not equal."""
+        """Whether the two differ by more than the limit."""
         return self.verdict == "OUT"
 
 
@@ -71,7 +71,7 @@ class Caught(NamedTuple):
 
     @property
     def out(self) -> bool:
-        """Nobody saw it."""
+        """Whether no oracle detected the mutant."""
         return self.verdict == "MISSED"
 
 
@@ -81,7 +81,7 @@ def installed() -> dict[str, str | None]:
 
 
 def version_of(package: str) -> str | None:
-    """The installed version, of a build for CPUs alone if need be."""
+    """The installed version, if need be of a CPU-only build."""
     for name in (package, f"{package}-cpu"):
         try:
             return version(name)
@@ -91,7 +91,7 @@ def version_of(package: str) -> str | None:
 
 
 def limits(oracle: str, dtype: str, setting: Setting) -> tuple[float, float]:
-    """How far ours may be from the oracle, outside jit and inside."""
+    """The limits of our distance from the oracle, outside jit and inside."""
     if oracle == "optax":
         return LIMITS["optax", "outside"], LIMITS["optax", "inside"]
     what = "step" if dtype == "float32" else "way"
@@ -121,7 +121,7 @@ def _powers_differ(oracle: str, setting: Setting) -> bool:
 
 
 def path_of(oracle: str, setting: Setting, steps: int, dtype: str) -> problem.Path:
-    """Where the oracle goes."""
+    """The path of the oracle."""
     if oracle == "optax":
         return problem.path(setting.build_optax(steps), steps, dtype)
     rate, keywords = setting.rate(steps), setting.keywords
@@ -140,7 +140,7 @@ def check(
     dtypes: Mapping[str, Sequence[str]],
     steps: int,
 ) -> Iterator[Row]:
-    """The rows of the certificate; `dtypes` says in which each oracle is asked."""
+    """The rows of the certificate; `dtypes` has the dtypes for each oracle."""
     present = installed() | {"equation": ""}
     for setting in settings:
         asked = [oracle for oracle in setting.oracles if oracle in oracles]
@@ -175,7 +175,7 @@ def _rows(setting: Setting, oracles: Sequence[str], dtype: str, steps: int) -> I
 def _each_step(
     oracle: str, setting: Setting, there: problem.Path, dtype: str
 ) -> list[problem.Path]:
-    """Outside jit and inside: from torch's state, as it translates; from ours beside the others."""
+    """Single steps outside jit and inside, from torch's translated state or else from our own."""
     steps = len(next(iter(there.values())))
     states: list[Any] = []
     if oracle == "torch":
@@ -186,7 +186,7 @@ def _each_step(
 
 
 def hunt(mutants: Sequence[Mutant], oracles: Sequence[str], steps: int) -> Iterator[Caught]:
-    """Each mutant against each oracle, in float64; caught if one of them sees it."""
+    """Runs each mutant against each oracle, in float64; one oracle is enough to catch it."""
     present = installed() | {"equation": ""}
     for mutant in mutants:
         setting = mutant.setting
@@ -200,7 +200,7 @@ def hunt(mutants: Sequence[Mutant], oracles: Sequence[str], steps: int) -> Itera
 
 
 def device() -> dict[str, Any]:
-    """Where this ran."""
+    """The device of this run."""
     import platform
 
     import jax

@@ -1,4 +1,4 @@
-"""Every optimizer in every keyword setting: what is proved, and against whom."""
+"""Every optimizer in every keyword setting, with its oracles."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -18,8 +18,8 @@ class Setting(NamedTuple):
     Attributes:
       framework: "optax" for `jaxopt_notes.adam` and the like, else the module of `conventions`.
       optimizer: the function's name.
-      keywords: its keywords, but for the rate.
-      scheduled: the rate changes at every step.
+      keywords: its keywords, except the learning rate.
+      scheduled: whether the learning rate changes at every step.
     """
 
     framework: str
@@ -34,14 +34,14 @@ class Setting(NamedTuple):
 
     @property
     def label(self) -> str:
-        """As one would write the call; α is the rate, α(k) a schedule."""
+        """The call as code; α is the learning rate, α(k) a schedule."""
         home = "" if self.framework == "optax" else f"{self.framework}."
         keywords = "".join(f", {k}={v}" for k, v in self.keywords.items())
         return f"{home}{self.optimizer}({'α(k)' if self.scheduled else 'α'}{keywords})"
 
     @property
     def oracles(self) -> tuple[str, ...]:
-        """Who knows where this must go."""
+        """The oracles that have this setting."""
         source = self.framework if self.framework in ("optax", "torch", "keras") else ""
         if self.framework == "tensorflow1" and self.optimizer in oracle_tensorflow.CLASSES:
             source = "tensorflow"
@@ -50,11 +50,11 @@ class Setting(NamedTuple):
         return (source, "equation") if source else ("equation",)
 
     def rate(self, steps: int) -> Any:
-        """The rate, or the array of them."""
+        """The learning rate, or the array of learning rates."""
         return problem.rates(steps) if self.scheduled else RATE
 
     def build(self, steps: int, rate: Any = None) -> optax.GradientTransformation:
-        """Ours; at another rate than the setting's if one is given."""
+        """Our optimizer, at the given learning rate or else at the setting's."""
         home: Any = (
             optimizers if self.framework == "optax" else getattr(conventions, self.framework)
         )
@@ -80,7 +80,7 @@ class Setting(NamedTuple):
 
 
 def optax_function(name: str) -> Callable[..., optax.GradientTransformation]:
-    """optax's function of that name, or what it has to be put together from there."""
+    """optax's function of that name, or its composition from optax's parts."""
     function: Callable[..., optax.GradientTransformation]
     function = _moving_average if name == "momentum" else getattr(optax, name)
     return function
@@ -99,7 +99,7 @@ def _debiased_average(learning_rate: Any, decay: float) -> optax.GradientTransfo
     return optax.chain(optax.ema(decay), optax.scale_by_learning_rate(learning_rate))
 
 
-# framework.optimizer: its settings, the first of them at a constant learning rate too
+# framework.optimizer → its settings; the first is also run at a constant learning rate
 _KEYWORDS: dict[str, Sequence[dict[str, Any]]] = {
     **{f"optax.{name}": row.proved for name, row in OPTIMIZERS.items() if row.proved},
     "notes.sgd": [{}],
@@ -183,12 +183,12 @@ def kind(setting: Setting) -> str:
     """The optimizer by our name for it."""
     if setting.optimizer == "gradient_descent":
         return "sgd"
-    # TensorFlow 1's momentum is the heavy ball, which is `sgd(momentum=)` here.
+    # TensorFlow 1's momentum is the heavy ball, our `sgd(momentum=)`.
     return "sgd" if setting.name == "tensorflow1.momentum" else setting.optimizer
 
 
 def settings() -> list[Setting]:
-    """All of them: the defaults at a constant rate and a changing one, the others at the latter."""
+    """All settings, at a changing learning rate; the defaults at a constant one too."""
     table = []
     for name, choices in _KEYWORDS.items():
         table.append(named(name, choices[0], scheduled=False))

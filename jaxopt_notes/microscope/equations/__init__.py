@@ -1,1 +1,1 @@
-"""The equation of an optimizer, read off its own program."""
+"""The equation of an optimizer, read from its own program."""

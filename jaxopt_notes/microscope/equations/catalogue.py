@@ -8,8 +8,8 @@ class Row(NamedTuple):
     """One optimizer of the page.
 
     Attributes:
-      call: its factory and arguments, as on a command line, or the code that makes it.
-      make: what makes it, where `call` is code.
+      call: its factory and arguments in command-line form, or the code that makes it.
+      make: the function that makes it, if `call` is code.
     """
 
     call: str
@@ -147,7 +147,7 @@ def _with_rate(call: str, name: str) -> str:
 
 
 def _wrapped() -> list[Row]:
-    """What no command line can say, each beside its text; a test compares the two."""
+    """Optimizers that need code, each beside its text; a test compares the two."""
     import optax
 
     return [

@@ -16,11 +16,11 @@ from jaxopt_notes.microscope.equations.tracing import Program
 from jaxopt_notes.verification.problem import awkward
 
 STEPS = 100
-LATE, LATE_STEPS = 5000, 10  # what counts its steps is also stepped from a late one
+LATE, LATE_STEPS = 5000, 10  # a program that counts steps is also run from a late step
 TOLERANCE = 1e-12
-_NO_ROUNDING = 1e-9  # a difference in float64 that is as large is no rounding
-# Roundings that one step may show where it computes in less than float64: half of what a dtype of
-# 16 bits has would hide an error. At a late step 1 − t^−β, say, has lost digits.
+_NO_ROUNDING = 1e-9  # a larger difference in float64 is not rounding
+# The roundings allowed in one step that computes in less than float64. Allowing half of a 16-bit
+# dtype's digits would hide an error. At a late step, terms such as 1 − t^−β have lost digits.
 _ROUNDINGS, _ROUNDINGS_OF_HALF, _LATE = 32, 8, 5
 
 
@@ -28,18 +28,18 @@ Take = Callable[..., Any]
 
 
 class Check(NamedTuple):
-    """How near the equations are to the optimizer.
+    """How well the equations match the optimizer.
 
     Attributes:
       holds: whether every number of every step agrees.
-      steps: how many were taken, from the first on.
-      late: whether some more were taken from a late step on.
+      steps: how many steps were taken from the first one.
+      late: whether more steps were taken from a late step.
       dtype: the narrowest floating dtype in which the optimizer computes.
-      largest: the largest difference, as a share of the largest that the element was.
-      tolerance: what is allowed.
-      failure: what went wrong, "" if nothing.
+      largest: the largest difference, relative to the element's largest value.
+      tolerance: the largest allowed difference.
+      failure: the error, or "".
       unseen: the cases, by number, whose conditions no step met.
-      uphill: the arrays, by number, whose first step that moved them followed the gradient.
+      uphill: the arrays, by number, whose first nonzero step followed the gradient.
     """
 
     holds: bool
@@ -54,7 +54,7 @@ class Check(NamedTuple):
 
 
 def check(system: System, steps: int = STEPS) -> Check:
-    """Steps the equations and the optimizer from the same start on the same gradients."""
+    """Steps the equations and the optimizer from one start on equal gradients."""
     dtype = min(system.narrow, key=_precision) if system.narrow else "float64"
     narrow = dtype != "float64"
     roundings = _ROUNDINGS if dtype == "float32" else _ROUNDINGS_OF_HALF
@@ -92,9 +92,9 @@ def gradients(program: Program, steps: int, spoilt: bool = False) -> list[list[n
     """A gradient for each array and step: from 1e-9 to 1e3, with zeros.
 
     Args:
-      program: which arrays there are.
+      program: the program with the arrays.
       steps: how many.
-      spoilt: one step in the middle, and all of the last tenth, have a NaN.
+      spoilt: put a NaN into one step in the middle and into the last tenth of the steps.
     """
     random = np.random.default_rng(0)
     columns = [
@@ -108,7 +108,7 @@ def gradients(program: Program, steps: int, spoilt: bool = False) -> list[list[n
 
 
 def _asks_for_finite(system: System) -> bool:
-    """Whether NaN in a gradient leads to a case of its own."""
+    """Whether NaN in a gradient leads to a separate case."""
     tests = [test for regime in system.regimes for test, _ in regime.conditions]
     return any(a.args[0].name == "is_finite" for t in tests for a in t.atoms(ops.Applied))
 
@@ -116,13 +116,13 @@ def _asks_for_finite(system: System) -> bool:
 class _Run:
     """The equations and the optimizer, stepped side by side.
 
-    In float64 both go their own way from one start. Where the optimizer rounds to a narrower dtype
-    each step begins where the optimizer stands, and what it adds to θ is compared: rounding does
-    not add up, and θ's size hides nothing.
+    In float64 both run independently from one start. If the optimizer rounds to a narrower dtype,
+    each step begins at the optimizer's state, and the updates of θ are compared. Then rounding
+    errors do not accumulate, and θ's size hides nothing.
 
     Attributes:
       worst: the largest difference.
-      where: the letter of the value that has it.
+      where: the letter of the value with the largest difference.
       met: the cases whose conditions were met, by number.
       uphill: the arrays whose first step followed the gradient.
     """
@@ -171,14 +171,14 @@ class _Run:
 
 
 class _Gaps:
-    """The differences of two runs: for each element the largest, and the largest that it was."""
+    """The differences of two runs: each element's largest difference and largest value."""
 
     def __init__(self) -> None:
         self._gaps: dict[int, Any] = {}
         self._sizes: dict[int, Any] = {}
 
     def add(self, ours: list[Any], theirs: list[Any]) -> None:
-        """One more step."""
+        """Adds one step."""
         for k, (mine, there) in enumerate(zip(ours, theirs)):
             y = np.asarray(there, np.longdouble)
             x = np.reshape(np.asarray(mine, np.longdouble), y.shape)
@@ -191,7 +191,7 @@ class _Gaps:
             self._sizes[k] = np.maximum(self._sizes.get(k, 0.0), size)
 
     def worst(self) -> tuple[float, int]:
-        """The largest difference as a share of the element's size, and which value has it."""
+        """The largest difference relative to the element's size, and the value that has it."""
         shares = [
             float(np.max(gap / np.where(self._sizes[k] > 0, self._sizes[k], 1.0), initial=0.0))
             for k, gap in self._gaps.items()
@@ -201,10 +201,10 @@ class _Gaps:
 
 
 def _rounding(system: System, steps: int) -> float:
-    """How far the equations in float64 are from the same equations with 11 more bits.
+    """The distance of the equations in float64 from the equations with 11 more bits.
 
-    Where differences of nearly equal numbers are taken, as in RAdam's ρ_t, no order of operations
-    gives all digits: the optimizer's own rounding is as large.
+    Differences of nearly equal numbers, as in RAdam's ρ_t, lose digits in any order of operations;
+    the optimizer's own rounding error is as large.
     """
     program = system.program
     kinds = (np.float64, np.longdouble)

@@ -1,4 +1,4 @@
-"""The equations as numbers: what one step computes, from the very expressions that are printed."""
+"""Evaluates one step numerically, from the very expressions that are printed."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -32,7 +32,7 @@ _REDUCED: dict[type, Callable[..., Any]] = {
 
 
 class Step:
-    """One step of the equations, from gradients, parameters and state.
+    """One step of the equations on gradients, parameters and state.
 
     Attributes:
       case: the number of the regime whose conditions hold.
@@ -116,7 +116,7 @@ class Step:
         if kind in _REDUCED:
             x = np.broadcast_to(self.value(expr.args[0], leaf), self._grads[leaf].shape)
             axes = tuple(int(a) for a in expr.args[1])
-            whole = not axes  # none named: all of them
+            whole = not axes  # no axes named means all axes
             return _REDUCED[kind](x, axis=None if whole else axes, keepdims=not whole)
         if kind is ops.Applied:
             return self._applied(expr, leaf)
@@ -164,7 +164,7 @@ class Step:
         x = self.value(expr.args[1], leaf)
         if name in _APPLIED:
             return _APPLIED[name](x)
-        with jax.enable_x64(True):  # a schedule that is called, as its program was not read
+        with jax.enable_x64(True):  # a schedule that is called, because its program was not read
             schedule = self._system.program.schedules[name]
             return np.float64(schedule(jax.numpy.asarray(int(x), np.int32)))
 

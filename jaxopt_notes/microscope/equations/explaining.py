@@ -8,23 +8,23 @@ from jaxopt_notes.microscope.equations.tracing import Program, checked, trace_fa
 
 
 def explain(optimizer: Any, params: Any = None, *, name: str = "", **hyperparameters: Any) -> Any:
-    """The equations that an optimizer computes at a step, read off its own program and checked.
+    """The equations that an optimizer computes at a step, read from its program and checked.
 
     Args:
-      optimizer: a factory such as `optax.adamw`, whose hyperparameters are then named in the
-        equations; or a transformation that is made already, whose equations have numbers alone.
-      params: the parameters to step, a tree of arrays; left out, a weight and a bias. Pass yours
-        where the optimizer treats arrays by their names or shapes.
-      name: what to call it; left out, the factory's own name.
+      optimizer: a factory such as `optax.adamw`, whose equations name the hyperparameters; or a
+        transformation, whose equations have only numbers.
+      params: the parameters, a tree of arrays (default: a weight and a bias). Pass yours if the
+        optimizer treats arrays differently by names or shapes.
+      name: the optimizer's name (default: the factory's name).
       **hyperparameters: the factory's arguments.
 
     Returns:
-      An `Explanation`: `print` it; a notebook shows it in LaTeX. If its `holds` is False the
-      optimizer could not be put into an equation, and what was understood is printed as such.
+      An `Explanation`: `print` it; a notebook shows it in LaTeX. If its `holds` is False, no
+      equation describes the optimizer, and the text shows only the part that was understood.
 
     Raises:
-      InputError: it is not an optimizer, its arguments are wrong, or its update needs what no probe
-        has: the loss, a Hessian, a closure.
+      InputError: it is not an optimizer, its arguments are wrong, or its update needs more than
+        gradients: the loss, a Hessian, a closure.
       MissingExtraError: SymPy is not installed.
 
     >>> import jaxopt_notes

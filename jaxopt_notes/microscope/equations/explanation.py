@@ -1,4 +1,4 @@
-"""What `explain` gives: the equations of an optimizer, checked, and how they are shown."""
+"""The result of `explain`: an optimizer's checked equations, and their display."""
 
 import json
 from dataclasses import dataclass
@@ -27,11 +27,12 @@ class Hyperparameter:
 
 @dataclass(frozen=True)
 class Case:
-    """What a step does to some arrays under some conditions.
+    """The equations of a step for some arrays under some conditions.
 
     Attributes:
       when: the conditions in words, "" if there are none.
-      conditions: the same as expressions of the state before the step, each with what it must be.
+      conditions: the conditions as expressions of the state before the step, each with its required
+        value.
       leaves: the names of the parameter arrays.
       lines: the equations, in an order in which they can be computed.
     """
@@ -47,14 +48,14 @@ class Explanation:
     """The equations of an optimizer.
 
     Attributes:
-      name: the call that made it.
+      name: the call that made the optimizer.
       hyperparameters: the numbers that the equations name.
       cases: the equations; one case for an optimizer that treats all arrays alike at every step.
-      starts: what the state holds before the first step, by letter, where that is not 0.
+      starts: the state's values before the first step, by letter, where they are not 0.
       remarks: guards and the order of a chain, in words.
-      checked: how near the equations are to the optimizer, stepped beside it.
-      conventions: the frameworks that have these equations, or others by the same name.
-      system: the equations with all that is needed to step them.
+      checked: how well the equations match the optimizer, from steps side by side.
+      conventions: the frameworks with these equations, or with other equations of that name.
+      system: the equations with everything needed to step them.
     """
 
     name: str
@@ -68,12 +69,12 @@ class Explanation:
 
     @property
     def holds(self) -> bool:
-        """Whether the equations are those of the optimizer."""
+        """Whether the equations match the optimizer."""
         return self.checked.holds
 
     @property
     def text(self) -> str:
-        """All of it, in Unicode."""
+        """The whole explanation, in Unicode."""
         return "\n".join(showing.rows(self))
 
     @property
@@ -101,7 +102,7 @@ class Explanation:
         return self.text
 
     def as_json(self) -> dict[str, Any]:
-        """The same as plain values; equations both as text and as SymPy's `srepr`."""
+        """The explanation as plain values; equations both as text and as SymPy's `srepr`."""
         write = Text(sorted(self.system.numbers))
         return {
             "name": self.name,
@@ -128,7 +129,7 @@ class Explanation:
 
 
 def starts(system: System) -> dict[str, str]:
-    """What the state holds at first, where that is not 0."""
+    """The state's initial values that are not 0."""
     found: dict[str, str] = {}
     program = system.program
     moving = {line.letter for r in system.regimes for g in r.groups for line in g.lines}
@@ -155,7 +156,7 @@ def starts(system: System) -> dict[str, str]:
 
 
 def cases(system: System) -> tuple[Case, ...]:
-    """The regimes and groups of a system, as a reader meets them."""
+    """The regimes and groups of a system as cases, for a reader."""
     write = Text(sorted(system.numbers))
     found = []
     for regime in system.regimes:

@@ -1,4 +1,4 @@
-"""Operations that need not stand in an equation: on constants, or ones that only guard."""
+"""Removes operations that an equation does not need: on constants, or mere guards."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -28,7 +28,7 @@ _ARITHMETIC: Mapping[str, Callable[[Any, Any], Any]] = {
 
 
 def fold(graph: "Graph", op: str, args: tuple[int, ...]) -> int | None:
-    """The value that an operation comes to without being a new one; None if it is new."""
+    """The existing value that equals an operation's result; None if the result is new."""
     values = [graph.constant(a) for a in args]
     if op in COMPARISONS and None not in values:
         return graph.number(bool(COMPARISONS[op](*values)))
@@ -37,7 +37,7 @@ def fold(graph: "Graph", op: str, args: tuple[int, ...]) -> int | None:
     if op == "ne" and values[1] is False:  # a predicate, compared with False
         return args[0]
     if op == "lt" and _is(values[1], 0) and graph.nodes[args[0]].op == "rem":
-        return graph.number(False)  # only counts are divided so, which are not negative
+        return graph.number(False)  # only counts are divided this way, and counts are not negative
     if op in ("eq", "ne") and _tests_finite(graph, op, args, values):
         graph.remarks["what it does with infinities and NaN is left out"] = None
         return graph.number(False)
@@ -70,7 +70,7 @@ def fold(graph: "Graph", op: str, args: tuple[int, ...]) -> int | None:
 
 
 def _excluded(graph: "Graph", args: tuple[int, ...]) -> bool:
-    """Whether a value that is taken to equal one number is compared with another."""
+    """Whether a value that is assumed to equal one number is compared with another number."""
     x, other = args
     for pred, fact in graph.facts.items():
         node = graph.nodes[pred]
@@ -82,7 +82,7 @@ def _excluded(graph: "Graph", args: tuple[int, ...]) -> bool:
 
 
 def _tests_finite(graph: "Graph", op: str, args: tuple[int, ...], values: list[Any]) -> bool:
-    """Whether a comparison asks for NaN (x ≠ x), or for an infinity."""
+    """Whether a comparison tests for NaN (x ≠ x), or for an infinity."""
     infinite = any(isinstance(v, float) and math.isinf(v) for v in values)
     return (op == "ne" and args[0] == args[1]) or (op == "eq" and infinite)
 
@@ -125,13 +125,13 @@ def _chosen(graph: "Graph", a: int, b: int) -> int | None:
 
 
 def _factors(graph: "Graph", i: int) -> list[tuple[int, int]]:
-    """Each factor of a product, with the other."""
+    """Each factor of a product, with the other factor."""
     node = graph.nodes[i]
     return [node.args, node.args[::-1]] if node.op == "mul" else []  # type: ignore[list-item]
 
 
 def _fold_logic(graph: "Graph", op: str, args: tuple[int, ...], values: list[Any]) -> int | None:
-    decisive = op == "or"  # the value that settles it
+    decisive = op == "or"  # the value that decides the result
     if any(v is not None and bool(v) == decisive for v in values):
         return graph.number(decisive)
     rest = [a for a, v in zip(args, values) if v is None]
@@ -193,5 +193,5 @@ def _is(value: Any, number: int) -> bool:
 
 
 def _plain(values: list[Any]) -> bool:
-    """Whether arithmetic on them is exact enough to be done now: whole numbers, or any reals."""
+    """Whether arithmetic on the values can be done now: whole numbers, or any reals."""
     return all(isinstance(v, (int, float)) and math.isfinite(v) for v in values)

@@ -9,16 +9,16 @@ from jaxopt_notes.microscope.equations import operations as ops
 from jaxopt_notes.microscope.equations.graph import Graph
 from jaxopt_notes.microscope.equations.nodes import SCALAR, Node
 
-AT = "@"  # joins a letter and the array that it belongs to, until the equations are grouped
+AT = "@"  # joins a letter and its array, until the equations are grouped
 
 
 class Writer:
-    """Writes values of the graph as expressions of named values.
+    """Writes the graph's values as expressions of named values.
 
     Attributes:
       graph: the values.
       inputs: the symbol of an input, by its number in the graph.
-      names: values that are written by a name of their own.
+      names: values that have a name.
     """
 
     def __init__(self, graph: Graph, inputs: Mapping[int, sp.Expr]) -> None:
@@ -26,7 +26,7 @@ class Writer:
         self.names: dict[int, sp.Symbol] = {}
 
     def define(self, i: int) -> sp.Expr:
-        """The value's own expression, in the names of the others."""
+        """The value's expression in terms of other names."""
         own = self.names.pop(i, None)
         try:
             return self.write(i)
@@ -35,7 +35,7 @@ class Writer:
                 self.names[i] = own
 
     def write(self, root: int) -> sp.Expr:
-        """The value in named values; its name, if it has one."""
+        """The value's name, or its expression in named values."""
         done: dict[int, sp.Expr] = {}
         for i in sorted(self.until_names(root)):
             node = self.graph.nodes[i]
@@ -48,7 +48,7 @@ class Writer:
         return done[root]
 
     def until_names(self, root: int) -> set[int]:
-        """The values below one, down to what has a name."""
+        """The values below a value, down to named ones."""
         seen: set[int] = set()
         waiting = [root]
         while waiting:
@@ -93,7 +93,7 @@ class Writer:
         return ops.Where(test, x, y)
 
     def _guards(self, pred: int, value: int, instead: int) -> bool:
-        """Whether a number stands in where the value would divide by what the predicate tests."""
+        """Whether a number replaces a value that would divide by the tested quantity."""
         graph = self.graph
         if graph.constant(instead) is None:
             return False
@@ -116,7 +116,7 @@ class Writer:
         return zero and bool(tested & below)
 
     def totals(self, expr: sp.Expr) -> sp.Expr:
-        """Sums of one formula over several arrays as one total."""
+        """Merges sums of one formula over several arrays into one total."""
         groups: dict[Any, set[int]] = {}
         rest = []
         for term in expr.args if isinstance(expr, sp.Add | ops.Both | ops.Either) else (expr,):
@@ -130,12 +130,12 @@ class Writer:
             return expr
         written = [c * _total(formula, leaves) for (c, formula), leaves in groups.items()]
         if all(len(leaves) == 1 for leaves in groups.values()):
-            return expr  # each a sum over its own array
+            return expr  # these are sums over different arrays
         return expr.func(*written, *rest) if len(written) + len(rest) > 1 else written[0]
 
 
 def _total_key(part: sp.Expr) -> tuple[Any, set[int]] | None:
-    """The formula that is summed, without the array's name, and the arrays."""
+    """The summed formula, without the array's name, and the arrays."""
     if isinstance(part, ops.Total):
         return (part.args[0], part.args[1]), {int(i) for i in part.args[2]}
     if isinstance(part, ops.ArraySum | ops.EveryElement):
@@ -152,7 +152,7 @@ def _total(formula: Any, leaves: set[int]) -> sp.Expr:
 
 
 def leaves_of(expr: sp.Expr) -> set[int]:
-    """The arrays whose values stand in an expression."""
+    """The arrays whose values occur in an expression."""
     return {int(s.name.partition(AT)[2]) for s in expr.free_symbols if AT in s.name}
 
 
@@ -167,7 +167,7 @@ def generic(expr: sp.Expr, leaf: int) -> sp.Expr:
 
 
 def _minus(expr: sp.Expr) -> sp.Expr:
-    """The negative, into a sum too."""
+    """The negative, distributed over a sum."""
     return sp.Add(*[-a for a in expr.args]) if expr.is_Add else -expr
 
 

@@ -1,7 +1,7 @@
-"""The program of one step as a graph: every value once, guards and constants folded.
+"""The program of one step as a graph: each value once, with guards and constants folded.
 
-A value has a place: the parameter array that it belongs to and the axes that it has of it. A number
-has none. `reading` builds the graph from a traced program; `formulas` turns it into equations.
+A value has a place: its parameter array and which of that array's axes it has. A number has no
+place. `reading` builds the graph from a traced program; `formulas` turns it into equations.
 """
 
 import math
@@ -13,14 +13,14 @@ from jaxopt_notes.microscope.equations.nodes import SCALAR, Node, Place, merged
 
 
 class Graph:
-    """Values by number. Equal operations on equal values are one value.
+    """Values by number. Equal operations on equal values share one number.
 
     Attributes:
       nodes: the operation of each value.
       places: where each value belongs.
       shapes: the shape of each parameter array.
-      facts: predicates that are taken to be true or false.
-      remarks: what was folded away, in words.
+      facts: predicates assumed true or false.
+      remarks: the folded operations, in words.
     """
 
     def __init__(self, shapes: list[tuple[int, ...]]) -> None:
@@ -44,7 +44,7 @@ class Graph:
         return self._intern(Node(op, (), param), place)
 
     def add(self, op: str, *args: int, param: Any = None, place: Place | None = None) -> int:
-        """The value of an operation, folded as far as it goes."""
+        """The value of an operation, folded as far as possible."""
         folded = fold(self, op, args)
         if folded is not None:
             return folded
@@ -54,14 +54,14 @@ class Graph:
         return self.number(self.facts[i]) if i in self.facts else i
 
     def common_place(self, args: tuple[int, ...]) -> Place:
-        """The place of values that are combined element by element."""
+        """The common place of values that are combined elementwise."""
         place = SCALAR
         for other in {self.places[a] for a in args} - {SCALAR}:
             place = other if place == SCALAR else merged(place, other)
         return place
 
     def _intern(self, node: Node, place: Place) -> int:
-        # 1, 1.0 and True are equal in Python, and are not the same value here.
+        # 1, 1.0 and True are equal in Python, but they are different values here.
         key = (node._replace(param=(type(node.param), node.param)), place)
         if key not in self._numbers:
             self._numbers[key] = len(self.nodes)
@@ -70,13 +70,13 @@ class Graph:
         return self._numbers[key]
 
     def reduced_size(self, i: int) -> int:
-        """How many elements a sum has."""
+        """The number of summed elements."""
         node = self.nodes[i]
         shape = self.shapes[self.places[node.args[0]].leaf or 0]
         return math.prod(shape[a] for a in node.param or range(len(shape)))
 
     def under(self, i: int, pred: int, fact: bool) -> int:
-        """The value where a predicate is true, or false."""
+        """The value if a predicate is true, or false."""
         if not any(
             self.nodes[j].op == "select" and self.nodes[j].args[0] == pred for j in self.below([i])
         ):
@@ -94,7 +94,7 @@ class Graph:
         return done[i]
 
     def below(self, roots: list[int]) -> set[int]:
-        """The values that the roots are made of, themselves included."""
+        """The values that the roots depend on, roots included."""
         seen: set[int] = set()
         waiting = list(roots)
         while waiting:
@@ -105,5 +105,5 @@ class Graph:
         return seen
 
     def operands(self, i: int, *ops: str) -> Iterator[Node]:
-        """The operations of these names below a value."""
+        """The operations with these names below a value."""
         return (self.nodes[j] for j in self.below([i]) if self.nodes[j].op in ops)

@@ -103,5 +103,5 @@ class Latex(Text):
         return f"{self.joined(front, 1)} {text}" if front else text
 
     def _alone(self, factors: list[Any]) -> str:
-        """A product that a line above or below it sets apart."""
+        """A product above or below a fraction line, without parentheses."""
         return self(factors[0]) if len(factors) == 1 else self.joined(factors, 1)

@@ -1,4 +1,4 @@
-"""The letters that an equation is written in: those of the papers and of our own notes."""
+"""The letters of the equations, taken from the papers and the study notes."""
 
 from collections.abc import Iterable, Mapping
 
@@ -28,13 +28,13 @@ _SPARE = {"v": "bcw", "m": "nq", "a": "ā", "t": "n"}
 
 
 def of_hyperparameters(names: Iterable[str], settings: Iterable[str]) -> dict[str, str]:
-    """The letter of each hyperparameter; a letter that is taken leaves the name as it is."""
+    """The letter of each hyperparameter; its name if the letter is taken."""
     known = set(settings)
     letters: dict[str, str] = {}
     averaged = known & {"decay", "rho", "beta", "decay_rate"} or {"alpha", "lr"} <= known
     for name in names:
         letter = _HYPERPARAMETERS.get(name, name)
-        if name == "alpha":  # torch's smoothing beside `lr`, else the notes' learning rate
+        if name == "alpha":  # torch's decay if there is an `lr`, else the notes' learning rate
             letter = "β" if "lr" in known else "a" if "learning_rate" in known else "α"
         if name == "momentum" and not averaged:
             letter = "β"
@@ -43,12 +43,12 @@ def of_hyperparameters(names: Iterable[str], settings: Iterable[str]) -> dict[st
 
 
 def of_schedules(names: Iterable[str], settings: Iterable[str]) -> dict[str, str]:
-    """α_t for a learning rate that is a schedule."""
+    """The letters of schedules, such as α_t for a learning rate."""
     return {k: f"{v}_t" for k, v in of_hyperparameters(names, settings).items()}
 
 
 def of_slot(slot: Slot, taken: Mapping[str, int] | Iterable[str]) -> str:
-    """A letter for a slot of the state that no other slot of the same array has."""
+    """A letter for a slot of the state, unique among the slots of its array."""
     second = "Rms" in slot.owner or "StdDev" in slot.owner
     letter = "E" if second and slot.field == "nu" else _SLOTS.get(slot.field, slot.field)
     letter = letter.strip("_") or "s"
@@ -62,7 +62,7 @@ def of_slot(slot: Slot, taken: Mapping[str, int] | Iterable[str]) -> str:
 
 
 def subscript(number: int) -> str:
-    """A number below the line.
+    """A number as a subscript.
 
     >>> subscript(12)
     '₁₂'

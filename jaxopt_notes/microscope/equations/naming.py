@@ -1,4 +1,4 @@
-"""Names for values that a step uses more than once, and the order of its lines."""
+"""Names values that a step uses more than once, and orders its lines."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -12,14 +12,14 @@ from jaxopt_notes.microscope.equations.nodes import SCALAR
 
 SCALARS = "ρσφψω"
 _LETTERS = "rqwzxyahbd"
-_SMALL = 1  # operations of a formula that needs no name
+_SMALL = 1  # most operations of a formula that needs no name
 _PLAIN = {"number", "gradient", "parameter", "slot", "hp", "table", "schedule", "arranged"}
 
 
 def intermediates(
     graph: Graph, writer: Writer, roots: Sequence[int], leaves: int
 ) -> list[tuple[int, sp.Symbol]]:
-    """Names the values of arrays that are used twice or more; the name of each by its number."""
+    """Names the array values that are used at least twice; returns the names by value number."""
     users = _users(graph, roots)
     taken = {str(s).partition(AT)[0].removesuffix(ops.NEW) for s in writer.inputs.values()}
     taken |= {str(s).partition(AT)[0].removesuffix(ops.NEW) for s in writer.names.values()}
@@ -38,7 +38,7 @@ def intermediates(
         small = _SMALL if leaf is not None or reduced else 3 * _SMALL
         if _size(graph, writer, i) <= small:
             continue
-        if leaf is None:  # scalars first: every array's letters come after them
+        if leaf is None:  # scalars first, so arrays' letters come after them
             leaf = -1
         at = order.get(leaf, 0)
         order[leaf] = at + 1
@@ -50,7 +50,7 @@ def intermediates(
 
 
 def _users(graph: Graph, roots: Sequence[int]) -> dict[int, int]:
-    """How often each value is used for one array: what all arrays share counts once for each."""
+    """How often each value is used for one array; a shared value counts once for each array."""
     by_leaf: dict[int, dict[int | None, int]] = {}
 
     def use(a: int, leaf: int | None) -> None:
@@ -68,7 +68,7 @@ def _users(graph: Graph, roots: Sequence[int]) -> dict[int, int]:
 
 
 def only_leaf(graph: Graph, writer: Writer, i: int) -> int | None:
-    """The one array that a number depends on; None if there are several."""
+    """The only array that a number depends on; None if there are several."""
     leaves = set()
     for j in writer.until_names(i):
         known = writer.names.get(j, writer.inputs.get(j))
@@ -78,7 +78,7 @@ def only_leaf(graph: Graph, writer: Writer, i: int) -> int | None:
 
 
 def _size(graph: Graph, writer: Writer, root: int) -> int:
-    """The operations of a formula, down to what has a name; a norm counts as none."""
+    """The number of operations of a formula, down to named values; a norm counts as 0."""
     norm = ("sqrt", "sum", "mean", "pow", "add") if graph.places[root] == SCALAR else ()
     return sum(
         1
@@ -88,7 +88,7 @@ def _size(graph: Graph, writer: Writer, root: int) -> int:
 
 
 def ordered(lines: Iterable[Any]) -> list[Any]:
-    """The lines in an order in which each can be computed, and old values are read in time."""
+    """The lines in an order of computation that reads old values before they are replaced."""
     rank = {"count": 0, "schedule": 1, "value": 2, "state": 2, "parameter": 4}
     waiting = sorted(lines, key=lambda line: rank[line.kind])
     done: list[Any] = []
@@ -97,7 +97,7 @@ def ordered(lines: Iterable[Any]) -> list[Any]:
             others = [o for o in waiting if o is not line]
             if not _waits(line, others):
                 break
-        else:  # a circle: some line reads an old value after it is replaced
+        else:  # a cycle: some line reads an old value after it is replaced
             line = next(
                 o
                 for o in waiting
@@ -110,7 +110,7 @@ def ordered(lines: Iterable[Any]) -> list[Any]:
 
 
 def _read_old_values(waiting: list[Any], first: Any) -> None:
-    """Marks the values that the other lines read after `first` has replaced them."""
+    """Marks the values that other lines read after `first` has replaced them."""
     name = first.target.name.removesuffix(ops.NEW)
     old = {ops.symbol(name): ops.symbol(name + ops.OLD)}
     for i, line in enumerate(waiting):
@@ -119,7 +119,7 @@ def _read_old_values(waiting: list[Any], first: Any) -> None:
 
 
 def _waits(line: Any, others: list[Any]) -> bool:
-    """Whether a line needs a value that another computes, or replaces one that another reads."""
+    """Whether a line needs another line's value, or replaces a value that the other reads."""
     needs = any(o.target in line.expr.free_symbols for o in others)
     old = ops.symbol(line.target.name.removesuffix(ops.NEW))
     replaced = line.target != old and any(old in o.expr.free_symbols for o in others)

@@ -1,14 +1,14 @@
-"""What a graph is made of: operations, and the places of their values."""
+"""The elements of a graph: operations, and the places of their values."""
 
 from typing import Any, NamedTuple
 
 
 class UnreadableError(Exception):
-    """The program does something that has no place in an equation here; says what."""
+    """The program does something that these equations cannot express; the message says what."""
 
 
 class Node(NamedTuple):
-    """One operation: its name, its arguments' numbers in the graph, and what else it needs."""
+    """One operation: its name, its arguments' numbers in the graph, and its settings."""
 
     op: str
     args: tuple[int, ...] = ()
@@ -16,7 +16,7 @@ class Node(NamedTuple):
 
 
 class Place(NamedTuple):
-    """The array that a value belongs to (None: a scalar) and which of its axes it has, in order.
+    """A value's array (None for a scalar) and which of the array's axes it has, in order.
 
     None among the axes stands for an axis of length 1; `FLAT` for all elements in one row.
     """
@@ -30,7 +30,7 @@ FLAT = (-1,)
 
 
 def merged(a: Place, b: Place) -> Place:
-    """The place of two values that are combined, an axis of length 1 with any other."""
+    """The place of two combined values; an axis of length 1 combines with any other."""
     fits = a.leaf == b.leaf and len(a.axes) == len(b.axes)
     if not fits or any(x != y and None not in (x, y) for x, y in zip(a.axes, b.axes)):
         raise UnreadableError("values of different arrays are combined element by element")

@@ -1,6 +1,6 @@
-"""The operations of an equation that SymPy has not, or would rewrite: each stays as it is written.
+"""Operations that SymPy lacks or would rewrite; these stay as written.
 
-Sums, products and powers are SymPy's own. A comparison here is a number, 0 or 1.
+Sums, products and powers are SymPy's own. A comparison is a number, 0 or 1.
 """
 
 import math
@@ -10,13 +10,13 @@ import sympy as sp
 
 
 class Operation(sp.Function):
-    """One that SymPy does not evaluate."""
+    """An operation that SymPy does not evaluate."""
 
     _counted: Any = None
 
     @classmethod
     def eval(cls, *args: Any) -> None:
-        """Never anything simpler."""
+        """Never simplifies."""
 
 
 class ArraySum(Operation):
@@ -48,11 +48,11 @@ class SomeElement(Operation):
 
 
 class Where(Operation):
-    """`Where(condition, x, y)`: x where it holds, else y."""
+    """`Where(condition, x, y)`: x where the condition holds, else y."""
 
 
 class Guarded(Operation):
-    """As `Where`; y only stands in where x would divide by 0, and is told in a remark."""
+    """Like `Where`, but y only replaces a division by 0 in x, and a remark mentions it."""
 
 
 class Maximum(Operation):
@@ -72,7 +72,7 @@ class Applied(Operation):
 
 
 class Unknown(Operation):
-    """What could not be read."""
+    """A part that could not be read."""
 
 
 def _comparison(name: str) -> type[Operation]:
@@ -83,19 +83,19 @@ COMPARED = {op: _comparison(f"Compare_{op}") for op in ("lt", "le", "gt", "ge", 
 
 
 class Both(Operation):
-    """Both."""
+    """Whether both conditions hold."""
 
 
 class Either(Operation):
-    """Either."""
+    """Whether at least one condition holds."""
 
 
 class Contrary(Operation):
-    """The contrary."""
+    """Whether a condition does not hold."""
 
 
-OLD = "ₜ₋₁"  # ends the name of a value of the step before, where the new one stands already
-NEW = "⁺"  # ends the name of a value that this step computes: m⁺ is the new m
+OLD = "ₜ₋₁"  # suffix for a value of the previous step, where the new value exists already
+NEW = "⁺"  # suffix for a value that this step computes: m⁺ is the new m
 
 
 def symbol(name: str) -> sp.Symbol:
@@ -109,7 +109,7 @@ def new(name: str) -> sp.Symbol:
 
 
 def number(x: float | int | bool) -> sp.Expr:
-    """A constant: the decimal that was meant, if it is within rounding of one.
+    """A constant, as the intended decimal if it is within rounding of one.
 
     >>> float(number(1 - 0.9)), number(0.5), number(3.0)
     (0.1, 1/2, 3)
@@ -130,5 +130,5 @@ def number(x: float | int | bool) -> sp.Expr:
 
 
 def holders(expr: Any, *kinds: type) -> set[Any]:
-    """The parts of an expression that are of these kinds."""
+    """The parts of an expression that have one of these types."""
     return set(expr.atoms(*kinds))

@@ -1,4 +1,4 @@
-"""What a step gives, for every way in which the conditions on the whole step can come out."""
+"""The outcomes of a step, one for each combination of the conditions on the whole step."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -11,11 +11,11 @@ from jaxopt_notes.microscope.equations.reading import Reader
 from jaxopt_notes.microscope.equations.slots import Slot
 from jaxopt_notes.microscope.equations.tracing import Program
 
-_REGIMES = 3  # conditions that may follow each other
+_REGIMES = 3  # the most conditions in sequence
 
 
 class Outcome(NamedTuple):
-    """The values of a step under some facts."""
+    """The values of a step under given facts."""
 
     facts: dict[int, bool]
     updates: list[int]
@@ -44,12 +44,12 @@ class Inputs:
         ]
 
     def all(self) -> list[int]:
-        """In the order in which the program takes them."""
+        """The inputs in the program's order."""
         return [*self.hp.values(), *self.grads, *self.slots, *self.params]
 
 
 def outcomes(graph: Graph, reader: Reader, program: Program, inputs: Inputs) -> list[Outcome]:
-    """What the step gives, for every way in which its conditions can come out."""
+    """The step's outcomes, one for each combination of its conditions."""
     closed = program.jaxpr
     if inputs.unsized:
         reader.unread["the state has arrays that are not of a parameter's shape"] = None
@@ -70,7 +70,7 @@ def outcomes(graph: Graph, reader: Reader, program: Program, inputs: Inputs) -> 
 
 
 def _undecided(graph: Graph, outputs: Sequence[int]) -> int | None:
-    """A condition on the whole step that chooses what an output is."""
+    """A condition on the whole step that selects an output."""
     tests: list[int] = []
     for i in outputs:
         node = graph.nodes[i]

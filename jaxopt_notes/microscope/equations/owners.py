@@ -1,4 +1,4 @@
-"""Whose formula it is: the frameworks whose equations take the same path, or have the name."""
+"""Finds the frameworks whose equations take an equal path, or have the optimizer's name."""
 
 import inspect
 import itertools
@@ -31,15 +31,15 @@ _DECAYS = ("decoupled", "coupled", "unscaled")
 
 
 class Convention(NamedTuple):
-    """One framework's optimizer beside the one that is explained.
+    """One framework's optimizer, compared with the explained optimizer.
 
     Attributes:
       framework: "optax", "torch", "keras", "tensorflow1" or "notes".
       optimizer: its name in `jaxopt_notes.conventions`, or in optax.
-      switches: what must be switched on there.
-      same: whether it takes the same path with the same numbers.
-      formula: its formula, where it is another.
-      defaults: its default values that differ from the numbers here.
+      switches: the options that must be switched on.
+      same: whether it takes an equal path with equal numbers.
+      formula: its formula, if it differs.
+      defaults: its default values that differ from the explained optimizer's numbers.
     """
 
     framework: str
@@ -51,14 +51,14 @@ class Convention(NamedTuple):
 
     @property
     def name(self) -> str:
-        """As a reader knows it."""
+        """The name for readers."""
         called = f"{self.framework}.{self.optimizer}"
         on = ", ".join(f"{s}=True" for s in self.switches)
         return f"{called}({on})" if on else called
 
 
 def conventions(system: System, name: str) -> tuple[Convention, ...]:
-    """The frameworks' equations with the numbers at hand: those of the same path or the same name.
+    """The frameworks' optimizers that have an equal path with these numbers, or an equal name.
 
     Args:
       system: equations that hold.
@@ -125,7 +125,7 @@ def _path(system: System) -> list[list[np.ndarray]]:
 def _same(
     system: System, called: str, rates: np.ndarray, path: list[list[np.ndarray]]
 ) -> dict[str, Any] | None:
-    """The terms with which a framework's equation takes the path."""
+    """The terms with which a framework's equation takes the given path."""
     if not _could_be(system, called):
         return None
     for terms in _choices(called, system):
@@ -138,7 +138,7 @@ def _same(
 
 
 def _could_be(system: System, called: str) -> bool:
-    """Whether the equation has as many slots of state: most are ruled out by that alone."""
+    """Whether the equation has as many state slots; this alone rules out most equations."""
     own = {
         letter
         for s, letter in zip(system.program.slots, system.slots)
@@ -173,7 +173,7 @@ def _follows(
 
 
 def _numbers(called: str, system: System) -> dict[str, Any]:
-    """The equation's terms with the numbers at hand."""
+    """The equation's terms with the system's numbers."""
     equation, own, names = FRAMEWORKS[called]
     takes = inspect.signature(equation).parameters
     settable = {word for pair in names.split() for word in pair.split("=")[1].split(",")}
@@ -196,7 +196,7 @@ def _numbers(called: str, system: System) -> dict[str, Any]:
 
 
 def _choices(called: str, system: System) -> Iterator[dict[str, Any]]:
-    """Those terms with each of the framework's own switches off and on."""
+    """The terms with each of the framework's switches off and on."""
     names = FRAMEWORKS[called][2]
     settable = {pair.split("=")[1] for pair in names.split()}
     numbers = _numbers(called, system)
@@ -212,7 +212,7 @@ def _whole(called: str, terms: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _formula(called: str, system: System) -> str:
-    """The framework's formula with the numbers and switches at hand, and what it does not take."""
+    """The framework's formula with the given numbers and switches, and the unused numbers."""
     equation, own, names = FRAMEWORKS[called]
     settable = {word for pair in names.split() for word in pair.split("=")[1].split(",")}
     terms = _whole(called, _numbers(called, system))
@@ -249,7 +249,7 @@ def _written(equation: Any, terms: dict[str, Any], lacks: set[str]) -> str:
 
 
 def _other_defaults(called: str, system: System) -> dict[str, float]:
-    """The framework's default numbers that are not the numbers here."""
+    """The framework's default numbers that differ from the system's."""
     own = FRAMEWORKS[called][1]
     here = {_TERMS[k]: v for k, v in system.constants.items() if k in _TERMS}
     here |= {

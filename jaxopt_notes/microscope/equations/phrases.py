@@ -1,4 +1,4 @@
-"""How the operations of `operations` are written; the writer says how each piece looks."""
+"""The phrasing of the operations in `operations`; the writer formats each piece."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,7 +8,7 @@ import sympy as sp
 from jaxopt_notes.microscope.equations import operations as ops
 from jaxopt_notes.microscope.equations.signs import is_square, square_root
 
-ADD, MUL, POW, ATOM = 1, 2, 3, 4  # how strongly the parts of an expression hold together
+ADD, MUL, POW, ATOM = 1, 2, 3, 4  # binding strengths of the parts of an expression
 COMPARED_OPS = {kind: op for op, kind in ops.COMPARED.items()}
 _CONTRARY = {"lt": "ge", "le": "gt", "gt": "le", "ge": "lt", "eq": "ne", "ne": "eq"}
 

@@ -1,4 +1,4 @@
-"""Lines as a paper has them: m̂ for a corrected average, g for the gradient that is clipped."""
+"""Rewrites lines in the style of papers: m̂ for a corrected average, g for the clipped gradient."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -45,7 +45,7 @@ def _hatted(expr: Any, states: set[Any], hats: dict[sp.Symbol, sp.Expr]) -> Any:
 
 
 def hatted(name: str) -> str:
-    """The name with a hat, before what is below the line.
+    """The name with a hat, before the subscript.
 
     >>> hatted("m₂") == "m" + HAT + "₂"
     True
@@ -55,7 +55,7 @@ def hatted(name: str) -> str:
 
 
 def _is_correction(expr: Any) -> bool:
-    """Whether it is 1 − β^t."""
+    """Whether the expression is 1 − β^t."""
     if not (expr.is_Add and len(expr.args) == 2 and 1 in expr.args):
         return False
     (power,) = [-a for a in expr.args if a != 1]
@@ -63,7 +63,7 @@ def _is_correction(expr: Any) -> bool:
 
 
 def with_gradient(lines: Sequence[Any]) -> list[Any]:
-    """Calls the only use of the gradient g itself: g ← g min(1, c / ‖g‖)."""
+    """Names the only use of the gradient g: g ← g min(1, c / ‖g‖)."""
     g = ops.symbol("g")
     users = [line for line in lines if g in line.expr.free_symbols]
     if len(users) != 1 or users[0].kind != "value" or HAT in users[0].target.name:

@@ -11,7 +11,7 @@ from jaxopt_notes.microscope.equations.graph import Graph
 from jaxopt_notes.microscope.equations.nodes import FLAT, SCALAR, Place, UnreadableError
 from jaxopt_notes.microscope.equations.shapes import SHAPES
 
-_ROUNDS = 40  # of a loop whose number of rounds is known
+_ROUNDS = 40  # the most rounds of a loop with a known number of rounds
 _SAME = {"copy", "copy_p", "stop_gradient", "real", "optimization_barrier", "reduce_precision"}
 # Operations on one element, by their names in the graph.
 _ELEMENTWISE = {
@@ -40,8 +40,8 @@ class Reader:
     Attributes:
       graph: where the values go.
       narrow: the floating dtypes of the program below float64.
-      unread: what could not be read, each once.
-      schedules: for each call of a schedule the value of its own program, None if it is unread.
+      unread: the parts that could not be read, each once.
+      schedules: for each call of a schedule, the value of its program; None if that was not read.
     """
 
     def __init__(self, graph: Graph, scheduled: frozenset[str] = frozenset()) -> None:
@@ -66,7 +66,7 @@ class Reader:
                 outputs = self._operation(eqn, inputs)
             except UnreadableError as error:
                 outputs = self._unknown(eqn, inputs, str(error))
-            except IndexError:  # axes of an array that could not be followed
+            except IndexError:  # the axes of an array could not be followed
                 outputs = self._unknown(eqn, inputs, "it rearranges arrays")
             values |= dict(zip(eqn.outvars, outputs))
         return [value(v) for v in jaxpr.outvars]
@@ -208,7 +208,7 @@ class Reader:
         return total
 
     def _dot(self, args: list[int], eqn: Any) -> int:
-        """The sum of the products of all elements; other products of matrices are not read."""
+        """The sum of the products of all elements; other matrix products are not read."""
         graph = self.graph
         (left, right), _ = eqn.params["dimension_numbers"]
         whole = eqn.outvars[0].aval.shape == () and tuple(left) == tuple(right)
@@ -258,7 +258,7 @@ class Reader:
 
 
 class _Table:
-    """An array of constants, which is equal to itself alone."""
+    """An array of constants, equal only to itself."""
 
     def __init__(self, array: np.ndarray) -> None:
         self.array = array

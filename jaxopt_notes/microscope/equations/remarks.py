@@ -1,4 +1,4 @@
-"""What an equation hides: guards, the order of a chain, which norm is meant."""
+"""Facts that an equation hides: guards, the order of a chain, the meaning of a norm."""
 
 from collections.abc import Iterator
 
@@ -13,7 +13,7 @@ _NORMS = (ops.ArraySum, ops.ArrayMean, ops.Total, ops.Largest)
 
 
 def remarks(system: System, result: Check) -> tuple[str, ...]:
-    """Each in one line."""
+    """The remarks, one line each."""
     lines = list(system.lines)
     write = Text(sorted(system.numbers))
     found = [*system.remarks]
@@ -75,7 +75,7 @@ def _order(lines: list[Line]) -> Iterator[str]:
 
 
 def _outside_norms(expr: sp.Expr, symbol: sp.Symbol) -> bool:
-    """Whether a symbol stands in an expression other than within a norm."""
+    """Whether a symbol occurs in an expression outside norms."""
     if isinstance(expr, _NORMS):
         return False
     return expr == symbol or any(_outside_norms(a, symbol) for a in expr.args)

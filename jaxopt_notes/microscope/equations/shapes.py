@@ -1,4 +1,4 @@
-"""What broadcasting, reshaping and transposing do to the place of a value: the elements stay."""
+"""The effect of broadcasting, reshaping and transposing on the place of a value."""
 
 from collections.abc import Callable
 from typing import Any
@@ -67,7 +67,7 @@ def _expand(graph: Graph, x: int, eqn: Any) -> int:
 
 
 def _moved(graph: Graph, x: int, axes: tuple[int | None, ...]) -> int:
-    """The same elements under another arrangement of axes."""
+    """The elements with rearranged axes."""
     place = graph.places[x]
     if axes == place.axes:
         return x

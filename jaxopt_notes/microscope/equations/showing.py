@@ -11,7 +11,7 @@ from jaxopt_notes.microscope.equations.writing import Text
 if TYPE_CHECKING:
     from jaxopt_notes.microscope.equations.explanation import Case, Explanation
 
-_WIDTH = 58  # of the equations, before the numbers that stand beside them
+_WIDTH = 58  # of the equations, before the numbers beside them
 
 
 def rows(e: "Explanation") -> list[str]:
@@ -47,7 +47,7 @@ def rows(e: "Explanation") -> list[str]:
 
 
 def plain(value: float) -> str:
-    """A number with as many digits as it has."""
+    """A number with all its digits."""
     return f"{value:.12g}"
 
 
@@ -62,7 +62,7 @@ def _checked(e: "Explanation") -> str:
 
 
 def equation(write: Text, line: Line) -> str:
-    """One line: what is computed, and how."""
+    """One line: the target and its formula."""
     return f"{write(line.target)} ← {side(write, line)}"
 
 
@@ -72,7 +72,7 @@ def write_line(e: "Explanation", line: Line) -> str:
 
 
 def side(write: Text, line: Line) -> str:
-    """What stands to the right of the arrow."""
+    """The text to the right of the arrow."""
     return write.moved(line.expr) if line.kind == "parameter" else write(line.expr)
 
 
@@ -81,12 +81,12 @@ def _unread(line: Line) -> bool:
 
 
 def idle(line: Line) -> bool:
-    """A number that the state only keeps for its reader."""
+    """A number that the state keeps only for readers."""
     return line.kind == "state" and line.letter.startswith("_")
 
 
 def head(case: "Case", e: "Explanation") -> str:
-    """When a case applies, and to which arrays."""
+    """The conditions of a case, and its arrays."""
     every = len(case.leaves) == len(e.system.program.leaves)
     where = "" if every else "for " + ", ".join(case.leaves)
     return ", ".join(part for part in (case.when, where) if part)
@@ -111,7 +111,7 @@ def _beside(e: "Explanation", line: Line, shown: set[str]) -> str:
 
 
 def convention_rows(conventions: tuple[Convention, ...]) -> list[str]:
-    """Whose formula it is, and what others mean by the name."""
+    """The frameworks with this formula, and other frameworks' formulas of that name."""
     same = [c for c in conventions if c.same]
     rows = []
     if same:

@@ -1,4 +1,4 @@
-"""What an expression looks like: with a minus, or as a square."""
+"""The look of an expression: with a minus, or as a square."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ def negative(expr: Any) -> bool:
 
 
 def opposite(expr: Any) -> Any:
-    """A negative term without its minus, its sums without theirs."""
+    """A negative term without its minus signs, those of its sums included."""
     if expr.is_Mul:
         factors = [opposite(a) if negative(a) else a for a in expr.args]
         factors = [f for f in factors if f != 1]
@@ -25,14 +25,14 @@ def opposite(expr: Any) -> Any:
 
 
 def is_square(expr: Any) -> bool:
-    """Whether it is the square of something simpler."""
+    """Whether the expression is the square of something simpler."""
     if expr.is_Mul:
         return all(is_square(a) or a.is_positive for a in expr.args)
     return bool(expr.is_Pow and expr.exp == 2)
 
 
 def square_root(expr: Any) -> Any:
-    """What a square is the square of."""
+    """The root of a square."""
     if expr.is_Mul:
         return sp.Mul(*map(square_root, expr.args))
     return expr.base if expr.is_Pow else sp.sqrt(expr)

@@ -1,4 +1,4 @@
-"""The arrays of an optimizer's state: what each is called, and which parameter it belongs to."""
+"""The arrays of an optimizer's state, each with its name and its parameter."""
 
 from typing import Any, NamedTuple
 
@@ -11,12 +11,12 @@ class Slot(NamedTuple):
     """One array of an optimizer's state.
 
     Attributes:
-      field: its name there; for an entry of a dict, the key.
-      owner: the class that holds it.
-      leaf: the parameter array that it belongs to; None for a number of the whole tree.
+      field: its name in the state; for an entry of a dict, the key.
+      owner: the class that contains it.
+      leaf: its parameter array; None for a number of the whole tree.
       initial: its value before the first step.
       axes: the axes of the parameter array that it has, None for each of length 1; None instead of
-        a tuple where that cannot be told.
+        a tuple if they are unknown.
     """
 
     field: str
@@ -26,7 +26,7 @@ class Slot(NamedTuple):
     axes: tuple[int | None, ...] | None = ()
 
     def spread(self, value: Any, shape: tuple[int, ...]) -> Any:
-        """The value with as many axes as the parameter array of that shape."""
+        """The value with as many axes as a parameter array of that shape."""
         if not self.axes or all(a is None for a in self.axes):
             return np.reshape(value, ()) if np.size(value) == 1 else value
         return np.reshape(value, [n if a in self.axes else 1 for a, n in enumerate(shape)])
@@ -51,13 +51,13 @@ def slots_of(state: Any, paths: list[Any], arrays: tuple[np.ndarray, ...]) -> An
 
 
 def _place_of(own: Any, path: Any) -> int | None:
-    """Where a parameter's path stands within the path of an array of the state."""
+    """The position of a parameter's path within the path of a state array."""
     places = range(len(path) - len(own), -1, -1)
     return next((k for k in places if own and path[k : k + len(own)] == own), None)
 
 
 def _axes(shape: tuple[int, ...], part: tuple[int, ...]) -> tuple[int | None, ...] | None:
-    """Which axes of a parameter an array of its state has; None where that cannot be told."""
+    """The axes of a parameter that a state array has; None if they are unknown."""
     if part == shape:
         return tuple(range(len(shape)))
     axes: list[int | None] = []
@@ -90,7 +90,7 @@ def _field(path: Any, otherwise: str = "s") -> str:
 
 
 def _owner(state: Any, path: Any) -> str:
-    """The innermost class with named fields on the way."""
+    """The innermost class with named fields on the path."""
     owner = ""
     for key in path:
         if hasattr(key, "name"):

@@ -1,4 +1,4 @@
-"""The symbols of a step's inputs: letters, and which of the counts are one count."""
+"""The symbols of a step's inputs: letters, and which counts are equal."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,7 +15,7 @@ from jaxopt_notes.microscope.equations.tracing import Program
 
 
 class Names:
-    """The symbols of inputs, and which counts are one count."""
+    """The symbols of inputs, and which counts are equal."""
 
     def __init__(
         self, graph: Graph, program: Program, inputs: Inputs, outcomes: Sequence[Outcome]
@@ -38,7 +38,7 @@ class Names:
             for k, i in enumerate(inputs.slots)
         ]
         self._name_slots(program, inputs, outcomes)
-        for name, letter in named.items():  # such as the value that an accumulator begins with
+        for name, letter in named.items():  # such as an accumulator's initial value
             self.constants.setdefault(letter, program.hyperparameters[name])
         self.schedules = letters.of_schedules(program.schedules, program.settings)
 
@@ -71,7 +71,7 @@ class Names:
             self.symbols[i] = ops.symbol(letter + at)
 
     def _constant(self, slot: Any, own: set[str]) -> str:
-        """A number that the state keeps as it is, such as a hyperparameter that was injected."""
+        """A number that never changes in the state, such as an injected hyperparameter."""
         named = letters.of_hyperparameters([slot.field], [slot.field])[slot.field]
         letter = named if named not in own else letters.of_slot(slot, own)
         if slot.initial is not None and np.asarray(slot.initial).dtype.kind in "fiub":
@@ -80,7 +80,7 @@ class Names:
 
 
 def _step_of(graph: Graph, old: int, new: Sequence[int], slot: Any) -> tuple[str, ...]:
-    """How a whole number changes in each regime, if it only counts: "next", "same" or "reset"."""
+    """How a whole number that only counts changes in each regime: "next", "same", "reset"."""
     if slot.initial is None or np.asarray(slot.initial).dtype.kind not in "iu" or slot.leaf:
         return ()
     moves = []

@@ -1,4 +1,4 @@
-"""The equations of one step: which values it computes, under which conditions, for which arrays."""
+"""The equations of one step: its values, by condition and by array."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
@@ -21,8 +21,8 @@ class Line(NamedTuple):
     """One equation.
 
     Attributes:
-      target: what is computed; its name ends in ⁺ where a value of the step before is replaced.
-      expr: the formula; of a parameter the update, which is added to it.
+      target: the computed value; its name ends in ⁺ if it replaces a value of the previous step.
+      expr: the formula; for a parameter, the update that is added to it.
       kind: "count", "schedule", "value" (an intermediate one), "state", or "parameter".
     """
 
@@ -32,19 +32,19 @@ class Line(NamedTuple):
 
     @property
     def letter(self) -> str:
-        """The target as it is written."""
+        """The target as printed."""
         return self.target.name.removesuffix(ops.NEW)
 
 
 class Group(NamedTuple):
-    """The equations of arrays that are treated alike, in an order in which they can be computed."""
+    """The equations of arrays that are treated alike, in an order of computation."""
 
     leaves: tuple[int, ...]
     lines: tuple[Line, ...]
 
 
 class Regime(NamedTuple):
-    """What a step does under some conditions: each an expression that must be true, or false."""
+    """The equations of a step under some conditions, expressions that must be true or false."""
 
     conditions: tuple[tuple[sp.Expr, bool], ...]
     groups: tuple[Group, ...]
@@ -54,15 +54,15 @@ class System(NamedTuple):
     """All equations of a step.
 
     Attributes:
-      program: what they were read off.
+      program: the program from which the equations were read.
       regimes: the cases; a single one without conditions for most optimizers.
       slots: the letter of each slot of the state ("" where no equation names it).
-      constants: numbers that the equations name: hyperparameters, and what the state keeps.
-      names: the arguments that the letters of the hyperparameters stand for.
-      remarks: what was folded away, in words.
+      constants: numbers that the equations name: hyperparameters, and constants of the state.
+      names: the argument of each hyperparameter's letter.
+      remarks: the folded operations, in words.
       narrow: the floating dtypes below float64 that the program computes in.
-      unread: why some of it could not be read.
-      wordless: schedules that are called, as they could not be read.
+      unread: why parts could not be read.
+      wordless: schedules that are called, because they could not be read.
     """
 
     program: Program
@@ -83,7 +83,7 @@ class System(NamedTuple):
 
     @property
     def numbers(self) -> set[str]:
-        """The names of what is one number for all elements."""
+        """The names of values that are one number for all elements."""
         scalar = {line.letter for line in self.lines if line.kind in ("count", "schedule")}
         scalar |= {line.letter for line in self.lines if line.letter[0] in SCALARS}
         slots = zip(self.program.slots, self.slots)
@@ -91,7 +91,7 @@ class System(NamedTuple):
 
 
 def read_system(program: Program) -> System:
-    """Reads the equations off the program."""
+    """Reads the equations from the program."""
     with distribute(False):  # −0.5 (a + b) stays a product
         return _read_system(program)
 
@@ -132,7 +132,7 @@ def _regime(
     writer = Writer(graph, dict(named.symbols))
     conditions = tuple((writer.define(p), fact) for p, fact in outcome.facts.items())
     lines: list[tuple[int | None, Line]] = []
-    for k, i in enumerate(outcome.state):  # the new state, by the numbers of its values
+    for k, i in enumerate(outcome.state):  # the new state, by value numbers
         slot, letter = program.slots[k], named.slots[k]
         at = "" if slot.leaf is None else f"{AT}{slot.leaf}"
         old = slot_number(graph, k, program.slots[k])

@@ -21,11 +21,11 @@ class Program(NamedTuple):
 
     Attributes:
       jaxpr: takes hyperparameters, gradients, state and parameters; gives updates and state.
-      optimizer: the transformation that it was traced from, with numbers in place of symbols.
+      optimizer: the traced transformation, with numbers in place of symbols.
       leaves: the names of the parameter arrays.
       params: their values before the first step, and `tree`, their structure.
       slots: the state's arrays, in order.
-      hyperparameters: those that are inputs of the program, by name, with their values.
+      hyperparameters: the hyperparameters that are inputs of the program, name → value.
       settings: all arguments of the factory.
       schedules: hyperparameters that are functions of the step count.
     """
@@ -48,10 +48,10 @@ _MISSING = re.compile(r"missing \d+ required (?:keyword-only|positional) argumen
 def trace_factory(
     name: str, factory: Callable[..., Any], values: dict[str, Any], params: Any = None
 ) -> Program:
-    """Traces the optimizer that a factory makes, its numbers as symbols where the factory allows.
+    """Traces a factory's optimizer, with numbers as symbols where the factory allows it.
 
     Raises:
-      InputError: the factory does not take the values, or its optimizer cannot be stepped.
+      InputError: the factory refuses the values, or its optimizer cannot step.
     """
     optimizer = checked(name, call(name, factory, **values))
     settings = _settings(factory, values)
@@ -84,7 +84,7 @@ def trace_made(name: str, optimizer: Any, params: Any = None) -> Program:
     """Traces a transformation that is already made.
 
     Raises:
-      InputError: it is not an optimizer, or cannot be stepped with gradients and parameters alone.
+      InputError: it is not an optimizer, or cannot step with gradients and parameters alone.
     """
     checked(name, optimizer)
     with jax.enable_x64(True), warnings.catch_warnings():
@@ -180,7 +180,7 @@ def _is_schedule(name: str, value: Any) -> bool:
 
 
 def _numbers(settings: Mapping[str, Any]) -> dict[str, float]:
-    """The real numbers among the arguments; 0 stands for a term that is not there."""
+    """The real numbers among the arguments, without 0, which means that a term is absent."""
     numbers = {}
     for key, value in settings.items():
         for name, x in (
@@ -200,7 +200,7 @@ def _with(
     hp: Mapping[str, Any],
     scheduled: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """The factory's arguments, with the traced numbers and the named schedules in them."""
+    """The factory's arguments, with traced numbers and named schedules."""
     arguments = dict(values)
     for name, traced in hp.items():
         key, _, place = name.partition("[")
@@ -224,5 +224,5 @@ def named_schedule(name: str, schedule: Callable[[Any], Any]) -> Callable[[Any],
 
 
 def schedule_label(name: str) -> str:
-    """What the program calls a schedule."""
+    """The name of a schedule in the program."""
     return f"schedule_of_{name}"

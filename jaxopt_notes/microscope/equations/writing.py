@@ -1,4 +1,4 @@
-"""Equations as text in Unicode, their terms in the order of a paper."""
+"""Equations as text in Unicode, with terms in the order of papers."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -18,7 +18,7 @@ class Text:
     """Writes expressions in Unicode.
 
     Args:
-      numbers: the names that stand for numbers, such as α and β₁; products begin with them.
+      numbers: the names of numbers, such as α and β₁; products begin with them.
     """
 
     def __init__(self, numbers: Sequence[str] = ()) -> None:
@@ -40,7 +40,7 @@ class Text:
         return f"{self(theta)} {joined[0]} {joined[1:]}"
 
     def at(self, expr: sp.Expr, level: int) -> str:
-        """The expression as part of one that binds as strongly as `level`."""
+        """The expression inside another expression of binding strength `level`."""
         text, own = self._write(expr)
         if type(expr) in COMPARED_OPS:  # 1 where it holds, else 0
             return f"[{text}]"
@@ -91,7 +91,7 @@ class Text:
         return text
 
     def rank(self, term: Any) -> int:
-        """State before gradients before parameters before what is a number."""
+        """The sort order: state, gradients, parameters, numbers."""
         names = {s.name for s in term.free_symbols} - self.numbers
         names = {n for n in names if n.removesuffix(ops.NEW) not in self.numbers}
         plain = {n.removesuffix(ops.NEW) for n in names}
@@ -163,7 +163,7 @@ class Text:
         """A word with the spaces around it."""
         return f" {self.word(word)} "
 
-    # What LaTeX writes in another way.
+    # LaTeX writes the following differently.
     minus = "−"
 
     def sign(self, sign: str) -> str:

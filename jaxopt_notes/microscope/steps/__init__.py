@@ -1,1 +1,1 @@
-"""An optimizer from its steps alone: what it is given, and the equation that explains its steps."""
+"""Identifies an optimizer from its steps alone: the probes, and the equation that explains them."""

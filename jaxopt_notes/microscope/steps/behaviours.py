@@ -1,7 +1,7 @@
-"""What shows only beside the ordinary run: long runs, several arrays, a matrix, a save.
+"""Behaviour that the ordinary run does not show: long runs, several arrays, a matrix, a save.
 
-Each probe compares the optimizer with the equation that explains its ordinary steps, under each of
-the known ways to go wrong, and names the first that explains what it did.
+Each probe compares the optimizer with the equation of its ordinary steps, modified by each known
+fault in turn. It names the first fault that explains the steps.
 """
 
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ from jaxopt_notes.microscope.steps.rounding import discrepancies
 
 
 def long_run(laboratory: Laboratory, fit: Fit, records: list[Record]) -> Finding:
-    """320 steps: a step counter that stops or starts again."""
+    """320 steps: finds a step counter that stops or restarts."""
     random = np.random.default_rng(7).normal(size=LONG)
     ones = np.ones(LONG)
     gradients = np.array([ones, 1e-3 * ones, random, 1e-6 * random, 1e2 * random]).T
@@ -37,14 +37,14 @@ def long_run(laboratory: Laboratory, fit: Fit, records: list[Record]) -> Finding
     for sentence, counts in ways.items() if counts_matter(fit.structure) else ():
         if holds(fit, given_as(record, counts=counts), slack=16):
             return Finding(fit, deviations=(sentence,))
-    closer = refit(fit, [*records, record])  # an ε that shows only when the start is forgotten
+    closer = refit(fit, [*records, record])  # ε shows only after the initial value has decayed
     if closer.explains:
         return Finding(closer, not_examined=unseen)
     return Finding(fit, unexplained=f"from step {k + 1} on it leaves its own equation")
 
 
 def several_arrays(laboratory: Laboratory, fit: Fit) -> Finding:
-    """Three arrays: one counter for each, and what happens without a gradient."""
+    """Three arrays: checks their counters, and steps without a gradient."""
     random = np.random.default_rng(3)
     start = {"w": np.array([0.0, 0.0, 1.5, -0.7]), "b": np.zeros(3), "c": np.zeros(2)}
     steps = 10
@@ -86,7 +86,7 @@ def _array_ways(
 def _without_gradient(
     laboratory: Laboratory, found: Finding, start: dict[str, Array], gradients: dict[str, Array]
 ) -> Finding:
-    """The array c gets no gradient in some steps."""
+    """The array c gets no gradient at some steps."""
     fit, missing = found.fit, np.isin(np.arange(10), (0, 4, 5))
     if fit.structure.clip == "norm" or fit.structure.late:
         return found
@@ -98,7 +98,7 @@ def _without_gradient(
         return found._replace(not_examined=("an array without a gradient",))
     except InputError:  # a child that has ended
         raise
-    except Exception:  # whatever the optimizer raises where it wants all gradients
+    except Exception:  # an optimizer that needs all gradients may raise anything
         return found._replace(not_examined=("an array without a gradient, which it refuses",))
     given = record.given
     still = bool(np.all(record.moves[missing] == 0))
@@ -129,7 +129,7 @@ _BENT = (
 
 
 def _keeps_corrected(fit: Fit, record: Record) -> bool:
-    """Whether m / (1 − β1^t) and v / (1 − β2^t) themselves are kept while steps are missed."""
+    """Whether m / (1 − β1^t) and v / (1 − β2^t) stay constant while steps are missed."""
     s, h, memory = fit.structure, fit.values, fresh()
     counts = record.given.counts
     for rows in np.split(np.arange(len(counts)), np.flatnonzero(np.diff(counts) > 1) + 1):
@@ -149,7 +149,7 @@ def _keeps_corrected(fit: Fit, record: Record) -> bool:
 
 
 def matrix(laboratory: Laboratory, fit: Fit) -> Finding:
-    """A matrix: some optimizers treat it as more than its elements."""
+    """A matrix: some optimizers are not elementwise on matrices."""
     if getattr(laboratory.stepper, "vectors_only", False):
         return Finding(fit, not_examined=("matrices",))
     random = np.random.default_rng(13)
@@ -161,7 +161,7 @@ def matrix(laboratory: Laboratory, fit: Fit) -> Finding:
 
 
 def save_and_load(laboratory: Laboratory, fit: Fit) -> Finding:
-    """Eight steps, a save, a load into an optimizer that has just begun, eight more steps."""
+    """Eight steps, a save, a load into a new optimizer, eight more steps."""
     stepper: Any = laboratory.stepper
     s = fit.structure
     if not (s.first or s.second or s.momentum or counts_matter(s)):

@@ -1,4 +1,4 @@
-"""An optimizer in any language: a child process that speaks one JSON object a line.
+"""An optimizer in any language: a child process that reads and writes one JSON object per line.
 
 It is asked                                          and answers
     {"start": {"w": [..]}, "dtype": "float64"}       {"params": {"w": [..]}}
@@ -7,8 +7,8 @@ It is asked                                          and answers
     {"save": true}                                   {"state": ..}, any JSON
     {"load": ..}                                     {"ok": true}
 
-The last three, and a step with null in it, may be answered by {"unsupported": true}. `start` begins
-anew; the end of the input ends the child.
+The child may answer {"unsupported": true} to the last three, and to a step with null. `start`
+resets the optimizer; the end of the input ends the child.
 """
 
 import contextlib
@@ -25,18 +25,18 @@ import numpy as np
 from jaxopt_notes.errors import InputError, first_line
 from jaxopt_notes.microscope.steps.steppers import Arrays, Gradients
 
-_LONGEST = 4_000_000  # characters of an answer
+_LONGEST = 4_000_000  # most characters of an answer
 
 
 class ChildStepper:
     """A stepper that asks a child process; a context manager that ends it.
 
     Args:
-      command: what to run, as one would type it; no shell is involved.
-      patience: seconds that the child has for each answer.
+      command: the command line; it runs without a shell.
+      patience: the timeout for each answer, in seconds.
 
     Raises:
-      InputError: the command cannot be run; later, the child hangs, ends or answers nonsense.
+      InputError: the command cannot run; later, the child hangs, ends or sends an invalid answer.
 
     >>> import sys
     >>> from jaxopt_notes.microscope import ChildStepper
@@ -113,7 +113,7 @@ class ChildStepper:
         self._ask({"load": json.loads(state)})
 
     def _read(self) -> None:
-        """Keeps at most a few lines, so that a child that never stops printing fills nothing."""
+        """Keeps only a few lines, so that endless output of the child does not fill memory."""
         assert self._process.stdout
         with contextlib.suppress(ValueError, OSError):
             while line := self._process.stdout.readline(_LONGEST):

@@ -1,4 +1,4 @@
-"""What an equation of the family looks like, what it is called and what its numbers are called."""
+"""The text, the name and the hyperparameter names of an equation of the family."""
 
 import numpy as np
 
@@ -30,7 +30,7 @@ def family(s: Structure) -> str:
 
 
 def equation(s: Structure) -> str:
-    """One step, a line for each thing that is computed.
+    """The equations of one step, one line for each computed value.
 
     >>> print(equation(Structure(first="sum", maximize=True)))
     x = −g
@@ -116,7 +116,7 @@ def _first(s: Structure, x: str, lines: list[str]) -> str:
 
 
 def names(s: Structure) -> dict[str, str]:
-    """What optax calls each letter."""
+    """optax's name for each letter."""
     adaptive = s.first and s.second
     rmsprop = s.second in ("average", "centred") and not s.first
     called = {
@@ -138,7 +138,7 @@ def names(s: Structure) -> dict[str, str]:
 
 
 def only_sum(s: Structure) -> bool:
-    """Whether AdaGrad's G_0 and ε stand inside the root together, so that only their sum shows."""
+    """Whether AdaGrad's G_0 and ε are both inside the root, so that only their sum shows."""
     return s.second == "sum" and (s.eps == "inside" or (s.initial and not s.eps))
 
 
@@ -152,7 +152,7 @@ def hyperparameters(fit: Fit) -> dict[str, float]:
 
 
 def doubts(fit: Fit) -> dict[str, float]:
-    """By optax's names, what rounding leaves open of each number, relative to it."""
+    """The relative uncertainty of each number from rounding, by optax's names."""
     doubt = dict(fit.doubt)
     if "αλ" in doubt:
         doubt["λ"] = doubt["αλ"] + doubt["α"]
@@ -166,7 +166,7 @@ def _named(fit: Fit) -> list[tuple[str, str]]:
 
 
 def tidy(value: float, doubt: float = 0.0) -> float:
-    """The shortest decimal within the doubt, which is relative, or within 1e-8.
+    """The shortest decimal within the relative doubt or 1e-8.
 
     >>> tidy(0.9000000000001), tidy(1 - 1.00000000002e-3)
     (0.9, 0.999)
@@ -180,7 +180,7 @@ def tidy(value: float, doubt: float = 0.0) -> float:
 
 
 def rounded_decimal(value: float) -> tuple[str, float] | None:
-    """The low precision to which a short decimal was rounded to give this number, if one was.
+    """The low precision, if any, in which this number is a rounded short decimal.
 
     >>> rounded_decimal(0.98828125)
     ('bfloat16', 0.99)

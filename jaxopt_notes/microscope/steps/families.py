@@ -1,6 +1,6 @@
-"""The family of optimizers that `identify` knows: one step, its choices and its candidates.
+"""The family of optimizers that `identify` knows: one step and its options.
 
-Every member is one pipeline, of which a `Structure` switches the parts on and off:
+All members share one pipeline; a `Structure` switches its parts on and off:
 
     x ← ± g, clipped ; x ← x + λ θ                     the gradient
     m ← β1 m + x, or β1 m + (1 − β1) x                 the first moment
@@ -18,15 +18,15 @@ Array = np.ndarray
 
 
 class Structure(NamedTuple):
-    """The choices that make an equation.
+    """The options that define an equation.
 
     Attributes:
-      maximize: climbs.
+      maximize: whether it climbs.
       clip: "value" or "norm": clipping of the gradient.
       decay: "coupled" (λ θ is added to the gradient) or "decoupled".
       first: the first moment: "sum", "dampened" (a sum that starts from the whole gradient),
         "average"; empty for none.
-      nesterov: looks ahead.
+      nesterov: whether it looks ahead.
       second: the second moment: "sum", "average", "centred", "max", "max of corrected", "infinity";
         empty for none.
       corrects: the moments whose bias is corrected, "", "m", "v" or "mv".
@@ -34,10 +34,10 @@ class Structure(NamedTuple):
         "both", "floor" (the root is at least ε); empty for none.
       initial: the second moment starts from a hyperparameter.
       momentum: momentum after the division: "sum" or "nesterov".
-      sign: takes the sign: Lion, or sign descent without a first moment.
+      sign: whether it takes the sign: Lion, or sign descent without a first moment.
       fading: the learning rate is divided by 1 + η (t − 1).
       first_count: the count at the first step.
-      late: each step takes the direction of the step before.
+      late: whether each step uses the previous step's direction.
     """
 
     maximize: bool = False
@@ -75,19 +75,19 @@ class Structure(NamedTuple):
 
     @property
     def size(self) -> int:
-        """How many numbers it has."""
+        """The number of hyperparameters."""
         return 1 + len(self.letters) + (self.decay == "decoupled")
 
 
 class Conditions(NamedTuple):
-    """What an optimizer is given: T steps of n elements.
+    """The input of an optimizer: T steps of n elements.
 
     Attributes:
       gradients: (T, n), or (T, K, n) for K histories side by side.
       params: (T, n), the parameters before each step.
       counts: (T,), the step counter.
-      rates: (T,), the learning rate of each step, relative to the one in front.
-      norms: (T,), the norm that clipping sees.
+      rates: (T,), the learning rate of each step, relative to α.
+      norms: (T,), the norm that clipping uses.
     """
 
     gradients: Array
@@ -98,7 +98,7 @@ class Conditions(NamedTuple):
 
 
 def conditions(gradients: Array, params: Array, **changes: Any) -> Conditions:
-    """The ordinary ones: a count of 1, 2, 3, …, a constant learning rate, one array."""
+    """The ordinary conditions: counts 1, 2, 3, …, a constant learning rate, one array."""
     steps = len(gradients)
     norms = np.sqrt((gradients**2).sum(-1, keepdims=True))
     usual = Conditions(gradients, params, np.arange(1, steps + 1), np.ones(steps), norms)
@@ -118,14 +118,14 @@ def directions(
     *,
     rate_inside: bool = False,
 ) -> tuple[Array, dict[str, Any]]:
-    """The steps without the factor in front and without decoupled decay, and the memory after.
+    """The steps without the factor α and without decoupled decay, and the new memory.
 
     Args:
       s: the equation.
       h: its hyperparameters by letter: numbers, or (K, 1) arrays for K choices side by side.
       given: the gradients and the rest.
-      memory: of the steps before; by default there were none.
-      rate_inside: the learning rate is multiplied into the velocity.
+      memory: the memory of earlier steps (default: no earlier steps).
+      rate_inside: whether the learning rate is inside the velocity.
 
     Returns:
       (T, n), or (T, K, n).
@@ -179,7 +179,7 @@ def _signed(s: Structure, h: dict[str, Any], x: Array, t: Any, rate: Any, memory
 def _normalised(s: Structure, h: dict[str, Any], x: Array, t: Any, rate: Any, memory: Any) -> Array:
     """AdaGrad, RMSProp, Adam and their relatives."""
     d = rate * _numerator(s, h, x, t, memory) / _denominator(s, h, x, t, memory)
-    d = np.where(np.isfinite(d), d, 0.0)  # 0 / 0 where no gradient has been
+    d = np.where(np.isfinite(d), d, 0.0)  # 0 / 0 without any gradient so far
     if not s.momentum:
         return d
     memory["w"] = h["μ"] * memory["w"] + d

@@ -1,4 +1,4 @@
-"""The faults that `identify` must name: faults that users of many frameworks have met."""
+"""The faults that `identify` must name; users of many frameworks have met them."""
 
 from typing import Any, NamedTuple
 
@@ -14,10 +14,10 @@ class Fault(NamedTuple):
     Attributes:
       name: what is wrong.
       optimizer: "adam", "sgd", "rmsprop" or "adagrad".
-      options: of the optimizer below.
+      options: the options of `PlainOptimizer`.
       claim: the convention that it should follow.
-      words: what the identification must say: each stands in one of its sentences.
-      numbers: hyperparameters that it must find.
+      words: words that the sentences of the identification must contain.
+      numbers: hyperparameters that the identification must find.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""What a probe finds, and how it compares an optimizer with its own equation."""
+"""The finding of a probe, and the comparison of an optimizer with its equation."""
 
 from typing import Any, NamedTuple
 
@@ -11,15 +11,15 @@ from jaxopt_notes.microscope.steps.rounding import discrepancies
 
 
 class Finding(NamedTuple):
-    """What a probe found.
+    """The finding of a probe.
 
     Attributes:
-      remarks: how the optimizer behaves, where optimizers rightly differ.
+      remarks: behaviour in which correct optimizers differ.
       deviations: faults.
-      undecided: what the probe could not tell.
-      not_examined: what it could not look at.
-      fit: the equation with what the probe has added to it.
-      rate_inside: the learning rate is inside the velocity; None where that was not seen.
+      undecided: questions that the probe could not decide.
+      not_examined: behaviour that the probe could not examine.
+      fit: the equation, extended by the probe.
+      rate_inside: whether the learning rate is inside the velocity; None if unknown.
       unexplained: nothing known explains what was seen: it says so.
     """
 
@@ -38,10 +38,10 @@ def holds(fit: Fit, record: Record, slack: float = 4.0, **how: Any) -> bool:
 
 
 def given_as(record: Record, **changes: Any) -> Record:
-    """The record under other conditions."""
+    """The record, with other conditions."""
     return record._replace(given=record.given._replace(**changes))
 
 
 def counts_matter(s: Structure) -> bool:
-    """Whether the equation has the step counter in it."""
+    """Whether the equation depends on the step counter."""
     return bool(s.corrects) or s.fading

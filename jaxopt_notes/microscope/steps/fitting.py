@@ -1,8 +1,7 @@
-"""Fits an equation to records: which hyperparameters explain what an optimizer did?
+"""Fits an equation to records: finds the hyperparameters that explain an optimizer's steps.
 
-The learning rate α (and α λ of decoupled decay) multiply what the rest of the equation gives, so
-for any choice of the other hyperparameters they follow from linear least squares; only the others
-are searched for.
+The learning rate α and, for decoupled decay, α λ are linear factors. So linear least squares gives
+them for any values of the other hyperparameters, and the search covers only these others.
 """
 
 from collections.abc import Iterable
@@ -16,10 +15,10 @@ from jaxopt_notes.microscope.steps.families import Array, Structure, directions
 from jaxopt_notes.microscope.steps.probes import Record
 from jaxopt_notes.microscope.steps.rounding import UNIT, allowances, coarse_weights, finite
 
-EARLY = 10  # steps that a first look takes
+EARLY = 10  # steps of the first look
 _GUESSES, _FORGIVEN = 128, 1e-2
-_CLOSE = 1e-8  # an error that leaves only a small number to be found
-# Where each hyperparameter is looked for: the logit of those in [0, 1), else the logarithm.
+_CLOSE = 1e-8  # an error that only a small hyperparameter still explains
+# The search range of each hyperparameter: a logit for values in [0, 1), else a logarithm.
 _RANGE = {
     "β1": (0.0, 5.0),
     "β2": (0.5, 8.0),
@@ -40,8 +39,8 @@ class Fit(NamedTuple):
     Attributes:
       structure: the equation.
       values: by letter, with "α" and, for decoupled decay, "αλ".
-      doubt: by letter, what rounding leaves open of each, relative to it.
-      misfit: the largest discrepancy in units of what rounding allows; explained if at most 1.
+      doubt: by letter, the relative uncertainty from rounding.
+      misfit: the largest discrepancy in units of the rounding allowance; explained if at most 1.
       error: the median discrepancy relative to the element's largest move.
     """
 
@@ -53,12 +52,12 @@ class Fit(NamedTuple):
 
     @property
     def explains(self) -> bool:
-        """Whether it explains the records to rounding, with every number settled."""
+        """Whether it explains the records up to rounding, with every number determined."""
         return self.misfit <= 1 and max(self.doubt.values(), default=0.0) < 0.1
 
 
 def _read(letters: tuple[str, ...], x: Array, sign: float) -> dict[str, Any]:
-    """Hyperparameters from search coordinates (K, p): each is (K, 1)."""
+    """The hyperparameters, each (K, 1), from search coordinates (K, p)."""
     values = {}
     for i, letter in enumerate(letters):
         z = x[:, i : i + 1]
@@ -76,7 +75,7 @@ class Problem:
         self.records = [finite(record) for record in records]
 
     def columns(self, h: dict[str, Any]) -> list[tuple[Array, Array]]:
-        """For each record (K, T n) directions and (T n,) parameters that decay multiplies."""
+        """For each record, (K, T n) directions and the (T n,) parameters for the decay."""
         pairs = []
         for record in self.records:
             d, _ = directions(self.structure, h, record.given)
@@ -105,7 +104,7 @@ class Problem:
 
 
 def screen(problem: Problem) -> tuple[float, Array]:
-    """A quick look at the first steps: the typical squared discrepancy, and where it is least."""
+    """A quick look at the first steps: the smallest typical squared discrepancy, and its place."""
     early = Problem(
         problem.structure, [_early(record) for record in problem.records[:1]], problem.sign
     )
@@ -122,13 +121,13 @@ def screen(problem: Problem) -> tuple[float, Array]:
 
 
 def fit(problem: Problem, x: Array) -> Fit:
-    """The best hyperparameters for a structure, from where the first look has left it."""
+    """The best hyperparameters for a structure, starting from the result of the first look."""
     weights = [coarse_weights(record) for record in problem.records]
     if len(x):
         _, x = _downhill(problem, x, weights, 40)
     found = _refined(problem, x, weights)
     if "ε" in problem.structure.letters and not found.explains and found.error < _CLOSE:
-        for start in (-10.0, -15.0, -20.0):  # beside a large v0, ε shows in the last digits only
+        for start in (-10.0, -15.0, -20.0):  # beside a large v0, only the last digits show ε
             x = np.where(np.array(problem.structure.letters) == "ε", start, x)
             found = min(found, _refined(problem, x, weights), key=lambda f: f.misfit)
     return found
@@ -136,13 +135,13 @@ def fit(problem: Problem, x: Array) -> Fit:
 
 def _refined(problem: Problem, x: Array, weights: list[Array]) -> Fit:
     x = x[None]
-    for _ in range(2):  # what rounding allows depends on what is found
+    for _ in range(2):  # the rounding allowance depends on the result
         x = _polished(problem, x)
     return _judged(problem, x, weights)
 
 
 def refit(found: Fit, records: list[Record]) -> Fit:
-    """The same structure on more records, from the hyperparameters that fewer have given."""
+    """Fits the structure to more records, starting from the hyperparameters of a fit."""
     x = []
     for letter in found.structure.letters:
         value = abs(found.values[letter])
@@ -156,7 +155,7 @@ def _typical(r: Array) -> Array:
 
 
 def _downhill(problem: Problem, x: Array, weights: list[Array], most: int) -> tuple[float, Array]:
-    """Least squares with a loss that forgives outliers."""
+    """Least squares with a loss that is robust to outliers."""
     slope = _Slope(problem, weights)
     result = least_squares(
         slope.residuals, x, slope.jacobian, loss="cauchy", f_scale=_FORGIVEN, max_nfev=most
@@ -179,7 +178,7 @@ def _early(record: Record) -> Record:
 
 
 class _Slope:
-    """Residuals and their derivatives, which one walk gives together."""
+    """Residuals and their derivatives, from a single run."""
 
     def __init__(self, problem: Problem, weights: list[Array]) -> None:
         self._problem, self._weights = problem, weights
@@ -204,7 +203,7 @@ class _Slope:
 
 
 def _polished(problem: Problem, x: Array) -> Array:
-    """The best point nearby, weighed by what rounding allows."""
+    """The best point nearby, weighted by the rounding allowance."""
     if not x.shape[1]:
         return x
     _, _, _, fine = _values(problem, x)
@@ -215,7 +214,7 @@ def _polished(problem: Problem, x: Array) -> Array:
 
 
 def _values(problem: Problem, x: Array) -> tuple[dict[str, float], float, float, list[Array]]:
-    """Hyperparameters, α, α λ and the weights that go with them."""
+    """The hyperparameters, α, α λ and their weights."""
     h = {k: float(v[0, 0]) for k, v in _read(problem.structure.letters, x, problem.sign).items()}
     coarse = [coarse_weights(record) for record in problem.records]
     α = float(problem.residuals(x, coarse)[1][0, 0])
@@ -240,14 +239,14 @@ def _judged(problem: Problem, x: Array, coarse: list[Array]) -> Fit:
 def _doubts(
     problem: Problem, x: Array, values: dict[str, float], weights: list[Array]
 ) -> dict[str, float]:
-    """By letter, the relative error that is usual when rounding is a fraction of its bound."""
+    """By letter, the usual relative error when rounding errors are a fraction of their bound."""
     slope = _Slope(problem, weights)
     slope.residuals(x)
     J = slope.jacobian(x)
     J = np.nan_to_num(J)
     size = np.linalg.norm(J, axis=0)
     seen = np.where(size > 0, size, 1.0)
-    # Each column to the same size: what is hard to see would else be cut off as if it were zero.
+    # Scale all columns to equal size; otherwise a weak column would be cut off as zero.
     covariance = np.linalg.pinv((J / seen).T @ (J / seen)) / seen[:, None] / seen
     if not problem.structure.sign:  # whose β1 and β2 were measured, not fitted
         covariance[size == 0, size == 0] = np.inf

@@ -1,4 +1,4 @@
-"""`identify`: which equation, with which numbers, explains an optimizer's steps?"""
+"""`identify`: finds the equation and the numbers that explain an optimizer's steps."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -19,17 +19,18 @@ DTYPES = ("float64", "float32")
 
 
 class Identification(NamedTuple):
-    """What an optimizer's steps say of it.
+    """The result of `identify`.
 
     Attributes:
-      known: whether an equation of the family explains every step to rounding.
-      family: its usual name; for an unknown optimizer, what it is like and unlike.
-      equation: one step, a line for each thing that is computed; empty if unknown.
+      known: whether an equation of the family explains every step up to rounding.
+      family: its usual name; for an unknown optimizer, its similarities and differences.
+      equation: one step, one line for each computed value; empty if unknown.
       hyperparameters: by optax's argument names.
-      conventions: whose equation it is, and how it behaves where optimizers rightly differ.
-      deviations: what departs from every known convention, a sentence each.
-      undecided: what the steps cannot tell.
-      not_examined: what was not looked at.
+      conventions: the frameworks with this equation, and behaviour in which correct optimizers
+        differ.
+      deviations: departures from every known convention, one sentence each.
+      undecided: questions that the steps cannot decide.
+      not_examined: behaviour that was not examined.
 
     >>> found = Identification(True, "SGD", "θ ← θ − α g", {"α": 0.1}, (), (), (), ())
     >>> print(found)
@@ -62,10 +63,10 @@ class Identification(NamedTuple):
 
 
 class Examination(NamedTuple):
-    """An identification with what it rests on.
+    """An identification with its evidence.
 
     Attributes:
-      identification: what is said of the optimizer.
+      identification: the identification of the optimizer.
       fit: the equation and its numbers; None for an unknown optimizer.
       record: the ordinary run.
     """
@@ -78,18 +79,18 @@ class Examination(NamedTuple):
 def identify(stepper: Stepper, dtype: str = "float64", claim: str | None = None) -> Identification:
     """Finds the equation and the hyperparameters of an optimizer from its steps alone.
 
-    It chooses the gradients. Parameters are of `dtype`, and what is found explains all steps to the
-    rounding of that dtype.
+    `identify` chooses the gradients. Parameters have the given `dtype`, and the result explains all
+    steps up to that dtype's rounding.
 
     Args:
       stepper: anything with `start`, `step` and, if it has them, `set_learning_rate`, `save` and
         `load`; see `steppers.Stepper`.
       dtype: "float64" or "float32".
-      claim: the convention that it should follow, such as "torch.adamw": deviations are told from
-        this one. By default they are told from all conventions.
+      claim: the convention that it should follow, such as "torch.adamw": deviations are reported
+        from this convention (default: from all conventions).
 
     Raises:
-      InputError: the dtype is another, the claim is unknown, or the stepper cannot be driven.
+      InputError: the dtype or the claim is unknown, or the stepper cannot step.
 
     >>> from jaxopt_notes.microscope import stepper
     >>> found = identify(stepper("optax.sgd", {"learning_rate": 0.1}))
@@ -100,7 +101,7 @@ def identify(stepper: Stepper, dtype: str = "float64", claim: str | None = None)
 
 
 def examine(stepper: Stepper, dtype: str = "float64", claim: str | None = None) -> Examination:
-    """`identify`, with the fit and the record that the identification rests on."""
+    """`identify`, together with its fit and its record."""
     if dtype not in DTYPES:
         raise InputError(f"dtype {dtype}: choose from {', '.join(DTYPES)}")
     convention = known.claimed(claim) if claim else None
@@ -126,7 +127,7 @@ def examine(stepper: Stepper, dtype: str = "float64", claim: str | None = None) 
 
 
 def _trouble(laboratory: Laboratory, record: Record) -> str:
-    """Why there is nothing to fit; empty if there is."""
+    """Why the steps cannot be fitted; empty if they can."""
     if np.isfinite(record.moves).all(0).mean() < 0.5:
         return "most of its parameters become infinite or NaN"
     if not record.moves.any():
@@ -138,7 +139,7 @@ def _trouble(laboratory: Laboratory, record: Record) -> str:
 
 
 def _infinite(record: Record) -> list[str]:
-    """Where parameters become infinite or NaN, which the fit leaves out."""
+    """The parameters that become infinite or NaN, which the fit leaves out."""
     kinds = np.array([experiment.kind for experiment in probes.experiments()])
     bad = ~np.isfinite(record.moves).all(0)
     words = sorted({_KINDS[kind] for kind in kinds[bad]})
@@ -202,7 +203,7 @@ def _never_examined(dtype: str) -> tuple[str, ...]:
 
 
 def _faults(fit: Fit) -> Iterator[str]:
-    """What no convention has."""
+    """Faults that no convention has."""
     if fit.structure.first_count == 2:
         yield "the first step counts as 2"
     if fit.structure.late:
@@ -216,7 +217,7 @@ def _faults(fit: Fit) -> Iterator[str]:
 
 
 def _vague(fit: Fit) -> list[str]:
-    """Numbers that rounding leaves open by more than a millionth."""
+    """Numbers whose relative uncertainty from rounding is above a millionth."""
     doubts = equation_text.doubts(fit).items()
     return [
         f"{name} is known to ±{doubt:.1g} of itself only" for name, doubt in doubts if doubt > 1e-6
@@ -224,7 +225,7 @@ def _vague(fit: Fit) -> list[str]:
 
 
 def _equals(explaining: list[Fit]) -> Iterator[str]:
-    """Equations of the same size that explain the steps as well."""
+    """Equations of equal size that also explain the steps."""
     best, *rest = explaining
     s = best.structure
     if equation_text.only_sum(s):
@@ -280,7 +281,7 @@ def _drift(record: Record) -> str:
 
 
 def _parts(record: Record, fit: Fit) -> tuple[list[str], list[str]]:
-    """The kinds of experiments that an equation explains, and those that it does not."""
+    """The kinds of experiments that an equation explains, and the kinds that it does not."""
     d, _ = directions(fit.structure, fit.values, record.given)
     expected = -fit.values["α"] * d - fit.values.get("αλ", 0.0) * record.given.params
     off: Array = np.abs((record.moves - expected) * coarse_weights(record)).max(0)

@@ -1,4 +1,4 @@
-"""Whose convention an equation is, and in which words it departs from one."""
+"""The conventions with a given equation, and departures from a convention in words."""
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -8,14 +8,14 @@ from jaxopt_notes.microscope.steps.families import Structure
 
 
 class Convention(NamedTuple):
-    """An optimizer as a framework has it.
+    """A framework's optimizer.
 
     Attributes:
       name: framework.optimizer.
-      note: what is particular to it.
+      note: its peculiarity.
       usual: its equation by default.
-      options: the other choices that its arguments allow, by the structure's field.
-      rate_inside: whether the learning rate is inside the velocity, where there is one.
+      options: the other options that its arguments allow, by the structure's field.
+      rate_inside: whether the learning rate is inside the velocity, if there is a velocity.
     """
 
     name: str
@@ -26,7 +26,7 @@ class Convention(NamedTuple):
 
     @property
     def label(self) -> str:
-        """As it is printed."""
+        """The printed form."""
         framework, optimizer = self.name.split(".")
         return f"{_OWNERS[framework]} {optimizer}: {self.note}"
 
@@ -142,7 +142,7 @@ CONVENTIONS = tuple(
         ("optax.sign_sgd", "the gradient's sign", Structure(sign=True), {}),
     )
 )
-# What is no matter of convention: any optimizer may be told to, or none should.
+# Fields outside conventions: any optimizer may have the option, or none should.
 _FREE = {"maximize", "clip", "first_count", "late"}
 _WEIGHTS = {"second": 4, "sign": 9, "first": 3, "momentum": 3, "fading": 3, "nesterov": 2}
 
@@ -151,7 +151,7 @@ def claimed(name: str) -> Convention:
     """The convention of a name such as torch.adamw.
 
     Raises:
-      InputError: there is none of that name.
+      InputError: there is no convention of that name.
     """
     by_name = {c.name: c for c in reversed(CONVENTIONS)}
     if name not in by_name:
@@ -162,7 +162,7 @@ def claimed(name: str) -> Convention:
 
 
 def _differences(s: Structure, convention: Convention, rate_inside: bool | None) -> list[str]:
-    """The fields in which a structure is none that the convention allows."""
+    """The fields in which a structure is not allowed by the convention."""
     usual, options = convention.usual, convention.options
     if s.decay == "coupled" and not (s.first or s.second or s.sign):
         s = s._replace(decay=options.get("decay", ("coupled",))[-1])  # the same path
@@ -178,13 +178,13 @@ def _differences(s: Structure, convention: Convention, rate_inside: bool | None)
 
 
 def conventions(s: Structure, rate_inside: bool | None = None) -> list[str]:
-    """Whose equation this is; none where it is nobody's.
+    """The conventions with this equation, possibly none.
 
     >>> conventions(Structure(second="average", eps="outside"), rate_inside=False)
     ["torch's rmsprop: ε outside the root"]
     """
     seen = [s]
-    if s.second == "sum" and s.eps == "inside":  # G_0 for ε is the same path
+    if s.second == "sum" and s.eps == "inside":  # G_0 in place of ε gives an equal path
         seen.append(s._replace(eps="", initial=True))
     elif s.second == "sum" and s.initial and not s.eps:
         seen.append(s._replace(eps="inside", initial=False))
@@ -196,7 +196,7 @@ def conventions(s: Structure, rate_inside: bool | None = None) -> list[str]:
 def departures(
     s: Structure, rate_inside: bool | None, convention: Convention | None = None
 ) -> list[str]:
-    """In which words an equation departs from a convention, or else from the nearest one."""
+    """The departures of an equation from a convention, or else from the nearest one, in words."""
     if convention is None:
         if conventions(s, rate_inside):
             return []

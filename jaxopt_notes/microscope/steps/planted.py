@@ -1,7 +1,7 @@
-"""Plain optimizers into which faults are planted.
+"""Plain optimizers with planted faults.
 
-They are written for themselves, in NumPy: they share no code with the family that `identify` fits.
-Each option changes one thing.
+They are independent NumPy code and share nothing with the family that `identify` fits. Each option
+changes one thing.
 """
 
 import pickle
@@ -13,7 +13,7 @@ from jaxopt_notes.microscope.steps.steppers import Arrays, Gradients
 
 
 class PlainOptimizer:
-    """Steps one array at a time; its options plant faults that any optimizer may have."""
+    """Steps one array at a time; the options plant faults that any optimizer may have."""
 
     slots: tuple[str, ...] = ()
 
@@ -21,7 +21,7 @@ class PlainOptimizer:
         self.lr, self.options = lr, options
 
     def on(self, option: str) -> Any:
-        """The option, or None."""
+        """The option's value, or None."""
         return self.options.get(option)
 
     def start(self, params: Arrays) -> None:
@@ -35,7 +35,7 @@ class PlainOptimizer:
         self.begun = dict.fromkeys(params, False)
 
     def initial(self, slot: str) -> float:
-        """What a slot starts from."""
+        """The initial value of a slot."""
         return float(self.on("starts_from") or 0.0) if slot == "v" else 0.0
 
     def set_learning_rate(self, value: float) -> None:
@@ -83,7 +83,7 @@ class PlainOptimizer:
         return p - step
 
     def direction(self, s: Any, g: np.ndarray, p: np.ndarray, name: str) -> np.ndarray:
-        """The step, with the learning rate in it."""
+        """The step, including the learning rate."""
         raise NotImplementedError
 
     def save(self) -> bytes:

@@ -1,4 +1,4 @@
-"""The gradients that `identify` gives, and what the optimizer did with them."""
+"""The gradients of `identify`, and records of the optimizer's steps."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -13,7 +13,7 @@ SCALES = tuple(10.0**k for k in (-12, -10, -8, -6, -4, -3, -2, -1, 0, 1, 2, 4))
 
 
 class Experiment(NamedTuple):
-    """What one element of the array goes through.
+    """The gradients and the start of one element of the array.
 
     Attributes:
       kind: "random", "push" (once, then zeros), "constant", or "decay" (away from 0).
@@ -27,11 +27,11 @@ class Experiment(NamedTuple):
 
 
 class Record(NamedTuple):
-    """What an optimizer did with one array.
+    """The record of an optimizer's steps on one array.
 
     Attributes:
       given: the gradients, the parameters before each step, and so on.
-      moves: (T, n), what each step added to the parameters, in float64.
+      moves: (T, n), the change of the parameters at each step, in float64.
       roundoff: the unit of rounding of the parameters' dtype.
     """
 
@@ -41,12 +41,12 @@ class Record(NamedTuple):
 
     @property
     def rounding(self) -> Array:
-        """(T, n), how much of a move may be the rounding of the parameters themselves."""
+        """(T, n), how much of each move may be rounding of the parameters."""
         return self.roundoff * (np.abs(self.given.params) + np.abs(self.given.params + self.moves))
 
 
 def experiments() -> list[Experiment]:
-    """The elements of the main record: since optimizers work elementwise, each is a history."""
+    """The elements of the main record, each a separate history, as optimizers are elementwise."""
     kinds = [Experiment(k, s, 0.0) for s in SCALES for k in ("random", "push", "constant")]
     kinds += [Experiment("random", s, 0.0) for s in (1e-7, 1e-5, 3e-3, 0.3, 1.0)]
     kinds += [Experiment("decay", 0.0, start) for start in (1.5, -0.7)]
@@ -54,7 +54,7 @@ def experiments() -> list[Experiment]:
 
 
 def histories(steps: int, seed: int) -> Array:
-    """(T, n) gradients of the experiments. One random pattern serves all scales."""
+    """(T, n) gradients of the experiments. All scales use one random pattern."""
     random = np.random.default_rng(seed)
     pattern = random.normal(size=steps)
     pattern[0] = 1.0 if seed % 2 else -1.0
@@ -85,14 +85,14 @@ class Laboratory:
         gradients: Mapping[str, Sequence[Array | None] | Array],
         before: Callable[[int], Any] = lambda step: None,
     ) -> dict[str, Record]:
-        """Steps on from where the stepper stands.
+        """Takes further steps.
 
         Args:
-          gradients: for each array, (T, n) or T gradients of which some may be None.
+          gradients: for each array, (T, n) or T gradients; some may be None.
           before: called before each step with its number.
 
         Returns:
-          A record of each array; where there was no gradient its row is zero.
+          A record of each array, with zero rows for missing gradients.
         """
         given: Any = {
             name: [None if g is None else np.asarray(g, self.dtype) for g in rows]
@@ -114,7 +114,7 @@ class Laboratory:
         return self.walk({"w": gradients})["w"]
 
     def params(self) -> Arrays:
-        """Where the parameters stand."""
+        """The current parameters."""
         return {name: p.copy() for name, p in self._at.items()}
 
     def _record(self, rows: Sequence[Array | None], path: Array) -> Record:
@@ -127,17 +127,17 @@ class Laboratory:
 
 
 def starts() -> Array:
-    """(n,) where the experiments start."""
+    """(n,) the experiments' initial parameters."""
     return np.array([experiment.start for experiment in experiments()])
 
 
 def modulated(gradients: Array) -> Array:
-    """The same with whole steps scaled down: a clipped norm is then below its bound at times."""
+    """The histories with some steps scaled down, so that clipping spares some of them."""
     return gradients * 10.0 ** (-2 * (np.arange(len(gradients)) % 7))[:, None]
 
 
 def coupled(laboratory: Laboratory, record: Record) -> bool:
-    """Whether an element's first steps change when the elements of large gradients get none."""
+    """Whether an element's first steps change if the elements with large gradients get none."""
     steps = 4
     gradients = record.given.gradients[:steps].copy()
     small = np.abs(gradients).max(0) < 1.0
@@ -149,9 +149,9 @@ def coupled(laboratory: Laboratory, record: Record) -> bool:
 
 
 def sign_decays(laboratory: Laboratory) -> tuple[float, float] | None:
-    """β1 and β2 of Lion, from the gradient that turns its step around after a push of 1.
+    """β1 and β2 of Lion, from the gradient that reverses its step after a push of 1.
 
-    At the second step that is β1 (1 − β2) / (1 − β1), at the third β2 times as much.
+    At the second step that gradient is β1 (1 − β2) / (1 − β1), at the third β2 times as large.
     """
     second, third = (_turning(laboratory, wait) for wait in (0, 1))
     if not second or not third or not third < second:

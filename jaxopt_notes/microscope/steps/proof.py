@@ -1,4 +1,4 @@
-"""The proof of `identify`: blind on the certificate's settings, and on planted faults."""
+"""The proof of `identify`: blind tests on the certificate's settings and on planted faults."""
 
 import time
 from collections.abc import Iterator
@@ -23,8 +23,8 @@ from jaxopt_notes.verification import (
 )
 from jaxopt_notes.verification.settings import Setting
 
-ACCURACY = 1e-6  # relative, of each hyperparameter
-# The equation's letters by what optax calls them, and what an identification may call them.
+ACCURACY = 1e-6  # relative accuracy of each hyperparameter
+# optax's names → the equation's letters, and the names that an identification may use.
 _LETTERS = {
     "β": ("momentum", "decay"),
     "β1": ("b1",),
@@ -47,11 +47,11 @@ class Row(NamedTuple):
 
     Attributes:
       kind: "setting", "sound" or "fault".
-      name: which.
-      right: whether it was recovered, or named rightly.
-      wrong: a wrong name, or a deviation named in a sound optimizer.
+      name: the name of the setting, optimizer or fault.
+      right: whether it was recovered, or named correctly.
+      wrong: whether a wrong name was given, or a deviation in a sound optimizer.
       seconds: how long it took.
-      identification: what was said.
+      identification: the result of `identify`.
     """
 
     kind: str
@@ -84,10 +84,10 @@ def distinct_settings() -> list[Setting]:
 
 
 def check_setting(setting: Setting, oracle: str = "ours") -> Row | None:
-    """Identifies one of the certificate's settings, knowing nothing of it.
+    """Identifies one of the certificate's settings from its steps alone.
 
     Args:
-      setting: which.
+      setting: the setting.
       oracle: whose optimizer runs: "ours", "optax", "torch", "keras" or "tensorflow".
 
     Returns:
@@ -121,7 +121,7 @@ def _stepper(setting: Setting, oracle: str) -> Stepper:
 
 
 def check_planted(kind: str, fault: Fault) -> Row:
-    """Identifies a planted fault, or a sound optimizer of the same making."""
+    """Identifies a planted fault, or a sound `PlainOptimizer`."""
     began = time.perf_counter()
     said = identify(fault.build(), claim=fault.claim)
     seconds = time.perf_counter() - began
@@ -139,7 +139,7 @@ def _near(found: float | None, value: float) -> bool:
     return found is not None and abs(found - value) <= ACCURACY * abs(value)
 
 
-# The convention that a setting follows, where it is not the one of its own name.
+# The convention of a setting, if it differs from the setting's own name.
 _SAME = {
     "notes.sgd": "optax.sgd",
     "optax.momentum": "notes.momentum",
@@ -150,7 +150,7 @@ _SAME = {
 
 
 def _recovered(setting: Setting, said: Identification) -> bool:
-    """Whether the convention and the hyperparameters are the setting's, up to equals."""
+    """Whether the convention and the hyperparameters equal the setting's, or are equivalent."""
     terms = frameworks.terms(setting.name, setting.keywords)
     name = _SAME.get(setting.name, setting.name)
     if name == "optax.adagrad" and not terms["inside"]:

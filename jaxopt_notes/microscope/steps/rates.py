@@ -1,7 +1,8 @@
-"""What an optimizer does with a new learning rate.
+"""Tests how an optimizer uses a new learning rate.
 
-Inside or outside the velocity, times the decay or not, at once or a step late: the optimizer is
-compared with its equation under each of them, and the first that explains its steps is named.
+The learning rate may act inside or outside the velocity, on the decay or not, at once or a step
+late. Each possibility is compared with the optimizer's steps; the first that explains them is
+reported.
 """
 
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from jaxopt_notes.microscope.steps.probes import Laboratory, Record
 
 
 def velocity(fit: Fit) -> str:
-    """The letter of the momentum that a learning rate may be inside of; empty for none."""
+    """The letter of the momentum whose velocity may contain the learning rate; empty for none."""
     s = fit.structure
     return "μ" if s.momentum else "β1" if s.first and not s.second and not s.sign else ""
 
@@ -46,7 +47,7 @@ def new_rates(laboratory: Laboratory, fit: Fit) -> Finding:
     rates = np.repeat(list(set_to.values()), 8)
     for late in (False, True):
         for sentence, κ in _scales(fit, letter).items():
-            own = abs(α) / κ  # the learning rate that it had
+            own = abs(α) / κ  # the previous learning rate
             seen = np.r_[own, rates[:-1]] if late else rates
             for decay, changed, given in _decays(fit, record, κ, own, seen):
                 for inside in (False, True) if letter else (False,):
@@ -67,7 +68,7 @@ def new_rates(laboratory: Laboratory, fit: Fit) -> Finding:
 
 
 def _scaled(fit: Fit, record: Record, rates: Array, letter: str) -> Finding:
-    """A factor of no known meaning before the learning rate."""
+    """An unexplained factor of the learning rate."""
     if "αλ" not in fit.values:
         for inside in (False, True) if letter else (False,):
             given = given_as(record, rates=rates)
@@ -94,7 +95,7 @@ _DECAYS = {
 
 
 def _scales(fit: Fit, letter: str) -> dict[str, float]:
-    """Factors that may stand before the learning rate, with what each means."""
+    """Possible factors of the learning rate, with their meanings."""
     scales = {"": 1.0}
     if letter == "μ":
         scales["the velocity is scaled by 1 − μ"] = 1 - fit.values["μ"]

@@ -1,4 +1,4 @@
-"""How far rounding may take an optimizer from its equation, and how far it is."""
+"""The distance of an optimizer from its equation, and the distance that rounding allows."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ import numpy as np
 from jaxopt_notes.microscope.steps.families import Array, Structure, directions
 from jaxopt_notes.microscope.steps.probes import Record
 
-TRUST = 64.0  # how many roundings an implementation may be off
+TRUST = 64.0  # the roundings allowed to an implementation
 UNIT = {"β1", "β2", "τ", "μ"}  # hyperparameters in [0, 1)
 
 
@@ -22,7 +22,7 @@ def finite(record: Record) -> Record:
 
 
 def coarse_weights(record: Record) -> Array:
-    """Each element relative to its largest move; one that stands still, to the median of them."""
+    """Weights: 1 over an element's largest move, or over the median move if it never moves."""
     largest = np.abs(record.moves).max(0)
     usual = np.median(largest[largest > 0]) if (largest > 0).any() else 1.0
     largest = np.where(largest > 0, largest, usual)
@@ -32,9 +32,9 @@ def coarse_weights(record: Record) -> Array:
 def allowances(
     structure: Structure, h: dict[str, float], α: float, record: Record, **how: Any
 ) -> Array:
-    """(T, n), by how much rounding may move what the equation gives.
+    """(T, n), how far rounding may move the equation's result.
 
-    Measured: the equation is run again with gradients and decay rates off by one rounding.
+    Measured by running the equation again with gradients and decay rates changed by one rounding.
     """
     u, random, given = record.roundoff, np.random.default_rng(0), record.given
     plain, _ = directions(structure, h, given, **how)
@@ -56,12 +56,12 @@ def allowances(
 def discrepancies(
     structure: Structure, values: dict[str, float], record: Record, **how: Any
 ) -> Array:
-    """(T,), the largest discrepancy of each step in units of what rounding allows.
+    """(T,), the largest discrepancy of each step in units of the rounding allowance.
 
     Args:
       structure: the equation.
       values: its numbers by letter.
-      record: what the optimizer did.
+      record: the record of the optimizer's steps.
       **how: `memory` and `rate_inside`, as `families.directions` has them.
     """
     record = finite(record)

@@ -11,24 +11,24 @@ from jaxopt_notes.microscope.steps.fitting import Fit, Problem, fit, screen
 from jaxopt_notes.microscope.steps.probes import Record, experiments
 
 _SERIOUS = 8  # candidates that are fitted in full, the most promising first
-_NEAR = 1e-3  # a first look that is worse is no rival of an equation that explains everything
+_NEAR = 1e-3  # a worse first look cannot rival an equation that explains everything
 
 
 class Clues(NamedTuple):
-    """What the records say at a glance.
+    """Properties of the records that need no fit.
 
     Attributes:
-      climbs: the first step goes with the gradient.
+      climbs: whether the first step follows the gradient.
       response: how the first step depends on the gradient's size: "linear", "clipped" (linear up
         to a bound), "sign", "outside"
         (|g| / |u| is a line in |g|), "inside" (the square is a line in g²), or "other".
-      remembers: it goes on moving after a push.
-      forgets: it may be without memory: it stands still after a push, or decay alone may move it.
+      remembers: whether it keeps moving after a push.
+      forgets: whether it may have no memory: it stops after a push, or decay alone may move it.
       decays: how parameters move without a gradient: "" (not), "decoupled" (in proportion to
         themselves), "coupled" (otherwise) or "either".
       decay_sign: 1 towards 0, −1 away from it.
-      coupled: an element's step depends on the other elements.
-      late: the first step moves nothing that only a gradient moves.
+      coupled: whether an element's step depends on other elements.
+      late: whether the first step moves nothing that only a gradient moves.
       betas: β1 and β2 of Lion, which `probes.sign_decays` measures.
     """
 
@@ -140,7 +140,7 @@ def _directions(clues: Clues) -> Iterator[Structure]:
         for first in ("",) * clues.forgets + ("average",) * clues.remembers:
             yield Structure(sign=True, first=first)
     for structure in (*_scaled(clues), *(_adaptive() if clues.remembers else ())):
-        floor = structure._replace(eps="floor")  # it responds as a clipped gradient does
+        floor = structure._replace(eps="floor")  # it responds like a clipped gradient
         if clues.response == "clipped" and structure.eps == "outside" and not structure.initial:
             yield floor
         if _responds(structure) == clues.response or clues.response == "other":
@@ -148,7 +148,7 @@ def _directions(clues: Clues) -> Iterator[Structure]:
 
 
 def _responds(s: Structure) -> str:
-    """The response that a structure shows."""
+    """The response of a structure."""
     if not (s.second or s.sign):
         return "linear"
     if s.eps == "both" or (s.initial and s.eps == "outside"):
@@ -175,7 +175,7 @@ def _scaled(clues: Clues) -> Iterator[Structure]:
     momenta = ("",) * clues.forgets + ("sum", "nesterov") * clues.remembers
     for momentum, eps in product(momenta, ("outside", "inside", "")):
         for initial in (False, True):
-            if not (initial and eps == "inside"):  # it shows only their sum
+            if not (initial and eps == "inside"):  # only their sum shows
                 for fading in (False, True):
                     yield Structure(
                         second="sum", eps=eps, initial=initial, momentum=momentum, fading=fading

@@ -1,4 +1,4 @@
-"""Steppers: one way to drive an optimizer of any framework, a step at a time."""
+"""Steppers: one interface to step an optimizer of any framework."""
 
 import io
 import pickle
@@ -16,10 +16,10 @@ Gradients = Mapping[str, np.ndarray | None]
 
 
 class Stepper(Protocol):
-    """Anything that can take a step.
+    """An object that can take a step.
 
-    It may also have `set_learning_rate(value)`, `save() -> bytes` and `load(state: bytes)`. Where a
-    method cannot do its work it raises `NotImplementedError`, and `identify` goes on without it.
+    It may also have `set_learning_rate(value)`, `save() -> bytes` and `load(state: bytes)`. A
+    method that cannot work raises `NotImplementedError`, and `identify` continues without it.
 
     >>> class SignDescent:
     ...     def start(self, params):
@@ -36,14 +36,14 @@ class Stepper(Protocol):
     """
 
     def start(self, params: Arrays) -> None:
-        """Begins anew from these parameters, with nothing remembered."""
+        """Starts again from these parameters, without any memory."""
 
     def step(self, grads: Gradients) -> Arrays:
-        """Takes one step; None stands for an array that got no gradient. Returns the parameters."""
+        """Takes one step; None means that an array has no gradient. Returns the parameters."""
 
 
 class OptaxStepper:
-    """An optax transformation, compiled; in float64 where the parameters are.
+    """A compiled optax transformation; in float64 if the parameters are float64.
 
     `make(learning_rate)` makes it, so that the learning rate can be set, or `make(None)` where it
     has none of its own. JAX has no missing gradients: zeros stand for None.
@@ -174,7 +174,7 @@ class KerasStepper:
         floatx = keras.backend.floatx()
         with self._precision():
             try:
-                keras.backend.set_floatx(self._dtype)  # the dtype of its learning rate
+                keras.backend.set_floatx(self._dtype)  # the learning rate's dtype
                 self._params = {
                     name: keras.Variable(p, dtype=self._dtype) for name, p in params.items()
                 }
@@ -235,7 +235,7 @@ def stepper(path: str, values: Mapping[str, Any]) -> Stepper:
     """The stepper of a factory: `stepper("torch.optim.Adam", {"lr": 1e-3})`.
 
     Raises:
-      InputError: no such factory, arguments that it refuses, or it makes no optimizer.
+      InputError: there is no such factory, it refuses the arguments, or it makes no optimizer.
 
     >>> driven = stepper("jaxopt_notes.momentum", {"learning_rate": 0.5})
     >>> driven.start({"w": np.array([1.0])})
@@ -246,7 +246,7 @@ def stepper(path: str, values: Mapping[str, Any]) -> Stepper:
 
 
 def of_call(path: str, made: Callable[..., Any], values: Mapping[str, Any]) -> Stepper:
-    """The stepper of what a factory makes of these arguments; raises as `stepper` does."""
+    """The stepper of the factory's result for these arguments; raises as `stepper` does."""
     if path.startswith("tensorflow."):
         return _checked(path, TensorflowStepper(lambda: factories.call(path, made, **values)))
     if isinstance(made, type) and _is_a(made, "torch.optim", "Optimizer"):
@@ -257,12 +257,12 @@ def of_call(path: str, made: Callable[..., Any], values: Mapping[str, Any]) -> S
 
 
 def of_transformation(optimizer: Any) -> Stepper:
-    """The stepper of an optax transformation that is made already."""
+    """The stepper of an existing optax transformation."""
     return _checked("optimizer", OptaxStepper(lambda _: optimizer))
 
 
 def _is_a(made: type, module: str, name: str) -> bool:
-    """Whether a class is of a framework, which is imported by now if it is."""
+    """Whether a class belongs to a framework, which is already imported in that case."""
     import sys
 
     base: Any = sys.modules.get(module)
@@ -283,7 +283,7 @@ def _optax(path: str, made: Callable[..., Any], values: Mapping[str, Any]) -> St
 
 
 def _checked(path: str, made: Stepper) -> Stepper:
-    """Takes one step, so that what cannot be driven is told at once."""
+    """Takes one step, so that an optimizer that cannot step fails at once."""
     try:
         made.start({"w": np.zeros(2)})
         made.step({"w": np.ones(2)})

@@ -1,1 +1,1 @@
-"""The way back: param groups, states and schedulers as torch and Keras hold them."""
+"""The way back: param groups, states and schedulers in torch's and Keras' form."""

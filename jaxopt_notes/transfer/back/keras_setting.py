@@ -1,4 +1,4 @@
-"""An optimizer here as Keras has it: one setting for all variables, and arrays by their names."""
+"""An optimizer in Keras' form: one setting for all variables, and arrays by their names."""
 
 import inspect
 from collections.abc import Callable, Hashable, Sequence
@@ -17,10 +17,10 @@ from jaxopt_notes.errors import InputError
 from jaxopt_notes.transfer.recognition.groups import Group
 
 _CLASSES = {"sgd": "SGD", "adagrad": "Adagrad", "rmsprop": "RMSprop", "adam": "Adam"}
-_CLASSES["adamw"] = "Adam"  # with a decay it is AdamW
+_CLASSES["adamw"] = "Adam"  # with a weight decay it is AdamW
 _ACCUMULATORS = {"trace", "sum_of_squares", "mu", "nu", "nu_max"}
 Back = Callable[[Any], dict[Hashable, np.ndarray]]  # from a tree like the params to {name: array}
-_AHEAD = (0, 1, 2, 3, 10, 30, 100, 300, 1000, 3000, 10000)  # where two schedules are compared
+_AHEAD = (0, 1, 2, 3, 10, 30, 100, 300, 1000, 3000, 10000)  # steps to compare two schedules at
 
 
 class KerasSetting(NamedTuple):
@@ -29,9 +29,9 @@ class KerasSetting(NamedTuple):
     Attributes:
       kind: its class; "Adam" for AdamW too.
       rate: the learning rate, a number or a function of the steps taken.
-      arguments: those of the function here, but for the learning rate.
-      clip: how Keras clips gradients: its own argument for that, and the bound.
-      undecayed: the variables without a weight decay.
+      arguments: the arguments of its function in `conventions.keras`, except the learning rate.
+      clip: Keras' argument for gradient clipping, and the bound.
+      undecayed: the variables without weight decay.
     """
 
     kind: str
@@ -42,7 +42,7 @@ class KerasSetting(NamedTuple):
 
 
 def translated_setting(origin: KerasOrigin) -> KerasSetting:
-    """The setting of a transformation that `translate` made of a Keras optimizer."""
+    """The setting of a transformation that `translate` made from a Keras optimizer."""
     arguments = dict(origin.settings.arguments)
     rate = arguments.pop("learning_rate")
     clip = dict([origin.settings.clip] if origin.settings.clip else [])
@@ -55,15 +55,15 @@ def recognized_setting(
     """The setting of the groups that `recognize` found.
 
     Args:
-      groups: its result.
+      groups: the result of `recognize`.
       params: the parameters.
       names: the variables' names.
       back: from a tree like the parameters to {name: array}.
       taken: how many steps were taken.
 
     Raises:
-      InputError: they differ in more than whether they have a weight decay, and Keras has no param
-        groups; or a variable is in none.
+      InputError: the groups differ in more than the presence of a weight decay, and Keras has no
+        param groups; or a variable is in no group.
     """
     stepped: set[Hashable] = set()
     undecayed: set[Hashable] = set()
@@ -84,11 +84,11 @@ def recognized_setting(
 
 
 def parting(one: Any, other: Any, taken: int) -> int | None:
-    """After how many steps two learning rates part; None if they are equal to float32 rounding.
+    """After how many steps two learning rates differ; None if they agree to float32 rounding.
 
     Args:
       one: a number, or a function of the steps taken.
-      other: the same.
+      other: a number, or a function of the steps taken.
       taken: the steps taken by now.
     """
     if not (callable(one) or callable(other)):
@@ -115,7 +115,7 @@ def _setting(group: Group) -> KerasSetting:
 
 
 def _one_of(each: Sequence[KerasSetting], taken: int) -> KerasSetting:
-    """The setting with a weight decay, if no other differs from it in more than that."""
+    """The setting with a weight decay, if no other setting differs from it in anything else."""
     first = max(each, key=lambda s: s.arguments["weight_decay"] or 0.0)
     for other in each:
         if other.kind != first.kind:
@@ -139,7 +139,7 @@ def _one_of(each: Sequence[KerasSetting], taken: int) -> KerasSetting:
 
 
 def _nodes(state: Any) -> list[Any]:
-    """The parts of the state that have accumulators or a count."""
+    """The nodes of the state that have accumulators or a count."""
 
     def holds(node: Any) -> bool:
         return bool({*_ACCUMULATORS, "count"}.intersection(getattr(node, "_fields", ())))
@@ -148,7 +148,7 @@ def _nodes(state: Any) -> list[Any]:
 
 
 def steps_of(states: Sequence[Any], steps: int | None) -> int:
-    """How many steps were taken: what the states count, else `steps`, else 0."""
+    """How many steps were taken: the states' count, else `steps`, else 0."""
     counts = {int(n.count) for state in states for n in _nodes(state) if "count" in n._fields}
     if len(counts) > 1:
         raise InputError(
@@ -161,7 +161,7 @@ def steps_of(states: Sequence[Any], steps: int | None) -> int:
 
 
 def accumulators_of(states: Sequence[Any], back: Back) -> dict[str, dict[Hashable, np.ndarray]]:
-    """The accumulators in the states, by their fields there and by the variables' names."""
+    """The accumulators in the states, by field and by variable name."""
     arrays: dict[str, dict[Hashable, np.ndarray]] = {}
     for node in (node for state in states for node in _nodes(state)):
         for field in _ACCUMULATORS.intersection(node._fields):

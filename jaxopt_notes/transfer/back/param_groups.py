@@ -12,7 +12,7 @@ from jaxopt_notes.errors import InputError
 from jaxopt_notes.transfer.back.torch_layout import Groups, grouped
 from jaxopt_notes.transfer.back.torch_parts import Part, of_one_class
 
-# All keys of torch's param groups. Those that are no argument here choose an implementation.
+# All keys of torch's param groups. Keys that are no argument here choose an implementation.
 _KEYS = {
     "SGD": "lr momentum dampening weight_decay nesterov maximize foreach differentiable fused",
     "Adagrad": "lr lr_decay eps weight_decay initial_accumulator_value foreach maximize "
@@ -30,10 +30,10 @@ class ParamGroup(NamedTuple):
     """One of torch's param groups.
 
     Attributes:
-      settings: which of torch's optimizers, and its arguments: numbers or schedules.
+      settings: the torch optimizer and its arguments, numbers or schedules.
       names: its parameters, in order.
-      stepped: those of them that are not frozen.
-      states: torch's state of each parameter that has one, as arrays.
+      stepped: the parameters that are not frozen.
+      states: torch's state of each parameter that has a state, as arrays.
       taken: how many steps the schedules have counted; 0 without a schedule.
     """
 
@@ -64,7 +64,7 @@ class ParamGroup(NamedTuple):
         return float(value(jnp.asarray(self.taken, jnp.int32))) if callable(value) else value
 
     def steady(self, lr: float) -> "ParamGroup":
-        """The group with that learning rate, and the other arguments of now."""
+        """The group with the given learning rate and the current values of the other arguments."""
         settings = self.settings._replace(arguments={**self.now, "lr": lr})
         return self._replace(settings=settings)
 
@@ -79,10 +79,10 @@ def param_groups(
     """Torch's param groups.
 
     Args:
-      parts: the parameters that the optimizer knows.
+      parts: the parts of the parameters that the optimizer updates.
       names: all parameters in torch's order.
-      groups: the names in each param group; None for one group for each setting.
-      frozen: those parameters of the parts that stay as they are.
+      groups: the names in each param group; None makes one group for each setting.
+      frozen: the parameters of the parts that never change.
       steps: how many steps were taken; needed only where the state does not count them.
 
     Raises:
@@ -120,7 +120,7 @@ def _state(name: Hashable, part: Part, last: int) -> dict[str, np.ndarray]:
     """Torch's state of a parameter; empty before its first step, as in torch."""
     kind = part.settings.kind
     slots = {slot: arrays[name] for slot, arrays in part.arrays.items()}
-    # AdaGrad's sum is there from the start.
+    # AdaGrad's sum exists from the start.
     if kind != "Adagrad" and not part.steps and not any(map(np.any, slots.values())):
         return {}
     if kind == "SGD":
@@ -139,7 +139,8 @@ def state_dict(
     Args:
       groups: the param groups.
       implementation: the arguments that choose torch's implementation.
-      schedules: each group's, if a scheduler of torch's drives them: it keeps numbers in the group.
+      schedules: each group's schedules, if a torch scheduler drives the groups and so keeps numbers
+        in them.
     """
     state: dict[int, dict[str, np.ndarray]] = {}
     dicts = []

@@ -1,4 +1,4 @@
-"""From an optimizer here to Keras' optimizer, which goes on where this one is."""
+"""From an optax optimizer to a Keras optimizer that continues from its state."""
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from importlib import import_module
@@ -35,37 +35,39 @@ def to_keras_optimizer(
     load_weights: bool = False,
     steps: int | None = None,
 ) -> Any:
-    """The Keras optimizer that goes on where this one is: `optimizer.apply(gradients)`.
+    """Makes the Keras optimizer that continues from this state: `optimizer.apply(gradients)`.
 
-    The model's trainable variables must have the values of `params` already, as Keras' steps start
-    from them; `load_weights=True` copies them. A model with other values is refused.
+    The model's trainable variables must already have the values of `params`, because Keras' steps
+    start from them; `load_weights=True` copies the values. A model with other values raises an
+    error.
 
-    What `translate` made of a Keras optimizer becomes the same optimizer again, with its schedule,
-    its gradient clipping and its exclusions. Any other function of the steps becomes a schedule of
-    this process, which works on Keras' JAX backend and which `model.save` refuses: to save it, pass
-    `learning_rate`, a Keras schedule with the same values.
+    A transformation that `translate` made from a Keras optimizer becomes that optimizer again, with
+    its schedule, its gradient clipping and its exclusions. Any other schedule becomes a Keras
+    schedule that exists only in this process: it works on Keras' JAX backend, and `model.save`
+    refuses it. To save the model, pass `learning_rate`, a Keras schedule with equal values.
 
     Args:
-      optimizer: a transformation; or what makes it, `partial(conventions.keras.adam, …)` or
-        `(conventions.keras.adam, {…})`.
+      optimizer: a transformation; or its factory with arguments, `partial(conventions.keras.adam,
+        …)` or `(conventions.keras.adam, {…})`.
       state: its state.
       params: the parameters in JAX.
-      model: a Keras model, or a list of variables. The optimizer is built on its trainable ones.
+      model: a Keras model, or a list of variables. The optimizer is built on its trainable
+        variables.
       arrange: where each variable belongs in `params`: a tree of the variables' paths, or a
-        function from {path: value} to the tree. As a default what `translate` was told; else
-        `params` is a flat dict of the paths, or a list in Keras' order.
-      learning_rate: a Keras schedule in place of the one here.
+        function from {path: value} to the tree. The default is the arrangement that `translate`
+        got; without one, `params` is a flat dict of the paths, or a list in Keras' order.
+      learning_rate: a Keras schedule that replaces the optimizer's.
       load_weights: copy the values of `params` into the variables.
-      steps: how many steps were taken; needed only where the state does not count them, and Keras
-        uses the number for nothing then.
+      steps: how many steps were taken; needed only if the state does not count them. Then Keras'
+        updates do not depend on the number.
 
     Returns:
-      One of Keras' SGD, Adagrad, RMSprop, Adam and AdamW, built, with its variables assigned. Where
+      One of Keras' SGD, Adagrad, RMSprop, Adam and AdamW, built, with its variables assigned. If
       only some parameters have a weight decay, the others are excluded from it.
 
     Raises:
-      InputError: Keras has no such optimizer; or it cannot keep this state, these settings or this
-        schedule; the variables have other values, shapes or dtypes than `params`.
+      InputError: Keras has no such optimizer, or cannot keep this state, these settings or this
+        schedule; or the variables' values, shapes or dtypes differ from `params`.
       MissingExtraError: Keras is not installed.
 
     >>> import keras  # doctest: +SKIP
@@ -114,7 +116,7 @@ def to_keras_optimizer(
 def _check_values(
     variables: Mapping[Hashable, Any], values: Mapping[Hashable, np.ndarray], load: bool
 ) -> None:
-    """Raises InputError unless the variables have the dtypes, and the values if none are loaded."""
+    """Raises InputError if dtypes differ, or if values differ and are not loaded."""
     for name, variable in variables.items():
         value = values[name]
         if str(variable.dtype) != str(value.dtype):
@@ -129,7 +131,7 @@ def _check_values(
 
 
 def _rate(rate: Any, chosen: Any, variables: Sequence[Any], taken: int) -> Any:
-    """The learning rate as Keras takes it."""
+    """The learning rate in Keras' form."""
     keras = import_module("keras")
     if chosen is not None:
         k = parting(lambda steps: chosen(int(steps)), rate, taken)
@@ -184,7 +186,7 @@ def _optimizer(setting: KerasSetting, rate: Any) -> Any:
 
 
 def _exclude(made: Any, setting: KerasSetting, variables: Mapping[Hashable, Any]) -> None:
-    """Keeps variables from the weight decay, which Keras allows before it builds."""
+    """Excludes variables from the weight decay; Keras allows this only before `build`."""
     if strangers := setting.undecayed - variables.keys():
         raise InputError(
             f"the optimizer was translated with a variable named {min(map(str, strangers))!r}, "

@@ -1,8 +1,8 @@
-"""Back to torch: the same optimizer there, with hyperparameters, param groups, state and schedule.
+"""Back to torch: the torch optimizer with hyperparameters, param groups, state and schedule.
 
     optimizer, scheduler = to_torch_optimizer(transformation, state, params, module)
 
-The weights go by themselves, by `models.to_torch` or with `load_weights=True`. `to_torch_state`
+The weights move separately, by `models.to_torch` or with `load_weights=True`. `to_torch_state`
 makes a `state_dict` without torch.
 """
 
@@ -36,36 +36,36 @@ def to_torch_state(
     steps: int | None = None,
     **implementation: bool | None,
 ) -> dict[str, Any]:
-    """The `state_dict` of the torch optimizer that goes on where this one is.
+    """The `state_dict` of the torch optimizer that continues from this state.
 
-    Torch is not needed: tensors are NumPy arrays here. `as_tensors` makes them tensors, for
-    `torch.save` or the `load_state_dict` of an optimizer over the parameters in the order of
-    `names`.
+    Torch is not needed: the result has NumPy arrays in place of tensors. `as_tensors` converts them
+    for `torch.save`, or for the `load_state_dict` of an optimizer whose parameters are in the order
+    of `names`.
 
     Args:
-      optimizer: a transformation; or what makes it, `partial(optax.adamw, 1e-3)` or
+      optimizer: a transformation; or its factory with arguments, `partial(optax.adamw, 1e-3)` or
         `(optax.adamw, {"learning_rate": 1e-3})`.
       state: its state.
       params: the parameters in JAX.
-      names: torch's parameters in the order of its optimizer: the module, its
-        `named_parameters()`, {name: array}, or a list of names. Not needed if `params` is a list
-        in that order.
-      groups: the names in each of torch's param groups. As a default there is one group for each
+      names: torch's parameters in its optimizer's order: the module, its `named_parameters()`,
+        {name: array}, or a list of names. Not needed if `params` is a list in that order.
+      groups: the names in each of torch's param groups. By default there is one group for each
         setting, in the order of `names`.
       arrange: where each of torch's parameters belongs in `params`, as in `translate`: a tree of
-        their names, or a function from {name: value} to the tree. As a default `params` is a flat
-        dict of the names, or a list. A function needs the shapes: `names` with the parameters.
-      lr: the learning rate to write in place of a schedule that no file can hold.
-      steps: how many steps were taken. Needed only where the state does not count them, and torch
-        does: AdaGrad and RMSProp, whose steps do not depend on it (default: 0).
+        their names, or a function from {name: value} to the tree. By default `params` is a flat
+        dict of the names, or a list. A function needs the shapes, so pass `names` with the
+        parameters.
+      lr: the learning rate to write in place of a schedule that a file cannot hold.
+      steps: how many steps were taken. Needed only if torch counts them and the state does not: for
+        AdaGrad and RMSProp, whose updates do not depend on the number (default: 0).
       **implementation: foreach, fused, capturable, differentiable (default: torch's defaults).
 
     Returns:
       {"state": {index: {slot: array}}, "param_groups": [{setting: value, "params": [index]}]}, with
-      all keys of torch's own. A parameter that the optimizer does not step is left out.
+      all of torch's keys. A parameter that the optimizer does not update is left out.
 
     Raises:
-      InputError: torch has no such optimizer; it cannot keep this state; no file can hold the
+      InputError: torch has no such optimizer, or cannot keep this state; a file cannot hold the
         schedule; the order, the shapes or the arrangement of torch's parameters do not fit.
 
     >>> from functools import partial
@@ -99,14 +99,15 @@ def to_torch_scheduler_state(
     groups: Groups | None = None,
     arrange: Arrangement | None = None,
 ) -> dict[str, Any] | None:
-    """The `state_dict` of the torch scheduler that drives the optimizer, where it stands now.
+    """The `state_dict` of the torch scheduler that drives the optimizer, at the current step.
 
-    Only a scheduler that came along by `translate(optimizer, scheduler)` goes back, and only if its
-    state says all: OneCycleLR, CosineAnnealingLR, ExponentialLR, StepLR, MultiStepLR, LinearLR,
-    ConstantLR, PolynomialLR. `to_torch_state` writes what these keep in the param groups.
+    Only a scheduler that came through `translate(optimizer, scheduler)` can go back, and only if
+    its state describes it completely: OneCycleLR, CosineAnnealingLR, ExponentialLR, StepLR,
+    MultiStepLR, LinearLR, ConstantLR, PolynomialLR. `to_torch_state` writes the values that these
+    schedulers keep in the param groups.
 
     Args:
-      optimizer: as in `to_torch_state`, and so are the others.
+      optimizer: as in `to_torch_state`, like the other arguments.
       state: its state.
       params: the parameters in JAX.
       names: torch's parameters.
@@ -114,10 +115,10 @@ def to_torch_scheduler_state(
       arrange: where each of torch's parameters belongs in `params`.
 
     Returns:
-      What torch's `scheduler.load_state_dict` takes; None for a constant learning rate.
+      A dict for torch's `scheduler.load_state_dict`; None for a constant learning rate.
 
     Raises:
-      InputError: no file can hold the schedule; or as in `to_torch_state`.
+      InputError: a file cannot hold the schedule; or as in `to_torch_state`.
 
     >>> import jax.numpy as jnp
     >>> from jaxopt_notes import conventions
@@ -142,18 +143,18 @@ def to_torch_optimizer(
     steps: int | None = None,
     **implementation: bool | None,
 ) -> tuple[Any, Any]:
-    """The torch optimizer that goes on where this one is, and its scheduler.
+    """Makes the torch optimizer that continues from this state, and its scheduler.
 
-    The module must have the values of `params` already, as torch's steps start from them:
-    copy them with `models.to_torch` or `transfer.to_torch_weights` and `load_state_dict`, or pass
-    `load_weights=True`. The latter leaves batch normalisation's running averages as they are,
-    because they are not parameters. A module with other values is refused.
+    The module must already have the values of `params`, because torch's steps start from them: copy
+    them with `models.to_torch` or `transfer.to_torch_weights` and `load_state_dict`, or pass
+    `load_weights=True`. `load_weights=True` does not change batch normalisation's running averages,
+    because they are not parameters. A module with other values raises an error.
 
-    A scheduler that came along by `translate(optimizer, scheduler)` goes back as itself where its
-    state says all (see `to_torch_scheduler_state`). Any other schedule becomes a `LambdaLR` that
-    stands at the same step: call `scheduler.step()` after each `optimizer.step()`. Its base
-    learning rate ("initial_lr") is 1, so that it sets the schedule's values exactly; delete
-    "initial_lr" from the param groups before you make another scheduler.
+    A scheduler that came through `translate(optimizer, scheduler)` is restored if its state
+    describes it completely (see `to_torch_scheduler_state`). Any other schedule becomes a
+    `LambdaLR` at the current step: call `scheduler.step()` after each `optimizer.step()`. The
+    LambdaLR's base learning rate ("initial_lr") is 1, so it sets the schedule's values exactly.
+    Delete "initial_lr" from the param groups before you make another scheduler.
 
     Args:
       optimizer: as in `to_torch_state`.
@@ -162,17 +163,19 @@ def to_torch_optimizer(
       module: the module, its `named_parameters()`, or {name: parameter}.
       groups: as in `to_torch_state`.
       arrange: as in `to_torch_state`.
-      load_weights: copy the values of `params` into the module's parameters; its buffers stay.
+      load_weights: copy the values of `params` into the module's parameters, but not into its
+        buffers.
       steps: as in `to_torch_state`.
       **implementation: as in `to_torch_state`.
 
     Returns:
-      (optimizer, scheduler): one of `torch.optim`, over the parameters that are stepped here, with
-      its state on their devices; and the scheduler, or None for a constant learning rate.
+      (optimizer, scheduler): an optimizer of `torch.optim` for the parameters that are updated
+      here, with its state on their devices; and the scheduler, or None for a constant learning
+      rate.
 
     Raises:
-      InputError: as in `to_torch_state`; or the module's parameters have other values, shapes or
-        dtypes than `params`, or other ones are frozen.
+      InputError: as in `to_torch_state`; or the module's parameters differ from `params` in values,
+        shapes or dtypes, or in which are frozen.
       MissingExtraError: torch is not installed.
 
     >>> import optax, torch  # doctest: +SKIP
@@ -211,7 +214,7 @@ def _read(
     arrange: Arrangement | None,
     steps: int | None,
 ) -> tuple[list[ParamGroup], Layout]:
-    """Torch's param groups, and where its parameters are in the tree."""
+    """Torch's param groups, and the places of its parameters in the tree."""
     origin = origin_of(optimizer)
     if origin is None:
         where = layout(params, names, groups, arrange)
@@ -228,7 +231,7 @@ def _read(
 def _without_strangers(
     pairs: Sequence[tuple[Hashable, Any]], optimizer: Any, params: Any, arrange: Arrangement | None
 ) -> Sequence[tuple[Hashable, Any]]:
-    """The module's parameters but those that are frozen there, and have no place in `params`."""
+    """The module's parameters, except frozen ones without a place in `params`."""
     origin = origin_of(optimizer)
     if origin is not None:
         known = set(origin.names)

@@ -20,7 +20,7 @@ class Layout(NamedTuple):
 
     Attributes:
       names: every parameter's name, or number, in torch's order.
-      back: the way from JAX's tree to these names.
+      back: the function from JAX's tree to {name: array}.
     """
 
     names: list[Hashable]
@@ -28,16 +28,16 @@ class Layout(NamedTuple):
 
 
 def layout(params: Any, names: Names, groups: Groups | None, arrange: Arrangement | None) -> Layout:
-    """Torch's parameters, from what the caller says of them.
+    """Torch's parameters, from the caller's arguments.
 
     Raises:
       InputError: the order or the shapes of torch's parameters are not known; a name is missing or
-        stands twice; the arrangement cannot be undone.
+        occurs twice; the arrangement cannot be inverted.
     """
     named = own_names(params) if arrange is None else arrange
     pairs, ordered = _pairs(names, groups, named)
     if arrange is None and isinstance(params, (list, tuple)) and len(params) == len(ordered):
-        named = type(params)(ordered)  # in torch's order, whatever they are called there
+        named = type(params)(ordered)  # in torch's order, whatever their names in torch
     shapes = {name: None if p is None else tuple(p.shape) for name, p in pairs}
     if len(shapes) < len(ordered):
         raise InputError(f"names has {len(ordered)} entries, and only {len(shapes)} different ones")
@@ -52,13 +52,13 @@ def layout(params: Any, names: Names, groups: Groups | None, arrange: Arrangemen
 def _pairs(
     names: Names, groups: Groups | None, named: Arrangement
 ) -> tuple[Sequence[tuple[Hashable, Any]], list[Hashable]]:
-    """(name, parameter or None) of all parameters, and the names, in torch's order."""
+    """The (name, parameter or None) pairs, and the names, in torch's order."""
     if names is not None:
         pairs, ordered = pairs_and_names(names)
         return pairs or [(name, None) for name in ordered], ordered
     own = [] if callable(named) else jax.tree.leaves(named)
     if groups is not None:
-        # These are in order. A parameter in no group has no place in torch's optimizer.
+        # These names are in order. A parameter in no group has no index in torch's optimizer.
         inside = [name for group in groups for name in group]
         own = [*inside, *(name for name in own if name not in inside)]
     elif all(isinstance(name, int) for name in own):
@@ -76,17 +76,17 @@ def _pairs(
 def grouped(
     names: Sequence[Hashable], groups: Groups | None, settings: Mapping[Hashable, Any]
 ) -> list[list[Hashable]]:
-    """The names in each param group: as the caller says, or a group for each setting.
+    """The names in each param group: the caller's groups, or one group for each setting.
 
     Args:
       names: all parameters.
-      groups: what the caller says.
-      settings: of each parameter that is stepped. The others are left out, unless the caller names
-        them.
+      groups: the caller's groups.
+      settings: the settings of each updated parameter. Other parameters are left out, unless the
+        caller's groups have them.
 
     Raises:
-      InputError: a group of the caller's has parameters of different settings, or only such as
-        are not stepped; or a parameter that is stepped is in none, or in two.
+      InputError: a caller's group has parameters of different settings, or none that is updated; or
+        an updated parameter is in no group, or in two.
     """
     stepped = [name for name in names if name in settings]
     if groups is None:

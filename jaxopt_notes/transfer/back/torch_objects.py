@@ -1,4 +1,4 @@
-"""Torch's own objects: tensors, and the optimizer and the scheduler of param groups."""
+"""Makes torch's objects: tensors, and the optimizer and the scheduler of param groups."""
 
 from collections.abc import Hashable, Mapping
 from typing import Any
@@ -20,7 +20,7 @@ Tensors = Mapping[Hashable, Any]  # torch's parameters by their names
 
 
 def as_tensors(tree: Any) -> Any:
-    """A state_dict with tensors for its arrays: what torch's `load_state_dict` and `save` take.
+    """A state_dict with tensors in place of arrays, for torch's `load_state_dict` and `save`.
 
     Raises:
       MissingExtraError: torch is not installed.
@@ -39,13 +39,13 @@ def as_tensors(tree: Any) -> Any:
 def _tensor(array: np.ndarray) -> Any:
     import torch
 
-    if array.dtype == jnp.bfloat16:  # which torch does not take from NumPy
+    if array.dtype == jnp.bfloat16:  # torch does not take it from NumPy
         return torch.tensor(array.view(np.int16)).view(torch.bfloat16)
     return torch.tensor(array)
 
 
 def check_frozen(tensors: Tensors, parts: list[ParamGroup]) -> None:
-    """Raises InputError unless the same parameters are stepped on both sides."""
+    """Raises InputError unless both sides update the same parameters."""
     for part in parts:
         for name in part.names:
             stepped = name in part.stepped
@@ -62,7 +62,7 @@ def check_frozen(tensors: Tensors, parts: list[ParamGroup]) -> None:
 
 
 def match_values(tensors: Tensors, values: Mapping[Hashable, np.ndarray], load: bool) -> None:
-    """Gives the module's parameters the values, or checks that they have them.
+    """Copies the values into the module's parameters, or checks that the parameters have them.
 
     Raises:
       InputError: a parameter has another dtype, or another value.

@@ -1,4 +1,4 @@
-"""The parts of an optimizer here as torch has them: its settings, and its state by torch's names.
+"""The parts of an optimizer in torch's form: its settings, and its state by torch's names.
 
 here                            torch
 mu                              exp_avg, grad_avg
@@ -25,17 +25,17 @@ from jaxopt_notes.errors import InputError
 from jaxopt_notes.transfer.back.torch_layout import Back
 from jaxopt_notes.transfer.recognition.groups import Group
 
-_CLASSES = {kind.lower(): kind for kind in KINDS}  # of each function here
+_CLASSES = {kind.lower(): kind for kind in KINDS}  # by the names of our functions
 
 
 class Part(NamedTuple):
-    """The parameters that one of torch's optimizers steps, with one count.
+    """Parameters that one torch optimizer updates, with one count.
 
     Attributes:
-      settings: which of torch's optimizers, and its arguments.
+      settings: the torch optimizer and its arguments.
       params: the parameters, by torch's names.
-      arrays: for each slot of torch's state the arrays by the same names.
-      steps: how many steps the parameters have taken; None if no step depends on that.
+      arrays: for each slot of torch's state, the arrays by torch's names of the parameters.
+      steps: how many steps the parameters have taken; None if no step depends on that number.
       taken: how many steps the schedules have counted; None without a schedule.
     """
 
@@ -50,7 +50,7 @@ def recognized_parts(recognized: Sequence[Group], params: Any, back: Back) -> li
     """The parts that `recognize` found.
 
     Args:
-      recognized: its result.
+      recognized: the result of `recognize`.
       params: the parameters.
       back: from a tree like the parameters to {torch's name: array}.
 
@@ -68,7 +68,7 @@ def recognized_parts(recognized: Sequence[Group], params: Any, back: Back) -> li
 
 
 def translated_parts(origin: Origin, state: Any, params: Any, back: Back) -> list[Part]:
-    """The parts of a transformation that `translate` made; otherwise as `recognized_parts`."""
+    """The parts of a transformation that `translate` made; see `recognized_parts`."""
     values = back(params)
     parts = []
     for i, part in enumerate(origin.parts):
@@ -81,7 +81,7 @@ def _part(settings: Settings, params: dict[Hashable, np.ndarray], state: Any, ba
     nodes = _nodes(state)
     fields = {name: getattr(node, name) for node in nodes for name in node._fields}
     arrays = {slot: back(fields[SLOTS[slot]]) for slot in settings.slots}
-    # A schedule counts all steps; Adam's moments only those of their parameters.
+    # A schedule counts all steps; Adam's moments count only the steps of their parameters.
     clocks = [int(n.count) for n in nodes if isinstance(n, optax.ScaleByScheduleState)]
     moments = [
         int(n.count)
@@ -91,12 +91,12 @@ def _part(settings: Settings, params: dict[Hashable, np.ndarray], state: Any, ba
     steps = next(iter([*moments, *clocks]), None)
     cycled = [settings.arguments.get("momentum"), *settings.arguments.get("betas", ())]
     scheduled = settings.scheduled or any(map(callable, cycled))
-    taken = clocks[-1] if scheduled else None  # the learning rate comes last
+    taken = clocks[-1] if scheduled else None  # the learning rate's count comes last
     return _checked(Part(settings, params, arrays, steps, taken))
 
 
 def _nodes(state: Any) -> list[Any]:
-    """The places in the state that have accumulators or a count."""
+    """The nodes of the state that have accumulators or a count."""
 
     def holds(node: Any) -> bool:
         fields = getattr(node, "_fields", ())
@@ -106,7 +106,7 @@ def _nodes(state: Any) -> list[Any]:
 
 
 def _checked(part: Part) -> Part:
-    """Raises InputError where torch's optimizer could not hold the arrays or the settings."""
+    """Raises InputError if torch's optimizer cannot hold the arrays or the settings."""
     kind, lr = part.settings.kind, part.settings.arguments["lr"]
     if not callable(lr) and lr < 0:
         raise InputError(
@@ -135,7 +135,7 @@ def of_one_class(parts: Sequence[Part]) -> Sequence[Part]:
     """
     kinds = {part.settings.kind for part in parts}
     if kinds == {"Adam", "AdamW"}:
-        # Without a decay these are one optimizer.
+        # Without weight decay these are one optimizer.
         decaying = {p.settings.kind for p in parts if p.settings.arguments["weight_decay"]}
         if len(decaying) < 2:
             (kind,) = decaying or {"Adam"}

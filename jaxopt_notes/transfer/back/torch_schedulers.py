@@ -1,7 +1,7 @@
-"""A schedule's way back: the torch scheduler that it came from, or a LambdaLR.
+"""From a schedule back to its torch scheduler, or to a LambdaLR.
 
-A scheduler that came along by `translate(optimizer, scheduler)` goes back as itself, if its state
-says all that it does. Any other function of the steps becomes a LambdaLR, which no file can hold.
+A scheduler that came through `translate(optimizer, scheduler)` is restored if its state describes
+it completely. Any other function of the steps becomes a LambdaLR, which a file cannot hold.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -14,7 +14,7 @@ from jaxopt_notes.conventions.torch_scheduler_tables import Schedule
 from jaxopt_notes.errors import InputError
 from jaxopt_notes.transfer.back.param_groups import ParamGroup
 
-# The schedulers whose state says all, each with arguments with which torch makes one.
+# The schedulers whose state describes them completely, each with arguments to create one in torch.
 _ARGUMENTS: Mapping[str, dict[str, Any]] = {
     "StepLR": {"step_size": 1},
     "MultiStepLR": {"milestones": []},
@@ -28,7 +28,7 @@ _ARGUMENTS: Mapping[str, dict[str, Any]] = {
 
 
 def schedules_of(groups: Sequence[ParamGroup]) -> list[Schedule] | None:
-    """Each param group's schedule, if one scheduler with a state that says all drives them."""
+    """Each param group's schedule, if one scheduler of `_ARGUMENTS` drives them."""
     rates = [group.settings.arguments["lr"] for group in groups]
     if not all(isinstance(rate, Schedule) for rate in rates):
         return None
@@ -38,7 +38,7 @@ def schedules_of(groups: Sequence[ParamGroup]) -> list[Schedule] | None:
 
 
 def check_writable(groups: Sequence[ParamGroup]) -> list[Schedule] | None:
-    """The schedules that a file can hold; None where nothing is scheduled.
+    """The schedules that a file can hold; None without schedules.
 
     Raises:
       InputError: a file cannot hold them.
@@ -72,9 +72,9 @@ def scheduler_state(groups: Sequence[ParamGroup], schedules: Sequence[Schedule])
 
 
 def own_scheduler(made: Any, groups: Sequence[ParamGroup], schedules: Sequence[Schedule]) -> Any:
-    """The scheduler that the schedules came from, where it stands now.
+    """The scheduler that the schedules came from, at the current step.
 
-    It changes its optimizer when it is made: load the optimizer's state afterwards.
+    Creating it changes its optimizer, so load the optimizer's state afterwards.
     """
     from torch.optim import lr_scheduler
 
@@ -85,10 +85,10 @@ def own_scheduler(made: Any, groups: Sequence[ParamGroup], schedules: Sequence[S
 
 
 def lambda_scheduler(made: Any, groups: Sequence[ParamGroup]) -> Any:
-    """A LambdaLR that sets the schedules' learning rates, where they stand now.
+    """A LambdaLR that sets the schedules' learning rates, at the current step.
 
     Raises:
-      InputError: momentum or β1 is a function of the steps, which LambdaLR does not set.
+      InputError: momentum or β1 is a function of the steps, and LambdaLR sets neither.
     """
     from torch.optim import lr_scheduler
 
@@ -103,16 +103,16 @@ def lambda_scheduler(made: Any, groups: Sequence[ParamGroup]) -> Any:
     for group, own in zip(groups, made.param_groups):
         own["initial_lr"] = 1.0 if group.scheduled else own["lr"]
     factors = [_factor(group) for group in groups]
-    # A new scheduler takes its first step at once.
+    # A new scheduler takes its first step immediately.
     taken = max(group.taken for group in groups)
     return lr_scheduler.LambdaLR(made, factors, last_epoch=taken - 1)
 
 
 def _factor(group: ParamGroup) -> Callable[[int], float]:
-    """The factor of the base learning rate after the given number of steps."""
+    """The factor that multiplies the base learning rate after the given number of steps."""
     if not group.scheduled:
         return lambda steps: 1.0
-    # As now, whatever holds when torch steps.
+    # Keep the current setting of 64 bits, whatever it is when torch steps.
     wide = jax.dtypes.canonicalize_dtype(float) == np.float64
 
     def rate(steps: int) -> float:

@@ -1,1 +1,1 @@
-"""Flax modules of one's own: names, layouts and containers."""
+"""Users' Flax modules: names, layouts and containers."""

@@ -1,10 +1,10 @@
-"""Flax's containers, in and out: a module of one's own takes over a torch run, and gives it back.
+"""Moves a torch run into the containers of a Flax module, and takes a run out of them.
 
     optimizer = to_nnx_optimizer(torch_optimizer, model, module, mapping)
     state = to_train_state(torch_optimizer, variables, module, mapping, apply_fn=network.apply)
     optimizer, state, params = from_flax(…)
 
-`names.py` says how names and axes correspond.
+`names.py` has the correspondence of names and axes.
 """
 
 from collections.abc import Callable, Mapping
@@ -22,7 +22,7 @@ from jaxopt_notes.transfer.flax.tree import Arrangement, arrays_of, flax_arrange
 
 
 class Run(NamedTuple):
-    """A run taken out of Flax's container, as `to_torch_optimizer` and `prove` take it.
+    """A run taken out of Flax's container, for `to_torch_optimizer` and `prove`.
 
     Attributes:
       optimizer: the transformation.
@@ -51,14 +51,14 @@ def to_nnx_optimizer(
     steps: int | None = None,
     **keywords: Any,
 ) -> nnx.Optimizer[Any]:
-    """The nnx.Optimizer that goes on where a torch optimizer stands; `model` takes torch's weights.
+    """Makes the nnx.Optimizer that continues a torch run; copies torch's weights into `model`.
 
     Args:
       optimizer: the torch optimizer.
       model: the nnx module of the same architecture, whose weights and statistics are replaced.
       module: the torch module.
       mapping: as for `flax_arrangement`.
-      wrt: which parameters the optimizer steps: pass a filter if torch's optimizer has not all.
+      wrt: the parameters that the optimizer updates; pass a filter if torch's optimizer lacks some.
       steps: as for `translate_state`.
       **keywords: as for `translate`: scheduler, lr and others, but not arrange and names.
 
@@ -94,16 +94,16 @@ def to_train_state(
     steps: int | None = None,
     **keywords: Any,
 ) -> Any:
-    """Linen's TrainState that goes on where a torch optimizer stands, with torch's weights.
+    """Makes Linen's TrainState that continues a torch run, with torch's weights.
 
     Args:
       optimizer: the torch optimizer.
-      variables: what the Linen module's `init` returned; it is left as it is.
+      variables: the result of the Linen module's `init`; it is not changed.
       module: the torch module.
       mapping: as for `flax_arrangement`.
       apply_fn: the Linen module's `apply`.
-      train_state: the class, a subclass of TrainState where there are batch statistics: it needs a
-        field for each collection beside "params".
+      train_state: the class. With batch statistics it must be a subclass of TrainState that has a
+        field for each collection besides "params".
       more: the values of the class's other fields.
       steps: as for `translate_state`.
       **keywords: as for `translate`: scheduler, lr and others, but not arrange and names.
@@ -149,7 +149,7 @@ def from_flax(container: Any, model: nnx.Module | None = None) -> Run:
 
     Args:
       container: an nnx.Optimizer or Linen's TrainState.
-      model: the nnx module that an nnx.Optimizer steps.
+      model: the nnx module that the nnx.Optimizer updates.
 
     Raises:
       InputError: `container` is neither, or the model is missing.
@@ -178,7 +178,7 @@ def _run(
     steps: int | None,
     keywords: Mapping[str, Any],
 ) -> Run:
-    """The torch optimizer and its state here, and the parameters that it steps."""
+    """The translated optimizer, its state, and the parameters that it updates."""
     params = arrange.weights(module)
     keywords = {**keywords, "arrange": arrange, "names": module}
     tx = translate(optimizer, **keywords)
@@ -187,7 +187,7 @@ def _run(
 
 
 def _taken(optimizer: Any, steps: int | None) -> int:
-    """How many steps torch has taken; SGD does not tell, so 0 there without `steps`."""
+    """How many steps torch has taken; 0 for SGD without `steps`, because SGD does not count."""
     return max(
         (int(of["step"]) for of in optimizer.state.values() if "step" in of), default=steps or 0
     )

@@ -1,4 +1,4 @@
-"""Which of torch's arrays belongs to which array of a Flax module, and how its axes lie there.
+"""Matches torch's arrays with the arrays of a Flax module, and converts the order of axes.
 
     Flax                                    torch
     kernel of Linear, Dense (in, out)       weight (out, in)
@@ -10,7 +10,7 @@
     embedding of Embed                      weight
     bias, and any other name                the same name and shape
 
-`block.0.conv.kernel` here is `block.0.conv.weight` in torch; a mapping says where the names differ.
+`block.0.conv.kernel` in Flax is `block.0.conv.weight` in torch; a mapping lists names that differ.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -22,8 +22,9 @@ import numpy as np
 from jaxopt_notes.errors import InputError
 from jaxopt_notes.models.torch_layers import after_flatten as after_flatten
 
-Move = Callable[[Any], Any]  # from torch's array to ours
-# A torch name; one with the function that moves its weight; or a function of {torch name: array}.
+Move = Callable[[Any], Any]  # from torch's array to Flax's
+# A torch name; a torch name with the function that converts its weight; or a function of {torch
+# name: array}.
 Entry = str | tuple[str, Move] | Callable[[Mapping[str, Any]], Any]
 
 _TORCH_NAMES = {
@@ -33,7 +34,7 @@ _TORCH_NAMES = {
     "mean": "running_mean",
     "var": "running_var",
 }
-_SHOWN = 8  # names in a message
+_SHOWN = 8  # most names in a message
 
 
 class Torch(NamedTuple):
@@ -41,7 +42,7 @@ class Torch(NamedTuple):
 
     Attributes:
       shapes: name → shape.
-      needed: the names that must have a counterpart here.
+      needed: the names that must have a counterpart in Flax.
       layers: name of a layer → its class; empty where only a state_dict is known.
     """
 
@@ -54,8 +55,8 @@ class Flax(NamedTuple):
     """The Flax side.
 
     Attributes:
-      shapes: name, with dots → shape.
-      layers: name of a layer → the nnx module; empty for Linen, whose params do not tell.
+      shapes: dotted name → shape.
+      layers: name of a layer → the nnx module; empty for Linen, whose params do not show it.
     """
 
     shapes: Mapping[str, tuple[int, ...]]
@@ -63,7 +64,7 @@ class Flax(NamedTuple):
 
 
 class Place(NamedTuple):
-    """Where one array of Flax comes from.
+    """The source of one Flax array.
 
     Attributes:
       sources: torch's names.
@@ -75,14 +76,14 @@ class Place(NamedTuple):
 
 
 class _Source(NamedTuple):
-    """One array of torch's, and the user's function that moves it, if there is one."""
+    """One torch array, and the user's function that converts it, if any."""
 
     name: str
     move: Move | None
 
 
 def match(here: Flax, there: Torch, mapping: Mapping[str, Entry]) -> dict[str, Place]:
-    """Where each array of Flax comes from.
+    """Finds the source of each Flax array.
 
     Raises:
       InputError: an array has no counterpart on the other side, or does not fit it.
@@ -116,7 +117,7 @@ def match(here: Flax, there: Torch, mapping: Mapping[str, Entry]) -> dict[str, P
 
 
 def listed(names: Collection[str]) -> str:
-    """Names as a message shows them: the first few."""
+    """The first few names, as a message shows them."""
     shown = [repr(name) for name in list(names)[:_SHOWN]]
     more = len(names) - len(shown)
     return ", ".join(shown) + (f" and {more} more" if more else "")
@@ -138,12 +139,12 @@ def _unmatched(lacking: Mapping[str, str], spare: Sequence[str]) -> Iterator[str
 
 
 def _within(path: str, key: str) -> bool:
-    """Whether the key names the array, or a layer or block around it; "" names the whole module."""
+    """Whether the key names the array or a layer or block around it; "" is the whole module."""
     return not key or f"{path}.".startswith(f"{key}.")
 
 
 def _entry(path: str, mapping: Mapping[str, Entry]) -> _Source | Callable[..., Any]:
-    """What the mapping says about an array, by the longest of its keys that names it."""
+    """The mapping's entry for an array: the longest key that matches."""
     keys = sorted((key for key in mapping if _within(path, key)), key=len)
     key = keys[-1] if keys else ""
     entry = mapping[key] if keys else ""
@@ -167,7 +168,7 @@ def _entry(path: str, mapping: Mapping[str, Entry]) -> _Source | Callable[..., A
 
 
 def _place(path: str, entry: Any, here: Flax, there: Torch) -> Place:
-    """The place, after a try that it makes an array of the right shape."""
+    """The place, after a test that it makes an array of the right shape."""
     arrays = _Asked({name: np.broadcast_to(np.int32(0), s) for name, s in there.shapes.items()})
     if isinstance(entry, _Source):
         move = entry.move or _usual_move(path, entry.name, here, there)
@@ -191,7 +192,7 @@ def _place(path: str, entry: Any, here: Flax, there: Torch) -> Place:
 
 
 class _Asked(dict[str, Any]):
-    """A dictionary that remembers which names it was asked for."""
+    """A dictionary that records which names were looked up."""
 
     def __init__(self, of: Mapping[str, Any]) -> None:
         super().__init__(of)
@@ -208,7 +209,7 @@ def _moved(name: str, move: Move, arrays: Mapping[str, Any]) -> Any:
 
 
 def _usual_move(path: str, name: str, here: Flax, there: Torch) -> Move:
-    """How Flax's layers keep torch's array."""
+    """The conversion that fits Flax's layer type."""
     layer, _, leaf = path.rpartition(".")
     shape, weight = here.shapes[path], there.shapes[name]
     if leaf != "kernel" or len(shape) != len(weight) or len(weight) < 2:

@@ -1,4 +1,4 @@
-"""The arrangement of a Flax module's arrays: a function from torch's names to its tree."""
+"""The arrangement of a Flax module's arrays: a function from torch's names to Flax's tree."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -16,11 +16,11 @@ from jaxopt_notes.transfer.flax.names import Entry, Flax, Place, Torch, listed, 
 
 
 class Arrangement(NamedTuple):
-    """Where each leaf of a tree of Flax arrays comes from: what `flax_arrangement` returns."""
+    """The source of each leaf of a tree of Flax arrays, as `flax_arrangement` returns it."""
 
     structure: Any
     places: dict[str, Place]  # in the order of the leaves
-    unneeded: frozenset[str]  # torch's names that may be there and are left out
+    unneeded: frozenset[str]  # torch's names that are ignored if present
 
     def __call__(self, values: Mapping[str, Any]) -> Any:
         given = {
@@ -36,7 +36,7 @@ class Arrangement(NamedTuple):
         return jax.tree.unflatten(self.structure, leaves)
 
     def only(self, tree: Any) -> "Arrangement":
-        """The arrangement of a part of the tree."""
+        """The arrangement of part of the tree."""
         paths = _shapes(tree)
         if unknown := [path for path in paths if path not in self.places]:
             raise InputError(f"wrt: {listed(unknown)} are neither nnx.Param nor nnx.BatchStat")
@@ -44,7 +44,7 @@ class Arrangement(NamedTuple):
         return self._replace(structure=jax.tree.structure(tree), places=places)
 
     def weights(self, module: Any) -> Any:
-        """The tree of the module's own arrays, copied: torch may write into its own later."""
+        """The tree of the module's arrays, copied because torch may overwrite its tensors later."""
         used = {name for place in self.places.values() for name in place.sources}
         arrays = without_wrappers(torch_arrays(module))
         return jax.tree.map(_copied, self({name: arrays[name] for name in used}))
@@ -53,31 +53,31 @@ class Arrangement(NamedTuple):
 def flax_arrangement(
     target: Any, source: Any, mapping: Mapping[str, Entry] | None = None
 ) -> Arrangement:
-    """Where each array of a torch module belongs in a Flax module of the same architecture.
+    """The place of each torch array in a Flax module of the same architecture.
 
-    Names are equal where they can be: `block.0.conv.kernel` here is torch's `block.0.conv.weight`.
-    `mapping` says where they are not:
+    By default names correspond: `block.0.conv.kernel` in Flax is torch's `block.0.conv.weight`.
+    `mapping` lists the exceptions:
 
         {"conv1": "features.0"}                          a layer, or a block of layers
         {"conv1.kernel": "features.0.weight"}            a parameter
         {"out": ("classifier.1", after_flatten(4, 4, 8))}   with the function that moves the weight
         {"qkv.kernel": lambda of: np.concatenate([of["q.weight"].T, of["k.weight"].T], 1)}
 
-    Shapes do not show that a dense layer follows a flattened image: torch flattens channels first,
+    Shapes do not show that a dense layer follows a flattened image. torch flattens channels first,
     so pass `after_flatten(rows, columns, channels)` with that layer. A function may only move
-    elements. A `ConvTranspose` is recognized in an nnx module or a torch module, and in their
-    params or `state_dict` only if its inputs and outputs differ in number.
+    elements. A `ConvTranspose` is recognized in an nnx module or a torch module; in params or a
+    `state_dict` it is recognized only if its numbers of inputs and outputs differ.
 
     Args:
       target: an nnx.Module (its Params and BatchStats), an nnx.State, or Linen's variables or
-        params. It is left as it is.
+        params. It is not changed.
       source: the torch module, or its `state_dict()`.
-      mapping: name here → name in torch, or more, as above.
+      mapping: name in Flax → name in torch, or one of the other forms above.
 
     Returns:
       A function from {torch's name: array} to a tree like `target`: an nnx.State for nnx, nested
       dicts for Linen. `nnx.update(model, arrange(module.state_dict()))` sets an nnx module's
-      weights. As `arrange=` in `translate` and others, the target must be the parameters alone:
+      weights. For `arrange=` in `translate` and others, the target must be only the parameters:
       `nnx.state(model, nnx.Param)` or `variables["params"]`.
 
     Raises:
@@ -98,12 +98,12 @@ def flax_arrangement(
 
 
 def arrays_of(target: Any, kinds: Any) -> Any:
-    """The arrays without nnx's variables around them, of one of nnx's modules or states."""
+    """The arrays of an nnx module or state, without the nnx variables around them."""
     return nnx.as_pure(nnx.state(target, kinds) if isinstance(target, nnx.Module) else target)
 
 
 def _shapes(tree: Any) -> dict[str, tuple[int, ...]]:
-    """Name with dots → shape, in the order of the leaves; Linen's collections are left out."""
+    """Dotted name → shape, in the order of the leaves, without the names of Linen's collections."""
     shapes = {}
     for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
         # Linen's boxes, such as nn.Partitioned, hold their array as an attribute.
@@ -129,12 +129,12 @@ def torch_arrays(source: Any) -> dict[str, Any]:
 
 
 def _tied(source: Any) -> set[str]:
-    """All names in a torch module's own state_dict: a tied parameter has several."""
+    """All names in a torch module's own state_dict, where a tied parameter has several."""
     return set() if isinstance(source, Mapping) else set(without_wrappers(source.state_dict()))
 
 
 def _torch(source: Any, statistics: bool) -> Torch:
-    """What is known of a torch module or a state_dict, with or without running averages."""
+    """The shapes and layers of a torch module or a state_dict, with or without running averages."""
     shapes = {name: tuple(array.shape) for name, array in torch_arrays(source).items()}
     averages = [n for n in shapes if n.rpartition(".")[2] in ("running_mean", "running_var")]
     if isinstance(source, Mapping):

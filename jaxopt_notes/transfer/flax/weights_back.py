@@ -1,4 +1,4 @@
-"""The weights and running averages of a Flax module of one's own, as torch's state_dict."""
+"""The weights and running averages of a user's Flax module, as torch's state_dict."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -20,16 +20,16 @@ def to_torch_weights(
 
         module.load_state_dict(as_tensors(to_torch_weights(model, module, mapping)))
 
-    Batch normalisation's running averages come along. What Flax does not have stays as it is in
-    the torch module: other buffers, such as `num_batches_tracked`.
+    The result includes batch normalisation's running averages. Buffers that Flax does not have,
+    such as `num_batches_tracked`, keep the torch module's values.
 
     Args:
       source: an nnx.Module, or Linen's variables: `{"params": …, "batch_stats": …}`.
-      module: the torch module, or its `state_dict()`; it is left as it is.
+      module: the torch module, or its `state_dict()`; it is not changed.
       mapping: as for `flax_arrangement`.
 
     Raises:
-      InputError: as `flax_arrangement`; or a function of the mapping cannot be undone.
+      InputError: as `flax_arrangement`; or a function of the mapping cannot be inverted.
 
     >>> model = nnx.Linear(2, 1, rngs=nnx.Rngs(0))
     >>> model.kernel[...], model.bias[...] = np.array([[3.0], [4.0]]), np.array([5.0])

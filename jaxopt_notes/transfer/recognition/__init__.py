@@ -1,1 +1,1 @@
-"""Which of a framework's optimizers a transformation is: its traced program is read, and proved."""
+"""Reads a transformation's traced program, finds the equal framework optimizer, and proves it."""

@@ -7,9 +7,9 @@
     w ← μ w + b d                      a velocity of directions
     θ ← θ − α (d or w) − α λ θ         decoupled
 
-A rule is a function of one gradient, one parameter and the accumulators, so each number shows by
-itself where the others are put out of action: a huge v hides ε, a tiny one shows nothing else.
-That the parts are all there is, the proof decides, not this measurement.
+A rule is a function of one gradient, one parameter and the accumulators. So each number can be
+measured alone, with inputs that suppress the others: a huge v hides ε, and a tiny v isolates it.
+This measurement does not show that a rule has no other parts; the proof does.
 """
 
 from collections.abc import Mapping
@@ -26,20 +26,21 @@ _SAME = 1e-11  # powers near 1 lose five digits in 1 − β^t
 
 
 class Anatomy(NamedTuple):
-    """The parts of a rule. What changes with the steps has an entry for each step looked at.
+    """The parts of a rule. Values that change with the step have an entry for each probed step.
 
     Attributes:
       kind: "sgd", "adagrad", "rmsprop" or "adam".
       rate: the learning rate.
-      climbs: it adds the gradient.
+      climbs: whether the rule follows the gradient uphill.
       coupled: λ inside the gradient.
       decoupled: λ beside the step.
       places: the accumulators' places by role: "first", "second", "largest", "velocity".
-      scales: by role, what makes the accumulator the equation's: (1 − β) x² in it, and so on.
+      scales: by role, the factor that turns the accumulator into the equation's, which adds (1 − β)
+        x² for example.
       momentum: μ of the velocity.
-      nesterov: the velocity looks ahead.
-      push: what enters the velocity of a gradient, or of a direction.
-      pull: what enters the update of the velocity.
+      nesterov: whether the velocity looks ahead.
+      push: the factor with which a gradient, or a direction, enters the velocity.
+      pull: the factor with which the velocity enters the update.
       b1, b2, eps: the hyperparameters of those names.
       eps_place: "outside", "inside", "hat" or "elsewhere"; "" without ε.
     """
@@ -62,13 +63,13 @@ class Anatomy(NamedTuple):
 
 
 class Probe:
-    """Asks a rule at all steps at once."""
+    """Evaluates a rule at all steps at once."""
 
     def __init__(self, rule: Rule, numbers: Mapping[int, Array], length: int) -> None:
         self.rule, self.numbers, self.length = rule, numbers, length
 
     def ask(self, g: float = 0.0, p: float = 0.0, **slots: Any) -> tuple[Array, list[Array]]:
-        """(K,) the update, and each accumulator after; an accumulator is named a0, a1, …."""
+        """(K,) the update, and each new accumulator; accumulators are named a0, a1, …."""
         given = [np.reshape(slots.get(f"a{i}", 0.0), (-1, 1)) for i in range(len(self.rule.slots))]
         update, new = self.rule.step(self.numbers, np.full((1, 1), g), np.full((1, 1), p), given)
         shape = (self.length, 1)
@@ -78,14 +79,14 @@ class Probe:
         )
 
     def others(self, i: int) -> set[int]:
-        """The other accumulators that one is made of."""
+        """The other accumulators that enter an accumulator."""
         return {k - 2 for k in self.rule.depends(self.rule.new[i]) if k >= 2} - {i}
 
 
 def rate_of(a: Array) -> tuple[Array, bool]:
-    """The size of a step against the gradient, and whether it is with the gradient instead.
+    """The step's size per gradient, and whether the step follows the gradient.
 
-    A schedule that ends at 0 in float32 may end a little beyond it: that sign is rounding.
+    A schedule that ends at 0 may end slightly below 0 in float32; that sign is a rounding error.
     """
     if not np.isfinite(a).all():
         raise UnlikeError("its step is not finite")
@@ -99,7 +100,7 @@ def rate_of(a: Array) -> tuple[Array, bool]:
 
 
 def settled(x: Array, constants: set[float]) -> Array:
-    """The same with the exact number at every step, if it is one number."""
+    """The values, replaced by one exact number if they are equal at every step."""
     return np.full_like(x, snap(float(x[0]), constants)) if steady(x) else x
 
 
@@ -112,14 +113,14 @@ def constant(name: str, x: Array, constants: set[float]) -> float:
 def ratio(
     name: str, x: Array, by: Array, constants: set[float], *, rounding: bool = False
 ) -> float:
-    """x / by, which must be one number.
+    """x / by, which must be one number at each step.
 
     Args:
-      name: what it is called.
-      x: for each step.
-      by: likewise; steps where it is 0 are left out.
+      name: the name of the ratio, for the message.
+      x: the numerator at each step.
+      by: the denominator at each step; steps where it is 0 are left out.
       constants: those of the program.
-      rounding: x is a difference of numbers near 1, as (1 − αλ) θ − θ is.
+      rounding: whether x is a difference of numbers near 1, such as (1 − αλ) θ − θ.
     """
     k = int(np.argmax(np.abs(by)))
     value = float(x[k] / by[k])
@@ -141,5 +142,5 @@ def steady(x: Array) -> bool:
 
 
 def whole(scale: float) -> float:
-    """1 where a scale is that but for rounding."""
+    """The scale, with 1 where it is 1 up to rounding."""
     return 1.0 if abs(scale - 1) < 1e-12 else scale

@@ -1,4 +1,4 @@
-"""Takes a rule apart: which parts it has, and their numbers."""
+"""Takes a rule apart into its parts and their numbers."""
 
 from collections.abc import Mapping
 
@@ -26,12 +26,12 @@ def dissect(
 
     Args:
       rule: the rule.
-      numbers: the program's numbers that it uses, (K, 1) for K steps.
+      numbers: the program's numbers that the rule uses, (K, 1) for K steps.
       steps: (K,), the count of the bias correction at those steps, from 1.
-      constants: the numbers of the program, which a measured one is one of, most likely.
+      constants: the numbers in the program; a measured number probably equals one of them.
 
     Raises:
-      UnlikeError: it has a part that is not in the equation above.
+      UnlikeError: the rule has a part that the equation in `anatomy` does not have.
     """
     probe = Probe(rule, numbers, len(steps))
     places = _places(probe)
@@ -50,7 +50,7 @@ def dissect(
 
 
 def _places(probe: Probe) -> dict[str, int]:
-    """Which accumulator has which role."""
+    """The role of each accumulator."""
     places: dict[str, int] = {}
     slots = probe.rule.slots
     for i in sorted(range(len(slots)), key=lambda i: len(probe.others(i))):
@@ -82,10 +82,10 @@ def _role(probe: Probe, i: int, places: Mapping[str, int]) -> str:
 
 
 def _drives(probe: Probe, places: Mapping[str, int]) -> bool:
-    """Whether the first moment moves the parameter, rather than being subtracted in the root."""
+    """Whether the first moment moves the parameter, instead of being subtracted inside the root."""
     first, second = places["first"], places["second"]
     new = probe.ask(**{f"a{first}": 1.0, f"a{second}": 1.0})[1]
-    if not equal(new[first], new[second]):  # a variance needs one decay for both
+    if not equal(new[first], new[second]):  # a variance needs equal decays of both
         return True
     update, new = probe.ask(**{f"a{first}": 1.0, f"a{second}": 4.0})
     return bool((new[places["velocity"]] if "velocity" in places else update).any())
@@ -98,7 +98,7 @@ def _plain(probe: Probe, constants: set[float]) -> Anatomy:
             "its step is not a multiple of the gradient: it clips it, or takes its sign"
         )
     rate, climbs = rate_of(a)
-    # λ inside the gradient or beside the step: without an accumulator both are the same.
+    # λ inside the gradient and λ beside the step are equivalent without an accumulator.
     decay = ratio("weight decay", -b, rate, constants, rounding=np.abs(b).max() > 0)
     return Anatomy("sgd", rate, climbs, coupled=decay, decoupled=decay)
 

@@ -20,12 +20,12 @@ _FUNCTIONS: Mapping[str, Callable[..., Any]] = {
 
 
 def is_elementwise(name: str) -> bool:
-    """Whether each element of the result is made of those at its own place."""
+    """Whether each element of the result depends only on the elements at its own place."""
     return name in _FUNCTIONS or name in ("integer_pow", "convert_element_type")
 
 
 def apply(name: str, params: Mapping[str, Any], inputs: Sequence[Any]) -> Any:
-    """The result of an elementwise operation of JAX's.
+    """The result of a JAX elementwise operation.
 
     >>> apply("integer_pow", {"y": 2}, [3.0])
     9.0

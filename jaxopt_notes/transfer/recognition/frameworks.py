@@ -1,4 +1,4 @@
-"""From the parts of an equation to the optimizer of torch or Keras that has these parts."""
+"""From the parts of an equation to the torch or Keras optimizer with these parts."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -19,25 +19,25 @@ _VELOCITY = {"sgd": "first", "rmsprop": "velocity", "adagrad": "velocity", "adam
 
 
 class Field(NamedTuple):
-    """One accumulator of a framework's: scale × the one of this place in the rule + shift."""
+    """A framework's accumulator: scale × the rule's accumulator at `place` + shift."""
 
     place: int
     scale: float = 1.0
     shift: float = 0.0
 
     def of(self, x: Any) -> Any:
-        """The framework's accumulator of the rule's."""
+        """Computes the framework's accumulator from the rule's."""
         return x if (self.scale, self.shift) == (1, 0) else x * self.scale + self.shift
 
 
 class Candidate(NamedTuple):
-    """An optimizer of a framework that has the parts.
+    """A framework's optimizer that has the parts.
 
     Attributes:
       name: the function of `conventions.torch` or `conventions.keras`.
-      keywords: its arguments but for the learning rate; β1 and momentum at each step looked at.
-      rate: the learning rate at each step looked at.
-      fields: how each field of its state is made.
+      keywords: its arguments except the learning rate; β1 and momentum at each probed step.
+      rate: the learning rate at each probed step.
+      fields: how to compute each field of its state.
     """
 
     name: str
@@ -47,15 +47,15 @@ class Candidate(NamedTuple):
 
 
 def torch(a: Anatomy, counts: Array, constants: set[float]) -> Candidate:
-    """torch's optimizer: the rate outside the velocity, ε outside the root, coupled decay.
+    """torch's optimizer: learning rate outside the velocity, ε outside the root, coupled decay.
 
     Args:
       a: the parts.
-      counts: the steps taken before each of those looked at.
+      counts: how many steps precede each probed step.
       constants: the program's numbers.
 
     Raises:
-      UnlikeError: torch has none.
+      UnlikeError: torch has no such optimizer.
     """
     sign = -1.0 if a.climbs else 1.0
     keywords: dict[str, Any] = {"maximize": a.climbs, "weight_decay": a.coupled}
@@ -95,7 +95,7 @@ def torch(a: Anatomy, counts: Array, constants: set[float]) -> Candidate:
 
 
 def keras(a: Anatomy, counts: Array, constants: set[float]) -> Candidate:
-    """Keras' optimizer: the rate inside the velocity, ε inside the root, decoupled decay.
+    """Keras' optimizer: learning rate inside the velocity, ε inside the root, decoupled decay.
 
     Args and errors as for `torch`.
     """
@@ -158,7 +158,7 @@ def _candidate(
 
 
 def _dampening(a: Anatomy, counts: Array) -> tuple[float, float]:
-    """What enters the velocity at the first step, and τ of the later ones."""
+    """The factor of the gradient in the velocity at the first step, and τ of the later steps."""
     first = counts == 0
     later = a.push[~first]
     if not steady(later):
@@ -174,7 +174,7 @@ def _dampening(a: Anatomy, counts: Array) -> tuple[float, float]:
 
 
 def _lr_decay(rate: Array, counts: Array, constants: set[float]) -> float:
-    """η, where the learning rate is α / (1 + k η) after k steps; else 0."""
+    """η if the learning rate is α / (1 + k η) after k steps; else 0."""
     if steady(rate) or not rate.all():
         return 0.0
     inverse, k = 1 / rate, int(np.argmax(counts))

@@ -1,4 +1,4 @@
-"""Parameter groups: rules that one optimizer of a framework steps, with its state."""
+"""Parameter groups: the rules of one framework optimizer, with its state."""
 
 import inspect
 from collections.abc import Sequence
@@ -18,15 +18,15 @@ Row = tuple[Rule, Match]
 
 
 class Group(NamedTuple):
-    """The parameters that one optimizer of a framework steps.
+    """The parameters that one framework optimizer updates.
 
     Attributes:
       name: the function of `conventions.torch` or `conventions.keras`: "sgd", "adamw", ….
-      keywords: all its arguments, as Python has them; the learning rate is a number or a function
-        of the steps taken.
-      members: a tree like the parameters: True for those of this group.
-      state: what `getattr(conventions.torch, name)(**keywords)` has as its state; `MaskedNode()`
-        stands for the parameters of other groups.
+      keywords: all its arguments, as Python values; the learning rate is a number or a function of
+        the steps taken.
+      members: a tree like the parameters, True for the parameters of this group.
+      state: a state of `getattr(conventions.torch, name)(**keywords)`, with `MaskedNode()` for the
+        parameters of other groups.
 
     >>> from jaxopt_notes.transfer import recognize
     >>> params = {"w": jnp.ones(3)}
@@ -45,11 +45,11 @@ class Group(NamedTuple):
 def groups(
     rows: Sequence[Row], program: Program, state: Any, params: Any, framework: str
 ) -> list[Group]:
-    """The groups of some rules; equal optimizers at the same step are one.
+    """The groups of some rules; rules of equal optimizers at the same step form one group.
 
     Args:
       rows: each rule with its match.
-      program: what the rules are of.
+      program: the program that contains the rules.
       state: the optimizer's state.
       params: the parameters.
       framework: "torch" or "keras".
@@ -71,7 +71,7 @@ def _without_schedules(value: Any) -> Any:
 
 
 def _without_decay(found: Match) -> Match:
-    """Adam without a decay is AdamW without one: beside AdamW it is called that, too."""
+    """Without weight decay Adam equals AdamW, so it is named AdamW if another group is AdamW."""
     if found.name != "adam" or found.keywords["weight_decay"]:
         return found
     return found._replace(name="adamw", keywords={**found.keywords, "weight_decay": 0.0})
@@ -104,7 +104,7 @@ def _group(rows: Sequence[Row], program: Program, state: Any, params: Any, frame
 
 
 def _array(x: Any, field: Field) -> Any:
-    """The framework's accumulator, computed in float64 where it is not the same."""
+    """The framework's accumulator; computed in float64 if it differs from the rule's."""
     if field == Field(field.place):
         return x
     return jnp.asarray(field.of(np.asarray(x, np.float64)), x.dtype)

@@ -1,4 +1,4 @@
-"""From a rule to the framework's optimizer that takes its path, proved step by step."""
+"""From a rule to the framework's optimizer with an equal path, proved step by step."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -21,17 +21,17 @@ from jaxopt_notes.transfer.recognition.scalars import AHEAD, Scalars, scalars
 from jaxopt_notes.transfer.recognition.tracing import trace
 
 HOMES: dict[str, Any] = {"torch": conventions.torch, "keras": conventions.keras}
-KINDS = ("sgd", "adagrad", "rmsprop", "adam", "adamw")  # in both of them
+KINDS = ("sgd", "adagrad", "rmsprop", "adam", "adamw")  # both frameworks have them
 RATE = {"torch": "lr", "keras": "learning_rate"}
-_SAMPLES = 16  # elements of each parameter array whose state the proof starts from
+_SAMPLES = 16  # how many elements' states of each parameter array start the proof
 
 
 class Schedules:
-    """Settles what an argument is: one number, or a schedule that stands in the program.
+    """Decides whether an argument is one number or a schedule in the program.
 
     Attributes:
-      keys: what tells the schedules found so far from others.
-      start: the steps that they have taken; None without one.
+      keys: identify the schedules found so far.
+      start: the steps that the schedules have taken; None without a schedule.
     """
 
     def __init__(self, rule: Rule, numbers: Scalars, constants: set[float]) -> None:
@@ -40,7 +40,7 @@ class Schedules:
         self.start: int | None = None
 
     def settle(self, x: Any, name: str) -> Any:
-        """The argument: x itself, unless it is an array of its values at the steps looked at."""
+        """The argument: x itself, unless x is an array of the values at the probed steps."""
         if isinstance(x, tuple):
             return tuple(self.settle(entry, name) for entry in x)
         if not isinstance(x, np.ndarray):
@@ -65,15 +65,15 @@ class Schedules:
 
 
 class Match(NamedTuple):
-    """A framework's optimizer that takes a rule's path.
+    """A framework's optimizer with a rule's path.
 
     Attributes:
       name: the function of `conventions.torch` or `conventions.keras`.
       keywords: its arguments, the learning rate among them.
-      schedules: what tells its schedules from those of another.
+      schedules: keys that identify its schedules.
       steps: how many steps the bias correction has seen.
       scheduled: how many steps the schedule has seen.
-      fields: how each field of its state is made of the rule's accumulators.
+      fields: how to compute each field of its state from the rule's accumulators.
       anatomy: the rule's parts.
     """
 
@@ -89,17 +89,17 @@ class Match(NamedTuple):
 def match(
     rule: Rule, numbers: Scalars, state: Any, framework: str, arguments: Mapping[str, Any]
 ) -> Match:
-    """Finds the optimizer of a framework that takes a rule's path, and proves it.
+    """Finds the framework's optimizer with a rule's path, and proves it.
 
     Args:
       rule: the rule.
-      numbers: those of the program that it is a part of.
+      numbers: the numbers of the program that contains the rule.
       state: the optimizer's state.
       framework: "torch" or "keras".
-      arguments: those of the factory that made the optimizer, where they are known.
+      arguments: the arguments of the optimizer's factory, where they are known.
 
     Raises:
-      UnlikeError: there is none, or none that is proved.
+      UnlikeError: there is no such optimizer, or the proof fails.
     """
     offsets = numbers.offsets
     constants = rule.constants() | _known(arguments) | _constants(numbers)
@@ -125,14 +125,14 @@ def match(
 
 
 def made(framework: str, found: Match) -> optax.GradientTransformation:
-    """The optimizer by its convention here."""
+    """The optimizer, made by its function in `conventions`."""
     optimizer: optax.GradientTransformation
     optimizer = getattr(HOMES[framework], found.name)(**found.keywords)
     return optimizer
 
 
 def filled(state: Any, found: Match, fields: Mapping[str, Any]) -> Any:
-    """A convention's state with these trees in its fields, and the counts of a match."""
+    """A convention's state with the given trees in its fields, and a match's counts."""
 
     def holds(node: Any) -> bool:
         return any(name in fields or name == "count" for name in getattr(node, "_fields", ()))
@@ -151,7 +151,7 @@ def filled(state: Any, found: Match, fields: Mapping[str, Any]) -> Any:
 
 
 def _bases(rule: Rule, numbers: Scalars) -> list[tuple[int, int]]:
-    """The steps that the bias correction may have seen, with those that the schedule has."""
+    """The possible step counts of the bias correction, each with the schedule's."""
     used = numbers.counts_below(rule.numbers())
     if not used:
         return [(0, 1)]
@@ -167,12 +167,12 @@ def _bases(rule: Rule, numbers: Scalars) -> list[tuple[int, int]]:
 def _with_callers_schedule(
     found: Match, rate: Array, numbers: Scalars, framework: str, arguments: Mapping[str, Any]
 ) -> Match:
-    """A schedule among the factory's arguments in place of the same one out of the program."""
+    """Replaces a schedule from the program by an equal one from the factory's arguments."""
     if not callable(found.keywords[RATE[framework]]):
         return found
     counts = found.scheduled + numbers.offsets
     for schedule in filter(_is_schedule, arguments.values()):
-        # optax's schedules round to float32, and called alone otherwise than in the program.
+        # optax's schedules round to float32, and round differently alone than inside the program.
         if equal(_values(schedule, counts), rate, 1e-5):
             return found._replace(keywords={**found.keywords, RATE[framework]: schedule})
     return found
@@ -186,7 +186,7 @@ def _values(schedule: Callable[[Any], Any], counts: Array) -> Array:
     with jax.enable_x64(True):
         try:
             return np.array([float(schedule(jnp.asarray(k, jnp.int32))) for k in counts])
-        except Exception:  # some other function among the arguments
+        except Exception:  # the argument is some other function
             return np.full(len(counts), np.nan)
 
 
@@ -206,7 +206,7 @@ def _constants(numbers: Scalars) -> set[float]:
 
 
 def _parting(found: Match, rule: Rule, numbers: Scalars, state: Any, framework: str) -> str:
-    """Where the framework's optimizer parts from the rule; "" if nowhere."""
+    """Where the framework's optimizer departs from the rule; "" if nowhere."""
     optimizer = made(framework, found)
     one = jnp.zeros(1)
     start = filled(optimizer.init(one), found, {})
@@ -227,7 +227,7 @@ def _parting(found: Match, rule: Rule, numbers: Scalars, state: Any, framework: 
 
 
 def _samples(rule: Rule, program: Program, state: Any) -> list[Array]:
-    """Accumulators to begin the proof with: every other element 0, the rest as the state's are."""
+    """Initial accumulators of the proof: every other element is 0, the rest come from the state."""
     leaves = jax.tree.leaves(state)
     homes = rule.leaves[:: -(-len(rule.leaves) // 8)]
     size = proof.elements(_SAMPLES * len(homes))

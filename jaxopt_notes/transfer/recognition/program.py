@@ -1,9 +1,9 @@
-"""An optimizer's step as a list of operations, each in the parameter array that it belongs to.
+"""An optimizer's step as a list of operations, each assigned to a parameter array.
 
-A step of an optimizer that torch or Keras has is elementwise: every parameter array is worked on by
-itself, with numbers (the step count, the learning rate) that all may share. So each value of the
-program belongs to one parameter array, or to none. An operation that joins or mixes elements is
-kept with a note of what it does.
+Torch's and Keras' optimizers are elementwise: a step treats every parameter array separately and
+may share numbers (the step count, the learning rate). So each value of the program belongs to one
+parameter array, or to none. An operation that joins or mixes elements is recorded with a
+description.
 """
 
 from typing import Any, NamedTuple
@@ -14,7 +14,7 @@ FREE, SEVERAL = -1, -2  # belongs to no parameter array; to more than one
 
 
 class Constant:
-    """A number, or an array of them, that stands in the program."""
+    """A constant number or array in the program."""
 
     def __init__(self, value: Any) -> None:
         self.value = np.asarray(value)
@@ -24,20 +24,20 @@ class Constant:
         return str(self.value.dtype), self.value.shape, self.value.tobytes()
 
 
-Ref = int | Constant  # a value: its number, or itself
+Ref = int | Constant  # a value's index, or a constant itself
 
 
 class Operation(NamedTuple):
     """One operation.
 
     Attributes:
-      name: of JAX's primitive.
+      name: the name of JAX's primitive.
       primitive: the primitive itself.
       params: its parameters.
-      inputs: the values that it takes.
-      outputs: the numbers of the values that it gives.
+      inputs: the input values.
+      outputs: the indices of the output values.
       home: the parameter array that it belongs to, `FREE` or `SEVERAL`.
-      mixes: what it does to elements, in words; "" if it works on each by itself.
+      mixes: how it mixes elements, in words; "" if it is elementwise.
     """
 
     name: str
@@ -64,9 +64,9 @@ class Program(NamedTuple):
     Attributes:
       paths: the parameters' names.
       slots: the state's arrays.
-      operations: those that the updates need, in their order.
+      operations: the operations that the updates need, in order.
       updates: the update of each parameter.
-      new_slots: the new value of each array of the state that the updates need, by its number.
+      new_slots: the new value of each state array that the updates need, by the array's index.
     """
 
     paths: tuple[str, ...]
@@ -77,7 +77,7 @@ class Program(NamedTuple):
 
     @property
     def mixes(self) -> tuple[str, ...]:
-        """What it does besides working on each element by itself."""
+        """How the operations mix elements, in words."""
         return tuple(dict.fromkeys(op.mixes for op in self.operations if op.mixes))
 
     def gradient(self, leaf: int) -> int:
@@ -90,5 +90,5 @@ class Program(NamedTuple):
         return 2 * len(self.paths) + k
 
     def place(self, path: str, leaf: int) -> int:
-        """Where in the state the accumulator of a parameter stands."""
+        """The place of a parameter's accumulator in the state."""
         return next(k for k, s in enumerate(self.slots) if (s.path, s.home) == (path, leaf))

@@ -1,4 +1,4 @@
-"""The proof that a framework's optimizer goes where a rule goes."""
+"""The proof that a framework's optimizer and a rule take equal steps."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -20,43 +20,43 @@ class Side:
         self.rule, self.numbers, self.slots = rule, numbers, slots
 
     def look(self, row: int, g: Array, p: Array) -> tuple[Array, list[Array]]:
-        """The update and the accumulators after a step, which is not taken."""
+        """The update and the accumulators after a step, without taking it."""
         at = {i: x[row] for i, x in self.numbers.items()}
         update, new = self.rule.step(at, g, p, self.slots)
         return np.broadcast_to(update, g.shape), [np.broadcast_to(x, g.shape) for x in new]
 
 
 def gradients(steps: int, elements: int) -> Array:
-    """(T, n) of many sizes, an element's always of one; signs change, and some are 0."""
+    """(T, n) gradients, one scale for each element; signs change, and some are 0."""
     random = np.random.default_rng(0)
     sizes = np.resize(np.repeat(_SCALES, len(_STARTS)), elements)
     normal = random.normal(size=(steps, elements)) * (random.random((steps, elements)) > 0.15)
-    normal[:, 5::7] *= np.arange(steps)[:, None] < 6  # a push, then nothing
+    normal[:, 5::7] *= np.arange(steps)[:, None] < 6  # a few gradients, then zeros
     return sizes * normal
 
 
 def parameters(steps: int, elements: int) -> Array:
-    """(T, n), some of them 0 throughout: there a step shows without rounding."""
+    """(T, n) parameters; some stay 0, where steps show without rounding."""
     random = np.random.default_rng(1)
     starts = np.resize(_STARTS, elements)
     return starts * (1 + 0.1 * random.normal(size=(steps, elements)))
 
 
 def elements(samples: int) -> int:
-    """How many elements: each gradient scale with each parameter, and the samples among them."""
+    """The number of elements: each gradient scale with each parameter, samples included."""
     return max(2, -(-samples // 16)) * len(_SCALES) * len(_STARTS)
 
 
 def parts(mine: Side, other: Side, fields: list[Field], walked: int, rows: int) -> str:
-    """Steps both, and says where they part; "" if nowhere.
+    """Steps both, and says where they differ; "" if nowhere.
 
     Args:
       mine: a rule and its accumulators.
-      other: the framework's rule; its accumulators belong to `mine`'s.
-      fields: how each of the framework's accumulators is made of those of `mine`.
-      walked: how many of the steps follow one another; each of the rest is tried by itself after
-        them, at another count.
-      rows: how many steps there are.
+      other: the framework's rule, whose accumulators correspond to those of `mine`.
+      fields: how to compute the framework's accumulators from those of `mine`.
+      walked: how many steps follow one another; each remaining step is then tested alone, at
+        another count.
+      rows: the number of steps.
     """
     size = len(mine.slots[0]) if mine.slots else elements(0)
     g, p = gradients(rows, size), parameters(rows, size)

@@ -22,14 +22,14 @@ _SAME = {"copy", "copy_p", "sharding_constraint", "optimization_barrier"}
 
 
 class Reader:
-    """Writes a traced program down as operations, calls opened, equal operations once.
+    """Lists the operations of a traced program, with calls inlined and equal operations merged.
 
     Values are numbered as in `Program`.
 
     Attributes:
       leaf_shapes: the shape of each parameter.
       dtypes: the dtype that each parameter has outside the trace.
-      operations: what has been read.
+      operations: the operations read so far.
     """
 
     def __init__(
@@ -40,10 +40,10 @@ class Reader:
         self.operations: list[Operation] = []
         self._homes = [*range(n), *range(n), *(slot.home for slot in slots)]
         self._made: dict[Any, tuple[int, ...]] = {}
-        self._spread: dict[int, tuple[Ref, tuple[int, ...]]] = {}  # arrays of one number: it
+        self._spread: dict[int, tuple[Ref, tuple[int, ...]]] = {}  # arrays filled with one number
 
     def read(self, jaxpr: Any, consts: Sequence[Any], inputs: Sequence[Ref]) -> list[Ref]:
-        """The values of a program's results."""
+        """Reads a program; returns the values of its results."""
         values: dict[Any, Ref] = dict(zip(jaxpr.constvars, map(Constant, consts)))
         values |= dict(zip(jaxpr.invars, inputs))
 
@@ -57,7 +57,7 @@ class Reader:
         return [value(v) for v in jaxpr.outvars]
 
     def number(self, ref: Ref, leaf: int) -> Ref:
-        """One number in place of an array of it in a parameter's shape."""
+        """The number that fills an array of a parameter's shape."""
         shape = self.leaf_shapes[leaf]
         while isinstance(ref, int) and ref in self._spread and self._spread[ref][1] == shape:
             ref = self._spread[ref][0]
@@ -91,7 +91,7 @@ class Reader:
         return outputs
 
     def _hands_on(self, eqn: Any, home: int) -> bool:
-        """Whether it hands on the array as it is: in the same shape, or in no coarser a dtype."""
+        """Whether the operation returns its input unchanged, perhaps in another lossless dtype."""
         name, shape = eqn.primitive.name, self.leaf_shapes[home]
         old, new = eqn.invars[0].aval, eqn.outvars[0].aval
         if name in ("broadcast_in_dim", "reshape"):
@@ -103,11 +103,11 @@ class Reader:
         )  # fmt: skip
 
     def _holds(self, dtype: Any, home: int) -> bool:
-        """Whether a dtype has all values of the parameter's."""
+        """Whether a dtype can represent all values of the parameter's dtype."""
         return bool(jnp.promote_types(dtype, self.dtypes[home]) == dtype)
 
     def _mixes(self, eqn: Any, home: int) -> str:
-        """What it does to elements other than working on each by itself."""
+        """How the operation mixes elements, in words."""
         name = eqn.primitive.name
         if home == SEVERAL or not is_elementwise(name):
             return f"works on several elements at once ({name})"
@@ -122,7 +122,7 @@ class Reader:
         return "" if same else f"works on arrays of several shapes ({name})"
 
     def _add(self, eqn: Any, inputs: tuple[Ref, ...], home: int) -> tuple[int, ...]:
-        """The numbers of the outputs, of a new operation or of an equal one."""
+        """The indices of the outputs of a new operation, or of an equal existing one."""
         name, key = eqn.primitive.name, None
         if not any("jaxpr" in k or k == "branches" for k in eqn.params):
             refs = tuple(i.key if isinstance(i, Constant) else i for i in inputs)
@@ -144,13 +144,13 @@ class Reader:
 def live(
     paths: tuple[str, ...], slots: tuple[Slot, ...], reader: Reader, outputs: Sequence[Ref]
 ) -> Program:
-    """What the updates need: also the arrays of the state that they read, and how these move.
+    """The operations that the updates need, including those that update the state arrays they read.
 
     Args:
       paths: the parameters' names.
       slots: the state's arrays.
-      reader: which has read the step.
-      outputs: the values of its updates, then those of its new state.
+      reader: the reader of the step.
+      outputs: the values of the updates, then the values of the new state.
     """
     n = len(paths)
     updates = tuple(reader.number(ref, leaf) for leaf, ref in enumerate(outputs[:n]))

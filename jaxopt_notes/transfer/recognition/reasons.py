@@ -1,4 +1,4 @@
-"""Why an optimizer has no equivalent in a framework, in one line with what to do about it."""
+"""Explains in one line why an optimizer has no equivalent in a framework, and what to do."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -14,7 +14,7 @@ _CLIP = {
     "keras": "pass the chain without the clipping and its state without that entry, and set {} on "
     "the Keras optimizer",
 }
-# A link of a chain: what it does, torch's function and Keras' argument.
+# Link of a chain → what it does, torch's function, Keras' argument.
 _CLIPPING: Mapping[str, tuple[str, str, str]] = {
     "clip": ("it clips each gradient (optax.clip)", "clip_grad_value_", "clipvalue="),
     "clip_by_global_norm": (
@@ -39,7 +39,7 @@ _CLIPPING: Mapping[str, tuple[str, str, str]] = {
     ),
 }
 _INSIDE = "pass the optimizer inside it, with its part of the state ({})"
-# A class of state: what its optimizer does, and what to do.
+# Class of state → what its optimizer does, and what to do.
 _WRAPPERS: Mapping[str, tuple[str, str]] = {
     "MultiStepsState": (
         "it gathers the gradients of several steps (optax.MultiSteps)",
@@ -64,11 +64,11 @@ _WRAPPERS: Mapping[str, tuple[str, str]] = {
 
 
 class UnlikeError(Exception):
-    """It is made of other parts.
+    """The optimizer has parts that the framework's optimizers do not have.
 
     Attributes:
-      what: which parts, as a sentence about the optimizer.
-      remedy: what to do about it; "" where nothing particular helps.
+      what: the parts, as a sentence about the optimizer.
+      remedy: what to do; "" if nothing particular helps.
     """
 
     def __init__(self, what: str, remedy: str = "") -> None:
@@ -77,10 +77,10 @@ class UnlikeError(Exception):
 
 
 def reason(error: UnlikeError, optimizer: Any, state: Any, framework: str) -> str:
-    """One line: what the framework cannot do, and what can be done.
+    """One line: what the framework cannot do, and what the user can do.
 
     Args:
-      error: what was seen of the optimizer's steps.
+      error: the finding from the optimizer's steps.
       optimizer: the transformation.
       state: its state.
       framework: "torch" or "keras".
@@ -92,7 +92,7 @@ def reason(error: UnlikeError, optimizer: Any, state: Any, framework: str) -> st
 
 
 def _known(optimizer: Any, state: Any, framework: str) -> tuple[str, str] | None:
-    """What its links and the classes of its state say, and what to do."""
+    """The explanation and the remedy that its links or the classes of its state give."""
     for name in link_names(optimizer):
         if name in _CLIPPING:
             what, function, argument = _CLIPPING[name]
@@ -101,7 +101,7 @@ def _known(optimizer: Any, state: Any, framework: str) -> tuple[str, str] | None
 
 
 def _classes(state: Any) -> Iterator[str]:
-    """The classes of the nodes of a state, the outer ones first."""
+    """The classes of the nodes of a state, outer nodes first."""
     yield type(state).__name__
     children = jax.tree.leaves(state, is_leaf=lambda x: x is not state)
     for child in children:

@@ -1,8 +1,9 @@
-"""Which of torch's or Keras' optimizers a transformation is.
+"""Finds the torch or Keras optimizer that equals a transformation.
 
-One step is traced in float64 and read as one rule for each kind of parameter array. The rule's
-parts and numbers are measured, which names an optimizer of the framework; that one is stepped
-beside the rule from the same state, and must go where it goes. Nothing is recognised without that.
+One step is traced in float64 and read as one rule for each kind of parameter array. Measuring the
+rule's parts and numbers gives a candidate among the framework's optimizers. The candidate and the
+rule then take steps from equal states, and their results must agree. Without this proof nothing is
+recognised.
 """
 
 import inspect
@@ -29,20 +30,20 @@ Optimizer = Any
 
 
 def recognize(optimizer: Optimizer, state: Any, params: Any, framework: str) -> list[Group]:
-    """Finds the framework's optimizers that take the same path from here on.
+    """Finds the framework's optimizers that take the transformation's path from this state on.
 
     Args:
-      optimizer: a transformation; or what makes it, `partial(optax.adamw, 1e-3)` or
-        `(optax.adamw, {"learning_rate": 1e-3})`, which names a schedule by itself.
+      optimizer: a transformation; or its factory with arguments, `partial(optax.adamw, 1e-3)` or
+        `(optax.adamw, {"learning_rate": 1e-3})`, from which a schedule can be reused.
       state: its state.
       params: the parameters.
       framework: "torch" or "keras".
 
     Returns:
-      A group for each optimizer of the framework. A parameter that is in no group stays as it is.
+      A group for each framework optimizer. A parameter in no group never changes.
 
     Raises:
-      InputError: the framework has no such optimizer, or the state is of another one.
+      InputError: the framework has no such optimizer, or the state belongs to another optimizer.
 
     >>> import jax.numpy as jnp, optax
     >>> params = {"w": jnp.ones(3)}
@@ -70,7 +71,7 @@ def recognize(optimizer: Optimizer, state: Any, params: Any, framework: str) -> 
 def _made(
     optimizer: Optimizer,
 ) -> tuple[Callable[..., Any] | None, dict[str, Any], optax.GradientTransformation]:
-    """The factory with all its arguments, where they are given, and the transformation."""
+    """The factory and all its arguments, if given, and the transformation."""
     if isinstance(optimizer, optax.MultiSteps):
         optimizer = optimizer.gradient_transformation()
     if isinstance(optimizer, optax.GradientTransformation):
@@ -100,7 +101,7 @@ def _made(
 
 
 def _rows(program: Program, state: Any, framework: str, arguments: Mapping[str, Any]) -> list[Row]:
-    """Each rule that moves its parameters, with the framework's optimizer for it."""
+    """Each rule that moves parameters, with its framework optimizer."""
     if program.mixes:
         raise UnlikeError(f"it {program.mixes[0]}")
     numbers = scalars(program, state)
@@ -117,7 +118,7 @@ def _rows(program: Program, state: Any, framework: str, arguments: Mapping[str, 
 
 
 def _check_dtypes(rows: Sequence[Row], program: Program, state: Any, params: Any) -> None:
-    """The frameworks keep accumulators in the parameter's dtype."""
+    """Checks that accumulators have the parameter's dtype, as in the frameworks."""
     values, leaves = jax.tree.leaves(state), jax.tree.leaves(params)
     for rule, _ in rows:
         for slot in rule.slots:
@@ -163,20 +164,20 @@ def _with_starts(
 
 
 def _from(found: Match, start: float) -> Match:
-    """AdaGrad that starts from a value of the second moment here."""
+    """AdaGrad with an initial value of the second moment."""
     field = found.fields["sum_of_squares"]
     value = snap(float(field.of(start)), {start})
     return found._replace(keywords={**found.keywords, "initial_accumulator_value": value})
 
 
 def _still(x: Any, start: float) -> bool:
-    """Whether an array holds what it began with."""
+    """Whether an array still has its initial values."""
     array = np.asarray(x)
     return bool((array == array.dtype.type(start)).all())
 
 
 def _starts(transformation: Any, params: Any) -> list[float]:
-    """The first element of each array of a new state; 0 where it has none or is not a number."""
+    """The first element of each array of a new state; 0 for an empty array or a non-number."""
 
     @jax.jit
     def first(params: Any) -> list[Any]:

@@ -19,7 +19,7 @@ from jaxopt_notes.transfer.recognition.anatomy import (
 from jaxopt_notes.transfer.recognition.numbers import snap
 from jaxopt_notes.transfer.recognition.reasons import UnlikeError
 
-# A gradient and a second moment that hide ε, and a gradient that shows ε alone.
+# A gradient and a second moment that hide ε, and a gradient that isolates ε.
 _LARGE, _HUGE, _TINY = 1e20, 1e40, 1e-140
 
 
@@ -36,7 +36,7 @@ def normalised(
     velocity = places.get("velocity")
 
     def asked(**at: float) -> tuple[Array, Array]:
-        """What a gradient or a parameter moves, the root multiplied out; and the root."""
+        """The update from a gradient or a parameter, multiplied by the root; and the root."""
         update, new = probe.ask(**at)
         mean = 0.0 if first is None else new[first] * scales["first"]
         root = np.sqrt(new[second] * scale - mean**2)
@@ -148,7 +148,7 @@ def _second(
 def _first(
     probe: Probe, first: int, decay: Array | float, constants: set[float]
 ) -> tuple[float, float]:
-    """λ / ±1 of a first moment, and its scale."""
+    """λ / ±1 in a first moment, and its scale."""
     push, through = probe.ask(g=1.0)[1][first], probe.ask(p=1.0)[1][first]
     scale = constant("first moment's weight", (1 - decay) / push, set())
     return ratio("weight decay", through, push, constants), whole(scale)
@@ -163,10 +163,10 @@ def _epsilon(
     """ε and its place.
 
     Args:
-      denominator: of a gradient the denominator, ε in it, and the root alone.
-      rate: the learning rate; steps where it is 0 show no denominator.
-      constants: those of the program.
-      two: the root of the second moment's bias correction, where there is one.
+      denominator: from a gradient to the denominator with ε, and the root alone.
+      rate: the learning rate; steps with learning rate 0 show no denominator.
+      constants: the constants of the program.
+      two: the root of the second moment's bias correction, if any.
     """
     small, root = denominator(_TINY)
     moving = rate > 0

@@ -1,4 +1,4 @@
-"""What a program does to one element of a parameter array; arrays treated alike are one rule."""
+"""A program's operations on one element; parameter arrays treated alike share one rule."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -13,19 +13,19 @@ _G, _P, _FIRST = 0, 1, 2  # the numbers of the gradient, the parameter and the f
 
 
 class Number(NamedTuple):
-    """A number of the program that belongs to no parameter, by its number there."""
+    """A number of the program that belongs to no parameter, by its index in the program."""
 
     ref: int
 
 
 class Rule(NamedTuple):
-    """The step of every element of some parameter arrays.
+    """The step of each element of some parameter arrays.
 
     Attributes:
       leaves: the arrays.
       slots: their accumulators.
-      operations: in their order, with inputs and outputs numbered anew.
-      update: what is added to the parameter.
+      operations: the operations in order, with inputs and outputs renumbered.
+      update: the value that is added to the parameter.
       new: each accumulator's new value.
     """
 
@@ -36,18 +36,18 @@ class Rule(NamedTuple):
     new: tuple[Any, ...]
 
     def numbers(self) -> set[int]:
-        """The program's numbers that it uses."""
+        """The program's numbers that the rule uses."""
         refs = [i for op in self.operations for i in op.inputs] + [self.update, *self.new]
         return {ref.ref for ref in refs if isinstance(ref, Number)}
 
     def constants(self) -> set[float]:
-        """The numbers that stand in it."""
+        """The constants in the rule."""
         values = (i.value for op in self.operations for i in op.inputs if isinstance(i, Constant))
         return {abs(float(x)) for x in values if x.ndim == 0 and x.dtype.kind == "f"}
 
     @property
     def idle(self) -> bool:
-        """Whether the update is 0 whatever comes."""
+        """Whether the update is always 0."""
         return isinstance(self.update, Constant) and not np.any(self.update.value)
 
     def step(
@@ -74,7 +74,7 @@ class Rule(NamedTuple):
         return np.asarray(value(self.update)), [np.asarray(value(ref)) for ref in self.new]
 
     def depends(self, ref: Any) -> set[int]:
-        """Which of gradient (0), parameter (1) and accumulators (2, …) a value is made of."""
+        """Which of gradient (0), parameter (1) and accumulators (2, …) a value depends on."""
         made: dict[int, set[int]] = {i: {i} for i in range(_FIRST + len(self.slots))}
         for op in self.operations:
             of = [made[i] for i in op.inputs if isinstance(i, int)]
@@ -83,7 +83,7 @@ class Rule(NamedTuple):
 
 
 def rules(program: Program) -> list[Rule]:
-    """The rules of a program, each with the arrays that it steps."""
+    """The rules of a program, each with its arrays."""
     by_home: dict[int, list[Operation]] = {}
     for op in program.operations:
         by_home.setdefault(op.home, []).append(op)

@@ -1,8 +1,8 @@
 """The numbers that a program shares among its parameters: step counts, learning rates, constants.
 
-A number of the state either counts the steps or stays as it is. What else the program computes
-without gradients and parameters is then a function of the steps taken, and can be asked for at any
-step, the first and the far ones too.
+A number of the state either counts the steps or never changes. So every other value that the
+program computes without gradients and parameters is a function of the steps taken. It can be
+evaluated at any step, from the first to distant ones.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -16,7 +16,7 @@ from jaxopt_notes.transfer.recognition.numbers import plain
 from jaxopt_notes.transfer.recognition.program import FREE, Constant, Operation, Program, Ref
 from jaxopt_notes.transfer.recognition.reasons import UnlikeError
 
-AHEAD = 40  # steps from here on, each of which is looked at
+AHEAD = 40  # the number of next steps that are all probed
 _FAR = tuple(10**k for k in range(2, 9))
 
 
@@ -25,10 +25,10 @@ class Scalars(NamedTuple):
 
     Attributes:
       program: whose they are.
-      values: the state's numbers now, by their place in the state.
-      counts: those places that count the steps.
-      offsets: (K,), the steps from here at which the program is looked at.
-      columns: each number that a parameter array uses, by its number in the program, (K, 1).
+      values: the state's current numbers, by their place in the state.
+      counts: the places of the step counts.
+      offsets: (K,), the probed steps, relative to the current step.
+      columns: each number that a parameter array uses, by its index in the program, (K, 1).
     """
 
     program: Program
@@ -46,18 +46,18 @@ class Scalars(NamedTuple):
         return [k for k in self.counts if self.program.slot(k) in below | set(wanted)]
 
     def function(self, ref: int, sign: float, base: int) -> Callable[[Any], Any]:
-        """A number of the program as a function of the steps taken, times ±1 or another constant.
+        """A number of the program as a function of the steps taken, times a constant such as ±1.
 
         Args:
           ref: the number.
           sign: the constant.
-          base: the steps taken by now; each count has its own distance from it.
+          base: the steps taken so far; each count has a fixed distance from it.
         """
         operations = needed(_free(self.program), [ref])
         program, values, counts = self.program, dict(self.values), self.counts
 
         def learning_rate(count: Any) -> Any:
-            """The learning rate after so many steps."""
+            """The learning rate after the given number of steps."""
             ambient = jnp.result_type(float)
             with jax.enable_x64(True):
                 at: dict[int, Any] = {program.slot(k): jnp.asarray(v) for k, v in values.items()}
@@ -72,15 +72,16 @@ class Scalars(NamedTuple):
 
 
 def scalars(program: Program, state: Any, offsets: np.ndarray | None = None) -> Scalars:
-    """The numbers of a state: which count, and which stay.
+    """The numbers of a state, divided into step counts and constants.
 
     Args:
       program: whose they are.
-      state: with the numbers as they are now.
-      offsets: the steps from here at which to look; by default those that may tell something.
+      state: the state with its current numbers.
+      offsets: the steps to probe, relative to the current step (default: chosen by `_offsets`).
 
     Raises:
-      UnlikeError: a number does neither, or is not finite within the next steps.
+      UnlikeError: a number neither counts nor stays constant, or is not finite within the next
+        steps.
     """
     leaves = jax.tree.leaves(state)
     places = [k for k in program.new_slots if program.slots[k].home == FREE]
@@ -109,7 +110,7 @@ def _moves(program: Program, k: int) -> bool:
 
 
 def _moved(program: Program, k: int, value: np.ndarray) -> int:
-    """The new value of a number of the state that seems to count."""
+    """The new value of a state number that seems to count."""
     new = program.new_slots[k]
     homes = {out: op.home for op in program.operations for out in op.outputs}
     whole = value.ndim == 0 and value.dtype.kind == "i"
@@ -119,10 +120,10 @@ def _moved(program: Program, k: int, value: np.ndarray) -> int:
 
 
 def _offsets(program: Program, bases: Sequence[int]) -> np.ndarray:
-    """The steps from here at which a program may show something; the past ones are negative.
+    """The steps to probe, relative to the current step; past steps are negative.
 
-    They are the next ones, the first ones, some far ones, and those beside every whole number in
-    the program: a schedule changes there, if anywhere.
+    They are the next steps, the first steps, some distant steps, and the steps around each whole
+    number in the program, where a schedule may change.
     """
     marks = {m for op in _free(program) for m in _whole_numbers(op)}
     at = {m + d for m in marks for d in (-1, 0, 1)} | {0, 1, 2, *_FAR}
@@ -132,7 +133,7 @@ def _offsets(program: Program, bases: Sequence[int]) -> np.ndarray:
 
 
 def _shared(program: Program) -> set[int]:
-    """The numbers that parameter arrays use."""
+    """The numbers that the parameter arrays use."""
     free = {out for op in _free(program) for out in op.outputs}
     free |= {program.slot(k) for k in program.new_slots if program.slots[k].home == FREE}
     owned = [op for op in program.operations if op.home != FREE]
@@ -148,7 +149,7 @@ def _at(
     offsets: np.ndarray,
     refs: Iterable[int],
 ) -> dict[int, np.ndarray]:
-    """Numbers of the program at these steps from here."""
+    """Numbers of the program at the given steps, relative to the current step."""
     wanted = sorted(refs)
     counting = [program.slot(k) for k in counts]
     operations = needed(_free(program), wanted)
@@ -175,7 +176,7 @@ def _unsteady(program: Program, k: int) -> str:
 
 
 def needed(operations: Sequence[Operation], refs: Iterable[Ref]) -> list[Operation]:
-    """The operations that make the values, in their order."""
+    """The operations that compute the values, in order."""
     wanted = {ref for ref in refs if isinstance(ref, int)}
     chosen = []
     for op in reversed(operations):
@@ -186,7 +187,7 @@ def needed(operations: Sequence[Operation], refs: Iterable[Ref]) -> list[Operati
 
 
 def run(operations: Sequence[Operation], values: dict[int, Any], refs: Iterable[int]) -> list[Any]:
-    """Runs the operations with JAX, on the values by their numbers."""
+    """Runs the operations with JAX, on values by their indices."""
     values = dict(values)
     for op in operations:
         inputs = [jnp.asarray(i.value) if isinstance(i, Constant) else values[i] for i in op.inputs]
@@ -196,7 +197,7 @@ def run(operations: Sequence[Operation], values: dict[int, Any], refs: Iterable[
 
 
 def _whole_numbers(op: Operation) -> Iterable[int]:
-    """The whole numbers among an operation's constants that a count might be compared with."""
+    """The whole-number constants of an operation with which a count might be compared."""
     for x in (i.value for i in op.inputs if isinstance(i, Constant)):
         if x.dtype.kind in "if" and x.size <= 1000:
             y = np.unique(x.astype(np.float64))

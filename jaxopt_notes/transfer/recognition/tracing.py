@@ -16,11 +16,12 @@ from jaxopt_notes.transfer.recognition.reasons import UnlikeError
 
 
 def trace(optimizer: Any, state: Any, params: Any) -> Program:
-    """Traces one step for parameters and a state of these shapes.
+    """Traces one step for parameters and a state of the given shapes.
 
     Raises:
-      InputError: the parameters are not real numbers, or the state is not that of the optimizer.
-      UnlikeError: its update needs more than gradients, state and parameters.
+      InputError: the parameters are not real numbers, or the state does not belong to the
+        optimizer.
+      UnlikeError: the update needs more than gradients, state and parameters.
     """
     tree: Any
     flat, tree = jax.tree_util.tree_flatten_with_path(params)
@@ -34,7 +35,8 @@ def trace(optimizer: Any, state: Any, params: Any) -> Program:
             )
     with jax.enable_x64(True), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        # A lone number would look like a number of the state: it stands as an array of one.
+        # A scalar parameter would look like a number of the state, so it becomes an array of length
+        # 1.
         bare = not flat[0][0]
         leaves = [_wide(p, bare) for _, p in flat]
         template = _template(optimizer, state, tree.unflatten(leaves), bare)
@@ -49,7 +51,7 @@ def trace(optimizer: Any, state: Any, params: Any) -> Program:
 
 
 def _template(optimizer: Any, state: Any, params: Any, bare: bool) -> Any:
-    """The state's shapes, in float64, checked against what `init` gives."""
+    """The state's shapes, in float64, checked against the result of `init`."""
     own: Any = jax.tree.structure(state)
     if jax.tree.structure(unpack_state(state)) != own:
         raise InputError(
@@ -97,13 +99,14 @@ def _jaxpr(optimizer: Any, params: Any, state: Any) -> Any:
 def slots_of(
     state: Any, paths: Sequence[Any], shapes: Sequence[tuple[int, ...]]
 ) -> tuple[Slot, ...]:
-    """The arrays of a state. One belongs to the parameter whose path stands within its own."""
+    """The arrays of a state, each with the parameter whose path is part of the array's path."""
     places = {tuple(path): i for i, path in enumerate(paths)}
     lengths = sorted({len(path) for path in places}, reverse=True)
     slots = []
     for path, value in jax.tree_util.tree_flatten_with_path(state)[0]:
         real = jnp.issubdtype(value.dtype, np.floating)
-        # The longest, and the last: a part of an `optax.partition` may be named as a parameter is.
+        # The longest match, and the last one: a part of an `optax.partition` may have a parameter's
+        # name.
         fits = (
             (places[path[k : k + n]], k, k + n)
             for n in lengths
@@ -118,7 +121,7 @@ def slots_of(
 
 
 def _owner(state: Any, path: Any) -> tuple[str, str]:
-    """The last field with a name on the way, and the class that has it."""
+    """The last named field on the path, and its class."""
     field, owner = "", ""
     for key in path:
         if isinstance(key, jax.tree_util.GetAttrKey):
@@ -130,7 +133,7 @@ def _owner(state: Any, path: Any) -> tuple[str, str]:
 
 
 def _wide(x: Any, bare: bool = False) -> jax.ShapeDtypeStruct:
-    """An abstract array of the same shape, in float64 if it is of real numbers."""
+    """An abstract array of equal shape, in float64 if its numbers are real."""
     dtype = jnp.result_type(x)
     real = jnp.issubdtype(dtype, np.floating)
     shape = jnp.shape(x) or ((1,) if bare else ())

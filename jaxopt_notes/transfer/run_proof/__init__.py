@@ -1,1 +1,1 @@
-"""Whether a run that was moved goes on as it would have in torch: both are stepped side by side."""
+"""Checks that a moved run continues as it would in torch, by stepping both side by side."""

@@ -1,4 +1,4 @@
-"""A torch run and a transformation side by side: how far each step leads them apart."""
+"""Steps a torch run and a transformation side by side and measures their distance."""
 
 from collections.abc import Hashable, Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -13,13 +13,13 @@ import optax
 from jaxopt_notes.conventions.arrangement import Arrangement, arrange_by
 from jaxopt_notes.transfer.run_proof.torch_twin import Twin
 
-# A step is measured by the largest step of its element, which is forgotten at this pace: a step
-# that is small by chance, between two large ones, has their rounding.
+# A step's error is relative to the element's largest recent step, which decays at this rate.
+# Otherwise a step that is small by chance between two large ones would count their rounding.
 _FORGET = 0.9
 
 
 class Readings(NamedTuple):
-    """How far one step led each leaf from torch: each (leaves,), see `run_proof.Drift`."""
+    """How far one step moved each leaf away from torch: each (leaves,), see `verdict.Drift`."""
 
     step: np.ndarray
     way: np.ndarray
@@ -30,10 +30,10 @@ class Course(NamedTuple):
     """Both sides after some steps.
 
     Attributes:
-      twin: torch's side, which is stepped in place.
-      state: the transformation's state, which has met torch's parameters at each step.
-      free: parameters and state of the transformation by itself.
-      sizes: the largest value that each element had, by leaf.
+      twin: torch's side, which steps in place.
+      state: the transformation's state, when each step starts from torch's parameters.
+      free: parameters and state of the transformation's independent run.
+      sizes: the largest value of each element so far, by leaf.
       strides: the size of each element's steps, by leaf.
     """
 
@@ -45,7 +45,7 @@ class Course(NamedTuple):
 
 
 def begin(twin: Twin, arrange: Arrangement, state: Any) -> Course:
-    """The course from where torch stands."""
+    """The course from torch's current state."""
     with bits(twin):
         params = arrange_by(arrange, twin.values())
         leaves = [np.abs(np.asarray(x, np.float64)) for x in jax.tree.leaves(params)]
@@ -63,11 +63,11 @@ def advance(
     """One step of both sides with the same gradients.
 
     Args:
-      course: where both stand.
+      course: the current state of both.
       optimizer: the transformation.
-      arrange: where torch's parameters belong here.
-      there: the gradients by torch's names.
-      here: the gradients as a tree.
+      arrange: the arrangement of torch's parameters.
+      there: the gradients, by torch's names.
+      here: the gradients, as a tree.
     """
     before = course.twin.values()
     cast = {
@@ -102,8 +102,8 @@ def advance(
 def in_float64(state: Any) -> Any:
     """The state with its floating-point leaves in float64.
 
-    The numbers that `optax.inject_hyperparams` keeps become what the user wrote: of float32's 0.9,
-    the shortest decimal is 0.9.
+    The numbers of `optax.inject_hyperparams` become the user's numbers: the shortest decimal of
+    float32's 0.9 is 0.9.
     """
 
     def widened(path: Any, x: Any) -> Any:
@@ -118,7 +118,7 @@ def in_float64(state: Any) -> Any:
 
 
 def bits(twin: Twin) -> AbstractContextManager[Any]:
-    """With 64 bits if torch's parameters have them, else as the caller works."""
+    """Enables 64 bits if torch's parameters have them; otherwise keeps the caller's setting."""
     wide = any("float64" in str(p.dtype) for p in twin.parameters.values())
     return jax.enable_x64(True) if wide else nullcontext()
 
@@ -130,12 +130,12 @@ def _take(optimizer: optax.GradientTransformation, params: Any, state: Any, grad
 
 
 def _gap(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """|a − b|; 0 where both are the same infinity, or both NaN."""
+    """|a − b|; 0 where both are equal infinities, or both NaN."""
     with np.errstate(invalid="ignore"):
         off = np.nan_to_num(np.abs(a - b), nan=np.inf, posinf=np.inf)
     return np.where((a == b) | (np.isnan(a) & np.isnan(b)), 0.0, off)
 
 
 def _worst(share: np.ndarray) -> float:
-    """The largest; 0/0 is no distance."""
+    """The largest quotient; 0/0 counts as 0."""
     return float(np.nan_to_num(share, nan=0.0, posinf=np.inf).max(initial=0.0))

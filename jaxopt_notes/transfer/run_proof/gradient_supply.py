@@ -1,4 +1,4 @@
-"""Where `prove` has each step's gradients from: drawn, given, or from the user's losses."""
+"""The gradients of each step of `prove`: random, from the user, or from the user's losses."""
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -21,10 +21,10 @@ class Pair(NamedTuple):
     """The gradients of one step.
 
     Attributes:
-      there: by torch's names; None where torch has none.
-      here: as a tree.
-      apart: how far the two sides' own gradients are apart, relative to the largest element
-        (leaves,); empty where both were given the same.
+      there: the gradients by torch's names; None where torch has none.
+      here: the gradients as a tree.
+      apart: the distance of the two sides' own gradients, relative to the largest element
+        (leaves,); empty if both sides got the gradients from outside.
     """
 
     there: Mapping[Hashable, np.ndarray | None]
@@ -33,11 +33,11 @@ class Pair(NamedTuple):
 
 
 def drawn(values: Arrays) -> Gradients:
-    """Gradients from 1e-9 to 1e3 for each step, which tempt every trap, on the parameters' shapes.
+    """Random gradients from 1e-9 to 1e3 for each step that trigger the known traps.
 
-    A tenth of the elements is 0 at each step, and a few are 0 at all of them: the moments of these
-    fade, and what else moves a parameter shows. The first element of each parameter is about 1 at
-    all steps, so that the smallest parameter moves too.
+    At each step a tenth of the elements is 0, and a few elements are 0 at all steps: their moments
+    fade, which shows everything else that moves a parameter. The first element of each parameter is
+    about 1 at all steps, so the smallest parameter moves too.
     """
     top = 0.0 if any(array.dtype == np.float16 for array in values.values()) else 3.0
     sizes = {}
@@ -62,7 +62,7 @@ def drawn(values: Arrays) -> Gradients:
 def supplied(
     gradients: Gradients, steps: int, values: Arrays, arrange: Arrangement
 ) -> Iterator[Pair]:
-    """The same gradients for both sides; one that is left out is None in torch and 0 here."""
+    """The user's gradients for both sides; a missing gradient is None in torch and 0 in JAX."""
     for k in range(steps):
         there = dict.fromkeys(values) | {
             name: None if g is None else np.asarray(g) for name, g in gradients(k).items()
@@ -86,12 +86,12 @@ def computed(
     arrange: Arrangement,
     sources: Sequence[Sequence[Hashable]],
 ) -> Iterator[Pair]:
-    """Each side's own gradients from where torch stands; both are given torch's.
+    """Each side's own gradients at torch's parameters; both sides then step with torch's gradients.
 
     Args:
       losses: the two functions.
       batches: their data.
-      torch_side: the copy, which somebody else steps between two of the pairs.
+      torch_side: the copy of the run; the caller steps it between two pairs.
       arrange: where torch's parameters belong here.
       sources: torch's names of each leaf.
     """

@@ -1,4 +1,4 @@
-"""What an array is in comparison with another: zero, transposed, another's, scaled, rounded."""
+"""Describes how an array differs from the expected one: zero, transposed, scaled, …."""
 
 import contextlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,12 +16,12 @@ Named = Mapping[str, np.ndarray]
 
 
 def differences(what: str, ours: Named, theirs: Named) -> list[str]:
-    """Sentences on what differs, one for all arrays that differ in the same way.
+    """Sentences on the differences, one for all arrays that differ in the same way.
 
     Args:
-      what: the arrays' name in the sentences, such as "mu of".
+      what: the term for the arrays in the sentences, such as "mu of".
       ours: name → array.
-      theirs: name → what the array should be.
+      theirs: name → the expected array.
 
     >>> there = {"a": np.array([1.0, 2.0]), "b": np.array([3.0, 5.0])}
     >>> differences("mu of", {"a": 0.1 * there["a"], "b": there["a"]}, there)
@@ -35,7 +35,7 @@ def differences(what: str, ours: Named, theirs: Named) -> list[str]:
 
 
 def likeness(ours: np.ndarray, name: str, theirs: Named) -> str:
-    """In which way an array differs from the one that it should be, `theirs[name]`."""
+    """How an array differs from the expected `theirs[name]`."""
     right = theirs[name]
     if not np.any(ours):
         return "is 0, and torch's is not"
@@ -58,11 +58,11 @@ def likeness(ours: np.ndarray, name: str, theirs: Named) -> str:
 
 
 def state_hints(expected: Any, state: Any, params: Any, paths: Sequence[str]) -> list[str]:
-    """What differs between two states of optax's classes, by the names of their fields.
+    """The differences between two states of optax's classes, by field.
 
     Args:
-      expected: the state that `translate_state` makes of torch's.
-      state: the one to look at.
+      expected: the state that `translate_state` makes from torch's.
+      state: the state to compare.
       params: the parameters.
       paths: the names of their leaves.
     """
@@ -83,7 +83,7 @@ def state_hints(expected: Any, state: Any, params: Any, paths: Sequence[str]) ->
 
 
 def _nodes(state: Any) -> list[Any]:
-    """The parts of a state that have accumulators or a count."""
+    """The nodes of a state that have accumulators or a count."""
 
     def known(node: Any) -> bool:
         return bool({*_SLOTS, "count"} & set(getattr(node, "_fields", ())))

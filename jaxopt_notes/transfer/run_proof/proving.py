@@ -1,4 +1,4 @@
-"""`prove`: whether a run that was moved from torch goes on as it would have in torch."""
+"""`prove`: checks that a run moved from torch continues as it would in torch."""
 
 from collections.abc import Hashable, Iterable, Sequence
 from typing import Any
@@ -45,14 +45,14 @@ def prove(
     batches: Iterable[Any] | None = None,
     losses: Losses | None = None,
 ) -> Proof:
-    """Whether a transformation goes on where a torch run stands, step by step, as torch would.
+    """Checks step by step that a transformation continues a torch run as torch would.
 
-    Both sides take the same gradients: torch a copy of the run, and here the transformation from
-    its state. By default the gradients are drawn, from 1e-9 to 1e3 and with zeros, so that each
-    term of the equation shows within a few steps. Each step starts from where torch stands, once in
-    the run's own dtype and once in float64, where rounding hides nothing; a second run goes its
-    own way, to show how rounding adds up. Torch's optimizer, scheduler and parameters stay as they
-    are. Three copies of them are held in memory.
+    A copy of the torch run and the transformation take equal gradients. By default the gradients
+    are random, from 1e-9 to 1e3 and with zeros, so that each term of the equation shows within a
+    few steps. Each step starts from torch's current parameters, once in the run's own dtype and
+    once in float64, where rounding hides nothing. A second run of the transformation continues from
+    its own parameters, to show how rounding adds up. Torch's optimizer, scheduler and parameters do
+    not change; memory holds three copies of them.
 
     Args:
       torch_optimizer: any torch optimizer in mid-training.
@@ -60,31 +60,31 @@ def prove(
       state: its state.
       params: the parameters here, as torch left them.
       arrange: where each of torch's parameters belongs in `params`, as in `translate`; with
-        `names=module` for all of the module's parameters.
-      names: as in `translate`. Pass the module, so that parameters that torch does not step are
-        compared too.
+        `names=module`, for all of the module's parameters.
+      names: as in `translate`. Pass the module to compare also parameters that torch does not
+        update.
       scheduler: the torch scheduler that drives the optimizer.
-      scheduler_every: as in `translate`. SGD does not count its steps: prove it where the scheduler
-        has just been stepped.
+      scheduler_every: as in `translate`. SGD does not count its steps: run the proof right after a
+        scheduler step.
       scheduler_ahead: as in `translate`.
       total_steps: as in `translate`.
-      steps: how many steps to take, at most as many as OneCycleLR or `total_steps` leave. Most
-        errors show in the first; a scheduler's need its changes.
-      gradients: a function from the step, 0 for the first, to {torch's name: array}. A parameter
-        that is left out has no gradient in torch, and zeros here, as `jax.grad` gives.
+      steps: how many steps to take, at most the remaining steps of OneCycleLR or `total_steps`.
+        Most errors show at the first step; a scheduler's errors show when its values change.
+      gradients: a function from the step, 0 for the first, to {torch's name: array}. A missing
+        parameter has no gradient in torch, and zeros in JAX, as `jax.grad` gives.
       batches: data for `losses`, one for each step.
-      losses: `(torch_loss(module, batch), jax_loss(params, batch))`, two functions to a scalar.
-        Then `names` must be the module. The gradients of the two are compared from the same
-        parameters, and both optimizers take torch's. The copy is in the module's mode (train or
-        eval); switch off dropout, which draws other numbers on each side.
+      losses: `(torch_loss(module, batch), jax_loss(params, batch))`, two functions that return a
+        scalar. Then `names` must be the module. The two gradients are compared at equal parameters,
+        and both optimizers step with torch's. The copy is in the module's mode (train or eval);
+        switch off dropout, because its random numbers differ between the sides.
 
     Returns:
       A `Proof`: `.equal`, `.first`, `.drift`; `str(proof)` is a report, and `proof.write(folder)`
-      keeps it as JSON and Markdown.
+      saves it as JSON and Markdown.
 
     Raises:
-      InputError: parameters of the two sides do not correspond in structure or shape, an argument
-        is missing, or torch's optimizer cannot be stepped with gradients alone.
+      InputError: the two sides' parameters differ in structure or shape, an argument is missing, or
+        torch's optimizer cannot step with gradients alone.
       MissingExtraError: torch is not installed.
 
     >>> import torch  # doctest: +SKIP
@@ -143,7 +143,7 @@ def prove(
 
 
 def _is_scheduled(torch_optimizer: Any) -> bool:
-    """Whether a scheduler has left its mark on a param group."""
+    """Whether a param group has keys from a scheduler."""
     return any("initial_lr" in group for group in torch_optimizer.param_groups)
 
 
@@ -154,7 +154,7 @@ def _walked(
     optimizer: optax.GradientTransformation,
     arrange: Arrangement,
 ) -> Proof:
-    """The proof after all steps of the courses: the run's own dtype first, float64 last."""
+    """The proof after all steps of the courses, the run's own dtype first, float64 last."""
     readings: list[list[Readings]] = [[] for _ in courses]
     torch_side, apart = courses[0].twin, []
     rates = [_rates(torch_side.optimizer)]
@@ -171,7 +171,7 @@ def _walked(
         path: Drift(own.step[:, i], own.way[:, i], exact.share[:, i])
         for i, path in enumerate(proof.names)
     }
-    gradients = dict(zip(proof.names, np.stack(apart).T))  # empty where both had the same
+    gradients = dict(zip(proof.names, np.stack(apart).T))  # empty if both sides got equal gradients
     dtype, departures = proof.about["dtype"], judged(drift, proof.about["dtype"])
     unequal = any(unlike(far, dtype) is not None for far in gradients.values())
     constant = torch_side.scheduler is not None and all(rate == rates[0] for rate in rates)
@@ -220,7 +220,7 @@ def _paths(params: Any) -> list[str]:
 
 
 def _sources(arrange: Arrangement, values: Arrays) -> list[list[Hashable]]:
-    """Torch's names of each leaf: where arrays that are filled with numbers arrive."""
+    """Torch's names for each leaf, found with arrays that are filled with numbers."""
     names = list(values)
     filled = {name: np.full(x.shape, i) for i, (name, x) in enumerate(values.items())}
     leaves = jax.tree.leaves(arrange_by(arrange, filled))
@@ -228,13 +228,13 @@ def _sources(arrange: Arrangement, values: Arrays) -> list[list[Hashable]]:
 
 
 def _dtype(values: Arrays) -> str:
-    """The parameters' dtype, the coarsest of several."""
+    """The parameters' dtype, or the coarsest of several."""
     dtypes = {jax.numpy.dtype(x.dtype) for x in values.values()}
     return str(max(dtypes, key=lambda dtype: float(jax.numpy.finfo(dtype).eps)))
 
 
 def _start(params: Any, target: Any, paths: Sequence[str]) -> tuple[list[str], list[str]]:
-    """What differs before the first step: dtypes and values."""
+    """The differences in dtypes and values before the first step."""
     ours, theirs = (
         dict(zip(paths, map(np.asarray, jax.tree.leaves(tree)))) for tree in (params, target)
     )
@@ -251,7 +251,7 @@ def _rates(optimizer: Any) -> list[float]:
 
 
 def _expected(torch_optimizer: Any, params: Any, taken: int, keywords: dict[str, Any]) -> Any:
-    """The state that `translate_state` makes; None where it does not know the optimizer."""
+    """The state that `translate_state` makes; None if it does not know the optimizer."""
     steps = None if keywords["scheduler"] is None else taken
     try:
         return translate_state(torch_optimizer, params, steps=steps, **keywords)

@@ -1,4 +1,4 @@
-"""Where a torch run's scheduler stands: how many steps were taken, and how many are left."""
+"""The position of a torch run's scheduler: how many steps were taken, and how many are left."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from jaxopt_notes.errors import InputError
 def steps_taken(
     optimizer: Any, scheduler: Any, scheduler_every: int, scheduler_ahead: int, total_steps: Any
 ) -> int:
-    """How many steps torch has taken; by its scheduler if the optimizer does not count them."""
+    """How many steps torch has taken; read from its scheduler if the optimizer does not count."""
     if scheduler is None:
         if (scheduler_every, scheduler_ahead, total_steps) != (1, 0, None):
             raise InputError(
@@ -30,7 +30,7 @@ def steps_within(
     scheduler_ahead: int,
     total_steps: int | None,
 ) -> int:
-    """The steps that are left before the scheduler's end, after which torch raises an error."""
+    """The steps left until the scheduler's end, after which torch raises an error."""
     ends = [] if total_steps is None else [total_steps]
     if (total := getattr(scheduler, "total_steps", None)) is not None:
         ends.append(total * scheduler_every - scheduler_ahead)
@@ -46,6 +46,6 @@ def steps_within(
 
 
 def _position(scheduler: Any) -> int:
-    """How many steps the scheduler has taken; a ChainedScheduler's parts know it."""
+    """How many steps the scheduler has taken; for a ChainedScheduler its parts know the number."""
     own = getattr(scheduler, "last_epoch", None)
     return int(scheduler._schedulers[0].last_epoch if own is None else own)

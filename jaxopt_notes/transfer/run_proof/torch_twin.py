@@ -1,4 +1,4 @@
-"""A copy of a torch run that can take steps while the user's own objects stay as they are."""
+"""A copy of a torch run, whose steps do not change the user's own objects."""
 
 import copy
 from collections.abc import Hashable, Iterator, Mapping
@@ -20,10 +20,10 @@ class Twin(NamedTuple):
 
     Attributes:
       optimizer, scheduler: torch's; the scheduler may be None.
-      parameters: name → parameter, also those that the optimizer does not step.
-      module: the module, where it was asked for.
-      scheduler_every: after how many steps of the optimizer the scheduler takes one.
-      clock: counts the optimizer's steps, as the scheduler sees them.
+      parameters: name → parameter, including parameters that the optimizer does not update.
+      module: the module, if requested.
+      scheduler_every: how many optimizer steps make one scheduler step.
+      clock: the number of optimizer steps, as the scheduler counts them.
     """
 
     optimizer: Any
@@ -34,16 +34,16 @@ class Twin(NamedTuple):
     clock: Iterator[int]
 
     def values(self) -> Arrays:
-        """The parameters as arrays of their own."""
+        """The parameters, copied to arrays."""
         return {name: as_array(p).copy() for name, p in self.parameters.items()}
 
     def gradients(self) -> dict[Hashable, np.ndarray | None]:
-        """The gradients that torch has computed; None where it has none."""
+        """The gradients that torch has computed; None for a parameter without gradient."""
         grads = {name: p.grad for name, p in self.parameters.items()}
         return {name: None if g is None else as_array(g).copy() for name, g in grads.items()}
 
     def step(self, gradients: Mapping[Hashable, np.ndarray | None]) -> None:
-        """One step of the optimizer and the scheduler. A frozen parameter has no gradient."""
+        """Takes one step of the optimizer and the scheduler. A frozen parameter has no gradient."""
         for name, p in self.parameters.items():
             gradient = gradients.get(name) if p.requires_grad else None
             p.grad = None if gradient is None else as_tensors(gradient).to(p.device)
@@ -55,18 +55,18 @@ class Twin(NamedTuple):
 def twin(
     optimizer: Any, scheduler: Any, names: Names, every: int, taken: int, module: Any = None
 ) -> Twin:
-    """A copy of the run; hooks on the optimizer are not copied.
+    """Copies a run, without hooks on the optimizer.
 
     Args:
       optimizer, scheduler: torch's; the scheduler may be None.
       names: as in `translate`.
-      every: after how many steps of the optimizer the scheduler takes one.
-      taken: how many steps the optimizer has taken, as the scheduler sees them.
+      every: how many optimizer steps make one scheduler step.
+      taken: how many steps the optimizer has taken, as the scheduler counts them.
       module: the module, if its forward pass is needed.
 
     Raises:
-      InputError: the optimizer or the scheduler cannot be stepped with gradients alone, or a
-        parameter has no name.
+      InputError: the optimizer or the scheduler cannot step with gradients alone, or a parameter
+        has no name.
     """
     if not hasattr(optimizer, "param_groups"):
         raise InputError(f"torch_optimizer: a {type(optimizer).__name__} is not a torch optimizer")
@@ -79,13 +79,13 @@ def twin(
     for name, p in parameters.items():
         if p.is_complex():
             raise InputError(f"torch_optimizer: {name!r} is complex, which prove does not compare")
-    # One deepcopy, so that the copies know each other.
+    # One deepcopy, so that the copies refer to each other.
     copies = copy.deepcopy((optimizer, scheduler, parameters, module))
     return Twin(*copies, every, count(taken + 1))
 
 
 def widened(of: Twin) -> Twin:
-    """The twin with its parameters and their state in float64: it changes the twin."""
+    """Converts the twin's parameters and their state to float64, in place."""
     for p in of.parameters.values():
         if p.is_floating_point():
             p.data = p.data.double()

@@ -1,4 +1,4 @@
-"""What `prove` found, to read and to keep."""
+"""The result of `prove`, as text and as files."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -8,26 +8,27 @@ import numpy as np
 
 from jaxopt_notes.verification import certificate
 
-# Units in the last place that one step may leave torch by. Two right implementations in the same
-# order of operations stay within 8; with optax's own bias correction in float32, within 384.
+# How far one step may differ from torch, in units in the last place. Two correct implementations
+# with equal orders of operations stay within 8; with optax's own bias correction in float32, within
+# 384.
 STEP_LIMIT, ROUNDING_LIMIT = 8.0, 384.0
-# In float64 a step may differ by this share of itself: a learning rate that is kept in float32 is
-# 6e-8 off.
+# In float64 a step may have this relative error, because a learning rate that is kept in float32
+# has a relative error of 6e-8.
 SHARE_LIMIT = 1e-6
-WAY_LIMIT = 1e-12  # over all steps, of parameters that are float64 themselves
+WAY_LIMIT = 1e-12  # over all steps, for float64 parameters
 # Gradients of two programs for one network, relative to the largest element.
 GRADIENT_LIMITS = {"float64": 1e-9, "float32": 1e-3}
-OTHER_GRADIENTS = 0.05  # of 16 bits
+OTHER_GRADIENTS = 0.05  # for 16-bit dtypes
 
 
 class Departure(NamedTuple):
-    """Where a parameter leaves torch.
+    """The step at which a parameter departs from torch.
 
     Attributes:
-      parameter: its name here.
+      parameter: its name in JAX.
       step: the step, counted from 1.
-      units: how far that one step leads off, in units in the last place.
-      share: and as a share of the step, in float64.
+      units: how far that one step differs, in units in the last place.
+      share: the difference relative to the step, in float64.
     """
 
     parameter: str
@@ -49,13 +50,13 @@ class Departure(NamedTuple):
 
 
 class Drift(NamedTuple):
-    """How far one parameter is from torch, for each step (N,).
+    """The distance of one parameter from torch, for each step (N,).
 
     Attributes:
-      step: each step by itself, from where torch stood: in units in the last place of the largest
-        value that the element had by then.
-      way: the whole way, in the same units.
-      share: each step by itself in float64, as a share of the step.
+      step: the distance after one step from torch's parameters, in units in the last place of the
+        largest value of the element so far.
+      way: the distance after all steps so far, in the same units.
+      share: the distance after one step in float64, relative to the step.
     """
 
     step: np.ndarray
@@ -74,25 +75,25 @@ class Row(NamedTuple):
     leaves_at: int | None
 
     def cells(self) -> tuple[str, ...]:
-        """As a table shows it."""
+        """The cells of the row in a table."""
         units = certificate.units(self.step), certificate.units(self.way)
         left = "–" if self.leaves_at is None else str(self.leaves_at)
         return (self.parameter, self.in_torch, *units, f"{self.share:.1g}", left)
 
 
 class Proof(NamedTuple):
-    """Whether a run goes on here as in torch.
+    """Whether a run continues in JAX as in torch.
 
     Attributes:
-      equal: all is equal but for rounding: the start, the steps, and the gradients if asked for.
-      first: where a parameter first leaves torch; None if none does.
-      departures: where each parameter that leaves torch does so, the first one first.
-      drift: name here → how far it is from torch.
-      gradients: name here → the distance of the two gradients of each step, relative to the largest
-        element (N,); empty unless losses were given.
-      start: what differs before the first step: weights and dtypes.
-      hints: what differs in the states before the first step, where they can be compared.
-      names: name here → name in torch.
+      equal: whether the start, the steps, and the gradients if compared, are equal up to rounding.
+      first: the first departure from torch; None if there is none.
+      departures: the departure of each parameter that departs from torch, in order of steps.
+      drift: name in JAX → distance from torch.
+      gradients: name in JAX → the distance of the two gradients at each step, relative to the
+        largest element (N,); empty without losses.
+      start: the differences in weights and dtypes before the first step.
+      hints: the differences of the states before the first step, if the states can be compared.
+      names: name in JAX → name in torch.
       about: the setting: steps, dtype, optimizer, versions.
 
     >>> import torch  # doctest: +SKIP
@@ -119,7 +120,7 @@ class Proof(NamedTuple):
 
     @property
     def units(self) -> float:
-        """The largest distance that one step leads off, in units in the last place."""
+        """The largest distance after one step, in units in the last place."""
         return _largest(drift.step for drift in self.drift.values())
 
     def __str__(self) -> str:
@@ -159,7 +160,7 @@ class Proof(NamedTuple):
         )
 
     def _findings(self) -> list[str]:
-        """A sentence on all that is not equal, the earliest first."""
+        """A sentence on each thing that is not equal, the earliest first."""
         start = [f"at the start, {sentence}" for sentence in self.start]
         first = [] if self.first is None else [str(self.first)]
         gradients = [
@@ -171,7 +172,7 @@ class Proof(NamedTuple):
         return [*start, *first, *gradients]
 
     def _details(self) -> list[str]:
-        """What stands below the verdict."""
+        """The lines below the verdict."""
         lines = self._findings()[1:]
         if not self.equal and self.about["scheduler_missing"]:
             lines.append(
@@ -234,7 +235,7 @@ class Proof(NamedTuple):
 
 
 def judged(drift: dict[str, Drift], dtype: str) -> tuple[Departure, ...]:
-    """Where each parameter that leaves torch does so, the first one first."""
+    """The departure of each parameter that departs from torch, in order of steps."""
     departures = []
     for name, far in drift.items():
         off = ~(far.share <= SHARE_LIMIT)
@@ -248,7 +249,7 @@ def judged(drift: dict[str, Drift], dtype: str) -> tuple[Departure, ...]:
 
 
 def unlike(distances: np.ndarray, dtype: str) -> int | None:
-    """The first step, from 0, at which rounding cannot explain the distance of two gradients."""
+    """The first step, from 0, at which rounding cannot explain two gradients' distance."""
     return _first(~(distances <= GRADIENT_LIMITS.get(dtype, OTHER_GRADIENTS)))
 
 
