@@ -51,7 +51,7 @@ def device_for(platform: str) -> torch.device:
 
 
 def optimizer_of(recipe: Recipe, parameters: Iterable[Tensor]) -> torch.optim.Optimizer:
-    """The recipe's Adam, in two groups: the dense layers' weights (two axes), and all other ones.
+    """The recipe's Adam, in two groups: dense layers' weights (two axes), and other parameters.
 
     A large `momentum_decay` keeps β1 of torch's NAdam constant, as in the recipe's Nesterov form.
     torch has no fused NAdam.

@@ -1,7 +1,7 @@
 """A run's settings. Each field's row defines its option, checks, `config.json` and resuming.
 
-The user asks for settings, hyperparameters included, by name; `resolve` chooses the other ones. To
-add a setting, add a field with its row to `Settings`; to add an optimizer, add a row to
+The user asks for settings, hyperparameters included, by name; `resolve` chooses all other settings.
+To add a setting, add a field with its row to `Settings`; to add an optimizer, add a row to
 `config.optimizers`. Needs neither JAX nor optax.
 
 >>> asked = {"optimizer": "sgd", "momentum": 0.9}

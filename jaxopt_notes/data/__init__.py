@@ -121,7 +121,7 @@ def located(name: str, data_dir: str | os.PathLike[str] | None = None) -> str:
 
 
 def _is_folder(name: str, data_dir: Path) -> bool:
-    """Whether a name is a folder's path: it looks like one, or is one that no set is named like."""
+    """Whether a name is a folder's path: it looks like a path, or only a folder has this name."""
     if name.startswith((".", "~")) or os.path.isabs(name):
         return True
     if name in _OURS or not name or not os.path.isdir(name):

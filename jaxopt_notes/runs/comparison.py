@@ -129,7 +129,7 @@ def _read(folder: str, name: str) -> tuple[Compared, list[str]]:
 
 
 def _row(line: str) -> dict[str, Any] | None:
-    """The row of an epoch; None if the line is not such a row."""
+    """Parses the row of an epoch; None if the line holds no row."""
     try:
         row = json.loads(line)
         whole = all(isinstance(row[name], int | float) for name in (*_NUMBERS, *_SCORES))

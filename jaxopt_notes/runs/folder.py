@@ -44,7 +44,7 @@ def _refuse_broken(path: str) -> None:
 
 
 def refuse_inside(path: str, dataset: str) -> None:
-    """Raises InputError where a run's folder lies in a data set of pictures, as a class would."""
+    """Raises InputError where a run's folder lies in a data set of pictures, like a class."""
     if os.path.isabs(dataset) and is_within(path, dataset):
         raise InputError(
             f"--out {path}: lies in the data set's folder {dataset}, and would count as one of its "

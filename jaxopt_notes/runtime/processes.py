@@ -32,7 +32,7 @@ _CHILD = "JAXOPT_NOTES_SUPERVISED"
 
 
 class Processes(NamedTuple):
-    """How a process connects to the other ones.
+    """How a process connects to the other processes.
 
     JAX detects values that are None (with Slurm, Open MPI, GKE and TPUs).
 

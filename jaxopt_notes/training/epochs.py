@@ -47,7 +47,9 @@ def first_progress(setup: Setup) -> Progress:
 
 
 def begin(setup: Setup) -> tuple[Progress, Steps]:
-    """The progress before the first step, and the steps; compiles one while tracing the other."""
+    """The progress before the first step, and the steps; compiles the first state's program
+    while it traces the steps.
+    """
     drawing = _begin_drawing(setup)
     steps = trace_steps(setup, setup.layout.like(drawing.shapes))
     return Progress(_drawn(setup, drawing)), steps

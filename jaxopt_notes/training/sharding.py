@@ -27,7 +27,7 @@ from jaxopt_notes.training.state import TrainState
 from jaxopt_notes.training.step import Batch
 from jaxopt_notes.training.watching import own_state, with_own_state
 
-PER_CORE = 32  # least images of a batch; below it, synchronising each step costs what is gained
+PER_CORE = 32  # images of a batch; with fewer, synchronising each step costs more than it gains
 
 
 class Layout(NamedTuple):
@@ -135,7 +135,7 @@ class Layout(NamedTuple):
         return whole._replace(opt_state=with_own_state(whole.opt_state, cut))
 
     def step_shardings(self, state: TrainState) -> dict[str, Any]:
-        """The argument of `jax.jit` that keeps a step's (state, metrics) on their devices."""
+        """The argument of `jax.jit` that keeps the layout of a step's (state, metrics)."""
         return {"out_shardings": (self.shardings(state), self._whole())} if self.mesh else {}
 
     def pin(self, state: TrainState) -> TrainState:
