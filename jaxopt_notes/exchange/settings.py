@@ -55,7 +55,7 @@ def steps_of(parts: Parts, step: int | None) -> int:
 
     Args:
       parts: the checkpoint's parts.
-      step: the number that the user gives, if any.
+      step: the number that the user gives, if any; it overrides the checkpoint's.
 
     Raises:
       InputError: the checkpoint holds no number of steps, or two different ones.

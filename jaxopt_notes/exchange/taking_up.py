@@ -47,7 +47,7 @@ def take_up(
       parts: the checkpoint's parts.
       asked: settings by name that the checkpoint does not hold.
       names: torch's names of the layers with weights, in the network's order.
-      step: the number of steps taken, where the checkpoint holds none or several.
+      step: the number of steps taken, if the user gives it; it overrides the checkpoint's.
 
     Raises:
       InputError: `train` has no such network, optimizer or schedule; a setting contradicts the

@@ -27,7 +27,7 @@ from jaxopt_notes.training.state import TrainState
 from jaxopt_notes.training.step import Batch
 from jaxopt_notes.training.watching import own_state, with_own_state
 
-PER_CORE = 32  # images of a batch; with fewer, synchronising each step costs more than it gains
+PER_CORE = 32  # images per core; with fewer, synchronising each step costs more than it gains
 
 
 class Layout(NamedTuple):
