@@ -5,9 +5,9 @@
               log softmax(z)_k = z_k − log Σ_j exp z_j      y one-hot, or any distribution
     IG      = H(Y) − Σ_g n_g / n · H(Y within g)            over the groups g of a split
 
-H is 0 where the outcome is certain and log K where all K outcomes are equally likely; the H of a
-set's labels is the set's impurity. Over ŷ = softmax(z), −Σ y log ŷ is smallest at ŷ = y, where it
-equals H(y). The base of the logarithm sets the unit: e for nats, 2 for bits.
+H is 0 where the outcome is certain and log K where all K are equal; of a set of labels it is the
+set's impurity. Over ŷ = softmax(z), −Σ y log ŷ is smallest at ŷ = y, where it is H(y). The base of
+the logarithm is the unit: e for nats, 2 for bits.
 
 Sources: Shannon 1948, "A Mathematical Theory of Communication", §6; Szegedy et al. 2016,
 "Rethinking the Inception Architecture", §7 (label smoothing s); Quinlan 1986, "Induction of
@@ -27,16 +27,16 @@ from jax.typing import ArrayLike
 def entropy(p: ArrayLike, base: float = math.e, axis: int = -1) -> jax.Array:
     """H(p) = −Σ_k p_k log p_k.
 
-    A p_k of 0 adds nothing. Its derivative is infinite, but the function returns 0 for it: a class
-    that a model has ruled out stays ruled out, and the gradient stays finite.
+    A p_k of 0 adds nothing, and its derivative, which is infinite, is given as 0: what a model has
+    ruled out stays so, and its gradient stays finite.
 
     Args:
       p: distributions along `axis`.
       base: of the logarithm: e for nats, 2 for bits.
-      axis: the axis along which each distribution sums to 1.
+      axis: where each sums to 1.
 
     Returns:
-      The entropies, without `axis`.
+      The entropies; `axis` is gone.
 
     Raises:
       ValueError: base is not above 1; p has a negative element, or does not sum to 1 within
@@ -50,10 +50,10 @@ def entropy(p: ArrayLike, base: float = math.e, axis: int = -1) -> jax.Array:
     p = jnp.asarray(p)
     p = p if jnp.issubdtype(p.dtype, jnp.floating) else p.astype(jnp.float32)
     _check_distribution("p", p, axis)
-    # Both selects are needed: 0 · log 0 is NaN, and with one select its derivative would be NaN.
+    # Both selects are needed: 0 · log 0 is NaN, and so would be its derivative behind one select.
     some = p != 0
     negative = jnp.where(some, p * jnp.log(jnp.where(some, p, 1)), 0).sum(axis)
-    return (0 - negative) / unit  # 0, not −0, for a certain outcome
+    return (0 - negative) / unit  # a certain outcome has 0, not −0
 
 
 def cross_entropy(
@@ -64,28 +64,28 @@ def cross_entropy(
     weights: ArrayLike | None = None,
     base: float = math.e,
 ) -> jax.Array:
-    """L = −Σ_k w_k q_k log softmax(z)_k, one value for each example.
+    """L = −Σ_k w_k q_k log softmax(z)_k, one value an example.
 
-    Equal to torch's `CrossEntropyLoss(weight=w, label_smoothing=s, reduction="none")`. For integer
-    labels torch's "mean" divides by Σ_n w_{y_n}, not by the number of examples; to get it, compute
-    `loss.sum() / weights[labels].sum()`. To weight examples, multiply the result.
+    Equal to torch's `CrossEntropyLoss(weight=w, label_smoothing=s, reduction="none")`. Its "mean"
+    of integer labels divides by Σ_n w_{y_n} and not by the number of examples; so do
+    `loss.sum() / weights[labels].sum()` here. To weigh examples, multiply the result.
 
     Args:
-      logits: z, floating, shape (..., classes), before any softmax. −∞ rules out a class.
+      logits: z, floating, shape (..., classes), before any softmax. −∞ rules a class out.
       labels: integers in 0 … classes − 1 of shape (...), or distributions, such as one-hot
         vectors, of shape (..., classes).
-      label_smoothing: s in [0, 1], the share of y to spread evenly over all classes.
+      label_smoothing: s in [0, 1], the share of y that is spread evenly over all classes.
       weights: w, of shape (classes,); None for 1.
       base: of the logarithm: e for nats, 2 for bits.
 
     Returns:
-      The losses, shape (...). They are finite for finite logits of any size, and NaN where an
-      integer label is out of range under jit.
+      The losses, shape (...). Finite however large the logits are, and NaN where an integer label
+      is out of range under jit.
 
     Raises:
       ValueError: shapes do not fit; s is outside [0, 1] or base not above 1; labels are out of
-        range or not distributions. The last two cannot be checked where labels are traced.
-      TypeError: the labels' shape asks for integers, and labels are not integers.
+        range, or no distributions. The last two cannot be checked where labels are traced.
+      TypeError: integers are wanted and labels are not.
 
     >>> import jax.numpy as jnp
     >>> print(cross_entropy(jnp.array([[0.0, 0.0], [1000.0, 0.0]]), jnp.array([1, 0])))
@@ -104,8 +104,8 @@ def cross_entropy(
     else:
         _check_classes(logits.shape, labels)
         labels = labels.astype(jnp.int32)  # or a small dtype could not hold `classes`
-        labels = jnp.where(labels < 0, classes, labels)  # else it counts from the end
-    # Subtract the largest logit first, so that the other logits do not lose digits to it.
+        labels = jnp.where(labels < 0, classes, labels)  # a negative index would count from the end
+    # The largest logit goes out first, so that the rest keep their digits beside it.
     z = logits - lax.stop_gradient(logits.max(-1, keepdims=True))
     log_sum = jnp.log(jnp.exp(z).sum(-1))
     if not soft and not label_smoothing:
@@ -114,7 +114,7 @@ def cross_entropy(
     q = labels if soft else jax.nn.one_hot(labels, classes, dtype=logits.dtype)
     q = (1 - label_smoothing) * q + label_smoothing / classes
     q = q if w is None else q * w
-    # A class with no share adds nothing, even if its logit is −∞: avoids 0 · ∞.
+    # A class with no share adds nothing, however far out its logit is: 0 · ∞ is not asked for.
     losses = jnp.where(q != 0, q * (log_sum[..., None] - jnp.where(q != 0, z, 0)), 0).sum(-1)
     if not soft:
         losses = jnp.where(labels < classes, losses, jnp.nan)
@@ -129,23 +129,22 @@ def information_gain(
     groups: int | None = None,
     base: float = math.e,
 ) -> jax.Array:
-    """IG = H(Y) − Σ_g n_g / n · H(Y within g): how much a split lowers the labels' entropy.
+    """IG = H(Y) − Σ_g n_g / n · H(Y within g): the entropy of labels that a split takes away.
 
     Args:
       labels: integers, shape (n,).
       split: the group of each example, booleans or integers, shape (n,).
-      classes: the number of classes; None counts them, which needs concrete labels.
-      groups: the number of groups; None counts them too (2 for booleans).
+      classes: how many labels there are; None counts them, which needs concrete labels.
+      groups: how many groups there are; None counts them likewise (booleans are 2).
       base: of the logarithm: e for nats, 2 for bits.
 
     Returns:
-      The gain, a scalar from 0 (all groups have the same distribution) to H(Y) (each group has
-      only one label).
+      The gain, a scalar from 0 (the groups are all alike) to H(Y) (each is of one label).
 
     Raises:
-      ValueError: shapes differ or are empty; concrete labels or split are out of range; base is
-        not above 1; `classes` or `groups` is missing where arrays are traced.
-      TypeError: labels are not integers, or split is neither integers nor booleans.
+      ValueError: shapes differ or are empty; labels or split out of range (where concrete); base
+        is not above 1; `classes` or `groups` is left out where traced.
+      TypeError: labels are not integers, or split neither integers nor booleans.
 
     >>> import jax.numpy as jnp
     >>> width, iris = jnp.array([0.2, 0.4, 1.3, 1.5]), jnp.array([0, 0, 1, 1])
@@ -170,7 +169,7 @@ def _pick(z: jax.Array, labels: jax.Array) -> jax.Array:
 
 
 def _unit(base: float) -> float:
-    """log base, the divisor that turns nats into the unit."""
+    """log base, by which nats are divided."""
     if not base > 1:
         raise ValueError(f"base={base!r} is not above 1")
     return 1.0 if base == math.e else math.log(base)
