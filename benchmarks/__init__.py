@@ -1,1 +1,1 @@
-"""How fast it is, measured beside its peers: `python -m benchmarks` lists what there is."""
+"""Benchmarks of jaxopt_notes beside its peers: `python -m benchmarks` lists them."""

@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: lists the benchmarks, or runs all of them and writes a page."""
+"""`python -m benchmarks`: lists the benchmarks, or runs all of them and writes a results page."""
 
 import argparse
 from collections.abc import Sequence

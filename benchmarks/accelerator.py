@@ -1,28 +1,28 @@
-"""`python -m benchmarks.accelerator --out DIR`: all that matters on a GPU, in one run of minutes.
+"""`python -m benchmarks.accelerator --out DIR`: the benchmarks that matter on a GPU, in minutes.
 
-The parts run in order of worth, each in a process of its own. A part has a time limit; time that a
-part does not need is left to the next ones. Each writes its own file whole as it goes, so a run
-that is cut keeps what it measured:
+The parts run in order of importance, each in its own process. Each part has a time limit; the time
+that it does not need goes to later parts. While a part runs it writes its own file, always whole,
+so a run that is cut short keeps what it measured:
 
     DIR/CARD/NAME.json, NAME.png   what a part measured; written anew when the part runs again
     DIR/CARD/accelerator.json      what each part printed, and why one failed
-    DIR/CARD/benchmarks.html, .md  the page about all parts that ever ran into this folder
+    DIR/CARD/benchmarks.html, .md  the page about all parts that ever wrote to this folder
 
-A second run into the same folder replaces the parts that it runs and keeps the others. A part that
-fails then keeps its earlier file, and the page says that it failed.
+A second run into the same folder replaces the results of the parts that it runs and keeps all other
+results. If a part fails, its earlier file stays, and the page reports the failure.
 
 A machine without a network needs this checkout, Python with JAX for its GPU, flax, optax,
 orbax-checkpoint, flatbuffers and tqdm (tests: pytest, pytest-xdist, hypothesis, scipy), and MNIST
-as `load` keeps it. That folder is made elsewhere, from a network or from MNIST's four files in
-DATA/downloads/manual, and brought along:
+as `load` stores it. Make that folder on another machine, from the network or from MNIST's four
+files in DATA/downloads/manual, and copy it:
 
     python -c "from jaxopt_notes.data import load; load('mnist', 'DATA')"
     tar czf mnist.tgz -C DATA mnist
     (there)  mkdir DATA && tar xzf mnist.tgz -C DATA
     (there)  TFDS_DATA_DIR=$PWD/DATA python -m benchmarks.accelerator --out RESULTS
 
-tensorflow-datasets is not needed there. torch, matplotlib and Keras are used where they are
-installed. `--quick` rehearses everything on a CPU, with small sizes.
+The machine does not need tensorflow-datasets. The benchmarks use torch, matplotlib and Keras where
+they are installed. `--quick` rehearses everything on a CPU, with small sizes.
 """
 
 import argparse
@@ -47,17 +47,17 @@ from jaxopt_notes.command import run_as_process
 from jaxopt_notes.errors import InputError
 
 NAME = "accelerator"
-LEAST = 5.0  # seconds; a part that would have less is not begun
+LEAST = 5.0  # seconds; a part that would get less is not started
 
 
 class Part(NamedTuple):
-    """A part of the run; its name is its benchmark's.
+    """A part of the run, named after its benchmark.
 
     Attributes:
       line: what it measures.
-      limit: seconds that it may take on a GPU; the first six may take 360 together.
-      options: of the benchmark.
-      quick: what its rehearsal is narrowed to, beside --quick.
+      limit: seconds that it may take on a GPU; the first six parts may take 360 together.
+      options: the benchmark's options.
+      quick: options that shorten its rehearsal, besides --quick.
     """
 
     line: str
@@ -90,11 +90,11 @@ PARTS = {
     "whole_run": Part("train, kill, resume, predict, export", 90),
     "kernels": Part("what ten steps run", 45),
 }
-QUICK_LIMIT = 10  # times as long on a CPU
+QUICK_LIMIT = 10  # factor of the time limits on a CPU
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command; returns its exit code: 2 where no part has a result."""
+    """Runs the command; returns its exit code, 2 if no part has a result."""
     parser = benchmark_parser(NAME, "Measure all that matters on a GPU, in order of worth.")
     parser.add_argument(
         "--minutes",
@@ -151,7 +151,7 @@ def _written(folder: Path, name: str) -> int:
 def part(
     name: str, quick: bool, out: Path, limit: float, environment: dict[str, str]
 ) -> page.Section:
-    """Runs a part, and shows what it prints."""
+    """Runs a part, and passes on its output."""
     options = [*PARTS[name].options, *(["--quick", *PARTS[name].quick] if quick else [])]
     command = ["-m", f"benchmarks.{name}", *options]
     section = page.Section(name, PARTS[name].line, " ".join(["python", *command]))
@@ -167,17 +167,17 @@ def part(
 
 
 def earlier(folder: Path) -> dict[str, page.Section]:
-    """What the parts that ran into this folder before printed."""
+    """The output of the parts that wrote to this folder earlier."""
     try:
         stored = json.loads((folder / f"{NAME}.json").read_text("utf-8"))
         found = {row["name"]: page.Section(**row) for row in stored["parts"]}
-    except (OSError, ValueError, KeyError, TypeError):  # none, or one that cannot be read
+    except (OSError, ValueError, KeyError, TypeError):  # missing or unreadable
         return {}
     return {name: found[name] for name in PARTS if name in found}
 
 
 def keep(folder: Path, here: dict[str, Any], done: dict[str, page.Section], quick: bool) -> str:
-    """Writes accelerator.json and the page; returns a line that says where they are."""
+    """Writes accelerator.json and the page; returns a line with their paths."""
     sections = [done[name] for name in PARTS if name in done]
     rows = [section._asdict() for section in sections]
     files.write_json(folder / f"{NAME}.json", {"benchmark": NAME, "machine": here, "parts": rows})

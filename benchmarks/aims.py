@@ -1,4 +1,4 @@
-"""What a GPU's results are to reach, read off the files that the benchmarks wrote."""
+"""The aims for a GPU's results, compared with the files that the benchmarks wrote."""
 
 import json
 from collections.abc import Callable
@@ -13,12 +13,12 @@ Results = dict[str, Any]  # [benchmark]: its JSON
 
 
 class Aim(NamedTuple):
-    """A figure, and what it is to be; `read` raises LookupError where it was not measured.
+    """A figure and its aim; `read` raises LookupError where the figure was not measured.
 
     Attributes:
-      line: what the figure is.
-      read: takes it from the results.
-      least: whether `bound` is the least that will do, or else the most; None: no bound.
+      line: the name of the figure.
+      read: reads the figure from the results.
+      least: whether `bound` is a minimum (True) or a maximum (False); None for no bound.
     """
 
     line: str
@@ -46,7 +46,7 @@ def _step(batch: int, name: str) -> Callable[[Results], float]:
 
 
 def _share_of_peak(batch: int, name: str, of: str) -> Callable[[Results], float]:
-    """The share of what the largest product reached in the same run, in FLOP a second."""
+    """The step's FLOP a second, as a share of the largest matrix product's in the same run."""
 
     def read(results: Results) -> float:
         steps = results["train_step"]
@@ -59,7 +59,7 @@ def _share_of_peak(batch: int, name: str, of: str) -> Callable[[Results], float]
 
 
 def _kernels_of_time(results: Results) -> float:
-    """How many of the smallest kernels fit into a step."""
+    """The time of a step in units of the smallest kernel's time."""
     step = results["train_step"]["batches"]["128"]["ours"]["seconds_median"]
     return float(step / results["ceilings"]["ceilings"][LAUNCH]["seconds_median"])
 
@@ -116,17 +116,17 @@ AIMS = (
 
 
 def read(folder: Path) -> Results:
-    """All the results that lie in a machine's folder."""
+    """All results in a machine's folder."""
     return {path.stem: json.loads(path.read_text("utf-8")) for path in folder.glob("*.json")}
 
 
 def table(results: Results) -> str:
-    """A row for each figure that was measured; empty if there is none."""
+    """A table with a row for each measured figure; empty if there is none."""
     rows = []
     for aim in AIMS:
         try:
             value = aim.read(results)
-        except (LookupError, TypeError):  # not measured, or not known of this card
+        except (LookupError, TypeError):  # not measured, or unknown for this card
             continue
         rows.append([aim.line, report.number(value), *_judged(aim, value)])
     return report.table(["figure", "measured", "aim", "reached"], rows) if rows else ""

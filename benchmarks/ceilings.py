@@ -1,4 +1,4 @@
-"""`python -m benchmarks.ceilings`: what this device can do at most, by plain programs."""
+"""`python -m benchmarks.ceilings`: the most that this device can do, measured by plain programs."""
 
 import argparse
 import statistics
@@ -15,14 +15,14 @@ CHAIN = 64  # dependent kernels in one program
 
 
 class Peak(NamedTuple):
-    """A card's figures by NVIDIA's data sheet, without sparsity: bytes and FLOP a second."""
+    """A card's bytes and FLOP a second by NVIDIA's data sheet, without sparsity."""
 
     bandwidth: float
     float32: float
     tf32: float
 
 
-# Part of the device's name → its figures. The H100 is the SXM one.
+# A part of the device's name → its figures. The H100 is the SXM version.
 PEAKS = {
     "H100 80GB HBM3": Peak(3.35e12, 67e12, 494.5e12),
     "H200": Peak(4.8e12, 67e12, 494.5e12),
@@ -65,13 +65,13 @@ def _run(args: argparse.Namespace) -> None:
 
 
 def peak(here: dict[str, Any]) -> Peak | None:
-    """The card's figures by its data sheet; None where they are not known here."""
+    """The card's figures by its data sheet; None for an unknown card."""
     kind = here["device"]["kind"]
     return next((figures for name, figures in PEAKS.items() if name in kind), None)
 
 
 def measure(size: int, side: int, rounds: int) -> dict[str, Measured]:
-    """Copies so many float32 numbers, multiplies matrices of so many rows, and launches."""
+    """Times copies of `size` float32 numbers, products of matrices of `side` rows, and launches."""
     import jax
     import jax.numpy as jnp
 
@@ -105,7 +105,7 @@ def measure(size: int, side: int, rounds: int) -> dict[str, Measured]:
 def _seconds(
     call: Callable[..., Any], x: Any, c: Any, rounds: int, wait: Callable[[Any], Any]
 ) -> list[float]:
-    """Seconds a call, of each round; calls follow each other without waiting."""
+    """Seconds per call in each round; calls follow each other without waiting."""
     x = wait(call(x, c))
     start = time.perf_counter()
     x = wait(call(x, c))
@@ -121,7 +121,7 @@ def _seconds(
 
 
 def table(found: dict[str, Measured], best: Peak | None) -> str:
-    """A row a program."""
+    """A table with a row for each program."""
     peaks = dict(zip((COPY, FLOAT32, TF32), best or ()))
     rows = []
     for name, m in found.items():

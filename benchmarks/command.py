@@ -1,4 +1,4 @@
-"""What the benchmark commands share: their options, and errors of one line."""
+"""Code that the benchmark commands share: their options, and errors of one line."""
 
 import argparse
 from collections.abc import Callable, Sequence
@@ -10,7 +10,7 @@ from jaxopt_notes.places import Place
 from jaxopt_notes.runtime import streams
 
 RESULTS = Path(__file__).parent / "results"
-QUICK_RESULTS = Path("runs") / "benchmarks"  # quick looks do not replace real results
+QUICK_RESULTS = Path("runs") / "benchmarks"  # quick runs do not replace real results
 
 
 def one_line_parser(name: str, description: str) -> argparse.ArgumentParser:
@@ -33,7 +33,7 @@ def benchmark_parser(name: str, description: str) -> argparse.ArgumentParser:
 
 
 def out_folder(args: argparse.Namespace) -> Path:
-    """Where the results go.
+    """The folder for the results.
 
     Raises:
       InputError: --out names something that is not a folder.
@@ -47,7 +47,7 @@ def out_folder(args: argparse.Namespace) -> Path:
 
 
 def choose(option: str, given: str | None, known: Sequence[str]) -> list[str]:
-    """The names of a comma-separated list, in the order of `known`; all where None is given.
+    """The names of a comma-separated list, in the order of `known`; all names for None.
 
     Raises:
       InputError: a name is unknown.
@@ -64,10 +64,10 @@ def choose(option: str, given: str | None, known: Sequence[str]) -> list[str]:
 
 
 def whole_number(option: str, value: int, least: int = 1) -> int:
-    """The value, if it is not too small.
+    """The value, if it is at least `least`.
 
     Raises:
-      InputError: it is.
+      InputError: the value is too small.
     """
     if value < least:
         raise InputError(f"{option} {value}: pass a whole number from {least}")
@@ -84,7 +84,7 @@ def guarded(
 
     def command() -> int:
         args = parser.parse_args(argv)
-        streams.outlive_readers()  # the results are files
+        streams.outlive_readers()  # the results go to files
         body(args)
         return 0
 

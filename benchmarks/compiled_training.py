@@ -1,7 +1,7 @@
-"""`python -m benchmarks.compiled_training`: trainings by the recipe in a process that has compiled.
+"""`python -m benchmarks.compiled_training`: times trainings by the recipe, without compilation.
 
-`time_to_accuracy` times whole processes. This times what remains of one when all programs are
-there: the start of the parameters, the order of the images, all steps and one evaluation.
+`time_to_accuracy` times whole processes. This benchmark times what a process does once all programs
+are compiled: initialise the parameters, order the images, take all steps, and evaluate once.
 """
 
 import argparse
@@ -67,7 +67,7 @@ def _run(args: argparse.Namespace) -> None:
 
 
 def trainings(recipe: Recipe, data: Dataset, seeds: int) -> Iterator[tuple[float, float]]:
-    """Seconds and accuracy of each training after the first one."""
+    """Seconds and accuracy of each training except the first one, which compiles."""
     from benchmarks.contestants import mnist_ours
 
     accuracies = mnist_ours.accuracies(recipe, data, range(seeds + 1))

@@ -1,4 +1,4 @@
-"""Contestants that need torch are looked at for doctests only where it is installed."""
+"""Collects doctests of contestants that need torch only where torch is installed."""
 
 from jaxopt_notes.extras import installed
 

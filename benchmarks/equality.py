@@ -1,6 +1,6 @@
 """`python -m benchmarks.equality`: do the optimizers equal their sources on this device?
 
-Runs `jaxopt_notes.verify`, and the tests of optimizers and losses. Only a checkout has the tests.
+Runs `jaxopt_notes.verify`, and the tests of optimizers and losses, which only a checkout has.
 """
 
 import argparse
@@ -57,7 +57,7 @@ def _run(args: argparse.Namespace) -> None:
 def check(
     command: Sequence[str], limit: float, read: Callable[[str], tuple[str, list[str]]]
 ) -> dict[str, Any]:
-    """Runs a check: what it said in a line, and what was not equal."""
+    """Runs a check; returns its summary line, and what was not equal."""
     start = time.monotonic()
     done = limited_process(command, {}, limit, partial(print, flush=True))
     said, out = read(done.printed)
@@ -71,7 +71,7 @@ def check(
 
 
 def verified(printed: str) -> tuple[str, list[str]]:
-    """verify's summary, and the rows that are out."""
+    """verify's summary, and the rows that are not equal."""
     lines = printed.strip().splitlines()
     if not lines or not re.search(r"\d+ of \d+ equal", lines[-1]):
         return "", []

@@ -1,4 +1,4 @@
-"""`python -m benchmarks --all`: every benchmark, one after the other, and one page about them."""
+"""`python -m benchmarks --all`: runs every benchmark in turn, and writes one page about them."""
 
 import time
 from collections.abc import Sequence
@@ -11,13 +11,13 @@ from benchmarks.processes import Failed, timed_process
 
 
 class Part(NamedTuple):
-    """A benchmark to be run.
+    """A benchmark to run.
 
     Attributes:
       line: what it measures.
       arguments: its module and options.
-      quick_seconds: about how long its quick look takes on two cores.
-      quick: what its quick look is narrowed to, so that all of them take under ten minutes.
+      quick_seconds: about how long its quick run takes on two cores.
+      quick: options that shorten its quick run, so that all quick runs take under ten minutes.
     """
 
     line: str
@@ -51,7 +51,7 @@ PARTS = {
 
 
 def measure(names: Sequence[str], quick: bool, out: Path) -> None:
-    """Runs the benchmarks and writes the page anew after each; one that fails is named there."""
+    """Runs the benchmarks and rewrites the page after each; the page names those that fail."""
     here = machine.facts()
     print(machine.header(here))
     folder = out / machine.folder_name(here)
@@ -68,7 +68,7 @@ def measure(names: Sequence[str], quick: bool, out: Path) -> None:
 
 
 def _left(names: Sequence[str], quick: bool) -> str:
-    """What is still to come, the first one running now.
+    """Says what remains to be done; the first of `names` is running.
 
     >>> _left(["start_up", "many_devices", "soak"], quick=True)
     'about 2 min left; then many_devices, soak'

@@ -7,7 +7,7 @@ from typing import Any
 
 from benchmarks import report
 
-# [benchmark]: what a figure says, and where it stands in the benchmark's JSON.
+# [benchmark]: the name of a figure, and its path in the benchmark's JSON.
 FIGURES: dict[str, dict[str, Sequence[str | int]]] = {
     "train_step": {
         "one training step, batch 128, ours / flax's official manner": (
@@ -73,7 +73,7 @@ def _read(path: Path) -> Any:
 
 
 def _at(value: Any, place: Sequence[str | int]) -> Any:
-    """What stands at a place; None where nothing does: a contestant may be absent."""
+    """The value at a path; None where there is none, because a contestant may be absent."""
     for key in place:
         try:
             value = value[key]
@@ -83,7 +83,7 @@ def _at(value: Any, place: Sequence[str | int]) -> Any:
 
 
 def _number(value: float | None) -> str:
-    """Counts of images and accuracies keep their digits.
+    """The text of a number; counts of images and accuracies keep all their digits.
 
     >>> _number(32000), _number(0.99021), _number(0.163)
     ('32,000', '0.9902', '0.163')

@@ -1,7 +1,8 @@
-"""Runs contestants in turn, A B C A B C …, each in a process of its own, and sums them up.
+"""Measures contestants in turn, A B C A B C …, each in its own process, and summarises the times.
 
-A machine drifts, so only ratios of one run mean anything. A contestant's ratio is that of the
-medians; its spread is that of the ratios of each round, in which the two ran one after the other.
+A machine's speed drifts, so only ratios within one run mean anything. The ratio of two contestants
+is the ratio of their medians. Its spread is that of the ratios of single rounds, in which the two
+ran one after the other.
 """
 
 import json
@@ -19,7 +20,7 @@ from tqdm import tqdm
 
 from jaxopt_notes.extras import installed
 
-# Every process compiles for itself, and leaves the others their share of a GPU's memory.
+# Every process compiles its own programs, and leaves the other processes room in a GPU's memory.
 ENVIRONMENT = {
     "JAX_ENABLE_COMPILATION_CACHE": "false",
     "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
@@ -29,15 +30,15 @@ ENVIRONMENT = {
 
 @dataclass(frozen=True)
 class Contestant:
-    """Who takes part.
+    """A program that takes part in a benchmark.
 
     Attributes:
-      factory: "module:function", which gives a `bench.Bench` in the contestant's process.
+      factory: "module:function", which returns a `bench.Bench` in the contestant's process.
       settings: the function's arguments.
       environment: variables of that process, such as XLA_FLAGS.
-      needs: the package that it needs beside ours, which is also the name of the extra.
-      tunes: its compiler times programs on the device to choose among them, so nobody else may
-        build at that time.
+      needs: the package that it needs besides ours, which is also the name of the extra.
+      tunes: whether its compiler chooses programs by timing them on the device; then no other
+        contestant may build at the same time.
     """
 
     factory: str
@@ -49,19 +50,19 @@ class Contestant:
 
 @dataclass
 class Measured:
-    """What was measured of a contestant: lists of a number a round, and facts."""
+    """A contestant's measurements: lists with one number per round, and facts."""
 
     samples: dict[str, list[float]] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
     absent: str = ""  # why it did not take part
 
     def add(self, values: dict[str, float]) -> None:
-        """Takes the numbers of one more round."""
+        """Adds the numbers of one more round."""
         for name, value in values.items():
             self.samples.setdefault(name, []).append(value)
 
     def spread(self, name: str = "seconds") -> "Spread | None":
-        """Median and quartiles of a sample; None where there is none."""
+        """Median and quartiles of a sample; None where there is no sample."""
         return spread(self.samples[name]) if self.samples.get(name) else None
 
 
@@ -73,7 +74,7 @@ class Spread(NamedTuple):
     high: float
 
     def times(self, factor: float) -> "Spread":
-        """In another unit."""
+        """The spread in another unit."""
         return Spread(*(factor * x for x in self))
 
 
@@ -90,7 +91,7 @@ def spread(values: Sequence[float]) -> Spread:
 
 
 def ratio(one: Measured, other: Measured | None, name: str = "seconds") -> Spread | None:
-    """The ratio of medians, and the quartiles of the ratios of each round.
+    """The ratio of the medians, and the quartiles of the ratios of single rounds.
 
     >>> a, b = Measured({"seconds": [1.0, 2.0, 3.0]}), Measured({"seconds": [2.0, 4.0, 6.0]})
     >>> ratio(a, b)
@@ -104,13 +105,13 @@ def ratio(one: Measured, other: Measured | None, name: str = "seconds") -> Sprea
 
 
 def quickest(measured: dict[str, Measured], names: Iterable[str]) -> Measured | None:
-    """The one of them with the least median."""
+    """The contestant with the smallest median."""
     there = [measured[name] for name in names if name in measured and not measured[name].absent]
     return min(there, key=lambda m: statistics.median(m.samples["seconds"]), default=None)
 
 
 def missing(needs: str) -> str:
-    """Why a contestant cannot take part, if a package is not installed; else nothing."""
+    """Why a contestant cannot take part, if its package is not installed; else empty."""
     if needs and not installed(needs):
         return f'{needs} is not installed; pip install "jaxopt-notes[{needs}]"'
     return ""
@@ -141,19 +142,19 @@ class Worker:
         self._process.communicate()
 
     def answer(self) -> dict[str, Any]:
-        """The next answer; {"unavailable": …} from a process that has died."""
+        """The process's next answer; {"unavailable": …} if the process has died."""
         assert self._process.stdout
         line = self._process.stdout.readline()
         return json.loads(line) if line else {"unavailable": f"failed: {self._last_words()}"}
 
     def tell(self, turn: str) -> None:
-        """Gives it its turn."""
+        """Gives the process its turn."""
         assert self._process.stdin
-        with suppress(BrokenPipeError):  # it has died: the answer says so
+        with suppress(BrokenPipeError):  # the process has died: `answer` says so
             print(turn, file=self._process.stdin, flush=True)
 
     def ask(self, turn: str) -> dict[str, Any]:
-        """Gives it its turn, and waits for the answer."""
+        """Gives the process its turn, and waits for the answer."""
         self.tell(turn)
         return self.answer()
 
@@ -177,20 +178,21 @@ def race(
 
     Args:
       contestants: by name.
-      rounds: turns that each gets.
+      rounds: the number of turns for each contestant.
       seconds: about how long a turn is.
-      builds: turns before that, in which each traces and compiles.
-      starts: how many times all that is done, each time in new processes.
-      title: what progress is shown under.
-      together: all processes start and build at once, but for contestants that tune. That saves
-        minutes where the measured device is not what starting and building need.
+      builds: the number of earlier turns, in which each contestant traces and compiles.
+      starts: the number of times to repeat all turns, each time in new processes.
+      title: the title of the progress bar.
+      together: start and build all processes at once, except those of contestants that tune. It
+        saves minutes where starting and building do not use the measured device.
     """
     measured = {name: Measured(absent=missing(c.needs)) for name, c in contestants.items()}
     turns = ["count"] + ["build"] * builds + ["run"] * rounds
     total = starts * len(contestants) * (1 + len(turns))
     with tqdm(desc=title, total=total, leave=False, disable=None, unit="turn") as bar:
         for start in range(starts):
-            # The process that starts first often gets slower memory: not the same one each time.
+            # The process that starts first often gets slower memory, so another one starts first
+            # each time.
             by = start * -(-len(contestants) // starts)
             order = [*list(contestants)[by:], *list(contestants)[:by]]
             racing = {name: contestants[name] for name in order if not measured[name].absent}
@@ -208,7 +210,7 @@ def _begin(
     measured: dict[str, Measured],
     bar: Any,
 ) -> dict[str, Worker]:
-    """The contestants' processes, each of them built, or found unable to take part."""
+    """Starts the contestants' processes and builds each; notes those that cannot take part."""
     workers = {}
     for name, contestant in contestants.items():
         log = stack.enter_context(tempfile.TemporaryFile("w+"))  # noqa: SIM115 - the stack closes it

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.kernels`: what ten steps of `train` run on the device, by its profile."""
+"""`python -m benchmarks.kernels`: the device's work in ten steps of `train`, from a profile."""
 
 import argparse
 import collections
@@ -15,7 +15,7 @@ from benchmarks.processes import Failed, timed_process
 from jaxopt_notes.command import run_as_process
 from jaxopt_notes.errors import InputError
 
-STEPS = 10  # as `train --profile` traces
+STEPS = 10  # as many as `train --profile` traces
 SHOWN = 15
 HOW = (
     f"`train --profile` traces {STEPS} steps; this reads the events of the device's streams (on a "
@@ -25,7 +25,7 @@ HOW = (
 
 
 class Event(NamedTuple):
-    """Something that the device ran; times in nanoseconds."""
+    """A kernel or copy that the device ran; times in nanoseconds."""
 
     name: str
     start: float
@@ -92,7 +92,7 @@ def read(folder: Path) -> list[Event]:
 
 
 def summary(events: Sequence[Event]) -> dict[str, Any]:
-    """Events and microseconds a step, in all and by name; the share of the time that is busy.
+    """Events and microseconds per step, in total and by name; the busy share of the time.
 
     >>> events = [Event("a", 0, 10_000), Event("b", 5_000, 20_000), Event("a", 40_000, 50_000)]
     >>> found = summary(events)
@@ -128,7 +128,7 @@ def _covered(events: Iterable[Event]) -> float:
 
 
 def table(found: dict[str, Any]) -> str:
-    """A row for each of the longest."""
+    """A table with a row for each of the longest events."""
     rows = [
         [
             row["name"][:60],

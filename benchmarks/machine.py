@@ -1,6 +1,6 @@
-"""What the benchmarks ran on: device, cores, versions.
+"""Describes the machine that the benchmarks ran on: device, cores, versions.
 
-JAX is asked in a process of its own: a device that this process held would be missing to the
+A separate process asks JAX, because a device that this process held would not be available to the
 contestants.
 """
 
@@ -33,8 +33,8 @@ print(json.dumps({"platform": d.platform, "kind": d.device_kind, "count": jax.de
 def facts() -> dict[str, Any]:
     """Everything about this machine that a reader of the results needs.
 
-    A program that starts many benchmarks leaves them in the variable `KNOWN`: to ask JAX takes
-    seconds on an accelerator.
+    A program that starts many benchmarks stores the facts in the variable `KNOWN`, because asking
+    JAX takes seconds on an accelerator.
     """
     if known := os.environ.get(KNOWN):
         return json.loads(known)
@@ -54,7 +54,7 @@ def facts() -> dict[str, Any]:
 
 
 def cores() -> int:
-    """How many cores this process may use."""
+    """The number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -77,7 +77,7 @@ def folder_name(machine: dict[str, Any]) -> str:
 
 
 def header(machine: dict[str, Any]) -> str:
-    """One line for a person."""
+    """One line of text about the machine."""
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
     device, cpu = machine["device"], _cpu(machine)
     what = cpu if device["platform"] == "cpu" else f"{device['count']} × {device['kind']}, {cpu}"
@@ -85,7 +85,7 @@ def header(machine: dict[str, Any]) -> str:
 
 
 def free_bytes() -> int | None:
-    """Memory that processes can have now; None where that cannot be known."""
+    """The memory that is available to processes now; None where the system does not say."""
     return _memory_kb("MemAvailable") * 1024 or None
 
 
@@ -112,7 +112,7 @@ def _cpu_name() -> str:
 
 
 def _vectors() -> str:
-    """The widest vector instructions that matter here; empty where the system does not say."""
+    """The CPU's widest vector instructions that matter here; empty if the system does not say."""
     flags = _cpu_field("flags").split()
     return next((name for name in ("avx512", "avx2") if {name, f"{name}f"} & set(flags)), "")
 

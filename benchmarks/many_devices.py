@@ -1,7 +1,7 @@
-"""`python -m benchmarks.many_devices`: a step that devices share, read off its compiled program.
+"""`python -m benchmarks.many_devices`: reads the compiled program of a step that devices share.
 
-Compiled for virtual CPU devices and not run: how many collectives it has, what it keeps in each
-device's memory, and how long it takes to compile.
+The step is compiled for virtual CPU devices and not run. The benchmark reports the number of
+collectives, the memory of each device, and the time that compiling takes.
 """
 
 import argparse
@@ -65,7 +65,7 @@ def _run(args: argparse.Namespace) -> None:
 
 
 def compiled(name: str, devices: int, cut: bool) -> dict[str, Any]:
-    """Compiles a stretch of a network's training for so many devices and reads its program."""
+    """Compiles a stretch of a network's training for `devices` devices and reads the program."""
     import jax
     import numpy as np
     from flax import nnx

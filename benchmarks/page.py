@@ -1,4 +1,4 @@
-"""One page about a machine's results: Markdown, and HTML that needs no other file."""
+"""Writes a page about a machine's results: Markdown, and HTML that needs no other file."""
 
 import base64
 import html
@@ -30,11 +30,11 @@ class Section(NamedTuple):
     """A benchmark on the page.
 
     Attributes:
-      name: of its JSON and picture.
+      name: the name of its JSON and picture.
       line: what it measures.
-      command: how to run it.
-      printed: what it printed; empty where it measured nothing.
-      failed: why it failed, or was cut.
+      command: the command that runs it.
+      printed: its output; empty where it measured nothing.
+      failed: why it failed or was cut short.
     """
 
     name: str
@@ -47,14 +47,14 @@ class Section(NamedTuple):
 def write(
     folder: Path, here: dict[str, Any], sections: Sequence[Section], committed: Path, quick: bool
 ) -> Path:
-    """Writes benchmarks.md and benchmarks.html into a folder of results; returns the latter.
+    """Writes benchmarks.md and benchmarks.html into a folder of results; returns the HTML's path.
 
     Args:
-      folder: where the sections' JSON and pictures lie.
+      folder: the folder of the sections' JSON and pictures.
       here: the machine.
-      sections: what was measured.
-      committed: holds a folder of results for each of the machines to stand beside.
-      quick: whether these are quick looks.
+      sections: the results.
+      committed: a folder with a folder of results for each machine to compare with.
+      quick: whether these are quick runs.
     """
     others = {each.name: each for each in sorted(committed.glob("*/")) if each != folder}
     text = markdown(folder, here, sections, others, quick)
@@ -71,7 +71,7 @@ def markdown(
     others: dict[str, Path],
     quick: bool,
 ) -> str:
-    """The page."""
+    """The page as Markdown."""
     done = [each for each in sections if each.printed]
     failed = [
         f"**{each.name}** {'is not whole' if each.printed else 'was not measured'}: {each.failed}"
@@ -98,7 +98,7 @@ def markdown(
 
 
 def _paragraphs(lines: Sequence[str]) -> Iterator[str]:
-    """A paragraph for each line, but tables whole."""
+    """A paragraph for each line; tables stay whole."""
     for is_table, group in groupby(lines, lambda line: line.startswith("|")):
         if is_table:
             yield "\n".join(group)
@@ -107,7 +107,7 @@ def _paragraphs(lines: Sequence[str]) -> Iterator[str]:
 
 
 def as_html(text: str, folder: Path) -> str:
-    """The Markdown of `markdown` as HTML, the folder's pictures within."""
+    """The Markdown of `markdown` as HTML, with the folder's pictures embedded."""
     title, *blocks = text.strip().split("\n\n")
     title = html.escape(title.removeprefix("# "))
     body = "\n".join(_block(block, folder) for block in blocks)

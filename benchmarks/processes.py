@@ -15,15 +15,15 @@ from benchmarks.harness import ENVIRONMENT
 
 
 class Finished(NamedTuple):
-    """A process that ended well: by `time.monotonic`, which all processes share, when it began."""
+    """A process that succeeded; it began at a time of `time.monotonic`, which processes share."""
 
     began: float
     seconds: float
     printed: str
 
 
-class Failed(Exception):  # noqa: N818 - the contestant's, no error of ours
-    """A process that did not; says its last words."""
+class Failed(Exception):  # noqa: N818 - a contestant's failure, not an error of ours
+    """A process failed; the text is the last line of its output."""
 
 
 def timed_process(arguments: Sequence[str], environment: dict[str, str]) -> Finished:
@@ -44,7 +44,7 @@ def timed_process(arguments: Sequence[str], environment: dict[str, str]) -> Fini
 
 
 class Limited(NamedTuple):
-    """A process that had a time limit: what it printed, and why it failed (empty if it did not)."""
+    """A process with a time limit: its output, and why it failed (empty if it did not fail)."""
 
     printed: str
     failed: str
@@ -56,13 +56,13 @@ def limited_process(
     limit: float,
     show: Callable[[str], None],
 ) -> Limited:
-    """Runs `python ARGUMENTS`, and ends it and all that it started after `limit` seconds.
+    """Runs `python ARGUMENTS`; after `limit` seconds ends it and all processes that it started.
 
     Args:
-      arguments: of python.
-      environment: variables beside this process's own.
+      arguments: arguments of python.
+      environment: variables to add to this process's own.
       limit: seconds.
-      show: gets each line of output as soon as it is printed.
+      show: called with each line of output as soon as it is printed.
     """
     cut = False
 
@@ -94,7 +94,7 @@ def limited_process(
 def _in_group(
     arguments: Sequence[str], environment: dict[str, str], log: IO[str]
 ) -> subprocess.Popen[str]:
-    """Starts a process that leads a group of its own, where the system has groups."""
+    """Starts a process that leads its own process group, where the system has such groups."""
     return subprocess.Popen(
         [sys.executable, *arguments],
         stdin=subprocess.DEVNULL,
@@ -107,7 +107,7 @@ def _in_group(
 
 
 def _end(process: subprocess.Popen[str]) -> None:
-    """Kills a process and its group; nothing where they have ended."""
+    """Kills a process and its group; does nothing if they have ended."""
     if hasattr(os, "killpg"):
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)

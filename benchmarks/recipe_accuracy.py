@@ -1,4 +1,4 @@
-"""`python -m benchmarks.time_to_accuracy --validate`: what accuracy the recipe reaches."""
+"""`python -m benchmarks.time_to_accuracy --validate`: measures the recipe's accuracy."""
 
 import math
 import statistics
@@ -36,7 +36,7 @@ HOW = (
 
 
 class Reached(NamedTuple):
-    """The accuracies of a recipe on one set, one for each seed."""
+    """The accuracies of a recipe on one data set, one for each seed."""
 
     name: str
     recipe: Recipe
@@ -50,12 +50,12 @@ def validate(
     """Measures, prints a table, and writes recipe_accuracy.json and .png.
 
     Args:
-      recipes: what to train by, by name.
-      data: the training set, and the test set.
+      recipes: recipes by name.
+      data: the training set and the test set.
       target: the accuracy to compare with.
-      seeds: how many runs of each recipe on each set; at least 2.
-      out: the folder of the results. None for recipes that are being tried: nothing is written,
-        and the test set is not looked at, so that nobody chooses by it.
+      seeds: the number of runs of each recipe on each set; at least 2.
+      out: the folder of the results. None for trial recipes: then nothing is written, and the test
+        set is not used, so that it does not guide the choice of a recipe.
     """
     here = machine.facts()
     print(machine.header(here))
@@ -74,7 +74,7 @@ def validate(
 
 
 def measure(recipes: dict[str, Recipe], data: Dataset, seeds: int, test: bool) -> Iterator[Reached]:
-    """Trains each recipe once for each seed, for the validation set and, if asked, the test set."""
+    """Trains each recipe once per seed; measures on the validation set and maybe the test set."""
     from benchmarks.contestants.mnist_ours import accuracies  # imports JAX
 
     sets = {VALIDATION: held_out(data)} | ({TEST: data} if test else {})
@@ -90,7 +90,7 @@ def measure(recipes: dict[str, Recipe], data: Dataset, seeds: int, test: bool) -
 
 
 def held_out(data: Dataset) -> Dataset:
-    """The training set without its last sixth, which takes the test set's place."""
+    """The training set without its last sixth; that sixth replaces the test set."""
     kept = len(data.train_labels) - len(data.train_labels) // 6
     return data._replace(
         train_images=data.train_images[:kept],
@@ -101,19 +101,19 @@ def held_out(data: Dataset) -> Dataset:
 
 
 def lower_bound(values: Sequence[float]) -> float:
-    """What the mean of all possible values exceeds with a confidence of 95 %, by Student's t.
+    """The lower bound of the mean at 95 % confidence (one-sided), by Student's t.
 
     >>> round(lower_bound([0.99, 0.992, 0.991]), 5)
     0.98931
     """
-    from scipy.special import stdtrit  # which JAX brings
+    from scipy.special import stdtrit  # JAX depends on scipy
 
     error = statistics.stdev(values) / math.sqrt(len(values))
     return statistics.mean(values) - float(stdtrit(len(values) - 1, CONFIDENCE)) * error
 
 
 def summary(found: Sequence[Reached], target: float) -> list[dict[str, Any]]:
-    """The JSON of all rows."""
+    """All rows as a JSON value."""
     return [
         {
             "name": name,
@@ -130,7 +130,7 @@ def summary(found: Sequence[Reached], target: float) -> list[dict[str, Any]]:
 
 
 def table(found: Sequence[Reached], target: float) -> str:
-    """A row for each recipe and set."""
+    """A table with a row for each recipe and set."""
     rows = []
     for name, recipe, measured_on, values in found:
         met = "met" if lower_bound(values) >= target else "missed"

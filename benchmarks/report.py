@@ -1,4 +1,4 @@
-"""What a benchmark leaves: a table for a person, JSON, and a picture."""
+"""Writes a benchmark's results: a table for people, JSON, and a picture."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -47,7 +47,7 @@ def between(value: Spread | None) -> str:
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table, the first column to the left and the others to the right.
+    """A Markdown table; the first column is aligned left, the other columns right.
 
     >>> print(table(["name", "ms"], [["a", "1.0"], ["bcdef", "22.0"]]))
     | name  |   ms |
@@ -67,7 +67,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def as_json(measured: dict[str, Measured]) -> dict[str, Any]:
-    """All that was measured, for a program."""
+    """All measurements as a JSON value."""
     return {
         name: {"absent": m.absent}
         if m.absent
@@ -86,15 +86,15 @@ def absences(measured: dict[str, Measured]) -> list[str]:
 
 
 class Panel(NamedTuple):
-    """One diagram of a picture: numbers on a line for each row.
+    """One diagram of a picture, with a line of numbers for each row.
 
     Attributes:
       title: what it shows.
       axis: the unit of the numbers.
-      rows: names of the lines.
-      series: a number a row, None where there is none; one series is drawn as bars.
-      logarithmic: the axis's scale.
-      at: where a vertical line marks what is compared with.
+      rows: names of the rows.
+      series: one number per row, None where there is none; a single series is drawn as bars.
+      logarithmic: whether the axis is logarithmic.
+      at: the position of a vertical line that marks the baseline.
     """
 
     title: str
@@ -108,7 +108,7 @@ class Panel(NamedTuple):
 def write(
     out: Path, machine: dict[str, Any], name: str, value: dict[str, Any], panels: Sequence[Panel]
 ) -> str:
-    """Writes DEVICE/NAME.json, and NAME.png if there are panels; returns a line that names them.
+    """Writes DEVICE/NAME.json, and NAME.png if there are panels; returns a line with their names.
 
     Raises:
       InputError: the folder cannot be written to.
@@ -134,7 +134,7 @@ def write(
 
 
 def draw(name: str, machine: dict[str, Any], panels: Sequence[Panel]) -> Any:
-    """The picture; None where there is nothing to draw, or matplotlib is not installed."""
+    """The picture; None where there is nothing to draw or matplotlib is not installed."""
     if not panels or not installed("matplotlib.figure"):
         return None
     from matplotlib.figure import Figure

@@ -1,7 +1,8 @@
-"""`python -m benchmarks.same_update`: ours and optax's update by turns on the same arrays.
+"""`python -m benchmarks.same_update`: times our update and optax's in turn on the same arrays.
 
-`update_step` gives each contestant a process of its own, and the memory that it gets there changes
-its time by a few percent. This settles what is less than that: whether ours is slower than optax.
+`update_step` gives each contestant its own process, and the memory that it gets there changes its
+time by a few percent. This benchmark measures smaller differences: whether our update is slower
+than optax's.
 """
 
 import argparse
@@ -67,7 +68,7 @@ def _ratio(pair: dict[str, Measured]) -> Spread | None:
 def measure(
     trees: Sequence[str], rules: Sequence[str], rounds: int
 ) -> dict[str, dict[str, dict[str, Measured]]]:
-    """[tree][rule]: ours, and optax."""
+    """[tree][rule]: the seconds of our update and of optax's."""
     found: dict[str, dict[str, dict[str, Measured]]] = {}
     with tqdm(total=len(trees) * len(rules), leave=False, disable=None, unit="run") as bar:
         for tree in trees:

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.soak`: the memory of a training run, for as long as you like."""
+"""`python -m benchmarks.soak`: watches the memory of a training run, for as long as you like."""
 
 import argparse
 import subprocess
@@ -57,7 +57,7 @@ def _run(args: argparse.Namespace) -> None:
 
 
 def watch(seconds: float) -> dict[str, Any]:
-    """Trains for so long; returns the readings: seconds, megabytes, and the epochs done."""
+    """Trains for `seconds`; returns readings of the time and of megabytes, and the epochs done."""
     times, memory = [], []
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder) / "run"
@@ -78,14 +78,14 @@ def watch(seconds: float) -> dict[str, Any]:
 
 
 def resident_mb(process: int) -> float:
-    """What a process holds in memory, in MB of 10⁶ bytes."""
+    """The resident memory of a process, in MB of 10⁶ bytes."""
     status = Path(f"/proc/{process}/status").read_text()
     kilobytes = next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1]
     return round(int(kilobytes) * 1.024e-3, 1)
 
 
 def growth(seconds: Sequence[float], megabytes: Sequence[float]) -> float:
-    """The slope after the warm-up, in MB an hour.
+    """The growth of memory after the warm-up, in MB per hour.
 
     >>> round(growth(range(0, 7200, 60), [500 + 2 * t / 3600 for t in range(0, 7200, 60)]), 6)
     2.0

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.start_parts MODULE OPTIONS`: runs a module and prints where the time went.
+"""`python -m benchmarks.start_parts MODULE OPTIONS`: runs a module and prints how long parts took.
 
 JAX itself reports how long it traces, lowers and compiles each program.
 """
@@ -17,13 +17,13 @@ STAGES = {
     "/jax/core/compile/jaxpr_to_mlir_module_duration": "lower",
     "/jax/core/compile/backend_compile_duration": "compile or load",
 }
-LEAST = 0.005  # seconds: of less, a part is not listed
+LEAST = 0.005  # seconds: shorter parts are not listed
 
 
 def main(module: str, options: list[str]) -> dict[str, float]:
     """Runs a module's `main` with these options; returns the seconds of each part.
 
-    A program that a thread compiles takes its seconds beside the others: they are no sum.
+    Threads compile programs while other parts run, so the seconds do not add up to the whole time.
     """
     from jaxopt_notes.command import collect_seldom
 

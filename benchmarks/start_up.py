@@ -1,4 +1,4 @@
-"""`python -m benchmarks.start_up`: the wait before the first step."""
+"""`python -m benchmarks.start_up`: times the wait before the first step."""
 
 import argparse
 import json
@@ -17,13 +17,13 @@ from jaxopt_notes.command import run_as_process
 
 
 class Start(NamedTuple):
-    """A process to be timed.
+    """A process to time.
 
     Attributes:
-      arguments: of python; DIR stands for the folder of compiled programs.
+      arguments: arguments of python; DIR stands for the folder of compiled programs.
       beside: the name of the process that it is compared with.
-      needs: the package that it needs beside ours.
-      seconds: what of it counts; by default all, to its end.
+      needs: the package that it needs besides ours.
+      seconds: the part of its time that counts; by default all of it, to its end.
     """
 
     arguments: Sequence[str]
@@ -55,7 +55,7 @@ load("mnist")
 print(time.perf_counter() - start)
 """
 _CACHE = ("--compilation-cache", "DIR")
-# A process finds in DIR what the ones above it have compiled, in the same round.
+# A process finds in DIR the programs that the processes above it compiled in the same round.
 STARTS = {
     "python itself": Start(["-c", "pass"]),
     "jaxopt_notes.train --help": Start(["-m", "jaxopt_notes.train", "--help"], "python itself"),
@@ -115,7 +115,7 @@ def _run(args: argparse.Namespace) -> None:
 
 
 def measure(rounds: int) -> dict[str, Measured]:
-    """Starts each process once a round, every round with a new folder of compiled programs."""
+    """Starts each process once per round; each round has a new folder of compiled programs."""
     found = {name: Measured(absent=missing(start.needs)) for name, start in STARTS.items()}
     with tqdm(total=rounds * len(STARTS), leave=False, disable=None, unit="run") as bar:
         for _ in range(rounds):
@@ -141,7 +141,7 @@ def _one(m: Measured, start: Start, cache: Path) -> None:
 
 
 def parts(rounds: int) -> str:
-    """A row for each part of our first step: the least seconds of some rounds.
+    """A table with a row for each part of our first step: its least seconds over the rounds.
 
     See `start_parts.main`.
     """
@@ -162,7 +162,7 @@ def parts(rounds: int) -> str:
 
 
 def table(found: dict[str, Measured]) -> str:
-    """A row a process."""
+    """A table with a row for each process."""
     rows = []
     for name, m in found.items():
         if m.absent:

@@ -1,6 +1,6 @@
-"""`python -m benchmarks.time_to_accuracy`: whole trainings of MNIST by one recipe fixed in advance.
+"""`python -m benchmarks.time_to_accuracy`: times trainings on MNIST by a recipe fixed in advance.
 
-Without an option it times processes; with `--validate` it measures the recipe's accuracy.
+Without options it times whole processes; with `--validate` it measures the recipe's accuracy.
 """
 
 import argparse
@@ -26,12 +26,12 @@ from jaxopt_notes.places import Place
 
 
 class Run(NamedTuple):
-    """A process to be timed.
+    """A process to time.
 
     Attributes:
       script: its module among the contestants.
-      official: the name of the official manner's run that it is compared with.
-      needs: the package that it needs beside ours.
+      official: the name of the official tutorial's run, which it is compared with.
+      needs: the package that it needs besides ours.
     """
 
     script: str
@@ -41,7 +41,7 @@ class Run(NamedTuple):
 
 TORCH = "torch"
 OFFICIAL = "flax nnx, official manner"
-# A warm process finds the programs that the cold one above it compiled in the same round.
+# A warm process finds the programs that the cold process above it compiled in the same round.
 RUNS = {
     TORCH: Run("mnist_torch", f"{OFFICIAL}, cold", needs="torch"),
     f"{OFFICIAL}, cold": Run("mnist_flax"),
@@ -129,7 +129,7 @@ def _run(args: argparse.Namespace) -> None:
         recipe = changed(recipe, args.changes)
         recipes = {" ".join(args.changes): recipe}
     dataset = args.dataset or ("mnist-12k" if quick else "mnist")
-    data = load(dataset, args.data_dir)  # leaves the decoded data in its cache
+    data = load(dataset, args.data_dir)  # fills the cache of decoded data
     tried = None if args.changes else out
     if args.validate:
         return validate(recipes, data, args.target, seeds, tried)
@@ -146,7 +146,7 @@ def _time(
     print(machine.header(here))
     title = f"a whole run, {recipe.images:,} images of {dataset}"
     written = ""
-    for found in measure(options, rounds):  # a run may be cut
+    for found in measure(options, rounds):  # write after each round: a run may be cut short
         if out is not None:
             written = _write(out, here, recipe, dataset, title, found)
     print(f"\n{title}\n{table(found)}", *report.absences(found), sep="\n")
@@ -173,7 +173,7 @@ def _write(
 
 
 def measure(options: Sequence[str], rounds: int) -> Iterator[dict[str, Measured]]:
-    """Starts each process once a round; yields what was measured so far after each round.
+    """Starts each process once per round; after each round yields all measurements so far.
 
     Every round has a new folder of compiled programs.
     """
@@ -203,7 +203,7 @@ def _one(m: Measured, script: str, arguments: Sequence[str], cache: str) -> None
 
 
 def table(found: dict[str, Measured]) -> str:
-    """A row a process."""
+    """A table with a row for each process."""
     rows = []
     for name, m in found.items():
         if m.absent:
@@ -223,7 +223,7 @@ def table(found: dict[str, Measured]) -> str:
 
 
 def summary(found: dict[str, Measured]) -> dict[str, Any]:
-    """The JSON of all processes."""
+    """The results of all processes as a JSON value."""
     value = report.as_json(found)
     for name, m in found.items():
         value[name]["ratio_to_official"] = ratio(m, found.get(RUNS[name].official))

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.train_step`: one training step of the notes' CNN, beside its peers."""
+"""`python -m benchmarks.train_step`: times a training step of the notes' CNN beside its peers."""
 
 import argparse
 from collections.abc import Sequence
@@ -13,8 +13,8 @@ from jaxopt_notes.command import run_as_process
 from jaxopt_notes.errors import InputError
 
 BATCHES = (32, 128, 1024)
-# Multiplications and additions of the notes' CNN for an image: two convolutions of 3×3, two dense
-# layers; forward, and backward for weights and inputs, but for the gradient of the images.
+# Multiplications and additions of the notes' CNN for one image: two 3×3 convolutions and two dense
+# layers; forward, and backward for weights and inputs, except for the gradient of the images.
 _FIRST = 2 * 28 * 28 * 9 * 32
 _OTHERS = 2 * (14 * 14 * 9 * 32 * 64 + 3136 * 128 + 128 * 10)
 FLOP_PER_IMAGE = 2 * _FIRST + 3 * _OTHERS
@@ -38,11 +38,11 @@ TORCH: dict[str, Contestant] = {
     for compiled in (False, True)
     for last in (False, True)
 }
-# Idle threads sleep at once, instead of spinning for a moment: better where cores are busy.
+# Idle threads sleep at once instead of spinning for a moment, which is faster on busy cores.
 TORCH["torch eager, channels last, passive wait"] = replace(
     TORCH["torch eager, channels last"], environment={"OMP_WAIT_POLICY": "PASSIVE"}
 )
-# An accelerator multiplies float32 as TF32 or as float32: JAX by its default, torch by its flags.
+# An accelerator multiplies float32 as TF32 or as float32: in JAX by default, in torch by flags.
 _ROUNDED = {True: "TF32", False: "float32"}
 ON_GPU: dict[str, Contestant] = {
     **{
@@ -105,7 +105,7 @@ def _run(args: argparse.Namespace) -> None:
         )
         results[batch] = found
         print(f"\nbatch {batch}\n{table(found)}", *report.absences(found), sep="\n", flush=True)
-        written = _write(out, here, results)  # after each: a run may be cut
+        written = _write(out, here, results)  # after each batch size: a run may be cut short
     if args.quick:
         print("\n--quick leaves torch.compile out")
     print(f"\n{HOW}\n{written}")
@@ -131,7 +131,7 @@ def _batches(text: str) -> list[int]:
 
 
 def contestants(batch: int, platform: str, compiled: bool) -> dict[str, Contestant]:
-    """Who takes part on a platform, `torch.compile` among them or not."""
+    """The contestants on a platform, with or without `torch.compile`."""
     everyone = {**CONTESTANTS, **TORCH} if platform != "gpu" else {**ON_GPU, **TORCH_ON_GPU}
     found = {}
     for name, contestant in everyone.items():
@@ -144,7 +144,7 @@ def contestants(batch: int, platform: str, compiled: bool) -> dict[str, Contesta
 
 
 def table(found: dict[str, Measured]) -> str:
-    """The rows of one batch size."""
+    """A table of one batch size."""
     best_torch = quickest(found, [*TORCH, *TORCH_ON_GPU])
     rows = []
     for name, m in found.items():
@@ -180,7 +180,7 @@ COLUMNS = (
 
 
 def summary(found: dict[str, Measured]) -> dict[str, Any]:
-    """The JSON of one batch size."""
+    """The results of one batch size as a JSON value."""
     best_torch = quickest(found, [*TORCH, *TORCH_ON_GPU])
     value = report.as_json(found)
     for name, m in found.items():
@@ -190,7 +190,7 @@ def summary(found: dict[str, Measured]) -> dict[str, Any]:
 
 
 def panels(results: dict[int, dict[str, Measured]]) -> list[report.Panel]:
-    """A diagram a batch size."""
+    """A diagram for each batch size."""
     drawn = []
     for batch, found in results.items():
         there = {name: m.spread() for name, m in found.items() if not m.absent}

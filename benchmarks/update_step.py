@@ -1,4 +1,4 @@
-"""`python -m benchmarks.update_step`: the optimizer alone, on six trees, beside its peers."""
+"""`python -m benchmarks.update_step`: times the optimizer alone, on six trees, beside its peers."""
 
 import argparse
 from collections.abc import Sequence
@@ -15,14 +15,14 @@ from jaxopt_notes.command import run_as_process
 _JAX = "benchmarks.contestants.update_jax"
 _TORCH = "benchmarks.contestants.update_torch:update"
 
-ONE_LOOP = "ours one loop"  # by an option of XLA for CPUs
+ONE_LOOP = "ours one loop"  # by an XLA option for CPUs
 _FUSION = "xla_cpu_use_multi_output_fusion"
 BASELINE = "optax"
 FUSED = "torch fused"
 FLOOR = "memory floor"
 PASSED_ON = "arrays passed on"
 CONTESTANTS: dict[str, Contestant] = {
-    PASSED_ON: Contestant(f"{_JAX}:passing"),  # first: the first process often has slower memory
+    PASSED_ON: Contestant(f"{_JAX}:passing"),  # the first process often gets slower memory
     FLOOR: Contestant(f"{_JAX}:floor"),
     "ours": Contestant(f"{_JAX}:update", {"kind": "ours"}),
     "ours packed": Contestant(f"{_JAX}:update", {"kind": "packed"}),
@@ -37,7 +37,7 @@ CONTESTANTS: dict[str, Contestant] = {
 }
 QUICK_TREES = "cnn,mlp-10m,1000-leaves"
 QUICK_RULES = "sgd-momentum,adam"
-PER_PARAMETER = 20  # bytes that a contestant holds: parameter, gradient, two slots, and some more
+PER_PARAMETER = 20  # bytes that a contestant holds: parameter, gradient, two slots, and a reserve
 COLUMNS = (
     "contestant",
     "ms",
@@ -113,7 +113,7 @@ def _run(args: argparse.Namespace) -> None:
             results.setdefault(tree, {})[rule] = found
             print(f"\n{tree} ({elements(tree):,} in {len(TREES[tree]())} leaves), {rule}")
             print(table(found, elements(tree) * BYTES[rule]), *report.absences(found), sep="\n")
-            written = _write(out, here, results, skipped)  # after each: a run may be cut
+            written = _write(out, here, results, skipped)  # after each rule: a run may be cut short
     print(f"\n{HOW}\n{written or 'nothing was measured'}")
 
 
@@ -130,7 +130,7 @@ def _write(out: Path, here: dict[str, Any], results: Results, skipped: dict[str,
 
 
 def too_large(tree: str, contestants: int) -> str:
-    """Why the contestants cannot all hold the tree at once; nothing if they can."""
+    """Why the contestants cannot all hold the tree at once; empty if they can."""
     free, needed = machine.free_bytes(), contestants * elements(tree) * PER_PARAMETER
     if free is None or needed <= free:
         return ""
@@ -154,7 +154,7 @@ def _contestants(
 
 
 def ratios(m: Measured, found: dict[str, Measured]) -> dict[str, Spread | None]:
-    """The ratios that the table and the JSON give."""
+    """The ratios in the table and the JSON."""
     optax = found.get(BASELINE)
     return {
         "run_to_optax": ratio(m, optax),
@@ -166,7 +166,7 @@ def ratios(m: Measured, found: dict[str, Measured]) -> dict[str, Spread | None]:
 
 
 def table(found: dict[str, Measured], moved: int) -> str:
-    """The rows of one rule on one tree, which must move so many bytes."""
+    """A table of one rule on one tree; the rule must move `moved` bytes."""
     rows = []
     for name, m in found.items():
         time = m.spread()
@@ -194,7 +194,7 @@ def table(found: dict[str, Measured], moved: int) -> str:
 
 
 def summary(found: dict[str, Measured]) -> dict[str, Any]:
-    """The JSON of one rule on one tree."""
+    """The results of one rule on one tree as a JSON value."""
     value = report.as_json(found)
     for name, m in found.items():
         value[name] |= ratios(m, found)
@@ -202,7 +202,7 @@ def summary(found: dict[str, Measured]) -> dict[str, Any]:
 
 
 def panels(results: Results) -> list[report.Panel]:
-    """A diagram a tree: each rule's time as a ratio to optax's."""
+    """A diagram for each tree: each rule's time divided by optax's."""
     drawn = []
     for tree, of in results.items():
         names = dict.fromkeys(

@@ -1,7 +1,7 @@
-"""`python -m benchmarks.whole_run`: the commands on this device: train, resume, predict, export.
+"""`python -m benchmarks.whole_run`: runs train, resume, predict and export on this device.
 
-A run that is killed and resumed must end as one that is not. What this device trained is read on
-the CPU too.
+A run that is killed and resumed must end like an unbroken run. The CPU must also be able to read a
+run that this device trained.
 """
 
 import argparse
@@ -23,13 +23,13 @@ from jaxopt_notes.errors import InputError
 from jaxopt_notes.places import Place
 
 CPU = {"JAX_PLATFORMS": "cpu"}
-PATIENCE = 120  # seconds that a run may take to its first checkpoint
+PATIENCE = 120  # seconds that a run may take until its first checkpoint
 HOW = (
     "Each line is a process, or two. killed and resumed: SIGKILL after the first checkpoint, then "
     "--resume; equal: every number of metrics.jsonl but the seconds. predict: the run's own test "
     "set. export: written on this device, loaded and run on the CPU."
 )
-# Reads an exported network and runs it on bundled digits; no package of ours runs the network.
+# Reads an exported network and runs it on bundled digits; JAX alone runs the network.
 _RUN_EXPORTED = """
 import sys, jax, numpy as np
 from jaxopt_notes.data import load
@@ -75,12 +75,12 @@ def _write(out: Path, here: dict[str, Any], found: Sequence[dict[str, Any]]) -> 
 def run(
     options: Sequence[str], folder: Path, keep: Callable[[list[dict[str, Any]]], Any]
 ) -> list[dict[str, Any]]:
-    """Runs one command after the other; one that fails does not stop the others.
+    """Runs one command after the other; a failed command does not stop the later ones.
 
     Args:
-      options: of train.
-      folder: for the runs.
-      keep: gets what there is so far, after each command.
+      options: options of train.
+      folder: the folder for the runs.
+      keep: called after each command with the results so far.
     """
     whole, cut, file = folder / "whole", folder / "cut", folder / "network.jax"
 
@@ -121,10 +121,10 @@ def run(
 
 
 def kill_after_checkpoint(options: Sequence[str], run: Path) -> int:
-    """Trains, and kills the process once a checkpoint is whole; returns the checkpoint's step.
+    """Trains, and kills the process once a checkpoint is complete; returns the checkpoint's step.
 
     Raises:
-      Failed: there was none in time, or the run ended first.
+      Failed: no checkpoint was written in time, or the run ended first.
     """
     process = subprocess.Popen([sys.executable, "-m", "jaxopt_notes.train", *options])
     deadline = time.monotonic() + PATIENCE
@@ -156,7 +156,7 @@ def _metrics(run: Path) -> list[dict[str, Any]]:
 
 
 def table(found: Sequence[dict[str, Any]]) -> str:
-    """A row a command."""
+    """A table with a row for each command."""
     rows = [[row["command"], row["result"], report.number(row["seconds"])] for row in found]
     return report.table(["command", "result", "s"], rows)
 

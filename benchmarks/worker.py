@@ -1,8 +1,8 @@
-"""A contestant's process: builds what is to be measured, then waits for its turns.
+"""A contestant's process: builds the program to measure, then waits for its turns.
 
-It imports its module, and begins at the first line on stdin. Further lines are "count" (how many
-steps fill a turn), "build" or "run"; it answers each by a JSON line on stdout. Between its turns it
-sleeps in a read, so that it disturbs nobody.
+The process imports its module, and begins at the first line on stdin. Further lines are "count"
+(the number of steps that fill a turn), "build" or "run"; the process answers each with a JSON line
+on stdout. Between its turns it sleeps in a read, so that it disturbs no other process.
 """
 
 import importlib
@@ -20,7 +20,7 @@ SETTLE = 0.05  # seconds; a thread pool's idle threads spin for some millisecond
 
 
 def steps_for(run: Callable[[int], None], seconds: float) -> int:
-    """How many steps take about so long, found after a warm-up."""
+    """The number of steps that take about `seconds`, measured after a warm-up."""
     run(2)
     steps = 1
     while True:
@@ -33,7 +33,7 @@ def steps_for(run: Callable[[int], None], seconds: float) -> int:
 
 
 def timed(run: Callable[[int], None], steps: int) -> dict[str, float]:
-    """One round: seconds and page faults a step."""
+    """Runs one round; returns seconds and page faults per step."""
     faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     start = time.perf_counter()
     run(steps)
@@ -45,7 +45,7 @@ def timed(run: Callable[[int], None], steps: int) -> dict[str, float]:
 def serve(factory: Callable[..., Bench], settings: dict[str, Any], seconds: float) -> None:
     """Answers turns until stdin ends."""
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1)
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whatever else is printed is not an answer
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # other output must not look like an answer
 
     def answer(value: dict[str, Any]) -> None:
         time.sleep(SETTLE)

@@ -1,8 +1,8 @@
 """Optimizers as notes: each equation in one file, proved equal to optax's.
 
-The names below are imported when first used, so that `import jaxopt_notes` costs nothing and a
-command can answer `--help` without JAX. So are `jaxopt_notes.conventions`, `.losses`,
-`.microscope`, `.optimizers` and `.models`, which needs the extra `train`:
+The names below are imported on first use, so that `import jaxopt_notes` costs nothing and a command
+can answer `--help` without JAX. So are the modules `jaxopt_notes.conventions`, `.losses`,
+`.microscope`, `.optimizers` and `.models`; `.models` needs the extra `train`:
 
 >>> import jaxopt_notes
 >>> jaxopt_notes.losses.entropy.__name__
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from jaxopt_notes.conventions import translate_state as translate_state
     from jaxopt_notes.optimizers import *  # noqa: F403
 
-# Not in `__all__`: `from jaxopt_notes import *` must work without the extra of `models`.
+# Not in `__all__`, because `from jaxopt_notes import *` must work without the extra `train`.
 _PACKAGES = ("conventions", "losses", "microscope", "models", "optimizers")
 _FROM_CONVENTIONS = ("translate", "translate_state")
 
@@ -33,9 +33,9 @@ _FROM_CONVENTIONS = ("translate", "translate_state")
 def __getattr__(name: str) -> Any:
     if find_spec(f"jaxopt_notes.{name}"):
         return import_module(f"jaxopt_notes.{name}")
-    if name.startswith("__") and name != "__all__":  # Python asks for names of its own
+    if name.startswith("__") and name != "__all__":  # Python looks up special names
         raise AttributeError(f"module 'jaxopt_notes' has no attribute {name!r}")
-    public = _optimizers().__all__  # where the names are listed
+    public = _optimizers().__all__  # the list of public names
     if name == "__all__":
         value: Any = sorted(["__version__", *public, *_FROM_CONVENTIONS])
     elif name in _FROM_CONVENTIONS:

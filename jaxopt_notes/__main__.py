@@ -1,4 +1,4 @@
-"""`python -m jaxopt_notes`: lists the commands; with the name of one, runs it."""
+"""`python -m jaxopt_notes`: lists the commands; `python -m jaxopt_notes NAME` runs one."""
 
 import importlib
 import sys
@@ -23,7 +23,7 @@ COMMANDS = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Lists the commands, or runs the one that is named first; returns the exit code."""
+    """Lists the commands, or runs the command that `argv` names first; returns the exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
     if words and words[0] in COMMANDS:
         package = "" if words[0] not in ("aot", "studies") else ".__main__"

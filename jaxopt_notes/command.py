@@ -1,4 +1,4 @@
-"""What the commands share. Needs nothing but the standard library: `--help` must be quick."""
+"""Code that all commands share. Needs only the standard library: `--help` must be quick."""
 
 import argparse
 import gc
@@ -14,11 +14,11 @@ from jaxopt_notes.runtime.host import at_end, host_settings, own_process
 
 
 class OneLineParser(argparse.ArgumentParser):
-    """argparse, whose errors are one line as all of ours are: it raises `InputError`.
+    """An argparse parser that raises its errors as `InputError`, in one line like all our errors.
 
     Attributes:
-      aliases: other names that people know an option by. They are not taken: the error for one
-        names the option.
+      aliases: other common names of options. The parser does not accept them; its error names the
+        option instead.
 
     >>> OneLineParser("go", "Goes.").parse_args(["--hepl"])
     Traceback (most recent call last):
@@ -34,7 +34,7 @@ class OneLineParser(argparse.ArgumentParser):
         self.aliases: dict[str, str] = {}
 
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """As argparse's; an option that is unknown is told with the one that may be meant."""
+        """Parses as argparse does; the error for an unknown option suggests a similar option."""
         parsed, unknown = self.parse_known_args(args, namespace)
         if unknown:
             word = next((word for word in unknown if word.startswith("-")), unknown[0])
@@ -55,14 +55,14 @@ class OneLineParser(argparse.ArgumentParser):
 
 
 class _Help(argparse.HelpFormatter):
-    """argparse's, but a line does not end within a name such as adam-to-sgd."""
+    """argparse's formatter, but never breaks a line within a name such as adam-to-sgd."""
 
     def _split_lines(self, text: str, width: int) -> list[str]:
         return textwrap.wrap(" ".join(text.split()), width, break_on_hyphens=False)
 
 
 def add_run(parser: argparse.ArgumentParser) -> None:
-    """The options that say whose weights to take."""
+    """Adds the options that choose a run and its weights."""
     parser.add_argument(
         "--run", required=True, action=Place, metavar="DIR", help="the folder of a training run"
     )
@@ -75,18 +75,18 @@ def add_run(parser: argparse.ArgumentParser) -> None:
 
 
 def exit_code(command: Callable[[], int], stopped: str = "stopped") -> int:
-    """What a command returns, or the code for what ended it, with one line on stderr:
+    """Runs a command; returns its exit code, or the code below with one line on stderr:
 
-        1      its output cannot be written
-        2      a mistake of the user's
+        1      the output cannot be written
+        2      invalid input
         128+n  signal n: 129 a hang-up, 130 Ctrl-C, 143 SIGTERM
-        141    nobody reads its output any more (without a line)
+        141    nobody reads the output any more (without a line)
 
-    What the command changes in this process, a notebook for instance, is put back at its end.
+    The command's changes to this process, such as a notebook, are undone at its end.
 
     Args:
-      command: what the user asked for.
-      stopped: the line for Ctrl-C; another signal has another word for "stopped".
+      command: the function that does the command's work.
+      stopped: the line for Ctrl-C; for another signal, another word replaces "stopped".
     """
     with host_settings():
         streams.guard()
@@ -105,8 +105,8 @@ def exit_code(command: Callable[[], int], stopped: str = "stopped") -> int:
 
 
 def _code_of(error: BaseException, stop: signals.Received) -> int:
-    """The exit code for what a command raised, said in one line; raises what is no such thing."""
-    if isinstance(error, KeyboardInterrupt) or stop.raised:  # imports turn it into other errors
+    """Prints a command's error in one line, returns its exit code; raises unexpected errors."""
+    if isinstance(error, KeyboardInterrupt) or stop.raised:  # imports may replace it
         stop.ended = True
         return stop.say()
     if isinstance(error, streams.NobodyReadsError):
@@ -129,10 +129,10 @@ def run_as_process(main: Callable[[], int]) -> NoReturn:
 
 
 def collect_seldom() -> None:
-    """Lets Python look for garbage after every 100,000 new objects in place of 700.
+    """Makes Python collect garbage after every 100,000 new objects instead of every 700.
 
-    The imports of JAX and flax and the tracing of a step make 200,000 objects that stay. By default
-    Python looks through them 400 times, and takes a tenth of the time to the first step for it.
+    Importing JAX and flax and tracing a step create 200,000 objects that stay. By default Python
+    searches for garbage 400 times meanwhile, a tenth of the time to the first step.
 
     >>> with host_settings():
     ...     collect_seldom()

@@ -1,4 +1,4 @@
-"""`python -m jaxopt_notes.convert`: a torch checkpoint becomes a run, a run a torch checkpoint."""
+"""`python -m jaxopt_notes.convert`: turns torch checkpoints into runs, and back."""
 
 import argparse
 from collections.abc import Sequence
@@ -182,7 +182,7 @@ def _give_back(args: argparse.Namespace, names: list[str] | None, asked: dict[st
 
 
 def _next_in_torch(out: Path, whole: bool) -> str:
-    """What reads the file."""
+    """The torch code that reads the file."""
     if out.suffix == ".safetensors":
         return f"module.load_state_dict(safetensors.torch.load_file({str(out)!r}))"
     read = f"torch.load({str(out)!r}, weights_only=True)"

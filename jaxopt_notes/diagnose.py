@@ -1,4 +1,4 @@
-"""`python -m jaxopt_notes.diagnose`: says why two optimizers part."""
+"""`python -m jaxopt_notes.diagnose`: explains why two optimizers take different steps."""
 
 import argparse
 import sys
@@ -74,7 +74,7 @@ def _compare(first: list[str], second: list[str], args: argparse.Namespace) -> i
 
     start.frameworks()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of frameworks, about themselves
+        warnings.simplefilter("ignore")  # frameworks warn about their own code
         from jaxopt_notes.microscope import factories, pictures
         from jaxopt_notes.microscope.diagnosis import diagnose
 

@@ -1,4 +1,4 @@
-"""The errors that one line can explain, and how that line is written."""
+"""The errors that one line can explain, and functions that write such lines."""
 
 from collections.abc import Iterable
 
@@ -6,9 +6,9 @@ from collections.abc import Iterable
 class InputError(ValueError):
     r"""Bad input that one line can explain.
 
-    The message names the argument, its value and the remedy. The commands print it as it is and
-    exit with code 2; in the library it is an ordinary `ValueError`. It is one line whatever a name
-    in it holds: what cannot be shown is escaped.
+    The message names the argument, its value and the remedy. The commands print it unchanged and
+    exit with code 2; in the library it is an ordinary `ValueError`. The message is always one line:
+    characters that cannot be shown are escaped.
 
     >>> str(InputError("--out a\nb: is empty"))
     '--out a\\nb: is empty'
@@ -27,16 +27,16 @@ class MissingExtraError(InputError, ImportError):
 
 
 def nearest(word: str, choices: Iterable[str]) -> str:
-    """The choice that a mistyped word is most like; empty where it is like none.
+    """The choice most similar to a mistyped word; empty where no choice is similar.
 
-    Capitals do not count, and `_` is the same as `-`.
+    Case does not matter, and `_` equals `-`.
 
     >>> nearest("Adma", ["sgd", "adam"]), nearest("zzz", ["sgd", "adam"])
     ('adam', '')
     >>> nearest("--batch_size", ["--batch-size", "--mesh"])
     '--batch-size'
     """
-    import difflib  # here: few need it
+    import difflib  # here, because it is rarely needed
 
     def plain(text: str) -> str:
         return text.lower().replace("_", "-")
@@ -49,8 +49,8 @@ def nearest(word: str, choices: Iterable[str]) -> str:
 def first_line(error: BaseException) -> str:
     r"""Why something failed, in one line of at most 160 characters.
 
-    This is the operating system's reason where there is one, else the first line of the text. The
-    error's type stands in for an empty text, and before a KeyError's, which is only the key.
+    Returns the operating system's reason if there is one, else the first line of the error's text.
+    The error's type replaces an empty text, and precedes a KeyError's text, which is only the key.
 
     >>> first_line(FileNotFoundError(2, "No such file or directory", "a.txt"))
     'No such file or directory'

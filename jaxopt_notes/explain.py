@@ -1,4 +1,4 @@
-"""`python -m jaxopt_notes.explain`: the equations of an optimizer, read off its program."""
+"""`python -m jaxopt_notes.explain`: prints an optimizer's equations, read from its program."""
 
 import argparse
 from collections.abc import Sequence

@@ -1,6 +1,7 @@
-"""The extras of the package: what each brings, and one line for what is not installed.
+"""The extras of the package: the modules that each installs, and the error for a missing one.
 
-`pip install jaxopt-notes` brings JAX, optax and numpy. Whatever needs more calls `require` first.
+`pip install jaxopt-notes` installs JAX, optax and NumPy. Code that needs more modules first
+calls `require`.
 Needs only the standard library: `--help` must be quick.
 """
 
@@ -8,7 +9,7 @@ from importlib.util import find_spec
 
 from jaxopt_notes.errors import MissingExtraError
 
-# Extra → the modules that it brings and this package imports. pyproject.toml has their versions.
+# Extra → those of its modules that this package imports. pyproject.toml has their versions.
 EXTRAS = {
     "train": (
         *("flax", "orbax.checkpoint", "flatbuffers", "tensorflow_datasets"),
@@ -29,7 +30,7 @@ _PACKAGES = {
 
 
 def installed(module: str) -> bool:
-    """Whether a module can be imported; a package's submodule imports the package to find out.
+    """Whether a module can be imported. To test a submodule, imports the package around it.
 
     >>> installed("json"), installed("no_such_module"), installed("no_such_module.inside")
     (True, False, False)
@@ -41,15 +42,15 @@ def installed(module: str) -> bool:
 
 
 def require(user: str, extra: str, *modules: str) -> None:
-    """Refuses to go on without the modules of an extra.
+    """Raises an error unless the modules of an extra are installed.
 
     Args:
-      user: what needs them, as the message names it: a command, an option or a module.
-      extra: what to install.
-      *modules: the modules needed; by default all of the extra's.
+      user: what needs the modules, as the message names it: a command, an option or a module.
+      extra: the extra to install.
+      *modules: the modules needed; by default all modules of the extra.
 
     Raises:
-      MissingExtraError: one of them is not installed. It is an `InputError` and an `ImportError`.
+      MissingExtraError: a module is not installed. It is an `InputError` and an `ImportError`.
 
     >>> require("dance", "shoes", "json", "tap_shoes")
     Traceback (most recent call last):

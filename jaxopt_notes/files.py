@@ -1,4 +1,4 @@
-"""Writes a file whole or leaves the old one. Needs only the standard library."""
+"""Writes a file whole, or keeps the old one. Needs only the standard library."""
 
 import contextlib
 import json
@@ -10,7 +10,7 @@ from typing import IO, Any
 
 @contextlib.contextmanager
 def open_whole(path: Path) -> Iterator[IO[bytes]]:
-    """Opens a binary file that takes the place of `path` when the block ends.
+    """Opens a binary file that replaces `path` when the block ends.
 
     If the block raises, or the process is killed, `path` stays as it was.
 
@@ -24,8 +24,8 @@ def open_whole(path: Path) -> Iterator[IO[bytes]]:
     Raises:
       OSError: the file cannot be written.
     """
-    # The process's own name for it: two processes may write the same file at once.
-    # It has to fit where `path` does: a name has at most 255 bytes.
+    # The name holds the process's number, because two processes may write one file at once. It
+    # takes only 48 characters of `path`'s name, because a name has at most 255 bytes.
     beside = path.with_name(f".{path.name[:48]}.{os.getpid()}.part")
     try:
         with open(beside, "wb") as file:
@@ -46,7 +46,7 @@ def write_bytes(path: Path, content: bytes) -> None:
 def write_text(path: Path, text: str) -> None:
     """Writes text as UTF-8, as `open_whole` does.
 
-    A file's name may hold bytes that are not UTF-8; they are written as JSON escapes them.
+    Bytes in a file's name that are not UTF-8 are written as JSON escapes.
     """
     write_bytes(path, text.encode(errors="backslashreplace"))
 

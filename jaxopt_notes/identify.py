@@ -52,7 +52,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def validate(args: argparse.Namespace) -> None:
-    """Raises InputError for what cannot be run, before JAX is imported."""
+    """Raises InputError for arguments that cannot work, before JAX is imported."""
     if args.self_test and (args.words or args.command is not None):
         raise InputError("--self-test: takes no FACTORY and no --command; leave them out")
     if not args.self_test and bool(args.words) == (args.command is not None):
@@ -66,7 +66,7 @@ def validate(args: argparse.Namespace) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command; returns its exit code: 0, 1 if something is amiss, 2 for invalid input."""
+    """Runs the command; returns 0, 1 for an unknown or deviating optimizer, 2 for invalid input."""
 
     def command() -> int:
         args = build_parser().parse_args(argv)

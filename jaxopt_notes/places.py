@@ -1,6 +1,6 @@
-"""Paths as people type them: `~` is expanded, and what is not on this machine is refused.
+"""Reads paths as people type them: expands `~`, and refuses paths that are not on this machine.
 
-Options take `Place` as their argparse action, environment variables go through `from_environment`.
+Options use `Place` as their argparse action; environment variables go through `from_environment`.
 Needs only the standard library.
 """
 
@@ -18,8 +18,8 @@ def expanded(text: str) -> str:
     """A path with `~` or `~user` expanded.
 
     Raises:
-      InputError: the text is a URL, or that user has no home. It says what is wrong and what to do;
-        the caller puts the option before it, as `local` does.
+      InputError: the text is a URL, or that user has no home folder. The message says what is wrong
+        and what to do; the caller puts the option before it, as `local` does.
 
     >>> expanded("runs/one")
     'runs/one'
@@ -45,7 +45,7 @@ def expanded(text: str) -> str:
 
 
 def local(option: str, text: str) -> str:
-    """The same for the value of an option, which the error names; it must not be empty.
+    """Expands the value of an option; errors name the option. The value must not be empty.
 
     >>> local("--out", "")
     Traceback (most recent call last):
@@ -61,12 +61,12 @@ def local(option: str, text: str) -> str:
 
 
 def named(option: str, text: str, error: InputError) -> InputError:
-    """The error of `expanded` with the option and the text before it."""
+    """The error of `expanded`, preceded by the option and the text."""
     return InputError(f"{option} {text or repr(text)}: {error}")
 
 
 def from_environment(variable: str) -> str | None:
-    """The path in an environment variable; None where it is not set, or empty.
+    """The path in an environment variable; None where the variable is not set, or empty.
 
     Raises:
       InputError: as for `expanded`.
@@ -76,7 +76,7 @@ def from_environment(variable: str) -> str | None:
 
 
 def is_within(path: str, folder: str) -> bool:
-    """Whether a path is a folder or lies in it, links followed; the path need not exist.
+    """Whether a path is a folder or lies in it. Follows links; the path need not exist.
 
     >>> is_within("/a/b", "/a"), is_within("/a", "/a"), is_within("/ab", "/a")
     (True, True, False)
@@ -89,7 +89,7 @@ def is_within(path: str, folder: str) -> bool:
 
 
 class Place(argparse.Action):
-    """The action of an option or argument that is a path, or several.
+    """The argparse action of an option or argument that takes one path or several.
 
     >>> parser = argparse.ArgumentParser()
     >>> _ = parser.add_argument("--out", action=Place)

@@ -17,9 +17,10 @@ from jaxopt_notes.runtime import start
 if TYPE_CHECKING:
     from jaxopt_notes.inference.images import Picture
 
-# Data sets of digits in MNIST's layout. (EMNIST's are turned on their side.)
+# Data sets of digits in MNIST's layout. (EMNIST's digits lie on their side.)
 CENTRED = ("auto", "mnist", "mnist-12k")
-# On mnist-12k's test digits, 2 % of the notes' CNN's answers are below, and half of its mistakes.
+# On mnist-12k's test digits, 2 % of the answers of the notes' CNN are below this probability, and
+# half of its mistakes.
 UNSURE = 0.7
 
 
@@ -78,7 +79,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command; exit code 0, 2 for invalid input (also if a file is no picture), 130."""
+    """Runs the command; returns 0, 2 for invalid input or a bad picture, or 130 after Ctrl-C."""
     return exit_code(lambda: _predict(build_parser().parse_args(argv)))
 
 
@@ -106,7 +107,7 @@ def _predict(args: argparse.Namespace) -> int:
 
 
 def _check_show(args: argparse.Namespace) -> None:
-    """Refuses a --show that could not be drawn, before anything slow."""
+    """Refuses a --show that cannot be drawn, before anything slow starts."""
     if args.split:
         raise InputError(f"--show {args.show}: only with files; leave it out")
     if not args.show.lower().endswith(".png"):
@@ -114,7 +115,7 @@ def _check_show(args: argparse.Namespace) -> None:
     require("--show", "plots")
     from jaxopt_notes.inference import show
 
-    # A shell's `--show *.png` names the user's own picture here.
+    # If a shell expands `--show *.png`, `path` is a picture of the user's.
     if os.path.exists(args.show) and not show.is_ours(Path(args.show)):
         raise InputError(
             f"--show {args.show}: is one of the pictures to classify; pass the name of a new file"
@@ -189,7 +190,7 @@ def _style(args: argparse.Namespace, trained: Any) -> Any:
             f"--centre: the run was trained on {shape} images, MNIST's are 28×28×1; leave it out"
         )
     mean = trained.normalize.mean
-    # Most of a picture is background.
+    # Most of a picture is background, so a light average means dark ink.
     return Style(trained.image_shape, centred, dark_ink=sum(mean) / len(mean) > 0.5)
 
 
@@ -265,7 +266,7 @@ def _print(rows: Sequence[dict[str, Any]], as_json: bool, columns: Sequence[str]
 
 
 def _note(row: Mapping[str, Any]) -> str:
-    """What is doubtful about an answer; empty for nothing."""
+    """A note on what is doubtful about an answer; empty for nothing."""
     unsure = "unsure" if row["unsure"] else ""
     return ", ".join(filter(None, (unsure, row.get("warning"))))
 

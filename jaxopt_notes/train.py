@@ -1,4 +1,4 @@
-"""`python -m jaxopt_notes.train`: trains the notes' CNN and shows how it goes."""
+"""`python -m jaxopt_notes.train`: trains the notes' CNN and shows its progress."""
 
 import argparse
 import contextlib
@@ -16,7 +16,7 @@ from jaxopt_notes.extras import require
 from jaxopt_notes.runtime import processes, start, streams
 from jaxopt_notes.runtime.host import silence_matplotlib
 
-# What `--help` does not need is imported where it is used.
+# Modules that `--help` does not need are imported where they are used.
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code.
 
-    0; 1 where something of the run could not be written; 2 for invalid input, or a loss that is not
-    finite; 130 after Ctrl-C, 143 after SIGTERM and 129 after a hang-up, with the run kept up to
-    there.
+    0; 1 if a file of the run could not be written; 2 for invalid input or a loss that is not
+    finite; 130 after Ctrl-C, 143 after SIGTERM and 129 after a hang-up. A signal leaves the run
+    saved up to the current step.
     """
     return exit_code(lambda: _run(sys.argv[1:] if argv is None else argv))
 
@@ -62,10 +62,10 @@ def _run(argv: Sequence[str]) -> int:
 
 
 def _together(argv: Sequence[str], args: argparse.Namespace, train: Callable[[], int]) -> int:
-    """Trains in this process, or as one of several."""
+    """Trains in this process alone, or as one of several processes."""
     from jaxopt_notes.runtime import memory
 
-    memory.share_heaps()  # JAX is about to start threads
+    memory.share_heaps()  # before JAX starts threads
     members = processes.processes_from(
         args.coordinator, args.processes, args.process_id, args.distributed
     )
@@ -103,13 +103,13 @@ def _train(asked: Asked, args: argparse.Namespace, resumed: "Resumed | None") ->
     epochs = described.config.epochs
     with folder.locked(out) if processes.leads() else contextlib.nullcontext():
         if resumed is None and processes.leads():
-            folder.refuse_used(str(out))  # another process may have made one since the first look
+            folder.refuse_used(str(out))  # another process may have made one meanwhile
         begun = session.begin(setup, described, out, resumed)
         progress = begun.progress
         if progress.epoch >= epochs:
             line = f"{out}: this run has finished its {epochs} epochs; "
             line += "pass a larger --epochs to train on"
-            summary = progress.rows[-1] if progress.rows else None  # another program's epochs
+            summary = progress.rows[-1] if progress.rows else None  # else another program's epochs
             _print(args, line, {"summary": summary, "out": str(out)})
             return 0
         return _train_in(out, setup, described, begun, args)
@@ -150,7 +150,7 @@ def _train_in(
 
 
 def _print(args: argparse.Namespace, text: str, value: Any) -> None:
-    """Prints the text or, with --json, the value; nothing with --quiet."""
+    """Prints the text, with --json the value, with --quiet nothing."""
     from tqdm import tqdm
 
     if not args.quiet:
@@ -165,7 +165,7 @@ def _warn(text: str) -> None:
 
 @contextlib.contextmanager
 def _progress_bar(described: "RunInfo", args: argparse.Namespace) -> Iterator["Show"]:
-    """A bar over the run's steps, and a line for each epoch."""
+    """Shows a progress bar over the run's steps, and a line for each epoch."""
     from tqdm import tqdm
 
     from jaxopt_notes.runs import report
@@ -190,7 +190,7 @@ def _progress_bar(described: "RunInfo", args: argparse.Namespace) -> Iterator["S
 
 
 def _shared(described: "RunInfo") -> dict[str, Any]:
-    """What all processes of a run must agree on; each may keep its files in places of its own."""
+    """The settings and data that all processes must share; their folders may differ."""
     from jaxopt_notes.runs import info
 
     places = {name: None for name, row in ROWS.items() if row.kind.noun == PLACE}
@@ -199,7 +199,7 @@ def _shared(described: "RunInfo") -> dict[str, Any]:
 
 
 def _folder(asked: str | None, setup: "Setup", resumed: bool) -> "Path":
-    """The run's folder, by the name that the user gave it; process 0 makes it."""
+    """The run's folder, under the user's name for it; process 0 makes it."""
     from pathlib import Path
 
     from jaxopt_notes.runs import folder

@@ -1,4 +1,4 @@
-"""`python -m jaxopt_notes.verify`: proves here that the optimizers equal their sources."""
+"""`python -m jaxopt_notes.verify`: proves on this machine that optimizers equal their sources."""
 
 import argparse
 import os
@@ -51,7 +51,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def validate(args: argparse.Namespace) -> None:
-    """Raises InputError for what no run could use, before JAX is imported; makes --out."""
+    """Raises InputError for invalid arguments before JAX is imported; makes the folder of --out."""
     for option, known in (("optimizer", PROVED), ("oracle", ORACLES), ("dtype", DTYPES)):
         for name in getattr(args, option) or ():
             if name not in known:
@@ -59,20 +59,20 @@ def validate(args: argparse.Namespace) -> None:
     if args.steps is not None and args.steps < 2:
         raise InputError(f"--steps {args.steps} must be at least 2")
     if args.out:
-        try:  # before the minutes that the proof takes
+        try:  # first, because the proof takes minutes
             os.makedirs(args.out, exist_ok=True)
         except OSError as error:
             raise InputError(f"--out {args.out} cannot be a folder: {first_line(error)}") from None
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command; returns its exit code: 0, 1 if anything is out, 2 for invalid input."""
+    """Runs the command; returns its exit code: 0, 1 if a row is not equal, 2 for invalid input."""
 
     def command() -> int:
         args = build_parser().parse_args(argv)
         validate(args)
         with warnings.catch_warnings():
-            # Keras' import of an older name in JAX, and the like: no reader can act on them.
+            # For example, Keras imports an outdated name from JAX; a user cannot act on that.
             warnings.simplefilter("ignore", DeprecationWarning)
             return _verify(args)
 

@@ -1,1 +1,1 @@
-"""What takes part in the benchmarks, each in a process of its own."""
+"""The programs that take part in the benchmarks, each in its own process."""

@@ -1,7 +1,7 @@
-"""MNIST by the recipe of `time_to_accuracy` in the manner of Flax's own MNIST tutorial (NNX).
+"""MNIST by the recipe of `time_to_accuracy`, in the manner of Flax's own MNIST tutorial (NNX).
 
-Layers, `nnx.jit`, `nnx.Optimizer` and `nnx.MultiMetric` as there; the network (maximum pooling, 128
-hidden units) and the recipe are the notes'.
+Layers, `nnx.jit`, `nnx.Optimizer` and `nnx.MultiMetric` are used as in the tutorial; the network
+(max pooling, 128 hidden units) and the recipe are those of the notes.
 """
 
 from functools import partial
@@ -26,7 +26,7 @@ Batch = dict[str, Any]
 
 
 class CNN(nnx.Module):
-    """The notes' network, of Flax's layers."""
+    """The notes' network, built from Flax's layers."""
 
     def __init__(self, *, rngs: nnx.Rngs, zero_logits: bool = False) -> None:
         last = nnx.initializers.zeros if zero_logits else nnx.initializers.lecun_normal()
@@ -85,7 +85,7 @@ def eval_step(model: CNN, metrics: nnx.MultiMetric, batch: Batch) -> None:
 
 
 def optimizer_of(recipe: Recipe) -> optax.GradientTransformation:
-    """The recipe's Adam, with steps of their own for dense layers' weights (two axes)."""
+    """The recipe's Adam, with another learning rate for the dense layers' weights (two axes)."""
     peak, rising = recipe.peak, round(recipe.warmup * recipe.steps)
     low, end, falling = peak / 25, peak / 1e4, recipe.steps - rising
     cycle = optax.warmup_cosine_decay_schedule(low, peak, rising, recipe.steps, end)
@@ -99,7 +99,7 @@ def optimizer_of(recipe: Recipe) -> optax.GradientTransformation:
 
 
 def test_accuracy(model: CNN, images: np.ndarray, labels: np.ndarray) -> float:
-    """Share of the test set that is right."""
+    """The share of the test set that is classified correctly."""
     metrics = new_metrics()
     for i in range(0, len(labels), EVAL_BATCH):
         part = slice(i, i + EVAL_BATCH)
@@ -108,7 +108,7 @@ def test_accuracy(model: CNN, images: np.ndarray, labels: np.ndarray) -> float:
 
 
 def train(task: Task) -> list[float]:
-    """Trains by the recipe; returns the test accuracy, or nothing after a first step only."""
+    """Trains by the recipe; returns the test accuracy, or nothing if it takes only a first step."""
     data, recipe = task.data, task.recipe
     images = normalized(data.train_images, data.train_images)
     model = CNN(rngs=nnx.Rngs(task.seed), zero_logits=recipe.zero_logits)

@@ -1,6 +1,6 @@
 """MNIST by the recipe of `time_to_accuracy` with jaxopt_notes."""
 
-# ruff: noqa: E402 - as our commands do, before the imports that it hastens
+# ruff: noqa: E402 - called before the imports that it speeds up, as in our commands
 from jaxopt_notes.command import collect_seldom
 
 collect_seldom()
@@ -32,7 +32,7 @@ from jaxopt_notes.training.step import Batch, make_eval_step, make_train_step, n
 
 
 def network(recipe: Recipe, rngs: nnx.Rngs) -> CNN:
-    """The notes' network, as the recipe starts it."""
+    """The notes' network, initialised as the recipe says."""
     cnn = CNN(rngs)
     if recipe.zero_logits:
         cnn.logits.kernel[...] = jnp.zeros_like(cnn.logits.kernel[...])
@@ -40,7 +40,7 @@ def network(recipe: Recipe, rngs: nnx.Rngs) -> CNN:
 
 
 def optimizer_of(recipe: Recipe) -> optax.GradientTransformation:
-    """The recipe's Adam, with steps of their own for dense layers' weights (two axes)."""
+    """The recipe's Adam, with another learning rate for the dense layers' weights (two axes)."""
     peak, rising = recipe.peak, round(recipe.warmup * recipe.steps)
     cycle = schedule("one-cycle", peak, recipe.steps, recipe.warmup)
     if recipe.linear:
@@ -60,9 +60,9 @@ def accuracies(
     All seeds share one compilation.
 
     Args:
-      recipe: what to train by.
+      recipe: the recipe to train by.
       data: the training set, and the set to measure on.
-      seeds: of the initial parameters and the order of the images; all different.
+      seeds: seeds of the initial parameters and the order of the images; all different.
       first_step_only: take one step of the first seed's run, and yield nothing.
     """
     split_cpu(None, recipe.batch, convolves=True)
@@ -94,7 +94,7 @@ def accuracies(
 
 
 def main() -> None:
-    """Runs the task that the options describe, and reports."""
+    """Runs the task that the options describe, and reports the result."""
     task = task_from_options()
     keep_compiled(None if task.compilation_cache == "off" else task.compilation_cache)
     report(list(accuracies(task.recipe, task.data, [task.seed], task.first_step_only)))

@@ -1,4 +1,4 @@
-"""MNIST by the recipe of `time_to_accuracy` with a plain torch script, channels last."""
+"""MNIST by the recipe of `time_to_accuracy`, with a plain torch script (channels last)."""
 
 from collections.abc import Callable, Iterable
 
@@ -46,15 +46,15 @@ class CNN(nn.Module):
 
 
 def device_for(platform: str) -> torch.device:
-    """The device of torch's that JAX's platform names."""
+    """torch's device for JAX's name of a platform."""
     return torch.device("cuda" if platform == "gpu" else "cpu")
 
 
 def optimizer_of(recipe: Recipe, parameters: Iterable[Tensor]) -> torch.optim.Optimizer:
-    """The recipe's Adam, in two groups: the dense layers' weights (two axes), and all else.
+    """The recipe's Adam, in two groups: dense layers' weights (two axes), and other parameters.
 
-    A large `momentum_decay` keeps β1 of torch's NAdam constant, as the recipe's Nesterov form has
-    it. torch has no fused form of NAdam.
+    A large `momentum_decay` keeps β1 of torch's NAdam constant, as in the recipe's Nesterov form.
+    torch has no fused NAdam.
     """
     parts: dict[float, list[Tensor]] = {1.0: [], recipe.dense_rate: []}
     for parameter in parameters:
@@ -67,7 +67,7 @@ def optimizer_of(recipe: Recipe, parameters: Iterable[Tensor]) -> torch.optim.Op
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, value: float) -> None:
-    """The learning rate of the next step, times what each group asks for."""
+    """Sets the learning rate of the next step, times each group's factor."""
     for group in optimizer.param_groups:
         group["lr"] = group["times"] * value
 
@@ -79,7 +79,7 @@ def make_step(
     compiled: bool,
     smoothing: float = 0.0,
 ) -> Step:
-    """A training step that returns the batch's loss and right answers, left on the device."""
+    """A training step that returns the batch's loss and right answers, both on the device."""
 
     def loss_and_correct(images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         logits = model(images)
@@ -99,20 +99,20 @@ def make_step(
 
 
 def as_tensor(images: object, device: torch.device, layout: torch.memory_format) -> Tensor:
-    """Images (n, height, width, 1) as torch wants them."""
+    """Images (n, height, width, 1) in torch's layout."""
     tensor = torch.as_tensor(images, device=device).permute(0, 3, 1, 2)
     return tensor.contiguous(memory_format=layout)
 
 
 @torch.inference_mode()
 def test_accuracy(model: nn.Module, images: Tensor, labels: Tensor) -> float:
-    """Share of the test set that is right."""
+    """The share of the test set that is classified correctly."""
     parts = zip(images.split(EVAL_BATCH), labels.split(EVAL_BATCH))
     return sum((model(x).argmax(1) == y).sum().item() for x, y in parts) / len(labels)
 
 
 def train(task: Task) -> list[float]:
-    """Trains by the recipe; returns the test accuracy, or nothing after a first step only."""
+    """Trains by the recipe; returns the test accuracy, or nothing if it takes only a first step."""
     torch.manual_seed(task.seed)
     data, recipe, layout = task.data, task.recipe, torch.channels_last
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -1,7 +1,7 @@
-"""What the contestants of `time_to_accuracy` share: the recipe, the data, and how they report.
+"""Code that the contestants of `time_to_accuracy` share: the recipe, the data, and the report.
 
 All contestants train the same network by the same recipe, which is fixed in advance: each run sees
-exactly so many images and is evaluated once, at its end.
+a fixed number of images and is evaluated once, at its end.
 """
 
 import argparse
@@ -23,16 +23,17 @@ class Recipe(NamedTuple):
     """How the notes' CNN is trained: Adam over one cycle of the learning rate, He initialisation.
 
     Attributes:
-      images: how many images a run sees, repeats counted; the last, incomplete batch is dropped.
-      batch: images a step.
+      images: the number of images that a run sees, with repeats; drops the last, incomplete batch.
+      batch: images per step.
       peak: the largest learning rate.
       b2: decay of the second moment; b1 is 0.9.
       nesterov: Nesterov's form of Adam.
       smoothing: label smoothing of the loss.
       zero_logits: the last layer's weights start from zero.
       warmup: share of the run in which the learning rate rises.
-      linear: after the warm-up the learning rate falls in a straight line, not along half a cosine.
-      dense_rate: the weights of the dense layers learn at so many times the learning rate.
+      linear: after the warm-up, the learning rate falls in a straight line, not along half a
+        cosine.
+      dense_rate: factor of the learning rate for the weights of the dense layers.
     """
 
     images: int
@@ -48,13 +49,13 @@ class Recipe(NamedTuple):
 
     @property
     def steps(self) -> int:
-        """How many steps a run takes."""
+        """The number of steps in a run."""
         return self.images // self.batch
 
 
 RECIPE = Recipe(32_000, 64, 2e-2, 0.98, True, 0.2, True, 0.2, True, 0.25)
 EARLIER = Recipe(60_000, 64, 3e-3, 0.99, False, 0.0, False, 0.25, False, 1.0)  # of earlier results
-INTERVALS = {  # of each number: lower end, upper end, which it stays below
+INTERVALS = {  # of each number: lower end (included), upper end (excluded)
     "images": (1, math.inf),
     "batch": (1, math.inf),
     "peak": (1e-12, math.inf),
@@ -69,7 +70,7 @@ def changed(recipe: Recipe, changes: Sequence[str]) -> Recipe:
     """The recipe with some values changed, each written KEY=VALUE.
 
     Raises:
-      InputError: a key is unknown, or a value is not of its kind or out of its interval.
+      InputError: a key is unknown, or a value is of the wrong kind or out of its interval.
 
     >>> changed(RECIPE, ["images=28000", "peak=4e-3", "nesterov=false"])[:5]
     (28000, 64, 0.004, 0.98, False)
@@ -90,7 +91,7 @@ def changed(recipe: Recipe, changes: Sequence[str]) -> Recipe:
 
 
 def written(recipe: Recipe) -> list[str]:
-    """The recipe as `changed` reads it.
+    """The recipe as texts that `changed` reads.
 
     >>> written(RECIPE)[3:6]
     ['b2=0.98', 'nesterov=true', 'smoothing=0.2']
@@ -119,7 +120,7 @@ def _value(change: str, key: str, text: str) -> Any:
 
 
 class Task(NamedTuple):
-    """What a contestant is asked to do: a whole run, or its first step only."""
+    """The task of a contestant: a whole run, or only its first step."""
 
     data: Dataset
     recipe: Recipe
@@ -129,7 +130,7 @@ class Task(NamedTuple):
 
 
 def task_from_options() -> Task:
-    """Reads the options, and the data."""
+    """Reads the options and the data."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--dataset", default="mnist")
     parser.add_argument("--data-dir")
@@ -143,12 +144,12 @@ def task_from_options() -> Task:
 
 
 def order(recipe: Recipe, seed: int, size: int) -> np.ndarray:
-    """The images of each step of a run, int32 (steps, batch): an epoch after the other.
+    """The images of each step of a run, int32 (steps, batch), one epoch after the other.
 
     Args:
-      recipe: how many steps, of how many images.
-      seed: of the order.
-      size: how many images the training set has.
+      recipe: sets the number of steps and of images per step.
+      seed: the seed of the order.
+      size: the number of images in the training set.
     """
     epochs = -(-recipe.steps // (size // recipe.batch))
     parts = [epoch_order(seed, epoch, size, recipe.batch) for epoch in range(epochs)]
@@ -156,13 +157,13 @@ def order(recipe: Recipe, seed: int, size: int) -> np.ndarray:
 
 
 def normalized(images: np.ndarray, train_images: np.ndarray) -> np.ndarray:
-    """uint8 images as float32, of the training set's mean 0 and deviation 1."""
+    """uint8 images as float32, scaled so that the training set has mean 0 and deviation 1."""
     scale, shift = 1 / train_images.std(), train_images.mean()
     return ((images.astype(np.float32) - np.float32(shift)) * np.float32(scale)).astype(np.float32)
 
 
 def learning_rate(recipe: Recipe, step: int) -> float:
-    """One cycle over the run: up in a straight line, then down in another or half a cosine."""
+    """One cycle over the run: up in a straight line, down in a straight line or half a cosine."""
     rising = round(recipe.warmup * recipe.steps)
     low, end = recipe.peak / 25, recipe.peak / 1e4
     if step < rising:
@@ -173,5 +174,5 @@ def learning_rate(recipe: Recipe, step: int) -> float:
 
 
 def report(accuracies: Sequence[float]) -> None:
-    """Prints the test accuracy, if the run was evaluated, and when all was done."""
+    """Prints the test accuracy, if the run was evaluated, and the time at the end."""
     print(json.dumps({"accuracy": [*accuracies, None][0], "done": time.monotonic()}))

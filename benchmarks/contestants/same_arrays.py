@@ -1,7 +1,7 @@
-"""`python -m benchmarks.contestants.same_arrays RULE TREE ROUNDS`: ours and optax by turns.
+"""`python -m benchmarks.contestants.same_arrays RULE TREE ROUNDS`: times ours and optax in turn.
 
-Both in one process and on the same arrays, which one takes from the other: their states are of one
-structure. So neither can have the better memory.
+Both run in one process and hand the same arrays to each other, which works because their states
+have the same structure. So neither can have faster memory.
 """
 
 import json
@@ -18,7 +18,7 @@ TURN = 0.15  # seconds, about
 
 
 def by_turns(rule: str, tree: str, rounds: int) -> dict[str, list[float]]:
-    """Seconds a step, of each turn."""
+    """Seconds per step, for each turn."""
     params, grads = arrays(tree)
     init, _ = of_library(optax, rule)
     state = init(params)

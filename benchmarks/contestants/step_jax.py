@@ -45,7 +45,7 @@ def _ours(layout: Layout, watched: bool = False) -> tuple[Any, Any, Batch]:
 def ours_driven(batch: int, devices: int | None = None, watched: bool = False) -> Bench:
     """Our step in our driver, which gathers the batches and sums the metrics on the devices.
 
-    As in the training command, a CPU is taken for one device or several, by the batch.
+    As in the training command, the batch size decides whether a CPU is one device or several.
     """
     split_cpu(devices, batch, convolves=True)
     layout = make_layout(devices, batch)
@@ -71,7 +71,7 @@ def ours_driven(batch: int, devices: int | None = None, watched: bool = False) -
 
 
 def ours_single(batch: int) -> Bench:
-    """Our step by itself, jitted, the state donated, on batches that lie on the device."""
+    """Our step by itself: jitted, with the state donated, on batches that are on the device."""
     step, state, data = _ours(Layout())
     batches = [Batch(*(x[i] for x in data)) for i in _order(batch)]
     start = time.perf_counter()
@@ -88,7 +88,7 @@ def ours_single(batch: int) -> Bench:
 
 
 def flax_nnx(batch: int) -> Bench:
-    """The manner of Flax's MNIST tutorial."""
+    """A step in the manner of Flax's MNIST tutorial."""
     batches = _numpy_batches(batch)
     model, metrics = mnist_flax.CNN(rngs=nnx.Rngs(0)), mnist_flax.new_metrics()
     optimizer = nnx.Optimizer(model, optax.adam(RATE), wrt=nnx.Param)
@@ -105,7 +105,7 @@ def flax_nnx(batch: int) -> Bench:
 
 
 class LinenCNN(linen.Module):
-    """The notes' network, of Linen's layers."""
+    """The notes' network, built from Linen's layers."""
 
     @linen.compact
     def __call__(self, x: Any) -> Any:
@@ -131,7 +131,7 @@ def _linen_step(state: TrainState, batch: dict[str, Any]) -> tuple[TrainState, d
 
 
 def flax_linen(batch: int) -> Bench:
-    """Linen with `TrainState`."""
+    """A step with Linen and `TrainState`."""
     batches = _numpy_batches(batch)
     network = LinenCNN()
     params = network.init(jax.random.key(0), batches[0]["image"])["params"]
@@ -149,14 +149,14 @@ def flax_linen(batch: int) -> Bench:
 
 
 def _numpy_batches(batch: int) -> list[dict[str, Any]]:
-    """Batches as an input pipeline hands them over."""
+    """Batches as NumPy arrays, as an input pipeline delivers them."""
     data = load("mnist-12k")
     images = normalized(data.train_images, data.train_images)
     return [{"image": images[i], "label": data.train_labels[i]} for i in _order(batch)]
 
 
 def _stepwise(one: Callable[[Any], Any], batches: Sequence[Any], facts: dict[str, Any]) -> Bench:
-    """A bench of a step that is called from Python, with the cost of the call itself."""
+    """A bench of a step that Python calls, with the cost of the call itself."""
 
     def run(steps: int) -> None:
         for i in range(steps):
@@ -170,7 +170,7 @@ def _stepwise(one: Callable[[Any], Any], batches: Sequence[Any], facts: dict[str
 
 
 def call_seconds(call: Callable[[], Any], times: int = 40) -> float:
-    """How long a call keeps Python, where the device was idle before; the median."""
+    """The median time that a call takes in Python, on an idle device."""
     taken = []
     for _ in range(times):
         start = time.perf_counter()
@@ -181,6 +181,6 @@ def call_seconds(call: Callable[[], Any], times: int = 40) -> float:
 
 
 def temporary_memory(compiled: Any) -> dict[str, int]:
-    """Bytes that a compiled function takes for itself; nothing where it cannot tell."""
+    """The temporary bytes of a compiled function; empty where it does not report them."""
     analysis = getattr(compiled, "memory_analysis", lambda: None)()
     return {} if analysis is None else {"temporary_bytes": analysis.temp_size_in_bytes}

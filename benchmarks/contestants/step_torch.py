@@ -11,13 +11,13 @@ from jaxopt_notes.data import epoch_order, load
 def step(
     batch: int, platform: str, channels_last: bool, compiled: bool, tf32: bool = False
 ) -> Bench:
-    """Fused Adam on images that lie on the device, normalised once and for all.
+    """Fused Adam on images that are on the device, normalised once in advance.
 
     Args:
-      batch: images a step.
-      platform: JAX's name of it, such as "gpu".
-      channels_last: the images' layout.
-      compiled: whether torch.compile takes the forward pass and the loss.
+      batch: images per step.
+      platform: JAX's name of the platform, such as "gpu".
+      channels_last: whether images are laid out with the channels last.
+      compiled: whether torch.compile compiles the forward pass and the loss.
       tf32: whether a GPU may round the factors of products to TF32, as XLA does by default.
     """
     device = device_for(platform)
@@ -39,10 +39,11 @@ def step(
         for k in range(steps):
             i = order[k % len(order)]
             loss, _ = one(images[i], labels[i])
-        loss.item()  # waits
+        loss.item()  # waits for the device
 
     if compiled:
         run(1)
-    # Times cuDNN's algorithms, as XLA does: only now, as others may be building until here.
+    # Let cuDNN time its algorithms, as XLA does. Only now, because until here other contestants may
+    # have been building.
     torch.backends.cudnn.benchmark = True
     return Bench(run, {})

@@ -7,17 +7,17 @@ Shape = tuple[int, ...]
 
 
 def cnn() -> list[Shape]:
-    """The notes' CNN, 0.42 M in 8 leaves."""
+    """The notes' CNN: 0.42 M parameters in 8 leaves."""
     return [(3, 3, 1, 32), (32,), (3, 3, 32, 64), (64,), *_dense(3136, 128), *_dense(128, 10)]
 
 
 def mlp() -> list[Shape]:
-    """A multi-layer perceptron, 10 M in 6 leaves."""
+    """A multi-layer perceptron: 10 M parameters in 6 leaves."""
     return [*_dense(784, 2800), *_dense(2800, 2800), *_dense(2800, 10)]
 
 
 def resnet50() -> list[Shape]:
-    """As in ResNet-50: 25.6 M in 161 leaves, every convolution with its normalisation."""
+    """Like ResNet-50: 25.6 M parameters in 161 leaves, each convolution with its normalisation."""
     return list(_resnet50())
 
 
@@ -39,7 +39,7 @@ def _resnet50() -> Iterator[Shape]:
 
 
 def gpt2() -> list[Shape]:
-    """As in GPT-2 small: 124 M in 148 leaves."""
+    """Like GPT-2 small: 124 M parameters in 148 leaves."""
     width = 768
     norm: list[Shape] = [(width,), (width,)]
     attention = [*_dense(width, 3 * width), *_dense(width, width)]
@@ -54,7 +54,7 @@ def thousand() -> list[Shape]:
 
 
 def mixed() -> list[Shape]:
-    """12 leaves of a million elements among 300 small ones, 12.7 M in all."""
+    """12 leaves of a million elements among 300 small leaves, 12.7 M elements in total."""
     small: list[Shape] = [(64,), (256,), (1024,)]
     return [*([(1024, 1024), *(small * 8), (256,)] * 12)]
 
@@ -74,7 +74,7 @@ TREES = {
 
 
 def elements(name: str) -> int:
-    """How many parameters a tree has.
+    """The number of parameters in a tree.
 
     >>> [elements(name) for name in ("cnn", "resnet50-like", "gpt2-small-like", "1000-leaves")]
     [421642, 25557032, 124439808, 1000000]
@@ -82,6 +82,6 @@ def elements(name: str) -> int:
     return sum(math.prod(shape) for shape in TREES[name]())
 
 
-# Bytes of float32 that must move for each parameter: gradient, parameter and slots read, parameter
-# and slots written.
+# Bytes of float32 that must move for each parameter: the rule reads gradient, parameter and slots,
+# and writes parameter and slots.
 BYTES = {"sgd-momentum": 20, "adagrad": 20, "rmsprop": 20, "adam": 28, "adamw": 28}

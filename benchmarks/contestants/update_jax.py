@@ -1,7 +1,7 @@
 """The contestants of `update_step` that run on JAX.
 
-To add one, add a line to `KINDS` and one to `update_step.CONTESTANTS`; the latter is also where
-the variables of its process, such as XLA_FLAGS, are set.
+To add one, add a line to `KINDS` and one to `update_step.CONTESTANTS`, which also sets the
+variables of its process, such as XLA_FLAGS.
 """
 
 import math
@@ -27,23 +27,23 @@ RATE = 1e-3
 RULES: dict[str, tuple[str, dict[str, float]]] = {
     rule: (rule, {}) for rule in ("adagrad", "rmsprop", "adam", "adamw")
 } | {"sgd-momentum": ("sgd", {"momentum": 0.9})}
-PIECES = (2**18, 2**20, 2**22, 2**24, 2**27)  # elements; the quickest size changes with the whole
+PIECES = (2**18, 2**20, 2**22, 2**24, 2**27)  # elements; the fastest size depends on the tree
 
 
 def of_library(library: ModuleType, rule: str) -> Pair:
-    """The rule as a library has it, ours or optax."""
+    """The rule as a library implements it, ours or optax."""
     name, settings = RULES[rule]
     return plainly(getattr(library, name)(RATE, **settings))
 
 
 def of_packed(rule: str) -> Pair:
-    """Our rule, the slots of small leaves in blocks."""
+    """Our rule, with the slots of small leaves packed in blocks."""
     name, settings = RULES[rule]
     return plainly(notes.packed(getattr(notes, name))(RATE, **settings))
 
 
 def of_one_loop(rule: str) -> Pair:
-    """Our rule, in one loop for all outputs of a leaf."""
+    """Our rule, with one loop for all outputs of a leaf."""
     if not notes.one_loop_works():
         raise Unavailable("XLA's multi-output fusion is not to be had here")
     name, settings = RULES[rule]
@@ -56,7 +56,7 @@ def of_one_loop(rule: str) -> Pair:
 
 
 def plainly(optimizer: optax.GradientTransformation) -> Pair:
-    """Update and apply."""
+    """Calls the optimizer's update and applies the result."""
 
     def step(params: Any, state: Any, grads: Any) -> Any:
         updates, state = optimizer.update(grads, state, params)
@@ -74,25 +74,25 @@ KINDS: dict[str, Callable[[str], Pair]] = {
 
 
 def update(kind: str, rule: str, tree: str) -> Bench:
-    """A kind's rule in one jit, parameters and state donated."""
+    """A kind's rule in one jit, with parameters and state donated."""
     init, step = KINDS[kind](rule)
-    one_leaf = {"0": jnp.ones(3)}  # what is done but once in a process is not a tree's own cost
+    one_leaf = {"0": jnp.ones(3)}  # pays the one-time costs of a process
     jax.jit(step).lower(one_leaf, init(one_leaf), one_leaf).compile()
     params, grads = arrays(tree)
     return _bench(step, params, init(params), grads)
 
 
 def passing(rule: str, tree: str) -> Bench:
-    """The same arrays in and out, and no arithmetic: what handing them over costs."""
+    """Passes the arrays in and out without arithmetic, to measure the cost of passing them."""
     params, grads = arrays(tree)
     state = of_library(optax, rule)[0](params)
     return _bench(lambda params, state, grads: (params, state), params, state, grads)
 
 
 def floor(rule: str, tree: str) -> Bench:
-    """A plain loop in place, x · c, that moves as many bytes as the rule must."""
-    size = elements(tree) * BYTES[rule] // 8  # a read and a write of four bytes each
-    # A GPU is quickest with few kernels, and a thousand would take long to compile.
+    """A plain loop in place, x · c, that moves as many bytes as the rule must move."""
+    size = elements(tree) * BYTES[rule] // 8  # one read and one write of four bytes each
+    # A GPU is fastest with few kernels, and a thousand kernels would take long to compile.
     candidates = PIECES if jax.default_backend() == "cpu" else PIECES[-2:]
     pieces = sorted({math.ceil(size / piece) for piece in candidates})
     return min((_floor(size, number) for number in pieces), key=_seconds)
@@ -108,7 +108,7 @@ def _floor(size: int, pieces: int) -> Bench:
 
 
 def _seconds(bench: Bench) -> float:
-    """What a run of a few steps takes, the best of three."""
+    """The time of a run of a few steps, the best of three runs."""
     taken = []
     for _ in range(3):
         start = time.perf_counter()

@@ -18,7 +18,7 @@ CLASSES: dict[str, tuple[Any, dict[str, float]]] = {
 
 
 def update(form: str, rule: str, tree: str, platform: str) -> Bench:
-    """One `step()` of torch's optimizer, in its `form`: "fused" or "foreach"."""
+    """One `step()` of torch's optimizer in the form `form`: "fused" or "foreach"."""
     device = device_for(platform)
     if device.type == "cuda" and not torch.cuda.is_available():
         raise Unavailable("this torch has no CUDA")

@@ -1,1 +1,1 @@
-"""The training step compiled ahead of time, for hardware that need not be here."""
+"""Compiles the training step ahead of time, for hardware that need not be here."""

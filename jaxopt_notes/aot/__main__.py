@@ -17,7 +17,7 @@ from jaxopt_notes.runtime import start
 from jaxopt_notes.runtime.host import set_jax
 
 IMAGE_SHAPE, CLASSES = (28, 28, 1), 10  # MNIST's
-STEPS = 1000  # of the schedule: a number in the program, of no effect on its shape
+STEPS = 1000  # of the schedule; the number does not affect the program's shape
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -44,7 +44,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command; its exit code: 0, 1 where the step is not as it should be, 2 a mistake."""
+    """Runs the command; returns 0, 1 if a check of the step fails, or 2 for invalid input."""
     return exit_code(lambda: _compile(build_parser().parse_args(argv)))
 
 
@@ -57,8 +57,8 @@ def _compile(args: argparse.Namespace) -> int:
 
 def _report(target: targets.Target, config: Settings, as_json: bool, hlo: str | None) -> int:
     start.import_jax()
-    set_jax("jax_platforms", "cpu")  # take no accelerator that is here
-    set_jax("jax_enable_compilation_cache", False)  # compile in earnest
+    set_jax("jax_platforms", "cpu")  # leave accelerators of this machine alone
+    set_jax("jax_enable_compilation_cache", False)  # compile, do not load
 
     from jaxopt_notes.aot import compiler
     from jaxopt_notes.models import pure

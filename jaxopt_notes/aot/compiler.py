@@ -1,8 +1,9 @@
-"""The training step compiled for hardware that need not be here, and what the compiler says of it.
+"""Compiles the training step for hardware that need not be here, and reads the compiled program.
 
-Each device keeps the state and takes its part of the batch (see `mesh.py`). Then a step should give
-its state's memory to the next (every buffer aliased), and send nothing but one sum of all gradients
-(one all-reduce; none on one device; batch statistics and a cut optimizer state need more).
+Each device keeps the state and takes its part of the batch (see `training/sharding.py`). A step
+should then reuse its state's memory for the next state (every buffer aliased). It should send only
+one sum of all gradients (one all-reduce; none on one device). Batch statistics and a divided
+optimizer state need more.
 """
 
 import re
@@ -35,21 +36,22 @@ COLLECTIVES = (
     "collective-permute",
     "collective-broadcast",
 )
-# Pixels are 0 … 1 with MNIST's mean and deviation, rounded: constants, of no effect on the program.
+# Pixels are 0 … 1. MNIST's mean and standard deviation are rounded, because constants do not affect
+# the program.
 NORMALIZE = Normalization((0.13,), (0.31,))
 
 
-LENGTH = 16  # steps of the stretch that is read for a GPU: a multiple of the steps of a turn
-EXAMPLES = 60_000  # of its training set: MNIST's
+LENGTH = 16  # steps of a GPU's stretch; a multiple of the steps in one turn of the loop
+EXAMPLES = 60_000  # in the stretch's training set, as in MNIST
 
 
 class Reading(NamedTuple):
-    """What a step does, read from a compiled program.
+    """The work of a step, read from a compiled program.
 
     Attributes:
-      kinds: kind of operation to how many a step has, and the bytes that they move.
-      operations: how many a step has. On a GPU they are launches.
-      moved: bytes that they move.
+      kinds: kind of operation to their number in a step, and the bytes that they move.
+      operations: the number of operations in a step. On a GPU each is a launch.
+      moved: bytes that all operations move.
       seconds: the least time for these bytes at the device's memory bandwidth; None on a CPU.
 
     >>> reading = Reading({"fusion": (3.0, 4e6)}, operations=3.0, moved=4e6, seconds=1.2e-6)
@@ -64,24 +66,24 @@ class Reading(NamedTuple):
 
 
 class Report(NamedTuple):
-    """What came of compiling a step for a target. Bytes are those of one device.
+    """The result of compiling a step for a target. Bytes are those of one device.
 
     Attributes:
-      target: its name.
-      device_kind: what the device calls itself.
-      devices: how many share the step.
-      seconds: compiling took, on this machine.
-      donated: arrays of the state, whose memory the step gives away.
-      aliased: of these, how many the new state is written into.
-      collectives: kind to how many the program has; kinds without any are left out.
+      target: the target's name.
+      device_kind: the device's own name.
+      devices: the number of devices that share the step.
+      seconds: how long compiling took on this machine.
+      donated: the number of the state's arrays, whose memory the step may reuse.
+      aliased: the number of donated arrays that the new state overwrites.
+      collectives: kind to number in the program; kinds without any are left out.
       arguments, outputs, temporaries: bytes held by the step.
-      aliased_bytes: of the outputs, those that lie where arguments lay.
+      aliased_bytes: bytes of outputs that overwrite arguments.
       needed: arguments + outputs − aliased + temporaries.
-      memory: what a device has.
+      memory: the memory of a device.
       flops: of a step on all devices together, counted before the compiler's changes.
-      step: what one device does in a step that is a program by itself.
-      stretch: what it does in each step of a loop, as training runs it; on one GPU only.
-      padding: bytes of the step's results, and with what a TPU's tiled layouts add.
+      step: the work of one device in a step that is a program by itself.
+      stretch: its work in each step of a loop, as training runs it; on one GPU only.
+      padding: bytes of the step's results, without and with the padding of a TPU's tiled layouts.
       programs: the compiled programs as text, by name.
 
     >>> from jaxopt_notes.aot.targets import memory, parse
@@ -116,16 +118,16 @@ class Report(NamedTuple):
 
     @property
     def fits(self) -> bool:
-        """Whether a device's memory holds the step."""
+        """Whether the step fits into a device's memory."""
         return self.needed <= self.memory.size
 
     @property
     def sound(self) -> bool:
-        """Whether it fits, and all that is donated is used."""
+        """Whether the step fits, and reuses all donated memory."""
         return self.fits and self.aliased == self.donated
 
     def as_json(self) -> dict[str, Any]:
-        """All of it."""
+        """The whole report as a JSON value."""
         own = {"memory": self.memory._asdict(), "fits": self.fits, "sound": self.sound}
         read = {
             name: r and r._asdict() for name, r in (("step", self.step), ("stretch", self.stretch))
@@ -149,14 +151,14 @@ def compile_for(
       target: from `targets.parse`.
       devices: from `targets.devices`.
       model: the network.
-      optimizer: its optimizer.
+      optimizer: the network's optimizer.
       image_shape: (height, width, channels).
       batch_size: of all devices together.
-      shard_optimizer_state: cut the optimizer's state among the devices.
+      shard_optimizer_state: divide the optimizer's state among the devices.
 
     Raises:
-      InputError: the devices do not divide the batch, or the compiler refuses the program (as too
-        large for the device, say).
+      InputError: the devices do not divide the batch, or the compiler refuses the program (for
+        example, because it is too large for the device).
 
     >>> from flax import nnx
     >>> from jaxopt_notes.aot.targets import devices, parse
@@ -284,7 +286,7 @@ def _flops(target: Target, model: Any, optimizer: Any, state: TrainState, batch:
 
 
 def count_aliased(program: str) -> int:
-    """How many outputs of a compiled program lie in an argument's memory.
+    """The number of outputs of a compiled program that reuse an argument's memory.
 
     >>> count_aliased("HloModule f, input_output_alias={ {0}: (1, {}, may-alias) }, x={...}")
     1
@@ -294,9 +296,9 @@ def count_aliased(program: str) -> int:
 
 
 def count_collectives(program: str) -> dict[str, int]:
-    """The collectives in a compiled program's text: kind to count, of kinds that it has.
+    """The collectives in a compiled program's text: kind to count, without absent kinds.
 
-    An asynchronous one is told by where it starts.
+    An asynchronous collective is counted at its start.
 
     >>> count_collectives("%a = f32[] all-reduce-start(%b)  %c = f32[] all-reduce-done(%a)")
     {'all-reduce': 1}
@@ -308,7 +310,7 @@ def count_collectives(program: str) -> dict[str, int]:
 
 
 def text(report: Report) -> str:
-    """The report for a person.
+    """The report as text for people.
 
     >>> from flax import nnx
     >>> from jaxopt_notes.aot.targets import devices, parse
@@ -348,7 +350,7 @@ def _on_gpu(report: Report) -> bool:
 
 
 def _precision(report: Report) -> str:
-    """How float32 matrix products and convolutions are computed, where not in float32."""
+    """The precision of float32 matrix products and convolutions, where it is not float32."""
     rounded = {"cuda": "TF32", "tpu": "bfloat16"}.get(report.target.partition(":")[0])
     if rounded is None or "operand_precision={highest" in report.programs["step"]:
         return ""
@@ -359,7 +361,7 @@ def _precision(report: Report) -> str:
 
 
 def _reading(reading: Reading, noun: str) -> str:
-    """A reading as lines below each other."""
+    """A reading as several lines of text."""
     least = f", {reading.seconds * 1e6:.0f} µs at full bandwidth" if reading.seconds else ""
     lines = [f"{reading.operations:g} {noun}, {_mb(reading.moved)} moved{least}"]
     lines += [f"{n:5g} {kind}, {_mb(moved)}" for kind, (n, moved) in reading.kinds.items()]

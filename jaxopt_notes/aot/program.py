@@ -1,8 +1,8 @@
-"""What a compiled program does, read from its text: operations, and the bytes that each moves.
+"""Reads a compiled program's text: its operations, and the bytes that each moves.
 
-On a GPU each operation is a kernel or a copy that is launched. An operation's bytes are those of
-its operands and results. Where a fusion only slices or gathers from an operand, the parts count.
-Bytes over memory bandwidth are the least time, unless caches serve some of the bytes.
+On a GPU each operation launches a kernel or a copy. An operation's bytes are those of its operands
+and results; where a fusion only slices or gathers from an operand, only those parts count. Bytes
+divided by memory bandwidth are the least time, unless caches serve some of the bytes.
 """
 
 import math
@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import NamedTuple
 
-# Operations that name, group or pass on memory, without work at run time.
+# Operations that name, group or pass on memory, and do no work at run time.
 FREE = {
     *("parameter", "constant", "tuple", "get-tuple-element", "bitcast", "while", "after-all"),
     *("partition-id", "replica-id", "opt-barrier", "optimization-barrier"),
@@ -28,9 +28,9 @@ class Operation(NamedTuple):
 
     Attributes:
       kind: "fusion", "copy", "cuDNN", "matrix product", "all-reduce", …
-      name: the program's own name for it.
-      source: what it was in the traced program; empty where the compiler added it.
-      bytes: what it reads and writes.
+      name: its name in the program.
+      source: its name in the traced program; empty where the compiler added it.
+      bytes: the bytes that it reads and writes.
     """
 
     kind: str
@@ -48,7 +48,7 @@ class _Instruction(NamedTuple):
 
 
 def operations(program: str, loop: bool = False) -> list[Operation]:
-    """The operations of a compiled program: of its entry, or of the body of its first loop.
+    """The operations in a compiled program's entry, or in the body of its first loop.
 
     >>> [op.kind for op in operations(EXAMPLE)], operations(EXAMPLE)[0].bytes
     (['copy'], 24)
@@ -65,13 +65,13 @@ def operations(program: str, loop: bool = False) -> list[Operation]:
 
 
 def trip_count(program: str) -> int | None:
-    """How often the program's first loop turns; None where the compiler does not know."""
+    """The trip count of the program's first loop; None where the compiler does not know it."""
     known = re.search(r'" ?known_trip_count":\{"n":"(\d+)"\}', program.replace("\\", ""))
     return int(known[1]) if known else None
 
 
 def by_kind(found: Iterable[Operation]) -> dict[str, tuple[int, int]]:
-    """Kind → how many operations there are, and what they move together."""
+    """Kind → the number of operations, and the bytes that they move together."""
     count: Counter[str] = Counter()
     moved: Counter[str] = Counter()
     for op in found:
@@ -81,7 +81,7 @@ def by_kind(found: Iterable[Operation]) -> dict[str, tuple[int, int]]:
 
 
 def padding(program: str) -> tuple[int, int]:
-    """Bytes of the results in an entry, without and with what a TPU's tiled layouts add.
+    """Bytes of the results in an entry, without and with the padding of a TPU's tiled layouts.
 
     >>> padding("ENTRY %f () -> f32[3] {\\n  %a = f32[3]{0:T(128)} add(%b, %c)\\n}")
     (12, 512)
@@ -109,7 +109,7 @@ def _computations(program: str) -> dict[str, list[_Instruction]]:
 
 
 def _arguments(rest: str) -> str:
-    """What stands in the parentheses of `op(…), attributes`."""
+    """The text in the parentheses of `op(…), attributes`."""
     depth = 1
     for i, letter in enumerate(rest):
         depth += (letter == "(") - (letter == ")")
@@ -147,7 +147,7 @@ def _moved(x: _Instruction, shapes: dict[str, str], bodies: dict[str, list[_Inst
 
 
 def _part(inside: list[_Instruction], i: int) -> int:
-    """Bytes of the parts that a fusion takes of its i-th operand; 0 where it takes the whole."""
+    """Bytes of the parts of its i-th operand that a fusion reads; 0 where it reads the whole."""
     number = f"parameter({i})"
     name = next((x.name for x in inside if x.opcode == "parameter" and number in x.line), None)
     users = [x for x in inside if name in x.operands]

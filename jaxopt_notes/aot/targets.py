@@ -1,11 +1,12 @@
-"""Hardware that a step can be compiled for, whether it is here or not.
+"""The hardware that a step can be compiled for, whether it is here or not.
 
     cpu, cpu:8                  this machine, as one device or as several virtual ones
     tpu:v5e:2x2, tpu:v6e:1x1    a slice of TPU chips, by the compiler in libtpu (extra `tpu`)
     cuda:h100, cuda:h200:8      GPUs of one host, by JAX's CUDA plugin (extra `cuda12` or `cuda13`)
 
-XLA's CUDA compiler is told of the GPU what it would otherwise ask the driver. It cannot try out
-kernels so: the program is whole, but not the quickest one.
+XLA's CUDA compiler usually asks the driver about the GPU; here a description takes the driver's
+place. Without a GPU the compiler cannot time kernels, so the program is complete but not the
+fastest.
 
 Sources: TPU memory and bandwidth from Google Cloud's pages on v5e and v6e; GPU memory, bandwidth
 and processors from NVIDIA's H100 SXM and H200 SXM data sheets; the other limits from table
@@ -24,10 +25,10 @@ GB = 10**9
 
 
 class Target(NamedTuple):
-    """What to compile for.
+    """The hardware to compile for.
 
     Attributes:
-      name: as the user wrote it.
+      name: the target as the user wrote it.
       platform: "cpu", "cuda" or "tpu".
       kind: the generation of TPU or the GPU's name; empty for a CPU.
       shape: the slice of TPU chips, rows and columns; else (how many devices,).
@@ -43,7 +44,7 @@ class Target(NamedTuple):
 
 
 class Memory(NamedTuple):
-    """What a device holds, in bytes, and who says so.
+    """A device's memory in bytes, and the source of the figure.
 
     >>> memory(parse("tpu:v6e:1x1")).size
     32000000000
@@ -69,7 +70,7 @@ _GPUS = {
     "h100": _GPU("NVIDIA H100 80GB HBM3", 80 * GB, 3350 * GB),
     "h200": _GPU("NVIDIA H200", 141 * GB, 4800 * GB),
 }
-# libtpu takes itself to be on a TPU: it would ask the network which one, and lock it.
+# By default libtpu assumes a TPU: it would ask the network which one, and lock it.
 _LIBTPU = {
     "TPU_SKIP_MDS_QUERY": "1",
     "TPU_ACCELERATOR_TYPE": "v5litepod-4",
@@ -77,7 +78,7 @@ _LIBTPU = {
     "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
     "TPU_LOG_DIR": "disabled",
 }
-# Platform → extra → the module that holds the compiler; any one of a platform's extras will do.
+# Platform → extra → the module that holds the compiler; one of a platform's extras is enough.
 _COMPILERS = {
     "tpu": {"tpu": "libtpu"},
     "cuda": {"cuda12": "jax_cuda12_plugin", "cuda13": "jax_cuda13_plugin"},
@@ -86,10 +87,10 @@ EXAMPLES = "cpu, cpu:8, tpu:v5e:2x2, tpu:v6e:1x1, cuda:h100, cuda:h200:8"
 
 
 def parse(text: str) -> Target:
-    """The target of that name.
+    """Parses the name of a target.
 
     Raises:
-      InputError: it is none.
+      InputError: the text names no target.
 
     >>> parse("tpu:v5e:2x2").shape, parse("cuda:h100").shape
     ((2, 2), (1,))
@@ -108,7 +109,7 @@ def parse(text: str) -> Target:
 
 
 def memory(target: Target) -> Memory:
-    """How much memory one device has.
+    """The memory of one device.
 
     >>> memory(parse("cuda:h100")).size
     80000000000
@@ -124,7 +125,7 @@ def memory(target: Target) -> Memory:
 
 
 def bandwidth(target: Target) -> int | None:
-    """Bytes a second that one device's memory moves at most; None where nobody says.
+    """The peak memory bandwidth of one device in bytes a second; None where no source gives it.
 
     >>> bandwidth(parse("cuda:h100")), bandwidth(parse("cpu"))
     (3350000000000, None)
@@ -134,12 +135,12 @@ def bandwidth(target: Target) -> int | None:
 
 
 def devices(target: Target) -> list[Any]:
-    """Its devices: those of this machine for a CPU, else ones that can only be compiled for.
+    """The target's devices: for a CPU those of this machine, else devices to compile for only.
 
-    Call it before JAX is used: the number of virtual CPU devices is settled then.
+    Call it before using JAX, which fixes the number of virtual CPU devices.
 
     Raises:
-      InputError: an extra is missing, or its compiler does not know such hardware.
+      InputError: an extra is missing, or its compiler does not know the hardware.
 
     >>> [device.platform for device in devices(parse("cpu"))]
     ['cpu']
@@ -155,7 +156,7 @@ def devices(target: Target) -> list[Any]:
 
 
 def missing_extra(platform: str) -> str:
-    """The extra to install before compiling for a platform; empty where its compiler is there.
+    """The extra to install before compiling for a platform; empty if its compiler is installed.
 
     >>> missing_extra("cpu")
     ''
@@ -180,7 +181,7 @@ def _tpus(target: Target) -> list[Any]:
     for name, value in _LIBTPU.items():
         set_environment_default(name, value)
     rows, columns = target.shape
-    # A host has four chips, but where there is only one.
+    # A host has four chips, unless the slice has only one.
     bounds = {"chips_per_host_bounds": (1, 1, 1)} if rows * columns == 1 else {}
     slice_name = f"{target.kind}:{rows}x{columns}"
     return get_topology_desc(slice_name, platform="tpu", **bounds).devices
@@ -205,7 +206,7 @@ def _require_extra(target: Target) -> None:
 
 
 def _gpu_as_protobuf(gpu: _GPU) -> str:
-    """XLA's `GpuTargetConfigProto` as text: Hopper's limits, and what tells its cards apart."""
+    """XLA's `GpuTargetConfigProto` as text: Hopper's limits, and the values of one card."""
     info = {
         "threads_per_block_limit": 1024,
         "threads_per_warp": 32,

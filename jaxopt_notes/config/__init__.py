@@ -1,1 +1,1 @@
-"""What a run is asked for: every setting, its rules, and the options made from them."""
+"""The settings of a run: their values, their rules, and the command's options for them."""

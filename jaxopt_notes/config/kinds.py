@@ -1,4 +1,4 @@
-"""Kinds of settings: how a value is written, which values are allowed, and what to give instead."""
+"""Kinds of settings: how to write a value, which values are allowed, and what to pass instead."""
 
 import math
 import re
@@ -10,22 +10,22 @@ from jaxopt_notes.config import schedulers
 
 AUTO = "auto"
 OFF = "off"
-PLACE = "a folder"  # of this machine: processes that train together may have different ones
+PLACE = "a folder"  # on this machine: processes that train together may use different folders
 
 
 class Kind(NamedTuple):
     """The values that a setting may have, and how they are written.
 
     Attributes:
-      noun: what the text of an option has to be, as "a whole number".
-      parse: from such a text to the value; it raises ValueError where the text is something else,
-        and InputError where more is to be said about it.
+      noun: what an option's text must be, such as "a whole number".
+      parse: turns the text into the value; raises ValueError for any other text, and InputError
+        where the error needs more explanation.
       check: whether a value is allowed.
-      remedy: what to give instead, as "pass a whole number from 1".
+      remedy: what to pass instead, such as "pass a whole number from 1".
       metavar: stands for the value in the help.
-      show: the text of a value.
-      as_text: whether `config.json` keeps the text, in place of the value.
-      names: all values, where they are a few names.
+      show: turns a value into its text.
+      as_text: whether `config.json` keeps the text instead of the value.
+      names: all values, where the values are a few names.
     """
 
     noun: str
@@ -39,7 +39,7 @@ class Kind(NamedTuple):
 
 
 def number(check: Callable[[float], bool], remedy: str, metavar: str = "X") -> Kind:
-    """A float that passes a check; `remedy` says which do."""
+    """A float that passes a check; `remedy` says which floats pass."""
 
     def allowed(x: Any) -> bool:
         return isinstance(x, int | float) and not isinstance(x, bool) and check(x)
@@ -48,7 +48,7 @@ def number(check: Callable[[float], bool], remedy: str, metavar: str = "X") -> K
 
 
 def share(metavar: str = "SHARE") -> Kind:
-    """A float from 0 to below 1."""
+    """A float from 0 up to, but not including, 1."""
     return number(lambda x: 0 <= x < 1, "pass a number from 0 to below 1", metavar)
 
 
@@ -58,12 +58,12 @@ def positive(example: str, metavar: str = "X") -> Kind:
 
 
 def not_negative(metavar: str = "X") -> Kind:
-    """A finite float from 0."""
+    """A finite float, 0 or more."""
     return number(lambda x: 0 <= x < math.inf, "pass a number from 0", metavar)
 
 
 def whole(least: int, what: str = "", below: float = math.inf) -> Kind:
-    """A whole number from `least` to below `below`."""
+    """A whole number from `least` up to, but not including, `below`."""
     top = "" if below == math.inf else f" to {below - 1:.0f}"
     remedy = f"pass a whole number{what} from {least}{top}"
 
@@ -74,7 +74,7 @@ def whole(least: int, what: str = "", below: float = math.inf) -> Kind:
 
 
 def one_of(names: Collection[str], metavar: str = "NAME") -> Kind:
-    """One of some names, in capitals or not."""
+    """One of some names, in any case."""
 
     def parse(text: str) -> str:
         return next((name for name in names if name.lower() == text.lower()), text)
@@ -104,7 +104,7 @@ def schedule(names: Collection[str]) -> Kind:
 
 
 def flag() -> Kind:
-    """True or False; as an option `--name` or `--no-name`."""
+    """True or False; written as an option `--name` or `--no-name`."""
     return Kind("", lambda text: text, lambda x: isinstance(x, bool), "pass true or false", "")
 
 
@@ -123,7 +123,7 @@ def dataset(remedy: str) -> Kind:
 
 
 def whole_numbers() -> Kind:
-    """Some whole numbers from 1, as "128,64"."""
+    """Whole numbers from 1, such as "128,64"."""
 
     def parse(text: str) -> tuple[int, ...]:
         return tuple(int(part) for part in text.split(","))
@@ -136,7 +136,7 @@ def whole_numbers() -> Kind:
 
 
 def image_size() -> Kind:
-    """Height and width, as "28" or "28x32".
+    """Height and width, such as "28" or "28x32".
 
     >>> image_size().parse("28"), image_size().parse("28x32")
     ((28, 28), (28, 32))
@@ -159,7 +159,7 @@ def image_size() -> Kind:
 
 
 def mesh() -> Kind:
-    """A number of devices along the only axis that there is, as "data=8".
+    """The number of devices along the only axis, such as "data=8".
 
     >>> mesh().parse("data=8")
     8
@@ -179,12 +179,12 @@ def mesh() -> Kind:
 
 
 class Interval(NamedTuple):
-    """How often checkpoints are written within an epoch, beside those at its end.
+    """How often to write checkpoints within an epoch, in addition to those at its end.
 
     Attributes:
-      steps: every so many steps, or None.
-      seconds: every so many seconds, or None.
-      never: no checkpoints at all.
+      steps: the number of steps between two checkpoints, or None.
+      seconds: the number of seconds between two checkpoints, or None.
+      never: write no checkpoints at all.
     """
 
     steps: int | None = None
@@ -196,7 +196,7 @@ _SECONDS = {"h": 3600, "m": 60, "s": 1}
 
 
 def interval() -> Kind:
-    """An `Interval`, as "500" steps, "30s", "5m" or "1h", or "off".
+    """An `Interval`: "500" for steps; "30s", "5m" or "1h" for a time; or "off".
 
     >>> interval().parse("500"), interval().parse("5m")
     (Interval(steps=500, seconds=None, never=False), Interval(steps=None, seconds=300, never=False))

@@ -1,18 +1,18 @@
-"""The optimizers: one row each, from which `train` and `verify` know them. Needs no JAX."""
+"""The optimizers of `train` and `verify`: one row for each. Needs no JAX."""
 
 from typing import Any, NamedTuple
 
 
 class Optimizer(NamedTuple):
-    """An optimizer that a run can use, and that `verify` proves.
+    """An optimizer that a run can use and that `verify` checks against its source.
 
     Attributes:
-      learning_rate: by default; chosen on 2,400 validation images from mnist-12k's training set.
-      hyperparameters: the other arguments that a run may set, each of which has a row below.
-      proved: the arguments with which `verify` and the tests of equality prove it, the defaults
-        ({}) among them; none where it has no counterpart to be equal to.
-      gap_learning_rate: the default under `--pooling gap`, if it is another: a global average
-        leaves ten times fewer parameters, each with a smaller gradient.
+      learning_rate: the default; chosen on 2,400 validation images from mnist-12k's training set.
+      hyperparameters: the other arguments that a run may set; each has a row in the settings.
+      proved: the arguments with which `verify` and the tests of equality check the optimizer,
+        including the defaults ({}); empty for an optimizer without a counterpart.
+      gap_learning_rate: the default with `--pooling gap`, if it differs: a global average leaves
+        ten times fewer parameters, each with a smaller gradient.
     """
 
     learning_rate: float
@@ -27,7 +27,7 @@ _RMSPROP = ("decay", "eps", "initial_scale", "eps_in_sqrt", "centered", "momentu
 _SWITCH = ("carry", "sgd_learning_rate", "switch_eps")
 _OTHER_BETAS = {"b1": 0.8, "b2": 0.99, "eps": 1e-3}
 
-# The public function has the same name, with _ for -.
+# The public function of an optimizer has the optimizer's name, with _ in place of -.
 OPTIMIZERS = {
     "sgd": Optimizer(
         0.1,
@@ -52,8 +52,8 @@ OPTIMIZERS = {
             {"decay": 0.8, "eps": 1e-3, "centered": True, "momentum": 0.9},
             {"eps": 1e-3, "eps_in_sqrt": False, "initial_scale": 0.5},
             {"momentum": 0.9, "nesterov": True, "eps": 1e-3},
-            # Centred and debiased together it is NaN at the first step, in optax too: m̂² rounds
-            # above Ê.
+            # Not both centred and debiased: then the first step is NaN, in optax too, because m̂²
+            # rounds above Ê.
             {"bias_correction": True},
         ),
     ),

@@ -23,7 +23,7 @@ from jaxopt_notes.places import Place
 
 
 def build_parser() -> OneLineParser:
-    """The command's options: a row of the table each, and those of the command itself."""
+    """The command's options: one for each row of the table, and the command's own."""
     parser = OneLineParser(
         prog="python -m jaxopt_notes.train",
         description="Train the notes' CNN on MNIST, or on another set of small images.",
@@ -70,7 +70,7 @@ def _add_processes(group: argparse._ArgumentGroup) -> None:
 def add_rows(
     parser: OneLineParser, group: argparse._ActionsContainer, names: Iterable[str]
 ) -> None:
-    """Adds the options of some rows to a parser's group; `asked_in` reads them."""
+    """Adds the options of some rows to a parser's group; `asked_in` reads their values."""
     for row in map(ROWS.__getitem__, names):
         about: dict[str, Any] = {"default": argparse.SUPPRESS, "help": help_text(row)}
         if not row.kind.metavar:
@@ -82,7 +82,7 @@ def add_rows(
 
 
 def help_text(row: Row) -> str:
-    """What a setting does, its default, and who uses it.
+    """A setting's help: what it does, its default, and what uses it.
 
     >>> help_text(ROWS["batch_size"])
     'images in each step (default: 64)'
@@ -99,16 +99,16 @@ def help_text(row: Row) -> str:
 
 def _default(row: Row) -> str:
     if row.group == HYPERPARAMETERS:
-        return ""  # the group's title says it
+        return ""  # the group's title speaks of the defaults
     off = row.default is None or row.default is False
     return "off" if off else row.kind.show(row.default)
 
 
 def asked_in(args: argparse.Namespace) -> dict[str, Any]:
-    """The settings that the options ask for.
+    """The settings that the command's options ask for.
 
     Raises:
-      InputError: a text is not a value of its setting.
+      InputError: an option's text is not a value of its setting.
     """
     texts = {name: value for name, value in vars(args).items() if name in ROWS}
     return {n: v if isinstance(v, bool) else ROWS[n].read(v) for n, v in texts.items()}

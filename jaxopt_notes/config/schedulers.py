@@ -1,11 +1,12 @@
-"""torch's schedulers as values of `--schedule`: a call, as one would write it in torch.
+"""torch's schedulers as values of `--schedule`, written as calls like those in torch.
 
     StepLR(step_size=500, gamma=0.1)
     SequentialLR([LinearLR(0.01, total_iters=100), CosineAnnealingLR(T_max=900)], [100])
 
-The optimizer is left out, and the learning rate is `--learning-rate` (of OneCycleLR, its max_lr).
-The scheduler takes a step after each step of the optimizer, or with `every=938` after each 938th,
-as where it is stepped once an epoch. Needs no JAX, and executes nothing: a call is read as text.
+A call leaves out the optimizer; the learning rate is `--learning-rate` (for OneCycleLR, max_lr).
+The scheduler takes a step after each step of the optimizer, or with `every=938` after every 938th,
+like a scheduler that steps once per epoch. Needs no JAX, and executes nothing: it parses the call
+as text.
 """
 
 import ast
@@ -19,7 +20,7 @@ _LONGEST = 2000  # characters
 _NO_CALL = "is not a call of a scheduler; pass one such as StepLR(step_size=500)"
 _NEEDED = object()
 _EVERY = "every"
-# torch's arguments in its order, and its defaults
+# torch's arguments in torch's order, with torch's defaults
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "StepLR": {"step_size": _NEEDED, "gamma": 0.1},
     "MultiStepLR": {"milestones": _NEEDED, "gamma": 0.1},
@@ -42,12 +43,12 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
 
 
 class Call(NamedTuple):
-    """A scheduler of torch's.
+    """A torch scheduler.
 
     Attributes:
-      kind: its class.
-      arguments: all of them, by name; those of SequentialLR hold other schedulers.
-      every: the optimizer's steps for each of its own.
+      kind: the name of its class.
+      arguments: all its arguments, by name; those of SequentialLR hold other schedulers.
+      every: the number of the optimizer's steps for each step of the scheduler.
     """
 
     kind: str
@@ -56,7 +57,7 @@ class Call(NamedTuple):
 
     @property
     def steps(self) -> int | None:
-        """The optimizer's steps after which it has run its course; None where it has no end."""
+        """The optimizer's steps after which the scheduler ends; None where it has no end."""
         of = self.arguments
         if self.kind == "SequentialLR":
             last = of["schedulers"][-1].steps
@@ -66,7 +67,7 @@ class Call(NamedTuple):
 
 
 def is_call(text: str) -> bool:
-    """Whether a schedule's text is a call, and not a name."""
+    """Whether a schedule's text is a call rather than a name."""
     return "(" in text
 
 
@@ -74,7 +75,7 @@ def read(text: str) -> Call:
     """The scheduler that a call describes.
 
     Raises:
-      InputError: it is not a call, or of no scheduler here, or an argument is wrong.
+      InputError: the text is not a call, its scheduler is not supported, or an argument is wrong.
 
     >>> read("CosineAnnealingLR(T_max=100)").arguments
     {'T_max': 100, 'eta_min': 0.0}
@@ -101,7 +102,7 @@ def shown(call: Call) -> str:
 
 
 def make(kind: str, *, every: int = 1, **arguments: Any) -> Call:
-    """A scheduler with torch's defaults for the arguments that are left out.
+    """A scheduler, with torch's defaults for arguments that are left out.
 
     Raises:
       InputError: an argument is unknown, missing or wrong.
@@ -170,7 +171,7 @@ def _whole(x: Any) -> bool:
 
 
 def _plain(x: Any) -> bool:
-    """Whether it may stand in a SequentialLR."""
+    """Whether `x` is a scheduler that may stand in a SequentialLR."""
     return isinstance(x, Call) and x.kind not in ("OneCycleLR", "SequentialLR") and x.every == 1
 
 

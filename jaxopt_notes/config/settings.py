@@ -1,7 +1,7 @@
-"""A run's settings: one row a field, from which options, checks, `config.json` and resuming come.
+"""A run's settings. Each field's row defines its option, checks, `config.json` and resuming.
 
-Settings are asked for by name, hyperparameters among them; what is not asked for is chosen by
-`resolve`. A new setting is a field of `Settings` with its row; a new optimizer is a row of
+The user asks for settings, hyperparameters included, by name; `resolve` chooses all other settings.
+To add a setting, add a field with its row to `Settings`; to add an optimizer, add a row to
 `config.optimizers`. Needs neither JAX nor optax.
 
 >>> asked = {"optimizer": "sgd", "momentum": 0.9}
@@ -24,7 +24,7 @@ from jaxopt_notes.config.schedulers import is_call
 from jaxopt_notes.config.table import OnResume, Row, row, rows, table_of
 from jaxopt_notes.errors import InputError, nearest
 
-# What is asked for: values by the names of their rows. A name that is not there is not asked for.
+# The settings that the user asks for: values by the names of their rows.
 Asked: TypeAlias = Mapping[str, Any]
 
 
@@ -32,7 +32,7 @@ MODELS = ("cnn", "mlp")
 POOLINGS = ("max", "average", "stride", "gap")
 NORMS = ("none", "batch")
 ACTIVATIONS = ("relu", "sigmoid", "tanh", "gelu")
-SCHEDULES = {"constant": 0.0, "cosine": 0.0, "one-cycle": 0.25}  # name: share of the warm-up
+SCHEDULES = {"constant": 0.0, "cosine": 0.0, "one-cycle": 0.25}  # name to default warm-up
 INITS = ("he", "torch")
 ON_NONFINITE = ("stop", "skip", "save")
 DTYPES = ("float32", "bfloat16", "float16")
@@ -69,13 +69,13 @@ def _carry(chosen: Asked) -> str:
     return SWATS if chosen["switch_at"] == AUTO else "momentum"
 
 
-# Chosen on validation images as above: one-cycle, 10 epochs of batch 64.
+# Chosen on validation images like the learning rates: one-cycle, 10 epochs, batch size 64.
 def _sgd_learning_rate(chosen: Asked) -> float | None:
-    return None if chosen["carry"] == SWATS else 0.05  # 0.02 and 0.1: 3 of 2,400 images apart
+    return None if chosen["carry"] == SWATS else 0.05  # within 3 of 2,400 images of 0.02 and 0.1
 
 
 def _switch_eps(chosen: Asked) -> float | None:
-    # γ is about 1 and noisy there: the paper's 1e-9 would not be met in a run.
+    # γ is about 1 and noisy there: a run would never meet the paper's 1e-9.
     return 0.01 if chosen["switch_at"] == AUTO else None
 
 
@@ -83,7 +83,7 @@ def _compilation_cache(chosen: Asked) -> str:
     if folder := places.from_environment("JAX_COMPILATION_CACHE_DIR"):
         return folder
     caches = places.from_environment("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    # Without a home directory it keeps its ~: a container may run as any user.
+    # Without a home directory the path keeps its ~; a container may run as any user.
     return os.path.join(caches, "jaxopt_notes")
 
 
@@ -101,9 +101,9 @@ def _hyperparameter(name: str, kind: Kind, help: str, **more: Any) -> Row:
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """A run's settings with every choice made; None stands for what is off or not there.
+    """A run's settings with every choice made; None means that a setting is off or absent.
 
-    Each field but `hyperparameters` has its row in the table, and each hyperparameter has one.
+    Each field but `hyperparameters` has its row in the table, and so has each hyperparameter.
     """
 
     model: str = row(
@@ -165,7 +165,7 @@ class Settings:
         group=RUN,
         aliases=("optim", "opt"),
     )
-    hyperparameters: dict[str, Any] = rows(  # noqa: RUF009 - a field, as all of these
+    hyperparameters: dict[str, Any] = rows(  # noqa: RUF009 - `rows` makes a dataclass field
         _hyperparameter("momentum", kinds.share("β"), "factor β of the heavy-ball momentum"),
         _hyperparameter("nesterov", kinds.flag(), "use Nesterov's form"),
         _hyperparameter("beta", kinds.share("β"), "decay β of the moving average of gradients"),
@@ -463,17 +463,17 @@ class Settings:
 
     @property
     def program_folder(self) -> str | None:
-        """Where compiled programs are kept; None for nowhere."""
+        """The folder that keeps compiled programs; None to keep none."""
         return None if self.compilation_cache == OFF else self.compilation_cache
 
     def values(self) -> dict[str, Any]:
-        """Every setting by the name of its row; None for a hyperparameter left to the optimizer."""
+        """Every setting by the name of its row; None for a hyperparameter left at its default."""
         own = {each.name: getattr(self, each.name) for each in fields(self)}
         hyperparameters = own.pop("hyperparameters")
         return {name: (own | hyperparameters).get(name) for name in ROWS}
 
     def as_json(self) -> dict[str, Any]:
-        """What `config.json` keeps: fields by name, the hyperparameters in a dictionary."""
+        """The value that `config.json` keeps: fields by name, hyperparameters in a dictionary."""
         kept = {each.name: getattr(self, each.name) for each in fields(self)}
         return {
             name: value if name == "hyperparameters" else ROWS[name].to_json(value)
@@ -486,7 +486,7 @@ _HYPERPARAMETERS = tuple(name for name in ROWS if ROWS[name].group == HYPERPARAM
 
 
 def takers(row: Row) -> tuple[str, ...]:
-    """The values of a setting's owner that take the setting; empty where all do.
+    """The values of a setting's owner that use the setting; empty where all values do.
 
     >>> takers(ROWS["eps_in_sqrt"])
     ('adagrad', 'rmsprop')
@@ -497,12 +497,12 @@ def takers(row: Row) -> tuple[str, ...]:
 
 
 def setting(asked: Asked, name: str) -> Any:
-    """The value that is asked for, or a default that depends on nothing else."""
+    """The value that the user asks for, or a default that depends on no other setting."""
     return asked[name] if name in asked else ROWS[name].default
 
 
 def validate(asked: Asked) -> None:
-    """Checks what can be known before anything is loaded.
+    """Checks everything that can be checked before loading anything.
 
     Raises:
       InputError: one line that names the option, its value and the remedy.
@@ -511,7 +511,7 @@ def validate(asked: Asked) -> None:
         if name not in ROWS:
             near = nearest(name, ROWS) or ", ".join(ROWS)
             raise InputError(f"{name}: is not a setting; did you mean {near}?")
-    for name, each in ROWS.items():  # in the table's order: owners come before what they own
+    for name, each in ROWS.items():  # in the table's order: owners come before their settings
         if name in asked:
             each.checked(asked[name])
             _check_owner(each, asked)
@@ -560,11 +560,11 @@ def _check_switch(asked: Asked) -> None:
 
 
 def resolve(asked: Asked, examples: int) -> Settings:
-    """Makes every choice that is left open.
+    """Chooses every setting that the user left open.
 
     Args:
-      asked: values by name, as from `options.asked_in`.
-      examples: how many training images there are; the default number of epochs depends on it.
+      asked: values by name, for example from `options.asked_in`.
+      examples: the number of training images, which the default number of epochs depends on.
 
     Raises:
       InputError: as for `validate`.
@@ -583,7 +583,7 @@ def resolve(asked: Asked, examples: int) -> Settings:
 
 
 def from_json(config: Mapping[str, Any]) -> Settings:
-    """The settings that `config.json` keeps; a setting that it lacks has its default.
+    """The settings in a `config.json`; a missing setting gets its default.
 
     Raises:
       InputError: a setting is unknown or wrong, or the number of epochs is missing.
@@ -596,11 +596,11 @@ def from_json(config: Mapping[str, Any]) -> Settings:
     asked = {name: ROWS[name].from_json(v) for name, v in flat.items() if v is not None}
     if "epochs" not in asked:
         raise InputError("it has no epochs")
-    return resolve(asked, examples=1)  # which only the number of epochs depends on
+    return resolve(asked, examples=1)  # no effect: the number of epochs is set
 
 
 def absolute(config: Settings) -> Settings:
-    """The settings with whole paths, so that they are right in any working directory."""
+    """The settings with absolute paths, so that they hold in any working directory."""
     paths = {name: getattr(config, name) for name, each in ROWS.items() if each.kind.noun == PLACE}
     whole = {
         name: os.path.abspath(path)
@@ -611,7 +611,7 @@ def absolute(config: Settings) -> Settings:
 
 
 def epochs_for(examples: int) -> int:
-    """The default length of a run: 150,000 images, each from 3 to 200 times.
+    """The default number of epochs: 150,000 images in all, at least 3 and at most 200 epochs.
 
     With 96 digits to train on, 200 epochs give a test accuracy of 80 %, and 1,563 epochs 79 %.
 

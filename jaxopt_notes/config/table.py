@@ -1,6 +1,6 @@
-"""What a row of the settings' table is: a setting's kind, default, help, and rule for `--resume`.
+"""The rows of the settings' table: a setting's kind, default, help, and rule for `--resume`.
 
-The rows themselves are the fields of `settings.Settings`. Needs neither JAX nor optax.
+The fields of `settings.Settings` hold the rows themselves. Needs neither JAX nor optax.
 """
 
 import enum
@@ -14,7 +14,7 @@ from jaxopt_notes.errors import InputError, nearest
 
 
 class OnResume(enum.Enum):
-    """What it means that a run is resumed with another value of a setting."""
+    """What happens if a run is resumed with a new value of a setting."""
 
     FREE = "the run goes on with the new value"
     TODAY = "the old value is not carried over: this machine decides, or the command line"
@@ -30,17 +30,18 @@ class Row(NamedTuple):
     """One setting.
 
     Attributes:
-      kind: its values.
-      help: what it does, for `--help`.
-      on_resume: what a change of it means for a run that is resumed.
-      default: the value where none is asked for; None where that is "off", or the optimizer's own.
-        It may be a function of the settings in the rows above, by name.
-      default_text: the default in words, where the value does not say it.
-      group: under which title `--help` shows it.
-      owner: the setting that this one belongs to: with another optimizer, say, its old value goes.
-      valid_for: the owner's values that take this setting; empty where all do.
-      aliases: other names that people know it by: the error for an unknown option names this one.
-      compared: whether what a run learns may depend on it.
+      kind: the kind of its values.
+      help: what the setting does, for `--help`.
+      on_resume: what a change of the setting means for a resumed run.
+      default: the value where the user asks for none; None means "off" or the optimizer's own
+        default. It may be a function of the settings in the rows above, by name.
+      default_text: the default in words, where the value does not speak for itself.
+      group: the title that `--help` shows the setting under.
+      owner: the setting that this setting belongs to; if, say, the optimizer changes on resuming,
+        its hyperparameters lose their old values.
+      valid_for: the owner's values that use this setting; empty where all values do.
+      aliases: other common names of the setting; the error for such an option names this setting.
+      compared: whether the result of a training may depend on the setting.
       name: the setting's name.
     """
 
@@ -74,7 +75,7 @@ class Row(NamedTuple):
         return f"{self.option} {self.kind.show(value)}"
 
     def read(self, text: str) -> Any:
-        """The value of an option's text.
+        """Parses an option's text.
 
         Raises:
           InputError: the text is not a value of this setting.
@@ -88,14 +89,14 @@ class Row(NamedTuple):
         return self.checked(value, text)
 
     def checked(self, value: Any, text: str | None = None) -> Any:
-        """The value itself.
+        """Returns the value unchanged if it is allowed.
 
         Raises:
-          InputError: it is not allowed; `text` is how the user wrote it.
+          InputError: the value is not allowed; `text` is the value as the user wrote it.
         """
         try:
             allowed = self.kind.check(value)
-        except (TypeError, ValueError):  # of another type
+        except (TypeError, ValueError):  # the value has another type
             allowed = False
         if not allowed:
             wrong = "is unknown" if self.kind.names else "is out of range"
@@ -110,20 +111,20 @@ class Row(NamedTuple):
         return InputError(f"{self.option} {text}: {wrong}; {remedy}")
 
     def choose(self, choices: Mapping[str, Any]) -> Any:
-        """The default, given the settings in the rows above."""
+        """The default, which may depend on the settings in the rows above."""
         return self.default(choices) if callable(self.default) else self.default
 
     def to_json(self, value: Any) -> Any:
-        """The value as `config.json` keeps it: null for a default that no text stands for."""
+        """The value as `config.json` keeps it; null for a default that has no text."""
         if not self.kind.as_text:
             return list(value) if isinstance(value, tuple) else value
         return None if value in (None, self.default) else self.kind.show(value)
 
     def from_json(self, value: Any) -> Any:
-        """The value that `config.json` keeps.
+        """The value of a setting in `config.json`.
 
         Raises:
-          InputError: it is none.
+          InputError: `config.json` holds a value that the setting does not allow.
         """
         if self.kind.as_text:
             return self.read(str(value))
@@ -131,20 +132,20 @@ class Row(NamedTuple):
 
 
 def row(**about: Any) -> Any:
-    """A dataclass's field with its `Row`."""
+    """A dataclass field with its `Row`."""
     return field(metadata={"row": Row(**about)})
 
 
 def rows(*each: Row) -> Any:
-    """A dataclass's field that is a dictionary, with a row for each of its keys."""
+    """A dataclass field that is a dictionary, with a row for each key."""
     return field(metadata={"rows": each})
 
 
 def table_of(settings: type) -> dict[str, Row]:
-    """The rows of all fields by their names, with those of a dictionary's keys at the end.
+    """The rows of all fields by name; the rows of a dictionary's keys come last.
 
     Raises:
-      TypeError: a field has no row, and with it no rule for `--resume`.
+      TypeError: a field has no row, and so no rule for `--resume`.
     """
     of_fields: dict[str, Row] = {}
     of_keys: dict[str, Row] = {}

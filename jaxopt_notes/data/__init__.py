@@ -1,4 +1,4 @@
-"""Data sets as plain arrays: `load` gives one by name, `epoch_order` says what makes a batch.
+"""Data sets as plain arrays: `load` loads one by name, `epoch_order` orders it into batches.
 
 Importing this package imports neither jax nor tensorflow-datasets.
 """
@@ -28,20 +28,20 @@ def default_data_dir() -> Path:
     >>> default_data_dir().is_absolute()
     True
     """
-    # As TFDS does: unlike `Path.expanduser`, this does not fail where there is no home.
+    # As in TFDS: unlike `Path.expanduser`, this does not fail where there is no home folder.
     default = os.path.expanduser("~/tensorflow_datasets")
     return Path(places.from_environment("TFDS_DATA_DIR") or default)
 
 
 def names(data_dir: str | os.PathLike[str] | None = None) -> tuple[str, ...]:
-    """Returns the names that `load` takes: ours, and the sets prepared in the data directory.
+    """Returns the names that `load` accepts: ours, and the sets prepared in the data directory.
 
     >>> names()[:3]
     ('auto', 'mnist', 'mnist-12k')
     """
     try:
         found = prepared.names(_folder(data_dir))
-    except OSError:  # a directory that cannot be listed offers nothing
+    except OSError:  # a directory that cannot be listed adds no names
         found = []
     return (*_OURS, *(name for name in found if name not in _OURS))
 
@@ -55,21 +55,23 @@ def load(
     """Loads an image-classification data set as arrays.
 
     Args:
-      name: the first of these that fits. `mnist`, prepared through TFDS the first time;
-        `mnist-12k`, the 12,000 digits in this package; `auto`, the former where it can be had, else
-        the latter, with a `note` that says so. What starts with `/`, `.` or `~`: a folder of
-        pictures, one folder a class (see `folder_layout.py`). Any TFDS set of small labelled images
-        already prepared, such as `fashion_mnist` or `emnist/letters`. The path of a folder here.
+      name: the name of a set, tried in this order. `mnist`: MNIST, which TFDS prepares the first
+        time. `mnist-12k`: the 12,000 digits in this package. `auto`: `mnist` where it is available,
+        else `mnist-12k` with a `note` that says so. A path that starts with `/`, `.` or `~`: a
+        folder of pictures with one folder per class (see `folder_layout.py`). The name of a
+        prepared TFDS set of small labelled images, such as `fashion_mnist` or `emnist/letters`.
+        Any other path of a folder.
       data_dir: TFDS's data directory; None for `default_data_dir()`.
       image_size: height and width to scale a folder's pictures to; other sets have one size.
-      follow_links: whether a folder's links may lead out of it; other sets have none.
+      follow_links: whether a folder's links may lead out of the folder; other sets have no links.
 
     Returns:
       A `Dataset`: uint8 images (n, height, width, 1 or 3), int32 labels (n,).
 
     Raises:
-      InputError: the name is unknown, the set cannot be had or used, a file is damaged, or the data
-        directory has no room or cannot be used. One line names the argument and the remedy.
+      InputError: the name is unknown, the set is not available or not usable, a file is damaged, or
+        the data directory has no room or cannot be used. One line names the argument and the
+        remedy.
       MissingExtraError: the extra `train` is not installed, and this set needs it.
 
     >>> load("mnist-12k").train_images.shape
@@ -78,7 +80,7 @@ def load(
     if "://" in name:
         places.local("dataset", name)
     if name == bundled.NAME and image_size is None and not follow_links:
-        return bundled.load()  # wherever the data directory is
+        return bundled.load()  # the data directory does not matter
     where = _folder(data_dir)
     try:
         if _is_folder(name, where):
@@ -106,7 +108,9 @@ def load(
 
 
 def located(name: str, data_dir: str | os.PathLike[str] | None = None) -> str:
-    """Returns the name by which `load` finds a set from any folder: a picture folder's whole path.
+    """Returns the name by which `load` finds a set from any working directory.
+
+    For a folder of pictures, this is its absolute path.
 
     >>> located("mnist-12k"), located("/pictures/../pets")
     ('mnist-12k', '/pets')
@@ -117,7 +121,7 @@ def located(name: str, data_dir: str | os.PathLike[str] | None = None) -> str:
 
 
 def _is_folder(name: str, data_dir: Path) -> bool:
-    """Whether a name is a folder's path: it says so, or it is one and no set has that name."""
+    """Whether a name is a folder's path: it looks like a path, or only a folder has this name."""
     if name.startswith((".", "~")) or os.path.isabs(name):
         return True
     if name in _OURS or not name or not os.path.isdir(name):
@@ -138,16 +142,16 @@ def _folder(data_dir: str | os.PathLike[str] | None) -> Path:
 
 
 def _auto(folder: Path, chosen: bool) -> Dataset:
-    """Loads MNIST or, where it cannot be had, the embedded digits with a note that says why."""
+    """Loads MNIST or, where it is not available, the embedded digits with a note that says why."""
     try:
         return prepared.load(mnist.obtain(folder), mnist_files.NAME)
     except mnist_files.UnobtainableError as error:
         reason = error.reason
     except errors.DataDirError as error:
-        if chosen:  # a directory that the user named is to be used, or to be named as the mistake
+        if chosen:  # an error, because the user named this directory
             raise
         reason = str(error)
-    except OSError as error:  # such as the home of another user
+    except OSError as error:  # for example, another user's home folder
         if chosen:
             raise
         reason = str(errors.data_dir_error(folder, error))

@@ -1,7 +1,7 @@
-"""Arrays in an `.npz` file, read so that no damage passes: each byte is checked before it is used.
+"""Reads the arrays of an `.npz` file and notices any damage: checks each byte before using it.
 
-`np.load` believes an array's header before the zip's checksum has been compared, and compares none
-where a damaged header asks for fewer bytes than there are.
+`np.load` trusts an array's header before it compares the zip's checksum. It never compares the
+checksum where a damaged header asks for fewer bytes than there are.
 """
 
 import io
@@ -14,22 +14,23 @@ from jaxopt_notes.errors import first_line
 
 
 class DamagedError(Exception):
-    """The file is no `.npz`, or not the one that was written."""
+    """The file is not an `.npz`, or has changed since it was written."""
 
 
 def read_npz(file: IO[bytes]) -> dict[str, np.ndarray]:
-    """Returns the arrays of an open `.npz` file by their names. No pickle is read.
+    """Returns the arrays of an open `.npz` file by name. Never reads a pickle.
 
     Raises:
-      DamagedError: something in it is damaged.
+      DamagedError: the file is damaged.
     """
     try:
         with zipfile.ZipFile(file) as archive:
-            # `read` compares the checksum.
+            # `read` compares the checksum, which `np.load` may not do.
             contents = {name: archive.read(name) for name in archive.namelist()}
         return {name.removesuffix(".npy"): _array(content) for name, content in contents.items()}
-    # By where the damage is: BadZipFile, zlib.error, struct.error, EOFError, OSError, KeyError,
-    # ValueError, RuntimeError ("encrypted"), NotImplementedError (compression), MemoryError.
+    # The error depends on where the damage is: BadZipFile, zlib.error, struct.error, EOFError,
+    # OSError, KeyError, ValueError, RuntimeError ("encrypted"), NotImplementedError (compression),
+    # MemoryError.
     except Exception as error:
         raise DamagedError(first_line(error)) from error
 

@@ -1,7 +1,7 @@
-"""`mnist-12k`: the part of MNIST that travels with the package, for a first run without a network.
+"""`mnist-12k`: the part of MNIST in this package, for a first run without a network.
 
-It holds the first 1,000 of each class of the training set and the first 200 of each class of the
-test set; `scripts/make_mnist_12k.py` made it, and LICENSE-MNIST.md says whose it is.
+It holds the first 1,000 images of each class of the training set and the first 200 of each class of
+the test set. `scripts/make_mnist_12k.py` made it, and LICENSE-MNIST.md gives its licence.
 """
 
 from importlib import resources

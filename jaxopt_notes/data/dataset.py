@@ -1,4 +1,4 @@
-"""What a data set is here: arrays."""
+"""The record of a data set: plain arrays."""
 
 from typing import NamedTuple
 
@@ -6,15 +6,15 @@ import numpy as np
 
 from jaxopt_notes.errors import InputError
 
-SMALLEST = 4  # pixels a side: below this an image cannot be pooled twice
+SMALLEST = 4  # pixels a side: a smaller image cannot be pooled twice
 TURNED = "turned upright by their EXIF orientation"  # in the note of a set with such photographs
 
 
 class Dataset(NamedTuple):
     """An image-classification data set as plain arrays, split into training and test.
 
-    Images are uint8 of shape (n, height, width, channels), channels 1 or 3; normalising happens on
-    the device, inside the training step. Labels are int32 of shape (n,), in 0 … classes − 1.
+    Images are uint8 of shape (n, height, width, channels), with 1 or 3 channels; the training step
+    normalises them on the device. Labels are int32 of shape (n,), in 0 … classes − 1.
 
     >>> from jaxopt_notes.data import load
     >>> data = load("mnist-12k")
@@ -34,16 +34,16 @@ class Dataset(NamedTuple):
 def check_classes(
     train: np.ndarray, test: np.ndarray, class_names: tuple[str, ...], name: str
 ) -> None:
-    """Checks that there is something to tell apart, and that all of it can be learnt.
+    """Checks that there are several classes, and that training covers every class of the test set.
 
     Args:
       train: the training set's labels, within 0 … classes − 1.
-      test: the test set's.
+      test: the test set's labels.
       class_names: the classes' names.
-      name: what the user calls the data set.
+      name: the data set as the user wrote it.
 
     Raises:
-      InputError: there is one class, or the test set has one that the training set lacks.
+      InputError: there is only one class, or the training set lacks a class of the test set.
     """
     if len(class_names) < 2:
         raise InputError(f"dataset={name!r}: one class, {class_names[0]!r}; add another class")
@@ -56,12 +56,12 @@ def check_classes(
 
 
 def turned_since(before: str, now: str) -> bool:
-    """Whether a folder's photographs are turned now and were not when a run was begun.
+    """Whether a folder's photographs are turned now but were not when the run began.
 
-    Earlier versions did not follow the EXIF orientation.
+    Earlier versions ignored the EXIF orientation.
 
     Args:
-      before: the note of the data set when the run was begun.
-      now: the note of the same data set now.
+      before: the data set's note when the run began.
+      now: the data set's note now.
     """
     return TURNED in now and TURNED not in before

@@ -15,7 +15,7 @@ class DataDirError(InputError):
 
 
 def data_dir_error(folder: Path, error: OSError) -> DataDirError:
-    """Returns the error to raise where the operating system refuses the data directory."""
+    """Returns the error to raise when the operating system refuses to use the data directory."""
     if error.errno in _FULL:
         return DataDirError(
             f"data_dir='{folder}': no room left on its disk; free some or choose another"
@@ -27,11 +27,11 @@ def data_dir_error(folder: Path, error: OSError) -> DataDirError:
 
 
 def disk_error(error: BaseException | None) -> OSError | None:
-    """Returns the disk's error that caused this one, through TFDS's wrapping, or None."""
+    """Returns the disk error that caused an error, unwrapped from TFDS's errors; else None."""
     while error is not None:
         if isinstance(error, OSError) and error.errno in _DISK:
             return error
-        # The C++ writer of array_record has no errno to give, only its text.
+        # The C++ writer of array_record passes on no errno, only its text.
         for code in _FULL:
             if os.strerror(code) in str(error):
                 return OSError(code, os.strerror(code))

@@ -1,6 +1,6 @@
-"""A folder of pictures as a data set. `folder_layout` says how the folder is laid out.
+"""Loads a folder of pictures as a data set. `folder_layout` describes the layout of the folder.
 
-Classes are numbered by their names' order.
+Classes are numbered in the order of their names.
 """
 
 import os
@@ -23,16 +23,16 @@ def load(
 
     Args:
       given: the folder's path.
-      image_size: height and width to scale every picture to; None takes them as they are.
+      image_size: height and width to scale every picture to; None leaves the pictures unscaled.
       follow_links: whether links may lead out of the folder.
 
     Returns:
-      A `Dataset` named for the folder; of 3 channels if any picture has colour, else of 1.
+      A `Dataset` named after the folder; with 3 channels if any picture has colour, else with 1.
 
     Raises:
-      InputError: the folder is laid out otherwise, a class has no picture or is only in the test
-        set, there is only one class, the pictures have several sizes, or a file is not a picture,
-        is broken, or lies outside the folder. One line names it.
+      InputError: the folder has another layout, a class has no picture or is only in the test set,
+        there is only one class, the pictures have several sizes, or a file is not a picture, is
+        broken, or lies outside the folder. One line names the cause.
     """
     root = Path(os.path.expanduser(given))
     try:
@@ -60,7 +60,7 @@ def load(
 def _notes(
     headers: Sequence[Header], channels: int, train: np.ndarray, test: np.ndarray
 ) -> tuple[str, ...]:
-    """What is worth knowing about the pictures."""
+    """Notes for the user about the pictures."""
     grey = sum(header.channels < channels for header in headers)
     turned = sum(header.turned for header in headers)
     seen = {hash(image.tobytes()) for image in train}

@@ -1,18 +1,18 @@
-"""Which files of a folder are pictures of which class, and which are to train or to test on.
+"""Sorts the files of a folder into classes, and into a training set and a test set. Two layouts:
 
     FOLDER/train/CLASS/*.png and FOLDER/test/CLASS/*.png
     FOLDER/CLASS/*.png
 
-In the first, `training`, `trainval`, `testing`, `valid`, `validation`, `val`, `dev` and `eval` are
-known too, in capitals or not. `test` is the test set; where there is none with class folders, the
-validation set stands for it; otherwise the validation set is not used. The note says so. In the
-second a fifth of each class is set aside as the test set, by the hash of the file names: the same
-files on every machine. It knows nothing of which pictures belong together; where several show the
-same patient, lay `train` and `test` yourself.
+The first layout also accepts the names `training`, `trainval`, `testing`, `valid`, `validation`,
+`val`, `dev` and `eval`, in any case. `test` is the test set. Where `test` is missing or has no
+class folders, the validation set takes its place; otherwise the validation set is not used. A note
+reports this. The second layout sets a fifth of each class aside as the test set, by the hash of the
+file names, so that every machine chooses the same files. The hash does not know which pictures
+belong together: where several show one patient, make `train` and `test` yourself.
 
-Pictures in folders within a class's folder belong to that class, as torchvision's ImageFolder has
-it. Hidden files, what systems leave behind, and texts and tables beside the pictures are left out.
-Links are followed within the folder; where they lead out of it only if the user allows that.
+Pictures in subfolders of a class's folder belong to that class, as in torchvision's ImageFolder.
+Hidden files, files that operating systems leave behind, texts and tables are left out. Links are
+followed within the folder; links that lead out of it are followed only if the user allows it.
 """
 
 import hashlib
@@ -25,14 +25,14 @@ from typing import NamedTuple
 
 from jaxopt_notes.data.image_files import SUFFIXES
 
-# The names that folders of each part have, in capitals or not.
+# The names that the folder of each part may have, in any case.
 _PARTS = {
     "train": ("train", "training", "trainval"),
     "test": ("test", "testing"),
     "valid": ("validation", "valid", "val", "dev", "eval"),
 }
-_TEST_SHARE = 5  # one of so many
-# What Windows, macOS and network drives leave in folders of pictures.
+_TEST_SHARE = 5  # one picture in five
+# Files that Windows, macOS and network drives leave in folders of pictures.
 _SYSTEM = (
     "thumbs.db",
     "ehthumbs.db",
@@ -42,22 +42,22 @@ _SYSTEM = (
     "@eadir",
     "$recycle.bin",
 )
-# Texts and tables that data sets bring along.
+# Texts and tables that accompany the pictures of a data set.
 _BESIDE = (
     *(".txt", ".md", ".rst", ".pdf", ".html", ".csv", ".tsv", ".xlsx", ".db", ".log"),
     *(".json", ".jsonl", ".xml", ".yaml", ".yml", ".ini", ".py", ".ipynb"),
 )
 _BESIDE_NAMES = ("readme", "license", "licence")
 
-Classes = dict[str, list[Path]]  # class name: its files
+Classes = dict[str, list[Path]]  # class name to its files
 
 
 class LayoutError(ValueError):
-    """The folder is not laid out as it has to be; the text names the place and the remedy."""
+    """The folder has neither layout; the text names the place and the remedy."""
 
 
 class Parts(NamedTuple):
-    """The files of each class, and notes on how training and test files were told apart."""
+    """The files of each class, and notes on how training and test files were chosen."""
 
     train: Classes
     test: Classes
@@ -72,8 +72,8 @@ def parts(root: Path, follow_links: bool = False) -> Parts:
       follow_links: whether links may lead out of the folder.
 
     Raises:
-      LayoutError: the folder is laid out otherwise.
-      OSError: it cannot be read.
+      LayoutError: the folder has neither layout.
+      OSError: the folder cannot be read.
     """
     if root.is_file():
         raise LayoutError("is a file; unpack it, and give the folder that it holds")
@@ -110,7 +110,7 @@ def _named(folders: list[Path], names: tuple[str, ...]) -> Path | None:
     """The folder that has one of the names.
 
     Raises:
-      LayoutError: several have.
+      LayoutError: several folders have one of the names.
     """
     alike = [folder for folder in folders if folder.name.lower() in names]
     if len(alike) > 1:
@@ -131,7 +131,7 @@ def _refuse_unlabelled(named: list[Path | None], flat: list[Path]) -> None:
 
 
 def _refuse_unknown_parts(folders: list[Path]) -> None:
-    """Refuses `training_set` beside `test_set`, or `test` alone, which are not classes."""
+    """Refuses `training_set` with `test_set`, or `test` alone, because these are not classes."""
     words = {name for names in _PARTS.values() for name in names}
     for folder in sorted(folders, key=lambda folder: folder.name.lower() in words):
         alike = words & set(re.split(r"[^a-z]+", folder.name.lower()))
@@ -146,7 +146,7 @@ def _refuse_unknown_parts(folders: list[Path]) -> None:
 
 
 class _Walk(NamedTuple):
-    """What there is to see in a data set's folder."""
+    """Lists the visible files of a data set's folder."""
 
     root: Path
     follow_links: bool
@@ -172,7 +172,7 @@ class _Walk(NamedTuple):
         return by_class
 
     def _refuse_one_of_many(self, folder: Path, by_class: Classes) -> None:
-        """Refuses what archives often are: a folder around the folder of classes."""
+        """Refuses a folder around the folder of classes, which archives often contain."""
         if len(by_class) == 1:
             only = next(item for item in self.visible(folder) if item.is_dir())
             if any(item.is_dir() for item in self.visible(only)):
@@ -186,7 +186,7 @@ class _Walk(NamedTuple):
 
         Args:
           folder: the folder.
-          above: the folders that lead to it, itself among them.
+          above: the folders that lead to it, itself included.
         """
         for item in self.visible(folder):
             if item.is_dir():
@@ -203,7 +203,7 @@ class _Walk(NamedTuple):
                 raise LayoutError(f"{str(item)!r} is none of {known}; convert or remove it")
 
     def visible(self, folder: Path) -> Iterator[Path]:
-        """Yields what a folder holds, in the order of names, without what is hidden."""
+        """Yields the visible entries of a folder in the order of their names."""
         for item in sorted(folder.iterdir(), key=lambda path: normal(path.name)):
             if item.name.startswith(".") or item.name.lower() in _SYSTEM:
                 continue
@@ -223,12 +223,12 @@ def _is_beside(file: Path) -> bool:
 
 
 def normal(name: str) -> str:
-    """A name as one and the same text, whether the system keeps é in one piece or in two."""
+    """A name in one Unicode form, whether the system stores é as one code point or as two."""
     return unicodedata.normalize("NFC", name)
 
 
 def _split(classes: Classes, root: Path) -> tuple[Classes, Classes]:
-    """Sets a fifth of each class aside, at least one picture."""
+    """Sets a fifth of each class aside for testing, at least one picture."""
     train, test = {}, {}
     for name, files in classes.items():
         if len(files) < 2:
@@ -242,6 +242,6 @@ def _split(classes: Classes, root: Path) -> tuple[Classes, Classes]:
 
 
 def _hash(file: Path, root: Path) -> bytes:
-    """Of a file's path within its class's folder."""
+    """The hash of a file's path within its class's folder."""
     within = "/".join(file.relative_to(root).parts[1:])
     return hashlib.sha256(normal(within).encode("utf-8", "surrogateescape")).digest()

@@ -1,8 +1,9 @@
-"""Picture files as arrays of bytes, by Pillow. An error names the file.
+"""Reads picture files as uint8 arrays with Pillow. Errors name the file.
 
-PNG, JPEG (also a phone's MPO), WebP, BMP, GIF and TIFF are read; of several frames, the first. A
-photograph is turned upright as its EXIF orientation says. What is transparent is laid on a plain
-backdrop. 16 bits a channel become the upper 8, CMYK becomes RGB, and colour profiles are ignored.
+It reads PNG, JPEG (also MPO, which phones write), WebP, BMP, GIF and TIFF, and the first frame of
+several. A photograph is turned upright by its EXIF orientation. Transparent parts get a plain
+backdrop. Of 16 bits per channel the upper 8 are used, CMYK becomes RGB, and colour profiles are
+ignored.
 """
 
 import contextlib
@@ -21,15 +22,15 @@ SUFFIXES = (
 )
 WHITE, BLACK = 255, 0
 
-_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")  # Pillow's other readers see no file
+_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")  # Pillow's other readers are never used
 _GREY = ("1", "L", "LA", "I;16", "I;16B", "I;16L", "I;16N")
 _COLOUR = ("P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr")
 _PNG = b"\x89PNG"
-# Where a PNG may keep its orientation: in chunks that may follow the pixels.
+# The entries that may hold a PNG's orientation; their chunks may follow the pixels.
 _PNG_EXIF = (b"eXIf", b"Raw profile type", b"XML:com.adobe.xmp")
-# The brands of files that phones write and Pillow does not read everywhere.
+# The brands of files that phones write and that not every Pillow reads.
 _HEIC = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1", b"avif", b"avis")
-# EXIF's orientations: how to turn what is stored. 1 is upright.
+# EXIF's orientations: how to turn the stored picture. 1 is upright.
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -42,34 +43,34 @@ _TURNS = {
 
 
 class PictureError(ValueError):
-    """A file that cannot be taken as a picture; the text names it and says why."""
+    """A file cannot be read as a picture; the text names the file and the reason."""
 
     def __init__(self, path: Path, reason: str) -> None:
         super().__init__(f"{str(path)!r} {reason}")
 
 
 class Header(NamedTuple):
-    """What is known of a picture before its pixels are used."""
+    """The facts about a picture that its header gives."""
 
     height: int  # of the upright picture
     width: int
     channels: int  # 1 or 3
-    turned: bool  # whether its EXIF orientation says to turn what is stored
+    turned: bool  # whether the EXIF orientation says to turn the stored picture
 
 
 def header(path: Path) -> Header:
     """Reads a picture's header.
 
     Raises:
-      PictureError: the file is not a picture, cannot be read, is of a kind that is not taken, or
-        claims more pixels than `PIL.Image.MAX_IMAGE_PIXELS`.
+      PictureError: the file is not a picture, cannot be read, is of an unsupported kind, or claims
+        more pixels than `PIL.Image.MAX_IMAGE_PIXELS`.
     """
     if path.is_dir():
         raise PictureError(path, "is a folder; pass the pictures in it")
     try:
-        # Pillow only warns of a picture that is up to twice too large.
+        # Pillow only warns of a picture with up to twice too many pixels; make it an error.
         with warnings.catch_warnings(), path.open("rb") as file:
-            warnings.simplefilter("ignore")  # of odd metadata
+            warnings.simplefilter("ignore")  # warnings of odd metadata
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             start = file.read(12)
             may_be_turned = not start.startswith(_PNG) or _holds(file, _PNG_EXIF)
@@ -88,7 +89,7 @@ def header(path: Path) -> Header:
         raise PictureError(path, f"claims to hold more than {limit}; scale it down") from error
     except FileNotFoundError as error:
         raise PictureError(path, "does not exist; check its name") from error
-    except Exception as error:  # Pillow's readers fail in many ways
+    except Exception as error:  # Pillow's readers raise many kinds of errors
         raise _broken(path, error) from error
     if mode == "I" and form == "PNG":
         mode = "I;16"  # as older versions of Pillow open it
@@ -102,17 +103,17 @@ def pixels(path: Path, height: int, width: int, channels: int, backdrop: int = W
 
     Args:
       path: the file.
-      height: rows to give; where it is not the picture's own, the picture is scaled (bilinear,
-        averaging where it shrinks).
-      width: columns to give, likewise.
-      channels: 1, or 3, for which a grey picture is repeated.
-      backdrop: the grey, 0 … 255, that shows through where the picture is transparent.
+      height: rows of the result; a picture of another height is scaled (bilinear, averaging where
+        it shrinks).
+      width: columns of the result; scaled like the height.
+      channels: 1 or 3; 3 repeats the channel of a grey picture.
+      backdrop: the grey, 0 … 255, behind transparent parts.
 
     Returns:
       uint8 (height, width, channels).
 
     Raises:
-      PictureError: it is broken.
+      PictureError: the file is broken.
     """
     try:
         with warnings.catch_warnings(), path.open("rb") as file:
@@ -139,7 +140,7 @@ def _holds(file: IO[bytes], words: tuple[bytes, ...]) -> bool:
 
 
 def _orientation(image: Image.Image) -> int:
-    """EXIF's orientation, 1 … 8; 1 also where there is none or the EXIF data are broken."""
+    """The EXIF orientation, 1 … 8; 1 where there is none or the EXIF data are broken."""
     with contextlib.suppress(Exception):
         orientation = image.getexif().get(ExifTags.Base.Orientation)
         return int(orientation) if orientation in _TURNS else 1
@@ -150,7 +151,7 @@ def _size(image: Image.Image, orientation: int) -> tuple[int, int]:
     """Width and height of the upright picture."""
     if orientation < 5:
         return image.size
-    if image.format == "TIFF":  # which Pillow turns by itself as it decodes
+    if image.format == "TIFF":  # Pillow turns a TIFF by itself when it decodes it
         image.load()
         return image.size
     height, width = image.size
@@ -158,7 +159,7 @@ def _size(image: Image.Image, orientation: int) -> tuple[int, int]:
 
 
 def _eight_bits(image: Image.Image, backdrop: int) -> Image.Image:
-    """A grey picture of 16 bits as one of 8; any other as it is."""
+    """A 16-bit grey picture reduced to 8 bits; any other picture unchanged."""
     if not image.mode.startswith("I"):
         return image
     deep = np.asarray(image)
@@ -169,7 +170,7 @@ def _eight_bits(image: Image.Image, backdrop: int) -> Image.Image:
 
 
 def _opaque(image: Image.Image, backdrop: int) -> Image.Image:
-    """The picture on a plain backdrop; as it is where nothing is transparent."""
+    """The picture on a plain backdrop; unchanged where nothing is transparent."""
     if image.mode not in ("LA", "PA", "RGBA") and "transparency" not in image.info:
         return image
     seen = image.convert("RGBA")

@@ -1,4 +1,4 @@
-"""Which examples make up each batch of an epoch."""
+"""Chooses the examples of each batch of an epoch."""
 
 import numpy as np
 
@@ -10,15 +10,15 @@ _KEY_LIMIT = 2**64
 def epoch_order(seed: int, epoch: int, size: int, batch_size: int) -> np.ndarray:
     """Returns the examples of each step of an epoch, in a new random order each epoch.
 
-    The order depends on nothing but the arguments: any epoch's can be had without the ones before
-    it, on any platform and with any numpy. So the raw 64-bit stream of Philox, keyed by (seed,
-    epoch), is sorted: numpy promises that stream, but not how `Generator.permutation` uses it.
+    The order depends only on the arguments: it is the same on any platform and with any NumPy, and
+    needs no earlier epoch. It comes from sorting the raw 64-bit stream of Philox, keyed by (seed,
+    epoch), because NumPy guarantees that stream but not how `Generator.permutation` uses it.
 
     Args:
       seed: the run's seed, 0 … 2⁶⁴ − 1.
       epoch: the epoch's number, 0 … 2⁶⁴ − 1.
-      size: how many examples there are.
-      batch_size: how many make a batch, 1 … size. The last, incomplete batch is dropped.
+      size: the number of examples.
+      batch_size: examples in a batch, 1 … size. The last, incomplete batch is dropped.
 
     Returns:
       An int32 array of shape (size // batch_size, batch_size): distinct positions in 0 … size − 1.

@@ -1,1 +1,1 @@
-"""Checkpoint files of torch become runs of `train`, and runs become such files."""
+"""Turns torch checkpoint files into runs of `train`, and runs into torch checkpoint files."""

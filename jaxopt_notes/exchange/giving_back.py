@@ -1,4 +1,4 @@
-"""A run becomes a checkpoint file that torch takes: weights, optimizer, scheduler, position."""
+"""Turns a run into a checkpoint file for torch: weights, optimizer, scheduler, position."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -38,10 +38,10 @@ class Given(NamedTuple):
 
     Attributes:
       weights: the module's state_dict, of arrays.
-      rest: the optimizer's and the scheduler's state_dict, the step and the epoch; empty where only
-        weights are written.
-      step: how many steps the weights were trained for.
-      notes: lines for the user about what the file does not hold.
+      rest: the optimizer's and the scheduler's state_dict, the step and the epoch; empty for a file
+        of weights alone.
+      step: the number of steps that the weights were trained for.
+      notes: lines for the user about what the file lacks.
     """
 
     weights: dict[str, Any]
@@ -51,7 +51,7 @@ class Given(NamedTuple):
 
 
 def refuse_out(out: Path) -> None:
-    """Raises InputError where a checkpoint file has another kind of name, or is there already."""
+    """Raises InputError where a checkpoint file's name has another suffix, or the file exists."""
     if out.suffix not in (*TORCH, SAFETENSORS):
         raise InputError(
             f"--out {out}: pass a name that ends in {TORCH[0]}, or in {SAFETENSORS} for the "
@@ -68,10 +68,10 @@ def give_back(
 
     Args:
       run: the run's folder.
-      which: its weights: `last`, which come with the optimizer, `best` or `ema`.
-      names: what torch calls the layers with weights, in order; as a default their places in
+      which: the weights to write: `last`, which come with the optimizer, `best` or `ema`.
+      names: torch's names of the layers with weights, in order; by default, their positions in
         `nn.Sequential`.
-      weights_alone: whether the last weights come without the optimizer too.
+      weights_alone: whether to write the last weights without the optimizer.
 
     Raises:
       InputError: the folder holds no run or no checkpoint, or torch has no such optimizer.
@@ -131,7 +131,7 @@ def _newest(run: str, info: RunInfo, network: Any) -> Progress:
 
 
 class _Optimizer(NamedTuple):
-    """torch's optimizer of a run: its state_dict, and its learning rate over the run's."""
+    """A run's optimizer for torch: its state_dict, and its learning rate divided by the run's."""
 
     state_dict: dict[str, Any]
     factor: float
@@ -159,7 +159,7 @@ def _optimizer(
         lr=float(lr(step)) if callable(lr) else None,
         steps=step,
     )
-    # In float32: 1 and 1 − β, the two that there are, have fewer digits.
+    # Rounded to float32: the two possible ratios, 1 and 1 − β, have fewer digits.
     factor = float(rate_there(highest)) / float(rate(highest))
     return _Optimizer(state_dict, float(f"{factor:.6g}"))
 
@@ -168,7 +168,7 @@ def write(given: Given, out: Path) -> None:
     """Writes a checkpoint file, whole or not at all.
 
     Raises:
-      InputError: it cannot be written, or is there already.
+      InputError: the file cannot be written, or exists already.
       MissingExtraError: the extra that writes it is not installed.
     """
     refuse_out(out)
@@ -178,7 +178,7 @@ def write(given: Given, out: Path) -> None:
             require(f"--out {out}", "safetensors")
             from safetensors.numpy import save
 
-            # transformers reads files of this format only
+            # transformers reads only files of this format
             about = {"format": "pt", "step": str(given.step)}
             files.write_bytes(out, save(given.weights, about))
             return

@@ -1,7 +1,8 @@
-"""The settings of `train`'s network that the shapes of a torch state_dict tell.
+"""Reads the settings of `train`'s network from the shapes in a torch state_dict.
 
-Shapes tell the kind, the widths, batch normalization, and a global average in place of the first
-dense layer. They do not tell max from average pooling or a stride, nor the activation or dropout.
+Shapes reveal the kind of network, its widths, batch normalization, and a global average in place of
+the first dense layer. They do not reveal the activation, dropout, or how the network downsamples:
+by max pooling, average pooling or a stride.
 """
 
 import itertools
@@ -15,11 +16,11 @@ from jaxopt_notes.models.torch_names import by_number, opened, without_wrappers
 def settings_of(
     weights: Mapping[str, Any], names: Sequence[str] | None, asked: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """The network's settings, by name; what is asked for stays.
+    """The network's settings, by name; settings that the user asks for stay as they are.
 
     Args:
       weights: the state_dict.
-      names: the layers' names in the network's order, if the user says so.
+      names: the layers' names in the network's order, if the user gives them.
       asked: the settings that the user asks for.
 
     Raises:
@@ -42,7 +43,7 @@ def settings_of(
 
 
 def _widths(dense: Mapping[str, tuple[int, ...]], names: Sequence[str] | None) -> tuple[int, ...]:
-    """The features of each hidden layer: what goes out of one goes into the next."""
+    """The width of each hidden layer; each layer's outputs are the next layer's inputs."""
     prefixes = [f"{name}." for name in dense]
     orders = [list(dense), [p[:-1] for p in by_number(prefixes) or ()]]
     if names is not None:

@@ -1,4 +1,4 @@
-"""The state of torch's optimizer as that of `train`'s, and back."""
+"""Turns the state of a torch optimizer into the state of `train`'s optimizer, and back."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,15 +13,15 @@ from jaxopt_notes.errors import InputError
 def one_group(
     optimizer: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]
 ) -> tuple[dict[str, Any], list[str]]:
-    """The same state_dict with all parameters in one param group, and their names in its order.
+    """The state_dict with all parameters in one param group, and the parameters' names in order.
 
     Args:
       optimizer: the optimizer's state_dict, whose param groups have equal settings.
-      shapes: of the network's parameters, in the module's order.
+      shapes: the shapes of the network's parameters, in the module's order.
 
     Raises:
-      InputError: it has other parameters than the network; or its param groups cut through
-        parameters of one shape, and nothing says which is which.
+      InputError: the parameters are not the network's; or several param groups hold parameters of
+        one shape, and nothing says which is which.
     """
     groups = optimizer["param_groups"]
     keys = [key for group in groups for key in group["params"]]
@@ -62,13 +62,13 @@ def one_group(
 
 
 def _state(optimizer: Mapping[str, Any], key: Any) -> Mapping[str, Any]:
-    """What the optimizer holds for a parameter."""
+    """The optimizer's state for a parameter."""
     state: Mapping[str, Any] = optimizer.get("state", {}).get(key, {})
     return state
 
 
 def as_float32(x: Any) -> Any:
-    """A floating tensor or array in float32, which the commands train in; all else as it is."""
+    """A floating tensor or array in float32, in which `train` works; anything else unchanged."""
     if hasattr(x, "is_floating_point"):
         return x.float() if x.is_floating_point() else x
     return x.astype(jnp.float32) if jnp.issubdtype(getattr(x, "dtype", int), jnp.floating) else x
@@ -77,7 +77,7 @@ def as_float32(x: Any) -> Any:
 def _by_shape(
     optimizer: Mapping[str, Any], keys: Sequence[Any], shapes: Mapping[str, tuple[int, ...]]
 ) -> list[str]:
-    """The names where several groups each have the module's order, by the shapes of the state."""
+    """Names the parameters by their state's shapes, where each group keeps the module's order."""
     group_of = {
         key: i for i, group in enumerate(optimizer["param_groups"]) for key in group["params"]
     }
@@ -98,13 +98,13 @@ def _by_shape(
 
 
 def moved(state: Any, empty: Any, taken: int, velocity: float) -> Any:
-    """The state of an optimizer of `conventions.torch` as that of `train`'s.
+    """Turns the state of an optimizer of `conventions.torch` into that of `train`'s optimizer.
 
     Args:
       state: the state.
-      empty: that of `train`'s optimizer before its first step.
-      taken: how many steps its schedule has taken.
-      velocity: its velocity over torch's.
+      empty: the state of `train`'s optimizer before its first step.
+      taken: the number of steps that its schedule has taken.
+      velocity: the velocity of `train`'s optimizer divided by torch's.
     """
     fields = _fields(state)
     if "trace" in fields:
@@ -117,7 +117,7 @@ def moved(state: Any, empty: Any, taken: int, velocity: float) -> Any:
             return record
         new = {name: fields[name] for name in record._fields if name in fields}
         if "count" in record._fields:
-            # Adam may have taken fewer steps than its schedule
+            # Adam may have taken fewer steps than its schedule, so the counts may differ.
             own = isinstance(record, optax.ScaleByScheduleState) or "mu" not in record._fields
             new["count"] = jnp.asarray(taken if own else fields["count"], jnp.int32)
         return record._replace(**new)
@@ -130,7 +130,7 @@ def _is_record(node: Any) -> bool:
 
 
 def _fields(state: Any) -> dict[str, Any]:
-    """What the records of a state hold, by the names of their fields; a count is the moments'."""
+    """The fields of a state's records, by name; a count is the one of the moments."""
     records = [x for x in jax.tree.leaves(state, is_leaf=_is_record) if _is_record(x)]
     records.sort(key=lambda record: "mu" in record._fields)
     return {name: getattr(record, name) for record in records for name in record._fields}

@@ -1,4 +1,4 @@
-"""torch's optimizers as those of `train`. `transfer.recognize` knows the way back.
+"""Finds the optimizer of `train` for an optimizer of torch. `transfer.recognize` does the reverse.
 
     torch                               train
     SGD                                 sgd
@@ -7,8 +7,8 @@
     Adagrad                             adagrad --no-eps-in-sqrt
     RMSprop                             rmsprop --no-eps-in-sqrt
 
-RMSprop's velocity has the learning rate inside here and outside in torch. AdamW's decay and the
-bias corrections round otherwise, so a run goes on to rounding, not to the bit.
+Here RMSprop's velocity includes the learning rate; in torch it does not. AdamW's decay and the bias
+corrections round differently, so a run continues equal up to rounding, not bit for bit.
 """
 
 from collections.abc import Mapping
@@ -26,7 +26,7 @@ class Counterpart(NamedTuple):
     Attributes:
       name: its name.
       arguments: its settings without the learning rate.
-      velocity: its velocity over torch's.
+      velocity: its velocity divided by torch's.
     """
 
     name: str
@@ -35,14 +35,14 @@ class Counterpart(NamedTuple):
 
 
 def here(settings: torch_groups.Settings, scheduled: bool) -> Counterpart:
-    """The optimizer of `train` with the trajectory of a torch param group.
+    """The optimizer of `train` that takes the same steps as a torch param group.
 
     Args:
-      settings: the group's; its learning rate is a number.
+      settings: the param group's settings; its learning rate is a number.
       scheduled: whether the learning rate changes.
 
     Raises:
-      InputError: `train` has none; the line names the setting, and the way in code.
+      InputError: `train` has no such optimizer; the line names the setting, and the way in code.
     """
     kind, of = settings
     _refuse_foreign(kind, of, scheduled)
@@ -66,7 +66,7 @@ def here(settings: torch_groups.Settings, scheduled: bool) -> Counterpart:
 
 
 def _refuse_foreign(kind: str, of: Mapping[str, Any], scheduled: bool) -> None:
-    """Raises InputError for a setting of torch's that no optimizer of `train` has."""
+    """Raises InputError for a torch setting that no optimizer of `train` has."""
     reasons = {
         "maximize": "train descends",
         "amsgrad": "train's amsgrad corrects the bias before the maximum, as optax does",

@@ -1,14 +1,14 @@
-"""Checkpoints that torch programs wrote, taken apart: weights, optimizer, scheduler, position.
+"""Reads the parts of a torch program's checkpoint: weights, optimizer, scheduler, position.
 
-    plain               a module's state_dict, or a dictionary that holds one beside the others:
+    plain               a module's state_dict, or a dictionary that holds it with other parts:
                         "model", "optimizer", "scheduler", "step" and the like
     Lightning           "state_dict", "optimizer_states", "lr_schedulers", "global_step"
     Hugging Face        a folder: model.safetensors or pytorch_model.bin, optimizer.pt,
                         scheduler.pt, trainer_state.json
     safetensors         weights alone
 
-No pickle is executed: torch's own `weights_only` loader reads torch's files, and refuses whatever
-is more than tensors, numbers and containers of them.
+No pickle is executed: torch's own `weights_only` loader reads torch's files, and refuses everything
+but tensors, numbers and containers of them.
 """
 
 import json
@@ -29,7 +29,7 @@ _SCHEDULER = (
     "lr_schedulers",
 )
 _STEP = ("global_step", "step", "steps", "iteration", "iter")
-# What the Trainer and Accelerate call the files of a folder
+# The file names that Trainer and Accelerate use
 _FOLDER_WEIGHTS = (f"model{SAFETENSORS}", "pytorch_model.bin")
 _FOLDER_OPTIMIZER = ("optimizer.pt", "optimizer.bin")
 _FOLDER_SCHEDULER = ("scheduler.pt", "scheduler.bin")
@@ -38,14 +38,14 @@ _GLOBAL = re.compile(r"GLOBAL ([\w.]+)|Unsupported class ([\w.]+)")
 
 
 class Parts(NamedTuple):
-    """What a checkpoint holds; None for what is not there.
+    """The parts of a checkpoint; None for a missing part.
 
     Attributes:
       weights: the module's state_dict, names to tensors or arrays.
       optimizer: the optimizer's state_dict.
       scheduler: the lr_scheduler's state_dict.
-      step: how many steps were taken, as the program says.
-      epoch: the number that the program calls epoch; finished ones, or the one under way.
+      step: the number of steps taken, as the program recorded it.
+      epoch: the program's epoch number: that of finished epochs, or of the current epoch.
       in_module_order: whether the weights stand in the order in which the module defines them.
     """
 
@@ -67,7 +67,8 @@ def read(path: Path) -> Parts:
     """Reads a checkpoint file, or a folder of Hugging Face's.
 
     Raises:
-      InputError: it cannot be read, is damaged, asks to execute something, or holds no weights.
+      InputError: the checkpoint cannot be read, is damaged, wants to execute code, or holds no
+        weights.
       MissingExtraError: the extra that reads it is not installed.
     """
     if path.is_dir():
@@ -84,7 +85,7 @@ def _torch(path: Path) -> Any:
     _refuse_unreadable(path)
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
-    # A damaged or hostile file makes zip, pickle and torch raise many kinds of errors.
+    # For a damaged or hostile file, zip, pickle and torch raise many kinds of errors.
     except Exception as error:
         raise InputError(f"{path}: {_reason(error)}") from error
 
@@ -111,7 +112,7 @@ def _safetensors(path: Path) -> dict[str, Any]:
     try:
         with safe_open(path, framework="flax") as file:  # NumPy has no bfloat16
             return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    # The library's own error, and those of NumPy and JAX for what a header may claim.
+    # The library's own error, and errors of NumPy and JAX at impossible headers.
     except Exception as error:
         raise InputError(f"{path}: is not a safetensors file ({first_line(error)})") from error
 
@@ -120,7 +121,7 @@ def read_names(path: Path) -> list[str]:
     """The layers' names in a JSON file, for `--names`.
 
     Raises:
-      InputError: it cannot be read, or holds something else.
+      InputError: the file cannot be read, or holds something else.
     """
     names = _json(path, f"--names {path}")
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
@@ -166,7 +167,7 @@ def _folder(folder: Path) -> Parts:
 
 
 def _parts(path: Path, checkpoint: Any) -> Parts:
-    """The parts of what torch loaded."""
+    """The parts of a checkpoint that torch has loaded."""
     if not isinstance(checkpoint, Mapping):
         raise InputError(
             f"{path}: holds a {type(checkpoint).__name__}; save a state_dict, or a dictionary "
@@ -176,7 +177,7 @@ def _parts(path: Path, checkpoint: Any) -> Parts:
         raise InputError(f"{path}: holds an optimizer alone; save the module's state_dict too")
     optimizer, scheduler = _first(checkpoint, _OPTIMIZER), _first(checkpoint, _SCHEDULER)
     weights = _first(checkpoint, _WEIGHTS)
-    weights = checkpoint if weights is None else weights  # from_torch looks into other forms
+    weights = checkpoint if weights is None else weights  # from_torch reads other forms
     if not isinstance(weights, Mapping) or not all(isinstance(name, str) for name in weights):
         raise InputError(f"{path}: its weights are not a state_dict, of names and tensors")
     return Parts(
@@ -189,7 +190,7 @@ def _parts(path: Path, checkpoint: Any) -> Parts:
 
 
 def _first(checkpoint: Mapping[str, Any], names: Iterable[str]) -> Any:
-    """The first of some entries that is a dictionary or a list, and not empty."""
+    """The first of the named entries that is a dictionary or a list, and not empty."""
     found = (checkpoint[name] for name in names if name in checkpoint)
     return next((x for x in found if isinstance(x, Mapping | list) and x), None)
 
@@ -221,7 +222,7 @@ def _of_scheduler(path: Path, value: Any) -> Mapping[str, Any]:
 
 
 def _whole(checkpoint: Mapping[str, Any], names: Iterable[str]) -> int | None:
-    """The first of some entries that is a whole number from 0."""
+    """The first of the named entries that is a whole number from 0."""
     for name in names:
         value: Any = checkpoint.get(name)
         if hasattr(value, "item") and getattr(value, "ndim", 1) == 0:

@@ -1,7 +1,8 @@
-"""torch's schedulers in a checkpoint, as `train --schedule` has them.
+"""Turns torch's schedulers in a checkpoint into values of `train --schedule`.
 
-A state_dict does not hold what a function of the user's decides (LambdaLR), or what the losses do
-(ReduceLROnPlateau); and `train` does not change the momentum (CyclicLR, and OneCycleLR by default).
+Some schedulers are refused. A state_dict does not hold the user's function (LambdaLR) or the losses
+to come (ReduceLROnPlateau); and `train` does not change the momentum (CyclicLR, and OneCycleLR by
+default).
 """
 
 from collections.abc import Mapping
@@ -16,12 +17,13 @@ from jaxopt_notes.exchange.optimizers import IN_CODE
 
 
 class Course(NamedTuple):
-    """How a learning rate goes on.
+    """The schedule of a learning rate, and its position.
 
     Attributes:
-      call: what drives it.
-      learning_rate: as `train` counts it: the optimizer's own, of OneCycleLR the highest.
-      taken: how many steps the scheduler has taken.
+      call: the scheduler.
+      learning_rate: the value of `--learning-rate`: the optimizer's own; for OneCycleLR, the
+        highest.
+      taken: the number of steps that the scheduler has taken.
     """
 
     call: Call
@@ -30,7 +32,7 @@ class Course(NamedTuple):
 
 
 def holds_none(state: Mapping[str, Any]) -> bool:
-    """Whether a state_dict is LambdaLR's: a function decided, which no file holds."""
+    """Whether a state_dict is LambdaLR's, whose function no file holds."""
     return "lr_lambdas" in state
 
 
@@ -38,11 +40,11 @@ def course_of(state: Mapping[str, Any], group: Mapping[str, Any]) -> Course:
     """The course of a scheduler's state_dict.
 
     Args:
-      state: the scheduler's.
+      state: the scheduler's state_dict.
       group: the optimizer's param group, where OneCycleLR keeps its learning rates.
 
     Raises:
-      InputError: `train` has no such scheduler; the line says which it is.
+      InputError: `train` has no such scheduler; the line names the scheduler.
     """
     try:
         run = stepped(state, {"param_groups": [group]}, every=1, ahead=0, total_steps=None)
@@ -57,7 +59,7 @@ def course_of(state: Mapping[str, Any], group: Mapping[str, Any]) -> Course:
             f"pass --schedule, such as constant; or {IN_CODE}" if holds_none(state) else IN_CODE
         )
         raise InputError(f"{str(error).partition(';')[0]}; {remedy}") from None
-    # A file may hold anything in the place of the state.
+    # A file may hold anything in place of a state.
     except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         raise InputError(
             f"the scheduler's state is not what torch's state_dict() gives ({first_line(error)}); "
@@ -74,9 +76,9 @@ def _call(scheduler: Scheduler, group: Mapping[str, Any]) -> Call:
         return _one_cycle(of, group)
     if kind not in schedulers.ARGUMENTS:
         raise InputError(f"train has no {kind}")
-    # Its state keeps them under their own names.
+    # The state keeps the arguments under their own names.
     arguments = {name: of[name] for name in schedulers.ARGUMENTS[kind]}
-    if kind == "MultiStepLR":  # torch counts them
+    if kind == "MultiStepLR":  # torch keeps milestones as a Counter
         times = dict(arguments["milestones"])
         arguments["milestones"] = tuple(k for k in sorted(times) for _ in range(times[k]))
     return schedulers.make(kind, **arguments)

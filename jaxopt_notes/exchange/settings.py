@@ -1,4 +1,4 @@
-"""The settings of the run that a checkpoint's program would have been here, and how far it is."""
+"""Finds the settings of `train` that continue a checkpoint's training, and its position."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -19,10 +19,10 @@ DECIDED = ("optimizer", "learning_rate", "schedule", "warmup")
 
 
 def group_of(optimizer: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of an optimizer's param group; of several groups, all must have the same.
+    """The settings of an optimizer's param groups, which must all be equal.
 
     Raises:
-      InputError: they differ.
+      InputError: the settings of the groups differ.
     """
     labels = {"params", "param_names", "name"}
     first, *others = (
@@ -40,10 +40,10 @@ def group_of(optimizer: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def counterpart_of(optimizer: Mapping[str, Any], scheduled: bool) -> optimizers.Counterpart:
-    """The optimizer of `train` that a torch optimizer's state_dict is of.
+    """The optimizer of `train` that matches a torch optimizer's state_dict.
 
     Raises:
-      InputError: there is none.
+      InputError: no optimizer of `train` matches.
     """
     group = group_of(optimizer)
     settings = torch_groups.settings_of([group], float(group["lr"]), None)[0]
@@ -51,14 +51,14 @@ def counterpart_of(optimizer: Mapping[str, Any], scheduled: bool) -> optimizers.
 
 
 def steps_of(parts: Parts, step: int | None) -> int:
-    """How many steps the program has taken.
+    """The number of steps that the program has taken.
 
     Args:
-      parts: the checkpoint's.
-      step: the number that the user gives.
+      parts: the checkpoint's parts.
+      step: the number that the user gives, if any; it overrides the checkpoint's.
 
     Raises:
-      InputError: the checkpoint does not say, or says two numbers.
+      InputError: the checkpoint holds no number of steps, or two different ones.
     """
     if parts.optimizer is None:
         if step:
@@ -91,17 +91,17 @@ def steps_of(parts: Parts, step: int | None) -> int:
 def with_optimizer(
     parts: Parts, asked: Mapping[str, Any], taken: int, lengths: Sequence[int]
 ) -> dict[str, Any]:
-    """What is asked for, with the settings of the checkpoint's optimizer and scheduler.
+    """The user's settings, together with those of the checkpoint's optimizer and scheduler.
 
     Args:
-      parts: the checkpoint's.
-      asked: settings by name.
+      parts: the checkpoint's parts.
+      asked: the user's settings by name.
       taken: the optimizer's steps so far.
-      lengths: of an epoch in steps, as it may have been in torch.
+      lengths: the possible numbers of steps in an epoch in torch.
 
     Raises:
-      InputError: `train` has no such optimizer or schedule, the checkpoint lacks a scheduler that
-        it had, or a setting contradicts it.
+      InputError: `train` has no such optimizer or schedule, the checkpoint lacks the scheduler that
+        the program used, or a setting contradicts the checkpoint.
     """
     if parts.optimizer is None:
         if parts.scheduler is not None:
@@ -118,7 +118,7 @@ def with_optimizer(
                 f"{ROWS[name].with_value(value)}: the checkpoint has "
                 f"{ROWS[name].kind.show(own[name])}; leave it out"
             )
-    # torch allows a momentum of 1, train does not.
+    # torch allows a momentum of 1; `train` does not.
     return {**asked, **own, **{k: ROWS[k].checked(x) for k, x in counterpart.arguments.items()}}
 
 
@@ -145,7 +145,7 @@ def _schedule(
 
 
 def _every(position: int, taken: int, lengths: Sequence[int]) -> int:
-    """How many steps the optimizer takes for each of its scheduler's: 1, or those of an epoch."""
+    """The optimizer's steps for each step of its scheduler: 1, or the steps of an epoch."""
     if position == taken:
         return 1
     fitting = [n for n in lengths if taken // n == position]
@@ -159,10 +159,10 @@ def _every(position: int, taken: int, lengths: Sequence[int]) -> int:
 
 
 def epochs_of(asked: Mapping[str, Any], taken: int, per_epoch: int, images: int) -> int:
-    """How many epochs the run has where nobody says: as many as its scheduler, or the default.
+    """The run's number of epochs where the user gives none: its scheduler's, or the default.
 
     Args:
-      asked: settings by name.
+      asked: the settings by name.
       taken: steps so far.
       per_epoch: steps in an epoch.
       images: size of the training set.
@@ -174,14 +174,15 @@ def epochs_of(asked: Mapping[str, Any], taken: int, per_epoch: int, images: int)
 
 
 def check_rate(optimizer: Mapping[str, Any], config: Settings, per_epoch: int, taken: int) -> None:
-    """Refuses settings by which the learning rate at this step would be another than torch's.
+    """Refuses settings whose learning rate at this step differs from torch's.
 
     Raises:
-      InputError: such as where the scheduler stepped once an epoch.
+      InputError: the learning rates differ, for example because the scheduler stepped once per
+        epoch.
     """
     own, steps = float(group_of(optimizer)["lr"]), per_epoch * config.epochs
     at = float(schedule(config.schedule, config.learning_rate, steps, config.warmup)(taken))
-    if abs(at - own) > 1e-5 * own + 1e-6 * config.learning_rate:  # the schedule is in float32
+    if abs(at - own) > 1e-5 * own + 1e-6 * config.learning_rate:  # float32 rounding
         raise InputError(
             f"--schedule {config.schedule}: with --learning-rate {config.learning_rate:g}, after "
             f"{taken:,} of {steps:,} steps it gives {at:.6g}, and the checkpoint's optimizer has "

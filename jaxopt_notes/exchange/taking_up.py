@@ -1,4 +1,4 @@
-"""A torch checkpoint becomes the folder of a run, which `train --resume` goes on with."""
+"""Turns a torch checkpoint into the folder of a run, which `train --resume` continues."""
 
 import copy
 import math
@@ -29,7 +29,7 @@ from jaxopt_notes.training.setup import Setup, build_optimizer, prepare
 
 
 class Taken(NamedTuple):
-    """A run that a torch program began, ready to be written: what it is made of, and its place."""
+    """A run that a torch program began, ready to be written: its description and its progress."""
 
     setup: Setup
     progress: Progress
@@ -41,21 +41,21 @@ def take_up(
     names: Sequence[str] | None = None,
     step: int | None = None,
 ) -> Taken:
-    """The run that a checkpoint's program would have been here.
+    """The run of `train` that continues a checkpoint's training.
 
     Args:
-      parts: the checkpoint's.
-      asked: settings by name, where the checkpoint does not say.
-      names: what torch calls the layers with weights, in the network's order.
-      step: how many steps were taken, where the checkpoint does not say, or says otherwise.
+      parts: the checkpoint's parts.
+      asked: settings by name that the checkpoint does not hold.
+      names: torch's names of the layers with weights, in the network's order.
+      step: the number of steps taken, if the user gives it; it overrides the checkpoint's.
 
     Raises:
       InputError: `train` has no such network, optimizer or schedule; a setting contradicts the
-        checkpoint, or it does not say enough.
+        checkpoint; or the checkpoint holds too little.
     """
     weights = _float32(opened(parts.weights))
     parts = parts._replace(weights=weights)
-    # A torch program does not move its images as train does.
+    # A torch program does not shift its images as `train` does by default.
     asked = {"shift": 0, **asked, **network.settings_of(weights, names, asked), "mesh": 1}
     setup = prepare({**{k: x for k, x in asked.items() if k not in settings.DECIDED}, "epochs": 1})
     images, per_epoch = len(setup.data.train_labels), setup.steps_per_epoch
@@ -65,7 +65,7 @@ def take_up(
         asked = settings.with_optimizer(parts, asked, taken, lengths)
     except InputError:
         raise
-    # A file may hold anything in the place of a param group or a count.
+    # A file may hold anything in place of a param group or a count.
     except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         raise InputError(
             f"its optimizer's state is not what torch's state_dict() gives ({first_line(error)})"
@@ -85,14 +85,14 @@ def take_up(
 
 
 def _with_settings(setup: Setup, config: Settings) -> Setup:
-    """The same network and data with the run's own optimizer and length."""
+    """The setup with its network and data, but with the run's optimizer and length."""
     config = absolute(replace(config, dataset=setup.config.dataset))
     optimizer = build_optimizer(config, setup.steps_per_epoch * config.epochs)
     return setup._replace(config=config, optimizer=setup.layout.optimizer(optimizer))
 
 
 def _float32(weights: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The state_dict in float32: a copy that keeps the order of layers that torch keeps in it."""
+    """A copy of the state_dict in float32, which keeps torch's record of the order of layers."""
     copied: Any = copy.copy(weights)
     for name, value in weights.items():
         copied[name] = as_float32(value)
@@ -122,13 +122,13 @@ def _progress(parts: Parts, setup: Setup, names: Sequence[str] | None, taken: in
 
 
 def _shapes(parts: Parts, network: Any, names: Sequence[str] | None) -> dict[str, tuple[int, ...]]:
-    """The shapes of the network's parameters in the module's order, as its optimizer has them."""
+    """The shapes of the network's parameters in the order in which its optimizer holds them."""
     entries = without_wrappers(parts.weights)
     order = [name for name in entries if name.rpartition(".")[2] not in BUFFERS]
     prefixes = list(dict.fromkeys(name.rpartition(".")[0] for name in order))
     numbered = by_number(prefixes)
     if not parts.in_module_order or numbered not in (None, prefixes):
-        # The file sorts its names, 10 before 2 and bias before weight: the network's order it is.
+        # The file sorts its names (10 before 2, bias before weight), so take the network's order.
         layers = matched(entries, network, names, parts.weights)
         order = [
             f"{prefix}{entry}"
@@ -140,17 +140,17 @@ def _shapes(parts: Parts, network: Any, names: Sequence[str] | None) -> dict[str
 
 
 def accuracy(taken: Taken) -> float:
-    """The test accuracy of the weights: a wrong order of layers or pixels shows in it."""
+    """The test accuracy of the weights, which reveals a wrong order of layers or pixels."""
     setup, state = taken.setup, taken.progress.state
     weights = Weights(int(state.step), state.params, state.batch_stats)
     return evaluate_classes(weights, setup.model, setup.normalize, setup.data).accuracy
 
 
 def write(taken: Taken, out: str) -> Path:
-    """Writes the run's folder: its checkpoint, and then `config.json`, which makes it a run.
+    """Writes the run's folder: the checkpoint first, then `config.json`, which marks it as a run.
 
     Raises:
-      InputError: the folder holds a run, or cannot be written.
+      InputError: the folder holds a run already, or cannot be written.
     """
     folder.refuse_inside(out, taken.setup.config.dataset)
     path = folder.create(out)
@@ -163,7 +163,7 @@ def write(taken: Taken, out: str) -> Path:
                     checkpoint.save(checkpoints, taken.progress, info)
                     checkpoints.wait_until_finished()
                 (Path(beside) / checkpoint.FOLDER).rename(path / checkpoint.FOLDER)
-        # orbax passes on whatever its background threads raised.
+        # orbax re-raises any error of its background threads.
         except Exception as error:
             raise InputError(f"--out {out}: cannot be written ({first_line(error)})") from error
         folder.write_config(path, run_info.to_json(info))

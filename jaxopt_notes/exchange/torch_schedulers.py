@@ -1,7 +1,7 @@
-"""A run's schedule as a scheduler of torch's, with the state that it has after the run's steps.
+"""Turns a run's schedule into a torch scheduler, with its state after the run's steps.
 
-torch itself makes the scheduler and steps it as often as the run has: so its state is what a torch
-program of the same steps would have saved.
+torch itself makes the scheduler and steps it once for each step of the run. So the state equals the
+one that a torch program would have saved after as many steps.
 """
 
 import warnings
@@ -11,12 +11,12 @@ from jaxopt_notes.config.schedulers import Call, is_call, make, read
 from jaxopt_notes.config.settings import Settings
 from jaxopt_notes.extras import require
 
-# What a scheduler keeps in its optimizer's param group
+# The entries that a scheduler keeps in its optimizer's param group
 _IN_GROUP = ("lr", "initial_lr", "max_lr", "min_lr")
 
 
 def counterpart(config: Settings, steps: int, peak: float) -> tuple[Call | None, str]:
-    """torch's scheduler of a run, and why there is none; no reason for a constant learning rate.
+    """A run's torch scheduler, or the reason why there is none; neither for a constant rate.
 
     Args:
       config: the run's settings.
@@ -42,7 +42,7 @@ def counterpart(config: Settings, steps: int, peak: float) -> tuple[Call | None,
 
 
 def _scaled(call: Call, factor: float) -> Call:
-    """The same with another lowest learning rate; all else is relative to the optimizer's."""
+    """The scheduler with its lowest learning rate scaled; the rest is relative to the optimizer."""
     of = dict(call.arguments)
     if "eta_min" in of:
         of["eta_min"] *= factor
@@ -59,12 +59,12 @@ def _from_zero(name: str, rising: int, steps: int) -> str:
 
 
 def taken_in_torch(call: Call, peak: float, steps: int) -> tuple[dict[str, float], dict[str, Any]]:
-    """What a scheduler has written into its param group after some steps, and its state_dict.
+    """A scheduler's entries in its param group after some steps, and its state_dict.
 
     Args:
       call: the scheduler.
-      peak: the optimizer's learning rate; of OneCycleLR, its max_lr.
-      steps: how many steps it has taken.
+      peak: the optimizer's learning rate; for OneCycleLR, its max_lr.
+      steps: the number of steps that the scheduler has taken.
 
     Raises:
       MissingExtraError: torch is not installed.
@@ -74,7 +74,7 @@ def taken_in_torch(call: Call, peak: float, steps: int) -> tuple[dict[str, float
 
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=peak)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # SequentialLR calls what it warns about
+        warnings.simplefilter("ignore")  # SequentialLR itself does what it warns about
         made = _made(call, optimizer, peak)
         for _ in range(steps // call.every):
             optimizer.step()

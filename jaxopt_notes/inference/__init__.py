@@ -1,1 +1,1 @@
-"""A trained network at work: from a run's folder to predictions and exported files."""
+"""Uses a trained network: from a run's folder to predictions and exported files."""

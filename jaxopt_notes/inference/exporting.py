@@ -1,11 +1,11 @@
-"""A trained network's forward pass as one file, which runs without this package.
+"""Exports a trained network's forward pass as one file, which runs without this package.
 
 `jax.export` writes StableHLO for several platforms, with the weights inside and any batch size:
 
     logits = jax.export.deserialize(open(FILE, "rb").read()).call(images)
 
-JAX reads such a file for at least six months of its own releases. An ONNX file is for any program
-that runs ONNX.
+JAX can read such a file for at least six months of its releases. Any program that runs ONNX can
+read an ONNX file.
 """
 
 import logging
@@ -26,10 +26,10 @@ PLATFORMS = ("cpu", "cuda", "tpu")
 
 
 def forward_of(trained: Trained) -> Callable[[jax.Array], jax.Array]:
-    """The network as a function of uint8 images alone: its weights are constants."""
+    """The network as a function of uint8 images alone; its weights are constants."""
     forward, weights = make_forward(trained.model, trained.normalize), trained.weights
 
-    def logits(images: jax.Array) -> jax.Array:  # its name is the exported program's
+    def logits(images: jax.Array) -> jax.Array:  # this name becomes the exported program's name
         return forward(weights.params, weights.batch_stats, images)
 
     return logits
@@ -60,7 +60,7 @@ def as_onnx(trained: Trained) -> bytes:
     import jax2onnx
 
     with host_settings():
-        set_log_level("onnx_ir", logging.ERROR)  # it warns about every shape that stays open
+        set_log_level("onnx_ir", logging.ERROR)  # it warns about every symbolic shape
         model = jax2onnx.to_onnx(
             forward_of(trained),
             [jax.ShapeDtypeStruct(("batch", *trained.image_shape), jnp.uint8)],
@@ -72,7 +72,7 @@ def as_onnx(trained: Trained) -> bytes:
 
 
 def write(path: Path, contents: bytes) -> None:
-    """Writes an exported file, or leaves the old one.
+    """Writes an exported file; if that fails, keeps the old one.
 
     Raises:
       InputError: the file cannot be written.

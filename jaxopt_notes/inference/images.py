@@ -1,4 +1,4 @@
-"""Reads picture files as images like those that a network was trained on."""
+"""Reads picture files as images in the style of a network's training images."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -11,15 +11,15 @@ from jaxopt_notes.inference import mnist_layout
 
 DARK, LIGHT = INKS = ("dark", "light")
 SEVERAL, BLANK = "several digits?", "blank?"  # warnings about a picture
-_FLAT = 8  # of 255: a picture whose brightness varies less shows nothing
+_FLAT = 8  # of 255: a picture whose brightness varies less is blank
 
 
 class Style(NamedTuple):
-    """What the images of the training set look like.
+    """The look of the training set's images.
 
     Attributes:
       shape: (height, width, channels).
-      centred: whether they are digits laid out like MNIST's: light on black, shape (28, 28, 1).
+      centred: whether they are digits in MNIST's layout: light on black, shape (28, 28, 1).
       dark_ink: whether the objects are darker than the background.
     """
 
@@ -32,9 +32,9 @@ class Picture(NamedTuple):
     """An image for the network, and how the file was read.
 
     Attributes:
-      pixels: uint8 (height, width, channels), what the network sees.
-      ink: whether the ink was read as dark or light; None where that was not determined.
-      backdrop: the grey under transparent places.
+      pixels: uint8 (height, width, channels), the image that the network sees.
+      ink: whether the ink was read as dark or light; None where `read` did not decide.
+      backdrop: the grey behind transparent parts.
       warning: what seems to be wrong with the picture; "" for nothing.
     """
 
@@ -47,18 +47,19 @@ class Picture(NamedTuple):
 def read(path: Path, style: Style, ink: str | None = None) -> Picture:
     """Reads a picture file of any size.
 
-    A digit in MNIST's style is cut out, scaled and centred as MNIST's makers did. The brightness of
-    the border decides its ink unless `ink` does. Transparent places are white, or black where light
-    ink would vanish. Any other picture is scaled like those of a folder, and inverted only if `ink`
-    differs from the training set's.
+    For MNIST's style, `read` cuts out, scales and centres the digit as MNIST's makers did. The
+    brightness of the border decides whether the ink is dark, unless `ink` says so. Transparent
+    parts become white, or black where light ink would vanish. For other styles, `read` scales the
+    picture like those of a folder, and inverts it only if `ink` differs from the training set's.
 
     Args:
       path: the file.
-      style: what the images of the training set look like.
+      style: the look of the training set's images.
       ink: "dark" for dark on light, "light" for light on dark; None if unknown.
 
     Raises:
-      PictureError: the file is not a picture or of an unsupported kind, or a digit's is blank.
+      PictureError: the file is not a picture, its kind is unsupported, or it should show a digit
+        but is blank.
     """
     header = image_files.header(path)
     if style.centred:
@@ -85,12 +86,12 @@ def _digit(path: Path, header: Header, asked: str | None) -> Picture:
 
 
 def original(path: Path, backdrop: int, longest: int) -> np.ndarray:
-    """A file's own picture, upright and small enough to be shown.
+    """A file's original picture, upright and small enough to be shown.
 
     Args:
       path: a file that `read` has read.
-      backdrop: the grey under transparent places.
-      longest: pixels of its longer side, at most.
+      backdrop: the grey behind transparent parts.
+      longest: most pixels on its longer side.
 
     Returns:
       uint8 (height, width, 3).

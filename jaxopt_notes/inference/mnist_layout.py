@@ -1,9 +1,10 @@
-"""Lays a picture of one digit out as MNIST's makers did.
+"""Lays out a picture of one digit as MNIST's makers did.
 
-    The digit's bounding box is scaled to fit into 20×20 pixels, with its aspect ratio, in grey
-    levels where it shrinks. It is then placed in 28×28 pixels, its centre of mass in the middle.
+    Scale the digit's bounding box to fit into 20×20 pixels, keep its aspect ratio, and use grey
+    levels where it shrinks. Then place it in 28×28 pixels, with its centre of mass in the middle.
 
-Ink is what differs from the border. A network trained on centred digits recognises no others.
+Ink is what differs from the border. A network trained on centred digits recognises only such
+digits.
 
 Source: LeCun, Bottou, Bengio & Haffner 1998, "Gradient-Based Learning Applied to Document
 Recognition", section III A.
@@ -11,19 +12,21 @@ Recognition", section III A.
 
 import numpy as np
 from PIL import Image
-from scipy import ndimage  # which JAX brings
+from scipy import ndimage  # JAX depends on scipy
 
 FIELD, BOX = 28, 20
-# Parts of the way from the border's brightness to the ink's: paper's grain is below the first.
+# Shares of the way from the border's brightness to the ink's; the grain of paper is below the
+# first.
 FAINT, FULL = 0.2, 0.7
 LEAST = 32  # of 255: less contrast than this is no ink
-# Two pieces of ink side by side are two digits if the shorter has this share of the longer's side;
-# so is what is wider than WIDE times its height. Of 12,000 digits of MNIST, 0.5 % look so.
+# Two pieces of ink side by side count as two digits if the shorter piece has at least this share of
+# the longer piece's side. So does ink that is wider than WIDE times its height. Of 12,000 digits of
+# MNIST, 0.5 % look like several digits.
 ALIKE, WIDE = 0.5, 1.7
 
 
 class NoInkError(ValueError):
-    """A picture that shows nothing."""
+    """The picture shows nothing."""
 
 
 def border(picture: np.ndarray) -> float:
@@ -111,7 +114,7 @@ def _scale(ink: np.ndarray) -> np.ndarray:
     """Ink scaled to 20 pixels along its longer side."""
     height, width = (max(1, round(BOX * side / max(ink.shape))) for side in ink.shape)
     scaled = np.asarray(Image.fromarray(ink).resize((width, height), Image.Resampling.BILINEAR))
-    return scaled / scaled.max()  # averaging makes thin strokes faint
+    return scaled / scaled.max()  # because averaging makes thin strokes faint
 
 
 def _place(ink: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Draws what a network saw of each picture file, and what it answered."""
+"""Draws what a network saw of each picture file, and the network's answer."""
 
 import math
 from collections.abc import Sequence
@@ -11,10 +11,10 @@ from PIL import Image
 from jaxopt_notes.extras import require
 from jaxopt_notes.runs import fonts, plots
 
-MOST = 60  # pictures: more would not be legible, and slow to draw
-SIDE = 240  # pixels that a file's own picture has at most
+MOST = 60  # pictures: more would be illegible and slow to draw
+SIDE = 240  # most pixels on a side of a file's own picture
 _ACROSS = 4
-_TITLE = "jaxopt_notes.predict"  # within the file: a picture that may be drawn again
+_TITLE = "jaxopt_notes.predict"  # in the file's metadata: marks a picture that we may overwrite
 
 
 class Shown(NamedTuple):
@@ -25,8 +25,8 @@ class Shown(NamedTuple):
       original: uint8 (height, width, 3), the file's own picture.
       seen: uint8 (height, width, channels), what the network saw.
       answer: the class.
-      probability: the network's for that class.
-      note: what is doubtful, or "".
+      probability: the network's probability for that class.
+      note: what is doubtful; "" for nothing.
     """
 
     name: str
@@ -42,7 +42,7 @@ def draw(path: Path, pictures: Sequence[Shown]) -> str:
 
     Args:
       path: the file, a .png.
-      pictures: `MOST` at most, at least one.
+      pictures: at least one and at most `MOST` pictures.
 
     Returns:
       A line on characters that no installed font has; "" where there are none.

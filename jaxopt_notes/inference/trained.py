@@ -1,4 +1,4 @@
-"""A trained network from a run's folder."""
+"""Loads a trained network from a run's folder."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,13 +20,13 @@ WHICH = ("best", "last", "ema")
 
 
 class Trained(NamedTuple):
-    """A trained network, and what it takes to use it.
+    """A trained network, and everything needed to use it.
 
     Attributes:
       config: the run's settings.
       model: the network, with its initial parameters.
-      weights: the trained ones.
-      normalize: from uint8 pixels to the network's input.
+      weights: the trained weights.
+      normalize: turns uint8 pixels into the network's input.
       image_shape: (height, width, channels).
       class_names: one for each logit.
     """
@@ -44,9 +44,9 @@ def load_trained(run: str, which: str = "best", argument: str = "--run") -> Trai
 
     Args:
       run: the run's folder.
-      which: `best`, with the highest test accuracy; `last`; or `ema`, the last checkpoint's average
-        of the parameters.
-      argument: by which the user passed the folder, for error messages.
+      which: the checkpoint: `best`, with the highest test accuracy; `last`; or `ema`, the last
+        checkpoint's average of the parameters.
+      argument: the option that the user passed the folder with, for error messages.
 
     Raises:
       InputError: the folder holds no run or no checkpoint, the checkpoint is damaged, or the run

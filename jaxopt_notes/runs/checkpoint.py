@@ -1,11 +1,12 @@
-"""Checkpoints of a run, by orbax: written while the training goes on, and checked when read.
+"""Checkpoints of a run, by orbax: written while the training goes on, and verified when read.
 
 A checkpoint has three parts, so that the weights can be read without knowing the optimizer:
 `weights` (parameters, their average, batch statistics), `optimizer` (its state) and `position`
 (JSON: the rest of the `Progress`, the run's `RunInfo`, the readings of a watched optimizer, and
-checksums of the other two parts). So a run can be watched, or not, from any checkpoint on.
+checksums of the other two parts). The optimizer's state is stored without the readings, so a run
+can begin or stop watching at any checkpoint.
 
-Importing this imports orbax, which a run needs only after its first steps.
+Importing this module imports orbax, which a run needs only after its first steps.
 """
 
 import gc
@@ -32,7 +33,7 @@ from jaxopt_notes.training.sharding import put
 from jaxopt_notes.training.state import TrainState
 
 FOLDER = "checkpoints"
-KEYS = {2: "threefry2x32", 4: "rbg"}  # words of a key; earlier versions took the user's generator
+KEYS = {2: "threefry2x32", 4: "rbg"}  # words of a key; earlier versions used the user's generator
 
 T = TypeVar("T")
 
@@ -53,11 +54,11 @@ def open_checkpoints(run: Path, keep: int = 1, read_only: bool = False) -> ocp.C
 
 
 def _handlers() -> dict[str, ocp.CheckpointHandler]:
-    """What writes and reads each part of a checkpoint."""
+    """The handlers that write and read each part of a checkpoint."""
 
     def arrays() -> ocp.CheckpointHandler:
-        # Each array in a folder of its own: orbax's database of all (OCDBT) leaks 9 kB a checkpoint
-        # in tensorstore 0.1.72 to 0.1.86, and takes no less time.
+        # Each array has its own folder, because orbax's single database (OCDBT) leaks 9 kB per
+        # checkpoint in tensorstore 0.1.72 to 0.1.86, and is no faster.
         return ocp.StandardCheckpointHandler(use_ocdbt=False)
 
     return {"weights": arrays(), "optimizer": arrays(), "position": ocp.JsonCheckpointHandler()}
@@ -68,7 +69,7 @@ def _score(metrics: Any) -> float:
 
 
 def save(checkpoints: ocp.CheckpointManager, progress: Progress, info: RunInfo) -> None:
-    """Starts to write the checkpoint of a run; returns as soon as the state may change."""
+    """Starts to write a run's checkpoint; returns as soon as the caller may change the state."""
     state = progress.state
     weights, optimizer = _weights(state), _optimizer(state)
     position = {
@@ -89,8 +90,9 @@ def save(checkpoints: ocp.CheckpointManager, progress: Progress, info: RunInfo) 
     if readings := watching.to_json(state.opt_state):
         position["watch"] = readings
     if jax.process_count() == 1:
-        # As numpy's arrays: for JAX's, orbax asks tensorstore for its metrics, which leaks 26 kB
-        # a checkpoint (tensorstore 0.1.72 to 0.1.86). Only orbax can cut an array among processes.
+        # As NumPy arrays: for JAX arrays, orbax asks tensorstore for its metrics, which leaks 26 kB
+        # per checkpoint (tensorstore 0.1.72 to 0.1.86). Several processes need JAX arrays, because
+        # only orbax can divide an array among processes.
         weights, optimizer = jax.device_get((weights, optimizer))
     tested = progress.step_in_epoch == 0 and progress.rows
     checkpoints.save(
@@ -111,11 +113,11 @@ def _weights(state: TrainState) -> dict[str, Any]:
 
 def _optimizer(state: TrainState) -> dict[str, Any]:
     own = watching.own_state(state.opt_state)
-    return {"step": state.step, "state": own}  # never empty, as orbax asks
+    return {"step": state.step, "state": own}  # never empty, because orbax refuses an empty tree
 
 
 class Checkpoint(NamedTuple):
-    """A checkpoint read back: where the training stood, and what the run was made of."""
+    """A checkpoint read back: the training's progress and the run's description."""
 
     progress: Progress
     info: RunInfo
@@ -136,11 +138,11 @@ def restore_newest(
     Args:
       checkpoints: from `open_checkpoints`.
       like: a state of the same structure, shapes, dtypes and shardings.
-      warn: is called with one line for each damaged checkpoint.
+      warn: called with one line for each damaged checkpoint.
       new_optimizer: whether to take the optimizer's state from `like`, not from the checkpoint.
 
     Returns:
-      None where there is no undamaged checkpoint.
+      The checkpoint; None where there is no undamaged one.
     """
     for step in sorted(checkpoints.all_steps(), reverse=True):
         try:
@@ -152,7 +154,7 @@ def restore_newest(
 
 
 def _whole(read: Callable[..., T], *args: Any) -> T:
-    """What `read` returns; turns whatever it raises into a DamagedError."""
+    """Returns what `read` returns; turns whatever it raises into a DamagedError."""
     try:
         return read(*args)
     # A damaged file makes orbax, tensorstore and JSON raise many kinds of errors.
@@ -163,7 +165,7 @@ def _whole(read: Callable[..., T], *args: Any) -> T:
 
 
 def _set_aside(checkpoints: ocp.CheckpointManager, step: int) -> None:
-    """Moves a checkpoint to the run's folder `damaged`, so that its step can be written again."""
+    """Moves a checkpoint to the run's folder `damaged`, so that the run can save its step again."""
     folder = Path(checkpoints.directory)
     if leads():
         target = folder.parent / "damaged" / f"{step}-{time.time_ns()}"
@@ -234,7 +236,7 @@ def _read_weights(checkpoints: ocp.CheckpointManager, step: int, like: TrainStat
 
 
 def _read(checkpoints: ocp.CheckpointManager, step: int, **part: Any) -> Any:
-    """One part of a checkpoint; every process raises if one of them cannot read it."""
+    """One part of a checkpoint; if one process cannot read it, all processes raise."""
     (name,) = part
     try:
         value, error = checkpoints.restore(step, args=ocp.args.Composite(**part))[name], None

@@ -1,4 +1,4 @@
-"""A checksum of arrays, computed where they are."""
+"""A checksum of arrays, computed on the devices that hold them."""
 
 import functools
 import math
@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-GOLDEN = np.uint32(0x9E3779B9)  # 2³² over the golden ratio: spreads the places
-FORM = 2  # of the checksums that are written; checkpoints of form 1 are read
+GOLDEN = np.uint32(0x9E3779B9)  # 2³² over the golden ratio: spreads the positions
+FORM = 2  # form of new checksums; checkpoints of form 1 can still be read
 
 
 @functools.partial(jax.jit, static_argnames="form")
@@ -20,7 +20,7 @@ def checksum(tree: Any, form: int = FORM) -> jax.Array:
         form 2    Σ_i mix(bits_i + 0x9E3779B9 i)       modulo 2³²
 
     where bits_i are the bits of the i-th element as a number, and i counts through all leaves. Form
-    1 does not notice that two elements have changed signs: their sign bits cancel.
+    1 misses a change of sign in two elements, because their sign bits cancel.
     """
     total, start = jnp.uint32(0), 0
     for leaf in jax.tree.leaves(tree):
@@ -36,7 +36,7 @@ def checksum(tree: Any, form: int = FORM) -> jax.Array:
 
 
 def _mix(x: jax.Array) -> jax.Array:
-    """A one-to-one function of uint32 without structure: the end of MurmurHash3 (Appleby, 2011)."""
+    """A bijection of uint32 that mixes all bits: the last step of MurmurHash3 (Appleby, 2011)."""
     x = (x ^ (x >> 16)) * np.uint32(0x85EBCA6B)
     x = (x ^ (x >> 13)) * np.uint32(0xC2B2AE35)
     return x ^ (x >> 16)
@@ -47,6 +47,6 @@ def _bits(x: jax.Array) -> jax.Array:
         x = jnp.stack([x.real, x.imag])
     if x.dtype == bool:
         return x.astype(jnp.uint32)
-    # Eight bytes become two numbers, along a new last axis.
+    # An element of eight bytes becomes two numbers, along a new last axis.
     width = {1: jnp.uint8, 2: jnp.uint16}.get(x.dtype.itemsize, jnp.uint32)
     return jax.lax.bitcast_convert_type(x, width).astype(jnp.uint32)

@@ -19,8 +19,8 @@ class Compared(NamedTuple):
     """A run as its folder describes it.
 
     Attributes:
-      name: what to call it.
-      settings: option to value, the optimizer's own among them.
+      name: the run's name in the comparison.
+      settings: option to value, the optimizer's hyperparameters included.
       data: the data set's name and fingerprint.
       rows: one for each finished epoch.
     """
@@ -31,7 +31,7 @@ class Compared(NamedTuple):
     rows: list[dict[str, Any]]
 
     def scores(self) -> dict[str, Any]:
-        """Steps, seconds, and test scores: None where there are none."""
+        """Steps, seconds, and test scores; None where a score is missing."""
         last = self.rows[-1] if self.rows else {}
         columns = {
             "best_test_accuracy": max(self._finite("test_accuracy"), default=None),
@@ -46,14 +46,14 @@ class Compared(NamedTuple):
 
 
 class Comparison(NamedTuple):
-    """Runs, the names of the settings in which they differ, and notes for the user."""
+    """The runs, the names of the settings that differ between them, and notes for the user."""
 
     runs: list[Compared]
     differing: list[str]
     notes: list[str]
 
     def as_json(self) -> dict[str, Any]:
-        """The runs with the settings that differ and their scores, and the notes."""
+        """The runs with their differing settings and their scores, and the notes."""
         runs = [
             {"run": run.name, "settings": self._settings(run), **run.scores()} for run in self.runs
         ]
@@ -81,7 +81,7 @@ class Comparison(NamedTuple):
 
 
 def compare(folders: Sequence[str]) -> Comparison:
-    """Reads runs.
+    """Reads runs and compares them.
 
     Raises:
       InputError: a folder holds no run, or its files cannot be read.
@@ -96,7 +96,7 @@ def compare(folders: Sequence[str]) -> Comparison:
         sets = (f"{run.name} {' '.join(run.data).strip()}" for run in runs)
         notes.append(f"the data sets differ: {', '.join(sets)}")
     known = dict.fromkeys(name for run in runs for name in run.settings)
-    if same_data:  # under one name or another
+    if same_data:  # which the runs may know by different names
         known.pop("dataset")
     differing = [name for name in known if len({_key(run, name) for run in runs}) > 1]
     return Comparison(runs, differing, notes)
@@ -129,7 +129,7 @@ def _read(folder: str, name: str) -> tuple[Compared, list[str]]:
 
 
 def _row(line: str) -> dict[str, Any] | None:
-    """The row of an epoch; None if the line is not one."""
+    """Parses the row of an epoch; None if the line holds no row."""
     try:
         row = json.loads(line)
         whole = all(isinstance(row[name], int | float) for name in (*_NUMBERS, *_SCORES))
@@ -139,7 +139,7 @@ def _row(line: str) -> dict[str, Any] | None:
 
 
 def _names(folders: Sequence[str]) -> list[str]:
-    """The folders' own names, or their whole paths if two have the same name."""
+    """The folders' own names, or their full paths if two folders have the same name."""
     short = [Path(os.path.abspath(folder)).name for folder in folders]
     return short if len(set(short)) == len(short) else list(folders)
 

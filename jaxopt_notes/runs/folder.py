@@ -1,4 +1,4 @@
-"""The folder of a run: made, checked, and locked. Needs no JAX."""
+"""Makes, checks and locks the folder of a run. Needs no JAX."""
 
 import contextlib
 import itertools
@@ -14,13 +14,13 @@ from jaxopt_notes.places import is_within
 
 DEFAULT = "runs"  # holds the folders of runs without --out
 _WRITTEN = ("config.json", "metrics.jsonl", "metrics.json", "checkpoints")
-_NOT_IN_NAMES = re.compile(r'[<>:"/\\|?*\s]')  # some file system or shell minds each of them
+_NOT_IN_NAMES = re.compile(r'[<>:"/\\|?*\s]')  # each is special to some file system or shell
 _LONGEST_PATH = 3600  # bytes, of 4,096: orbax adds folders and long names of its own
-_LONGEST = 48  # characters of a data set's name: with the rest less than the 255 bytes of a name
+_LONGEST = 48  # characters of a data set's name: keeps the folder's name below 255 bytes
 
 
 def refuse_used(path: str) -> None:
-    """Raises InputError where a folder already holds a run, or what a run would overwrite."""
+    """Raises InputError where a folder already holds a run, or files that a run would overwrite."""
     used = [name for name in _WRITTEN if os.path.lexists(os.path.join(path, name))]
     if "config.json" in used:
         raise InputError(
@@ -44,7 +44,7 @@ def _refuse_broken(path: str) -> None:
 
 
 def refuse_inside(path: str, dataset: str) -> None:
-    """Raises InputError where a folder lies in a data set of pictures: it would become a class."""
+    """Raises InputError where a run's folder lies in a data set of pictures, like a class."""
     if os.path.isabs(dataset) and is_within(path, dataset):
         raise InputError(
             f"--out {path}: lies in the data set's folder {dataset}, and would count as one of its "
@@ -53,10 +53,10 @@ def refuse_inside(path: str, dataset: str) -> None:
 
 
 def create(path: str, resumed: bool = False) -> Path:
-    """Makes the folder of a run; the folder of a resumed run is there already.
+    """Makes the folder of a new run; checks the folder of a resumed run.
 
     Raises:
-      InputError: it cannot be made or written to, or holds a run and is not to be resumed.
+      InputError: the folder cannot be made or written to, or a new run's folder holds a run.
     """
     if resumed:
         _refuse_broken(path)
@@ -66,7 +66,7 @@ def create(path: str, resumed: bool = False) -> Path:
 
 
 def _make(path: str) -> Path:
-    """Makes a folder, or finds it there, and tries to write to it."""
+    """Makes a folder if it does not exist, and tries to write to it."""
     import tempfile  # here, so that `--help` does not wait for it
 
     _refuse_unfit(path)
@@ -81,7 +81,7 @@ def _make(path: str) -> Path:
 
 
 def _refuse_unfit(path: str) -> None:
-    """Raises InputError where the folder could be made, but not the checkpoints in it."""
+    """Raises InputError where the folder can be made, but checkpoints in it cannot."""
     whole = os.fsencode(os.path.abspath(path))
     if len(whole) > _LONGEST_PATH:
         raise InputError(
@@ -98,10 +98,10 @@ def _refuse_unfit(path: str) -> None:
 
 
 def create_default(dataset: str, optimizer: str) -> Path:
-    """Makes a folder that no other run has: several runs may begin in the same second.
+    """Makes a folder with an unused name, because several runs may begin in the same second.
 
     Raises:
-      InputError: it cannot be made or written to.
+      InputError: the folder cannot be made or written to.
     """
     name = default_name(dataset, optimizer)
     path = os.path.join(DEFAULT, name)
@@ -118,7 +118,7 @@ def create_default(dataset: str, optimizer: str) -> Path:
 
 
 def default_name(dataset: str, optimizer: str) -> str:
-    """DATASET-OPTIMIZER-TIME, of characters that any file system takes.
+    """DATASET-OPTIMIZER-TIME, in characters that every file system accepts.
 
     >>> default_name("emnist/letters:3.1.0", "adam")
     'emnist-letters-3.1.0-adam-...'
@@ -128,10 +128,10 @@ def default_name(dataset: str, optimizer: str) -> str:
 
 
 def write_config(folder: Path, value: Any) -> None:
-    """Writes `config.json`, which makes the folder a run's.
+    """Writes `config.json`, the file that marks the folder of a run.
 
     Raises:
-      InputError: it cannot be written.
+      InputError: the file cannot be written.
     """
     from jaxopt_notes import files
 
@@ -150,8 +150,8 @@ def _unwritable(path: str, error: OSError) -> InputError:
 def locked(folder: Path) -> Iterator[None]:
     """Keeps other processes from training in a folder while the block runs.
 
-    The operating system unlocks the folder however the process ends. Where it has no such locks, as
-    on Windows, other processes are not kept out.
+    The operating system unlocks the folder however the process ends. Where there are no such locks,
+    as on Windows, other processes are not kept out.
 
     Raises:
       InputError: another process has locked the folder.

@@ -1,7 +1,7 @@
-"""Fonts for the texts in pictures: matplotlib's own has no Chinese, but an installed one may.
+"""Fonts for the text in pictures: matplotlib's own font has no Chinese, but an installed one may.
 
-A class may be called 犬. Of the installed fonts those are taken that have the characters which the
-usual font lacks; what none has is told in a line, and a box stands for it in the picture.
+A class may be called 犬. For characters that the usual font lacks, this module chooses installed
+fonts that have them. A line names the characters that no font has; the picture shows them as boxes.
 """
 
 import contextlib
@@ -10,15 +10,15 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
-# Fonts that have a box or a code for each character, and those that matplotlib cannot draw.
+# Fonts that show each character as a box or a code, and fonts that matplotlib cannot draw.
 _USELESS = ("lastresort", "coloremoji", "color emoji", "blank")
-# Not drawn: spaces, and what only joins or directs its neighbours.
+# Characters that are not drawn: spaces, joiners and direction marks.
 _INVISIBLE = ("Zs", "Cc", "Cf", "Mn")
-_SHOWN = 10  # characters that the line names
+_SHOWN = 10  # most characters that the line names
 
 
 class Choice(NamedTuple):
-    """Font families beside the usual one, their files, and the characters that no font has."""
+    """Font families to add to the usual one, their files, and the characters that no font has."""
 
     families: tuple[str, ...]
     files: tuple[str, ...]
@@ -27,7 +27,7 @@ class Choice(NamedTuple):
 
 @contextlib.contextmanager
 def for_texts(texts: Iterable[str]) -> Iterator[str]:
-    """Within the block matplotlib draws with fonts that have the texts' characters.
+    """Within the block, matplotlib draws with fonts that have the texts' characters.
 
     Yields:
       A line on the characters that no installed font has; "" where there are none.
@@ -40,7 +40,7 @@ def for_texts(texts: Iterable[str]) -> Iterator[str]:
     known = font_manager.fontManager.ttflist
     before = list(known)
     try:
-        # matplotlib keeps a list of fonts on disk, which knows nothing of fonts installed since.
+        # matplotlib keeps a list of fonts on disk, which lacks fonts installed later.
         for file in set(choice.files) - {entry.fname for entry in known}:
             font_manager.fontManager.addfont(file)
         with rc_context({"font.family": [*usual, *choice.families]}):
@@ -51,7 +51,7 @@ def for_texts(texts: Iterable[str]) -> Iterator[str]:
 
 @functools.cache
 def choose(characters: frozenset[str], usual: tuple[str, ...]) -> Choice:
-    """The installed fonts that have what the usual ones lack, the most useful first."""
+    """The installed fonts that have the characters the usual ones lack, the most useful first."""
     from matplotlib import font_manager
 
     base = font_manager.findfont(font_manager.FontProperties(family=list(usual)))
@@ -60,7 +60,8 @@ def choose(characters: frozenset[str], usual: tuple[str, ...]) -> Choice:
     files: list[str] = []
     by_file = {file: _covered(file, lacking) for file in font_files()} if lacking else {}
     while lacking and by_file:
-        # Among equals, take the plainest: "Noto Sans CJK SC" before "Noto Serif CJK SC Black".
+        # Among equally useful fonts, take the plainest: "Noto Sans CJK SC" before "Noto Serif CJK
+        # SC Black".
         file = max(by_file, key=lambda f: (len(by_file[f][1] & lacking), _plainness(by_file[f][0])))
         family, has = by_file.pop(file)
         if not has & lacking:
@@ -79,7 +80,7 @@ def font_files() -> list[str]:
 
 
 def _covered(file: str, characters: frozenset[str]) -> tuple[str, frozenset[str]]:
-    """A font's family, and those of the characters that it has."""
+    """A font's family, and the subset of `characters` that the font has."""
     from matplotlib.ft2font import FT2Font
 
     font: Any

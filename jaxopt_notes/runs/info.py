@@ -1,4 +1,4 @@
-"""What a run is made of, as its `config.json` and its checkpoints hold it. Needs no JAX."""
+"""The description of a run that its `config.json` and its checkpoints hold. Needs no JAX."""
 
 import json
 import os
@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, kw_only=True)
 class DeviceInfo:
-    """Where a run was trained.
+    """The hardware that a run was trained on.
 
     Attributes:
       kind: JAX's name of the hardware.
@@ -26,7 +26,7 @@ class DeviceInfo:
       processes: processes that train together.
       cores: the CPU's cores.
       optimizer_state: bytes of the optimizer's state on each device.
-      optimizer_state_whole: the same if every device held the whole state.
+      optimizer_state_whole: bytes of the whole optimizer state, as one device would hold it.
     """
 
     kind: str = ""
@@ -43,7 +43,7 @@ class DataInfo:
 
     Attributes:
       name: the data set's name.
-      note: a line of the loader's about it, or nothing.
+      note: the loader's line about the data set; empty if it has none.
       train: number of training images.
       test: number of test images.
       image_shape: (height, width, channels).
@@ -74,12 +74,12 @@ class ModelInfo:
 
 @dataclass(frozen=True, kw_only=True)
 class RunInfo:
-    """All it takes to describe a run or to repeat it.
+    """Everything needed to describe or repeat a run.
 
     Attributes:
       jaxopt_notes: this package's version.
-      versions: of the packages that the results depend on.
-      device: where it was trained.
+      versions: versions of the packages that the results depend on.
+      device: the hardware it was trained on.
       config: its settings.
       data: its data set.
       model: its network.
@@ -96,17 +96,17 @@ class RunInfo:
 
     @property
     def software(self) -> dict[str, str]:
-        """This package's version and the others."""
+        """The versions of this package and of the packages that the results depend on."""
         return {"jaxopt_notes": self.jaxopt_notes, **self.versions}
 
 
 def to_json(info: RunInfo) -> dict[str, Any]:
-    """The JSON value of a run's `config.json`, from which `from_json` makes the same record."""
+    """The JSON value of a run's `config.json`; `from_json` makes the same record from it."""
     return asdict(info) | {"config": info.config.as_json()}
 
 
 def from_json(value: dict[str, Any]) -> RunInfo:
-    """Reads a record back. What an older version did not write has its default.
+    """Reads a record back. A field that an older version did not write gets its default.
 
     Raises:
       ValueError, TypeError, KeyError, AttributeError: the value does not describe a run.
@@ -128,7 +128,7 @@ def _part(kind: type[T], value: dict[str, Any]) -> T:
 
 
 def _known(kind: Any, value: dict[str, Any]) -> dict[str, Any]:
-    """The members that are fields of the record: newer versions may write more."""
+    """The members that are fields of the record; newer versions may have written more."""
     return {field.name: value[field.name] for field in fields(kind) if field.name in value}
 
 
@@ -137,7 +137,7 @@ def read(folder: str, argument: str = "--resume") -> RunInfo:
 
     Args:
       folder: the run's folder.
-      argument: the option by which the user passed it, for error messages.
+      argument: the option that the user passed the folder with, for error messages.
 
     Raises:
       InputError: the folder holds no run, or its `config.json` does not describe one.
@@ -159,7 +159,7 @@ def read(folder: str, argument: str = "--resume") -> RunInfo:
 
 
 def _written_by(folder: str) -> str:
-    """Which other version wrote a `config.json` that this one cannot read; empty if none."""
+    """Names the version that wrote a `config.json`; empty if it is this version, or unknown."""
     try:
         value = json.loads((Path(folder) / FILE).read_text(encoding="utf-8"))
         version = value["jaxopt_notes"]
@@ -170,7 +170,7 @@ def _written_by(folder: str) -> str:
 
 
 def refuse_moved(config: Settings, argument: str) -> None:
-    """Raises InputError where the pictures that a run was trained on are no longer in their folder.
+    """Raises InputError where the folder of pictures that a run was trained on is gone.
 
     Args:
       config: the run's settings.

@@ -1,4 +1,4 @@
-"""What orbax writes to stderr; without importing orbax."""
+"""Silences what orbax writes to stderr, without importing orbax."""
 
 import logging
 import sys
@@ -11,8 +11,8 @@ from jaxopt_notes.runtime.host import at_end, set_log_level
 def silence_orbax() -> None:
     """Suppresses what orbax and its abandoned reads write to stderr, until the command ends.
 
-    Orbax logs each save, and errors that it raises as well. Where one array is damaged, it abandons
-    its reads of the other arrays; each of them ends at any time, with a traceback.
+    Orbax logs each save, and logs errors that it also raises. Where one array is damaged, orbax
+    abandons its reads of the other arrays; each abandoned read may print a traceback at any time.
     """
     for name in ("absl", "asyncio"):
         set_log_level(name, logging.CRITICAL)

@@ -1,7 +1,7 @@
 """Draws runs, where matplotlib is installed.
 
-One run has curves.png, confusion.png and mistakes.png, and watch.png where its optimizer was
-watched; several runs are compared by their curves.
+A run gets curves.png, confusion.png and mistakes.png, and watch.png where its optimizer was
+watched. A comparison of runs draws their curves over each other.
 """
 
 import math
@@ -25,7 +25,7 @@ _CELL = 0.45  # inches: room for a number of four digits
 
 
 class Drawn(NamedTuple):
-    """The names of the files, and a line on characters that no installed font has, or nothing."""
+    """The names of the files, and a line on characters that no installed font has; "" for none."""
 
     files: tuple[str, ...]
     lacking: str
@@ -65,19 +65,19 @@ def draw(
 
 
 def save(figure: Any, path: Path, title: str | None = None) -> None:
-    """Writes a figure as a .png, with a title for programs within the file."""
+    """Writes a figure as a .png, with a title in its metadata."""
     with warnings.catch_warnings(), files.open_whole(path) as file:
-        # Characters that no font has are boxes; `fonts` has said so.
+        # matplotlib warns of characters that no font has; `fonts` has reported them already.
         warnings.filterwarnings("ignore", message="Glyph")
         figure.savefig(file, dpi=150, format="png", metadata={"Title": title})
 
 
 def draw_comparison(path: Path, runs: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
-    """Draws the curves of several runs over each other: test as lines, training dashed.
+    """Draws the curves of several runs over each other: test solid, training dashed.
 
     Args:
       path: the file, a .png.
-      runs: name to rows, at least one row each.
+      runs: each run's rows by its name; at least one row each.
 
     Returns:
       A line on characters that no installed font has; "" where there are none.
@@ -106,7 +106,7 @@ def _comparison(runs: Mapping[str, Sequence[Mapping[str, Any]]]) -> Any:
     legend = figure.legend(
         tested, map(str, range(len(runs))), loc="outside lower center", ncols=columns
     )
-    # Set afterwards: matplotlib leaves out a label that begins with an underscore.
+    # Set the names afterwards, because matplotlib leaves out a label that begins with "_".
     for text, name in zip(legend.get_texts(), runs):
         text.set_parse_math(False)
         text.set_text(short(name, 40))
@@ -115,7 +115,7 @@ def _comparison(runs: Mapping[str, Sequence[Mapping[str, Any]]]) -> Any:
 
 
 def _draw_curves(figure: Any, rows: Sequence[Mapping[str, Any]], title: str) -> None:
-    """Loss and accuracy over the epochs."""
+    """Draws loss and accuracy over the epochs."""
     panels = _curve_panels(figure)
     _plot_curves(panels, rows, [("train", "o--"), ("test", "o-")])
     panels[1].legend(loc="lower right")
@@ -123,7 +123,7 @@ def _draw_curves(figure: Any, rows: Sequence[Mapping[str, Any]], title: str) -> 
 
 
 def _curve_panels(figure: Any) -> Any:
-    """One for the loss and one for the accuracy, over the epochs."""
+    """Makes a panel for the loss and a panel for the accuracy, over the epochs."""
     from matplotlib.ticker import MaxNLocator, PercentFormatter
 
     panels = figure.subplots(1, 2)
@@ -149,13 +149,13 @@ def _plot_curves(
 
 
 def _draw_confusion(figure: Any, counts: np.ndarray, names: Sequence[str], title: str) -> None:
-    """Counts as numbers, shares of the true class as colours."""
+    """Draws a confusion matrix: counts as numbers, shares of the true class as colours."""
     classes = len(names)
     cell = min(max(_CELL, 2.5 / classes), 16 / classes)  # inches
     figure.set_size_inches(*[cell * classes + 2.0] * 2)
     axes = figure.subplots()
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    # The square root shows a class's few mistakes, which would be as white as none.
+    # On a linear scale a few mistakes would look as white as none; the square root shows them.
     axes.imshow(np.sqrt(shares), cmap="Blues", vmin=0, vmax=1.1)
     if classes <= _COUNTED:
         size = 9 if counts.max() < 1_000 else 7
@@ -175,7 +175,7 @@ def _draw_confusion(figure: Any, counts: np.ndarray, names: Sequence[str], title
 
 
 def _draw_mistakes(figure: Any, evaluation: Evaluation, data: Dataset) -> None:
-    """The wrong predictions of which the network was most confident."""
+    """Draws the wrong predictions that the network was most confident of."""
     wrong = int((evaluation.predicted != data.test_labels).sum())
     shown = worst_mistakes(evaluation, data.test_labels, MISTAKES)
     down = max(1, math.ceil(len(shown) / _ACROSS))
@@ -200,5 +200,5 @@ def _draw_mistakes(figure: Any, evaluation: Evaluation, data: Dataset) -> None:
 
 
 def short(name: str, longest: int = 16) -> str:
-    """A name, cut where it is longer than there is room for."""
+    """A name, cut to the room that there is."""
     return name if len(name) <= longest else name[: longest - 1] + "…"

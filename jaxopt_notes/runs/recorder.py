@@ -1,6 +1,7 @@
-"""Writes the growing files of a run: rows of metrics, checkpoints and TensorBoard's events.
+"""Writes the files of a run that grow: rows of metrics, checkpoints and TensorBoard's events.
 
-What cannot be written, for example on a full disk, is reported and retried; the training goes on.
+If a file cannot be written, for example on a full disk, the recorder reports it and tries again
+later; the training goes on.
 """
 
 import time
@@ -19,16 +20,16 @@ from jaxopt_notes.training.progress import EpochRow, Progress
 if TYPE_CHECKING:
     import orbax.checkpoint as ocp
 
-SHORT = 3.0  # seconds: an epoch that ends sooner after a checkpoint need not have its own
+SHORT = 3.0  # seconds: an epoch that ends sooner after a checkpoint needs none of its own
 
 
 class Recorder:
-    """Writes a run's folder. Of several processes, the first one writes everything but the others'
-    parts of the checkpoints.
+    """Writes a run's folder. Where several processes train, the first one writes everything but the
+    other processes' parts of the checkpoints.
 
     Attributes:
       folder: the run's folder.
-      failed: what could not be written at the last try, with the reason.
+      failed: the files that could not be written at the last try, with the reason.
     """
 
     def __init__(
@@ -38,12 +39,12 @@ class Recorder:
 
         Args:
           folder: the run's folder, which this process has locked.
-          info: what the run is made of; each checkpoint holds it.
+          info: the run's description; each checkpoint holds it.
           progress: where the training begins.
-          warn: is called with one line when something cannot be written.
+          warn: called with one line when a file cannot be written.
 
         Raises:
-          MissingExtraError: TensorBoard's events are to be written, and tensorboardX is not
+          MissingExtraError: the run asks for TensorBoard's events, and tensorboardX is not
             installed.
         """
         config = info.config
@@ -64,8 +65,9 @@ class Recorder:
     def add(self, progress: Progress, row: EpochRow | None) -> None:
         """Records the end of a stretch: its row if it has one, and a checkpoint if one is due.
 
-        One is due at the end of an epoch. Where epochs are short, it is due only if it is the best
-        so far or the last checkpoint is some seconds old: each costs a core up to 0.15 s.
+        A checkpoint is due at the end of an epoch. Where epochs are short, it is due only if the
+        epoch is the best so far or the last checkpoint is some seconds old, because each checkpoint
+        costs a core up to 0.15 s.
         """
         due = self._is_due(progress.step)
         if row is not None:
@@ -87,7 +89,7 @@ class Recorder:
         return bool(largest(time.monotonic() - self._saved_time >= seconds))
 
     def save(self, progress: Progress) -> None:
-        """Writes a checkpoint in the background, unless this step has one."""
+        """Writes a checkpoint in the background, unless this step already has one."""
         step = progress.step
         if self._info.config.checkpoint_every.never or step == self._saved_step:
             return
@@ -98,7 +100,7 @@ class Recorder:
         memory.give_back()
 
     def _save(self, progress: Progress) -> None:
-        # Imported here: no first step waits for orbax's import.
+        # Imported here, so that the first step does not wait for orbax's import.
         from jaxopt_notes.runs import checkpoint
 
         if self._checkpoints is None:
@@ -106,7 +108,7 @@ class Recorder:
         checkpoint.save(self._checkpoints, progress, self._info)
 
     def close(self) -> None:
-        """Waits until everything is on disk."""
+        """Waits until all files are on disk."""
         if self._checkpoints is not None:
             self._attempt("the last checkpoint", self._checkpoints.wait_until_finished)
             self._attempt("the checkpoints", self._checkpoints.close)
@@ -129,7 +131,7 @@ class Recorder:
     def _attempt(self, what: str, write: Callable[[], Any]) -> bool:
         try:
             write()
-        # orbax passes on whatever its background threads raised.
+        # orbax re-raises any error of its background threads.
         except Exception as error:
             reason = first_line(error)
             if what not in self.failed:

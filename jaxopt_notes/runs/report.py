@@ -1,4 +1,4 @@
-"""Describes a run: what it is made of, its header, a line per epoch, scores and summary."""
+"""Reports a run: its description, header, a line per epoch, scores and summary."""
 
 import json
 import math
@@ -25,11 +25,11 @@ from jaxopt_notes.training.network import describe_network
 from jaxopt_notes.training.progress import EpochRow
 from jaxopt_notes.training.setup import Setup
 
-_EACH_SHOWN = 50  # epochs: of a longer run not every row need be printed
+_EACH_SHOWN = 50  # epochs: a run of more need not print every row
 
 
 def describe(setup: Setup) -> RunInfo:
-    """What a run is made of."""
+    """The description of a run for `config.json`."""
     data = setup.data
     return RunInfo(
         jaxopt_notes=__version__,
@@ -64,7 +64,7 @@ def _device(setup: Setup) -> DeviceInfo:
 
 
 def fingerprint(data: Dataset) -> str:
-    """Eight hexadecimal digits that change with any pixel or label."""
+    """Eight hexadecimal digits that change if any pixel or label changes."""
     crc = 0
     for array in data[1:5]:
         crc = zlib.crc32(np.ascontiguousarray(array).data, crc)
@@ -110,7 +110,7 @@ def _sharing(device: DeviceInfo) -> str:
 
 
 def row_text(row: EpochRow) -> str:
-    """The line of an epoch under the header."""
+    """An epoch's line under the header."""
     text = (
         f"{row['epoch']:5d}   {row['train_loss']:10.4f}  {row['train_accuracy']:6.2%}   "
         f"{row['test_loss']:9.4f}  {row['test_accuracy']:6.2%}   {row['seconds']:8.1f}"
@@ -119,13 +119,13 @@ def row_text(row: EpochRow) -> str:
 
 
 def _switched(row: EpochRow) -> bool:
-    """Whether the switch to SGD was in this epoch."""
+    """Whether the run switched to SGD in this epoch."""
     steps_before = row["step"] - row["step"] // row["epoch"]
     return (row.get("switched_at") or 0) > steps_before
 
 
 def is_shown(rows: Sequence[EpochRow], epochs: int) -> bool:
-    """Whether the newest row is printed: of a run of many short epochs, about one row a second.
+    """Whether to print the newest row; a run of many short epochs prints about one per second.
 
     Args:
       rows: one for each finished epoch, at least one.
@@ -143,28 +143,28 @@ def is_shown(rows: Sequence[EpochRow], epochs: int) -> bool:
     return int(row["seconds"]) > int(rows[-2]["seconds"])
 
 
-CHANCE = 0.98  # a loss above this share of a guess's is as good as one
-EARLY = 50  # steps within which a loss may still be a guess's
+CHANCE = 0.98  # a loss above this share of chance level counts as chance level
+EARLY = 50  # steps in which a loss may still be at chance level
 
 
 def learning_rate_hint(info: RunInfo, rows: Sequence[EpochRow]) -> str:
-    """A line about the learning rate where the loss is still that of a guess.
+    """A line about the learning rate where the loss is still at chance level.
 
-    It is due once: after the first epoch that ends past the warm-up and the first steps, or after
-    the last one. A guess among K classes has the loss ln K.
+    The line is due once: after the first epoch that ends past the warm-up and the first steps, or
+    after the last epoch. Guessing among K classes has the loss ln K.
 
     Args:
-      info: what the run is made of.
+      info: the run's description.
       rows: one for each finished epoch.
 
     Returns:
-      The line; empty where it is not due, or the loss has fallen.
+      The line; empty where it is not due or the loss has fallen.
     """
     config, steps = info.config, info.steps_per_epoch
     settled = max(EARLY, math.ceil(config.warmup * config.epochs * steps))
     due = min(config.epochs, math.ceil(settled / steps))
     guess = math.log(len(info.data.class_names))
-    # The mean over an epoch may be high for a moment at its start: so the loss after it counts too.
+    # A few high losses at the start can raise an epoch's mean, so the loss after it counts too.
     if len(rows) != due or min(rows[-1]["train_loss"], rows[-1]["test_loss"]) < CHANCE * guess:
         return ""
     usual = ROWS["learning_rate"].choose(config.values())
@@ -196,7 +196,7 @@ def finish(
       folder: the run's folder.
       setup: from `prepare`.
       rows: one for each finished epoch.
-      weights: after the last finished epoch; None if the run stopped within an epoch.
+      weights: the weights after the last finished epoch; None if the run stopped within an epoch.
 
     Returns:
       The summary, which lists the run's files and names the class with the lowest recall.
@@ -209,7 +209,7 @@ def finish(
     drawn = plots.draw(folder, rows, evaluation, setup.data, setup.config.optimizer)
     names = ("config.json", "metrics.jsonl", "metrics.json", *drawn.files)
     if not setup.config.checkpoint_every.never:
-        from jaxopt_notes.runs import checkpoint  # not before the first step
+        from jaxopt_notes.runs import checkpoint  # imports orbax: not before the first step
 
         names += (checkpoint.FOLDER,)
     last, worst = rows[-1], evaluation.worst
@@ -230,7 +230,7 @@ def finish(
 
 
 def _best_text(rows: Sequence[EpochRow]) -> str:
-    """A line about the best epoch, which has a checkpoint; empty if the last epoch is as good."""
+    """A line about the best epoch, which has a checkpoint; empty if the last epoch equals it."""
     best = max(rows, key=lambda row: row["test_accuracy"])
     if best["test_accuracy"] == rows[-1]["test_accuracy"]:
         return ""
@@ -238,7 +238,7 @@ def _best_text(rows: Sequence[EpochRow]) -> str:
 
 
 def _one_line_per_row(value: dict[str, Any]) -> str:
-    """JSON for a person to read: each element of a list, such as a matrix's row, has its line."""
+    """JSON that people can read: each element of a list, such as a matrix's row, has a line."""
     members = []
     for key, item in value.items():
         text = json.dumps(item)

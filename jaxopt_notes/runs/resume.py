@@ -1,6 +1,7 @@
-"""Going on with a run: its settings are the defaults, and what would make it another is refused.
+"""Resumes a run: its settings are the defaults, and changes that would make it another run are
+refused.
 
-What a change of a setting means stands in the setting's row (`config/settings.py`).
+Each setting's row in `config/settings.py` says what a change of the setting means.
 """
 
 import os
@@ -14,12 +15,12 @@ from jaxopt_notes.runs.info import RunInfo
 
 
 class Resumed(NamedTuple):
-    """A run to go on with.
+    """A run to resume.
 
     Attributes:
-      asked: the old settings that are carried over, and those that are asked for now.
-      info: what its `config.json` says about the run until now.
-      changed: the names of the settings that are different now, but for those that may be.
+      asked: the old settings that are carried over, and the settings that the user asks for now.
+      info: the run's description so far, from its `config.json`.
+      changed: the names of the changed settings, except those that may change freely.
     """
 
     asked: Asked
@@ -32,11 +33,11 @@ class Resumed(NamedTuple):
 
 
 def go_on(folder: str, asked: Asked, override: bool) -> Resumed:
-    """The run in a folder with the settings that are asked for now.
+    """The run in a folder, with the settings that the user asks for now.
 
     Raises:
-      InputError: there is no run in the folder, a setting is wrong, or one that matters is
-        different and the user has not asked for that, or it cannot change.
+      InputError: there is no run in the folder; a setting is wrong; or a setting that matters has
+        changed, and the user has not allowed the change or nobody can.
     """
     info = run_info.read(folder)
     old = info.config
@@ -46,14 +47,15 @@ def go_on(folder: str, asked: Asked, override: bool) -> Resumed:
     if "out" in asked and os.path.realpath(asked["out"]) not in here:
         raise InputError(f"--out {asked['out']}: a resumed run stays in its folder; leave it out")
     merged = {**carried_over(old, asked), **asked, "out": folder}
-    new = resolve(merged, examples=1)  # the old number of epochs is carried over
+    new = resolve(merged, examples=1)  # epochs are carried over, so no count is needed
     return Resumed(merged, info, refuse_changes(folder, old, new, override))
 
 
 def carried_over(old: Settings, asked: Asked) -> dict[str, Any]:
-    """The settings of a run that are the defaults of its next part.
+    """The settings of a run that become the defaults of its next part.
 
-    A choice that the run made by itself is made anew: it may depend on what is asked for now.
+    A setting that the run chose by itself is chosen anew, because the choice may depend on what the
+    user asks for now.
     """
     values = old.values()
     renewed = {name for name, value in asked.items() if value != values[name]}
@@ -68,13 +70,13 @@ def carried_over(old: Settings, asked: Asked) -> dict[str, Any]:
 
 
 def refuse_changes(folder: str, old: Settings, new: Settings, override: bool) -> frozenset[str]:
-    """The names of the settings that are different, but for those that may be.
+    """The names of the changed settings, except those that may change freely.
 
     Raises:
-      InputError: there are some, and the user has not asked for that, or they cannot change.
+      InputError: there are some, and the user has not allowed the change or nobody can.
     """
     before, now = old.values(), new.values()
-    # `session.refuse_other_data` decides about DATA, once the data are loaded.
+    # `session.refuse_other_data` decides about DATA settings, once the data are loaded.
     free = (OnResume.FREE, OnResume.TODAY, OnResume.FOLDER, OnResume.DATA)
     changed = [
         row for name, row in ROWS.items() if before[name] != now[name] and row.on_resume not in free

@@ -1,4 +1,4 @@
-"""One process's part of a run: from the first step, or where the run stopped, to its end."""
+"""One process's part of a run: from the first step, or the step where it stopped, to its end."""
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
@@ -24,13 +24,13 @@ from jaxopt_notes.training.progress import EpochRow, Progress, zero_sums
 from jaxopt_notes.training.schedules import schedule
 from jaxopt_notes.training.setup import Setup
 
-TRACED = range(10, 20)  # steps of this process: after those that pay for the start
+TRACED = range(10, 20)  # steps of this process that are profiled: the first ones are slower
 
 Show = Callable[[Progress, EpochRow | None], None]
 
 
 def refuse_other_data(before: RunInfo, now: RunInfo, override: bool) -> None:
-    """Raises InputError if a resumed run would train on with another data set than its own."""
+    """Raises InputError if a resumed run would go on with a data set other than its own."""
     option, old, new = f"--dataset {now.config.dataset}", before.data, now.data
     turned = turned_since(old.note, new.note)
     if old.image_shape != new.image_shape:
@@ -64,14 +64,14 @@ def refuse_other_data(before: RunInfo, now: RunInfo, override: bool) -> None:
 
 
 def has_other_data(before: RunInfo, now: RunInfo) -> bool:
-    """Whether the images or labels differ. The same ones may have moved to another folder."""
-    if not before.data.fingerprint:  # of a run of an early version
+    """Whether the images or labels differ; a data set may have moved to another folder."""
+    if not before.data.fingerprint:  # an early version wrote the run
         return before.config.dataset != now.config.dataset
     return before.data.fingerprint != now.data.fingerprint
 
 
 class Begun(NamedTuple):
-    """A run's start: its progress, its training steps, and lines about how it was resumed."""
+    """The start of a run: its progress, its training steps, and lines about how it was resumed."""
 
     progress: Progress
     steps: epochs.Steps
@@ -79,18 +79,18 @@ class Begun(NamedTuple):
 
 
 def begin(setup: Setup, info: RunInfo, folder: Path, resumed: Resumed | None) -> Begun:
-    """Begins at the first progress, or at the one at which the run in a folder stopped.
+    """Begins a new run, or resumes the run in a folder from its newest checkpoint.
 
     Args:
       setup: from `prepare`.
-      info: what this process's part of the run is made of.
+      info: the description of this part of the run.
       folder: the run's folder.
-      resumed: the run that the folder holds, to go on with it; None for a new one.
+      resumed: the run in the folder, if it is to be resumed; None for a new run.
     """
     progress, steps = epochs.begin(setup)
     if resumed is None:
         return Begun(progress, steps, [])
-    from jaxopt_notes.runs import checkpoint  # a new run needs it after its first steps
+    from jaxopt_notes.runs import checkpoint  # imports orbax, which a new run needs later
 
     notes: list[str] = []
     new_optimizer = resumed.means(OnResume.NEW_OPTIMIZER)
@@ -112,10 +112,10 @@ def begin(setup: Setup, info: RunInfo, folder: Path, resumed: Resumed | None) ->
 
 
 def stretched(before: RunInfo, now: RunInfo, step: int) -> str:
-    """A line on what another number of epochs does to the learning rate; empty for the old one.
+    """A line on how a new number of epochs changes the learning rate; empty for the old number.
 
-    The schedules are shapes over the whole run, all but torch's and the constant one without a
-    warm-up.
+    Every schedule is stretched over the whole run, except torch's schedulers and a constant
+    learning rate without a warm-up.
     """
     old, new = before.config, now.config
     whole = is_call(new.schedule) or (new.schedule == "constant" and not new.warmup)
@@ -139,8 +139,8 @@ class Outcome(NamedTuple):
 
     Attributes:
       rows: one for each finished epoch.
-      weights: after the last finished epoch; None where there is none.
-      exit_code: the command's.
+      weights: the weights after the last finished epoch; None where no epoch was finished.
+      exit_code: the command's exit code.
       message: a line for the user; empty if the last epoch was finished.
     """
 
@@ -151,13 +151,13 @@ class Outcome(NamedTuple):
 
 
 def train(setup: Setup, begun: Begun, recorder: Recorder, show: Show) -> Outcome:
-    """Trains until the last epoch, a signal, a loss that is not finite, or no more improvement.
+    """Trains until the last epoch, a signal, a loss that is not finite, or stagnation.
 
     Args:
       setup: from `prepare`.
       begun: from `begin`.
       recorder: writes the run's files.
-      show: is called with the progress and the epoch's row after each stretch of steps.
+      show: called with the progress and the epoch's row after each stretch of steps.
     """
     config, progress = setup.config, begun.progress
     at_epoch_end = progress.rows and progress.step_in_epoch == 0
@@ -170,7 +170,7 @@ def train(setup: Setup, begun: Begun, recorder: Recorder, show: Show) -> Outcome
             stretches = epochs.train(setup, progress, begun.steps, [traced.start, traced.stop])
             for progress, row in stretches:
                 trace(progress.step)
-                recorder.add(progress, row)  # first: nothing that is shown can be lost
+                recorder.add(progress, row)  # before showing it: what is shown must not be lost
                 show(progress, row)
                 if row is not None:
                     weights = copy_weights(progress.state)
@@ -198,7 +198,7 @@ def train(setup: Setup, begun: Begun, recorder: Recorder, show: Show) -> Outcome
 
 
 def _stagnates(rows: Sequence[EpochRow], patience: int) -> bool:
-    """Whether the best test accuracy is at least so many epochs old."""
+    """Whether the best test accuracy is at least `patience` epochs old."""
     accuracies = [row["test_accuracy"] for row in rows]
     best = accuracies.index(max(accuracies)) if accuracies else 0
     return len(rows) - 1 - best >= patience
@@ -213,7 +213,7 @@ def _diverged(error: DivergedError, config: Settings) -> str:
 
 @contextlib.contextmanager
 def _profile(folder: Path, traced: range) -> Iterator[Callable[[int], None]]:
-    """Within the block, `trace(step)` starts and stops JAX's profiler at the ends of a range."""
+    """Within the block, `trace(step)` runs JAX's profiler over a range of steps."""
     running = False
 
     def trace(step: int) -> None:

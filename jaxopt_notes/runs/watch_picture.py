@@ -1,6 +1,6 @@
-"""Draws what a watched optimizer did: a panel for each quantity, a line for each parameter.
+"""Draws the readings of a watched optimizer: a panel per quantity, a line per parameter.
 
-Lines of one layer share a colour. Kernel, bias and so on have dashes of their own.
+Lines of one layer share a colour. Kernel, bias and so on each have their own dash pattern.
 """
 
 import math
@@ -22,8 +22,8 @@ PANELS = (
     _Panel("clipped", "share of the measured steps that were clipped", is_share=True),
 )
 _DASHES = ("-", "--", ":", "-.")
-_MARKED = 40  # epochs: of more, the markers would run into each other
-_IN_A_COLUMN = 12  # names of the legend
+_MARKED = 40  # epochs: with more, the markers would overlap
+_IN_A_COLUMN = 12  # names in a column of the legend
 
 Curves = dict[str, list[float]]
 
@@ -33,8 +33,8 @@ def draw(figure: Any, rows: Sequence[Mapping[str, Any]], title: str) -> None:
 
     Args:
       figure: an empty figure of matplotlib.
-      rows: of metrics.jsonl; those that have no readings are left out.
-      title: over the picture.
+      rows: rows of metrics.jsonl; rows without readings are left out.
+      title: the title of the picture.
     """
     rows = [row for row in rows if "watch" in row]
     epochs = [row["epoch"] for row in rows]
@@ -48,7 +48,7 @@ def draw(figure: Any, rows: Sequence[Mapping[str, Any]], title: str) -> None:
     panels = figure.subplots(down, across).ravel()
     for axes, (panel, curves) in zip(panels, drawn):
         for name, values in curves.items():
-            style = styles.get(name, {"color": "black"})  # a link's, not a group's
+            style = styles.get(name, {"color": "black"})  # the curve of a link, not of a group
             axes.plot(
                 epochs, values, markersize=4, marker="o" if len(epochs) <= _MARKED else "", **style
             )
@@ -63,7 +63,7 @@ def draw(figure: Any, rows: Sequence[Mapping[str, Any]], title: str) -> None:
 
 
 def _curves(rows: Sequence[Mapping[str, Any]], quantity: str) -> Curves:
-    """The values of one quantity over the epochs, NaN where there is none, by group or link."""
+    """One quantity over the epochs for each group or link; NaN where there is no value."""
     names = {name: None for row in rows for name in row["watch"] if name.endswith(f"/{quantity}")}
     return {
         name.removesuffix(f"/{quantity}"): [
@@ -74,7 +74,7 @@ def _curves(rows: Sequence[Mapping[str, Any]], quantity: str) -> Curves:
 
 
 def _styles(groups: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """A colour for each layer, and dashes for each kind of parameter within it."""
+    """A colour for each layer, and a dash pattern for each kind of parameter in it."""
     from matplotlib import colormaps
 
     layers = list(dict.fromkeys(name.rpartition("/")[0] for name in groups))

@@ -1,1 +1,1 @@
-"""The process around a computation: devices and hosts, compilation, memory, signals."""
+"""The process that runs a computation: its start, devices, compilation, memory and signals."""

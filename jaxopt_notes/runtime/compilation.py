@@ -1,4 +1,4 @@
-"""How soon a program is there: kept from one process to the next, and compiled with less effort."""
+"""Shortens the wait for programs: keeps compiled ones on disk, and compiles with less effort."""
 
 import contextlib
 import glob
@@ -18,13 +18,13 @@ from jaxopt_notes.runtime.host import at_end, set_jax
 
 
 def keep_compiled(folder: str | None) -> None:
-    """Turns the persistent cache on, for all that this process compiles from now on.
+    """Turns on the persistent cache for all programs that this process compiles from now on.
 
-    A command puts JAX's settings back at its end.
+    A command restores JAX's settings at its end.
 
     Args:
-      folder: where to keep programs; None for nowhere. Where it cannot be written, a line on
-        stderr says so and nothing is kept.
+      folder: where to keep programs; None to keep none. If the folder cannot be written, a line
+        on stderr says so, and no program is kept.
     """
     if folder is not None and (reason := _refused(folder)):
         print(f"note: no compiled programs are kept: {reason}", file=sys.stderr)
@@ -35,14 +35,14 @@ def keep_compiled(folder: str | None) -> None:
     else:
         set_jax("jax_enable_compilation_cache", True)
         set_jax("jax_compilation_cache_dir", folder)
-        # The start of a run is many small programs; together they cost more than the large one.
+        # A run starts with many small programs; together they cost more than the large one.
         set_jax("jax_persistent_cache_min_compile_time_secs", 0.0)
         _replace_damaged(folder)
-    compilation_cache.reset_cache()  # else JAX stays with the folder that it used first
+    compilation_cache.reset_cache()  # else JAX keeps using its first folder
 
 
 def _refused(folder: str) -> str:
-    """Why programs cannot be kept there; empty where they can."""
+    """The reason why a folder cannot keep programs; empty where it can."""
     if folder.startswith("~"):
         return "this user has no home directory; pass --compilation-cache DIR"
     if not _is_utf8(folder):
@@ -59,15 +59,15 @@ def _refused(folder: str) -> str:
 def _is_utf8(path: str) -> bool:
     try:
         path.encode()
-    except UnicodeEncodeError:  # it holds bytes that Python could not decode
+    except UnicodeEncodeError:  # the path has bytes that Python could not decode
         return False
     return True
 
 
 def _replace_damaged(folder: str) -> None:
-    """Has programs that are damaged on disk removed as JAX meets them; it then writes them anew.
+    """Removes a damaged program when JAX fails to read it, so that JAX writes a new one.
 
-    JAX itself only warns, compiles, and leaves the damaged file for the next process to meet.
+    JAX itself only warns, compiles, and leaves the damaged file to the next process.
     """
     show = warnings.showwarning
 
@@ -85,9 +85,10 @@ def _replace_damaged(folder: str) -> None:
 
 
 def compile_in_thread(compile_program: Callable[[], Any]) -> Future[Any]:
-    """Has a thread compile what is traced already: XLA compiles without Python's lock.
+    """Has a thread compile a traced program, because XLA compiles without Python's lock.
 
-    Compiling depends on no setting that JAX keeps for a thread; tracing does.
+    A thread cannot trace it: tracing depends on settings that JAX keeps per thread, compiling does
+    not.
     """
     pool = ThreadPoolExecutor(1, "compile")
     compiled = pool.submit(compile_program)
@@ -95,15 +96,15 @@ def compile_in_thread(compile_program: Callable[[], Any]) -> Future[Any]:
     return compiled
 
 
-# XLA's options on a CPU: LLVM's level of optimisation.
+# XLA's options for a CPU: LLVM's level of optimisation.
 OPTIONS: dict[str, Any] = {"xla_backend_optimization_level": 1}
 
 
 def sooner() -> dict[str, Any]:
-    """Arguments of `jax.jit` that compile sooner, for code about as fast.
+    """Arguments of `jax.jit` that shorten compilation and leave the code about as fast.
 
-    On a CPU, LLVM's first level of optimisation; its others find nothing more to do in a training
-    step (figures in benchmarks/README.md). JAX takes them of an outermost jit only.
+    On a CPU they select LLVM's first level of optimisation; higher levels gain nothing more in a
+    training step (figures in benchmarks/README.md). JAX accepts them only for an outermost jit.
     """
     on_cpu = jax.default_backend() == "cpu"
     return {"compiler_options": OPTIONS} if on_cpu else {}

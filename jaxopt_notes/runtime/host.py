@@ -1,8 +1,8 @@
-"""What a command changes in the process that runs it, and puts back at its end.
+"""Changes settings of the host process for a command, and restores them when the command ends.
 
-The process may be a notebook or another program that calls `jaxopt_notes.train.main([...])`. Its
-logging levels, hooks, JAX settings and environment are its own. So whoever changes one of them for
-a command first tells `at_end` how to undo that. Needs only the standard library.
+The host process may be a notebook or another program that calls `jaxopt_notes.train.main([...])`.
+It owns its logging levels, hooks, JAX settings and environment. So code that changes one of them
+for a command first tells `at_end` how to undo the change. Needs only the standard library.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ _entered: list[AbstractContextManager[Any]] = []
 
 @contextlib.contextmanager
 def host_settings() -> Iterator[None]:
-    """Undoes at its end, last change first, what `at_end` was told of inside the block.
+    """Undoes, at the end of the block, the changes that `at_end` recorded; the last one first.
 
     >>> settings = {"level": "warning"}
     >>> with host_settings():
@@ -39,18 +39,18 @@ def host_settings() -> Iterator[None]:
 
 
 def at_end(undo: Callable[..., Any], *args: Any) -> None:
-    """Has the command that is running call `undo(*args)` at its end.
+    """Has the running command call `undo(*args)` at its end.
 
-    Outside of a command nothing is undone: a library's caller decides for itself.
+    Outside a command nothing is undone: the library's caller decides for itself.
     """
     if (stack := _undo.get()) is not None:
         stack.callback(undo, *args)
 
 
 def own_process() -> None:
-    """Declares that this process runs one command and ends with it: nothing is put back.
+    """Declares that this process runs one command and ends with it: nothing is restored.
 
-    Threads of orbax may still write to stderr while the process ends.
+    The settings must hold to the end, because orbax's threads may write to stderr until then.
     """
     global _own_process
     _own_process = True
@@ -64,7 +64,7 @@ def is_own_process() -> bool:
 def enter(context: AbstractContextManager[Any]) -> None:
     """Enters a context manager, and leaves it when the command ends."""
     context.__enter__()
-    _entered.append(context)  # a generator's block would end with its last reference
+    _entered.append(context)  # keep a reference: without one, a generator's block ends
     at_end(_leave, context)
 
 
@@ -83,9 +83,9 @@ def set_log_level(name: str, level: int) -> None:
 
 
 def silence_matplotlib() -> None:
-    """Suppresses matplotlib's warnings that it keeps no list of fonts, where no home directory is.
+    """Suppresses matplotlib's warnings that it cannot save its list of fonts without a home folder.
 
-    They hold until the command ends.
+    The suppression holds until the command ends.
     """
     import logging
 
@@ -93,7 +93,7 @@ def silence_matplotlib() -> None:
 
 
 def set_environment_default(name: str, value: str) -> None:
-    """Sets an environment variable that is not set, until the command ends."""
+    """Sets an environment variable until the command ends, unless it is set already."""
     import os
 
     if name not in os.environ:

@@ -1,8 +1,8 @@
-"""The memory that a long run holds, where malloc is glibc's; elsewhere these do nothing.
+"""Limits the memory that a long run holds, where malloc is glibc's; elsewhere does nothing.
 
-XLA, orbax and tensorstore work in dozens of threads. By default glibc keeps up to eight heaps a
-core for them; each keeps what was freed in it, and grows when another time something large falls to
-it, so that a run whose own needs are constant swells for hours.
+XLA, orbax and tensorstore work in dozens of threads. By default glibc gives them up to eight heaps
+per core. Each heap keeps the memory that was freed in it, and grows whenever a large allocation
+lands in it. So a run with constant needs grows for hours.
 """
 
 import ctypes
@@ -10,20 +10,20 @@ import sys
 from typing import Any
 
 M_ARENA_MAX = -8  # of glibc's malloc.h
-HEAPS = 2  # with one, threads wait for each other where they share their cores with other programs
+HEAPS = 2  # with one heap, threads wait for each other where other programs share the cores
 
 
 def share_heaps() -> None:
-    """Has all threads take memory from a few heaps; to be called before there are others.
+    """Makes all threads share a few heaps; call it before other threads start.
 
-    Of all heaps but the first the free end cannot be given back.
+    glibc can return the free end of only the first heap.
     """
     if mallopt := _glibc("mallopt"):
         mallopt(M_ARENA_MAX, HEAPS)
 
 
 def give_back() -> None:
-    """Returns the free memory that malloc holds to the system."""
+    """Returns memory that malloc holds but does not use to the operating system."""
     if trim := _glibc("malloc_trim"):
         trim(0)
 

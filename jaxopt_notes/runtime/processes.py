@@ -1,13 +1,12 @@
-"""Several devices and processes that train one network: which ones, and how they stay together.
+"""Connects several processes that train one network, and ends them together.
 
-`jax.distributed` connects the processes. Nothing here imports JAX, or another slow module that a
-single process does not need, before `join`: `--help` must be quick.
+`jax.distributed` connects the processes. Before `join`, nothing here imports JAX or another slow
+module that a single process does not need: `--help` must be quick.
 
 When another process is gone or the coordinator cannot be reached, JAX ends this process by SIGABRT
-from within C++, and no Python handler runs. The command therefore starts itself once more. The
-child trains; the parent passes signals on and turns the child's end into an exit code and one line.
-The child ends when its parent does, for whatever reason, because its standard input is a pipe that
-then closes.
+from within C++, and no Python handler runs. The command therefore starts itself again as a child.
+The child trains; the parent passes signals on and turns the child's end into an exit code and one
+line. The child ends whenever its parent ends, because the pipe on its standard input then closes.
 """
 
 import json
@@ -27,18 +26,20 @@ from jaxopt_notes.runtime.host import at_end
 from jaxopt_notes.runtime.signals import current, to_handle
 
 START_SECONDS = 120  # how long the processes wait for each other to connect
-HEARTBEAT_SECONDS = 20  # a process without a heartbeat for so long counts as gone
+HEARTBEAT_SECONDS = 20  # a process that sends no heartbeat for this long counts as gone
 _AGAIN = "if another process is gone, start all of them again with --resume"
 _CHILD = "JAXOPT_NOTES_SUPERVISED"
 
 
 class Processes(NamedTuple):
-    """How a process connects to the others; JAX detects what is None (Slurm, Open MPI, GKE, TPUs).
+    """How a process connects to the other processes.
+
+    JAX detects values that are None (with Slurm, Open MPI, GKE and TPUs).
 
     Attributes:
-      coordinator: HOST:PORT, on which process 0 listens.
-      number: how many processes there are.
-      process: which of them this is, counted from 0.
+      coordinator: HOST:PORT on which process 0 listens.
+      number: the number of processes.
+      process: the number of this process, counted from 0.
     """
 
     coordinator: str | None = None
@@ -52,7 +53,7 @@ def processes_from(
     """The processes that the options describe; None for training in a single process.
 
     Raises:
-      InputError: some of the three options are missing, or one is impossible.
+      InputError: some of the three options are missing, or one has an impossible value.
     """
     options = {"--coordinator": coordinator, "--processes": count, "--process-id": index}
     missing = [name for name, value in options.items() if value is None]
@@ -84,7 +85,7 @@ def supervise(module: str, argv: Sequence[str]) -> int:
         [sys.executable, "-m", module, *argv],
         stdin=subprocess.PIPE,
         env=os.environ | {_CHILD: "1"},
-        start_new_session=True,  # a Ctrl-C in the terminal is for the parent to pass on, once
+        start_new_session=True,  # the parent alone gets a Ctrl-C, and passes it on once
     )
 
     def pass_on(number: int, frame: FrameType | None) -> None:
@@ -113,7 +114,8 @@ def train_joined(processes: Processes, train: Callable[[], int]) -> int:
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         code = 2
-    # What the loss of another process raises depends on the devices and on the current operation.
+    # Any exception: after the loss of another process, its type depends on the devices and on the
+    # current operation.
     except Exception as error:
         if type(error).__name__ != "JaxRuntimeError" and "Gloo" not in str(error):
             import traceback
@@ -129,7 +131,7 @@ def train_joined(processes: Processes, train: Callable[[], int]) -> int:
 
 
 def join(processes: Processes) -> None:
-    """Connects the processes; to be called before JAX does anything.
+    """Connects the processes; call it before JAX does anything.
 
     Raises:
       InputError: JAX cannot connect to the other processes.
@@ -168,7 +170,7 @@ def _index() -> int:
 
 
 def largest(number: int) -> int:
-    """The largest of all processes' numbers, so that all know what one of them has noticed."""
+    """The largest of all processes' numbers; all processes thus learn what one has noticed."""
     import jax
 
     if jax.process_count() == 1:
@@ -192,7 +194,7 @@ def refuse_unequal(settings: dict[str, Any]) -> None:
 
 
 def from_first(text: str) -> str:
-    """Process 0's text, such as a path, of up to 4,096 bytes."""
+    """Process 0's text, such as a path; at most 4,096 bytes."""
     import jax
 
     if jax.process_count() == 1:
@@ -206,6 +208,6 @@ def from_first(text: str) -> str:
 
 
 def _end_with_parent() -> None:
-    while os.read(0, 1):  # not `sys.stdin`, whose lock the interpreter takes when it ends
+    while os.read(0, 1):  # not `sys.stdin`, because the interpreter takes its lock at exit
         pass
     os._exit(1)

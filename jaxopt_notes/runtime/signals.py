@@ -1,4 +1,4 @@
-"""Signals that stop a command: at once, or in a training when the current steps are finished."""
+"""Stops a command by signals: at once or, while it trains, after the current steps."""
 
 import contextlib
 import os
@@ -18,22 +18,22 @@ NAMES: dict[int, str] = {signal.SIGINT: "stopped", signal.SIGTERM: "terminated"}
 HANGUP = getattr(signal, "SIGHUP", None)  # not on Windows
 if HANGUP is not None:
     NAMES[HANGUP] = "hung up"
-AGAIN = 0.01  # seconds until a signal that was ignored comes once more
-ONE_EVENT = 0.1  # seconds: `timeout` sends SIGTERM twice
+AGAIN = 0.01  # seconds until a signal that Python ignored is sent again
+ONE_EVENT = 0.1  # seconds in which equal signals count once: `timeout` sends SIGTERM twice
 
 
 class Interrupted(KeyboardInterrupt):
-    """A signal stops the command here."""
+    """A signal stops the command at this point."""
 
 
 class Received:
     """The signals that a command has received.
 
     Attributes:
-      signal: the first one, if any.
-      deferred: whether the first one is only noted.
-      raised: whether one of them was raised as an exception.
-      ended: whether the command has ended: a signal then ends what Python and JAX still clear up.
+      signal: the first signal, if any.
+      deferred: whether the first signal is only noted, not raised.
+      raised: whether a signal was raised as an exception.
+      ended: whether the command has ended; a signal then cuts short what Python and JAX clean up.
     """
 
     def __init__(self, stopped: str = "stopped") -> None:
@@ -42,10 +42,10 @@ class Received:
         self._stopped, self._time = stopped, 0.0
 
     def handle(self, number: int, frame: FrameType | None) -> None:
-        """The handler of each signal: notes the first one or raises it, and raises a second one.
+        """Handles each signal: notes or raises the first one, and raises a second one.
 
-        A terminal that is closed sends SIGHUP more than once. In the midst of an import the process
-        ends here: C code that imports, such as numpy's, prints the exception or crashes.
+        A terminal sends SIGHUP more than once when it closes. During an import this method ends the
+        process, because C code that imports, such as numpy's, prints the exception or crashes.
         """
         first = self.signal is None
         if first:
@@ -66,7 +66,7 @@ class Received:
             raise Interrupted
 
     def say(self) -> int:
-        """Says in a line what ended the command; returns its exit code."""
+        """Prints a line that says what ended the command; returns the command's exit code."""
         number = self.signal or signal.SIGINT
         print(self._stopped.replace("stopped", NAMES[number], 1), file=sys.stderr)
         return 128 + number
@@ -84,16 +84,16 @@ _current: ContextVar[Received | None] = ContextVar("received", default=None)
 
 
 def current() -> Received:
-    """The signals that the command which runs has received."""
+    """The signals that the running command has received."""
     return _current.get() or Received()
 
 
 @contextlib.contextmanager
 def received(stopped: str) -> Iterator[Received]:
-    """Within the block, the signals in `NAMES` raise `Interrupted`; the host's handlers return.
+    """Within the block, the signals in `NAMES` raise `Interrupted`; afterwards restores handlers.
 
     Args:
-      stopped: the line for Ctrl-C; another signal has another word for "stopped".
+      stopped: the line for Ctrl-C; for another signal, another word replaces "stopped".
     """
     stop = Received(stopped)
     token = _current.set(stop)
@@ -109,9 +109,9 @@ def received(stopped: str) -> Iterator[Received]:
 
 
 def _raise_again_where_ignored(stop: Received) -> None:
-    """Python ignores what is raised in a destructor or a callback: the signal comes once more.
+    """Has a signal sent again if Python ignored its exception, as in a destructor or a callback.
 
-    A thread sends it, because Python would ignore what is raised in this hook too.
+    A thread sends it, because Python would also ignore an exception that is raised in this hook.
     """
     hook = sys.unraisablehook
 
@@ -128,9 +128,9 @@ def _raise_again_where_ignored(stop: Received) -> None:
 
 @contextlib.contextmanager
 def caught() -> Iterator[Received]:
-    """Within the block, the first signal is only noted; a second one raises `Interrupted`."""
+    """Within the block, only notes the first signal; a second one raises `Interrupted`."""
     stop = current()
-    before = _handle(stop)  # once more: joining other processes lets C++ handle SIGTERM
+    before = _handle(stop)  # again: joining other processes made C++ handle SIGTERM
     stop.deferred = True
     try:
         yield stop
@@ -140,14 +140,14 @@ def caught() -> Iterator[Received]:
 
 
 def to_handle() -> list[int]:
-    """The signals in `NAMES`, but not a SIGHUP that nohup ignores, nor a handler of C's."""
+    """The signals in `NAMES`, except a SIGHUP that nohup ignores, and those that C code handles."""
     before = {number: signal.getsignal(number) for number in NAMES}
     ignored = HANGUP is not None and before[HANGUP] is signal.SIG_IGN
     return [n for n in NAMES if before[n] is not None and not (ignored and n == HANGUP)]
 
 
 def _handle(stop: Received) -> dict[int, Any]:
-    """Takes over the signals; returns the handlers before. Only the main thread can do so."""
+    """Takes over the signals; returns the old handlers. Only the main thread can do so."""
     if threading.current_thread() is not threading.main_thread():
         return {}
     return {number: signal.signal(number, stop.handle) for number in to_handle()}

@@ -1,4 +1,4 @@
-"""Starts JAX for a command: with settings of its own, or with one line that says why not."""
+"""Starts JAX for a command with fixed settings; if JAX cannot start, one line says why."""
 
 import os
 import sys
@@ -7,8 +7,8 @@ from typing import Any
 from jaxopt_notes.errors import InputError, first_line
 from jaxopt_notes.runtime.host import enter, set_environment_default, set_jax
 
-# JAX's own defaults for what decides the digits. A command has them whatever the user's shell sets,
-# so that each run can be repeated, and what one run wrote can be read in another.
+# JAX's defaults for the settings that affect results. A command uses them whatever the user's shell
+# sets, so that runs can be repeated, and one run can read what another wrote.
 DIGITS = {
     "enable_x64": False,
     "numpy_dtype_promotion": "standard",
@@ -17,14 +17,15 @@ DIGITS = {
     "threefry_partitionable": True,
 }
 OFFSET = "jax_random_seed_offset"
-# XLA's flags that change no digit. Others may, and XLA reads them when JAX starts: they stay.
+# XLA's flags that change no result. A command reports other flags but cannot undo them, because
+# XLA reads them when JAX starts.
 HARMLESS = ("--xla_force_host_platform_device_count", "--xla_dump", "--xla_hlo_profile")
 
 
 def import_jax() -> None:
-    """Imports JAX, whose settings in `DIGITS` have their defaults until the command ends.
+    """Imports JAX and keeps its settings in `DIGITS` at their defaults until the command ends.
 
-    JAX's transfer guard is held off too: `jax.random.key` itself does not pass it.
+    JAX's transfer guard is turned off too, because even `jax.random.key` fails under it.
 
     Raises:
       InputError: JAX refuses a setting of the user's.
@@ -50,13 +51,13 @@ def devices() -> list[Any]:
     """`jax.devices()`, which starts JAX's backend.
 
     Raises:
-      InputError: the platform that the user chose is not there.
+      InputError: the platform that the user chose is not available.
     """
     import jax
 
     try:
         return jax.devices()
-    except (RuntimeError, AssertionError) as error:  # for cuda without a GPU, JAX asserts
+    except (RuntimeError, AssertionError) as error:  # JAX asserts on cuda without a GPU
         names = ("JAX_PLATFORMS", "JAX_PLATFORM_NAME")
         chosen = next((f"{name}={os.environ[name]}" for name in names if os.environ.get(name)), "")
         reason = first_line(error).partition(" (set JAX_PLATFORMS")[0]
@@ -70,7 +71,7 @@ def devices() -> list[Any]:
 
 
 def frameworks() -> None:
-    """Starts JAX, and has Keras run on it and TensorFlow keep its log to itself.
+    """Starts JAX, makes it Keras' backend, and silences TensorFlow's log.
 
     Raises:
       InputError: as `import_jax` and `devices` do.

@@ -1,12 +1,12 @@
-"""What a command prints gets out at once or not at all, and nothing depends on who reads it.
+"""Makes a command's output robust: printed at once, or dropped, whoever reads it.
 
-While a command runs, `sys.stdout` and `sys.stderr` are `Output`s around the host's streams. So what
-argparse, tqdm and other packages print goes the same way as our own lines:
+While a command runs, `sys.stdout` and `sys.stderr` are `Output`s around the host's streams. So
+output of argparse, tqdm and other packages is treated like our own lines:
 
 - a line is flushed when it is complete;
 - characters that the stream's encoding lacks are replaced;
-- a stream that is missing (None) or closed takes everything and shows nothing;
-- when nobody reads stdout any more, the command ends quietly, or goes on in silence.
+- a stream that is missing (None) or closed accepts everything and shows nothing;
+- when nobody reads stdout any more, the command ends quietly or goes on in silence.
 
 Needs only the standard library.
 """
@@ -22,27 +22,27 @@ from jaxopt_notes.errors import first_line
 from jaxopt_notes.runtime.host import at_end, is_own_process
 
 PATIENCE = 2.0  # seconds that a reader has for the last lines after a signal
-IN_ORDER = 0.05  # seconds that a line on stderr waits for the lines that stdout got before it
+IN_ORDER = 0.05  # seconds that a line on stderr waits for earlier lines on stdout
 
 
 class NobodyReadsError(BaseException):
-    """The reader of stdout has gone, as `head -1` does after its line."""
+    """The reader of stdout has gone, as `head -1` goes after one line."""
 
 
 class UnwritableError(BaseException):
-    """Stdout cannot be written: its disk is full, for example."""
+    """Stdout cannot be written, for example because the disk is full."""
 
 
 class Output:
-    """Stands for a text stream while a command runs; other attributes are the stream's own."""
+    """Replaces a text stream while a command runs; passes other attributes through to it."""
 
     def __init__(self, stream: Any, essential: bool = False, after: "Output | None" = None) -> None:
         """Wraps a stream.
 
         Args:
-          stream: the host's; None where there is none.
-          essential: whether the command has no purpose when nobody can read the stream.
-          after: the output whose lines come first.
+          stream: the host's stream; None where there is none.
+          essential: whether the command is pointless when nobody can read the stream.
+          after: the output whose earlier lines are written first.
         """
         self.essential = essential
         self._stream, self._after = stream, after
@@ -55,14 +55,14 @@ class Output:
         return getattr(self._stream, name)
 
     def isatty(self) -> bool:
-        """Whether a person watches, with a progress bar for example."""
+        """Whether the stream is a terminal, which can show a progress bar."""
         try:
             return bool(self._stream.isatty())
         except (AttributeError, ValueError, OSError):  # missing, of another kind, or closed
             return False
 
     def write(self, text: str) -> int:
-        """Takes text, and flushes if it ends a line.
+        """Takes text, and flushes if the text ends a line.
 
         Raises:
           NobodyReadsError, UnwritableError: the stream is essential and cannot be written.
@@ -73,7 +73,7 @@ class Output:
         return len(text)
 
     def flush(self) -> None:
-        """Hands over what was written; raises as `write` does."""
+        """Passes the text on to the stream; raises as `write` does."""
         text, self._line = self._line, ""
         if self._silent or not text:
             return
@@ -85,16 +85,16 @@ class Output:
             self._hand_over(text)
 
     def in_background(self) -> None:
-        """From now on a thread writes, so that a slow reader holds nobody up.
+        """Lets a thread write from now on, so that a slow reader does not hold up the command.
 
-        A terminal is written to as before, because it shares its lines with the progress bar.
+        A terminal is written to directly as before, because a progress bar shares its lines.
         """
         if self._queue is None and self._fd is not None and not self.isatty():
             self._queue = queue.SimpleQueue()
             threading.Thread(target=self._write_on, args=(self._queue,), daemon=True).start()
 
     def wait(self, seconds: float | None) -> None:
-        """Waits until all lines are written, or for so long."""
+        """Waits until all lines are written, but at most `seconds`."""
         if self._queue is not None:
             written = threading.Event()
             self._queue.put(written)
@@ -140,7 +140,7 @@ class Output:
 
 
 def guard() -> None:
-    """Puts an `Output` in the place of stdout and stderr, until the command ends."""
+    """Replaces stdout and stderr by an `Output` each, until the command ends."""
     at_end(setattr, sys, "stdout", sys.stdout)
     at_end(setattr, sys, "stderr", sys.stderr)
     stdout = Output(sys.stdout, essential=True)
@@ -148,14 +148,14 @@ def guard() -> None:
 
 
 def outlive_readers() -> None:
-    """The command leaves files: it goes on whoever reads its output, however slowly."""
+    """Lets a command that writes files go on if nobody reads its output, or reads it slowly."""
     for output in _outputs():
         output.essential = False
         output.in_background()
 
 
 def wait(seconds: float | None = None) -> None:
-    """Waits until all output is written, or for so long."""
+    """Waits until all output is written, but at most `seconds`."""
     for output in _outputs():
         output.flush()
         output.wait(seconds)
@@ -164,8 +164,8 @@ def wait(seconds: float | None = None) -> None:
 def open_missing() -> None:
     """Opens /dev/null for each standard descriptor that is closed.
 
-    Otherwise the next file that is opened gets its number, and what C++ code logs to stderr is
-    written into that file.
+    Otherwise the next file that is opened gets the number of the closed descriptor, and C++ code
+    that logs to stderr writes into that file.
     """
     while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass
@@ -177,7 +177,7 @@ def _outputs() -> list[Output]:
 
 
 def _descriptor(stream: Any) -> int | None:
-    """The stream's file descriptor; None without one, or where line ends are translated."""
+    """The stream's file descriptor; None where there is none, or where it translates line ends."""
     if os.name != "posix":
         return None
     try:
@@ -188,7 +188,7 @@ def _descriptor(stream: Any) -> int | None:
 
 
 def _write_all(fd: int, content: bytes) -> None:
-    """Writes all, even where another program has made the descriptor non-blocking."""
+    """Writes everything, even where another program has made the descriptor non-blocking."""
     rest = memoryview(content)
     while rest:
         try:

@@ -1,6 +1,6 @@
-"""Where a run of adam-to-sgd leaves Adam: from its options to steps, and what it says of it.
+"""When adam-to-sgd switches from Adam to SGD: turns options into steps, and reports the switch.
 
-Nothing here changes a step: all is read off the optimizer's state after an epoch.
+Nothing here changes a step: the report reads the optimizer's state after each epoch.
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from jaxopt_notes.training.schedules import schedule
 
 
 def arguments(config: Settings, steps: int) -> dict[str, Any]:
-    """What the optimizer takes beside its rate, over a run of `steps` steps.
+    """The optimizer's arguments other than its learning rate, for a run of `steps` steps.
 
     Raises:
       InputError: the switch would not lie within the run.
@@ -25,7 +25,8 @@ def arguments(config: Settings, steps: int) -> dict[str, Any]:
     if "sgd_learning_rate" in given:
         given["sgd_learning_rate"] = _sgd_schedule(config, steps)
     if isinstance(config.switch_at, str):  # auto
-        # As a warm-up's rates begin near 0, so do their differences: SWATS would stop at once.
+        # In a warm-up the learning rates and their differences begin near 0: SWATS, which waits
+        # for small differences, would switch at once.
         return given | {"earliest_switch": max(2, round(config.warmup * steps))}
     at = round(config.switch_at * steps)
     if not 0 < at < steps:
@@ -37,10 +38,10 @@ def arguments(config: Settings, steps: int) -> dict[str, Any]:
 
 
 def describe(config: Settings, steps: int, opt_state: Any) -> dict[str, Any]:
-    """The switch as a part of an epoch's row: empty for an optimizer without one.
+    """The switch as a part of an epoch's row; empty for an optimizer that does not switch.
 
-    `switched_at` is the number of steps before the switch, `sgd_rate` SGD's rate there; both are
-    None until then.
+    `switched_at` is the number of steps before the switch. `sgd_rate` is SGD's learning rate at
+    the switch. Both are None before the switch.
     """
     state = find_handover(opt_state)
     if state is None:
@@ -55,7 +56,7 @@ def describe(config: Settings, steps: int, opt_state: Any) -> dict[str, Any]:
 
 
 def text(row: Mapping[str, Any]) -> str:
-    """A few words on the switch; empty for a run without one."""
+    """Describes the switch in a few words; empty for a run without a switch."""
     if "switched_at" not in row:
         return ""
     if row["switched_at"] is None:

@@ -1,14 +1,14 @@
-"""Training images moved about: what a small set lacks, a network can be shown."""
+"""Shifts training images at random, so that a network sees more than a small set holds."""
 
 import jax
 import jax.numpy as jnp
 
 
 def shift(key: jax.Array, images: jax.Array, by: int) -> jax.Array:
-    """Moves each image by up to `by` pixels along each axis, its edge repeated behind it.
+    """Moves each image by up to `by` pixels along each axis; repeats its edge to fill the gap.
 
     Args:
-      key: which way each image goes: uniform over the (2 by + 1)² moves.
+      key: random key that draws each image's move, uniformly from the (2 by + 1)² moves.
       images: (batch, height, width, channels).
       by: pixels; 0 leaves the images as they are.
 

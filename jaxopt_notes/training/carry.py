@@ -1,8 +1,9 @@
-"""What a loop carries, in few arrays: on a GPU each array that a step writes costs a launch.
+"""Packs a loop's state into few arrays: on a GPU each array that a step writes costs a launch.
 
 While the loop runs, the small arrays of one dtype lie end to end in one array. Reading one of them
-costs nothing, because XLA fuses the slice with its user. Writing all of them is one launch, because
-XLA fuses the concatenation with whatever computes its parts. The numbers do not change.
+costs nothing, because XLA fuses the slice with its user. Writing all of them costs one launch,
+because XLA fuses the concatenation with the code that computes its parts. The numbers do not
+change.
 """
 
 import math
@@ -13,20 +14,20 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-SMALL = 1024  # elements; a larger array stays by itself
+SMALL = 1024  # elements; larger arrays are not packed
 
 
 def packing(
     like: Any, small: int = SMALL
 ) -> tuple[Callable[[Any], list[jax.Array]], Callable[[list[jax.Array]], Any]]:
-    """Functions that pack a tree into few arrays, and unpack them.
+    """Returns functions that pack a tree into few arrays, and unpack it.
 
     Args:
       like: a tree of arrays, or of their shapes and dtypes.
-      small: arrays of up to so many elements are packed with the others of their dtype.
+      small: arrays of at most this many elements are packed, one pack for each dtype.
 
     Returns:
-      `pack(tree) -> arrays` and `unpack(arrays) -> tree`, for trees like that one.
+      `pack(tree) -> arrays` and `unpack(arrays) -> tree`, for trees like `like`.
 
     >>> pack, unpack = packing({"w": jnp.ones((2, 2)), "b": jnp.zeros(3), "t": jnp.int32(7)})
     >>> arrays = pack({"w": jnp.ones((2, 2)), "b": jnp.zeros(3), "t": jnp.int32(7)})

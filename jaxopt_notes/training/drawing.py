@@ -1,4 +1,4 @@
-"""The state before the first step, drawn by one program that is compiled in a thread.
+"""Draws the state before the first step by one program, which a thread compiles.
 
 Meanwhile the main thread traces the training step, which needs only the shapes of the state.
 """
@@ -25,8 +25,8 @@ class Drawing(NamedTuple):
 
     Attributes:
       model: the network as a function; its parameters are shapes only.
-      shapes: the state, as shapes.
-      compiled: the program, from a seed; not ready yet.
+      shapes: the shapes of the state.
+      compiled: the program that makes a state from a seed; not ready yet.
     """
 
     model: PureModel
@@ -45,11 +45,11 @@ def begin_drawing(
     """Traces the program that draws the first state, and has a thread compile it.
 
     Args:
-      make: the network, from what its parameters are drawn with.
-      optimizer: whose state begins too.
+      make: draws the network from random number generators.
+      optimizer: the optimizer, whose first state is drawn too.
       averaged: whether the state has an average of the parameters.
     """
-    # The random key is made in the program: outside it takes two programs of its own.
+    # The program makes the random key itself: outside, the key would need two more programs.
     draw = functools.partial(_draw, make, optimizer, averaged)
     lowered = jax.jit(draw, **sooner()).lower(_seed(0))
     graph, shapes = jax.tree.map(_shape, lowered.out_info)
@@ -70,7 +70,7 @@ def _draw(
 
 
 def _seed(seed: int) -> Any:
-    return np.int64(seed).astype(np.int32)  # as `jax.random.key` does of a Python integer
+    return np.int64(seed).astype(np.int32)  # as `jax.random.key` converts a Python integer
 
 
 def _shape(x: Any) -> jax.ShapeDtypeStruct:

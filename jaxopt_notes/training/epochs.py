@@ -25,12 +25,12 @@ from jaxopt_notes.training.setup import Setup
 from jaxopt_notes.training.state import TrainState
 from jaxopt_notes.training.step import Batch, make_eval_step, make_train_step
 
-STRETCHES = 25  # per epoch: as often as the progress bar moves
-LONGEST_STRETCH = 200  # steps: how long a signal may have to wait
+STRETCHES = 25  # per epoch; the progress bar moves after each
+LONGEST_STRETCH = 200  # steps; a signal waits for the end of a stretch
 
 
 class Steps(NamedTuple):
-    """The training steps, traced but not compiled yet, and the set that they take.
+    """The training steps, traced but not compiled yet, and the training set.
 
     Attributes:
       train_set: from `layout.hold`.
@@ -47,7 +47,9 @@ def first_progress(setup: Setup) -> Progress:
 
 
 def begin(setup: Setup) -> tuple[Progress, Steps]:
-    """The progress before the first step, and the steps: one is compiled as the other is traced."""
+    """The progress before the first step, and the steps; compiles the first state's program
+    while it traces the steps.
+    """
     drawing = _begin_drawing(setup)
     steps = trace_steps(setup, setup.layout.like(drawing.shapes))
     return Progress(_drawn(setup, drawing)), steps
@@ -66,7 +68,7 @@ def trace_steps(setup: Setup, state: TrainState) -> Steps:
 
     Args:
       setup: from `prepare`.
-      state: what a step carries, or its shapes as `layout.like` has them.
+      state: the training state, or its shapes from `layout.like`.
     """
     config, layout = setup.config, setup.layout
     train_set = layout.hold(setup.data.train_images, setup.data.train_labels)
@@ -94,10 +96,10 @@ def train(
       setup: from `prepare`.
       progress: where to begin.
       steps: from `begin` or `trace_steps`.
-      extra_stops: steps, counted since the training began, that end a stretch too.
+      extra_stops: more steps that end a stretch, counted since the training began.
 
     Yields:
-      The progress, and the row of the epoch that has just ended; None within an epoch.
+      The progress, and the row of the epoch that has just ended or, within an epoch, None.
 
     Raises:
       DivergedError: the loss is not finite. With `on_nonfinite` "save", the progress before that
@@ -105,7 +107,7 @@ def train(
     """
     config, layout, labels = setup.config, setup.layout, setup.data.train_labels
     start = time.perf_counter() - progress.seconds
-    compiling = compile_in_thread(steps.compile)  # meanwhile the evaluation is traced
+    compiling = compile_in_thread(steps.compile)  # while this thread traces the evaluation
     test, read = _tester(setup, progress.state), watching.reader(layout.jit)
 
     def batches_of(epoch: int) -> tuple[Batch, jax.Array | None]:
@@ -135,7 +137,7 @@ def train(
 def _row(
     setup: Setup, progress: Progress, tested: dict[str, float], watched: dict[str, Any]
 ) -> EpochRow:
-    """The row of the epoch whose last step has just been taken."""
+    """The metrics of the epoch that has just ended."""
     config, total = setup.config, setup.steps_per_epoch * setup.config.epochs
     row = {
         "epoch": progress.epoch + 1,
@@ -152,12 +154,12 @@ def _row(
 
 
 def _stretch_length(steps: int) -> int:
-    """How many steps most stretches of an epoch have."""
+    """The usual number of steps in a stretch."""
     return min(max(1, steps // STRETCHES), LONGEST_STRETCH)
 
 
 def _stops(setup: Setup, progress: Progress, extra_stops: Sequence[int]) -> list[int]:
-    """The steps of the current epoch that end a stretch, after those that are done."""
+    """The remaining steps of the current epoch that end a stretch."""
     steps, before = setup.steps_per_epoch, progress.step - progress.step_in_epoch
     length = _stretch_length(steps)
     stops = {*range(length, steps, length), steps}
@@ -168,7 +170,7 @@ def _stops(setup: Setup, progress: Progress, extra_stops: Sequence[int]) -> list
 
 
 def _tester(setup: Setup, state: TrainState) -> Callable[[TrainState], dict[str, float]]:
-    """The test set's part of a row: with the parameters and, where it exists, their average."""
+    """Evaluates the test set for a row: with the parameters and, where it exists, their average."""
     data = setup.data
     test_set = pad(data.test_images, data.test_labels, EVAL_BATCH, setup.layout)
     eval_step = make_eval_step(setup.model, setup.normalize)

@@ -1,10 +1,10 @@
-"""A trained network's predictions, and its scores on a test set class by class.
+"""A trained network's predictions on a test set, and its scores for each class.
 
 With the confusion matrix C, whose rows are the true classes and whose columns the predicted ones:
 
     recall(k)       C[k, k] / Σ_j C[k, j]        the share of class k that is predicted as k
-    precision(k)    C[k, k] / Σ_i C[i, k]        the share of the predictions k that are right
-    specificity(k)  the share of the other classes that is not predicted as k
+    precision(k)    C[k, k] / Σ_i C[i, k]        the share of predictions of k that are right
+    specificity(k)  the share of the other classes' examples that are not predicted as k
     F1(k)           2 C[k, k] / (Σ_j C[k, j] + Σ_i C[i, k])
 
 A miss lowers recall; a false alarm lowers precision and specificity; accuracy shows neither. In
@@ -38,14 +38,14 @@ class Weights(NamedTuple):
 def copy_weights(state: TrainState) -> Weights:
     """Copies a state's weights; the next training step overwrites the state's own memory."""
     weights = state.params, state.batch_stats
-    if len(state.step.devices()) > 1:  # one of the copies, in this process's own memory
+    if len(state.step.devices()) > 1:  # take the copy in this process's own memory
         return Weights(int(state.step), *jax.device_get(weights))
     copied = jax.tree.map(jnp.copy, weights)
     return Weights(int(state.step), *copied)
 
 
 class ClassScore(NamedTuple):
-    """How well one class is distinguished; None where there is nothing to divide by."""
+    """One class's scores; a score is None where its denominator is 0."""
 
     name: str
     precision: float | None
@@ -63,7 +63,7 @@ class Evaluation(NamedTuple):
       predicted: int32 (n,), each image's most likely class.
       confidence: float32 (n,), that class's probability.
       confusion: int64 (classes, classes), rows true and columns predicted.
-      scores: a row a class.
+      scores: one row for each class.
     """
 
     step: int
@@ -74,7 +74,7 @@ class Evaluation(NamedTuple):
 
     @property
     def accuracy(self) -> float:
-        """The share of right predictions."""
+        """The share of predictions that are right."""
         return float(np.trace(self.confusion) / self.confusion.sum())
 
     @property
@@ -83,7 +83,7 @@ class Evaluation(NamedTuple):
         return min((score for score in self.scores if score.support), key=lambda s: s.recall or 0.0)
 
     def as_json(self) -> dict[str, Any]:
-        """Everything but the single predictions."""
+        """Everything but the predictions for single images, as a JSON value."""
         return {
             "step": self.step,
             "examples": len(self.predicted),
@@ -101,7 +101,7 @@ def logits_of(
     Args:
       images: uint8 (n, height, width, channels), of the network's image shape.
       weights: the trained weights.
-      model: the network that they belong to.
+      model: the network that the weights belong to.
       normalize: the training set's normalisation.
 
     Returns:
@@ -109,7 +109,7 @@ def logits_of(
     """
     forward = jax.jit(make_forward(model, normalize), **sooner())
     size = len(images)
-    # A power of two, filled up with blank images: few sizes, each of which is compiled once.
+    # Blank images fill a batch up to a power of two, so that few sizes have to be compiled.
     batch = min(EVAL_BATCH, 1 << max(size - 1, 0).bit_length())
     parts = []
     for start in range(0, max(size, 1), batch):
@@ -128,7 +128,7 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 def evaluate_classes(
     weights: Weights, model: PureModel, normalize: Normalization, data: Dataset
 ) -> Evaluation:
-    """Predicts the test set of `data` and scores each class; the others are as for `logits_of`."""
+    """Predicts the test set of `data` and scores each class; other arguments as for `logits_of`."""
     logits = logits_of(data.test_images, weights, model, normalize)
     predicted, confidence = logits.argmax(-1).astype(np.int32), softmax(logits).max(-1)
     confusion = confusion_matrix(data.test_labels, predicted, len(data.class_names))
@@ -147,7 +147,7 @@ def confusion_matrix(labels: np.ndarray, predicted: np.ndarray, classes: int) ->
 
 
 def class_scores(confusion: np.ndarray, names: Sequence[str]) -> tuple[ClassScore, ...]:
-    """Each class's scores from the counts (true, predicted).
+    """Each class's scores from a confusion matrix.
 
     >>> score, _ = class_scores(np.array([[8, 2], [0, 90]]), ("ill", "well"))
     >>> score.recall, score.precision, score.specificity, score.support
@@ -177,7 +177,7 @@ def _share(part: int, whole: int) -> float | None:
 
 
 def worst_mistakes(evaluation: Evaluation, labels: np.ndarray, most: int) -> np.ndarray:
-    """The positions of the wrong predictions, the most confident first, `most` of them at most."""
+    """The positions of at most `most` wrong predictions, the most confident first."""
     wrong = np.flatnonzero(evaluation.predicted != labels)
     order = np.argsort(-evaluation.confidence[wrong], kind="stable")
     return wrong[order[:most]]

@@ -1,8 +1,8 @@
 """Runs stretches of steps on the device, one epoch at a time.
 
-The data and the epoch's order are on the device; a stretch gathers its batches and sums its metrics
-there. Several devices hold their parts of an epoch's batches instead, in order. The host waits once
-per stretch, for a few numbers.
+The device holds the data and the epoch's order; there a stretch gathers its batches and sums its
+metrics. Where there are several devices, each holds its part of the epoch's batches instead. The
+host waits once per stretch, for a few numbers.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -20,7 +20,7 @@ from jaxopt_notes.training.sharding import Layout
 from jaxopt_notes.training.state import TrainState
 from jaxopt_notes.training.step import Batch, Metrics
 
-ALONE = Layout()  # on one device
+ALONE = Layout()  # one device
 
 Stretch = Callable[..., tuple[TrainState, Sums]]
 
@@ -47,7 +47,7 @@ def compile_stretch(
     layout: Layout = ALONE,
     length: int | None = None,
 ) -> Stretch:
-    """Compiles what `trace_stretch` has traced."""
+    """Traces a stretch with `trace_stretch` and compiles it."""
     return trace_stretch(step, state, data, order, on_nonfinite, layout, length)()
 
 
@@ -62,30 +62,31 @@ def trace_stretch(
 ) -> Callable[[], Stretch]:
     """Traces `stretch(state, sums, data, order, start, stop) -> (state, sums)`.
 
-    It takes the steps start … stop − 1 of an epoch, whose order is int32 (steps, batch), and adds
-    to the sums. One compilation serves stretches of any length. The state is donated.
+    A stretch takes the steps start … stop − 1 of an epoch, whose order is int32 (steps, batch), and
+    adds their metrics to the sums. One compilation serves stretches of any length. The state is
+    donated.
 
-    XLA's CPU backend runs a convolution inside a loop slowly, on one core. A step with convolutions
-    is therefore looped over by Python there. On a GPU stretches of `length` steps have a program of
-    their own, in which the host does not ask before each step whether the loop goes on.
+    XLA's CPU backend runs a convolution inside a loop slowly, on one core. On a CPU, Python
+    therefore loops over a step with convolutions. On a GPU, stretches of `length` steps have a
+    program of their own, which does not ask the host before each step whether the loop goes on.
 
     Args:
       step: from `make_train_step`.
-      state: an example of what a step carries, or its shapes as `layout.like` has them.
-      data: the training set, or without an order the batches, (steps, batch, …).
+      state: an example of the training state, or its shapes from `layout.like`.
+      data: the training set or, where there is no order, the batches, (steps, batch, …).
       order: an example of an epoch's order. `layout.epoch` returns both.
-      on_nonfinite: what happens at a loss that is not finite. The stretch ends early, with the
-        state broken ("stop") or as it was before that step ("save"); or the step is left out and
-        the stretch goes on ("skip").
+      on_nonfinite: what happens at a loss that is not finite. "stop" ends the stretch and leaves
+        the state broken; "save" ends it with the state before that step; "skip" leaves the step
+        out and goes on.
       layout: how everything but the sums is laid out on the devices, before and after.
-      length: how many steps most stretches have.
+      length: the usual number of steps in a stretch.
 
     Returns:
-      A function that compiles it, and returns it.
+      A function that compiles the stretch and returns it.
     """
     one = one_step(step, on_nonfinite, layout)
     many = _loop_on_device(one, skip=on_nonfinite == "skip")
-    if jax.config.jax_disable_jit:  # type: ignore[attr-defined] # to look into a step
+    if jax.config.jax_disable_jit:  # type: ignore[attr-defined] # for debugging a step
         return lambda: many
     args = (state, zero_sums(), data, order)
     index = np.int32(0)
@@ -102,7 +103,7 @@ def trace_stretch(
 
 
 def _python_loop(single: Callable[..., Any], layout: Layout) -> Stretch:
-    """The stretch of a step that is not a loop on the device."""
+    """The stretch as a Python loop that calls a compiled step."""
 
     def loop(
         state: TrainState, sums: Sums, data: Batch, order: Any, start: int, stop: int
@@ -156,11 +157,12 @@ def _loop_on_device(one: Callable[..., Any], skip: bool) -> Callable[..., Any]:
 def loop_of_length(one: Callable[..., Any], length: int) -> Callable[..., Any]:
     """`many(state, sums, data, order, start) -> (state, sums)`: `length` steps, for a GPU.
 
-    XLA knows how many, so that the host launches them all without waiting for the device. Failed
-    steps do not end the loop; `one` leaves the sums alone after the first.
+    XLA knows the number of steps, so the host launches all of them without waiting for the device.
+    A failed step does not end the loop; after the first failure `one` no longer changes the sums.
 
-    Two steps are one turn of the loop: the second writes where the first has read, and nothing is
-    copied. The barrier keeps XLA from computing both steps' small updates at the end of the turn.
+    One turn of the loop takes two steps: the second step writes where the first one has read, so
+    nothing is copied. The barrier keeps XLA from computing both steps' small updates at the end of
+    the turn.
     """
 
     def many(state: TrainState, sums: Sums, data: Batch, order: Any, start: Any) -> Any:
@@ -202,10 +204,10 @@ def run_epoch(
     Args:
       stretch: from `compile_stretch`.
       progress: where to begin; `Progress(state)` for the beginning of an epoch.
-      data: from `layout.epoch`, as is the order.
+      data: from `layout.epoch`, which also returns the order.
       order: int32 (steps, batch), or None.
-      stops: ascending steps of the epoch, each a stretch's end.
-      on_nonfinite: as the stretch was compiled with.
+      stops: steps of the epoch at which a stretch ends, ascending.
+      on_nonfinite: the value that the stretch was compiled with.
 
     Raises:
       DivergedError: the loss is not finite. With "save", the progress before that step is yielded
@@ -238,7 +240,7 @@ class Padded(NamedTuple):
 def pad(images: np.ndarray, labels: np.ndarray, batch_size: int, layout: Layout = ALONE) -> Padded:
     """Cuts a set into batches on the devices; blank images fill up the last one.
 
-    A batch has `batch_size` images, or a few more so that the devices can share it evenly.
+    A batch has `batch_size` images, or a few more, so that each device gets equally many.
     """
     size = len(labels)
     batch_size = -(-min(batch_size, size) // layout.devices) * layout.devices
@@ -259,7 +261,7 @@ def begin_evaluation(
 
     Args:
       eval_step: from `make_eval_step`.
-      state: an example of the states whose parameters are evaluated.
+      state: an example of a state, whose parameters are evaluated.
       data: the set.
       layout: how the set and the parameters are laid out.
 
@@ -272,8 +274,8 @@ def begin_evaluation(
 
     def evaluate(params: Any, batch_stats: Any) -> Result:
         step = compiled.result()
-        # Waits for each batch: programs that run at once would block the threads that a CPU's
-        # devices share.
+        # Wait for each batch: on a CPU, programs that run at the same time would block the threads
+        # that its devices share.
         each = [
             jax.device_get(step(params, batch_stats, batch, real))
             for batch, real in zip(data.batches, data.real)

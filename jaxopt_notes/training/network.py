@@ -1,4 +1,4 @@
-"""The network that the settings describe."""
+"""Builds the network that the settings describe."""
 
 import functools
 from collections.abc import Callable
@@ -13,12 +13,12 @@ from jaxopt_notes.runtime.compilation import sooner
 
 
 def build_network(config: Settings, image_shape: tuple[int, ...], classes: int) -> Any:
-    """The network with its initial parameters, which the seed decides.
+    """The network with its initial parameters, drawn from the seed.
 
     Args:
       config: the settings.
       image_shape: (height, width, channels).
-      classes: how many logits.
+      classes: the number of classes, and of logits.
 
     Raises:
       InputError: the images are too small for the network.
@@ -43,7 +43,7 @@ def _maker(
     init: str,
     parts: tuple[tuple[str, Any], ...],
 ) -> Callable[[nnx.Rngs], Any]:
-    """`make(rngs)` for `initialised`; one function for equal settings, which JAX traces once."""
+    """`make(rngs)` for `initialised`; equal settings share one function, so JAX traces it once."""
     kind: Any = MLP if model == "mlp" else CNN
 
     def make(rngs: nnx.Rngs) -> Any:
@@ -56,9 +56,9 @@ def _maker(
 
 
 def initialised(make: Callable[[nnx.Rngs], Any], seed: int) -> Any:
-    """`make(nnx.Rngs(seed))`, by one program; outside of jit there is one for each kernel's shape.
+    """`make(nnx.Rngs(seed))` as one program; outside jit, JAX compiles one for each kernel's shape.
 
-    Drawing a kernel takes milliseconds, compiling that a second.
+    Drawing a kernel takes milliseconds; compiling its program takes a second.
     """
 
     draw = jax.jit(_draw, static_argnums=0, **sooner())

@@ -9,7 +9,7 @@ from jaxopt_notes.training.state import TrainState
 
 
 class Sums(NamedTuple):
-    """Sums over the steps of an epoch; a step that is not finite is counted, not added."""
+    """Sums over the steps of an epoch; a step with a non-finite loss is only counted as failed."""
 
     loss: jax.Array  # float32, nats
     correct: jax.Array  # int32
@@ -19,13 +19,13 @@ class Sums(NamedTuple):
 
 def zero_sums() -> Sums:
     """The sums before any step."""
-    loss: Any = np.float32(0)  # on no device: any layout takes it
+    loss: Any = np.float32(0)  # numpy's, so that any layout takes it
     count: Any = np.int32(0)
     return Sums(loss, count, count, count)
 
 
 class Result(NamedTuple):
-    """Means over some examples; NaN where there are none."""
+    """Means over examples; NaN where there are no examples."""
 
     loss: float
     accuracy: float
@@ -53,11 +53,11 @@ class EpochRow(TypedDict):
       seconds: training time since it began.
       train_loss: mean over the epoch's steps, in nats.
       ema_test_loss: on the test set with the averaged parameters; with `--ema` only.
-      skipped: steps left out because they were not finite; with `--on-nonfinite skip` only.
-      switched_at: steps before the switch to SGD, None until then; with adam-to-sgd only.
-      sgd_rate: SGD's learning rate at the switch, None until then; with adam-to-sgd only.
-      watch: the readings at the last measured step, by name, None where one is not finite; with
-        `--watch` only.
+      skipped: steps left out because their loss was not finite; with `--on-nonfinite skip` only.
+      switched_at: steps before the switch to SGD, None before it; with adam-to-sgd only.
+      sgd_rate: SGD's learning rate at the switch, None before it; with adam-to-sgd only.
+      watch: the readings at the last measured step, by name; a reading that is not finite is None;
+        with `--watch` only.
     """
 
     epoch: int
@@ -76,15 +76,15 @@ class EpochRow(TypedDict):
 
 
 class Progress(NamedTuple):
-    """Where a training stands: all that it needs to go on as if it had never stopped.
+    """Where a training stands: all it needs to go on as if it had never stopped.
 
     Attributes:
-      state: what a step carries; the next stretch of steps reuses its memory.
+      state: the training state; the next stretch of steps reuses its memory.
       sums: metrics of the current epoch so far.
       step_in_epoch: how many steps of the current epoch are done.
-      rows: one row for each epoch finished here.
+      rows: one row for each epoch that this package has finished.
       seconds: training time so far.
-      epochs_before: finished epochs without a row, of a run that another program began.
+      epochs_before: epochs without a row, which another program had finished.
     """
 
     state: TrainState
@@ -96,12 +96,12 @@ class Progress(NamedTuple):
 
     @property
     def epoch(self) -> int:
-        """How many epochs are finished."""
+        """The number of finished epochs."""
         return self.epochs_before + len(self.rows)
 
     @property
     def step(self) -> int:
-        """How many steps are done since the training began; waits for the device."""
+        """The number of steps since the training began; waits for the device."""
         return int(self.state.step)
 
     @property

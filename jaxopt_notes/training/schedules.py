@@ -1,9 +1,9 @@
-"""The learning rate over a run: optax's schedules by the names that people use.
+"""The learning rate over a run: optax's schedules under their common names.
 
     constant    α
     cosine      from α to 0 along half a cosine
-    one-cycle   up from α / 25 in a straight line, then down to α / 10⁴ along half a cosine
-    StepLR(…)   as that scheduler of torch's does (`torch_schedules.py`)
+    one-cycle   from α / 25 up to α in a straight line, then down to α / 10⁴ along half a cosine
+    StepLR(…)   as torch's scheduler of that name does (`torch_schedules.py`)
 
 A warm-up rises in a straight line to α over its share of the run, from 0 (one-cycle: from α / 25).
 Sources: Loshchilov & Hutter 2017 ("SGDR", §3); Smith & Topin 2018 ("Super-Convergence", §3).
@@ -21,12 +21,12 @@ def schedule(name: str, peak: float, steps: int, warmup: float | None = None) ->
 
     Args:
       name: one of `SCHEDULES`, or the call of a torch scheduler.
-      peak: α, the largest rate.
+      peak: α, the largest learning rate.
       steps: length of the run.
-      warmup: share of the run, in [0, 1), that rises; None takes the name's own.
+      warmup: the warm-up's share of the run, in [0, 1); None takes the schedule's default.
 
     Returns:
-      The rate as a function of the steps taken.
+      The learning rate as a function of the number of steps taken.
 
     Raises:
       InputError: torch's OneCycleLR ends before the run does.
@@ -42,7 +42,7 @@ def schedule(name: str, peak: float, steps: int, warmup: float | None = None) ->
                 f"--schedule {name}: the run has {steps:,} steps; pass as many total_steps, or "
                 "fewer --epochs"
             )
-        # Imported here: the other schedules need nothing of torch's conventions.
+        # Imported here, because the other schedules do not need torch's conventions.
         from jaxopt_notes.training.torch_schedules import torch_schedule
 
         return torch_schedule(call, peak, steps)

@@ -1,4 +1,4 @@
-"""All that a training is made of, from its settings: data, network, optimizer, devices."""
+"""Prepares a training from its settings: data, network, optimizer, devices."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -22,12 +22,12 @@ from jaxopt_notes.training.step import Normalization, normalization_of
 
 
 class Setup(NamedTuple):
-    """All that a training is made of, before its first step."""
+    """Everything that a training needs before its first step."""
 
     config: Settings  # with every choice made
     data: Dataset
     make: Callable[[nnx.Rngs], Any]  # draws the CNN or MLP
-    network: Any  # what it draws; its arrays are shapes only
+    network: Any  # what `make` draws, with shapes in place of arrays
     model: PureModel  # of `network`
     optimizer: optax.GradientTransformation
     normalize: Normalization
@@ -36,10 +36,10 @@ class Setup(NamedTuple):
 
 
 def prepare(asked: Asked) -> Setup:
-    """Makes the choices that the settings leave open, and loads the data. Writes nothing.
+    """Chooses the settings that the user left open, and loads the data. Writes nothing.
 
     Args:
-      asked: the settings that are asked for, by name.
+      asked: the settings that the user asks for, by name.
 
     Raises:
       InputError: a setting is wrong, or the data cannot be loaded.
@@ -77,7 +77,7 @@ def prepare(asked: Asked) -> Setup:
 
 
 def build_optimizer(config: Settings, steps: int) -> optax.GradientTransformation:
-    """The optimizer with its schedule over `steps` steps; with `--watch`, it is watched.
+    """The optimizer with its schedule over `steps` steps; with `--watch`, a watched optimizer.
 
     Raises:
       InputError: the optimizer refuses a hyperparameter, or its switch is not within the steps.

@@ -1,10 +1,10 @@
-"""Where a run's arrays lie when several devices share it. JAX's partitioner does the rest.
+"""How a run's arrays are laid out on the devices that share it. JAX's partitioner does the rest.
 
-The devices stand along one axis, `data`. Each holds the parameters, the batch statistics and, for
-an epoch, its part of every batch, which its process picks out of the training set; the gradients'
-sum is all that travels. With `shard_optimizer_state` each device holds only its part of the
-optimizer's state and moves that part of the parameters; then the parts are gathered (Rajbhandari et
-al. 2020, "ZeRO", §5.1, stage 1; arXiv:1910.02054).
+The devices form one axis, `data`. Each device holds the parameters, the batch statistics and, for
+an epoch, its part of every batch, which its process picks out of the training set. Only the sum of
+the gradients travels between devices. With `shard_optimizer_state` each device holds its part of
+the optimizer's state and updates that part of the parameters; then the devices gather all parts
+(Rajbhandari et al. 2020, "ZeRO", §5.1, stage 1; arXiv:1910.02054).
 """
 
 import math
@@ -27,16 +27,16 @@ from jaxopt_notes.training.state import TrainState
 from jaxopt_notes.training.step import Batch
 from jaxopt_notes.training.watching import own_state, with_own_state
 
-PER_CORE = 32  # images of a batch; with fewer, coming together at each step costs what is gained
+PER_CORE = 32  # images per core; with fewer, synchronising each step costs more than it gains
 
 
 class Layout(NamedTuple):
-    """The devices of a run, and what is cut among them.
+    """The devices of a run, and what they divide among them.
 
     Attributes:
-      mesh: the devices; None for one device. Then arrays lie where JAX puts them, and the compiled
-        programs are those of a run that knows no mesh.
-      shard_optimizer_state: cut the optimizer's state too.
+      mesh: the devices; None for one device: arrays then lie where JAX puts them, and the compiled
+        programs are the same as without a mesh.
+      shard_optimizer_state: divide the optimizer's state too.
     """
 
     mesh: Mesh | None = None
@@ -44,15 +44,15 @@ class Layout(NamedTuple):
 
     @property
     def devices(self) -> int:
-        """How many share a batch."""
+        """The number of devices that share a batch."""
         return self.mesh.size if self.mesh else 1
 
     def context(self) -> AbstractContextManager[Any]:
-        """What to trace programs in, so that the network knows of the mesh."""
+        """The context in which to trace programs, so that the network knows the mesh."""
         return jax.set_mesh(self.mesh) if self.mesh else nullcontext()
 
     def jit(self, f: Callable[..., Any], **kwargs: Any) -> Callable[..., Any]:
-        """`jax.jit` of a function whose results every device shall have."""
+        """`jax.jit` of a function, with its results copied to every device."""
         if not self.mesh:
             return jax.jit(f, **kwargs)
         jitted = jax.jit(f, out_shardings=self._whole(), **kwargs)
@@ -64,26 +64,26 @@ class Layout(NamedTuple):
         return traced_in_context
 
     def lower(self, f: Callable[..., Any], *args: Any) -> jax.stages.Lowered:
-        """Traces a function whose results every device shall have, to be compiled `sooner`."""
+        """Traces a function as `jit` does, to be compiled with the options of `sooner`."""
         shardings: dict[str, Any] = {"out_shardings": self._whole()} if self.mesh else {}
         with self.context():
             return jax.jit(f, **shardings, **sooner()).lower(*args)
 
     def hold(self, images: np.ndarray, labels: np.ndarray) -> Batch:
-        """The training set where `epoch` takes it from: one device, or the process's own memory."""
+        """Puts the training set where `epoch` reads it: on one device, or in host memory."""
         data: Any = Batch(images, labels)  # type: ignore[arg-type]
         return data if self.mesh else jax.tree.map(jnp.asarray, data)
 
     def epoch(self, data: Batch, order: np.ndarray) -> tuple[Batch, jax.Array | None]:
-        """What the steps of an epoch are given, as `compile_stretch` takes it.
+        """The data and order of an epoch, as `compile_stretch` takes them.
 
         Args:
           data: from `hold`.
           order: int32 (steps, batch), the examples of each step.
 
         Returns:
-          On one device the set and the order. On several the batches, (steps, batch, …), of which
-          each device has its part, and no order; a process reads its own devices' examples only.
+          On one device, the set and the order. On several devices, the batches, (steps, batch, …),
+          divided among the devices, and no order; a process reads only its own devices' examples.
         """
         if not self.mesh:
             return data, jnp.asarray(order)
@@ -98,7 +98,7 @@ class Layout(NamedTuple):
         return jax.tree.map(batches, data), None
 
     def epoch_like(self, data: Batch, shape: tuple[int, int]) -> tuple[Batch, Any]:
-        """What `epoch` gives for an order of this shape, as shapes."""
+        """The shapes of what `epoch` returns for an order of this shape."""
         if not self.mesh:
             return data, jax.ShapeDtypeStruct(shape, jnp.int32)
 
@@ -108,15 +108,15 @@ class Layout(NamedTuple):
         return jax.tree.map(batches, data), None
 
     def cut(self, tree: Any, axis: int) -> Any:
-        """Arrays in equal parts along an axis; a process keeps the parts of its own devices."""
+        """Cuts arrays into equal parts along an axis; a process keeps its own devices' parts."""
         return self._put(tree, jax.tree.map(lambda _: self._cut(axis), tree) if self.mesh else tree)
 
     def place(self, state: TrainState) -> TrainState:
-        """The state laid out as `shardings` says."""
+        """Lays out the state as `shardings` says."""
         return self._put(state, self.shardings(state)) if self.mesh else state
 
     def like(self, shapes: TrainState) -> TrainState:
-        """Of a state's shapes, what `place` makes of the state: enough to compile for it."""
+        """The shapes and shardings of the state that `place` returns, enough to compile for it."""
         if not self.mesh:
             return shapes
 
@@ -135,19 +135,19 @@ class Layout(NamedTuple):
         return whole._replace(opt_state=with_own_state(whole.opt_state, cut))
 
     def step_shardings(self, state: TrainState) -> dict[str, Any]:
-        """`jax.jit`'s argument that keeps a step's (state, metrics) where they were."""
+        """The argument of `jax.jit` that keeps the layout of a step's (state, metrics)."""
         return {"out_shardings": (self.shardings(state), self._whole())} if self.mesh else {}
 
     def pin(self, state: TrainState) -> TrainState:
-        """The state of a traced step, kept as it is laid out: a loop's is XLA's to choose else."""
+        """Fixes the layout of a traced step's state; in a loop XLA might choose another one."""
         if not self.mesh:
             return state
         return jax.lax.with_sharding_constraint(state, self.shardings(state))
 
     def optimizer(self, optimizer: optax.GradientTransformation) -> optax.GradientTransformation:
-        """The same optimizer, whose cut state leaves the network's gradient uncut.
+        """The optimizer, with the network's gradient kept whole where the state is divided.
 
-        Without, XLA carries the cuts back into the network, and gathers its activations too.
+        Otherwise XLA carries the division back into the network, and gathers its activations too.
         """
         if not (self.mesh and self.shard_optimizer_state):
             return optimizer
@@ -160,7 +160,7 @@ class Layout(NamedTuple):
         return optax.GradientTransformationExtraArgs(inner.init, update)
 
     def memory(self, opt_state: Any) -> dict[str, int]:
-        """Bytes of the optimizer's state on each device: as it is laid out, and if it were whole.
+        """Bytes of the optimizer's state on each device: as laid out, and as one whole copy.
 
         Args:
           opt_state: the state, or its shapes.
@@ -181,7 +181,7 @@ class Layout(NamedTuple):
         return NamedSharding(self.mesh, PartitionSpec(*spec))
 
     def _of_slot(self, x: Any) -> NamedSharding:
-        """Cut along the first axis that the devices divide; whole where there is none."""
+        """Divided along the first axis that the devices divide evenly; else whole."""
         divided = (axis for axis, size in enumerate(x.shape) if size and size % self.devices == 0)
         return self._cut(next(divided, None))
 
@@ -190,15 +190,14 @@ class Layout(NamedTuple):
 
 
 def split_cpu(size: int | None, batch_size: int, convolves: bool) -> None:
-    """Has JAX take the CPU for several devices: `size`, or without it one a core where that pays.
+    """Makes JAX treat the CPU as several devices: `size`, or by default one per core where it pays.
 
-    One program keeps two cores busy for part of its time only. Two devices, each with its part of a
-    batch, do better where most of the work is in convolutions. On GPUs and TPUs nothing changes.
-    Neither does anything once JAX has started, nor where the user has said how many CPU devices
-    there shall be, nor among several processes.
+    One program keeps two cores busy for only part of its time. Two devices, each with half a batch,
+    are faster where most of the work is in convolutions. Nothing changes on GPUs and TPUs, once JAX
+    has started, where the user has set the number of CPU devices, or in one of several processes.
 
     Args:
-      size: how many devices are asked for.
+      size: the number of devices that the user asks for; None for the default.
       batch_size: of all devices together.
       convolves: whether the network has convolutions.
     """
@@ -215,7 +214,7 @@ def split_cpu(size: int | None, batch_size: int, convolves: bool) -> None:
 
 
 def _cores() -> int:
-    """How many this process may run on."""
+    """The number of cores that this process may run on."""
     if hasattr(os, "sched_getaffinity"):  # not on macOS
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -225,9 +224,9 @@ def make_layout(size: int | None, batch_size: int, shard_optimizer_state: bool =
     """The layout of a run.
 
     Args:
-      size: how many devices; None for all that there are, those of other processes included.
+      size: the number of devices; None for all devices of all processes.
       batch_size: of all devices together.
-      shard_optimizer_state: cut the optimizer's state among them.
+      shard_optimizer_state: divide the optimizer's state among the devices.
 
     Raises:
       InputError: JAX finds no device, or fewer than asked for, or they do not divide the batch.
@@ -246,14 +245,14 @@ def make_layout(size: int | None, batch_size: int, shard_optimizer_state: bool =
     mesh = jax.make_mesh((size,), (BATCH_AXIS,), (AxisType.Auto,), devices=devices[:size])
     layout = Layout(mesh, shard_optimizer_state)
     if jax.process_count() > 1:
-        # CPUs of several processes give each other 30 s to come to their first sum: before any
-        # of them compiles, which may take one of them longer than that.
+        # The CPUs of several processes wait at most 30 s for each other at their first sum. So take
+        # it before they compile, which may take one process longer than that.
         layout.jit(jnp.sum)(layout.cut(np.ones(size), 0)).block_until_ready()
     return layout
 
 
 def check_batch_size(batch_size: int, devices: int) -> None:
-    """Raises InputError unless the devices divide the batch, naming the nearest that they do.
+    """Raises InputError unless the devices divide the batch; names the nearest size they divide.
 
     >>> check_batch_size(64, 6)
     Traceback (most recent call last):
@@ -271,12 +270,12 @@ def check_batch_size(batch_size: int, devices: int) -> None:
 
 
 def bytes_of(tree: Any, shape: Callable[[Any], tuple[int, ...]]) -> int:
-    """What a tree takes, if of each array this shape is kept."""
+    """The bytes of a tree, with `shape` giving the part of each array that counts."""
     return sum(math.prod(shape(x)) * x.dtype.itemsize for x in jax.tree.leaves(tree))
 
 
 def put(x: Any, sharding: Sharding) -> jax.Array:
-    """Lays out an array that every process has whole; each keeps the parts of its own devices."""
+    """Lays out an array that every process holds whole; each keeps its own devices' parts."""
     if jnp.issubdtype(x.dtype, jax.dtypes.prng_key):
         data = put(jax.random.key_data(x), sharding)
         return jax.random.wrap_key_data(data, impl=jax.random.key_impl(x))

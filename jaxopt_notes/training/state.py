@@ -10,14 +10,14 @@ from jaxopt_notes.models import PureModel
 
 
 class TrainState(NamedTuple):
-    """All that changes in a step; any part but `step` may be empty.
+    """All that a step changes; any part but `step` may be empty.
 
     Attributes:
-      step: int32, how many steps are done.
+      step: int32, the number of steps done.
       params: the network's parameters.
       opt_state: the optimizer's state.
       batch_stats: running averages of batch normalisation.
-      key: the training's random key; each step folds its number into it.
+      key: the training's random key; each step folds the step's number into the key.
       ema: the running average of the parameters.
     """
 
@@ -37,11 +37,11 @@ def create(
 ) -> TrainState:
     """The state before the first step; with an average of the parameters if `averaged`.
 
-    The parameters are copied, because a step reuses the memory of its state and the model needs its
-    own.
+    The parameters are copied: a step reuses its state's memory, and the model must keep its own
+    parameters.
     """
 
-    @jax.jit  # one program: outside jit there would be one for each shape
+    @jax.jit  # one program; outside jit, JAX compiles one for each shape
     def fresh(params: Any, batch_stats: Any, key: jax.Array) -> TrainState:
         params, batch_stats = jax.tree.map(jnp.copy, (params, batch_stats))
         ema = jax.tree.map(jnp.copy, params) if averaged else ()

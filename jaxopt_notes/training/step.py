@@ -35,13 +35,13 @@ class Metrics(NamedTuple):
 
 
 class Normalization(NamedTuple):
-    """The training set's mean and standard deviation a channel, of pixels in 0 … 1."""
+    """The training set's mean and standard deviation per channel, for pixels in 0 … 1."""
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
     def __call__(self, images: jax.Array) -> jax.Array:
-        """uint8 pixels (..., channels) as float32 of mean 0 and deviation 1."""
+        """Converts uint8 pixels (..., channels) to float32 of mean 0 and standard deviation 1."""
         pixels = images.astype(jnp.float32) / 255
         shape = (1,) * (images.ndim - 1) + (-1,)
         mean, std = (np.array(x, np.float32).reshape(shape) for x in self)
@@ -49,7 +49,10 @@ class Normalization(NamedTuple):
 
 
 def normalization_of(images: np.ndarray) -> Normalization:
-    """Measures uint8 images (n, height, width, channels); a constant channel keeps its scale."""
+    """The normalization of uint8 images (n, height, width, channels).
+
+    A constant channel keeps its scale.
+    """
     pixels = images.reshape(-1, images.shape[-1])
     total = squares = np.zeros(images.shape[-1], np.int64)  # exact
     for first in range(0, len(pixels), _AT_ONCE):
@@ -74,32 +77,32 @@ def make_train_step(
 ) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
     """The step: normalise, network, loss, gradient, optimizer. Pure; jit it with the state donated.
 
-    The loss that it differentiates is the batch's mean; the metrics are of the parameters before
+    The step differentiates the mean loss of the batch; its metrics belong to the parameters before
     the update.
 
     Args:
       model: the network.
       optimizer: the update rule.
       normalize: from pixels to the network's input.
-      shift_by: before all that, each image is shifted by up to so many pixels, at random.
-      ema_decay: β of `state.ema`'s average of the parameters, θ̄ ← β_t θ̄ + (1 − β_t) θ with
-        β_t = min(β, t / (t + 9)): the average forgets where it began as fast as it can.
-      check_gradients: whether the loss becomes NaN where a gradient is not finite though the loss
-        is; without it, that shows in the next step's loss.
+      shift_by: each image is first shifted at random by up to this many pixels.
+      ema_decay: β of the average of the parameters in `state.ema`, θ̄ ← β_t θ̄ + (1 − β_t) θ with
+        β_t = min(β, t / (t + 9)): small β_t at first, so that the average soon forgets its start.
+      check_gradients: whether a gradient that is not finite turns a finite loss into NaN; without
+        it, only the next step's loss shows such a gradient.
       label_smoothing: s in [0, 1), the share of each label that the loss spreads evenly over all
         classes (`losses.cross_entropy`).
     """
 
     def loss_fn(params: Any, state: TrainState, batch: Batch) -> tuple[jax.Array, Any]:
         key = jax.random.fold_in(state.key, state.step)
-        # Two keys, as the network folds its own once more for each of its layers.
+        # Two keys, because the network folds its key again for each of its layers.
         shift_key, dropout_key = (jax.random.fold_in(key, i) for i in (1, 0))
         images = normalize(shift(shift_key, batch.images, shift_by))
         logits, batch_stats = model.apply(
             params, state.batch_stats, images, dropout_key, train=True
         )
         labels = batch.labels
-        if gpu_in_trace():  # two launches fewer: the gradient of picking a logit is a scatter
+        if gpu_in_trace():  # saves two launches: the gradient of picking a logit is a scatter
             labels = jax.nn.one_hot(labels, logits.shape[-1], dtype=logits.dtype)
         losses = cross_entropy(logits, labels, label_smoothing=label_smoothing)
         return losses.mean(), (batch_stats, measure(logits, losses, batch.labels))
@@ -127,7 +130,7 @@ def make_forward(
     """`forward(params, batch_stats, images) -> logits`: the trained network, from uint8 pixels.
 
     Images are uint8 (batch, height, width, channels), logits (batch, classes). Batch normalisation
-    uses the running averages, and nothing is dropped. Equal networks have one function: JAX traces
+    uses the running averages, and dropout is off. Equal networks share one function, so JAX traces
     it once.
     """
     return _forward(model.apply, normalize)
@@ -146,7 +149,7 @@ def _forward(
 def make_eval_step(
     model: PureModel, normalize: Normalization
 ) -> Callable[[Any, Any, Batch, jax.Array], Metrics]:
-    """The metrics of a batch by `make_forward`; where `real` is False is padding."""
+    """The metrics of a batch by `make_forward`; examples with `real` False are padding."""
     return _eval_step(make_forward(model, normalize))
 
 
@@ -169,7 +172,8 @@ def measure(
     real = jnp.ones(labels.shape, bool) if real is None else real
     correct = (logits.argmax(-1) == labels) & real
     if devices_in_trace() > 1:
-        # As float32 (exact to 2²⁴) the count travels with the gradients, not by itself.
+        # As float32 (exact to 2²⁴) the count is summed over the devices together with the
+        # gradients.
         correct = correct.astype(jnp.float32)
     if devices_in_trace() == 1 and gpu_in_trace():  # one launch for both sums
         both = jnp.stack([jnp.where(real, losses, 0), correct.astype(losses.dtype)])

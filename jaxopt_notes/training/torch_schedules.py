@@ -1,4 +1,4 @@
-"""The learning rate of a torch scheduler over a run, as torch's own arithmetic gives it."""
+"""The learning rate of a torch scheduler over a run, computed by torch's arithmetic."""
 
 from typing import Any
 
@@ -14,8 +14,8 @@ def torch_schedule(call: Call, alpha: float, steps: int) -> Schedule:
 
     Args:
       call: the scheduler.
-      alpha: the optimizer's learning rate; of OneCycleLR, its max_lr.
-      steps: length of the run; for that long at least the function is torch's.
+      alpha: the optimizer's learning rate; for OneCycleLR, its max_lr.
+      steps: length of the run; up to it, at least, the function equals torch's.
 
     >>> from jaxopt_notes.config.schedulers import read
     >>> rate = torch_schedule(read("StepLR(step_size=2, gamma=0.5)"), 1.0, steps=5)
@@ -33,14 +33,14 @@ def torch_schedule(call: Call, alpha: float, steps: int) -> Schedule:
 
 
 def _one_cycle_rates(call: Call, alpha: float) -> dict[str, float]:
-    """What torch's OneCycleLR keeps in its param group."""
+    """The learning rates that torch's OneCycleLR keeps in its param group."""
     initial = alpha / call.arguments["div_factor"]
     last = initial / call.arguments["final_div_factor"]
     return {"initial_lr": initial, "max_lr": alpha, "min_lr": last}
 
 
 def _scheduler(call: Call, alpha: float) -> Scheduler:
-    """The scheduler with the attributes that torch gives it."""
+    """The scheduler with the attributes that it has in torch."""
     of: dict[str, Any] = {**call.arguments, "base_lrs": [alpha]}
     if call.kind == "SequentialLR":
         parts = tuple(_scheduler(part, alpha) for part in of["schedulers"])

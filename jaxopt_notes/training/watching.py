@@ -1,7 +1,7 @@
-"""What `--watch` adds to a training: readings around the optimizer's own state, and in each row.
+"""What `--watch` adds to a training: readings in the optimizer's state and in each row.
 
-A watched optimizer's state is a `WatchState` around its own state. Checkpoints keep the two apart,
-so that a resumed run may begin to watch, or stop.
+A watched optimizer's state is a `WatchState` that holds the optimizer's own state and the readings.
+Checkpoints keep the two apart, so that a resumed run may begin or stop watching.
 """
 
 import math
@@ -16,10 +16,10 @@ from jaxopt_notes.microscope.watching import WatchState, readings
 
 
 def root_of_eps(make: Callable[..., Any], arguments: Mapping[str, Any]) -> float:
-    """The √ν at which an optimizer's ε counts as much as √ν; 0 for an optimizer without ε.
+    """The √ν at which an optimizer's ε has the same weight as √ν; 0 for an optimizer without ε.
 
     Args:
-      make: the function that makes the optimizer, whose defaults count.
+      make: the function that makes the optimizer; its defaults apply.
       arguments: its hyperparameters.
 
     >>> from jaxopt_notes import adam, rmsprop
@@ -36,10 +36,10 @@ def root_of_eps(make: Callable[..., Any], arguments: Mapping[str, Any]) -> float
 
 
 def reader(jit: Callable[..., Any]) -> Callable[[Any], dict[str, Any]]:
-    """`read(opt_state)`: the readings as a part of an epoch's row, empty if nothing is watched.
+    """`read(opt_state)`: the readings as a part of an epoch's row; empty if nothing is watched.
 
     Args:
-      jit: of the layout, so that every process has the readings.
+      jit: the layout's `jit`, so that every process gets the readings.
     """
     compiled = jit(readings)
 
@@ -47,7 +47,7 @@ def reader(jit: Callable[..., Any]) -> Callable[[Any], dict[str, Any]]:
         if not isinstance(opt_state, WatchState):
             return {}
         found = jax.device_get(compiled(opt_state))
-        # The row has the step; six digits, as a row has many readings.
+        # Without the step, which the row has; with six digits, because a row has many readings.
         return {"watch": {name: _number(x) for name, x in found.items() if name != "step"}}
 
     return read
@@ -64,12 +64,12 @@ def own_state(opt_state: Any) -> Any:
 
 
 def with_own_state(opt_state: Any, own: Any) -> Any:
-    """The state with its readings, if it has some, around another own state."""
+    """The state with its readings, if it has any, and another state of the optimizer in it."""
     return opt_state._replace(inner=own) if isinstance(opt_state, WatchState) else own
 
 
 def to_json(opt_state: Any) -> dict[str, Any]:
-    """The readings of a watched optimizer, every bit of them; empty if nothing is watched."""
+    """The exact readings of a watched optimizer; empty if nothing is watched."""
     if not isinstance(opt_state, WatchState):
         return {}
     kept = jax.device_get(_readings(opt_state))
@@ -77,12 +77,12 @@ def to_json(opt_state: Any) -> dict[str, Any]:
 
 
 def from_json(kept: Mapping[str, Any], opt_state: Any, put: Callable[..., Any]) -> Any:
-    """The state with the readings that `to_json` kept; as it is if it is not watched.
+    """The state with the readings that `to_json` returned; unchanged if it is not watched.
 
     Args:
       kept: from `to_json`.
       opt_state: a state of the same structure.
-      put: lays out an array as a sharding says.
+      put: lays out an array by a sharding.
     """
     if not isinstance(opt_state, WatchState):
         return opt_state
