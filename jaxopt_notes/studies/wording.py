@@ -154,6 +154,10 @@ def word(name: str, language: str) -> str:
 
 def said(story: Story, field: str, language: str) -> str:
     """A text of ABOUT, or the verdict's reason, in a language; the rule with its numbers."""
+    return re.sub(r"(?<=\d)%", " %", _said(story, field, language))
+
+
+def _said(story: Story, field: str, language: str) -> str:
     suffix = "" if language == "en" else "_zh"
     if field == "reason":
         return story.result["verdict"][f"reason{suffix}"]

@@ -165,9 +165,9 @@ ABOUT = About(
         ),
         "depends": (
             "Batch normalisation changes the test accuracy by {gain_batch:+.1f} points, and more "
-            "noise by {gain_noise:+.1f}: only one of them lessens over-fitting",
-            "批归一化使测试准确率变化 {gain_batch:+.1f} 个百分点，加大噪声变化 {gain_noise:+.1f} "
-            "个：只有一项减轻过拟合",
+            "noise by a further {gain_noise:+.1f}: only one of them lessens over-fitting",
+            "批归一化使测试准确率变化 {gain_batch:+.1f} 个百分点，加大噪声再变化 "
+            "{gain_noise:+.1f} 个：只有一项减轻过拟合",
         ),
         "fails": (
             "Neither batch normalisation nor its noise lessens over-fitting",
@@ -175,8 +175,8 @@ ABOUT = About(
         ),
         "not decided": (
             "Batch normalisation changes the test accuracy by {gain_batch:+.1f} points, and the "
-            "noise of small groups by {gain_noise:+.1f} more; whether each reaches half a point "
-            "is not decided",
+            "noise of small groups by a further {gain_noise:+.1f}; whether each reaches half a "
+            "point is not decided",
             "批归一化使测试准确率变化 {gain_batch:+.1f} 个百分点，小分组的噪声再变化 "
             "{gain_noise:+.1f} 个；是否都达到半个百分点尚无定论",
         ),
@@ -276,7 +276,7 @@ def verdict(numbers: dict[str, Any], threshold: dict[str, float]) -> Verdict:
         combined(rule, *parts),
         f"Batch normalisation over the whole batch changes the gap by {gap['batch']} points and "
         f"the test accuracy by {gain['batch']}. Groups of {n['group']:.0f} images change the gap "
-        f"by {gap['noise']} more and the test accuracy by {gain['noise']}. Without batch "
+        f"by a further {gap['noise']} and the test accuracy by {gain['noise']}. Without batch "
         f"normalisation, dropout of {n['strength']:g} changes the gap by {gap['dropout']} and the "
         f"test accuracy by {gain['dropout']}.",
         f"整批统计的批归一化使差距变化 {gap['batch']} 个百分点，测试准确率变化 {gain['batch']}。"

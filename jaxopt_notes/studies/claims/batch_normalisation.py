@@ -299,8 +299,8 @@ def verdict(numbers: dict[str, Any], threshold: dict[str, float]) -> Verdict:
         combined(rule, *parts),
         f"Batch normalisation adds {min(wide):.1f} to {max(wide):.1f} decades of usable learning "
         f"rates, depending on the network, and {min(gain):.1f} to {max(gain):.1f} points of test "
-        f"accuracy. It reaches the plain network's final training loss {english[0]} in the dense "
-        f"network, {english[1]} in the convolutional one and {english[2]} in the mixture of "
+        f"accuracy. Its training loss is as low as the plain network's final one: {english[0]} in "
+        f"the dense network, {english[1]} in the convolutional one, {english[2]} in the mixture of "
         f"experts.",
         f"批归一化使可用学习率多 {min(wide):.1f} 到 {max(wide):.1f} 个十倍程，测试准确率提高 "
         f"{min(gain):.1f} 到 {max(gain):.1f} 个百分点，随网络而定。训练损失降到普通网络的最终水"

@@ -171,8 +171,8 @@ ABOUT = About(
             "{accuracy:.1%}",
         ),
         "depends": (
-            "Cross-entropy makes a network certain, but its confidence is not its accuracy: mean "
-            "confidence is {confidence:.1%}, accuracy {accuracy:.1%}",
+            "Cross-entropy makes a network certain, but its confidence does not match its "
+            "accuracy: mean confidence is {confidence:.1%}, accuracy {accuracy:.1%}",
             "交叉熵使网络变得确定，但置信度与准确率不符：平均置信度 {confidence:.1%}，准确率 "
             "{accuracy:.1%}",
         ),

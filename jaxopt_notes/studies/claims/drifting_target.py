@@ -418,7 +418,7 @@ def verdict(numbers: dict[str, Any], threshold: dict[str, float]) -> Verdict:
         f"tuned optimizer, depending on the stream. With β1 = 0, the excess is {b1[0]} to {b1[1]}; "
         f"with β2 = 0.9, it is {b2[0]} to {b2[1]}.",
         f"调好的 Adam 的代价比调好的最优者高 {n['excess_least']} 到 {n['excess_most']}，随数据流而"
-        f"定。β1 = 0 时高 {b1[0]} 到 {b1[1]}；β2 = 0.9 时高 {b2[0]} 到 {b2[1]}。",
+        f"定。β1 = 0 时，超出量为 {b1[0]} 到 {b1[1]}；β2 = 0.9 时为 {b2[0]} 到 {b2[1]}。",
     )
 
 

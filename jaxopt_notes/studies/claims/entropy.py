@@ -245,7 +245,7 @@ def verdict(numbers: dict[str, Any], threshold: dict[str, float]) -> Verdict:
         f"确定结果的 H 为 {n['certain']:g}；随机分布中 H 最大者仍比 log 10 低 "
         f"{-n['above_uniform']:.3f}。软标签下 L 最终至多比 H(y) 高 {gap:.0e}，ŷ 与 y 相差不超过 "
         f"{distance:.0e}；one-hot 下 L 仍为 {n['one_hot_gap']:.0e}，按 t^{n['one_hot_power']:.2f} "
-        f"下降，间隔为 {n['margin']:.1f} 且仍在增长。",
+        f"下降；间隔为 {n['margin']:.1f}，仍在增长。",
     )
 
 

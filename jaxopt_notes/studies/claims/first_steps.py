@@ -117,17 +117,18 @@ ABOUT = About(
     sources=("Kingma & Ba 2014, “Adam: A Method for Stochastic Optimization”, §3 and §6.4",),
     findings={
         "holds": (
-            "Without bias correction the first step is {step_first:.2f} times what it should be",
+            "Without bias correction the first step is {step_first:.2f} times as long as it "
+            "should be",
             "没有偏差校正时，第一步只有应有值的 {step_first:.2f} 倍",
         ),
         "depends": (
-            "Without bias correction the first step is about right: {step_first:.2f} times what "
-            "it should be",
+            "Without bias correction the first step is about right: {step_first:.2f} times as "
+            "long as it should be",
             "没有偏差校正时，第一步大致正确：是应有值的 {step_first:.2f} 倍",
         ),
         "fails": (
-            "Without bias correction the first step is {step_first:.1f} times too large, and "
-            "later steps up to {step_largest:.1f} times",
+            "Without bias correction the first step is {step_first:.1f} times as long as it "
+            "should be, and later steps up to {step_largest:.1f} times",
             "没有偏差校正时，第一步是应有值的 {step_first:.1f} 倍，之后最多达 {step_largest:.1f} "
             "倍",
         ),

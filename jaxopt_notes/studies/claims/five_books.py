@@ -119,7 +119,7 @@ ABOUT = About(
         "depends": (
             "With default settings RMSProp's paths differ by up to {rmsprop_defaults:.0%} and "
             "AdaGrad's by up to {adagrad_defaults:.0%}; Adam's differ only on tiny gradients",
-            "默认值下，RMSProp 的轨迹相差 {rmsprop_defaults:.0%}，AdaGrad 相差 "
+            "默认值下，RMSProp 的轨迹最多相差 {rmsprop_defaults:.0%}，AdaGrad 最多相差 "
             "{adagrad_defaults:.0%}；Adam 只在梯度极小时才有差异",
         ),
         "fails": (

@@ -362,11 +362,12 @@ def verdict(numbers: dict[str, Any], threshold: dict[str, float]) -> Verdict:
     english = [{HOLDS: "at least half", FAILS: "less than half"}.get(x, "about half") for x in half]
     chinese = [{HOLDS: "至少一半", FAILS: "不到一半"}.get(x, "约一半") for x in half]
     regained = (
-        f" Of these points, AdamW regains {english[0]}, the switch with momentum copied "
-        f"{english[1]} and SWATS {english[2]}."
+        f" Of the points lost on the made data, AdamW regains {english[0]}, the switch with "
+        f"momentum copied {english[1]} and SWATS {english[2]}."
     )
     regained_zh = (
-        f"其中 AdamW 挽回{chinese[0]}，复制动量的切换挽回{chinese[1]}，SWATS 挽回{chinese[2]}。"
+        f"在构造的数据上落后的部分中，AdamW 挽回{chinese[0]}，复制动量的切换挽回{chinese[1]}，"
+        f"SWATS 挽回{chinese[2]}。"
     )
     return Verdict(
         combined(rule, fast, *parts),

@@ -239,9 +239,9 @@ ABOUT = About(
         ),
         "depends": (
             "Under shifts, max pooling keeps {kept_max:.0%} of the predictions, against "
-            "{kept_none:.0%} without down-sampling; not everything claimed of pooling is true",
-            "平移后，最大池化使 {kept_max:.0%} 的预测不变，不降采样为 {kept_none:.0%}；但关于池化"
-            "的论断并非都成立",
+            "{kept_none:.0%} without down-sampling; but not every part of the claim is true",
+            "平移后，最大池化使 {kept_max:.0%} 的预测不变，不降采样为 {kept_none:.0%}；但论断并非"
+            "每一部分都成立",
         ),
         "fails": (
             "Pooling gives neither invariance nor less overfitting here",
@@ -478,24 +478,20 @@ def verdict(numbers: dict[str, Any], threshold: dict[str, float]) -> Verdict:
         decide(numbers["gap_over_max"], -threshold["behind"]),
     )
 
-    def in_order(what: str) -> str:
-        return "、".join(f"{n[f'{what}_{name}']:.1%}" for name in FORMS)
-
-    kept = ", ".join(f"{LABELS[name]} {n[f'kept_{name}']:.1%}" for name in FORMS)
-    right = ", ".join(f"{LABELS[name]} {n[f'accuracy_{name}']:.1%}" for name in FORMS)
-    points = {name: f"{100 * n[f'overfit_{name}']:.1f}" for name in FORMS}
-    over = ", ".join(f"{LABELS[name]} {points[name]}" for name in FORMS)
-    over_zh = "、".join(points.values())
     return Verdict(
         word,
-        f"Predictions that stay under shifts of 1 to 4 pixels: {kept}. Test accuracy: {right}. "
-        f"Training minus test accuracy, in points: {over}. The global average needs "
-        f"{n['parameters_gap']:,.0f} parameters, max pooling with its dense layers "
+        f"Under shifts of 1 to 4 pixels, {n['kept_max']:.0%} of the predictions stay with max "
+        f"pooling, {n['kept_gap']:.0%} with the global average and {n['kept_none']:.0%} without "
+        f"down-sampling. Training minus test accuracy is {100 * n['overfit_max']:.1f} points with "
+        f"max pooling and {100 * n['overfit_none']:.1f} without down-sampling. The global average "
+        f"reaches {n['accuracy_gap']:.1%} test accuracy with {n['parameters_gap']:,.0f} "
+        f"parameters, max pooling with its dense layers {n['accuracy_max']:.1%} with "
         f"{n['parameters_max']:,.0f}.",
-        "平移 1 到 4 像素后预测不变的比例（最大池化、平均池化、步幅 2、全局平均、不降采样）："
-        f"{in_order('kept')}。测试准确率依次为 {in_order('accuracy')}；训练减测试准确率依次为 "
-        f"{over_zh} 个百分点。全局平均只用 {n['parameters_gap']:,.0f} 个参数，带全"
-        f"连接层的最大池化用 {n['parameters_max']:,.0f} 个。",
+        f"平移 1 到 4 像素后，预测不变的比例：最大池化 {n['kept_max']:.0%}，全局平均 "
+        f"{n['kept_gap']:.0%}，不降采样 {n['kept_none']:.0%}。训练减测试准确率：最大池化 "
+        f"{100 * n['overfit_max']:.1f} 个百分点，不降采样 {100 * n['overfit_none']:.1f} 个。全局"
+        f"平均用 {n['parameters_gap']:,.0f} 个参数，测试准确率为 {n['accuracy_gap']:.1%}；带全连"
+        f"接层的最大池化用 {n['parameters_max']:,.0f} 个，为 {n['accuracy_max']:.1%}。",
     )
 
 

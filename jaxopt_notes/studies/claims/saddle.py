@@ -114,15 +114,15 @@ ABOUT = About(
         ),
     },
     threshold={"times": 2.0, "stall": 1.0},
-    rule="SGD stalls if it takes at least {stall:g} steps near the saddle for each other step. "
-    "Momentum rolls on if, each at its best learning rate, SGD needs at least {times:g} times "
-    "momentum's steps to leave the saddle, and at least {times:g} times momentum's learning rate "
-    "to pass the ledge. Holds if all three are true; fails if SGD does not stall, or if momentum "
-    "does not roll on at either place; else it depends. {undecided}",
-    rule_zh="若 SGD 在鞍点附近的步数至少是其余步数的 {stall:g} 倍，则算停滞。动量“滚过去”有两项："
-    "各取最佳学习率时，SGD 离开鞍点的步数至少是动量的 {times:g} 倍；SGD 越过台阶所需的学习率至少是"
-    "动量的 {times:g} 倍。三项都满足则成立；SGD 不停滞，或动量在两处都不满足，则不成立；否则视情况"
-    "而定。{undecided}",
+    rule="SGD stalls if it takes at least {stall:g} times as many steps near the saddle as "
+    "elsewhere. Momentum rolls on if, each at its best learning rate, SGD needs at least "
+    "{times:g} times momentum's steps to leave the saddle, and at least {times:g} times "
+    "momentum's learning rate to pass the ledge. Holds if all three are true; fails if SGD does "
+    "not stall, or if momentum does not roll on at either place; else it depends. {undecided}",
+    rule_zh="若 SGD 在鞍点附近的步数与其余步数之比至少为 {stall:g}，则算停滞。动量“滚过去”有两"
+    "项：各取最佳学习率时，SGD 离开鞍点的步数至少是动量的 {times:g} 倍；SGD 越过台阶所需的学习率"
+    "至少是动量的 {times:g} 倍。三项都满足则成立；SGD 不停滞，或动量在两处都不满足，则不成立；否"
+    "则视情况而定。{undecided}",
     picture="Four panels. The saddle's contours with the path of each optimizer, from beside the "
     "ridge until it has left the saddle, y on a logarithmic axis: momentum's steps are fewer and "
     "longer. |y| over the steps at one learning rate, on a logarithmic axis: SGD leaves before "
@@ -156,10 +156,11 @@ ABOUT = About(
     ),
     findings={
         "holds": (
-            "Tuned, momentum leaves a saddle in 1/{best_ratio:.1f} of SGD's steps, because it is "
-            "stable at a larger learning rate; at the same learning rate SGD leaves first",
-            "各自调参时，动量靠更大的学习率只用 SGD 的 1/{best_ratio:.1f} 步数离开鞍点；学习率相"
-            "同时 SGD 先离开",
+            "Tuned, SGD needs {best_ratio:.1f} times momentum's steps to leave a saddle, because "
+            "momentum is stable at larger learning rates; at the same learning rate SGD leaves "
+            "first",
+            "各自调参时，SGD 离开鞍点的步数是动量的 {best_ratio:.1f} 倍，因为动量在更大的学习率下"
+            "仍稳定；学习率相同时 SGD 先离开",
         ),
         "depends": (
             "Momentum rolls past a ledge or off a saddle sooner than SGD, but not both",

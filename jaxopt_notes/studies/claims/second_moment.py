@@ -96,7 +96,8 @@ ABOUT = About(
     "true for the median parameter of a network at batch size 64, both at the start and after "
     "training; depends if it is true at one of the two times; fails if at neither. {undecided}",
     rule_zh="若均值平方至多占 v 的 {share:.0%}，则 v 类似于方差。批大小 64 时，网络参数的中位数在"
-    "训练开始时与训练后都如此则成立；都不如此则不成立；只在其一则视情况而定。{undecided}",
+    "训练开始时与训练后都如此，则成立；只在其中一个时刻如此，则视情况而定；都不如此，则不成立。"
+    "{undecided}",
     picture="Above, v̂ over the variance against the mean: dots on the curve 1 + mean², near 1 "
     "while the mean is small and 26 at 5 σ. Below, the share of the squared mean over the batch "
     "size, for the parameters of a network: a line for the median and a band for the middle half. "

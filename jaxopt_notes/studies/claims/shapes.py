@@ -216,7 +216,7 @@ def verdict(numbers: dict[str, Any], threshold: dict[str, float]) -> Verdict:
         f"{shapes} There are {n['parameters']:,} parameters, {n['first_dense']:.0%} of them in the "
         f"first dense layer. 6×6 gives {n['side_stride_1']}×{n['side_stride_1']} and "
         f"{n['side_stride_2']}×{n['side_stride_2']}. {exchange} differ when ReLU and max pool "
-        f"change places, and {n['average_exchange']:.0%} when ReLU and average pool do.",
+        f"change places; {n['average_exchange']:.0%} do when ReLU and average pool change places.",
         f"{shapes_zh}。参数共 {n['parameters']:,} 个，第一个全连接层占 {n['first_dense']:.0%}。"
         f"6×6 得到 {n['side_stride_1']}×{n['side_stride_1']} 与 "
         f"{n['side_stride_2']}×{n['side_stride_2']}。ReLU 与最大池化换位后{exchange_zh}，与平均池化"

@@ -146,7 +146,7 @@ ABOUT = About(
     findings={
         "holds": (
             "AdaGrad can stall: it needs {bowl_ratio:.0f} times RMSProp's steps in a bowl that "
-            "flattens, but {quadratic_ratio:.1f} times on a quadratic",
+            "flattens, and {quadratic_ratio:.1f} times on a quadratic",
             "AdaGrad 可能停滞：在渐平的碗中步数是 RMSProp 的 {bowl_ratio:.0f} 倍，在二次函数上是 "
             "{quadratic_ratio:.1f} 倍",
         ),
