@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -41,6 +42,33 @@ def test_a_study_says_all_of_itself_in_both_languages(name: str) -> None:
     assert all(len(texts) == 2 and all(texts) for texts in about.measured.values())
     for setting in (about.setting, about.setting_for(quick=True)):
         assert setting.get("seeds", 5) >= 5  # where there is chance
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_equations_of_chinese_pages_have_no_english_words(name: str) -> None:
+    about = study.about(name)
+    text = " ".join(about.equations_zh or about.equations)
+    names = {"softmax", "relu", "logits", "sigmoid", "torch", "optax"}
+    assert set(re.findall(r"\b[a-z]{4,}\b", text)) <= names
+
+
+def test_the_sentence_on_the_undecided_stands_in_each_rule_that_asks_for_it() -> None:
+    about = study.about("stall")
+    for rule, asked, sentence in zip(
+        about.rules(), (about.rule, about.rule_zh), study.UNDECIDED_IF
+    ):
+        assert "{undecided}" in asked
+        assert rule.endswith(sentence)
+
+
+def test_a_finding_says_behind_or_ahead_by_the_sign() -> None:
+    about = study.about("batch-size")
+    numbers = {"large_16_epochs": 4.5, "large_64_steps": -0.12}
+    english, chinese = study.finding(about, "depends", numbers)
+    assert english.endswith("4.5 points behind after 16 steps and 0.1 points ahead after 64")
+    assert chinese.endswith("16 步后落后 4.5 个百分点，64 步后领先 0.1 个百分点")
+    english, _ = study.finding(about, "depends", {**numbers, "large_64_steps": 0.04})
+    assert english.endswith("level after 64")
 
 
 def test_each_study_has_a_number_of_its_own() -> None:

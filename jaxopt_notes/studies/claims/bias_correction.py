@@ -29,7 +29,6 @@ ABOUT = About(
     claim_zh="没有偏差校正时，早期的 m 和 v 偏小。",
     section="Claims about the optimizers, 9",
     equations=("E[m_t] = (1 − β1^t) E[g], E[v_t] = (1 − β2^t) E[g^2]",),
-    equations_zh=("E[m_t] = (1 − β1^t) E[g]，E[v_t] = (1 − β2^t) E[g^2]",),
     how="Noisy gradients whose mean is not 0 go through the package's Adam. At each step we "
     "compare its m and v, before the correction, with what they estimate and with the closed form.",
     how_zh="把均值不为 0 的带噪梯度输入本包的 Adam。在每一步，把校正前的 m、v 与它们所估计的量比"

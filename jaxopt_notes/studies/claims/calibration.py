@@ -185,6 +185,22 @@ ABOUT = About(
             "交叉熵是否使网络的置信度高于准确率，尚无定论",
         ),
     },
+    texts={
+        "{} points too sure": "置信度高出 {} 个百分点",
+        "{} points too unsure": "置信度低 {} 个百分点",
+        "Test images: how sure, how right": "测试图像：置信度与准确率",
+        "confidence": "置信度",
+        "accuracy": "准确率",
+        "confidence where wrong": "分错处的置信度",
+        "Expected calibration error on test images": "测试图像的期望校准误差",
+        "cross-entropy": "交叉熵",
+        "label smoothing": "标签平滑",
+        "temperature scaling": "温度缩放",
+        "epoch": "轮数",
+        "NLL (nats)": "NLL（nat）",
+        "least: {}": "最小：{}",
+        "Negative log-likelihood of test images": "测试图像的负对数似然",
+    },
     reachable={"fails": {"epochs": 1, "marks_at": [1], "budgets": [1]}},
 )
 
@@ -418,7 +434,7 @@ def draw(figure: Any, measured: Measured) -> None:
     last, over = float(x[-1]), 100 * middle(measured.numbers)["over"]
     end = 100 * np.median(np.reshape(s["accuracy"], (-1, len(x)))[:, -1])
     sure.annotate(
-        f"{over:.1f} points too sure",
+        f"{abs(over):.1f} points too {'sure' if over > 0 else 'unsure'}",
         (last, end + over / 2),
         (0.42, 0.66),
         textcoords="axes fraction",

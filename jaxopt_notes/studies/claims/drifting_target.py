@@ -270,6 +270,22 @@ ABOUT = About(
             "Adam 是否在某种移动目标上接近最好，尚无定论",
         ),
     },
+    texts={
+        "cost above the best (%), 12 test streams": "代价比最好者高（%），12 条测试流",
+        "labels permuted": "标签重新置换",
+        "digits turn": "图像旋转",
+        "turn, darken": "旋转并变暗",
+        "bandit": "赌博机",
+        "centre drifts": "中心漂移",
+        "centre jumps": "中心跳跃",
+        "scale changes": "尺度变化",
+        "Tuned optimizers: near the best is left of 10 %": "调参后的优化器：10 % 线以左为接近最好",
+        "Adam by its β1 and β2 (default: 0.9, 0.999)": "取不同 β1、β2 的 Adam（默认：0.9、0.999）",
+        "default": "默认",
+        "wrong (%)": "错误率（%）",
+        "labels permuted anew": "标签重新置换",
+        "Digits with permuted labels: mistakes over time": "标签重新置换的数字：错误率随时间变化",
+    },
     reachable={"depends": {}},
 )
 

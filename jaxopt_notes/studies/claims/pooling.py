@@ -252,6 +252,17 @@ ABOUT = About(
             "这些训练不足以判定池化带来什么",
         ),
     },
+    texts={
+        "shift (pixels)": "平移（像素）",
+        "Test images whose prediction stays": "预测不变的测试图像",
+        "max pool": "最大池化",
+        "average pool": "平均池化",
+        "stride 2": "步幅 2",
+        "global average": "全局平均",
+        "no down-sampling": "不降采样",
+        "accuracy (%)": "准确率（%）",
+        "From test (dots) to training accuracy: points": "从测试（圆点）到训练准确率：百分点",
+    },
     reachable={},
 )
 

@@ -146,7 +146,8 @@ ABOUT = About(
         "training texts with the word": "含该词的训练文本数",
         "effective, α/√G": "有效学习率 α/√G",
         "falls with the number of texts": "按文本数的",
-        "to the power {}": "{} 次幂下降",
+        "rises with the number of texts": "按文本数的",
+        "to the power {}": "{} 次幂变化",
         "AdaGrad's learning rate for each word": "AdaGrad 对每个词的学习率",
         "Test loss; dots: chosen on the validation set": "测试损失；圆点：由验证集选定",
         "SGD, cosine": "SGD，余弦衰减",
@@ -376,7 +377,7 @@ def draw(figure: Any, measured: Measured) -> None:
         f"{'falls' if slope < 0 else 'rises'} with the number of texts\nto the power {slope:.2f}"
     )
     power = power.replace("-", "−")
-    place = x[1] ** 0.55, 1.6 * line * x[1] ** (0.55 * slope)
+    place = x[1] ** 0.55, 7 * line * x[1] ** (0.55 * slope)
     words.text(*place, power, fontsize=8.5, va="bottom")
     words.set(title="AdaGrad's learning rate for each word", xlabel="training texts with the word")
     # A few words' gradients are next to nothing, and their learning rates beyond all others.
