@@ -101,19 +101,19 @@ ABOUT = About(
         ),
         "labels_adam": (
             "Adam's excess: digits, labels permuted anew",
-            "Adam 的超出量：数字：标签重新置换",
+            "Adam 的超出量：数字，标签重新置换",
         ),
         "rotation_adam": (
             "Adam's excess: digits that turn",
-            "Adam 的超出量：数字：图像旋转",
+            "Adam 的超出量：数字，图像旋转",
         ),
         "contrast_adam": (
             "Adam's excess: digits that turn and darken",
-            "Adam 的超出量：数字：旋转并变暗",
+            "Adam 的超出量：数字，旋转并变暗",
         ),
         "bandit_adam": (
             "Adam's excess: digits as a bandit",
-            "Adam 的超出量：数字：赌博机",
+            "Adam 的超出量：数字，赌博机",
         ),
         "excess_least": (
             "least of Adam's seven excesses",
@@ -137,19 +137,19 @@ ABOUT = About(
         ),
         "labels_b2": (
             "excess with β2 = 0.9: digits, labels permuted anew",
-            "β2 = 0.9 的超出量：数字：标签重新置换",
+            "β2 = 0.9 的超出量：数字，标签重新置换",
         ),
         "rotation_b2": (
             "excess with β2 = 0.9: digits that turn",
-            "β2 = 0.9 的超出量：数字：图像旋转",
+            "β2 = 0.9 的超出量：数字，图像旋转",
         ),
         "contrast_b2": (
             "excess with β2 = 0.9: digits that turn and darken",
-            "β2 = 0.9 的超出量：数字：旋转并变暗",
+            "β2 = 0.9 的超出量：数字，旋转并变暗",
         ),
         "bandit_b2": (
             "excess with β2 = 0.9: digits as a bandit",
-            "β2 = 0.9 的超出量：数字：赌博机",
+            "β2 = 0.9 的超出量：数字，赌博机",
         ),
         "drift_b1": (
             "excess with β1 = 0: centre that drifts",
@@ -165,35 +165,35 @@ ABOUT = About(
         ),
         "labels_b1": (
             "excess with β1 = 0: digits, labels permuted anew",
-            "β1 = 0 的超出量：数字：标签重新置换",
+            "β1 = 0 的超出量：数字，标签重新置换",
         ),
         "rotation_b1": (
             "excess with β1 = 0: digits that turn",
-            "β1 = 0 的超出量：数字：图像旋转",
+            "β1 = 0 的超出量：数字，图像旋转",
         ),
         "contrast_b1": (
             "excess with β1 = 0: digits that turn and darken",
-            "β1 = 0 的超出量：数字：旋转并变暗",
+            "β1 = 0 的超出量：数字，旋转并变暗",
         ),
         "bandit_b1": (
             "excess with β1 = 0: digits as a bandit",
-            "β1 = 0 的超出量：数字：赌博机",
+            "β1 = 0 的超出量：数字，赌博机",
         ),
         "labels_untuned": (
             "excess with α = 0.001: digits, labels permuted anew",
-            "α = 0.001 的超出量：数字：标签重新置换",
+            "α = 0.001 的超出量：数字，标签重新置换",
         ),
         "rotation_untuned": (
             "excess with α = 0.001: digits that turn",
-            "α = 0.001 的超出量：数字：图像旋转",
+            "α = 0.001 的超出量：数字，图像旋转",
         ),
         "contrast_untuned": (
             "excess with α = 0.001: digits that turn and darken",
-            "α = 0.001 的超出量：数字：旋转并变暗",
+            "α = 0.001 的超出量：数字，旋转并变暗",
         ),
         "bandit_untuned": (
             "excess with α = 0.001: digits as a bandit",
-            "α = 0.001 的超出量：数字：赌博机",
+            "α = 0.001 的超出量：数字，赌博机",
         ),
         "longer_adagrad": (
             "centre that jumps: AdaGrad's cost in ten times the steps / its cost here, same "

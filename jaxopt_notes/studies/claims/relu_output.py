@@ -47,10 +47,10 @@ ABOUT = About(
     "if it loses a class: for fewer than one in ten test images of that class, the output of "
     "their own class is above all others.",
     how_zh="一个隐藏层（64 个特征）的全连接网络用 Adam 和余弦调度学习 mnist-12k。三组的损失都是作"
-    "用于 logits 的交叉熵，分别输入：logits 本身；logits 的 ReLU；以及按笔记另一建议的一种读法，"
-    "logits 的 softmax（即做了两次 softmax）。各种子有各自的图像；同一种子的三组共用图像、初始权"
-    "重和批次。每组取验证集平均准确率最高的学习率，在测试图像上测量。若某类的测试图像中，只有不到"
-    "十分之一的图像以本类的输出为最高，则该类丢失，称这次训练失败。",
+    "用于 logits 的交叉熵，分别输入：logits 本身；logits 的 ReLU；以及 logits 的 softmax。第三组"
+    "按字面遵循笔记的另一建议，因此做了两次 softmax。各种子有各自的图像；同一种子的三组共用图像、"
+    "初始权重和批次。每组取验证集平均准确率最高的学习率，在测试图像上测量。若某类的测试图像中，只"
+    "有不到十分之一的图像以本类的输出为最高，则该类丢失，称这次训练失败。",
     setting={
         "seeds": 12,
         "widths": [64],

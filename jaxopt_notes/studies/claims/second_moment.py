@@ -103,9 +103,9 @@ ABOUT = About(
     "size, for the parameters of a network: a line for the median and a band for the middle half. "
     "At the start the share passes 10 % just before batch 64 and reaches 90 % at 4,000; after "
     "training it is smaller throughout.",
-    picture_zh="上：v̂ 与方差之比随均值变化，点落在曲线 1 + 均值² 上；均值小时为 1，5 σ 处为 26。"
-    "下：网络各参数的均值平方份额随批大小变化，线为中位数，带为中间一半：训练开始时在批大小 64 之"
-    "前就超过 10 %，到 4000 时达到 90 %；训练之后始终较小。",
+    picture_zh="上：v̂ 与方差之比随均值变化，点落在曲线 1 + 均值² 上；均值较小时约为 1，5 σ 处为 "
+    "26。下：网络各参数的均值平方份额随批大小变化，线为中位数，带为中间一半：训练开始时在批大小 "
+    "64 之前就超过 10 %，到 4000 时达到 90 %；训练之后始终较小。",
     remark="v is the uncentred second moment (Kingma & Ba 2014, §2): the variance plus the "
     "squared mean. The difference matters where the mean dominates: there m̂/√v̂ is nearly ±1 and "
     "Adam takes full steps. Centred RMSProp (Graves 2013) divides by the standard deviation, and "

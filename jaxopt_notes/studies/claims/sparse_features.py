@@ -50,12 +50,12 @@ ABOUT = About(
         "logits = W · (文本的词) + b",
     ),
     how="We take the docstrings of ten packages of Python's own library as bags of words. Softmax "
-    "regression names the package of each text. 60 % of the texts train. On 20 %, the validation "
-    "set, each optimizer's learning rate with the lowest loss is chosen. 20 % are the test set. "
-    "The seed decides which texts go where. Two controls separate what AdaGrad does. In one, "
-    "AdaGrad has a single √G for all parameters (the root of the mean G), so that only the decay "
-    "is left. The other is SGD whose learning rate falls to 0 along half a cosine. A word's "
-    "effective learning rate is read from AdaGrad's state at the end.",
+    "regression names the package of each text. 60 % of the texts train. On another 20 %, the "
+    "validation set, each optimizer's learning rate is chosen by the lowest loss. The last 20 % "
+    "are the test set. The seed decides which texts go where. Two controls separate what AdaGrad "
+    "does. In one, AdaGrad has a single √G for all parameters (the root of the mean G), so that "
+    "only the decay is left. The other is SGD whose learning rate falls to 0 along half a cosine. "
+    "A word's effective learning rate is read from AdaGrad's state at the end.",
     how_zh="把 Python 标准库十个包的文档字符串当作词袋，用 softmax 回归判断属于哪个包。60 % 的文"
     "本训练，20 % 作验证集，按损失为每个优化器选学习率，20 % 测试；随机种子决定划分。两个对照用来区"
     "分 AdaGrad 的作用：一是所有参数共用一个 √G（取均值的根）的 AdaGrad，只剩下衰减；二是学习率沿半"
