@@ -111,9 +111,10 @@ def _markdown(
         "",
         f"{told}. {where(about)}",
         "",
-        "Distances are in units in the last place of the largest value that a parameter had by "
-        "then: over the whole way in float64 and against optax, else at each step from where the "
-        "oracle stood.",
+        "A distance is the largest difference of an element over all steps, in units in the last "
+        "place of the element's largest value so far. In float64 and against optax, the whole "
+        "paths are compared. In all other rows, each step is compared by itself: it starts from "
+        "the oracle's parameters.",
         "",
         *table(head, map(cells, rows)),
     ]

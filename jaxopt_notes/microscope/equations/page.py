@@ -12,15 +12,15 @@ from jaxopt_notes.microscope.factories import factory, keywords
 
 HEAD = """# The equations of optimizers
 
-Read off each optimizer's own program, and stepped beside it for 100 steps on gradients from 1e-9 to
-1e3: in float64 the numbers agree to 12 digits, and otherwise to the rounding of the dtype that the
-optimizer computes in. Lines stand in the order in which a step computes them. g is the gradient, θ
-the parameters, t the number of the step from 1 on; the state begins with 0 where nothing else is
-said.
+`explain` read each equation off the optimizer's own program, and then stepped both for 100 steps on
+gradients from 1e-9 to 1e3. In float64 the numbers agree to 12 digits. Some optimizers compute in
+another dtype; there the numbers agree to that dtype's rounding. The lines are in the order in which
+a step computes them. g is the gradient, θ are the parameters, and t is the number of the step,
+which starts at 1. The state starts at 0 unless the last column says otherwise.
 
-Written by `python -m jaxopt_notes.explain --table docs/equations.md`. One optimizer with all its
-remarks, and what other frameworks mean by its name:
-`python -m jaxopt_notes.explain optax.adamw learning_rate=1e-3`.
+`python -m jaxopt_notes.explain --table docs/equations.md` writes this page.
+`python -m jaxopt_notes.explain optax.adamw learning_rate=1e-3` prints one optimizer with all its
+remarks, and says what other frameworks mean by its name.
 """
 
 
