@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from jaxopt_notes.studies import controls, one_name, page, playground
 from jaxopt_notes.studies.live import live
+from jaxopt_notes.studies.study import About
 from jaxopt_notes.studies.wording import (
     KINDS,
     LANGUAGES,
@@ -15,6 +16,8 @@ from jaxopt_notes.studies.wording import (
     WORDS,
     Story,
     each,
+    equations,
+    judges,
     link,
     marked,
     number,
@@ -22,6 +25,7 @@ from jaxopt_notes.studies.wording import (
     registration,
     said,
     source,
+    versions,
     word,
 )
 
@@ -161,16 +165,20 @@ def _method(story: Story) -> str:
     result = story.result
     setting = json.dumps(result["setting"], ensure_ascii=False)
     seconds = each(*(text.format(result["seconds"]) for text in WORDS["measured"]))
-    versions = ", ".join(f"{name} {v}" for name, v in result["versions"].items())
+    run = "".join(
+        f'<span lang="{tag}">{html.escape(versions(result, language))}</span>'
+        for tag, language in zip(TAGS, LANGUAGES)
+    )
+    tested = each(*(judges(result["test_set"] or "", language) for language in LANGUAGES))
     parts = [
         f"<details><summary>{each(*WORDS['method'])}</summary>",
         _section("how", f"<p>{told(story, 'how')}</p>"),
-        _equations(story.about.equations),
+        _equations(story.about),
         _section("rule", f"<p>{told(story, 'rule')}</p>"),
         _section("registration", _line(registration, story)),
-        _section("test_set", f"<p>{result['test_set']}</p>") if result["test_set"] else "",
+        _section("test_set", f"<p>{tested}</p>") if result["test_set"] else "",
         _section("command", f"<pre><code>{html.escape(result['command'])}</code></pre>"),
-        f'<p class="small">{seconds}; {html.escape(versions)}</p>',
+        f'<p class="small">{seconds}; {run}</p>',
         _section("setting", f"<pre><code>{html.escape(setting)}</code></pre>"),
         "</details>",
     ]
@@ -185,9 +193,10 @@ def _section(name: str, content: str) -> str:
     return f"<h2>{each(*WORDS[name])}</h2>\n{content}"
 
 
-def _equations(equations: Sequence[str]) -> str:
-    lines = "".join(f"<p>{marked(equation)}</p>" for equation in equations)
-    return f'<div class="equations">{lines}</div>' if equations else ""
+def _equations(about: About) -> str:
+    rows = zip(*(equations(about, language) for language in LANGUAGES))
+    lines = "".join(f"<p>{each(*row)}</p>" for row in rows)
+    return f'<div class="equations">{lines}</div>' if lines else ""
 
 
 def _numbers(story: Story) -> str:

@@ -11,6 +11,8 @@ from jaxopt_notes.studies.wording import (
     VERDICTS,
     Story,
     counted,
+    equations,
+    judges,
     marked,
     number,
     picture,
@@ -18,6 +20,7 @@ from jaxopt_notes.studies.wording import (
     robustness,
     said,
     source,
+    versions,
     word,
 )
 
@@ -133,16 +136,17 @@ def _method(story: Story, language: str) -> list[str]:
     """What is folded."""
     result = story.result
     setting = json.dumps(result["setting"], ensure_ascii=False)
-    versions = ", ".join(f"{name} {v}" for name, v in result["versions"].items())
-    seconds = word("measured", language).format(result["seconds"])
+    seconds, run = word("measured", language).format(result["seconds"]), versions(result, language)
     return [
         f"<details><summary>{word('method', language)}</summary>",
         _headed(story, "how", language),
-        "<br>".join(map(_text, story.about.equations)),
+        "<br>".join(map(_text, equations(story.about, language))),
         _headed(story, "rule", language),
         _line("registration", registration(story, language), language),
-        _line("test_set", result["test_set"], language) if result["test_set"] else "",
-        _line("command", f"`{result['command']}` ({seconds}; {versions})", language),
+        _line("test_set", judges(result["test_set"], language), language)
+        if result["test_set"]
+        else "",
+        _line("command", f"`{result['command']}` ({seconds}; {run})", language),
         _line("setting", f"`{setting}`", language),
         "</details>",
     ]

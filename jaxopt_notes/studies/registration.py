@@ -24,7 +24,7 @@ SAME, DIFFERS, BEFORE = "same", "differs", "before"
 def rule_hash(name: str, setting: dict[str, Any]) -> str:
     """Which rule judges a study in a setting: sixteen hexadecimal digits."""
     about = study.about(name)
-    fixed = [_code(name), about.kind, about.threshold, about.rule, setting]
+    fixed = [_code(name), about.kind, about.threshold, about.rules()[0], setting]
     text = json.dumps(fixed, sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 

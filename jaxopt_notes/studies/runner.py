@@ -52,7 +52,7 @@ def run(name: str, out: Path, quick: bool = False) -> dict[str, Any]:
         "finding": study.finding(about, verdict.word, measured.numbers),
         "strip": strip,
         "robust": set(strip.values()) == {verdict.word},
-        "rule": about.rule.format(**about.threshold),
+        "rule": about.rules()[0],
         "threshold": about.threshold,
         "numbers": measured.numbers,
         "budgets": dict(measured.budgets),

@@ -29,6 +29,12 @@ from jaxopt_notes.studies import claims
 HOLDS, FAILS, DEPENDS, UNDECIDED = "holds", "fails", "depends", "not decided"
 IDENTITY, CAN, COMPARISON, ADVICE = "identity", "can", "comparison", "advice"
 
+# What rules mean by {undecided}.
+UNDECIDED_IF = (
+    "A part is not decided if its 95 % interval contains the threshold.",
+    "若某一项的 95 % 区间包含阈值，则该项未定。",
+)
+
 
 class About(NamedTuple):
     """What a study says of itself, fixed before it runs. `…_zh` is the same in Chinese.
@@ -45,13 +51,14 @@ class About(NamedTuple):
       quick: what `--quick` puts in place of some of it.
       measured: the name of each number, and what it is in English and in Chinese.
       threshold: the numbers that decide.
-      rule: how they decide; names in braces stand for them.
+      rule: how they decide; names in braces stand for them, {undecided} for UNDECIDED_IF.
       picture: what is to be seen, for who cannot see it.
       remark: where the notes are put badly, and who says so.
       sources: papers and books.
       equations: in Unicode, with _ and ^ before what stands low or high.
+      equations_zh: the same with Chinese words; without it they hold no words.
       findings: for each verdict that the rule can give, the finding in one line, in English and in
-        Chinese; names in braces stand for numbers (of a spread, its median).
+        Chinese; names in braces stand for numbers (of a spread, its median; see `Points`).
       texts: the picture's texts in Chinese, by the English ones; {} stands for what varies. Without
         them the picture is English on Chinese pages too.
       reachable: for verdicts that some setting leads to, what this setting puts in place of the
@@ -79,6 +86,7 @@ class About(NamedTuple):
     remark: str = ""
     remark_zh: str = ""
     equations: tuple[str, ...] = ()
+    equations_zh: tuple[str, ...] = ()
     findings: Mapping[str, tuple[str, str]] = MappingProxyType({})
     texts: Mapping[str, str] = MappingProxyType({})
     reachable: Mapping[str, dict[str, Any]] = MappingProxyType({})
@@ -86,6 +94,11 @@ class About(NamedTuple):
     def setting_for(self, quick: bool) -> dict[str, Any]:
         """The whole setting."""
         return {**self.setting, **self.quick} if quick else self.setting
+
+    def rules(self) -> list[str]:
+        """The rule with its numbers, in English and in Chinese."""
+        texts = zip((self.rule, self.rule_zh), UNDECIDED_IF)
+        return [text.format(undecided=sentence, **self.threshold) for text, sentence in texts]
 
 
 class Measured(NamedTuple):
@@ -141,7 +154,30 @@ def finding(about: About, word: str, numbers: dict[str, Any]) -> list[str]:
     texts = about.findings.get(word)
     if texts is None:
         return [about.title, about.title_zh]
-    return [text.format(**middle(numbers)) for text in texts]
+    values = {n: Points(x) if isinstance(x, float) else x for n, x in middle(numbers).items()}
+    return [text.format(**values) for text in texts]
+
+
+class Points(float):
+    """Points by which something is behind; its texts name the side.
+
+    >>> Points(4.51).behind, Points(-0.1).behind, Points(-0.04).behind
+    ('4.5 points behind', '0.1 points ahead', 'level')
+    >>> Points(-0.1).behind_zh
+    '领先 0.1 个百分点'
+    """
+
+    @property
+    def behind(self) -> str:
+        """The points in English, behind or ahead."""
+        side = "behind" if self > 0 else "ahead"
+        return f"{abs(self):.1f} points {side}" if round(self, 1) else "level"
+
+    @property
+    def behind_zh(self) -> str:
+        """The points in Chinese, behind or ahead."""
+        side = "落后" if self > 0 else "领先"
+        return f"{side} {abs(self):.1f} 个百分点" if round(self, 1) else "持平"
 
 
 def strip(

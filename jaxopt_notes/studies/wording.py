@@ -116,11 +116,11 @@ WORDS = {
     "differs": (
         "The rule or the setting has changed: the study ran under {ran}, and {registered} is "
         "registered.",
-        "判据或设置已改动：本研究按 {ran} 运行，而登记的是 {registered}。",
+        "判据或设置已改动：本项检验按 {ran} 运行，而登记的是 {registered}。",
     ),
     "before": (
         "The study ran before rules were registered.",
-        "本研究运行于判据登记制度建立之前。",
+        "本项检验运行于判据登记制度建立之前。",
     ),
 }
 
@@ -154,6 +154,10 @@ def word(name: str, language: str) -> str:
 
 def said(story: Story, field: str, language: str) -> str:
     """A text of ABOUT, or the verdict's reason, in a language; the rule with its numbers."""
+    return re.sub(r"(?<=\d)%", " %", _said(story, field, language))
+
+
+def _said(story: Story, field: str, language: str) -> str:
     suffix = "" if language == "en" else "_zh"
     if field == "reason":
         return story.result["verdict"][f"reason{suffix}"]
@@ -161,8 +165,31 @@ def said(story: Story, field: str, language: str) -> str:
         return story.result["finding"][LANGUAGES.index(language)]
     if field == "section":
         return _section(story.about.section, language)
-    text = getattr(story.about, f"{field}{suffix}")
-    return text.format(**story.about.threshold) if field == "rule" else text
+    if field == "rule":
+        return story.about.rules()[LANGUAGES.index(language)]
+    return getattr(story.about, f"{field}{suffix}")
+
+
+def equations(about: About, language: str) -> tuple[str, ...]:
+    """A study's equations, with their words in a language."""
+    return about.equations_zh if language == "zh" and about.equations_zh else about.equations
+
+
+def judges(test_set: str, language: str) -> str:
+    """A test set's name and size in a language.
+
+    >>> judges("MNIST, 10,000 images", "zh")
+    'MNIST，10,000 张图像'
+    """
+    if language == "en":
+        return test_set
+    return test_set.replace(", ", "，").replace("images", "张图像")
+
+
+def versions(result: dict[str, Any], language: str) -> str:
+    """What a study ran with, in a language."""
+    names = {"system": "系统"} if language == "zh" else {}
+    return ", ".join(f"{names.get(name, name)} {v}" for name, v in result["versions"].items())
 
 
 def _section(section: str, language: str) -> str:

@@ -259,8 +259,8 @@ def markdown() -> str:
         "# Same name, different formulas",
         "",
         "This page lists the differences between optax, torch, Keras 3, TensorFlow 1 and the "
-        "papers, and the call that follows each of them here. α is a learning rate or a "
-        "schedule, g is the gradient, and θ are the parameters.",
+        "papers, and the call in this package that takes the same path as each framework's. α is "
+        "a learning rate or a schedule, g is the gradient, and θ are the parameters.",
         "",
         "The tests run every line of the tables. In float64, under a learning rate that changes"
         " at each step, three things take the same path: the formula in NumPy, the framework's "
@@ -286,7 +286,8 @@ def markdown() -> str:
         "With float16 parameters, optax and this package compute in float16, where 1e-8 is 0. A "
         "gradient that is exactly zero then gives 0 / 0, and the parameter is NaN from then on. "
         "Set ε to 1e-4 or more, set ε_root, or keep the parameters in float32 and cast only for "
-        "the forward pass: a moment in float32 is not enough. In float32 and bfloat16 all of "
+        "the forward pass: keeping only the first moment in float32 (`mu_dtype`) is not enough. In "
+        "float32 and bfloat16 all of "
         "these calls are finite.",
         "",
         "| call | first step in float16 where g = 0 |",

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -24,11 +25,12 @@ NAMES = study.names()
 def test_a_study_says_all_of_itself_in_both_languages(name: str) -> None:
     about = study.about(name)
     for field, value in about._asdict().items():
-        optional = ("quick", "equations", "remark", "remark_zh", "findings", "reachable", "texts")
-        if field not in optional:
+        optional = ("quick", "equations", "remark", "findings", "reachable", "texts")
+        if field.removesuffix("_zh") not in optional:
             assert value, field
         if field.endswith("_zh") and value:
-            assert any("一" <= sign <= "鿿" for sign in value), field
+            assert any("一" <= sign <= "鿿" for sign in "".join(value)), field
+    assert not about.equations_zh or len(about.equations_zh) == len(about.equations)
     assert bool(about.remark) == bool(about.remark_zh)
     assert about.kind in KINDS
     assert set(about.findings) <= set(VERDICTS)
@@ -36,11 +38,37 @@ def test_a_study_says_all_of_itself_in_both_languages(name: str) -> None:
     assert set(about.reachable) <= set(about.findings)
     assert all(set(changes) <= set(about.setting) for changes in about.reachable.values())
     assert set(about.quick) <= set(about.setting)
-    for rule in (about.rule, about.rule_zh):
-        assert "{" not in rule.format(**about.threshold)
+    assert not any("{" in rule for rule in about.rules())
     assert all(len(texts) == 2 and all(texts) for texts in about.measured.values())
     for setting in (about.setting, about.setting_for(quick=True)):
         assert setting.get("seeds", 5) >= 5  # where there is chance
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_equations_of_chinese_pages_have_no_english_words(name: str) -> None:
+    about = study.about(name)
+    text = " ".join(about.equations_zh or about.equations)
+    names = {"softmax", "relu", "logits", "sigmoid", "torch", "optax"}
+    assert set(re.findall(r"\b[a-z]{4,}\b", text)) <= names
+
+
+def test_the_sentence_on_the_undecided_stands_in_each_rule_that_asks_for_it() -> None:
+    about = study.about("stall")
+    for rule, asked, sentence in zip(
+        about.rules(), (about.rule, about.rule_zh), study.UNDECIDED_IF
+    ):
+        assert "{undecided}" in asked
+        assert rule.endswith(sentence)
+
+
+def test_a_finding_says_behind_or_ahead_by_the_sign() -> None:
+    about = study.about("batch-size")
+    numbers = {"large_16_epochs": 4.5, "large_64_steps": -0.12}
+    english, chinese = study.finding(about, "depends", numbers)
+    assert english.endswith("4.5 points behind after 16 steps and 0.1 points ahead after 64")
+    assert chinese.endswith("16 步后落后 4.5 个百分点，64 步后领先 0.1 个百分点")
+    english, _ = study.finding(about, "depends", {**numbers, "large_64_steps": 0.04})
+    assert english.endswith("level after 64")
 
 
 def test_each_study_has_a_number_of_its_own() -> None:

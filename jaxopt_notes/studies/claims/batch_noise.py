@@ -27,25 +27,31 @@ ABOUT = About(
     title="The noise of batch normalisation",
     title_zh="批归一化的噪声",
     kind="comparison",
-    claim="Batch normalisation lessens over-fitting: the batch's noise acts like dropout.",
+    claim="Batch normalisation lessens over-fitting, because the noise of the batch acts like "
+    "dropout.",
     claim_zh="批归一化能减轻过拟合：批的噪声起到类似 dropout 的作用。",
     section="The network and its parts, claims",
     equations=(
-        "x̂ = (x − μ_B) / √(σ_B^2 + ε): μ_B, σ_B^2 of n images vary by about 1/√n",
+        "x̂ = (x − μ_B) / √(σ_B^2 + ε); over batches of n images, μ_B and σ_B^2 vary by about 1/√n",
         "gap = training accuracy − test accuracy",
+    ),
+    equations_zh=(
+        "x̂ = (x − μ_B) / √(σ_B^2 + ε)；每批 n 张图像时，μ_B 与 σ_B^2 的波动约为 1/√n",
+        "差距 = 训练准确率 − 测试准确率",
     ),
     how="The notes' dense network 784 → 128 → 64 → 10 learns 1,024 images of mnist-12k by SGD "
     "with momentum, 128 images a step, and a cosine schedule. Only the noise differs: batch "
     "normalisation takes its statistics over all 128 images of the batch, or over groups of 32 or "
-    "8 of them; the gradient is always that of the 128. We compare with the network without batch "
-    "normalisation, and with dropout of 0.2 or 0.4 in its place. The validation set chooses each "
-    "arm's learning rate, the group size and the strength of dropout. Training and test accuracy "
-    "are both measured in evaluation mode: with running averages and without dropout.",
+    "8 of them. The gradient is always that of all 128 images. We compare with the network "
+    "without batch normalisation, and with dropout of 0.2 or 0.4 in its place. The validation set "
+    "chooses each arm's learning rate, the group size and the strength of dropout. Training and "
+    "test accuracy are both measured in evaluation mode: with running averages and without "
+    "dropout.",
     how_zh="笔记的全连接网络 784 → 128 → 64 → 10 用带动量的 SGD（每步 128 张）和余弦调度学习 "
-    "mnist-12k 的 1024 张图像。只改变噪声：批归一化的统计量取自批中全部 128 张图像，或每组 32 张、"
-    "8 张；梯度始终是 128 张的梯度。对照为不加批归一化的网络，以及 dropout 0.2 或 0.4。各组的学习"
-    "率、噪声组的分组大小、dropout 的强度都按验证集选最佳。差距的两个准确率都按评估方式测量：用滑"
-    "动平均，不丢弃。",
+    "mnist-12k 的 1024 张图像。只改变噪声：批归一化的统计量取自批中全部 128 张图像，或每组 32 "
+    "张、8 张；梯度始终是 128 张的梯度。对照为不加批归一化的网络，以及 dropout 0.2 或 0.4。各组的"
+    "学习率、噪声组的分组大小、dropout 的强度都按验证集选最佳。差距的两个准确率都按评估方式测量："
+    "用滑动平均，不用 dropout。",
     setting={
         "seeds": 16,
         "images": 1024,
@@ -72,15 +78,15 @@ ABOUT = About(
     },
     measured={
         "gain_batch": (
-            "points of test accuracy by batch normalisation over 128 images, against none",
+            "points of test accuracy gained by batch normalisation over 128 images, against none",
             "128 张统计的批归一化比不加时提高的测试准确率（百分点）",
         ),
         "less_batch": (
-            "points by which it narrows the gap, against none",
-            "比不加时缩小的差距（百分点）",
+            "points by which batch normalisation over 128 images narrows the gap, against none",
+            "128 张统计的批归一化比不加时缩小的差距（百分点）",
         ),
         "gain_noise": (
-            "points of test accuracy by smaller groups, against 128 images",
+            "points of test accuracy gained by smaller groups, against 128 images",
             "更小的组比 128 张提高的测试准确率（百分点）",
         ),
         "less_noise": (
@@ -88,46 +94,55 @@ ABOUT = About(
             "更小的组比 128 张缩小的差距（百分点）",
         ),
         "gain_dropout": (
-            "points of test accuracy by dropout, against none",
+            "points of test accuracy gained by dropout, against none",
             "dropout 比不加时提高的测试准确率（百分点）",
         ),
         "less_dropout": (
             "points by which dropout narrows the gap, against none",
             "dropout 比不加时缩小的差距（百分点）",
         ),
-        "test_none": ("test accuracy without either", "都不加时的测试准确率"),
+        "test_none": (
+            "test accuracy with neither batch normalisation nor dropout",
+            "批归一化与 dropout 都不加时的测试准确率",
+        ),
         "test_batch": ("test accuracy, statistics of 128 images", "测试准确率，128 张统计"),
         "test_noise": ("test accuracy, the best smaller group", "测试准确率，最佳的更小组"),
         "test_dropout": ("test accuracy, dropout", "测试准确率，dropout"),
-        "train_none": ("training accuracy without either", "都不加时的训练准确率"),
+        "train_none": (
+            "training accuracy with neither batch normalisation nor dropout",
+            "批归一化与 dropout 都不加时的训练准确率",
+        ),
         "train_batch": ("training accuracy, statistics of 128 images", "训练准确率，128 张统计"),
         "train_noise": ("training accuracy, the best smaller group", "训练准确率，最佳的更小组"),
         "train_dropout": ("training accuracy, dropout", "训练准确率，dropout"),
         "group": ("the group size chosen", "选定的分组大小"),
-        "strength": ("the dropout chosen", "选定的 dropout"),
+        "strength": (
+            "the strength of dropout chosen",
+            "选定的 dropout 强度",
+        ),
     },
     threshold={"points": 0.5},
     rule="Two parts. Lessens over-fitting: batch normalisation over the whole batch narrows the "
     "gap and raises the test accuracy, each by at least {points:g} points. By its noise: smaller "
-    "groups do so once more, each by at least {points:g} points. Holds if both are so, depends if "
-    "one is, fails if neither. A part is not decided where its 95 % interval holds the threshold.",
-    rule_zh="两部分。减轻过拟合：整批统计的批归一化使差距缩小、测试准确率提高，各至少 {points:g} 个"
-    "百分点。源于噪声：更小的组在此之上再使两者各至少改善 {points:g} 个百分点。两部分都满足则成立，"
-    "满足一个则视情况而定，都不满足则不成立。某部分的 95 % 区间含阈值则该部分未定。",
+    "groups narrow the gap and raise the test accuracy once more, each by at least {points:g} "
+    "points. Holds if both are true; depends if one is; fails if neither is. {undecided}",
+    rule_zh="两部分。减轻过拟合：整批统计的批归一化使差距缩小、测试准确率提高，各至少 {points:g} "
+    "个百分点。源于噪声：更小的组在此之上再使两者各至少改善 {points:g} 个百分点。两部分都满足则成"
+    "立，满足一个则视情况而定，都不满足则不成立。{undecided}",
     picture="Six rows, each with the test accuracy, its range over the seeds, the training "
-    "accuracy and the gap between them. All but one have 100 % of the training images right. "
-    "Without either the gap is 10.1 points, with dropout of 0.2 it is 9.5, with batch "
-    "normalisation over 128 images 9.5, over groups of 32 or of 8 images 9.0.",
+    "accuracy and the gap between them. All but one have 100 % of the training images right. With "
+    "neither batch normalisation nor dropout the gap is 10.1 points. With dropout of 0.2 and with "
+    "batch normalisation over 128 images it is 9.5, and over groups of 32 or of 8 images 9.0.",
     picture_zh="六行，各有测试准确率及其种子间范围、训练准确率，以及两者的差距。除一行外，训练图像"
     "全部答对。都不加时差距为 10.1 个百分点，dropout 0.2 为 9.5，128 张统计的批归一化为 9.5，每组 "
     "32 张或 8 张均为 9.0。",
     remark="Three things gain about half a point each, and their intervals lie above 0: batch "
     "normalisation over the whole batch, the noise of smaller groups on top of it, and dropout "
-    "without batch normalisation. So the noise does regularise, and by as much as dropout does "
-    "here. But it is only half of what small groups gain: batch normalisation over 128 images, "
-    "which has little noise, gains the other half. Sixteen seeds do not decide whether each gain "
-    "reaches the half point of the rule; a first run with six seeds did not either. Groups of 32 "
-    "and of 8 do equally well. Smaller statistics are the “ghost” batch normalisation of Hoffer "
+    "without batch normalisation. So the noise does regularise, here by as much as dropout. But "
+    "it is only half of what small groups gain: batch normalisation over 128 images, which has "
+    "little noise, gains the other half. Sixteen seeds do not decide whether each gain reaches "
+    "the half point of the rule; neither did a first run with six seeds. Groups of 32 and of 8 do "
+    "equally well. Statistics over smaller groups are the “ghost” batch normalisation of Hoffer "
     "et al. 2017, who use it to narrow the generalisation gap of large batches; Luo et al. 2019 "
     "derive the regularisation as a decay of γ.",
     remark_zh="三者各提高约半个百分点，且区间都在 0 以上：整批统计的批归一化、在其之上更小分组的噪"
@@ -149,21 +164,21 @@ ABOUT = About(
             "{gain_noise:.1f} 个",
         ),
         "depends": (
-            "Batch normalisation changes the test accuracy by {gain_batch:+.1f} points, more "
-            "noise by {gain_noise:+.1f}: not both lessen over-fitting",
-            "批归一化使测试准确率变化 {gain_batch:+.1f} 个百分点，加大噪声使之变化 "
-            "{gain_noise:+.1f}：并非两者都减轻过拟合",
+            "Batch normalisation changes the test accuracy by {gain_batch:+.1f} points, and more "
+            "noise by a further {gain_noise:+.1f}: only one of them lessens over-fitting",
+            "批归一化使测试准确率变化 {gain_batch:+.1f} 个百分点，加大噪声再变化 "
+            "{gain_noise:+.1f} 个：只有一项减轻过拟合",
         ),
         "fails": (
             "Neither batch normalisation nor its noise lessens over-fitting",
             "批归一化及其噪声都不减轻过拟合",
         ),
         "not decided": (
-            "Batch normalisation gains {gain_batch:.1f} points, the noise of small groups "
-            "{gain_noise:.1f} more and dropout {gain_dropout:.1f}: whether each reaches half a "
+            "Batch normalisation changes the test accuracy by {gain_batch:+.1f} points, and the "
+            "noise of small groups by a further {gain_noise:+.1f}; whether each reaches half a "
             "point is not decided",
-            "批归一化提高 {gain_batch:.1f} 个百分点，小分组的噪声再提高 {gain_noise:.1f}，dropout "
-            "提高 {gain_dropout:.1f}：是否都达到半个百分点尚无定论",
+            "批归一化使测试准确率变化 {gain_batch:+.1f} 个百分点，小分组的噪声再变化 "
+            "{gain_noise:+.1f} 个；是否都达到半个百分点尚无定论",
         ),
     },
     texts={
@@ -253,17 +268,21 @@ def verdict(numbers: dict[str, Any], threshold: dict[str, float]) -> Verdict:
     names = ("less_batch", "gain_batch", "less_noise", "gain_noise")
     parts = [decide(numbers[name], threshold["points"]) for name in names]
     n = middle(numbers)
+    gap, gain = (
+        {arm: f"{by * n[f'{what}_{arm}']:+z.1f}".replace("-", "−") for arm in ARMS[1:]}
+        for what, by in (("less", -1), ("gain", 1))
+    )
     return Verdict(
         combined(rule, *parts),
-        f"Batch normalisation over the whole batch narrows the gap by {n['less_batch']:.1f} "
-        f"points and changes the test accuracy by {n['gain_batch']:+.1f}. Groups of "
-        f"{n['group']:.0f} images narrow the gap by {n['less_noise']:.1f} more and change the "
-        f"test accuracy by {n['gain_noise']:+.1f}. Dropout of {n['strength']:g} narrows the gap "
-        f"by {n['less_dropout']:.1f} and changes the test accuracy by {n['gain_dropout']:+.1f}.",
-        f"整批统计的批归一化使差距缩小 {n['less_batch']:.1f} 个百分点，测试准确率变化 "
-        f"{n['gain_batch']:+.1f}。每组 {n['group']:.0f} 张使差距再缩小 {n['less_noise']:.1f}，测试"
-        f"准确率变化 {n['gain_noise']:+.1f}。dropout {n['strength']:g} 使差距缩小 "
-        f"{n['less_dropout']:.1f}，测试准确率变化 {n['gain_dropout']:+.1f}。",
+        f"Batch normalisation over the whole batch changes the gap by {gap['batch']} points and "
+        f"the test accuracy by {gain['batch']}. Groups of {n['group']:.0f} images change the gap "
+        f"by a further {gap['noise']} and the test accuracy by {gain['noise']}. Without batch "
+        f"normalisation, dropout of {n['strength']:g} changes the gap by {gap['dropout']} and the "
+        f"test accuracy by {gain['dropout']}.",
+        f"整批统计的批归一化使差距变化 {gap['batch']} 个百分点，测试准确率变化 {gain['batch']}。"
+        f"每组 {n['group']:.0f} 张使差距再变化 {gap['noise']}，测试准确率变化 {gain['noise']}。不"
+        f"加批归一化时，dropout {n['strength']:g} 使差距变化 {gap['dropout']}，测试准确率变化 "
+        f"{gain['dropout']}。",
     )
 
 

@@ -35,16 +35,17 @@ ABOUT = About(
     how="Three small networks learn 2,000 images of mnist-12k by SGD with momentum and a cosine "
     "schedule, each with and without batch normalisation before every hidden ReLU: a dense one "
     "(784 → 64 → 64 → 10), a convolutional one (two 3×3 convolutions of stride 2) and a mixture "
-    "of four experts under a softmax gate. Both arms of a seed have the same images and batches. "
-    "Help: test accuracy, each arm at the learning rate that is best on the validation set. "
-    "Speed, at the same learning rates: the share of the steps after which the training loss "
-    "(mean of ten steps) is as low as the plain network's final one. Steadiness: over how many "
-    "decades of the learning rate the validation accuracy is at least 88 %, the same line for all.",
-    how_zh="三个小网络用带动量的 SGD 和余弦调度学习 mnist-12k 的 2000 张图像，每个隐藏 ReLU 之前加"
-    "或不加批归一化：全连接（784 → 64 → 64 → 10）、卷积（两个步幅为 2 的 3×3 卷积）、softmax 门控"
-    "的四专家混合。同一种子的两组图像与批次相同。帮助：各取验证集最佳学习率时的测试准确率。速度："
-    "训练损失（十步均值）降到普通网络结束时的水平所需步数占总步数的比例，同样各取自己的学习率。稳"
-    "定：验证准确率不低于 88 %（所有网络同一条线）的学习率跨多少个十倍程。",
+    "of four experts under a softmax gate. With the same seed, both arms have the same images and "
+    "batches. Help: the test accuracy, each arm at the learning rate that is best on the "
+    "validation set. Speed, at the same learning rates: the share of the steps after which the "
+    "training loss (mean of ten steps) is as low as the plain network's final one. Steadiness: "
+    "the number of decades of the learning rate over which the validation accuracy is at least 88 "
+    "%, in all networks.",
+    how_zh="三个小网络用带动量的 SGD 和余弦调度学习 mnist-12k 的 2000 张图像，每个隐藏 ReLU 之前"
+    "加或不加批归一化：全连接（784 → 64 → 64 → 10）、卷积（两个步幅为 2 的 3×3 卷积）、softmax 门"
+    "控的四专家混合。同一种子的两组图像与批次相同。帮助：各取验证集最佳学习率时的测试准确率。速"
+    "度：训练损失（十步均值）降到普通网络结束时的水平所需步数占总步数的比例，同样各取自己的学习"
+    "率。稳定：验证准确率不低于 88 % 的学习率跨多少个十倍程，所有网络都以 88 % 为准。",
     setting={
         "seeds": 6,
         "images": 2000,
@@ -71,69 +72,93 @@ ABOUT = About(
         "gain_conv": ("points of test accuracy gained, convolutional", "同上，卷积"),
         "gain_mixture": ("points of test accuracy gained, mixture of experts", "同上，混合专家"),
         "share_dense": (
-            "share of the steps until the loss is the plain network's final training loss, dense",
+            "steps to the plain network's final training loss, as a share of all steps, dense",
             "降到普通网络最终训练损失所需步数占比，全连接",
         ),
-        "share_conv": ("the same, convolutional", "同上，卷积"),
-        "share_mixture": ("the same, mixture of experts", "同上，混合专家"),
+        "share_conv": (
+            "steps to the plain network's final training loss, as a share of all steps, "
+            "convolutional",
+            "降到普通网络最终训练损失所需步数占比，卷积",
+        ),
+        "share_mixture": (
+            "steps to the plain network's final training loss, as a share of all steps, mixture "
+            "of experts",
+            "降到普通网络最终训练损失所需步数占比，混合专家",
+        ),
         "wider_dense": (
-            "decades of learning rates gained, dense",
+            "decades of usable learning rates gained, dense",
             "可用学习率增加的十倍程数，全连接",
         ),
-        "wider_conv": ("the same, convolutional", "同上，卷积"),
-        "wider_mixture": ("the same, mixture of experts", "同上，混合专家"),
-        "plain_dense": ("test accuracy without, dense", "不加时的测试准确率，全连接"),
-        "plain_conv": ("test accuracy without, convolutional", "不加时的测试准确率，卷积"),
-        "plain_mixture": (
-            "test accuracy without, mixture of experts",
-            "不加时的测试准确率，混合专家",
+        "wider_conv": (
+            "decades of usable learning rates gained, convolutional",
+            "可用学习率增加的十倍程数，卷积",
         ),
-        "batch_dense": ("test accuracy with, dense", "加批归一化的测试准确率，全连接"),
-        "batch_conv": ("test accuracy with, convolutional", "加批归一化的测试准确率，卷积"),
+        "wider_mixture": (
+            "decades of usable learning rates gained, mixture of experts",
+            "可用学习率增加的十倍程数，混合专家",
+        ),
+        "plain_dense": (
+            "test accuracy without batch normalisation, dense",
+            "不加批归一化的测试准确率，全连接",
+        ),
+        "plain_conv": (
+            "test accuracy without batch normalisation, convolutional",
+            "不加批归一化的测试准确率，卷积",
+        ),
+        "plain_mixture": (
+            "test accuracy without batch normalisation, mixture of experts",
+            "不加批归一化的测试准确率，混合专家",
+        ),
+        "batch_dense": (
+            "test accuracy with batch normalisation, dense",
+            "加批归一化的测试准确率，全连接",
+        ),
+        "batch_conv": (
+            "test accuracy with batch normalisation, convolutional",
+            "加批归一化的测试准确率，卷积",
+        ),
         "batch_mixture": (
-            "test accuracy with, mixture of experts",
+            "test accuracy with batch normalisation, mixture of experts",
             "加批归一化的测试准确率，混合专家",
         ),
     },
     threshold={"wider": 0.5, "faster": 0.8, "gain": 0.5},
     rule="Three parts, each in three networks. Steadier: at least {wider:g} decades of learning "
-    "rates more. Faster: at most {faster:g} of the plain network's steps. Helps: at least "
-    "{gain:g} points of test accuracy more. Holds if all three are so in all three networks; fails "
-    "if none is so in more than one network; else it depends. A part is not decided where its "
-    "95 % interval holds the threshold.",
-    rule_zh="三部分，各在三个网络中检验。更稳：可用学习率至少多 {wider:g} 个十倍程。更快：步数至多"
-    "为普通网络的 {faster:g}。有帮助：测试准确率至少高 {gain:g} 个百分点。三部分在三个网络中都满足"
-    "则成立；每一部分都至多在一个网络中满足则不成立；否则视情况而定。某部分的 95 % 区间含阈值则该"
-    "部分未定。",
+    "rates more. Faster: at most {faster:g} times the plain network's steps. Helps: at least "
+    "{gain:g} points of test accuracy more. Holds if all three are true in all three networks; "
+    "fails if none is true in more than one network; else it depends. {undecided}",
+    rule_zh="三部分，各在三个网络中检验。更稳：可用学习率至少多 {wider:g} 个十倍程。更快：步数至"
+    "多为普通网络的 {faster:g} 倍。有帮助：测试准确率至少高 {gain:g} 个百分点。三部分在三个网络中"
+    "都满足则成立；每一部分都至多在一个网络中满足则不成立；否则视情况而定。{undecided}",
     picture="Three rows: the dense network, the convolutional one, the mixture of experts. On the "
     "left the validation accuracy over momentum's learning rate: both arms rise alike; without "
-    "batch normalisation the accuracy falls to 10 %, that of guessing, where the learning rate "
-    "passes from 2 to 5; with it, only above 12. On the right the training loss over the steps, "
-    "each arm at its own learning rate: batch normalisation is ahead for the first 140 steps. It "
-    "stays ahead longer in the convolutional network; in the dense network the plain arm has the "
-    "lower loss from step 184 on.",
-    picture_zh="三行依次为全连接、卷积、混合专家网络。左：验证准确率随动量学习率变化：两组起初同样"
-    "上升；不加批归一化时在 2 与 5 之间跌到瞎猜的水平，加了之后到 12 以上才跌。右：训练损失随步数"
-    "变化，各取自己的学习率：前 140 步批归一化领先；在卷积网络中领先更久，在全连接网络中自第 184 "
-    "步起普通网络拟合得更深。",
+    "batch normalisation the accuracy falls to 10 %, that of guessing, between learning rates of "
+    "2 and 5; with it, only above 12. On the right the training loss over the steps, each arm at "
+    "its own learning rate: batch normalisation has the lower loss for the first 140 steps. In "
+    "the convolutional network it stays lower for longer; in the dense network the plain arm has "
+    "the lower loss from step 184 on.",
+    picture_zh="三行依次为全连接、卷积、混合专家网络。左：验证准确率随动量学习率变化：两组起初同"
+    "样上升；不加批归一化时在 2 与 5 之间跌到瞎猜的 10 %，加了之后到 12 以上才跌。右：训练损失随"
+    "步数变化，各取自己的学习率：前 140 步批归一化的损失更低；在卷积网络中这一优势持续更久，在全"
+    "连接网络中自第 184 步起普通网络的损失更低。",
     remark="The paper claims much higher learning rates and less care about initialisation (Ioffe "
     "& Szegedy 2015, abstract). Santurkar et al. 2018 find the reason in a smoother loss, not in "
-    "less “covariate shift”. The clearest gain here is in the usable learning rates: it passes "
-    "the threshold in all three networks. Accuracy and speed pass theirs for certain only in the "
-    "convolutional one. Speed depends on the loss that one aims at: the median training loss "
-    "falls to 0.1 after 70 steps instead of 89 in the dense network, 101 instead of 130 in the "
-    "convolutional one and 89 instead of 107 in the mixture. But with batch normalisation the "
-    "dense network never reaches the plain one's final training loss. The gains shrink with "
-    "training: after one epoch they are 5 to 12 points. At that budget no network reaches 88 %, "
-    "so the line says nothing about steadiness there. Whether batch normalisation lessens "
-    "over-fitting by its noise is a study of its own.",
-    remark_zh="论文声称可用大得多的学习率，对初始化也不必那么小心（Ioffe 与 Szegedy 2015，摘要）。"
-    "Santurkar 等 2018 认为原因是损失更平滑，而不是减少了“协变量偏移”。此处最明显的收益是可用学习"
-    "率更宽，三个网络都超过阈值；帮助与速度只在卷积网络中确定达到。快慢取决于以哪个损失为目标：训"
-    "练损失中位数降到 0.1 所需步数，全连接为 70 步（普通 89 步），卷积 101 步（普通 130 步），混合"
-    "专家 89 步（普通 107 步）；但全连接网络加批归一化后始终达不到普通网络最终的训练损失。收益随训"
-    "练变小：一轮之后为 5 至 12 个百分点。在该预算下没有网络达到 88 %，因此那条线对稳定性没有意义"
-    "。批归一化是否靠噪声减轻过拟合，另有一项研究。",
+    "less “covariate shift”. The clearest gain here is in the usable learning rates: their range "
+    "passes the threshold in all three networks. Accuracy and speed pass their thresholds for "
+    "certain only in the convolutional one. Speed depends on the target loss. The median training "
+    "loss falls to 0.1 after 70 steps instead of 89 in the dense network, after 101 instead of "
+    "130 in the convolutional one, and after 89 instead of 107 in the mixture. But with batch "
+    "normalisation the dense network never reaches the plain one's final training loss. The gains "
+    "in accuracy shrink with training: after one epoch they are 5 to 12 points. At that budget no "
+    "network reaches 88 %, so nothing is known about steadiness there. Study 24 asks whether "
+    "batch normalisation lessens over-fitting by its noise.",
+    remark_zh="论文声称可用大得多的学习率，对初始化也不必那么小心（Ioffe 与 Szegedy 2015，摘"
+    "要）。Santurkar 等 2018 认为原因是损失更平滑，而不是减少了“协变量偏移”。此处最明显的收益是可"
+    "用学习率更宽，三个网络都超过阈值；准确率与速度的阈值只有卷积网络能确定达到。快慢取决于目标损"
+    "失：训练损失中位数降到 0.1 所需步数，全连接为 70 步（普通 89 步），卷积 101 步（普通 130 "
+    "步），混合专家 89 步（普通 107 步）；但全连接网络加批归一化后始终达不到普通网络最终的训练损"
+    "失。准确率的收益随训练变小：一轮之后为 5 至 12 个百分点。在该预算下没有网络达到 88 %，因此无"
+    "从判断稳定性。批归一化是否靠噪声减轻过拟合，见第 24 项检验。",
     sources=(
         "Ioffe & Szegedy 2015, “Batch Normalization”",
         "Santurkar et al. 2018, “How Does Batch Normalization Help Optimization?”",
@@ -141,20 +166,20 @@ ABOUT = About(
     ),
     findings={
         "holds": (
-            "Batch normalisation widens the usable learning rates, speeds training and gains "
-            "accuracy in all three kinds of network",
+            "Batch normalisation widens the range of usable learning rates, speeds training and "
+            "gains accuracy in all three kinds of network",
             "在三类网络中，批归一化都拓宽可用学习率、加快训练并提高准确率",
         ),
         "depends": (
-            "Batch normalisation widens the range of usable learning rates and raises accuracy by "
-            "{gain_dense:.1f}, {gain_conv:.1f} and {gain_mixture:.1f} points in three networks, "
-            "but not all train faster",
-            "批归一化扩大了可用学习率的范围，使三种网络的准确率分别提高 {gain_dense:.1f}、"
-            "{gain_conv:.1f}、{gain_mixture:.1f} 个百分点，但并非都训练得更快",
+            "Batch normalisation widens the range of usable learning rates by {wider_dense:.1f} "
+            "decades in a dense network and {wider_conv:.1f} in a convolutional one; not every "
+            "network also trains faster and gains accuracy",
+            "批归一化使可用学习率的范围在全连接网络中扩大 {wider_dense:.1f} 个十倍程，在卷积网络"
+            "中扩大 {wider_conv:.1f} 个；但并非每种网络都训练更快且准确率更高",
         ),
         "fails": (
-            "Batch normalisation neither steadies nor speeds training, nor gains accuracy",
-            "批归一化既不更稳、也不更快、也不提高准确率",
+            "Batch normalisation makes training neither steadier nor faster, nor more accurate",
+            "批归一化既不使训练更稳或更快，也不提高准确率",
         ),
         "not decided": (
             "Whether batch normalisation helps in all three networks is not decided",
@@ -266,22 +291,20 @@ def verdict(numbers: dict[str, Any], threshold: dict[str, float]) -> Verdict:
     parts += [at_most(numbers[f"share_{name}"], threshold["faster"]) for name in networks]
     parts += [decide(numbers[f"gain_{name}"], threshold["gain"]) for name in networks]
     n = middle(numbers)
-    wide, share, gain = (
-        [n[f"{what}_{name}"] for name in networks] for what in ("wider", "share", "gain")
-    )
+    wide, gain = ([n[f"{what}_{name}"] for name in networks] for what in ("wider", "gain"))
+    shares = [n[f"share_{name}"] for name in networks]
+    english = ["never" if x > 1 else f"after {x:.0%} of the steps" for x in shares]
+    chinese = ["从未达到" if x > 1 else f"用 {x:.0%} 的步数" for x in shares]
     return Verdict(
         combined(rule, *parts),
-        f"In the dense network, the convolutional one and the mixture of experts, batch "
-        f"normalisation adds {wide[0]:.1f}, {wide[1]:.1f} and {wide[2]:.1f} decades of usable "
-        f"learning rates. It reaches the plain network's final training loss after "
-        f"{f'{share[0]:.0%}'.replace('inf%', '∞')}, {f'{share[1]:.0%}'.replace('inf%', '∞')} and "
-        f"{f'{share[2]:.0%}'.replace('inf%', '∞')} of the steps (∞: never). "
-        f"It gains {gain[0]:.1f}, {gain[1]:.1f} and {gain[2]:.1f} points of test accuracy.",
-        f"在全连接、卷积和混合专家网络中，批归一化依次使可用学习率多 {wide[0]:.1f}、{wide[1]:.1f}、"
-        f"{wide[2]:.1f} 个十倍程；训练损失降到普通网络最终水平所需步数占比为 "
-        f"{f'{share[0]:.0%}'.replace('inf%', '∞')}、{f'{share[1]:.0%}'.replace('inf%', '∞')}、"
-        f"{f'{share[2]:.0%}'.replace('inf%', '∞')}（∞ 表示未达到）；测试准确率提高 "
-        f"{gain[0]:.1f}、{gain[1]:.1f}、{gain[2]:.1f} 个百分点。",
+        f"Batch normalisation adds {min(wide):.1f} to {max(wide):.1f} decades of usable learning "
+        f"rates, depending on the network, and {min(gain):.1f} to {max(gain):.1f} points of test "
+        f"accuracy. Its training loss is as low as the plain network's final one: {english[0]} in "
+        f"the dense network, {english[1]} in the convolutional one, {english[2]} in the mixture of "
+        f"experts.",
+        f"批归一化使可用学习率多 {min(wide):.1f} 到 {max(wide):.1f} 个十倍程，测试准确率提高 "
+        f"{min(gain):.1f} 到 {max(gain):.1f} 个百分点，随网络而定。训练损失降到普通网络的最终水"
+        f"平：全连接网络{chinese[0]}，卷积网络{chinese[1]}，混合专家{chinese[2]}。",
     )
 
 

@@ -12,6 +12,7 @@ from jaxopt_notes.studies.study import (
     HOLDS,
     About,
     Measured,
+    Points,
     Verdict,
     spread,
 )
@@ -29,19 +30,23 @@ ABOUT = About(
         "behind = test accuracy of momentum − test accuracy of Adam, each tuned for its cell",
         "epochs = steps · batch size / training images",
     ),
-    how="A dense network learns from 2,048 images of MNIST by both optimizers, for every pair of "
-    "a batch size (32 up to all images) and a number of steps. In each cell both try eight "
-    "learning rates, four to a factor of ten, and the validation accuracy chooses one; the "
-    "learning rate falls to 0 along half a cosine over the cell's own steps. MNIST's test images "
-    "judge. A larger batch means fewer steps in the same epochs, and both may matter: so the "
-    "smallest batch is compared with the largest at equal steps and at equal epochs. The six "
-    "intervals of these three pairs have a level of 98 % each, so that all six hold together with "
-    "a probability of at least 88 %.",
-    how_zh="全连接网络用两种优化器从 2048 张 MNIST 图像学习，批大小（从 32 到全部图像）与步数的每种"
-    "组合为一格。每格中两者各试八个学习率，每十倍四个，由验证准确率选定；学习率在该格自己的步数内沿"
-    "半个余弦降到 0。由 MNIST 测试图像评判。批越大，同样轮数内步数越少，两者都可能起作用，因此把最"
-    "小批与最大批分别在同样步数、同样轮数下比较。这三对的六个区间各取 98 % 的水平，使它们同时成立"
-    "的概率不低于 88 %。",
+    equations_zh=(
+        "落后 = 动量的测试准确率 − Adam 的测试准确率，各在本格内调参",
+        "轮数 = 步数 · 批大小 / 训练图像数",
+    ),
+    how="A dense network learns 2,048 images of MNIST with each of the two optimizers. A cell is "
+    "a pair of a batch size (from 32 to all images) and a number of steps. In each cell both try "
+    "eight learning rates, four per factor of ten, and the validation accuracy chooses one; the "
+    "learning rate falls to 0 along half a cosine over the steps of the cell. The results are "
+    "measured on MNIST's test images. A larger batch means fewer steps in the same epochs, and "
+    "both may matter. So we compare the smallest batch with the largest at equal steps and at "
+    "equal epochs. Each of the six intervals of these three pairs has a level of 98 %, so all six "
+    "are right together with a probability of at least 88 %.",
+    how_zh="全连接网络用两种优化器从 2048 张 MNIST 图像学习，批大小（从 32 到全部图像）与步数的每"
+    "种组合为一格。每格中两者各试八个学习率，每个十倍程内四个，由验证准确率选定；学习率在该格自己"
+    "的步数内沿半个余弦降到 0。结果在 MNIST 测试图像上测量。批越大，同样轮数内步数越少，批大小与"
+    "步数都可能起作用。因此把最小批与最大批分别在同样步数、同样轮数下比较。这三对的六个区间各取 "
+    "98 % 的水平，使它们同时成立的概率不低于 88 %。",
     setting={
         "seeds": 6,
         "images": 2048,
@@ -85,39 +90,41 @@ ABOUT = About(
         ),
         "accuracy_momentum": (
             "test accuracy of momentum, largest batch, most steps",
-            "同一格中动量的测试准确率",
+            "最大批、最多步数时动量的测试准确率",
         ),
         "at_an_end": (
-            "learning rates chosen at an end of the grid, over all cells and both optimizers",
-            "选在网格端点的学习率个数（所有格）",
+            "number of chosen learning rates that are at an end of the grid, over all cells and "
+            "both optimizers",
+            "选在网格端点的学习率个数（所有格，两种优化器）",
         ),
     },
     threshold={"fine": 0.5, "behind": 0.5},
-    rule="An instance is a number of steps, or of epochs, at which Adam is at most {fine:g} points "
-    "of test accuracy behind momentum at the smallest batch and at least {behind:g} at the "
-    "largest. Holds if there is an instance at equal steps and one at equal epochs, depends if "
-    "only at one of these, fails if at neither. A part is not decided where its interval holds "
-    "the threshold.",
-    rule_zh="若在某一步数（或轮数）下，Adam 在最小批时比动量至多低 {fine:g} 个百分点，而在最大批时"
-    "至少低 {behind:g} 个百分点，则为一个实例。同样步数与同样轮数下都有实例则成立，只有其一则视情况"
-    "而定，都没有则不成立。某项的区间包含阈值时该项未定。",
+    rule="An instance is a number of steps, or of epochs, at which two parts are true: Adam is at "
+    "most {fine:g} points of test accuracy behind momentum at the smallest batch, and at least "
+    "{behind:g} points behind at the largest. Holds if there is an instance at equal steps and "
+    "one at equal epochs; depends if there is only one of the two; fails if there is none. A part "
+    "is not decided if its 98 % interval contains the threshold.",
+    rule_zh="若在某一步数（或轮数）下，Adam 在最小批时比动量至多低 {fine:g} 个百分点，而在最大批"
+    "时至少低 {behind:g} 个百分点，则该步数（或轮数）是一个实例。同样步数与同样轮数下都有实例则成"
+    "立，只有其一则视情况而定，都没有则不成立。若某一项的 98 % 区间包含阈值，则该项未定。",
     picture="Above, a map with a cell for each batch size and number of steps; its colour and its "
-    "number say by how many points Adam is behind momentum. The row of 16 steps is blue at every "
-    "batch size: 4.5 to 11 points. The row of 64 steps pales from 1.9 points at the smallest "
-    "batch to −0.1 at the largest; the rows of 256 and 1,024 steps are nearly white. Below, the "
-    "points behind over the batch size, with intervals: at equal steps (64 and 256) the lines "
-    "fall to zero or below it; at 16 epochs each the line rises to 4.5 points at the largest "
-    "batch, which makes only 16 steps.",
+    "number show how many points Adam is behind momentum. The row of 16 steps is blue at every "
+    "batch size: 4.5 to 11 points. The row of 64 steps pales: Adam is 1.9 points behind at the "
+    "smallest batch and 0.1 ahead at the largest. The rows of 256 and 1,024 steps are nearly "
+    "white. Below, the points behind over the batch size, with intervals: at equal steps (64 and "
+    "256) the lines fall to zero or below it; at 16 epochs each the line rises to 4.5 points at "
+    "the largest batch, where 16 epochs are only 16 steps.",
     picture_zh="上：每种批大小与步数为一格的图，颜色与数字表示 Adam 落后动量多少个百分点。16 步那"
-    "一行在任何批大小下都是蓝色，4.5 到 11 个百分点；64 步那一行从最小批的 1.9 变浅到最大批的 −0.1"
-    "，256 与 1024 步的两行几乎是白色。下：落后的百分点随批大小变化，带区间：同样步数（64 和 256）"
-    "时降到零或以下；同为 16 轮时在最大批升到 4.5 个百分点，而那里只有 16 步。",
+    "一行在任何批大小下都是蓝色，4.5 到 11 个百分点；64 步那一行变浅：最小批时落后 1.9 个百分点，"
+    "最大批时领先 0.1 个；256 与 1024 步的两行几乎是白色。下：落后的百分点随批大小变化，带区间："
+    "同样步数（64 和 256）时降到零或以下；同为 16 轮时在最大批升到 4.5 个百分点，而那里只有 16 "
+    "步。",
     remark="Here Adam falls behind when the training has few steps, whatever the batch: after 16 "
-    "steps it is behind at every batch size, and most at the smallest. At equal epochs a large "
-    "batch means few steps, so the claim seems right. At equal steps, 64 or more, the largest "
-    "batch does Adam no harm. Nor is the claim a law of larger networks. In the experiments of "
-    "Zhang et al. (2019) Adam can use much larger batches than SGD with momentum. On "
-    "Transformers, Adam gains more from a larger batch than SGD does, up to the whole data set "
+    "steps it is behind at every batch size, and furthest behind at the smallest. At equal epochs "
+    "a large batch means few steps, so the claim seems right. At equal steps, 64 or more, the "
+    "largest batch does Adam no harm. Nor is the claim a law of larger networks. In the "
+    "experiments of Zhang et al. (2019) Adam can use much larger batches than SGD with momentum. "
+    "On Transformers, Adam gains more from a larger batch than SGD does, up to the whole data set "
     "(Kunstner et al. 2023). And Nesterov momentum and Adam match or exceed LARS and LAMB at "
     "large batch sizes (Nado et al. 2021).",
     remark_zh="在这里使 Adam 落后的是步数太少，而不是批大小：16 步时它在任何批大小下都落后，最小批"
@@ -135,23 +142,22 @@ ABOUT = About(
         "holds": (
             "With the whole training set as a batch, Adam is {large_64_steps:.1f} points behind "
             "momentum after 64 steps; at batch 32 it is not",
-            "整个训练集作一批时，64 步后 Adam 落后动量 {large_64_steps:.1f} 个百分点；批大小 32 时"
-            "并不落后",
+            "整个训练集作一批时，64 步后 Adam 落后于动量 {large_64_steps:.1f} 个百分点；批大小 32 "
+            "时并不落后",
         ),
         "depends": (
             "Few steps, not large batches, put Adam behind momentum: with full batches it is "
-            "{large_16_epochs:.1f} points behind after 16 steps and {large_64_steps:.1f} after 64 "
-            "(negative: ahead)",
-            "使 Adam 落后动量的是步数少，而不是批大：整个训练集作一批时，16 步后落后 "
-            "{large_16_epochs:.1f} 个百分点，64 步后 {large_64_steps:.1f} 个（负数表示领先）",
+            "{large_16_epochs.behind} after 16 steps and {large_64_steps.behind} after 64",
+            "使 Adam 落后于动量的是步数少，而不是批量大：整个训练集作一批时，16 步后"
+            "{large_16_epochs.behind_zh}，64 步后{large_64_steps.behind_zh}",
         ),
         "fails": (
             "Tuned, Adam does not fall behind momentum at large batches",
-            "调参后，Adam 在大批量下并不落后动量",
+            "调参后，Adam 在大批量下并不落后于动量",
         ),
         "not decided": (
             "Whether Adam falls behind momentum at large batches is not decided",
-            "Adam 在大批量下是否落后动量尚无定论",
+            "Adam 在大批量下是否落后于动量尚无定论",
         ),
     },
     texts={
@@ -244,7 +250,7 @@ def verdict(numbers: dict[str, Any], threshold: dict[str, float]) -> Verdict:
     """By ABOUT.rule, for the pairs that the numbers have."""
     names = [name.removeprefix("small_") for name in numbers if name.startswith("small_")]
     fine = [at_most(numbers[f"small_{pair}"], threshold["fine"]) for pair in names]
-    behind = [decide(numbers[f"large_{pair}"], threshold["behind"]) for pair in names]
+    losing = [decide(numbers[f"large_{pair}"], threshold["behind"]) for pair in names]
 
     def rule(*parts: bool) -> str:
         half = len(parts) // 2
@@ -253,18 +259,24 @@ def verdict(numbers: dict[str, Any], threshold: dict[str, float]) -> Verdict:
         found = {pair.split("_")[1] for pair, instance in zip(names, instances) if instance}
         return HOLDS if found == kinds else DEPENDS if found else FAILS
 
-    def told(pair: str) -> str:
-        ends = [numbers[f"{end}_{pair}"]["estimate"] for end in ("small", "large")]
-        return " → ".join(f"{x:+.1f}".replace("-", "−") for x in ends)
-
-    english = "; ".join(f"{told(pair)} after {pair.replace('_', ' ')}" for pair in names)
+    behind = {
+        pair: [Points(numbers[f"{end}_{pair}"]["estimate"]) for end in ("small", "large")]
+        for pair in names
+    }
     units = {pair: pair.replace("_steps", " 步").replace("_epochs", " 轮") for pair in names}
-    chinese = "；".join(f"{units[pair]}后 {told(pair)}" for pair in names)
+    english = "; ".join(
+        f"after {pair.replace('_', ' ')}, {small.behind} at the smallest batch and {large.behind} "
+        "at the largest"
+        for pair, (small, large) in behind.items()
+    )
+    chinese = "；".join(
+        f"{units[pair]}后，最小批时{small.behind_zh}，最大批时{large.behind_zh}"
+        for pair, (small, large) in behind.items()
+    )
     return Verdict(
-        combined(rule, *fine, *behind),
-        f"Points of test accuracy by which Adam is behind momentum (negative: ahead), at the "
-        f"smallest batch → at the largest: {english}.",
-        f"Adam 落后动量的测试准确率百分点（负数表示领先），从最小批到最大批：{chinese}。",
+        combined(rule, *fine, *losing),
+        f"Adam's test accuracy against momentum's: {english}.",
+        f"Adam 的测试准确率与动量相比：{chinese}。",
     )
 
 

@@ -31,8 +31,8 @@ ABOUT = About(
     equations=("E[m_t] = (1 − β1^t) E[g], E[v_t] = (1 − β2^t) E[g^2]",),
     how="Noisy gradients whose mean is not 0 go through the package's Adam. At each step we "
     "compare its m and v, before the correction, with what they estimate and with the closed form.",
-    how_zh="把有均值的带噪梯度输入本包的 Adam。每一步把校正前的 m、v 与它们所估计的量以及解析式"
-    "比较。",
+    how_zh="把均值不为 0 的带噪梯度输入本包的 Adam。在每一步，把校正前的 m、v 与它们所估计的量比"
+    "较，也与解析式比较。",
     setting={
         "seeds": 11,
         "parameters": 200,
@@ -43,39 +43,47 @@ ABOUT = About(
     },
     quick={"seeds": 6, "parameters": 100},
     measured={
-        "m_first": ("m after one step over the mean gradient", "一步后 m 与平均梯度之比"),
-        "v_first": ("v after one step over E[g²]", "一步后 v 与 E[g²] 之比"),
-        "m_until": (
-            "steps until m is within 1 % of its closed limit",
-            "m 与极限相差 1 % 以内所需步数",
+        "m_first": (
+            "m after one step divided by the mean gradient",
+            "一步后 m 与平均梯度之比",
         ),
-        "v_until": ("steps until v is within 1 % of its closed limit", "v 所需步数"),
+        "v_first": (
+            "v after one step divided by E[g²]",
+            "一步后 v 与 E[g²] 之比",
+        ),
+        "m_until": (
+            "steps until m / E[g] is within 1 % of 1, closed form",
+            "按解析式，m / E[g] 与 1 相差 1 % 以内所需步数",
+        ),
+        "v_until": (
+            "steps until v / E[g²] is within 1 % of 1, closed form",
+            "按解析式，v / E[g²] 与 1 相差 1 % 以内所需步数",
+        ),
         "closed_error": (
-            "largest difference of either ratio from 1 − β^t, median over the seeds",
+            "largest difference of one of these ratios from 1 − β^t, median over the seeds",
             "两个比值与 1 − β^t 的最大差（种子中位数）",
         ),
     },
     threshold={"small": 0.5},
-    rule="Holds if after one step m and v are both at most {small:g} of what they estimate; "
-    "fails if neither is; depends if one is. Not decided where a 95 % interval over the "
-    "seeds holds the threshold and the verdict depends on it.",
-    rule_zh="若一步后 m、v 都不超过其估计量的 {small:g} 倍则成立；都超过则不成立；只有其一则视情"
-    "况而定。种子的 95 % 区间含有阈值且影响结论时为未定。",
+    rule="Holds if after one step m and v are both at most {small:g} times what they estimate; "
+    "depends if only one of them is; fails if neither is. {undecided}",
+    rule_zh="若一步后 m、v 都不超过其估计量的 {small:g} 倍则成立；只有其一不超过则视情况而定；都"
+    "超过则不成立。{undecided}",
     picture="m and v, each divided by what it estimates, over the steps on logarithmic axes: both "
-    "rise to 1 along the closed form, v a hundred times later than m; marks show the first step, "
-    "0.1 and 0.001.",
-    picture_zh="m、v 与其估计量之比随步数变化（双对数坐标）：都沿解析式升到 1，v 晚一百倍；标出第"
-    "一步的 0.1 与 0.001。",
+    "rise to 1 along the closed form, v a hundred times later than m. Marks show both after the "
+    "first step: 0.1 and 0.001.",
+    picture_zh="m、v 与其估计量之比随步数变化（双对数坐标）：都沿解析式升到 1，v 晚一百倍；并标出"
+    "一步之后的值：0.1 与 0.001。",
     remark="Both moments are too small by the same law with different β: m for tens of steps, v "
-    "for thousands. Study 22 measures what this does to the first steps: they become too large, "
-    "not too small.",
-    remark_zh="两者按同一规律偏小，只是 β 不同：m 持续几十步，v 持续几千步。第 22 项检验测量这对最"
-    "初几步的影响：步长偏大，而不是偏小。",
+    "for thousands of steps. Study 22 measures what this does to the first steps: they become too "
+    "large, not too small.",
+    remark_zh="两者按同一规律偏小，只是 β 不同：m 持续几十步，v 持续几千步。第 22 项检验测量了它"
+    "对最初几步的影响：步长偏大，而不是偏小。",
     sources=("Kingma & Ba 2014, “Adam: A Method for Stochastic Optimization”, §3",),
     findings={
         "holds": (
-            "After one step m is {m_first:.2f} and v {v_first:.4f} of what they estimate",
-            "一步后 m 是其估计量的 {m_first:.2f}，v 是 {v_first:.4f}",
+            "After one step, m is {m_first:.2f} and v {v_first:.4f} times what they estimate",
+            "一步后，m 是其估计量的 {m_first:.2f} 倍，v 是 {v_first:.4f} 倍",
         ),
         "depends": ("Only one of m and v starts too small", "m 与 v 中只有一个开始时偏小"),
         "fails": ("Neither m nor v starts too small", "m 与 v 开始时都不偏小"),
@@ -162,11 +170,11 @@ def verdict(numbers: dict[str, Any], threshold: dict[str, float]) -> Verdict:
     parts = [at_most(numbers[f"{which}_first"], threshold["small"]) for which in "mv"]
     return Verdict(
         combined(rule, *parts),
-        f"After one step m is {n['m_first']:.3f} and v {n['v_first']:.4f} of what they estimate. "
-        f"By the closed form m is within 1 % from step {n['m_until']:.0f} on, v from step "
-        f"{n['v_until']:,.0f} on.",
-        f"一步后 m 是其估计量的 {n['m_first']:.3f}，v 是 {n['v_first']:.4f}。按解析式，m 从第 "
-        f"{n['m_until']:.0f} 步、v 从第 {n['v_until']:,.0f} 步起误差在 1 % 以内。",
+        f"After one step, m is {n['m_first']:.3f} and v {n['v_first']:.4f} times what they "
+        f"estimate. By the closed form, m is within 1 % of it from step {n['m_until']:.0f} on, and "
+        f"v from step {n['v_until']:,.0f} on.",
+        f"一步后 m 是其估计量的 {n['m_first']:.3f} 倍，v 是 {n['v_first']:.4f} 倍。按解析式，m 从"
+        f"第 {n['m_until']:.0f} 步、v 从第 {n['v_until']:,.0f} 步起与估计量相差 1 % 以内。",
     )
 
 

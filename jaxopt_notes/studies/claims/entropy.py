@@ -26,22 +26,26 @@ ABOUT = About(
     title_zh="熵与交叉熵的下限",
     kind="identity",
     claim="H is 0 for a certain outcome and largest for a uniform one; minimising the "
-    "cross-entropy "
-    "drives ŷ to y, and its smallest value is H(y).",
+    "cross-entropy drives ŷ to y, and its smallest value is H(y).",
     claim_zh="结果确定时 H 为 0，均匀时最大；最小化交叉熵使 ŷ 趋于 y，其最小值为 H(y)。",
     section="Entropy",
     equations=(
         "H(p) = −Σ p log p",
         "L = −Σ y log ŷ = H(y) + KL(y ‖ ŷ), ŷ = softmax(z)",
-        "information gain = H(Y) − Σ_g (n_g/n) H(Y in g)",
+        "information gain = H(Y) − Σ_g (n_g/n) H(Y in group g)",
     ),
-    how="We compute H of certain, uniform and random distributions. Then gradient descent "
-    "minimises L over the logits z in float64, for random soft labels y and for one-hot "
-    "ones, and L is compared with H(y). The information gain of random splits is checked to "
-    "lie between 0 and H(Y).",
-    how_zh="计算确定、均匀和随机分布的 H。然后以 float64 用梯度下降在 logits z 上最小化 L，y 取随机"
-    "软标签与 one-hot，"
-    "并与 H(y) 比较。对随机划分计算信息增益，检查它在 0 与 H(Y) 之间。",
+    equations_zh=(
+        "H(p) = −Σ p log p",
+        "L = −Σ y log ŷ = H(y) + KL(y ‖ ŷ)，ŷ = softmax(z)",
+        "信息增益 = H(Y) − Σ_g (n_g/n) H(g 中的 Y)",
+    ),
+    how="We compute H of certain, uniform and random distributions. Then gradient descent in "
+    "float64 minimises L over the logits z, for random soft labels y and for one-hot ones, and we "
+    "compare L with H(y). Last, we check that the information gain of random splits lies between "
+    "0 and H(Y).",
+    how_zh="计算确定、均匀和随机分布的 H。然后以 float64 用梯度下降在 logits z 上最小化 L，y 取随"
+    "机软标签与 one-hot，并把 L 与 H(y) 比较。最后对随机划分计算信息增益，检查它在 0 与 H(Y) 之"
+    "间。",
     setting={
         "seeds": 11,
         "classes": 10,
@@ -53,55 +57,64 @@ ABOUT = About(
     quick={"seeds": 5, "random": 2000, "steps": 3000, "splits": 100},
     measured={
         "certain": ("H of a certain outcome (nats)", "确定结果的 H（奈特）"),
-        "uniform": ("H of a uniform outcome less log 10", "均匀分布的 H 减 log 10"),
+        "uniform": (
+            "H of a uniform outcome minus log 10 (nats)",
+            "均匀分布的 H 减 log 10（奈特）",
+        ),
         "above_uniform": (
-            "largest H of a random distribution less log 10",
-            "随机分布的最大 H 减 log 10",
+            "largest H of a random distribution minus log 10 (nats)",
+            "随机分布的最大 H 减 log 10（奈特）",
         ),
         "below_floor": ("least L − H(y) over random ŷ", "随机 ŷ 下 L − H(y) 的最小值"),
         "soft_gap": ("L − H(y) after minimising, soft labels", "最小化后的 L − H(y)，软标签"),
-        "soft_distance": ("largest |ŷ − y| then", "此时最大的 |ŷ − y|"),
+        "soft_distance": (
+            "largest |ŷ − y| after minimising, soft labels",
+            "最小化后最大的 |ŷ − y|，软标签",
+        ),
         "one_hot_gap": ("L after minimising, one-hot labels", "最小化后的 L，one-hot 标签"),
-        "one_hot_power": ("it falls as t to the power", "L 随 t 变化的幂指数"),
+        "one_hot_power": (
+            "exponent p of L ∝ t^p, one-hot labels",
+            "指数 p：L ∝ t^p，one-hot 标签",
+        ),
         "margin": (
-            "margin of the right logit over the others at the end, one-hot labels",
-            "最终正确 logit 领先其余的间隔，one-hot 标签",
+            "margin of the right logit over the others after minimising, one-hot labels",
+            "最小化后正确 logit 领先其余的间隔，one-hot 标签",
         ),
         "margin_growth": (
-            "growth of the margin when the steps double, divided by log 2",
-            "步数翻倍时间隔的增长除以 log 2",
+            "growth of the margin when the steps double, divided by log 2, one-hot labels",
+            "步数翻倍时间隔的增长除以 log 2，one-hot 标签",
         ),
         "gain_least": ("least information gain of a random split", "随机划分的最小信息增益"),
         "gain_over": (
-            "largest information gain less H(Y)",
+            "largest information gain minus H(Y)",
             "最大信息增益减 H(Y)",
         ),
     },
     threshold={"rounding": 1e-6, "gap": 1e-6, "distance": 1e-3},
-    rule="Holds if H of the certain outcome is 0, of the uniform one log 10, no H exceeds that, no "
-    "L is below "
-    "H(y), no gain outside [0, H(Y)], all by more than {rounding:g}, and for soft labels L comes "
-    "within {gap:g} of H(y) and ŷ within {distance:g} of y. Depends if the limits hold and the "
-    "minimum is not reached; else it fails.",
-    rule_zh="若确定结果的 H 为 0，均匀分布的 H 为 log 10，没有 H 超过它，没有 L 低于 H(y)，信息增益"
-    "都在 [0, H(Y)] 内（容差 {rounding:g}），"
-    "且软标签下 L 与 H(y) 相差 {gap:g} 以内、ŷ 与 y 相差 {distance:g} 以内，则成立；界限成立而未达"
-    "到最小值则视情况而定；否则不成立。",
-    picture="From above: H of a coin, a bow from 0 over log 2 back to 0; the cross-entropy for y "
-    "= 0.3 over ŷ, which touches its floor H(y) at ŷ = 0.3 only; L − H(y) over the steps, which "
-    "falls straight down for soft labels and as 1/t for one-hot ones; the margin of the right "
-    "logit, a straight line over the logarithm of the steps; the information gain of a split "
-    "between two classes over its place, largest half-way.",
+    rule="Two parts. Limits, with a tolerance of {rounding:g}: H of the certain outcome is 0, H "
+    "of the uniform one is log 10, no H exceeds log 10, no L is below H(y), and every gain lies "
+    "in [0, H(Y)]. Minimum: for soft labels, L comes within {gap:g} of H(y) and ŷ within "
+    "{distance:g} of y. Holds if both are true; depends if only the limits are; fails if the "
+    "limits are not.",
+    rule_zh="两部分。界限（容差 {rounding:g}）：确定结果的 H 为 0，均匀分布的 H 为 log 10，没有 H "
+    "超过 log 10，没有 L 低于 H(y)，信息增益都在 [0, H(Y)] 内。最小值：软标签下 L 与 H(y) 相差 "
+    "{gap:g} 以内，ŷ 与 y 相差 {distance:g} 以内。两部分都满足则成立；只满足界限则视情况而定；界"
+    "限不满足则不成立。",
+    picture="Five panels. H of a coin: an arch from 0 over log 2 back to 0. The cross-entropy for "
+    "y = 0.3 over ŷ: it touches its floor H(y) only at ŷ = 0.3. L − H(y) over the steps: it falls "
+    "straight down for soft labels and as 1/t for one-hot ones. The margin of the right logit: a "
+    "straight line over the logarithm of the steps. The information gain of a split between two "
+    "classes over its place: largest half-way.",
     picture_zh="自上而下：抛硬币的 H，从 0 升到 log 2 再回到 0，呈拱形；y = 0.3 时交叉熵随 ŷ 变"
     "化，仅在 ŷ = 0.3 处触到下限 H(y)；L − H(y) 随步数变化，软标签时直线下降，one-hot 时按 "
     "1/t 下降；正确 logit 的间隔随步数的对数直线增长；划分位置在两类之间时的信息增益，正中最"
     "大。",
     remark="For one-hot y the floor 0 is a limit that no finite logits reach: L falls as 1/t for "
     "ever, and the logits' margin grows as log t. Soudry et al. (2018) show that on separable "
-    "data gradient descent on such losses converges in direction to the maximum-margin solution, "
-    "but only as the logarithm of the loss's convergence. They say that this can help explain the "
-    "benefit of optimising on after the training error is zero and the training loss is extremely "
-    "small.",
+    "data, gradient descent on such losses converges in direction to the maximum-margin solution, "
+    "but much more slowly than the loss: logarithmically. They say that this can help explain why "
+    "it is useful to go on optimising after the training error is zero and the training loss is "
+    "extremely small.",
     remark_zh="y 为 one-hot 时，下限 0 是任何有限 logits 都取不到的极限：L 永远按 1/t 下降，"
     "logits 的间隔按 log t 增长。Soudry 等（2018）证明：在可分数据上，这类损失的梯度下降在方"
     "向上收敛到最大间隔解，但非常慢，只是损失收敛速度的对数；他们认为这有助于解释为何训练误差"
@@ -135,7 +148,7 @@ ABOUT = About(
         "one-hot": "one-hot 标签",
         "margin (logits)": "间隔（logit）",
         "One-hot: the margin grows as log t": "one-hot：间隔按 log t 增长",
-        "where it cuts": "划分的位置",
+        "place of the split": "划分的位置",
         "gain (bits)": "增益（比特）",
         "Information gain of a split": "一次划分的信息增益",
     },
@@ -224,15 +237,15 @@ def verdict(numbers: dict[str, Any], threshold: dict[str, float]) -> Verdict:
     word = HOLDS if limits and reached else DEPENDS if limits else FAILS
     return Verdict(
         word,
-        f"H(certain) = {n['certain']:g}; the largest H of a random distribution is "
-        f"{-n['above_uniform']:.3f} below log 10. For soft labels L ends at most {gap:.0e} above "
-        f"H(y), and ŷ within {distance:.0e} of y. For one-hot labels L is still "
-        f"{n['one_hot_gap']:.0e} and falls as t^{n['one_hot_power']:.2f}; the margin is "
-        f"{n['margin']:.1f} and still grows.",
-        f"H(确定) = {n['certain']:g}；随机分布中 H 最大者仍比 log 10 低 "
+        f"H of the certain outcome is {n['certain']:g}. The largest H of a random distribution is "
+        f"{-n['above_uniform']:.3f} below log 10. For soft labels, L ends at most {gap:.0e} above "
+        f"H(y), and ŷ within {distance:.0e} of y. For one-hot labels, L ends at "
+        f"{n['one_hot_gap']:.0e} and falls as t^{n['one_hot_power']:.2f}; the margin ends at "
+        f"{n['margin']:.1f} and is still growing.",
+        f"确定结果的 H 为 {n['certain']:g}；随机分布中 H 最大者仍比 log 10 低 "
         f"{-n['above_uniform']:.3f}。软标签下 L 最终至多比 H(y) 高 {gap:.0e}，ŷ 与 y 相差不超过 "
         f"{distance:.0e}；one-hot 下 L 仍为 {n['one_hot_gap']:.0e}，按 t^{n['one_hot_power']:.2f} "
-        f"下降，间隔为 {n['margin']:.1f} 且仍在增长。",
+        f"下降；间隔为 {n['margin']:.1f}，仍在增长。",
     )
 
 
@@ -259,4 +272,6 @@ def draw(figure: Any, measured: Measured) -> None:
     margin.semilogx(s["t"], s["margin"], color=style.ORANGE)
     margin.set(title="One-hot: the margin grows as log t", xlabel="step", ylabel="margin (logits)")
     split.plot(s["place"], s["gain"], color=style.PURPLE)
-    split.set(title="Information gain of a split", xlabel="where it cuts", ylabel="gain (bits)")
+    split.set(
+        title="Information gain of a split", xlabel="place of the split", ylabel="gain (bits)"
+    )

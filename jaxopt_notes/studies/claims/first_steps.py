@@ -35,16 +35,20 @@ ABOUT = About(
     section="Claims about the optimizers, 9",
     equations=(
         "step without / step with correction = (1 − β1^t) / √(1 − β2^t)",
-        "first step too large where 1 − β2 < (1 − β1)^2",
+        "the first step is too large if 1 − β2 < (1 − β1)^2",
     ),
-    how="Noisy gradients with a mean go through the package's Adam. At each step we divide the "
-    "length of the uncorrected step, m/√v, by that of the corrected step, m̂/√v̂, for several "
-    "pairs of β. Then softmax regression on mnist-12k trains with and without the correction at "
-    "Adam's default β and several learning rates, and we compare the training loss after a few "
-    "steps.",
-    how_zh="把有均值的带噪梯度输入本包的 Adam。每一步用 m/√v 的长度除以 m̂/√v̂ 的长度，即不校正"
-    "的步长是校正后的几倍；再换其他 β。然后在 mnist-12k 上以默认 β 和若干学习率训练 softmax "
-    "回归，分别带与不带校正，比较少量步数后的训练损失。",
+    equations_zh=(
+        "不校正的步长 / 校正的步长 = (1 − β1^t) / √(1 − β2^t)",
+        "若 1 − β2 < (1 − β1)^2，则第一步偏大",
+    ),
+    how="Noisy gradients whose mean is not 0 go through the package's Adam. At each step we "
+    "divide the length of the uncorrected step, m/√v, by that of the corrected step, m̂/√v̂, for "
+    "several pairs of β. Then softmax regression on mnist-12k trains with and without the "
+    "correction at Adam's default β and several learning rates, and we compare the training loss "
+    "after a few steps.",
+    how_zh="把均值不为 0 的带噪梯度输入本包的 Adam。每一步用 m/√v 的长度除以 m̂/√v̂ 的长度，即不"
+    "校正的步长是校正后的几倍；再换其他 β。然后在 mnist-12k 上以默认 β 和若干学习率训练 softmax "
+    "回归，校正与不校正各训练一次，比较若干步之后的训练损失。",
     setting={
         "seeds": 11,
         "parameters": 200,
@@ -59,9 +63,15 @@ ABOUT = About(
     },
     quick={"seeds": 6, "parameters": 100, "images": 640},
     measured={
-        "step_first": ("first step without over with correction", "第一步：不校正 / 校正"),
+        "step_first": (
+            "first step: without correction / with correction",
+            "第一步：不校正 / 校正",
+        ),
         "step_largest": ("the largest such ratio", "该比值的最大值"),
-        "step_largest_at": ("step at which it is largest", "比值最大的步"),
+        "step_largest_at": (
+            "step at which it is largest",
+            "比值最大时的步数",
+        ),
         "step_first_099": (
             "first step, β = 0.9, 0.99, closed form",
             "第一步，β = 0.9、0.99，解析式",
@@ -76,50 +86,55 @@ ABOUT = About(
             "比值与解析式的最大差",
         ),
         "loss_least": (
-            "training loss without over with correction after 20 steps, least learning rate",
+            "training loss after 20 steps, without correction / with it, least learning rate",
             "20 步后训练损失：不校正 / 校正，最小学习率",
         ),
         "loss_largest": ("the same at the largest learning rate", "同上，最大学习率"),
     },
     threshold={"off": 0.5},
-    rule="By the notes' β (0.9 and 0.999): holds if the uncorrected first step is smaller than "
-    "the corrected one by a factor of at least 1 + {off:g}; fails if it is larger by such a "
-    "factor; depends if it is within that factor. Not decided where the 95 % interval over "
-    "the seeds holds one of the two limits.",
-    rule_zh="按笔记的 β（0.9 与 0.999）：若不校正的第一步比校正的小至少 1 + {off:g} 倍则成立；大"
-    "这么多则不成立；在此倍数之内则视情况而定；种子的 95 % 区间含有界限则未定。",
+    rule="With the notes' β (0.9 and 0.999), we compare the uncorrected first step with the "
+    "corrected one. Holds if the corrected first step is at least {off:.0%} longer; fails if the "
+    "uncorrected first step is at least {off:.0%} longer; else it depends. Not decided if the 95 "
+    "% interval contains one of these two limits.",
+    rule_zh="按笔记的 β（0.9 与 0.999）比较第一步：若校正的第一步比不校正的至少长 {off:.0%}，则成"
+    "立；若不校正的第一步比校正的至少长 {off:.0%}，则不成立；否则视情况而定。若 95 % 区间包含这两"
+    "个界限之一，则未定。",
     picture="Above, the step without correction over the step with it, over the steps on "
     "logarithmic axes: with β = 0.9 and 0.999 it starts at 3.2, rises to 6.6 near step 12 "
     "and returns to 1 after thousands of steps; with β2 = 0.9 it starts at 0.3. Below, "
     "training loss with and without correction over the first steps at the largest learning "
     "rate.",
     picture_zh="上：不校正与校正的步长之比（双对数坐标）：β = 0.9、0.999 时从 3.2 开始，约第 12 "
-    "步升到 6.6，几千步后才回到 1；β2 = 0.9 时从 0.3 开始。下：最大学习率下最初几步的训练损"
-    "失，带与不带校正。",
-    remark="v falls short by far more than m, and the step divides by the root of v, so the "
-    "uncorrected steps are too large. Only β1 and β2 decide the direction: the first step is too "
-    "large where 1 − β2 < (1 − β1)², too small where β1 = β2, and right by chance with 0.9 and "
-    "0.99.",
-    remark_zh="v 偏小的程度远大于 m，而步长除以它的根：所以不校正的步长偏大。方向只取决于 β：1 − "
-    "β2 < (1 − β1)² 时偏大，β1 = β2 时偏小，0.9 与 0.99 时恰好正确。",
+    "步升到 6.6，几千步后才回到 1；β2 = 0.9 时从 0.3 开始。下：最大学习率下，校正与不校正时最初几"
+    "步的训练损失。",
+    remark="v falls short by far more than m, and the step divides by √v, so the uncorrected "
+    "steps are too large. Whether the first step is too large or too small depends only on β1 and "
+    "β2. It is too large if 1 − β2 < (1 − β1)², too small if β1 = β2, and right by chance with "
+    "0.9 and 0.99.",
+    remark_zh="v 偏小的程度远大于 m，而步长要除以 v 的平方根，所以不校正的步长偏大。第一步偏大还"
+    "是偏小，只取决于 β1 与 β2：1 − β2 < (1 − β1)² 时偏大，β1 = β2 时偏小，0.9 与 0.99 时恰好正"
+    "确。",
     sources=("Kingma & Ba 2014, “Adam: A Method for Stochastic Optimization”, §3 and §6.4",),
     findings={
         "holds": (
-            "Without bias correction the first step is {step_first:.2f} of what it should be",
-            "没有偏差校正时，第一步只有应有值的 {step_first:.2f}",
+            "Without bias correction the first step is {step_first:.2f} times as long as it "
+            "should be",
+            "没有偏差校正时，第一步只有应有值的 {step_first:.2f} 倍",
         ),
         "depends": (
-            "Without bias correction the first step is about right: {step_first:.2f} times",
-            "没有偏差校正时，第一步大致正确：{step_first:.2f} 倍",
+            "Without bias correction the first step is about right: {step_first:.2f} times as "
+            "long as it should be",
+            "没有偏差校正时，第一步大致正确：是应有值的 {step_first:.2f} 倍",
         ),
         "fails": (
-            "Without bias correction the first steps are too large: {step_first:.1f}×, then "
-            "{step_largest:.1f}×",
-            "没有偏差校正时，最初几步过大：{step_first:.1f} 倍，随后 {step_largest:.1f} 倍",
+            "Without bias correction the first step is {step_first:.1f} times as long as it "
+            "should be, and later steps up to {step_largest:.1f} times",
+            "没有偏差校正时，第一步是应有值的 {step_first:.1f} 倍，之后最多达 {step_largest:.1f} "
+            "倍",
         ),
         "not decided": (
-            "Which way the first step errs is not decided",
-            "第一步偏向哪边尚无定论",
+            "Whether the first step is too small or too large is not decided",
+            "第一步偏小还是偏大，尚无定论",
         ),
     },
     reachable={
@@ -230,15 +245,15 @@ def verdict(numbers: dict[str, Any], threshold: dict[str, float]) -> Verdict:
     first = numbers["step_first"]
     return Verdict(
         combined(rule, at_most(first, 1 / factor), decide(first, factor)),
-        f"The uncorrected first step is {n['step_first']:.2f} times the corrected one, and "
-        f"the ratio is largest at step {n['step_largest_at']:.0f}, {n['step_largest']:.1f}. It is "
+        f"The uncorrected first step is {n['step_first']:.2f} times the corrected one. The ratio "
+        f"is largest at step {n['step_largest_at']:.0f}, where it is {n['step_largest']:.1f}, and "
         f"within 1 % of 1 after {n['steps_until_right']:,.0f} steps. After 20 steps of training, "
         f"the loss without correction is {n['loss_least']:.2f} times the loss with it at "
         f"α = 0.001 and {n['loss_largest']:.2f} times at α = 0.1.",
         f"不校正的第一步是校正后的 {n['step_first']:.2f} 倍，最大时为 {n['step_largest']:.1f} 倍"
-        f"（第 {n['step_largest_at']:.0f} 步）；{n['steps_until_right']:,.0f} 步之后误差才在 1 % "
-        f"以内。训练 20 步后，不校正的损失在 α = 0.001 时是校正的 {n['loss_least']:.2f} 倍，α = "
-        f"0.1 时是 {n['loss_largest']:.2f} 倍。",
+        f"（第 {n['step_largest_at']:.0f} 步）；{n['steps_until_right']:,.0f} 步之后比值与 1 的"
+        f"差才在 1 % 以内。训练 20 步后，不校正的损失在 α = 0.001 时是校正的 "
+        f"{n['loss_least']:.2f} 倍，α = 0.1 时是 {n['loss_largest']:.2f} 倍。",
     )
 
 

@@ -23,19 +23,25 @@ ABOUT = About(
     claim_zh="RMSProp、AdaGrad 和 Adam 在不同框架中公式不同：名字相同、学习率相同，轨迹却不同。",
     section="Optimizers, the column “beware”",
     equations=(
-        "RMSProp: g/√(E + ε) here, g/(√E + ε) in torch; E_0 = 0, but 1 in TensorFlow 1",
+        "RMSProp: g/√(E + ε) in the notes, g/(√E + ε) in torch; E_0 = 0, but 1 in TensorFlow 1",
         "AdaGrad: G_0 = 0 in the notes and torch, 0.1 in optax, Keras and TensorFlow 1",
-        "Adam: ε after the correction, but ε/√(1 − β2^t) in Keras and TensorFlow 1",
+        "Adam: ε is added after the correction, but is ε/√(1 − β2^t) in Keras and TensorFlow 1",
+    ),
+    equations_zh=(
+        "RMSProp：笔记为 g/√(E + ε)，torch 为 g/(√E + ε)；E_0 = 0，TensorFlow 1 中为 1",
+        "AdaGrad：笔记与 torch 中 G_0 = 0，optax、Keras 与 TensorFlow 1 中为 0.1",
+        "Adam：校正之后加 ε，Keras 与 TensorFlow 1 中则为 ε/√(1 − β2^t)",
     ),
     how="For each name, the formulas of the notes, optax, torch, Keras and TensorFlow 1 descend "
-    "one quadratic from one start at one learning rate, in float64: first with each framework's "
-    "defaults, then all with the notes' β and ε, then the same on the loss divided by a million, "
-    "as gradients deep in a network are. A distance is the largest between a path and the notes' "
-    "path at the same step, as a share of how far the notes' path gets from its start.",
+    "one quadratic, from one start, at one learning rate, in float64. They do so three times: "
+    "with each framework's defaults; with the notes' β and ε in all; and then with the same β and "
+    "ε on the loss divided by a million, because gradients deep in a network can be that small. "
+    "The distance of a path is its largest distance from the notes' path at the same step, as a "
+    "share of the distance that the notes' path travels from its start.",
     how_zh="同名的五种公式（笔记、optax、torch、Keras、TensorFlow 1）从同一起点、以同一学习率沿同"
-    "一个二次函数下降（float64）：先用各自默认值，再统一使用笔记的 β 和 ε，然后把损失除以一百万再"
-    "做一遍，如同网络深处的梯度。距离指某条轨迹与笔记轨迹之间的最大间距，以笔记轨迹离起点最远的距"
-    "离为单位。",
+    "一个二次函数下降（float64），共三次：用各自默认值；统一使用笔记的 β 和 ε；再以同样的 β 和 "
+    "ε，把损失除以一百万，因为网络深处的梯度可以这样小。某条轨迹的距离，是它与笔记轨迹在同一步的"
+    "最大间距，以笔记轨迹离起点最远的距离为单位。",
     setting={
         "rate": 0.01,
         "steps": 300,
@@ -46,68 +52,92 @@ ABOUT = About(
     quick={},
     measured={
         "rmsprop_defaults": (
-            "RMSProp, by defaults: largest distance",
-            "RMSProp，各自默认值：最大距离",
+            "largest distance, RMSProp, default settings",
+            "最大距离，RMSProp，各自默认值",
         ),
-        "adagrad_defaults": ("AdaGrad, by defaults", "AdaGrad，各自默认值"),
-        "adam_defaults": ("Adam, by defaults", "Adam，各自默认值"),
-        "rmsprop_same": ("RMSProp, the same β and ε", "RMSProp，相同 β 与 ε"),
-        "adagrad_same": ("AdaGrad, the same ε", "AdaGrad，相同 ε"),
-        "adam_same": ("Adam, the same β and ε", "Adam，相同 β 与 ε"),
+        "adagrad_defaults": (
+            "largest distance, AdaGrad, default settings",
+            "最大距离，AdaGrad，各自默认值",
+        ),
+        "adam_defaults": (
+            "largest distance, Adam, default settings",
+            "最大距离，Adam，各自默认值",
+        ),
+        "rmsprop_same": (
+            "largest distance, RMSProp, the same β and ε",
+            "最大距离，RMSProp，相同 β 与 ε",
+        ),
+        "adagrad_same": (
+            "largest distance, AdaGrad, the same ε",
+            "最大距离，AdaGrad，相同 ε",
+        ),
+        "adam_same": (
+            "largest distance, Adam, the same β and ε",
+            "最大距离，Adam，相同 β 与 ε",
+        ),
         "rmsprop_tiny": (
-            "RMSProp, the same β and ε, tiny gradients",
-            "RMSProp，相同 β 与 ε，微小梯度",
+            "largest distance, RMSProp, the same β and ε, tiny gradients",
+            "最大距离，RMSProp，相同 β 与 ε，微小梯度",
         ),
-        "adagrad_tiny": ("AdaGrad, the same ε, tiny gradients", "AdaGrad，相同 ε，微小梯度"),
-        "adam_tiny": ("Adam, the same β and ε, tiny gradients", "Adam，相同 β 与 ε，微小梯度"),
+        "adagrad_tiny": (
+            "largest distance, AdaGrad, the same ε, tiny gradients",
+            "最大距离，AdaGrad，相同 ε，微小梯度",
+        ),
+        "adam_tiny": (
+            "largest distance, Adam, the same β and ε, tiny gradients",
+            "最大距离，Adam，相同 β 与 ε，微小梯度",
+        ),
     },
     threshold={"apart": 0.01},
-    rule="Holds if, by defaults, some framework is at least {apart:.0%} of the way apart from "
-    "the notes for each of the three names; fails if for none, tiny gradients included; else "
-    "it depends.",
-    rule_zh="若在默认值下，三个名字中每一个都有框架与笔记相距达到路程的 {apart:.0%}，则成立；若"
-    "（包括微小梯度在内）都没有，则不成立；否则视情况而定。",
-    picture="Above, the paths of the five RMSProps from one start over the loss's contours: the "
-    "notes', optax's and Keras' run together; torch's and TensorFlow 1's leave them. Below, for "
-    "each name and framework the largest distance from the notes' path on a logarithmic axis, "
+    rule="Holds if, with default settings, each of the three names has a framework whose path is "
+    "at least {apart:.0%} of the distance travelled apart from the notes' path; fails if none of "
+    "the names has one, not even on tiny gradients; else it depends.",
+    rule_zh="若在默认值下，三个名字中每一个都有框架与笔记的轨迹相距至少为路程的 {apart:.0%}，则成"
+    "立；若一个都没有，在微小梯度下也没有，则不成立；否则视情况而定。",
+    picture="Above, the paths of the five RMSProps from one start over the loss's contours: those "
+    "of the notes, optax and Keras coincide; those of torch and TensorFlow 1 leave them. Below, "
+    "for each name and framework the largest distance from the notes' path on a logarithmic axis, "
     "with default settings (dots) and on tiny gradients with the same β and ε (diamonds), with a "
     "line at 1 %.",
     picture_zh="上：五种 RMSProp 从同一起点出发的轨迹与损失等高线，笔记、optax 与 Keras 的重合，"
     "torch 与 TensorFlow 1 的分开。下：每个名字、每个框架与笔记轨迹的最大距离（对数坐标），圆点为"
     "各自默认值，菱形为相同 β、ε 下的微小梯度，竖线为 1 %。",
-    remark="Adam is the same everywhere while gradients are large beside ε. The table of traps "
-    "in docs/optimizers-by-framework.md names what selects each difference; "
+    remark="Adam is the same everywhere while gradients are much larger than ε. "
+    "docs/optimizers-by-framework.md lists each difference and the argument that selects it; "
     "jaxopt_notes.conventions follows each framework.",
     remark_zh="只要梯度远大于 ε，Adam 在各处都一样。docs/optimizers-by-framework.md 列出每一处差"
-    "异及其选法；jaxopt_notes.conventions 按各框架的写法运行。",
+    "异，以及选用它的参数；jaxopt_notes.conventions 按各框架的写法运行。",
     sources=(
         "docs/optimizers-by-framework.md",
         "optax issues 532, 571 and 1389; pytorch issue 23796",
     ),
     findings={
         "holds": (
-            "One name, different paths: all three differ by 1 % or more",
-            "同名不同路：三者都相差 1 % 以上",
+            "With default settings, all three names take paths that differ by 1 % or more",
+            "默认值下，三个名字的轨迹都相差 1 % 以上",
         ),
         "depends": (
             "With default settings RMSProp's paths differ by up to {rmsprop_defaults:.0%} and "
-            "AdaGrad's by {adagrad_defaults:.0%}; Adam's differ only on tiny gradients",
-            "默认值下 RMSProp 相差 {rmsprop_defaults:.0%}，AdaGrad 相差 {adagrad_defaults:.0%}；"
-            "Adam 只在微小梯度上分开",
+            "AdaGrad's by up to {adagrad_defaults:.0%}; Adam's differ only on tiny gradients",
+            "默认值下，RMSProp 的轨迹最多相差 {rmsprop_defaults:.0%}，AdaGrad 最多相差 "
+            "{adagrad_defaults:.0%}；Adam 只在梯度极小时才有差异",
         ),
-        "fails": ("All frameworks take the same path", "所有框架走同一条路"),
+        "fails": (
+            "All frameworks take the same path",
+            "所有框架的轨迹相同",
+        ),
     },
     reachable={
         "holds": {"curvatures": [1e-6, 5e-8]},
     },
     texts={
-        "RMSProp by defaults, {} steps": "RMSProp 取默认值，{} 步",
+        "RMSProp, default settings, {} steps": "RMSProp 取默认值，{} 步",
         "notes": "笔记",
         "none": "无",
-        "largest distance from the notes' path (share of the way)": (
-            "与笔记轨迹的最大距离（占全程的比例）"
+        "largest distance from the notes' path / distance travelled": (
+            "与笔记轨迹的最大距离 / 路程"
         ),
-        "by defaults": "取默认值",
+        "default settings": "取默认值",
         "tiny g, same ε": "g 极小，ε 相同",
     },
 )
@@ -202,13 +232,14 @@ def verdict(numbers: dict[str, Any], threshold: dict[str, float]) -> Verdict:
     tiny = [numbers[f"{name}_tiny"] >= threshold["apart"] for name in names]
     word = HOLDS if all(apart) else DEPENDS if any(apart) or any(tiny) else FAILS
     r, g, a = (numbers[f"{name}_defaults"] for name in names)
+    adam = f"{a:.5%}" if a < 0.001 else f"{a:.0%}"
     return Verdict(
         word,
-        f"With default settings the largest distance from the notes' path is {r:.0%} of the way "
-        f"for RMSProp, {g:.0%} for AdaGrad and a share of {a:.1e} for Adam. On gradients a million "
-        f"times smaller, with the same β and ε, it is {numbers['adam_tiny']:.0%} for Adam.",
-        f"默认值下，与笔记轨迹的最大间距：RMSProp 为路程的 {r:.0%}，AdaGrad {g:.0%}，Adam {a:.1e}；"
-        f"梯度缩小一百万倍后，即使 β、ε 相同，Adam 也相距 {numbers['adam_tiny']:.0%}。",
+        f"With default settings, the largest distance from the notes' path is {r:.0%} of the "
+        f"distance travelled for RMSProp, {g:.0%} for AdaGrad and {adam} for Adam. On gradients a "
+        f"million times smaller, with the same β and ε, it is {numbers['adam_tiny']:.0%} for Adam.",
+        f"默认值下，与笔记轨迹的最大间距：RMSProp 为路程的 {r:.0%}，AdaGrad 为 {g:.0%}，Adam 为 "
+        f"{adam}。梯度缩小一百万倍后，即使 β、ε 相同，Adam 的间距也达 {numbers['adam_tiny']:.0%}。",
     )
 
 
@@ -218,7 +249,7 @@ def draw(figure: Any, measured: Measured) -> None:
     _draw_paths(paths, measured.series)
     least = 1e-11  # stands for 0 on the logarithmic axis
     looks = {
-        "defaults": (style.BLUE, "o", "by defaults"),
+        "defaults": (style.BLUE, "o", "default settings"),
         "tiny": (style.RED, "D", "tiny g, same ε"),
     }
     ticks, labels = [], []
@@ -239,7 +270,7 @@ def draw(figure: Any, measured: Measured) -> None:
     axes.set_yticks(ticks, labels)
     axes.set_xticks([least, 1e-8, 1e-5, 1e-2, 10], ["none", "10⁻⁸", "10⁻⁵", "0.01", "10"])
     axes.minorticks_off()
-    axes.set(xlabel="largest distance from the notes' path (share of the way)")
+    axes.set(xlabel="largest distance from the notes' path / distance travelled")
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=2)
 
 
@@ -252,7 +283,7 @@ def _draw_paths(axes: Any, s: Any) -> None:
     for book, colour, width in zip(BOOKS, colours, widths):
         look = {"color": colour, "linewidth": width, "label": book}
         axes.plot(s[f"path {book} x"], s[f"path {book} y"], **look)
-    axes.set(title="RMSProp by defaults, 300 steps", xlabel="x", ylabel="y")
+    axes.set(title="RMSProp, default settings, 300 steps", xlabel="x", ylabel="y")
     axes.set(xlim=(-0.25, 1.15), ylim=(-2.15, 0.3))
     axes.legend(loc="upper right")
     axes.grid(False)

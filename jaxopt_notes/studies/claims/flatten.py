@@ -21,9 +21,9 @@ ABOUT = About(
     claim_zh="flatten（(batch, 1, 28, 28) → (batch, 784)）与 reshape 到 (−1, 784) 是同一操作。",
     section="The network and its parts, last row",
     how="Arrays of several shapes go through the network's own flatten and through a reshape to "
-    "(−1, features). We compare all values, the gradients through both, and the programs "
-    "that XLA gets. Then we count what the sentence leaves out: the order of the features, "
-    "and what (−1, 784) does to images with three channels.",
+    "(−1, features). We compare all values, the gradients through both, and the programs that XLA "
+    "gets. Then we count what the claim leaves out: the order of the features, and what (−1, 784) "
+    "does to images with three channels.",
     how_zh="多种形状的数组分别经过网络自己的 flatten 与 reshape 到 (−1, 特征数)，比较全部数值、两"
     "者的梯度，以及交给 XLA 的程序。再看这句话没说的：特征的排列顺序，以及 (−1, 784) 对三通道图像"
     "的作用。",
@@ -38,49 +38,46 @@ ABOUT = About(
         "gradients": ("gradients that differ", "不一致的梯度个数"),
         "programs": ("shapes for which the programs differ", "程序不一致的形状个数"),
         "moved": (
-            "share of the 3,136 features that stand elsewhere with channels last",
+            "share of the 3,136 features that have another place with channels last",
             "通道在后时，3136 个特征中换了位置的比例",
         ),
         "moved_one_channel": (
-            "the same share for 28×28 with one channel",
-            "单通道 28×28 时的同一比例",
+            "the same share for images of 28×28 with one channel",
+            "同一比例，单通道 28×28 图像",
         ),
         "wrong_rows": (
-            "rows of a reshape to (−1, 784) of 4 images with 3 channels",
+            "number of rows when 4 images with 3 channels are reshaped to (−1, 784)",
             "4 张三通道图像 reshape 到 (−1, 784) 后的行数",
         ),
     },
     threshold={"differing": 0},
-    rule="Holds if no more than {differing:g} values, gradients and programs differ; depends if "
-    "values and gradients agree and programs do not; else it fails.",
-    rule_zh="若不一致的数值、梯度和程序都不超过 {differing:g} 个则成立；"
-    "数值与梯度一致而程序不同则视"
-    "情况而定；否则不成立。",
-    picture="Above, an image of 2 × 2 pixels and two channels, and the two rows of eight "
-    "features that it flattens to: with channels last the channels alternate, with channels "
-    "first one channel follows the other. Below, four images of three channels: a reshape to "
-    "(4, −1) gives four long rows, one colour an image; a reshape to (−1, 784) gives twelve "
-    "short rows, three of each image.",
-    picture_zh="上：一幅 2 × 2 像素、两个通道的图像，以及它展平成的两种八元素行：通道在后时两通"
-    "道交替，通道在前时一个通道接另一个。下：四张三通道图像，reshape 到 (4, −1) 得四个长行，"
-    "每张图一种颜色；reshape 到 (−1, 784) 得十二个短行，每张图三行。",
-    remark="True, with two traps. First, the layout decides the order of the features: a 64 × 7 × "
-    "7 block gives another row with channels last, so dense weights need a permutation to pass "
-    "between the two layouts (jaxopt_notes.models.from_torch does it). Second, the −1 is in the "
-    "wrong place: with three channels, (−1, 784) silently makes three rows of one image, where "
-    "(batch, −1) makes one.",
-    remark_zh="正确，但有两个陷阱。特征的顺序取决于内存布局：同一个 64 × 7 × 7 块在通道在后时展成另"
-    "一行，"
-    "因此全连接层的权重不经置换不能互换（jaxopt_notes.models.from_torch 会处理）。另外 −1 放错了位"
-    "置：若有三个通道，"
-    "(−1, 784) 会悄悄把一张图变成三行，而 (batch, −1) 只得一行。",
+    rule="Holds if all values, gradients and programs agree; depends if the values and gradients "
+    "agree but the programs do not; else it fails.",
+    rule_zh="若数值、梯度和程序全部一致则成立；数值与梯度一致而程序不同则视情况而定；否则不成立。",
+    picture="Above, an image of 2 × 2 pixels and two channels, and the two rows of eight features "
+    "that it flattens to: with channels last the channels alternate, with channels first, one "
+    "channel follows the other. Below, four images of three channels: a reshape to (4, −1) gives "
+    "four long rows, one for each image; a reshape to (−1, 784) gives twelve short rows, three "
+    "for each image.",
+    picture_zh="上：一幅 2 × 2 像素、两个通道的图像，以及它展平成的两种八元素行：通道在后时两通道"
+    "交替，通道在前时一个通道接另一个。下：四张三通道图像，reshape 到 (4, −1) 得四个长行，每张图"
+    "一行；reshape 到 (−1, 784) 得十二个短行，每张图三行。",
+    remark="True, with two traps. First, the layout decides the order of the features: with "
+    "channels last, a block of 64 × 7 × 7 flattens to another row. So dense weights need a "
+    "permutation to pass between the two layouts (jaxopt_notes.models.from_torch does it). "
+    "Second, the −1 is in the wrong place: with three channels, (−1, 784) silently makes three "
+    "rows of each image, while (batch, −1) makes one.",
+    remark_zh="正确，但有两个陷阱。其一，特征的顺序取决于内存布局：同一个 64 × 7 × 7 块在通道在后"
+    "时展成另一行，因此全连接层的权重须经置换才能在两种布局间互用（jaxopt_notes.models.from_torch "
+    "会处理）。其二，−1 放错了位置：若有三个通道，(−1, 784) 会悄悄把每张图变成三行，而 (batch, "
+    "−1) 只得一行。",
     findings={
         "holds": (
             "Flatten is a reshape, but (−1, 784) turns 4 colour images into {wrong_rows:.0f} rows",
             "flatten 就是 reshape，但 (−1, 784) 会把 4 张彩色图像变成 {wrong_rows:.0f} 行",
         ),
         "depends": (
-            "Flatten and reshape give the same values by different programs",
+            "Flatten and reshape give the same values with different programs",
             "flatten 与 reshape 数值相同而程序不同",
         ),
         "fails": ("Flatten and reshape differ", "flatten 与 reshape 不同"),
@@ -151,17 +148,18 @@ def verdict(numbers: dict[str, Any], threshold: dict[str, float]) -> Verdict:
     n, few = numbers, threshold["differing"]
     equal = n["values"] <= few and n["gradients"] <= few
     word = HOLDS if equal and n["programs"] <= few else DEPENDS if equal else FAILS
+    counts = [n[what] for what in ("values", "gradients", "programs")]
+    agree, agree_zh = "All values, gradients and programs agree.", "数值、梯度和程序全部一致。"
+    if any(counts):
+        agree = f"{counts[0]} values, {counts[1]} gradients and {counts[2]} programs differ."
+        agree_zh = f"{counts[0]} 个数值、{counts[1]} 个梯度、{counts[2]} 个程序不同。"
     return Verdict(
         word,
-        f"{n['values']} values, {n['gradients']} gradients and {n['programs']} programs differ. "
-        f"But "
-        f"{n['moved']:.1%} of the features of a 7 × 7 × 64 block have another place with channels "
-        f"last, "
-        f"and (−1, 784) makes {n['wrong_rows']} rows of 4 images with 3 channels.",
-        f"有 {n['values']} 个数值、{n['gradients']} 个梯度、{n['programs']} 个程序不同。但 7 × 7 × "
-        f"64 块的特征有 "
-        f"{n['moved']:.1%} 在通道在后时位置不同；(−1, 784) 把 4 张三通道图像变成 {n['wrong_rows']} "
-        f"行。",
+        f"{agree} But {n['moved']:.1%} of the features of a 7 × 7 × 64 block have another place "
+        f"with channels last, and (−1, 784) makes {n['wrong_rows']} rows of 4 images with 3 "
+        f"channels.",
+        f"{agree_zh}但对 7 × 7 × 64 的块，通道在后时，{n['moved']:.1%} 的特征位置不同；(−1, 784) "
+        f"把 4 张三通道图像变成 {n['wrong_rows']} 行。",
     )
 
 

@@ -44,13 +44,18 @@ ABOUT = About(
         "kept = share of test images whose predicted class stays when the image is shifted",
         "overfitting = training accuracy − test accuracy",
     ),
-    how="Five CNNs of two convolutions learn 1,000 of MNIST's images by Adam with a cosine: max "
-    "pooling, average pooling, a stride of 2, a global average pool after max pooling, and no "
-    "down-sampling. The network without down-sampling has fewer channels in its second "
-    "convolution and a smaller dense layer, so that its parameters are about as many as those of "
-    "the first three. The validation set chooses each one's learning rate, by accuracy; the "
-    "global average, which learns slowly, gets twelve times the epochs. Training images are not "
-    "shifted. Each test image is shifted by 1, 2, 3 or 4 pixels to one of four sides.",
+    equations_zh=(
+        "不变的比例 = 图像平移后预测类别不变的测试图像所占比例",
+        "过拟合 = 训练准确率 − 测试准确率",
+    ),
+    how="Five CNNs of two convolutions learn 1,000 of MNIST's images by Adam with a cosine "
+    "schedule. They differ in their down-sampling: max pooling, average pooling, a stride of 2, a "
+    "global average pool after max pooling, and no down-sampling. The network without "
+    "down-sampling has fewer channels in its second convolution and a smaller dense layer, so "
+    "that it has about as many parameters as the first three. Each network's learning rate is "
+    "chosen by accuracy on the validation set; the global average, which learns slowly, gets "
+    "twelve times the epochs. Training images are not shifted. Each test image is shifted by 1, "
+    "2, 3 or 4 pixels to one of four sides.",
     how_zh="五个两层卷积的 CNN 用 Adam（余弦衰减）学习 MNIST 的 1000 张图像：最大池化、平均池化、"
     "步幅 2、最大池化后接全局平均池化，以及不降采样的网络（第二个卷积的通道与全连接层都较小，使参"
     "数量与前三者相当）。学习率各按验证集准确率选定；学得慢的全局平均训练十二倍的轮数。训练图像不"
@@ -87,57 +92,104 @@ ABOUT = About(
     },
     measured={
         "kept_max_over": (
-            "predictions kept under shifts, max pooling less no down-sampling",
+            "share of predictions kept under shifts, max pooling minus no down-sampling",
             "平移后预测不变的比例：最大池化减不降采样",
         ),
         "kept_average_over": ("the same for average pooling", "同上，平均池化"),
         "kept_stride_over": ("the same for a stride of 2", "同上，步幅 2"),
         "less_max": (
-            "overfitting, no down-sampling less max pooling",
+            "overfitting, no down-sampling minus max pooling",
             "过拟合程度：不降采样减最大池化",
         ),
         "less_average": ("the same for average pooling", "同上，平均池化"),
         "less_stride": ("the same for a stride of 2", "同上，步幅 2"),
         "gap_over_max": (
-            "test accuracy, global average less max pooling",
+            "test accuracy, global average minus max pooling",
             "测试准确率：全局平均减最大池化",
         ),
-        "kept_max": ("predictions kept, max pooling", "预测不变的比例，最大池化"),
-        "kept_average": ("average pooling", "平均池化"),
-        "kept_stride": ("stride of 2", "步幅 2"),
-        "kept_gap": ("global average pool", "全局平均池化"),
-        "kept_none": ("no down-sampling", "不降采样"),
+        "kept_max": (
+            "share of predictions kept, max pooling",
+            "预测不变的比例，最大池化",
+        ),
+        "kept_average": (
+            "share of predictions kept, average pooling",
+            "预测不变的比例，平均池化",
+        ),
+        "kept_stride": (
+            "share of predictions kept, stride of 2",
+            "预测不变的比例，步幅 2",
+        ),
+        "kept_gap": (
+            "share of predictions kept, global average pool",
+            "预测不变的比例，全局平均池化",
+        ),
+        "kept_none": (
+            "share of predictions kept, no down-sampling",
+            "预测不变的比例，不降采样",
+        ),
         "overfit_max": (
-            "training less test accuracy, max pooling",
+            "training minus test accuracy, max pooling",
             "训练减测试准确率，最大池化",
         ),
-        "overfit_average": ("average pooling", "平均池化"),
-        "overfit_stride": ("stride of 2", "步幅 2"),
-        "overfit_gap": ("global average pool", "全局平均池化"),
-        "overfit_none": ("no down-sampling", "不降采样"),
-        "accuracy_max": ("test accuracy, max pooling", "测试准确率，最大池化"),
-        "accuracy_average": ("average pooling", "平均池化"),
-        "accuracy_stride": ("stride of 2", "步幅 2"),
-        "accuracy_gap": ("global average pool", "全局平均池化"),
-        "accuracy_none": ("no down-sampling", "不降采样"),
+        "overfit_average": (
+            "training minus test accuracy, average pooling",
+            "训练减测试准确率，平均池化",
+        ),
+        "overfit_stride": (
+            "training minus test accuracy, stride of 2",
+            "训练减测试准确率，步幅 2",
+        ),
+        "overfit_gap": (
+            "training minus test accuracy, global average pool",
+            "训练减测试准确率，全局平均池化",
+        ),
+        "overfit_none": (
+            "training minus test accuracy, no down-sampling",
+            "训练减测试准确率，不降采样",
+        ),
+        "accuracy_max": (
+            "test accuracy, max pooling",
+            "测试准确率，最大池化",
+        ),
+        "accuracy_average": (
+            "test accuracy, average pooling",
+            "测试准确率，平均池化",
+        ),
+        "accuracy_stride": (
+            "test accuracy, stride of 2",
+            "测试准确率，步幅 2",
+        ),
+        "accuracy_gap": (
+            "test accuracy, global average pool",
+            "测试准确率，全局平均池化",
+        ),
+        "accuracy_none": (
+            "test accuracy, no down-sampling",
+            "测试准确率，不降采样",
+        ),
         "parameters_max": (
             "parameters, with max pooling, average pooling or a stride",
             "参数量：最大池化、平均池化或步幅 2",
         ),
-        "parameters_gap": ("global average pool", "全局平均池化"),
-        "parameters_none": ("no down-sampling", "不降采样"),
+        "parameters_gap": (
+            "parameters, with a global average pool",
+            "参数量：全局平均池化",
+        ),
+        "parameters_none": (
+            "parameters, without down-sampling",
+            "参数量：不降采样",
+        ),
     },
     threshold={"kept": 0.02, "overfit": 0.005, "behind": 0.01},
     rule="Invariance: over shifts of 1 to 4 pixels, max and average pooling each keep at least "
     "{kept:.0%} more of all predictions than the network without down-sampling. Overfitting: for "
-    "both, training less test accuracy is at least {overfit:.1%} smaller. Global average: its test "
-    "accuracy is at most {behind:.0%} below max pooling's. Holds if all three are so, fails if "
-    "none is, else it depends. A part is not decided where its 95 % interval over seeds × test "
-    "images holds the threshold.",
+    "both, training minus test accuracy is at least {overfit:.1%} smaller. Global average: its "
+    "test accuracy is at most {behind:.0%} below max pooling's. Holds if all three are true; "
+    "fails if none is; else it depends. {undecided}",
     rule_zh="不变性：平移 1 到 4 像素时，最大池化与平均池化保持不变的预测都比不降采样的网络多至少 "
-    "{kept:.0%}（占全部预测）。过拟合：两者的训练减测试准确率都小至少 {overfit:.1%}。全局平均：测试"
-    "准确率比最大池化至多低 {behind:.0%}。三项都满足则成立，都不满足则不成立，否则视情况而定。某项"
-    "阈值落在种子 × 测试图像的 95 % 区间内则该项未定。",
+    "{kept:.0%}（占全部预测）。过拟合：两者的训练减测试准确率都小至少 {overfit:.1%}。全局平均：测"
+    "试准确率比最大池化至多低 {behind:.0%}。三项都满足则成立，都不满足则不成立，否则视情况而定。"
+    "{undecided}",
     picture="Two panels. Above, the share of test images whose prediction stays, over the shift "
     "in pixels: the global average stays near 90 %; max and average pooling fall to 30 % at four "
     "pixels, a stride of 2 and no down-sampling to about 20 %. Below, a row for each network: the "
@@ -148,27 +200,27 @@ ABOUT = About(
     "与平均池化在 4 像素时降到 30 %，步幅 2 与不降采样降到约 20 %。下：每个网络一行，画出各种子的"
     "测试准确率与训练准确率，以线相连：步幅 2、全局平均与不降采样的线长是两种池化的 1.5 到 1.8 倍"
     "。",
-    remark="Pooling helps with small shifts, but gives no invariance: at 2 pixels it keeps one "
-    "more prediction in six, and at 4 pixels only 30 % stay. Azulay & Weiss (2019) find that the "
-    "convolutional architecture gives no invariance, since it ignores the sampling theorem. The "
-    "global average is another matter: it adds up a feature wherever it stands, and needs a "
-    "fortieth of the parameters. Lin et al. (2014) use it after richer blocks, and call it less "
-    "prone to overfitting than dense layers. Here, after two plain convolutions whose features "
-    "see 10 × 10 pixels, it overfits more than max pooling with dense layers. Springenberg et al. "
-    "(2015) find that a convolution with a larger stride can replace max pooling without loss in "
-    "accuracy on several benchmarks; in this small network, on 1,000 images, it loses three "
-    "points. Scherer et al. (2010) find that maximum pooling significantly outperforms "
-    "subsampling; here the average does as well as the maximum. In a first run the global average "
-    "had 50 epochs and reached 91.0 %. It now has 120 epochs, gets nearly all training images "
-    "right and reaches 91.4 %.",
-    remark_zh="池化对小的平移有帮助，但并不带来不变性：2 像素时多保住六分之一的预测，4 像素时只剩 "
-    "30 % 不变。Azulay 与 Weiss（2019）指出卷积结构并不带来不变性，因为它忽视采样定理。全局平均则"
-    "不同：同一特征出现在哪里都一样相加，参数只需四十分之一。Lin 等（2014）把它放在表达力更强的块"
-    "之后，称它比全连接层更不易过拟合；这里只有两层普通卷积，特征只看到 10 × 10 像素，它比带全连接"
-    "层的最大池化过拟合更重。Springenberg 等（2015）发现在若干基准上可用更大步幅的卷积代替最大池化"
-    "而不损失准确率；在这个小网络和 1000 张图像上则损失三个百分点。Scherer 等（2010）发现最大池化"
-    "显著优于子采样；这里平均与最大同样好。第一次运行给全局平均 50 轮，得 91.0 %；现为 120 轮，训"
-    "练图像几乎全部正确，达到 91.4 %。",
+    remark="Pooling helps with small shifts, but gives no invariance: under a shift of 2 pixels, "
+    "one prediction in six stays that would change without pooling; under 4 pixels, only 30 % of "
+    "the predictions stay. Azulay & Weiss (2019) find that the convolutional architecture gives "
+    "no invariance, since it ignores the sampling theorem. The global average is different: it "
+    "adds up a feature wherever it appears, and needs a fortieth of the parameters. Lin et al. "
+    "(2014) use it after richer blocks, and call it less prone to overfitting than dense layers. "
+    "Here, after two plain convolutions whose features see 10 × 10 pixels, it overfits more than "
+    "max pooling with dense layers. Springenberg et al. (2015) find that a convolution with a "
+    "larger stride can replace max pooling without loss in accuracy on several benchmarks; in "
+    "this small network, on 1,000 images, it loses three points. Scherer et al. (2010) find that "
+    "maximum pooling significantly outperforms subsampling; here the average does as well as the "
+    "maximum. In a first run the global average had 50 epochs and reached 91.0 %. It now has 120 "
+    "epochs, gets nearly all training images right and reaches 91.4 %.",
+    remark_zh="池化对小的平移有帮助，但并不带来不变性：平移 2 像素时，有六分之一的预测因池化而不"
+    "变；平移 4 像素时，只有 30 % 的预测不变。Azulay 与 Weiss（2019）指出卷积结构并不带来不变性，"
+    "因为它忽视采样定理。全局平均则不同：同一特征出现在哪里都一样相加，参数只需四十分之一。Lin 等"
+    "（2014）把它放在表达力更强的块之后，称它比全连接层更不易过拟合；这里只有两层普通卷积，特征只"
+    "看到 10 × 10 像素，它比带全连接层的最大池化过拟合更重。Springenberg 等（2015）发现在若干基准"
+    "上可用更大步幅的卷积代替最大池化而不损失准确率；在这个小网络和 1000 张图像上则损失三个百分"
+    "点。Scherer 等（2010）发现最大池化显著优于子采样；这里平均与最大同样好。第一次运行时全局平均"
+    "训练 50 轮，达到 91.0 %；现在训练 120 轮，训练图像几乎全部正确，达到 91.4 %。",
     sources=(
         "Scherer, Müller & Behnke 2010, “Evaluation of Pooling Operations in Convolutional "
         "Architectures”",
@@ -179,26 +231,37 @@ ABOUT = About(
     ),
     findings={
         "holds": (
-            "Pooling keeps {kept_max:.0%} of predictions under shifts, {kept_none:.0%} stay "
-            "without it; it overfits less, and a global average replaces the dense layers",
-            "池化使 {kept_max:.0%} 的预测不因平移而变（不池化为 {kept_none:.0%}），过拟合更轻；全局"
-            "平均池化可代替全连接层",
+            "Under shifts, pooling keeps {kept_max:.0%} of the predictions, against "
+            "{kept_none:.0%} without it; it overfits less, and a global average replaces the "
+            "dense layers",
+            "平移后，池化使 {kept_max:.0%} 的预测不变（不池化为 {kept_none:.0%}）；过拟合更轻，全"
+            "局平均池化可代替全连接层",
         ),
         "depends": (
-            "Max pooling keeps {kept_max:.0%} of predictions under shifts, no down-sampling "
-            "{kept_none:.0%}; a global average keeps {kept_gap:.0%}, but has {accuracy_gap:.1%} "
-            "test accuracy, against {accuracy_max:.1%} with max pooling",
-            "平移后，最大池化保住 {kept_max:.0%} 的预测，不降采样为 {kept_none:.0%}；全局平均保住 "
-            "{kept_gap:.0%}，但测试准确率为 {accuracy_gap:.1%}，低于最大池化的 {accuracy_max:.1%}",
+            "Under shifts, max pooling keeps {kept_max:.0%} of the predictions, against "
+            "{kept_none:.0%} without down-sampling; but not every part of the claim is true",
+            "平移后，最大池化使 {kept_max:.0%} 的预测不变，不降采样为 {kept_none:.0%}；但论断并非"
+            "每一部分都成立",
         ),
         "fails": (
             "Pooling gives neither invariance nor less overfitting here",
             "这里池化既不带来不变性，也不减轻过拟合",
         ),
         "not decided": (
-            "What pooling gives is not decided by these trainings",
-            "池化带来什么，这些训练尚无定论",
+            "These trainings do not decide what pooling gives",
+            "这些训练不足以判定池化带来什么",
         ),
+    },
+    texts={
+        "shift (pixels)": "平移（像素）",
+        "Test images whose prediction stays": "预测不变的测试图像",
+        "max pool": "最大池化",
+        "average pool": "平均池化",
+        "stride 2": "步幅 2",
+        "global average": "全局平均",
+        "no down-sampling": "不降采样",
+        "accuracy (%)": "准确率（%）",
+        "From test (dots) to training accuracy: points": "从测试（圆点）到训练准确率：百分点",
     },
     reachable={},
 )
@@ -426,22 +489,20 @@ def verdict(numbers: dict[str, Any], threshold: dict[str, float]) -> Verdict:
         decide(numbers["gap_over_max"], -threshold["behind"]),
     )
 
-    def in_order(what: str) -> str:
-        return "、".join(f"{n[f'{what}_{name}']:.1%}" for name in FORMS)
-
-    kept = ", ".join(f"{LABELS[name]} {n[f'kept_{name}']:.1%}" for name in FORMS)
-    right = ", ".join(f"{LABELS[name]} {n[f'accuracy_{name}']:.1%}" for name in FORMS)
-    over = ", ".join(f"{100 * n[f'overfit_{name}']:.1f}" for name in FORMS)
     return Verdict(
         word,
-        f"Predictions that stay under shifts of 1 to 4 pixels: {kept}. Test accuracy: {right}. "
-        f"Training minus test accuracy, in the same order: {over} points. The global average needs "
-        f"{n['parameters_gap']:,.0f} parameters, max pooling with its dense layers "
+        f"Under shifts of 1 to 4 pixels, {n['kept_max']:.0%} of the predictions stay with max "
+        f"pooling, {n['kept_gap']:.0%} with the global average and {n['kept_none']:.0%} without "
+        f"down-sampling. Training minus test accuracy is {100 * n['overfit_max']:.1f} points with "
+        f"max pooling and {100 * n['overfit_none']:.1f} without down-sampling. The global average "
+        f"reaches {n['accuracy_gap']:.1%} test accuracy with {n['parameters_gap']:,.0f} "
+        f"parameters, max pooling with its dense layers {n['accuracy_max']:.1%} with "
         f"{n['parameters_max']:,.0f}.",
-        "平移 1 到 4 像素后预测不变的比例（最大池化、平均池化、步幅 2、全局平均、不降采样）："
-        f"{in_order('kept')}。测试准确率依次为 {in_order('accuracy')}；训练减测试准确率依次为 "
-        f"{over.replace(', ', '、')} 个百分点。全局平均只用 {n['parameters_gap']:,.0f} 个参数，带全"
-        f"连接层的最大池化用 {n['parameters_max']:,.0f} 个。",
+        f"平移 1 到 4 像素后，预测不变的比例：最大池化 {n['kept_max']:.0%}，全局平均 "
+        f"{n['kept_gap']:.0%}，不降采样 {n['kept_none']:.0%}。训练减测试准确率：最大池化 "
+        f"{100 * n['overfit_max']:.1f} 个百分点，不降采样 {100 * n['overfit_none']:.1f} 个。全局"
+        f"平均用 {n['parameters_gap']:,.0f} 个参数，测试准确率为 {n['accuracy_gap']:.1%}；带全连"
+        f"接层的最大池化用 {n['parameters_max']:,.0f} 个，为 {n['accuracy_max']:.1%}。",
     )
 
 

@@ -18,20 +18,28 @@ ABOUT = About(
     title_zh="峡谷中的动量",
     kind="comparison",
     claim="Plain SGD oscillates across a ravine; momentum damps that and arrives sooner.",
-    claim_zh="普通 SGD 在峡谷两壁之间来回振荡；动量能抑制这种振荡，并更早到达谷底。",
+    claim_zh="普通 SGD 在峡谷两壁之间来回振荡；动量能抑制这种振荡，并更早到达最小值。",
     section="Claims about the optimizers, 1",
     equations=(
         "L(x, y) = ½ (x^2 + κ y^2)",
-        "SGD: θ_t = (1 − αλ) θ_{t−1}, factor |1 − αλ| a step along a direction of curvature λ",
-        "momentum: z^2 − (1 + β − (1 − β) αλ) z + β = 0, factor max |z|; √β wherever z is complex",
+        "SGD: θ_t = (1 − αλ) θ_{t−1}; along a direction of curvature λ, the factor per step is |1 "
+        "− αλ|",
+        "momentum: z^2 − (1 + β − (1 − β) αλ) z + β = 0; the factor is max |z|, which is √β if z "
+        "is complex",
         "best pair (Polyak): √β = (√κ − 1) / (√κ + 1), which is also the factor",
     ),
-    how="SGD and momentum descend quadratic ravines of several condition numbers κ. Each tries "
-    "equally many learning rates and takes the one with which it arrives first. It has arrived "
-    "when it stays within 1 % of its starting distance. At SGD's best learning rate we measure "
-    "how fast the oscillation across the ravine dies, for both. Then we measure the factor per "
-    "step along one direction at many αλ and compare it with the closed form. Last, we draw the "
-    "closed form over the plane of step and β.",
+    equations_zh=(
+        "L(x, y) = ½ (x^2 + κ y^2)",
+        "SGD：θ_t = (1 − αλ) θ_{t−1}，沿曲率为 λ 的方向，每步因子为 |1 − αλ|",
+        "动量：z^2 − (1 + β − (1 − β) αλ) z + β = 0，每步因子为 max |z|；z 为复数时因子为 √β",
+        "最佳组合（Polyak）：√β = (√κ − 1) / (√κ + 1)，每步因子也等于它",
+    ),
+    how="SGD and momentum descend quadratic ravines of several condition numbers κ. Both try "
+    "equally many learning rates, and each keeps the one with which it arrives first. A path has "
+    "arrived when its distance stays below 1 % of the distance at the start. At SGD's best "
+    "learning rate we measure how fast each optimizer's oscillation across the ravine dies. Then "
+    "we measure the factor per step along one direction at many αλ and compare it with the "
+    "closed form. Last, we draw the closed form over the plane of step length and β.",
     how_zh="SGD 与动量在多个条件数 κ 的二次峡谷中下降，各自从同样多的学习率中取最早到达的一个；“到"
     "达”指距离降到初始的 1 % 以内且不再离开。在 SGD 的最佳学习率下，测两者的横向振荡衰减得多快。然"
     "后沿单一方向在许多 αλ 处测每步因子并与解析式比较，再把解析式画在步长与 β 的整个平面上。",
@@ -54,11 +62,14 @@ ABOUT = About(
         ),
         "sooner_largest": ("the same ratio: largest over κ", "同一比值：各 κ 中最大"),
         "damping_least": (
-            "speed at which momentum's oscillation dies over the speed at which SGD's dies, at "
-            "SGD's best learning rate: least over κ",
+            "how many times faster momentum's oscillation dies than SGD's, at SGD's best learning "
+            "rate: least over κ",
             "在 SGD 最佳学习率下，动量振荡的衰减速度与 SGD 之比：各 κ 中最小",
         ),
-        "damping_largest": ("the same ratio of speeds: largest over κ", "同上：各 κ 中最大"),
+        "damping_largest": (
+            "the same ratio of speeds: largest over κ",
+            "同一衰减速度之比：各 κ 中最大",
+        ),
         "even_at": (
             "condition number κ at which both need equally many steps",
             "两者步数相等的条件数 κ",
@@ -83,37 +94,38 @@ ABOUT = About(
         ),
     },
     threshold={"gain": 0.25},
-    rule="Sooner: momentum with the notes' β needs so few steps that SGD needs at least {gain:.0%} "
-    "more. Damped: at SGD's best learning rate momentum's oscillation dies at least {gain:.0%} "
-    "faster. Holds if both are so at every κ; fails if either is so at no κ; else it depends.",
-    rule_zh="更早：SGD 的步数至少比动量（笔记的 β）多 {gain:.0%}。抑制：在 SGD 的最佳学习率下，"
-    "动量的振荡衰减至少快 {gain:.0%}。两者在每个 κ 都成立则成立；有一项在所有 κ 都不成立则不"
+    rule="Sooner: SGD needs at least {gain:.0%} more steps than momentum with the notes' β. "
+    "Damped: at SGD's best learning rate momentum's oscillation dies at least {gain:.0%} faster. "
+    "Holds if both are true at every κ; fails if one of them is true at no κ; else it depends.",
+    rule_zh="更早：SGD 的步数至少比动量（笔记的 β）多 {gain:.0%}。抑制：在 SGD 的最佳学习率下，动"
+    "量的振荡衰减至少快 {gain:.0%}。若两项在每个 κ 都满足，则成立；若有一项在任何 κ 都不满足，则不"
     "成立；否则视情况而定。",
-    picture="From above: the first 60 steps down a ravine with κ = 100, SGD jumping from wall to "
-    "wall, momentum in long waves. Steps over κ on logarithmic axes: SGD's line is steep, "
-    "momentum's with β = 0.9 is flat and crosses it near κ = 30, momentum's at Polyak's pair "
-    "rises half as steeply and crosses the flat line near κ = 300. The factor per step over αλ up "
-    "to 40, with the four operating points of the first panel: momentum's plateau at √β spans "
-    "them. Last, the plane of step and β at κ = 100: the fastest region is a narrow wedge beside "
-    "the region that diverges; its tip is Polyak's pair, at β = 0.67.",
+    picture="Four panels. The first 60 steps down a ravine with κ = 100: SGD jumps from wall to "
+    "wall, momentum moves in long waves. Steps over κ on logarithmic axes: SGD's line is steep. "
+    "Momentum's line with β = 0.9 is flat and crosses SGD's near κ = 30. Momentum's line at "
+    "Polyak's pair rises half as steeply as SGD's and crosses the flat line near κ = 300. The "
+    "factor per step over αλ up to 40, with the four operating points of the first panel: "
+    "momentum's plateau at √β spans them. Last, the plane of step length and β at κ = 100: the "
+    "fastest region is a narrow wedge beside the region that diverges; its tip is Polyak's pair, "
+    "at β = 0.67.",
     picture_zh="自上而下：κ = 100 的峡谷中前 60 步的轨迹，SGD 在两壁间跳跃，动量呈长波。步数随 κ "
     "变化（双对数）：SGD 陡升，β = 0.9 的动量平坦，约在 κ = 30 处相交，取 Polyak 组合的动量斜率减"
     "半，约在 κ = 300 处与平坦的线相交。每步因子随 αλ 变化直到 40，并标出第一幅图的四个工作点：动"
     "量的平台 √β 覆盖它们。最后是 κ = 100 时步长与 β 的平面：最快的区域是发散区旁的狭窄楔形，尖端"
     "即 Polyak 组合，β = 0.67。",
-    remark="At the best pair of α and β momentum's steps grow as √κ where SGD's grow as κ (Polyak "
-    "1964). With a fixed β there is no such law. Where its roots are complex, a step shrinks "
-    "momentum's oscillation to √β, whatever the learning rate. So β = 0.9 needs about as many "
-    "steps in a mild ravine as in a steep one, and in a mild one SGD is faster. Polyak's pair is "
-    "best for the factor per step in the long run, but both directions then have double roots, "
-    "and the distance falls as t (√β)^t. To 1 % of the distance, β = 0.9 is ahead in the steepest "
-    "ravine: 84 steps, and 143 at Polyak's pair. The plane of α and β is that of Goh 2017, in the "
-    "notes' moving-average form.",
-    remark_zh="取最佳的 α 与 β 时，动量的步数按 √κ 增长，而 SGD 按 κ 增长（Polyak 1964）。β 固定时"
-    "没有这样的规律：在根为复数处，无论学习率多大，动量的振荡每步都乘 √β，因此 β = 0.9 在平缓和陡"
-    "峭的峡谷中需要差不多的步数，而在平缓的峡谷中 SGD 更快。Polyak 组合的长期每步因子最优，但此时"
-    "两个方向都是重根，距离按 t (√β)^t 下降；若只求降到 1 %，在最陡的峡谷中 β = 0.9 反而领先：84 "
-    "步，而 Polyak 组合为 143 步。α–β 平面取自 Goh 2017，这里用笔记的滑动平均形式。",
+    remark="At the best pair of α and β, the number of steps grows as √κ for momentum and as κ "
+    "for SGD (Polyak 1964). With a fixed β there is no such law. Where the roots are complex, each "
+    "step multiplies momentum's oscillation by √β, whatever the learning rate. So β = 0.9 needs "
+    "about as many steps in a mild ravine as in a steep one, and in a mild one SGD is faster. "
+    "Polyak's pair is best for the factor per step in the long run, but both directions then have "
+    "double roots, and the distance falls as t (√β)^t. If the distance only has to fall to 1 %, "
+    "β = 0.9 is faster in the steepest ravine: 84 steps, against 143 with Polyak's pair. The "
+    "plane of α and β is that of Goh 2017, in the notes' moving-average form.",
+    remark_zh="取最佳的 α 与 β 时，动量的步数按 √κ 增长，而 SGD 按 κ 增长（Polyak 1964）。β 固定"
+    "时没有这样的规律：在根为复数处，无论学习率多大，动量的振荡每步都乘 √β，因此 β = 0.9 在平缓和陡"
+    "峭的峡谷中步数相近，而平缓的峡谷中 SGD 更快。Polyak 组合的长期每步因子最优，但此时两个方向都是"
+    "重根，距离按 t (√β)^t 下降；若只求降到 1 %，在最陡的峡谷中 β = 0.9 反而领先：84 步，而 Polyak "
+    "组合为 143 步。α–β 平面取自 Goh 2017，这里用笔记的滑动平均形式。",
     sources=(
         "Polyak 1964, “Some methods of speeding up the convergence of iteration methods”",
         "Goh 2017, “Why Momentum Really Works”, Distill, doi:10.23915/distill.00006",
@@ -122,9 +134,10 @@ ABOUT = About(
     ),
     findings={
         "holds": (
-            "Momentum wins in every ravine tried: {sooner_least:.1f}× to {sooner_largest:.1f}× "
-            "fewer steps",
-            "动量在每个峡谷中都更快：步数为 SGD 的 1/{sooner_least:.1f} 到 1/{sooner_largest:.1f}",
+            "Momentum wins in every ravine tried: SGD needs {sooner_least:.1f} to "
+            "{sooner_largest:.1f} times its steps",
+            "动量在每个峡谷中都更快：SGD 的步数是它的 {sooner_least:.1f} 到 {sooner_largest:.1f} "
+            "倍",
         ),
         "depends": (
             "Momentum with β = 0.9 wins only in ravines steeper than κ ≈ {even_at:.0f}",
@@ -143,17 +156,17 @@ ABOUT = About(
     texts={
         "x, along": "x（沿谷方向）",
         "y, across": "y（横向）",
-        "κ = {}: each at its best learning rate": "κ = {}：各取最佳学习率",
+        "κ = {}, {} steps, each at its best learning rate": "κ = {}，前 {} 步，各取最佳学习率",
         "condition number κ": "条件数 κ",
         "steps to arrive": "到达所需步数",
         "even at κ = {}": "κ = {} 时持平",
-        "Momentum pays from a steepness on": "峡谷足够陡，动量才划算",
+        "Momentum pays from some κ on": "κ 足够大，动量才划算",
         "momentum, β = 0.9": "动量，β = 0.9",
         "momentum, Polyak's α, β": "动量，Polyak 的 α、β",
         "learning rate × curvature, αλ": "学习率 × 曲率，αλ",
         "factor (small is fast)": "因子（越小越快）",
         "◆ along and across,": "◆ 沿谷与横向，",
-        "at the best rates above": "各取上图的最佳学习率",
+        "at the best α above": "各取上图的最佳 α",
         "Factor per step: lines theory, dots measured": "每步因子：线为理论值，点为实测值",
         "step (1 − β) αλ, steep direction": "陡峭方向的步长 (1 − β) αλ",
         "diverges": "发散",
@@ -341,7 +354,7 @@ def verdict(numbers: dict[str, Any], threshold: dict[str, float]) -> Verdict:
         f"momentum's steps, depending on κ. At κ = {n['drawn']:.0f} "
         f"SGD takes {n['steps_sgd']:.0f} steps, momentum {n['steps_momentum']:.0f}. At SGD's best "
         f"learning rate, momentum's oscillation dies {n['damping_least']:.2f} to "
-        f"{n['damping_largest']:.1f} times as fast as SGD's.",
+        f"{n['damping_largest']:.1f} times as fast as SGD's, depending on κ.",
         f"β = 0.9 时，SGD 的步数是动量的 {n['sooner_least']:.2f} 到 {n['sooner_largest']:.2f} "
         f"倍，随 κ 而定。κ = {n['drawn']:.0f} 时 SGD 用 {n['steps_sgd']:.0f} 步，动量用 "
         f"{n['steps_momentum']:.0f} 步。在 SGD 的最佳学习率下，动量振荡的衰减速度是 SGD 的 "
@@ -360,7 +373,10 @@ def draw(figure: Any, measured: Measured) -> None:
     for name in ("sgd", "momentum"):
         look = {**style.line(name), "linestyle": "-", "linewidth": 1.0}
         ravine.plot(s[f"{name}_x"], s[f"{name}_y"], **look, marker="o", markersize=2.5)
-    ravine.set(title=f"κ = {kappa:.0f}: each at its best learning rate", xlabel="x, along")
+    ravine.set(
+        title=f"κ = {kappa:.0f}, {len(s['sgd_x'])} steps, each at its best learning rate",
+        xlabel="x, along",
+    )
     ravine.set(ylabel="y, across", xlim=(-0.5, 1.1), ylim=(-0.42, 0.42))
     ravine.grid(False)
     ravine.legend(loc="upper left", ncols=2)
@@ -374,7 +390,7 @@ def draw(figure: Any, measured: Measured) -> None:
     if np.isfinite(even):
         over.axvline(even, color="#777777", linewidth=1, linestyle="--")
         over.text(even * 1.08, 8, f"even at κ = {even:.0f}", fontsize=8.5)
-    over.set(title="Momentum pays from a steepness on", ylabel="steps to arrive")
+    over.set(title="Momentum pays from some κ on", ylabel="steps to arrive")
     over.set(xlabel="condition number κ", ylim=(6, None))
     over.legend(loc="upper left")
     _draw_factors(factor, s, beta)
@@ -393,7 +409,7 @@ def _draw_factors(axes: Any, s: Any, beta: float) -> None:
         axes.plot(a, closed_rate(a, b), "D", markersize=8, **look)
     axes.set(title="Factor per step: lines theory, dots measured", ylim=(0, 1.12), xlim=(0.01, 60))
     axes.set(xlabel="learning rate × curvature, αλ", ylabel="factor (small is fast)")
-    axes.text(0.011, 0.06, "◆ along and across,\n     at the best rates above", fontsize=8.5)
+    axes.text(0.011, 0.06, "◆ along and across,\n     at the best α above", fontsize=8.5)
     axes.text(20, 0.86, "√β", color=style.ink(style.BLUE), fontsize=9)
     axes.text(2.2, 0.3, "SGD", color=style.ink(style.BLACK), fontsize=9)
 

@@ -16,19 +16,24 @@ ABOUT = About(
     title="RMSProp equalises step sizes",
     title_zh="RMSProp 使步长均衡",
     kind="comparison",
-    claim="RMSProp shrinks large-gradient steps and enlarges small ones, so steps neither "
-    "explode nor vanish.",
+    claim="RMSProp shrinks the steps of large gradients and enlarges those of small gradients, so "
+    "steps neither explode nor vanish.",
     claim_zh="RMSProp 缩小大梯度的步长、放大小梯度的步长，使步长既不爆炸也不消失。",
     section="Claims about the optimizers, 6",
     equations=(
         "step = α g_t / √(E_t + ε), E_t = β E_{t−1} + (1 − β) g_t^2",
         "constant g: step → α g / √(g^2 + ε); after a jump up: at most α / √(1 − β)",
-        "after a drop to a c-th: α within √(1 + c^2 β^t) = 2 from t = log(c^2 / 3) / −log β on",
+        "after g falls to g/c: the step is at least α/2 from t = log(c^2 / 3) / −log β on",
+    ),
+    equations_zh=(
+        "步长 = α g_t / √(E_t + ε)，E_t = β E_{t−1} + (1 − β) g_t^2",
+        "恒定的 g：步长 → α g / √(g^2 + ε)；突增之后：至多 α / √(1 − β)",
+        "g 降到 g/c 之后：从 t = log(c^2 / 3) / −log β 起，步长不小于 α/2",
     ),
     how="Constant gradients of many sizes go through the notes' RMSProp with α = 1, until the "
     "step settles. Then, after the step has settled at a gradient of 1, the gradient jumps up or "
     "drops a thousandfold. We take the longest and the shortest step that follow, and count the "
-    "steps below half of α.",
+    "steps that are shorter than half of α.",
     how_zh="大小各异的恒定梯度输入笔记的 RMSProp（α = 1），直到步长稳定。然后梯度在稳定于 1 之后突"
     "然放大或缩小一千倍：取其后最长与最短的步长，以及步长不到 α 一半的步数。",
     setting={
@@ -41,8 +46,14 @@ ABOUT = About(
     },
     quick={"sizes": [1e-8, 1e6, 15]},
     measured={
-        "steady_least": ("least settled step, in α", "稳定步长的最小值（以 α 计）"),
-        "steady_largest": ("largest settled step, in α", "稳定步长的最大值（以 α 计）"),
+        "steady_least": (
+            "shortest settled step, in α",
+            "稳定步长的最小值（以 α 计）",
+        ),
+        "steady_largest": (
+            "longest settled step, in α",
+            "稳定步长的最大值（以 α 计）",
+        ),
         "equal_from": (
             "least gradient whose settled step is at least half of α",
             "稳定步长不小于 α 一半的最小梯度",
@@ -53,11 +64,11 @@ ABOUT = About(
         ),
         "drop": ("shortest step after the gradient drops, in α", "梯度突降后的最短步长（以 α 计）"),
         "recovery": (
-            "steps after the drop that are less than half of α",
+            "number of steps after the drop that are shorter than half of α",
             "突降后步长不到 α 一半的步数",
         ),
         "sgd_range": (
-            "SGD's largest step over its least, for the same gradients",
+            "SGD's longest step divided by its shortest, for the same gradients",
             "同样的梯度下 SGD 最大与最小步长之比",
         ),
         "closed_error": (
@@ -66,26 +77,25 @@ ABOUT = About(
         ),
     },
     threshold={"times": 4.0},
-    rule="Steps do not explode if none, settled or after a jump, is longer than {times:g} α; "
-    "they do not vanish if none, settled or after a drop, is shorter than α/{times:g}. Holds "
-    "if both are so, depends if one is, fails if neither.",
+    rule="Steps do not explode if none, settled or after a jump, is longer than {times:g} α; they "
+    "do not vanish if none, settled or after a drop, is shorter than α/{times:g}. Holds if both "
+    "are true, depends if one is true, fails if neither is.",
     rule_zh="若稳定步长与突增后的步长都不超过 {times:g} α，则不爆炸；若稳定步长与突降后的步长都"
     "不短于 α/{times:g}，则不消失。两者都满足则成立，只满足其一则视情况而定，都不满足则不成"
     "立。",
     picture="Above, the settled step over the size of the gradient on logarithmic axes: SGD's "
     "line rises throughout; RMSProp's is level at α and bends down below gradients of 0.0001, "
     "which is √ε. Below, the step over time when the gradient jumps up and when it drops a "
-    "thousandfold: 3.2 α for a moment after the jump, and less than half of α for 120 steps after "
-    "the drop.",
-    picture_zh="上：稳定步长随梯度大小变化（双对数）：SGD 一直上升；RMSProp 平坦地停在 α，在 "
-    "0.0001（即 √ε）以下弯折下降。下：梯度突增与突降一千倍时步长随时间变化：突增后一瞬间为 3.2 α，"
-    "突降后有 120 步不到 α 的一半。",
-    remark="Steps cannot explode: one gradient's share of E is at least 1 − β, so no step is "
-    "longer than α/√(1 − β). They can vanish in two ways: where gradients are smaller than "
-    "√ε, and for a time after gradients become smaller, since the average forgets no faster "
-    "than β^t.",
-    remark_zh="步长不会爆炸：当前梯度在 E 中至少占 1 − β，因此步长不超过 α/√(1 − β)。它会在两种"
-    "情形下消失：梯度小于 √ε 时，以及梯度变小之后的一段时间，因为平均值的遗忘速度只有 β^t。",
+    "thousandfold: 3.2 α for a moment after the jump, and shorter than half of α for 120 steps "
+    "after the drop.",
+    picture_zh="上：稳定步长随梯度大小变化（双对数）：SGD 一直上升；RMSProp 保持在 α，在 0.0001（"
+    "即 √ε）以下弯折下降。下：梯度突增与突降一千倍时步长随时间变化：突增后短时达到 3.2 α，突降后"
+    "有 120 步不到 α 的一半。",
+    remark="Steps cannot explode: the newest gradient's share of E is at least 1 − β, so no step "
+    "is longer than α/√(1 − β). They can vanish in two ways: where gradients are smaller than √ε, "
+    "and for a time after gradients become smaller, since the average forgets no faster than β^t.",
+    remark_zh="步长不会爆炸：当前梯度在 E 中至少占 1 − β，因此步长不超过 α/√(1 − β)。它会在两种情"
+    "形下消失：梯度小于 √ε 时，以及梯度变小之后的一段时间，因为平均值的遗忘不快于 β^t。",
     sources=("Hinton 2012, “Neural Networks for Machine Learning”, lecture 6e",),
     findings={
         "holds": (
@@ -169,12 +179,12 @@ def verdict(numbers: dict[str, Any], threshold: dict[str, float]) -> Verdict:
     word = HOLDS if bounded and alive else DEPENDS if bounded or alive else FAILS
     return Verdict(
         word,
-        f"Settled steps are at least half of α from gradients of {n['equal_from']:.0e} on and "
-        f"never above {n['steady_largest']:.2f} α; the least is {n['steady_least']:.0e} α. After "
+        f"Settled steps are at least half of α for gradients of {n['equal_from']:.0e} or more. The "
+        f"longest is {n['steady_largest']:.2f} α, the shortest {n['steady_least']:.0e} α. After "
         f"a jump the longest step is {n['burst']:.2f} α. After a drop the shortest is "
         f"{n['drop']:.0e} α, and {n['recovery']} steps are shorter than half of α.",
-        f"梯度不小于 {n['equal_from']:.0e} 时稳定步长至少为 α 的一半，且从不超过 "
-        f"{n['steady_largest']:.2f} α；最小为 {n['steady_least']:.0e} α。突增后最长步为 "
+        f"梯度不小于 {n['equal_from']:.0e} 时，稳定步长至少为 α 的一半；最长为 "
+        f"{n['steady_largest']:.2f} α，最短为 {n['steady_least']:.0e} α。突增后最长步为 "
         f"{n['burst']:.2f} α。突降后最短步为 {n['drop']:.0e} α，有 {n['recovery']} 步不到 α 的一"
         "半。",
     )

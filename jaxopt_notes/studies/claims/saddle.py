@@ -32,20 +32,26 @@ ABOUT = About(
     equations=(
         "saddle: L(x, y) = ½ (κ x^2 − y^2) + ¼ y^4, least at y = ±1",
         "ledge: L(x) = ⅓ x^3 + ¼ x^4, level at x = 0, least at x = −1",
-        "near the saddle |y| grows by 1 + α a step (SGD), and by the larger root of "
-        "z^2 − (1 + β + (1 − β) α) z + β = 0 (momentum)",
+        "near the saddle, each step multiplies |y| by 1 + α (SGD), or by the larger root of z^2 − "
+        "(1 + β + (1 − β) α) z + β = 0 (momentum)",
     ),
-    how="On the saddle both start beside the ridge, and every gradient has a little noise. An "
-    "optimizer is off the saddle when |y| > ½; learning rates at which a path does not end in a "
-    "minimum do not count. Each takes the best of equally many learning rates. SGD's stall is "
-    "counted at α = 0.05, until it is off: its steps with a gradient below 0.1, divided by its "
-    "other steps. On the ledge, without noise, both come down to a level spot that is no minimum; "
-    "we find the smallest learning rate at which each passes it (x < −½). Last, both start on the "
-    "ridge itself, without noise.",
-    how_zh="在鞍点处，两者从山脊旁出发，每个梯度带少许噪声；|y| > ½ 算离开；最终没有到达极小点的"
-    "学习率不计；各取同样多学习率中最好的一个。SGD 的停滞程度是 α = 0.05 时离开前梯度小于 "
-    "0.1 的步数与其余步数之比。在台阶处无噪声，两者下到一处并非极小的平坦点；求各自能越过它"
-    "（x < −½）的最小学习率。最后，两者都正好从山脊线上无噪声出发。",
+    equations_zh=(
+        "鞍点：L(x, y) = ½ (κ x^2 − y^2) + ¼ y^4，在 y = ±1 处最小",
+        "台阶：L(x) = ⅓ x^3 + ¼ x^4，在 x = 0 处水平，在 x = −1 处最小",
+        "在鞍点附近，|y| 每步乘 1 + α（SGD），或乘 z^2 − (1 + β + (1 − β) α) z + β = 0 的较大根（"
+        "动量）",
+    ),
+    how="At the saddle both start beside the ridge, and every gradient has a little noise. An "
+    "optimizer has left the saddle when |y| > ½. Both try equally many learning rates, and each "
+    "keeps its best; a learning rate does not count if a path does not end in a minimum. SGD's "
+    "stall is measured at α = 0.05, until it has left: the number of its steps with a gradient "
+    "below 0.1, divided by the number of its other steps. On the ledge, without noise, both come "
+    "down to a level spot that is no minimum. We find the smallest learning rate at which each "
+    "passes it (x < −½). Last, both start on the ridge itself, without noise.",
+    how_zh="在鞍点处，两者从山脊旁出发，每个梯度带少许噪声；|y| > ½ 算离开。两者各试同样多的学习"
+    "率，取其中最好的一个；最终没有到达极小点的学习率不计。SGD 的停滞程度在 α = 0.05 时测量：离开之"
+    "前，梯度小于 0.1 的步数与其余步数之比。在台阶处没有噪声，两者下降到一处平坦点，它并非极小点；"
+    "求各自能越过它（x < −½）的最小学习率。最后，两者都正好从山脊线上无噪声出发。",
     setting={
         "seeds": 11,
         "beta": 0.9,
@@ -66,20 +72,29 @@ ABOUT = About(
         ),
         "stall_best": ("the same at SGD's best learning rate", "同上，SGD 的最佳学习率"),
         "best_sgd": (
-            "steps of SGD off the saddle, best learning rate",
-            "离开鞍点的步数，SGD，最佳学习率",
+            "steps that SGD takes to leave the saddle, best learning rate",
+            "SGD 离开鞍点的步数，最佳学习率",
         ),
-        "best_momentum": ("steps of momentum, best learning rate", "动量的步数，最佳学习率"),
+        "best_momentum": (
+            "steps that momentum takes to leave it, best learning rate",
+            "动量离开鞍点的步数，最佳学习率",
+        ),
         "best_ratio": (
             "SGD's steps divided by momentum's, each at its best learning rate",
             "SGD 步数与动量步数之比，各取最佳学习率",
         ),
-        "same_sgd": ("steps of SGD off the saddle, α = 0.05", "离开鞍点的步数，SGD，α = 0.05"),
-        "same_momentum": ("steps of momentum off the saddle, α = 0.05", "动量的步数，同一 α"),
+        "same_sgd": (
+            "steps that SGD takes to leave the saddle, α = 0.05",
+            "SGD 离开鞍点的步数，α = 0.05",
+        ),
+        "same_momentum": (
+            "steps that momentum takes to leave it, α = 0.05",
+            "动量离开鞍点的步数，α = 0.05",
+        ),
         "same_heavy": (
-            "steps of the heavy ball off the saddle, α = 0.05: its steps are 1/(1 − β) times as "
-            "long",
-            "重球的步数，同一 α：其步长为 1/(1 − β) 倍",
+            "steps that the heavy ball takes to leave it, α = 0.05; each of its steps is 1/(1 − β) "
+            "times as long",
+            "重球离开鞍点的步数，α = 0.05；它的步长是 1/(1 − β) 倍",
         ),
         "ledge_sgd": (
             "smallest learning rate at which SGD passes the ledge",
@@ -91,60 +106,61 @@ ABOUT = About(
         ),
         "ledge_ratio": (
             "SGD's smallest learning rate on the ledge divided by momentum's",
-            "两者之比（SGD / 动量）",
+            "越过台阶的最小学习率：SGD 与动量之比",
         ),
         "ridge_moves": (
-            "largest |y| of either, started on the ridge itself",
+            "largest |y| of both, started on the ridge itself",
             "正好从山脊线上出发时两者的最大 |y|",
         ),
     },
     threshold={"times": 2.0, "stall": 1.0},
-    rule="SGD stalls if it takes at least {stall:g} steps near the saddle for each other step. "
-    "Momentum rolls on if, each at its best learning rate, SGD needs at least {times:g} "
-    "times its steps off the saddle; and, second, if SGD needs at least {times:g} times its "
-    "learning rate to pass the ledge. Holds if all three are so; fails if SGD does not "
-    "stall, or momentum does not roll on at either place; else it depends. A part is not "
-    "decided where its 95 % interval over the seeds holds the threshold.",
-    rule_zh="若 SGD 在鞍点附近的步数至少是其余步数的 {stall:g} 倍，则算停滞。动量“滚过去”有两"
-    "项：各取最佳学习率时，SGD 离开鞍点的步数至少是动量的 {times:g} 倍；SGD 越过台阶所需的学"
-    "习率至少是动量的 {times:g} 倍。三项都满足则成立；SGD 不停滞、或两处都滚不过去则不成立；"
-    "否则视情况而定。某项阈值落在种子的 95 % 区间内则该项未定。",
-    picture="From above: the saddle's contours with the path of each optimizer from beside the "
-    "ridge until it is off the saddle, y on a logarithmic axis: momentum's steps are fewer and "
-    "longer. |y| over the steps at one learning rate on a logarithmic axis: SGD leaves before "
-    "momentum, the heavy ball long before both. Steps off the saddle over the learning rate: the "
-    "two lines fall together, SGD's ends at 0.2, momentum's goes on. The ledge as a curve, SGD's "
-    "points ending on its level spot, momentum's passing it into the minimum.",
+    rule="SGD stalls if it takes at least {stall:g} times as many steps near the saddle as "
+    "elsewhere. Momentum rolls on if, each at its best learning rate, SGD needs at least "
+    "{times:g} times momentum's steps to leave the saddle, and at least {times:g} times "
+    "momentum's learning rate to pass the ledge. Holds if all three are true; fails if SGD does "
+    "not stall, or if momentum does not roll on at either place; else it depends. {undecided}",
+    rule_zh="若 SGD 在鞍点附近的步数与其余步数之比至少为 {stall:g}，则算停滞。动量“滚过去”有两"
+    "项：各取最佳学习率时，SGD 离开鞍点的步数至少是动量的 {times:g} 倍；SGD 越过台阶所需的学习率"
+    "至少是动量的 {times:g} 倍。三项都满足则成立；SGD 不停滞，或动量在两处都不满足，则不成立；否"
+    "则视情况而定。{undecided}",
+    picture="Four panels. The saddle's contours with the path of each optimizer, from beside the "
+    "ridge until it has left the saddle, y on a logarithmic axis: momentum's steps are fewer and "
+    "longer. |y| over the steps at one learning rate, on a logarithmic axis: SGD leaves before "
+    "momentum, and the heavy ball long before both. The steps that leaving takes over the learning "
+    "rate: the two lines fall together; SGD's ends at 0.2, momentum's goes on. The ledge as a "
+    "curve: SGD's points end on its level spot, momentum's pass it and reach the minimum.",
     picture_zh="自上而下：鞍点等高线与两者从山脊旁出发直到离开的轨迹（y 取对数坐标），动量步数少而"
     "步长大。同一学习率下 |y| 随步数变化（对数坐标）：SGD 比动量早离开，重球远早于两者。离开鞍点的"
     "步数随学习率变化：两条线一同下降，SGD 的止于 0.2，动量的继续延伸。台阶曲线：SGD 的点停在平坦"
     "处，动量越过它进入极小点。",
-    remark="The picture of a rolling ball fits the ledge, where the way in and the way out are "
-    "one direction. At a true saddle the velocity points to the ridge, not off it: at the same α, "
-    "y grows more slowly with the notes' moving average than with SGD. Momentum wins there "
-    "because it is stable at larger learning rates. The heavy ball, whose steps at the same α are "
-    "1/(1 − β) times as long, hides that. SGD stalls by the rule at α = 0.05, where momentum "
-    "takes longer still; at its best learning rate most of SGD's steps are not near the saddle. "
-    "SGD passes this ledge only where α is above ½: its first step, from x = 1 to 1 − 2α, then "
-    "jumps over the level spot. Lee et al. (2016) show that gradient descent from a random start "
-    "almost surely converges to a local minimiser if every saddle has a direction of negative "
-    "curvature and the steps are small. This saddle meets their conditions; the ledge does not.",
+    remark="The picture of a rolling ball fits the ledge, where an optimizer arrives and leaves "
+    "in the same direction. At a true saddle the velocity points to the ridge, not away from it: "
+    "at the same α, y grows more slowly with the notes' moving average than with SGD. Momentum "
+    "wins there because it is stable at larger learning rates. The heavy ball, whose steps at the "
+    "same α are 1/(1 − β) times as long, hides that. By the rule SGD stalls at α = 0.05, but "
+    "there momentum takes even longer. At its best learning rate, most of SGD's steps are "
+    "elsewhere. SGD passes this ledge only where α is above ½: its first step, from x = 1 to 1 − "
+    "2α, then jumps over the level spot. Lee et al. (2016) show that gradient descent from a "
+    "random start almost surely converges to a local minimiser if every saddle has a direction of "
+    "negative curvature and the steps are small. This saddle meets their conditions; the ledge "
+    "does not.",
     remark_zh="“滚动的小球”适用于台阶：进与出在同一方向。在真正的鞍点，速度指向山脊而不是离开它："
-    "同一 α 下，笔记的滑动平均形式中 y 的增长比 SGD 还慢。动量获胜是因为它在更大的学习率下仍然稳定"
-    "；“重球”形式在同一 α 下步长为 1/(1 − β) 倍，掩盖了这一点。按判据，SGD 在 α = 0.05 时停滞，而"
-    "动量此时离开得更晚；取最佳学习率时，SGD 的大多数步并不在鞍点附近。α > ½ 时 SGD 的第一步从 x "
-    "= 1 到 1 − 2α，直接跳过了平坦点。Lee 等（2016）证明：若每个鞍点都有负曲率方向且步长足够小，随"
-    "机起点的梯度下降几乎必然收敛到局部极小点；这里的鞍点满足条件，台阶不满足。",
+    "同一 α 下，笔记的滑动平均形式中 y 的增长比 SGD 还慢。动量获胜是因为它在更大的学习率下仍然稳"
+    "定；“重球”形式在同一 α 下步长为 1/(1 − β) 倍，掩盖了这一点。按判据，SGD 在 α = 0.05 时停滞，而"
+    "动量此时离开得更晚；取最佳学习率时，SGD 的大多数步并不在鞍点附近。SGD 只在 α > ½ 时越过这个台"
+    "阶：第一步从 x = 1 到 1 − 2α，直接跳过平坦点。Lee 等（2016）证明：若每个鞍点都有负曲率方向且步"
+    "长足够小，随机起点的梯度下降几乎必然收敛到局部极小点；这里的鞍点满足条件，台阶不满足。",
     sources=(
         "Lee, Simchowitz, Jordan & Recht 2016, “Gradient Descent Only Converges to Minimizers”",
         "Goodfellow, Bengio & Courville 2016, “Deep Learning”, §8.2.3 and §8.3.2",
     ),
     findings={
         "holds": (
-            "Tuned, momentum leaves a saddle in 1/{best_ratio:.1f} of SGD's steps, thanks to a "
-            "larger learning rate; at the same learning rate SGD leaves first",
-            "各自调参时，动量靠更大的学习率只用 SGD 的 1/{best_ratio:.1f} 步数离开鞍点；学习率相同"
-            "时 SGD 先离开",
+            "Tuned, SGD needs {best_ratio:.1f} times momentum's steps to leave a saddle, because "
+            "momentum is stable at larger learning rates; at the same learning rate SGD leaves "
+            "first",
+            "各自调参时，SGD 离开鞍点的步数是动量的 {best_ratio:.1f} 倍，因为动量在更大的学习率下"
+            "仍稳定；学习率相同时 SGD 先离开",
         ),
         "depends": (
             "Momentum rolls past a ledge or off a saddle sooner than SGD, but not both",
@@ -167,7 +183,7 @@ ABOUT = About(
         "Each at its best: momentum's steps are larger": "各取最佳学习率：动量的步子更大",
         "At the same α, momentum leaves after SGD": "α 相同时，动量比 SGD 晚离开",
         "heavy ball": "重球",
-        "steps off the saddle": "离开鞍点的步数",
+        "steps to leave": "离开鞍点的步数",
         "{} steps": "{} 步",
         "Momentum is stable at larger learning rates": "动量在更大的学习率下仍稳定",
         "level spot": "平坦处",
@@ -298,17 +314,18 @@ def verdict(numbers: dict[str, Any], threshold: dict[str, float]) -> Verdict:
     )
     return Verdict(
         word,
-        f"At its best learning rate SGD takes {n['best_sgd']:.0f} steps off the saddle, momentum "
-        f"{n['best_momentum']:.0f}. At the same α = 0.05 SGD takes {n['same_sgd']:.0f} "
-        f"steps, momentum {n['same_momentum']:.0f} and the heavy ball {n['same_heavy']:.0f}. For "
-        f"each step elsewhere, SGD spends {n['stall']:.1f} steps near the saddle at this α, and "
-        f"{n['stall_best']:.1f} at its best learning rate. Momentum passes the ledge from α = "
-        f"{n['ledge_momentum']:.2g} on, SGD from {n['ledge_sgd']:.2g}.",
+        f"Each at its best learning rate, SGD leaves the saddle after {n['best_sgd']:.0f} steps "
+        f"and momentum after {n['best_momentum']:.0f}. At the same α = 0.05 SGD takes "
+        f"{n['same_sgd']:.0f} steps, momentum {n['same_momentum']:.0f} and the heavy ball "
+        f"{n['same_heavy']:.0f}. For each step elsewhere, SGD spends {n['stall']:.1f} steps near "
+        f"the saddle at this α, and {n['stall_best']:.1f} at its best learning rate. On the "
+        f"ledge, a level spot that is no minimum, momentum passes from α = "
+        f"{n['ledge_momentum']:.2g} on and SGD from {n['ledge_sgd']:.2g} on.",
         f"取最佳学习率时，SGD 用 {n['best_sgd']:.0f} 步离开鞍点，动量用 {n['best_momentum']:.0f} "
         f"步。同一 α = 0.05 时，SGD {n['same_sgd']:.0f} 步，动量 {n['same_momentum']:.0f} 步，重"
-        f"球 {n['same_heavy']:.0f} 步；此时 SGD 在鞍点附近的步数是其余步数的 {n['stall']:.1f} 倍，"
-        f"取最佳学习率时是 {n['stall_best']:.1f} 倍。动量从 α = {n['ledge_momentum']:.2g} 起越过台"
-        f"阶，SGD 从 {n['ledge_sgd']:.2g} 起。",
+        f"球 {n['same_heavy']:.0f} 步。此时 SGD 在鞍点附近的步数是其余步数的 {n['stall']:.1f} 倍，"
+        f"取最佳学习率时是 {n['stall_best']:.1f} 倍。台阶是一处平坦但并非极小的点：动量从 α = "
+        f"{n['ledge_momentum']:.2g} 起越过它，SGD 从 {n['ledge_sgd']:.2g} 起。",
     )
 
 
@@ -337,7 +354,7 @@ def draw(figure: Any, measured: Measured) -> None:
     beside.set_xlim(0, 400)
     beside.legend(loc="lower right")
     over.set(title="Momentum is stable at larger learning rates", xlabel="learning rate α")
-    over.set_ylabel("steps off the saddle")
+    over.set_ylabel("steps to leave")
     over.set_ylim(bottom=8)
     over.legend(loc="lower left")
     x = np.linspace(-1.35, 1.05, 200)

@@ -35,18 +35,21 @@ ABOUT = About(
     section="Claims about the optimizers, 8",
     equations=(
         "E[g^2] = Var(g) + (E g)^2",
-        "of a batch of B images: Var(g) = Var(one image's g) / B",
+        "in a batch of B images: Var(g) = Var(g of one image) / B",
+    ),
+    equations_zh=(
+        "E[g^2] = Var(g) + (E g)^2",
+        "批中有 B 张图像：Var(g) = Var(单张图像的 g) / B",
     ),
     how="Normal gradients of variance 1 and of several means go through the package's Adam, and "
-    "v̂ is averaged over the last half of the steps. Then real gradients: a dense network on "
-    "mnist-12k, at the start and after training with Adam. From the gradients of single "
-    "images we compute, for each parameter by itself (Adam divides each by its own √v), "
-    "which share of a batch gradient's second moment is the squared mean; the median over "
-    "the parameters counts.",
+    "v̂ is averaged over the last half of the steps. Then come real gradients: of a dense network "
+    "on mnist-12k, at the start and after training with Adam. Adam divides each parameter by its "
+    "own √v. So, for each parameter, we compute from the gradients of single images which share "
+    "of a batch gradient's second moment is the squared mean. The median over the parameters "
+    "counts.",
     how_zh="方差为 1、均值不同的正态梯度输入本包的 Adam，v̂ 在后一半步上取平均。再看真实梯度："
-    "mnist-12k 上的全连接网络，训练开始时与用 Adam 训练之后。由单张图像的梯度，对每个参数单"
-    "独计算（Adam 对每个参数除以各自的 √v）：批梯度的二阶矩中均值平方占多少；取所有参数的中"
-    "位数。",
+    "mnist-12k 上的全连接网络，训练开始时与用 Adam 训练之后。Adam 对每个参数除以各自的 √v，因此由"
+    "单张图像的梯度，对每个参数单独计算：批梯度的二阶矩中，均值平方占多少。取所有参数的中位数。",
     setting={
         "seeds": 7,
         "means": [0.0, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0],
@@ -61,14 +64,23 @@ ABOUT = About(
     quick={"seeds": 6, "steps": 4000, "images": 500, "width": 8, "training_steps": 100},
     measured={
         "share_start": (
-            "share of the squared mean in the second moment, median parameter, the judged batch "
-            "size, at the start",
-            "二阶矩中均值平方的份额，参数的中位数，所评判的批大小，训练开始时",
+            "share of the squared mean in the second moment: median parameter, judged batch size, "
+            "at the start",
+            "二阶矩中均值平方的份额：参数的中位数，用于判定的批大小，训练开始时",
         ),
         "share_later": ("the same after training", "同上，训练之后"),
-        "share_start_1000": ("the same at the start with batch 1,000", "训练开始时，批大小 1000"),
-        "share_later_1000": ("the same after training with batch 1,000", "训练之后，批大小 1000"),
-        "batch": ("the judged batch size", "所评判的批大小"),
+        "share_start_1000": (
+            "the same at the start with batch 1,000",
+            "同上，训练开始时，批大小 1000",
+        ),
+        "share_later_1000": (
+            "the same after training with batch 1,000",
+            "同上，训练之后，批大小 1000",
+        ),
+        "batch": (
+            "batch size that the rule judges",
+            "用于判定的批大小",
+        ),
         "ratio_at_0": ("v̂ over the variance where the mean is 0", "均值为 0 时 v̂ 与方差之比"),
         "ratio_at_largest": (
             "v̂ over the variance at the largest mean, 5 σ",
@@ -80,39 +92,39 @@ ABOUT = About(
         ),
     },
     threshold={"share": 0.1},
-    rule="v is like a variance where the squared mean is at most {share:.0%} of it. Holds if "
-    "that is so for the median parameter of a network at batch size 64 both at the start and "
-    "after training; fails if at neither time; depends if at one. Not decided where a 95 % "
-    "interval over the seeds holds the threshold and the verdict depends on it.",
-    rule_zh="若均值平方至多占 v 的 {share:.0%}，则 v 类似于方差。批大小 64 时，网络参数的中位数"
-    "在训练开始时与训练后都如此则成立；都不如此则不成立；只在其一则视情况而定。种子的 95 % "
-    "区间含有阈值且影响结论时为未定。",
-    picture="Above, v̂ over the variance against the mean: dots on the curve 1 + mean², level at "
-    "1 while the mean is small and 26 at 5 σ. Below, the share of the squared mean over the batch "
-    "size for the parameters of a network, the median as a line and the middle half as a band: at "
-    "the start it passes 10 % just before batch 64 and reaches 90 % at 4,000; after training it "
-    "is smaller throughout.",
-    picture_zh="上：v̂ 与方差之比随均值变化，点落在曲线 1 + 均值² 上；均值小时为 1，5 σ 处为 26。"
-    "下：网络各参数的均值平方份额随批大小变化，线为中位数，带为中间一半：训练开始时在批大小 64 之"
-    "前就超过 10 %，到 4000 时达到 90 %；训练之后始终较小。",
+    rule="v is like a variance if the squared mean is at most {share:.0%} of it. Holds if this is "
+    "true for the median parameter of a network at batch size 64, both at the start and after "
+    "training; depends if it is true at one of the two times; fails if at neither. {undecided}",
+    rule_zh="若均值平方至多占 v 的 {share:.0%}，则 v 类似于方差。批大小 64 时，网络参数的中位数在"
+    "训练开始时与训练后都如此，则成立；只在其中一个时刻如此，则视情况而定；都不如此，则不成立。"
+    "{undecided}",
+    picture="Above, v̂ over the variance against the mean: dots on the curve 1 + mean², near 1 "
+    "while the mean is small and 26 at 5 σ. Below, the share of the squared mean over the batch "
+    "size, for the parameters of a network: a line for the median and a band for the middle half. "
+    "At the start the share passes 10 % just before batch 64 and reaches 90 % at 4,000; after "
+    "training it is smaller throughout.",
+    picture_zh="上：v̂ 与方差之比随均值变化，点落在曲线 1 + 均值² 上；均值较小时约为 1，5 σ 处为 "
+    "26。下：网络各参数的均值平方份额随批大小变化，线为中位数，带为中间一半：训练开始时在批大小 "
+    "64 之前就超过 10 %，到 4000 时达到 90 %；训练之后始终较小。",
     remark="v is the uncentred second moment (Kingma & Ba 2014, §2): the variance plus the "
     "squared mean. The difference matters where the mean dominates: there m̂/√v̂ is nearly ±1 and "
     "Adam takes full steps. Centred RMSProp (Graves 2013) divides by the standard deviation, and "
-    "its steps have no such bound. After training v is like a variance at batch 64; at the start "
-    "the interval, 9 % to 14 %, contains the line at 10 %.",
+    "its steps have no such bound. At batch 64, v is like a variance after training; at the start "
+    "the interval, 9 % to 14 %, contains the threshold of 10 %.",
     remark_zh="v 是未中心化的二阶矩（Kingma & Ba 2014，§2），即方差与均值平方之和。均值占优时差别"
-    "很重要：此时 m̂/√v̂ 接近 ±1，Adam 迈满步。若像中心化 RMSProp（Graves 2013）那样除以标准差，则"
-    "没有这个上界。批大小 64 时，训练后 v 类似方差；开始时的区间为 9 % 到 14 %，包含 10 % 的界线。",
+    "很重要：此时 m̂/√v̂ 接近 ±1，Adam 的步长取满。若像中心化 RMSProp（Graves 2013）那样除以标准"
+    "差，则没有这个上界。批大小 64 时，训练后 v 类似于方差；开始时的区间为 9 % 到 14 %，包含 10 % "
+    "的阈值。",
     sources=(
         "Kingma & Ba 2014, “Adam: A Method for Stochastic Optimization”, §2",
         "Graves 2013, “Generating Sequences With Recurrent Neural Networks”, §4.2 (centred)",
     ),
     findings={
         "holds": (
-            "At batch {batch:.0f}, v is a variance but for {share_start:.1%} (start) and "
-            "{share_later:.1%} (later)",
-            "批大小 {batch:.0f} 时 v 几乎就是方差：均值平方只占 {share_start:.1%}（开始）与 "
-            "{share_later:.1%}（之后）",
+            "At batch {batch:.0f}, v is nearly a variance: the squared mean is only "
+            "{share_start:.1%} of it at the start and {share_later:.1%} after training",
+            "批大小 {batch:.0f} 时 v 几乎就是方差：均值平方在开始时只占 {share_start:.1%}，训练后"
+            "占 {share_later:.1%}",
         ),
         "depends": (
             "At batch {batch:.0f} the squared mean is {share_start:.0%} of v at the start, "
@@ -121,16 +133,16 @@ ABOUT = About(
             "{share_later:.0%}",
         ),
         "fails": (
-            "At batch {batch:.0f} the squared mean is {share_start:.0%} of v at the start and "
-            "still {share_later:.0%} later: no variance",
-            "批大小 {batch:.0f} 时，均值平方在开始时占 v 的 {share_start:.0%}，之后仍占 "
-            "{share_later:.0%}：不是方差",
+            "At batch {batch:.0f}, v is no variance: the squared mean is {share_start:.0%} of it "
+            "at the start and {share_later:.0%} after training",
+            "批大小 {batch:.0f} 时 v 不是方差：均值平方在开始时占 v 的 {share_start:.0%}，训练后"
+            "占 {share_later:.0%}",
         ),
         "not decided": (
-            "At batch {batch:.0f} the squared mean is {share_start:.0%} of v at the start and "
-            "{share_later:.1%} after training; whether v is then like a variance is not decided",
+            "At batch {batch:.0f}, the squared mean is {share_start:.0%} of v at the start and "
+            "{share_later:.1%} after training; whether v is like a variance is not decided",
             "批大小 {batch:.0f} 时，均值平方在开始时占 v 的 {share_start:.0%}，训练后占 "
-            "{share_later:.1%}；v 此时是否类似方差尚无定论",
+            "{share_later:.1%}；v 是否类似于方差尚无定论",
         ),
     },
     reachable={"holds": {"batch": 1}, "fails": {"batch": 4000, "training_steps": 10}},
@@ -138,15 +150,15 @@ ABOUT = About(
         "mean gradient (in σ)": "梯度均值（以 σ 为单位）",
         "v̂ / variance": "v̂ / 方差",
         "variance alone": "仅有方差",
-        "Made gradients of variance 1": "人造梯度，方差为 1",
+        "Synthetic gradients of variance 1": "合成梯度，方差为 1",
         "1 + mean²": "1 + 均值²",
         "v̂ / variance, measured": "v̂ / 方差，实测",
         "batch size (images)": "批大小（图像数）",
-        "mean² in E[g²] (%)": "E[g²] 中的均值²（%）",
-        "10 %: the rule's line": "10 %：判据的界线",
+        "mean² / E[g²] (%)": "均值² / E[g²]（%）",
+        "10 %: the threshold": "10 %：阈值",
         "batch {}": "批大小 {}",
         "A network's parameters: how much of v is mean²?": "网络的参数：v 中有多少是均值²？",
-        "at the start": "训练前",
+        "at the start": "训练开始时",
         "after training": "训练后",
     },
 )
@@ -280,11 +292,11 @@ def verdict(numbers: dict[str, Any], threshold: dict[str, float]) -> Verdict:
         f"At batch {n['batch']:.0f}, the squared mean is {n['share_start']:.1%} of the median "
         f"parameter's second moment at the start and {n['share_later']:.1%} after training; at "
         f"batch 1,000 it is {n['share_start_1000']:.0%} and {n['share_later_1000']:.0%}. For "
-        f"synthetic gradients v̂ is {n['ratio_at_0']:.2f} times the variance at mean 0, and "
-        f"{n['ratio_at_largest']:.1f} times at a mean of 5 σ.",
-        f"批大小 {n['batch']:.0f} 时，参数中位数的二阶矩中均值平方在训练开始时占 "
+        f"synthetic gradients v̂ is {n['ratio_at_0']:.2f} times the variance if their mean is 0, "
+        f"and {n['ratio_at_largest']:.1f} times if it is 5 σ.",
+        f"批大小 {n['batch']:.0f} 时，对参数的中位数，二阶矩中的均值平方在训练开始时占 "
         f"{n['share_start']:.1%}，训练后占 {n['share_later']:.1%}；批大小 1000 时分别占 "
-        f"{n['share_start_1000']:.0%} 与 {n['share_later_1000']:.0%}。人造梯度中，均值为 0 时 v̂ "
+        f"{n['share_start_1000']:.0%} 与 {n['share_later_1000']:.0%}。合成梯度中，均值为 0 时 v̂ "
         f"是方差的 {n['ratio_at_0']:.2f} 倍，均值为 5 σ 时是 {n['ratio_at_largest']:.1f} 倍。",
     )
 
@@ -298,7 +310,7 @@ def draw(figure: Any, measured: Measured) -> None:
     ratio.plot(s["mean"], s["ratio"], "o", color=style.BLACK, label="v̂ / variance, measured")
     ratio.axhline(1, color="#777777", linewidth=1)
     ratio.text(s["mean"].max(), 1.08, "variance alone", ha="right", va="bottom", fontsize=8.5)
-    ratio.set(title="Made gradients of variance 1", xlabel="mean gradient (in σ)")
+    ratio.set(title="Synthetic gradients of variance 1", xlabel="mean gradient (in σ)")
     ratio.set(ylabel="v̂ / variance", yscale="log")
     ratio.legend(loc="upper left")
     for when, colour in (("start", style.BLUE), ("later", style.ORANGE)):
@@ -307,10 +319,10 @@ def draw(figure: Any, measured: Measured) -> None:
         share.fill_between(s["batch"], low, high, color=colour, alpha=0.2, linewidth=0)
         share.plot(s["batch"], median, "o-", color=colour, label=label)
     share.axhline(10, color="#777777", linewidth=1, linestyle="--")
-    share.text(1, 12, "10 %: the rule's line", fontsize=8.5)
+    share.text(1, 12, "10 %: the threshold", fontsize=8.5)
     batch = measured.numbers["batch"]
     share.axvline(batch, color="#777777", linewidth=1, linestyle=":")
     share.text(batch * 1.1, 92, f"batch {batch:.0f}", fontsize=8.5)
     share.set(title="A network's parameters: how much of v is mean²?", xlabel="batch size (images)")
-    share.set(ylabel="mean² in E[g²] (%)", xscale="log", ylim=(0, 100))
+    share.set(ylabel="mean² / E[g²] (%)", xscale="log", ylim=(0, 100))
     share.legend(loc="center left")

@@ -19,21 +19,24 @@ ABOUT = About(
     title_zh="逐层的形状",
     kind="identity",
     claim="The CNN's shapes are (32, 28, 28), (32, 14, 14), (64, 14, 14), (64, 7, 7), 3136, 128, "
-    "10 "
-    "with 421,642 parameters; a 6×6 input under a 3×3 kernel gives 4×4 at stride 1 and 2×2 at "
+    "10 with 421,642 parameters; a 6×6 input under a 3×3 kernel gives 4×4 at stride 1 and 2×2 at "
     "stride 2; and pooling needs no ReLU of its own.",
-    claim_zh="该 CNN 的形状依次为 (32, 28, 28)、(32, 14, 14)、(64, 14, 14)、(64, 7, 7)、3136、128、"
-    "10，共 421,642 个参数；"
-    "6×6 输入经 3×3 卷积核，步幅 1 得 4×4，步幅 2 得 2×2；池化之后不需要再加 ReLU。",
+    claim_zh="该 CNN 的形状依次为 (32, 28, 28)、(32, 14, 14)、(64, 14, 14)、(64, 7, 7)、3136、"
+    "128、10，共 421,642 个参数；6×6 输入经 3×3 卷积核，步幅 1 得 4×4，步幅 2 得 2×2；池化之后不"
+    "需要再加 ReLU。",
     section="The network and its parts",
     equations=("side out = ⌊(n + 2p − k) / s⌋ + 1", "relu(max pool(x)) = max pool(relu(x))"),
-    how="The package's CNN is traced layer by layer, and each shape, turned to channels first, is "
-    "compared with the notes'. The formula for the side is compared with XLA's own answer for "
-    "every input up to 16, kernel up to 5, stride up to 3 and padding up to 2. Pooling and ReLU "
-    "are "
-    "exchanged on random arrays.",
-    how_zh="逐层追踪本包的 CNN，把每个形状换成通道在前后与笔记比较。边长公式与 XLA 的结果比较："
-    "输入至 16、卷积核至 5、步幅至 3、填充至 2 的全部组合。在随机数组上交换池化与 ReLU 的次序。",
+    equations_zh=(
+        "输出边长 = ⌊(n + 2p − k) / s⌋ + 1",
+        "relu(最大池化(x)) = 最大池化(relu(x))",
+    ),
+    how="We trace the package's CNN layer by layer, turn each shape to channels first, and "
+    "compare it with the notes. We compare the formula for the side with XLA's own answer for "
+    "every input up to 16, kernel up to 5, stride up to 3 and padding up to 2. On random arrays, "
+    "we exchange pooling and ReLU.",
+    how_zh="逐层追踪本包的 CNN，把每个形状换成通道在前的次序，再与笔记比较。边长公式与 XLA 的结果"
+    "比较：输入至 16、卷积核至 5、步幅至 3、填充至 2 的全部组合。在随机数组上交换池化与 ReLU 的次"
+    "序。",
     setting={
         "notes": [
             [1, 28, 28],
@@ -55,17 +58,32 @@ ABOUT = About(
     },
     quick={},
     measured={
-        "shapes_wrong": ("layers whose shape is not the notes'", "形状与笔记不符的层数"),
-        "parameters": ("parameters", "参数个数"),
-        "parameters_wrong": ("difference from the notes' number", "与笔记所写数字之差"),
-        "sides_wrong": ("sides that are not the notes'", "与笔记不符的边长个数"),
+        "shapes_wrong": (
+            "layers whose shape differs from the notes",
+            "形状与笔记不一致的层数",
+        ),
+        "parameters": (
+            "number of parameters",
+            "参数个数",
+        ),
+        "parameters_wrong": (
+            "difference from the number of parameters in the notes",
+            "与笔记所写参数个数之差",
+        ),
+        "sides_wrong": (
+            "sides of the 6×6 example that differ from the notes",
+            "6×6 例子中与笔记不一致的边长个数",
+        ),
         "side_stride_1": ("side of 6×6 under 3×3, stride 1", "6×6 经 3×3、步幅 1 的边长"),
         "side_stride_2": ("side of 6×6 under 3×3, stride 2", "6×6 经 3×3、步幅 2 的边长"),
         "unseen": (
             "rows and columns of the 6×6 input that stride 2 never sees",
             "6×6 输入中步幅 2 从未看到的行（列）数",
         ),
-        "formula_wrong": ("cases in which the formula is wrong", "公式不成立的情形数"),
+        "formula_wrong": (
+            "cases in which the formula for the side is wrong",
+            "边长公式不成立的情形数",
+        ),
         "first_dense": (
             "share of the parameters in the first dense layer",
             "第一个全连接层的参数占比",
@@ -80,24 +98,23 @@ ABOUT = About(
         ),
     },
     threshold={"wrong": 0},
-    rule="Holds if every shape, the number of parameters, both sides and the formula agree, and no "
-    "value differs when ReLU and max pool change places (at most {wrong:g} differences). Fails if "
-    "shapes or parameters are wrong; else it depends.",
-    rule_zh="若形状、参数个数、两个边长与公式全部一致，且 ReLU 与最大池化换位后没有数值不同（差"
-    "异不超过 {wrong:g} 个），则成立；形状或参数有误则不成立；否则视情况而定。",
-    picture="Above, the layers one below the other with their shapes, each a bar as long as its "
-    "share of the parameters: the first dense layer has 95 % of them. Below, the 6×6 example: a "
-    "3×3 kernel has sixteen places at stride 1 and four at stride 2, where the last row and "
-    "column are grey.",
+    rule="Holds if every shape, the number of parameters, both sides and the formula agree, and "
+    "no value differs when ReLU and max pool change places. Fails if the shapes or the number of "
+    "parameters differ; else it depends.",
+    rule_zh="若形状、参数个数、两个边长与公式全部一致，且 ReLU 与最大池化换位后数值全部相同，则成"
+    "立；形状或参数个数不一致则不成立；否则视情况而定。",
+    picture="Above, the layers one below the other with their shapes, and for each a bar as long "
+    "as its share of the parameters: the first dense layer has 95 %. Below, the 6×6 example: a "
+    "3×3 kernel has sixteen places at stride 1 and four at stride 2. At stride 2 the last row and "
+    "column are grey, because the kernel never sees them.",
     picture_zh="上：各层自上而下排列并标注形状，条长为参数占比：第一个全连接层占 95 %。下：6×6 的"
-    "例子，3×3 卷积核在步幅 1 时有十六个位置，步幅 2 时有四个，最后一行和一列为灰色。",
-    remark="At stride 2 the kernel never sees the last row and column of the 6×6 input: the "
-    "floor in the formula drops them. A max pool needs no ReLU of its own because it "
-    "commutes with ReLU. An average pool does not commute with it, so there the order "
-    "matters.",
-    remark_zh="步幅 2 时，6×6 输入的最后一行和一列从未被看到：公式中的向下取整把它们丢掉了。“池化不"
-    "需要 ReLU”对最大池化是对的，"
-    "它与 ReLU 可交换；平均池化不可交换，次序就有影响。",
+    "例子，3×3 卷积核在步幅 1 时有十六个位置，步幅 2 时有四个，此时最后一行和一列为灰色，因为卷积"
+    "核从未看到它们。",
+    remark="At stride 2 the kernel never sees the last row and column of the 6×6 input: the floor "
+    "in the formula drops them. A max pool needs no ReLU of its own, because the two can change "
+    "places. An average pool and ReLU cannot, so there the order matters.",
+    remark_zh="步幅 2 时，6×6 输入的最后一行和一列从未被看到：公式中的向下取整把它们丢掉了。“池化"
+    "不需要 ReLU”对最大池化是对的，它与 ReLU 可交换；平均池化与 ReLU 不可交换，次序会影响结果。",
     findings={
         "holds": (
             "Every shape agrees, and one layer holds {first_dense:.0%} of the {parameters:,} "
@@ -106,9 +123,12 @@ ABOUT = About(
         ),
         "depends": (
             "The network's shapes agree, but the example or the exchange does not",
-            "网络的形状一致，但例子或换位不符",
+            "网络的形状一致，但例子或换位不一致",
         ),
-        "fails": ("The shapes or parameters differ from the notes'", "形状或参数与笔记不符"),
+        "fails": (
+            "The shapes or the number of parameters differ from the notes",
+            "形状或参数个数与笔记不一致",
+        ),
     },
     reachable={
         "depends": {"example": [6, 3, 4, 3]},
@@ -185,17 +205,22 @@ def verdict(numbers: dict[str, Any], threshold: dict[str, float]) -> Verdict:
     network = n["shapes_wrong"] <= few and n["parameters_wrong"] <= few
     rest = max(n["sides_wrong"], n["formula_wrong"], n["exchange_wrong"]) <= few
     word = HOLDS if network and rest else DEPENDS if network else FAILS
+    shapes, shapes_zh = f"{n['shapes_wrong']} shapes differ.", f"{n['shapes_wrong']} 个形状不一致"
+    if not n["shapes_wrong"]:
+        shapes, shapes_zh = "Every shape agrees.", "所有形状都一致"
+    exchange, exchange_zh = f"{n['exchange_wrong']} values", f"有 {n['exchange_wrong']} 个数值不同"
+    if not n["exchange_wrong"]:
+        exchange, exchange_zh = "No values", "数值全部相同"
     return Verdict(
         word,
-        f"{n['shapes_wrong']} shapes are wrong. There are {n['parameters']:,} parameters, "
-        f"{n['first_dense']:.0%} of them in the first dense layer. 6×6 gives "
-        f"{n['side_stride_1']}×{n['side_stride_1']} and {n['side_stride_2']}×{n['side_stride_2']}; "
-        f"{n['exchange_wrong']} values differ when ReLU and max pool change places, "
-        f"{n['average_exchange']:.0%} when ReLU and average pool do.",
-        f"{n['shapes_wrong']} 个形状有误；参数共 {n['parameters']:,} 个；6×6 得到 "
-        f"{n['side_stride_1']}×{n['side_stride_1']} 与 {n['side_stride_2']}×{n['side_stride_2']}；"
-        f"ReLU 与最大池化换位后有 {n['exchange_wrong']} 个数值不同，与平均池化换位则有 "
-        f"{n['average_exchange']:.0%} 不同。第一个全连接层占参数的 {n['first_dense']:.0%}。",
+        f"{shapes} There are {n['parameters']:,} parameters, {n['first_dense']:.0%} of them in the "
+        f"first dense layer. 6×6 gives {n['side_stride_1']}×{n['side_stride_1']} and "
+        f"{n['side_stride_2']}×{n['side_stride_2']}. {exchange} differ when ReLU and max pool "
+        f"change places; {n['average_exchange']:.0%} do when ReLU and average pool change places.",
+        f"{shapes_zh}。参数共 {n['parameters']:,} 个，第一个全连接层占 {n['first_dense']:.0%}。"
+        f"6×6 得到 {n['side_stride_1']}×{n['side_stride_1']} 与 "
+        f"{n['side_stride_2']}×{n['side_stride_2']}。ReLU 与最大池化换位后{exchange_zh}，与平均池化"
+        f"换位则有 {n['average_exchange']:.0%} 的数值不同。",
     )
 
 

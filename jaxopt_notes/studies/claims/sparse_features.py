@@ -36,8 +36,8 @@ ABOUT = About(
     title="AdaGrad on sparse features",
     title_zh="稀疏特征上的 AdaGrad",
     kind="comparison",
-    claim="AdaGrad gives often-updated parameters a falling rate and rarely-updated ones a larger "
-    "one: good for sparse features, as words are.",
+    claim="AdaGrad lets the learning rate of often updated parameters fall, and keeps a larger "
+    "one for rarely updated parameters: good for sparse features such as words.",
     claim_zh="AdaGrad 使频繁更新的参数学习率下降，而很少更新的参数学习率较大：适合稀疏特征（如单"
     "词）。",
     section="Claims about the optimizers, 3",
@@ -45,17 +45,21 @@ ABOUT = About(
         "effective learning rate of a parameter: α / √G_t",
         "logits = W · (words of the text) + b",
     ),
-    how="We take the docstrings of ten packages of Python's own library as bags of words; "
-    "softmax regression has to name the package. 60 % of the texts train, 20 % choose each "
-    "optimizer's learning rate by their loss, 20 % test; the seed deals the texts. Two "
-    "controls separate what AdaGrad does: an AdaGrad whose √G is one number for all "
-    "parameters (the root of their mean), so that only the decay is left; and SGD whose "
-    "learning rate falls to 0 along half a cosine. A word's effective learning rate is read "
-    "off AdaGrad's state at the end.",
+    equations_zh=(
+        "一个参数的有效学习率：α / √G_t",
+        "logits = W · (文本的词) + b",
+    ),
+    how="We take the docstrings of ten packages of Python's own library as bags of words. Softmax "
+    "regression names the package of each text. 60 % of the texts train. On another 20 %, the "
+    "validation set, each optimizer's learning rate is chosen by the lowest loss. The last 20 % "
+    "are the test set. The seed decides which texts go where. Two controls separate what AdaGrad "
+    "does. In one, AdaGrad has a single √G for all parameters (the root of the mean G), so that "
+    "only the decay is left. The other is SGD whose learning rate falls to 0 along half a cosine. "
+    "A word's effective learning rate is read from AdaGrad's state at the end.",
     how_zh="把 Python 标准库十个包的文档字符串当作词袋，用 softmax 回归判断属于哪个包。60 % 的文"
-    "本训练，20 % 按损失为每个优化器选学习率，20 % 测试；随机种子决定划分。两个对照用来区分 "
-    "AdaGrad 的作用：一是所有参数共用一个 √G（取均值的根）的 AdaGrad，只剩下衰减；二是学习率"
-    "沿半个余弦降到 0 的 SGD。单词的有效学习率在结束时从 AdaGrad 的状态读出。",
+    "本训练，20 % 作验证集，按损失为每个优化器选学习率，20 % 测试；随机种子决定划分。两个对照用来区"
+    "分 AdaGrad 的作用：一是所有参数共用一个 √G（取均值的根）的 AdaGrad，只剩下衰减；二是学习率沿半"
+    "个余弦降到 0 的 SGD。单词的有效学习率在结束时从 AdaGrad 的状态读出。",
     setting={
         "packages": "asyncio email http importlib logging multiprocessing tkinter unittest urllib "
         "xml",
@@ -69,11 +73,11 @@ ABOUT = About(
     quick={"words": 300, "steps": 200, "rates": [3e-2, 3e2, 9], "seeds": 6},
     measured={
         "slope": (
-            "power of a word's number of texts with which its effective learning rate goes",
-            "单词有效学习率随其出现文本数变化的幂指数",
+            "exponent p of a word's effective learning rate ∝ (number of its texts)^p",
+            "指数 p：单词的有效学习率 ∝ (含该词的文本数)^p",
         ),
         "better": (
-            "SGD's test loss over AdaGrad's, less 1, on the same texts",
+            "SGD's test loss divided by AdaGrad's, minus 1, on the same texts",
             "同样文本上 SGD 与 AdaGrad 测试损失之比减 1",
         ),
         "better_shared": (
@@ -92,19 +96,18 @@ ABOUT = About(
         "texts": ("texts", "文本数"),
     },
     threshold={"slope": 0.25, "gain": 0.03},
-    rule="Learning rates: a word's effective learning rate falls at least as its number of texts "
-    "to the power −{slope:g}. Good: SGD's test loss is at least {gain:.0%} above AdaGrad's. "
-    "By the learning rate of each word: so is the loss of AdaGrad with one shared √G. Holds "
-    "if all three are so; fails if the first or the second is not; depends if only the third "
-    "is not. A part is not decided where its 95 % interval over the seeds holds the "
-    "threshold.",
-    rule_zh="学习率：单词的有效学习率至少按文本数的 −{slope:g} 次幂下降。有益：SGD 的测试损失至"
-    "少比 AdaGrad 高 {gain:.0%}。源于逐词学习率：共用一个 √G 的 AdaGrad 的损失也至少高这么"
-    "多。三项都满足则成立；前两项有一项不满足则不成立；仅第三项不满足则视情况而定。某项阈值"
-    "落在种子的 95 % 区间内则该项未定。",
+    rule="Learning rates: a word's effective learning rate falls at least as fast as its number "
+    "of texts to the power −{slope:g}. Good: SGD's test loss is at least {gain:.0%} above "
+    "AdaGrad's. Because of the learning rate of each word: the test loss of AdaGrad with one "
+    "shared √G is also at least {gain:.0%} above AdaGrad's. Holds if all three are true; fails "
+    "if the first or the second is false; depends if only the third is false. {undecided}",
+    rule_zh="学习率：单词的有效学习率至少按文本数的 −{slope:g} 次幂下降。有益：SGD 的测试损失至少"
+    "比 AdaGrad 高 {gain:.0%}。源于逐词学习率：共用一个 √G 的 AdaGrad，其测试损失也至少比 AdaGrad "
+    "高 {gain:.0%}。三项都满足则成立；前两项有一项不满足则不成立；仅第三项不满足则视情况而定。"
+    "{undecided}",
     picture="Above, each word as a dot: its effective learning rate falls with the number of "
     "texts that hold it, along a line. Below, the test loss of six optimizers over their learning "
-    "rate, with the chosen point marked. RMSProp's and Adam's curves rise from the lowest "
+    "rate, with the chosen learning rate marked. RMSProp's and Adam's curves rise from the lowest "
     "learning rates on, the other four are U-shaped. AdaGrad, RMSProp and Adam reach lower than "
     "SGD, SGD with a cosine and AdaGrad with one shared root.",
     picture_zh="上：每个点是一个单词，其有效学习率随含它的文本数沿直线下降。下：六种优化器的测试损"
@@ -126,7 +129,7 @@ ABOUT = About(
         "holds": (
             "A learning rate for each word cuts the test loss from {loss_sgd:.3f} to "
             "{loss_adagrad:.3f}; decay alone does not",
-            "逐词学习率把测试损失从 {loss_sgd:.3f} 降到 {loss_adagrad:.3f}；只有衰减则不行",
+            "逐词学习率把测试损失从 {loss_sgd:.3f} 降到 {loss_adagrad:.3f}；仅靠衰减则不行",
         ),
         "depends": (
             "AdaGrad beats SGD on words, but a shared decay does as well",
@@ -142,7 +145,9 @@ ABOUT = About(
     texts={
         "training texts with the word": "含该词的训练文本数",
         "effective, α/√G": "有效学习率 α/√G",
-        "texts^{}": "文本数^{}",
+        "falls with the number of texts": "按文本数的",
+        "rises with the number of texts": "按文本数的",
+        "to the power {}": "{} 次幂变化",
         "AdaGrad's learning rate for each word": "AdaGrad 对每个词的学习率",
         "Test loss; dots: chosen on the validation set": "测试损失；圆点：由验证集选定",
         "SGD, cosine": "SGD，余弦衰减",
@@ -333,14 +338,16 @@ def verdict(numbers: dict[str, Any], threshold: dict[str, float]) -> Verdict:
         decide(numbers["better"], threshold["gain"]),
         decide(numbers["better_shared"], threshold["gain"]),
     )
+    way = "falls" if n["slope"] < 0 else "rises"
     return Verdict(
         word,
-        f"A word's effective learning rate falls as (number of its texts)^{n['slope']:.2f}. The "
-        f"test loss is {n['loss_adagrad']:.3f} for AdaGrad and {n['loss_sgd']:.3f} for SGD "
-        f"(RMSProp {n['loss_rmsprop']:.3f}, Adam {n['loss_adam']:.3f}). The controls: "
-        f"{n['loss_shared']:.3f} with one shared √G, {n['loss_cosine']:.3f} for SGD with a "
+        f"A word's effective learning rate {way} with the number of its texts to the power "
+        f"{n['slope']:.2f}. The test loss is {n['loss_adagrad']:.3f} for AdaGrad and "
+        f"{n['loss_sgd']:.3f} for SGD (RMSProp {n['loss_rmsprop']:.3f}, Adam "
+        f"{n['loss_adam']:.3f}). The controls: {n['loss_shared']:.3f} with one shared √G, "
+        f"{n['loss_cosine']:.3f} for SGD with a "
         "cosine.",
-        f"单词的有效学习率按 (文本数)^{n['slope']:.2f} 变化。测试损失：AdaGrad "
+        f"单词的有效学习率按文本数的 {n['slope']:.2f} 次幂变化。测试损失：AdaGrad "
         f"{n['loss_adagrad']:.3f}，SGD {n['loss_sgd']:.3f}（RMSProp {n['loss_rmsprop']:.3f}，Adam "
         f"{n['loss_adam']:.3f}）。对照：共用 √G 为 {n['loss_shared']:.3f}，余弦 SGD 为 "
         f"{n['loss_cosine']:.3f}。",
@@ -366,7 +373,12 @@ def draw(figure: Any, measured: Measured) -> None:
     line = np.median(s["effective_rate"] / s["texts_with_word"] ** slope)
     x = np.array([1, s["texts_with_word"].max()])
     words.loglog(x, line * x**slope, color=style.BLACK, linewidth=1)
-    words.text(x[1] ** 0.6, 1.6 * line * x[1] ** (0.6 * slope), f"texts^{slope:.2f}", fontsize=8.5)
+    power = (
+        f"{'falls' if slope < 0 else 'rises'} with the number of texts\nto the power {slope:.2f}"
+    )
+    power = power.replace("-", "−")
+    place = x[1] ** 0.55, 7 * line * x[1] ** (0.55 * slope)
+    words.text(*place, power, fontsize=8.5, va="bottom")
     words.set(title="AdaGrad's learning rate for each word", xlabel="training texts with the word")
     # A few words' gradients are next to nothing, and their learning rates beyond all others.
     words.set(ylabel="effective, α/√G", ylim=(None, 2 * np.quantile(s["effective_rate"], 0.99)))

@@ -17,22 +17,26 @@ ABOUT = About(
     title="The moving average is a weighted sum",
     title_zh="滑动平均就是加权和",
     kind="identity",
-    claim="m_t unrolled is (1 − β1) Σ β1^{t−i} g_i, and v_t likewise with g²: weighted averages in "
-    "which newer terms count for more.",
-    claim_zh="m_t 展开即 (1 − β1) Σ β1^{t−i} g_i，v_t 同理（以 g² 代替）：越新的项权重越大的加权平"
-    "均。",
+    claim="Unrolled, m_t is (1 − β1) Σ β1^{t−i} g_i, and v_t is the same sum with g²: weighted "
+    "averages in which newer terms count more.",
+    claim_zh="m_t 展开即 (1 − β1) Σ β1^{t−i} g_i，v_t 同理（以 g² 代替 g）：二者都是加权平均，越"
+    "新的项权重越大。",
     section="Claims about the optimizers, 7",
     equations=(
         "m_t = β m_{t−1} + (1 − β) g_t, m_0 = 0",
         "m_t = Σ_i w_i g_i with w_i = (1 − β) β^{t−i}",
         "Σ_i w_i = 1 − β^t",
     ),
-    how="Random gradients go through the package's Adam in float64, with several β. At every "
-    "step its m and v are compared with the sums, added term by term. Gradients that are 0 "
-    "except at one step show the weights themselves.",
+    equations_zh=(
+        "m_t = β m_{t−1} + (1 − β) g_t，m_0 = 0",
+        "m_t = Σ_i w_i g_i，其中 w_i = (1 − β) β^{t−i}",
+        "Σ_i w_i = 1 − β^t",
+    ),
+    how="Random gradients go through the package's Adam in float64, with several β. At every step "
+    "we compare its m and v with the sums, added term by term. Gradients that are 0 except at one "
+    "step show the weights themselves.",
     how_zh="以 float64 将随机梯度输入本包的 Adam，取多个 β；把每一步的 m、v 与逐项计算的加权和比"
-    "较。"
-    "权重本身由只在某一步非零的梯度从 Adam 中读出。",
+    "较。再用只在某一步非零的梯度，直接读出 Adam 的权重。",
     setting={
         "seeds": 5,
         "steps": 300,
@@ -42,11 +46,17 @@ ABOUT = About(
     },
     quick={"steps": 100},
     measured={
-        "error_m": ("largest error of the sum for m, relative", "m 与加权和的最大相对误差"),
-        "error_v": ("largest error of the sum for v, relative", "v 与加权和的最大相对误差"),
+        "error_m": (
+            "largest relative error of the sum for m",
+            "m 与加权和的最大相对误差",
+        ),
+        "error_v": (
+            "largest relative error of the sum for v",
+            "v 与加权和的最大相对误差",
+        ),
         "least_growth": (
-            "by how much each weight exceeds the one before it, at least",
-            "每个权重比前一个至少大多少（相对）",
+            "least relative growth from one weight to the next",
+            "相邻权重的最小相对增长",
         ),
         "sum_of_weights": (
             "sum of the weights at β = 0.9 after 10 steps",
@@ -63,17 +73,17 @@ ABOUT = About(
     },
     threshold={"error": 1e-12},
     rule="Holds if m and v equal the sums within {error:g} of the largest term, and every weight "
-    "is larger than the one before it. Fails if neither equals its sum; else it depends.",
+    "is larger than the one before it. Fails if neither m nor v equals its sum; else it depends.",
     rule_zh="若 m、v 与加权和之差都不超过最大项的 {error:g}，且每个权重都大于前一个，则成立；"
     "只有其一相符或权重不递增，则视情况而定；都不相符则不成立。",
-    picture="Above, the weight of each of the last 40 gradients for β = 0.9: it grows towards "
-    "the newest by 1/β per step, and a mark shows where it is half of the newest, 6.6 steps "
-    "ago. Below, noisy gradients, Adam's m, and the weighted sum as dots, all on m's line.",
-    picture_zh="上：β = 0.9 时最近 40 个梯度的权重，向最新一步以 1/β 倍递增，并标出 6.6 步之前减"
-    "半处。下：带噪梯度、Adam 的 m，以及落在 m 曲线上的加权和圆点，无一偏离。",
+    picture="Above, the weight of each of the last 40 gradients for β = 0.9: each step towards "
+    "the newest multiplies it by 1/β, and a mark shows where it is half of the newest weight, 6.6 "
+    "steps ago. Below, noisy gradients, Adam's m, and the weighted sum as dots, all on m's line.",
+    picture_zh="上：β = 0.9 时最近 40 个梯度的权重，每向最新一步靠近一步，权重乘 1/β；并标出 6.6 "
+    "步之前权重减半处。下：带噪梯度、Adam 的 m，以及落在 m 曲线上的加权和圆点，无一偏离。",
     remark="It is exact. But the weights add up to 1 − β^t, not to 1: m is a weighted sum, and "
     "becomes an average only with the bias correction, or when t is large.",
-    remark_zh="此式精确成立。只是“平均”一词说早了：权重之和为 1 − β^t 而不是 1，所以 m 是加权和，"
+    remark_zh="此式精确成立。但“平均”一词并不准确：权重之和为 1 − β^t 而不是 1，所以 m 是加权和，"
     "经过偏差校正或 t 很大之后才是平均。",
     sources=("Kingma & Ba 2014, “Adam: A Method for Stochastic Optimization”, §3, equation 1",),
     findings={
@@ -91,7 +101,7 @@ ABOUT = About(
         "half of the newest, {} steps ago": "{} 步之前，权重减为最新的一半",
         "Weight of each gradient in m, β = 0.9": "各梯度在 m 中的权重，β = 0.9",
         "gradient": "梯度",
-        "Recursion and sum are one": "递推与加权和一致",
+        "The recursion equals the sum": "递推与加权和一致",
         "Adam's m": "Adam 的 m",
         "weighted sum": "加权和",
     },
@@ -178,6 +188,6 @@ def draw(figure: Any, measured: Measured) -> None:
     path.plot(s["g"], ".", color="#AAAAAA", markersize=4, label="gradient")
     path.plot(s["m"], color=style.BLUE, label="Adam's m")
     path.plot(s["sum"], "o", color=style.RED, markersize=2.6, label="weighted sum")
-    path.set(title="Recursion and sum are one", xlabel="step", ylabel="gradient", xlim=(0, 100))
+    path.set(title="The recursion equals the sum", xlabel="step", ylabel="gradient", xlim=(0, 100))
     path.legend(loc="upper center", ncols=3, bbox_to_anchor=(0.5, 1.02))
     path.set_ylim(top=4)
