@@ -2,8 +2,7 @@
 
 A sweep trains one network for every trial (a rate, and what else is tuned) and every seed, with
 the package's own step, and one compilation serves them all. A seed gives the initial parameters,
-the order of the images and what dropout draws; with `own_deals`, its training and validation
-images too. The validation set chooses between trials, by the metric that judges; the test images
+the training and validation images, their order and what dropout draws. The validation set chooses between trials, by the metric that judges; the test images
 choose nothing.
 """
 
@@ -59,7 +58,6 @@ class Plan(NamedTuple):
       steps: how many.
       seeds: how many.
       marks: how often, evenly spaced and last at the end, the network is evaluated.
-      own_deals: each seed has training and validation images of its own.
       official: MNIST's 10,000 test images judge, where they are at hand.
     """
 
@@ -69,7 +67,6 @@ class Plan(NamedTuple):
     steps: int
     seeds: int
     marks: int = 1
-    own_deals: bool = False
     official: bool = False
 
 
@@ -124,7 +121,7 @@ def plan_of(setting: Mapping[str, Any], **other: Any) -> Plan:
     s = {"marks": 1, **setting, **other}
     steps = s["epochs"] * (s["images"] // s["batch"]) // s["marks"] * s["marks"]
     sizes = s["images"], tuple(s["widths"]), s["batch"], steps, s["seeds"], s["marks"]
-    return Plan(*sizes, s.get("own_deals", False), s.get("official", False))
+    return Plan(*sizes, s.get("official", False))
 
 
 def corput(count: int, base: int) -> np.ndarray:
@@ -199,16 +196,9 @@ def sweep(
     Returns:
       The `Runs`.
     """
-    deals = [
-        deal(plan.images, s, plan.official) for s in range(plan.seeds if plan.own_deals else 1)
-    ]
-    parts: Any = deals[0][:3]
-    each = 0 if plan.own_deals else None  # the axis of the seeds
-    if plan.own_deals:
-        train, held = (
-            jax.tree.map(lambda *x: jnp.stack(x), *some) for some in list(zip(*deals))[:2]
-        )
-        parts = train, held, deals[0].test
+    deals = [deal(plan.images, seed, plan.official) for seed in range(plan.seeds)]
+    train, held = (jax.tree.map(lambda *x: jnp.stack(x), *part) for part in list(zip(*deals))[:2])
+    parts = train, held, deals[0].test
     orders = jnp.asarray(np.stack([order(plan, seed) for seed in range(plan.seeds)]))
     starts, stats = (
         jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
@@ -216,7 +206,7 @@ def sweep(
     )
     seeds = jnp.arange(plan.seeds)
     one = _training(models[0], make, plan, deals[0].normalize, watch)
-    run = jax.jit(jax.vmap(one, (None, 0, 0, 0, 0, (each, each, None))))
+    run = jax.jit(jax.vmap(one, (None, 0, 0, 0, 0, (0, 0, None))))
     found = [
         jax.device_get(run(jnp.asarray(trial, jnp.float32), starts, stats, seeds, orders, parts))
         for trial in tqdm(tried, desc=label, unit="trial", leave=False, disable=None)

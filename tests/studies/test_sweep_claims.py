@@ -112,7 +112,8 @@ def swept() -> Runs:
 
 @pytest.mark.slow
 def test_a_sweep_is_the_package_s_own_training(swept: Runs) -> None:
-    parts, trial, seed = digits.deal(PLAN.images), 2, 1
+    trial, seed = 2, 1
+    parts = digits.deal(PLAN.images, seed)._replace(normalize=digits.deal(PLAN.images).normalize)
     rate = RATES[trial]
     model = sweeps.networks(PLAN)[seed]
     optimizer = optax.adam(optax.cosine_decay_schedule(rate, PLAN.steps))
@@ -205,7 +206,7 @@ def test_the_official_test_images_judge_where_they_are_at_hand(tmp_path, monkeyp
 
 @pytest.mark.slow
 def test_a_seed_s_own_images_train_and_choose_in_a_sweep() -> None:
-    plan = PLAN._replace(own_deals=True, seeds=2)
+    plan = PLAN
     runs = sweeps.sweep(sweeps.networks(plan), SIX["sgd"], np.array([[1e-12]]), plan, "")
     for seed, model in enumerate(sweeps.networks(plan)):
         parts, normalize = digits.deal(plan.images, seed), digits.deal(plan.images, 0).normalize

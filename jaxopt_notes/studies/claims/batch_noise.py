@@ -62,7 +62,6 @@ ABOUT = About(
         "rates": [0.3, 20.0, 6],
         "groups": [32, 8],
         "dropouts": [0.2, 0.4],
-        "own_deals": True,
         "official": True,
     },
     quick={

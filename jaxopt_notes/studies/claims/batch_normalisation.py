@@ -47,7 +47,7 @@ ABOUT = About(
     "度：训练损失（十步均值）降到普通网络结束时的水平所需步数占总步数的比例，同样各取自己的学习"
     "率。稳定：验证准确率不低于 88 % 的学习率跨多少个十倍程，所有网络都以 88 % 为准。",
     setting={
-        "seeds": 6,
+        "seeds": 16,
         "images": 2000,
         "widths": [],
         "batch": 100,
@@ -56,7 +56,6 @@ ABOUT = About(
         "rates": [0.05, 30.0, 8],
         "steady_at": 0.88,
         "over": 10,
-        "own_deals": True,
         "official": True,
     },
     quick={

@@ -48,7 +48,7 @@ ABOUT = About(
     "步数都可能起作用。因此把最小批与最大批分别在同样步数、同样轮数下比较。这三对的六个区间各取 "
     "98 % 的水平，使它们同时成立的概率不低于 88 %。",
     setting={
-        "seeds": 6,
+        "seeds": 12,
         "images": 2048,
         "widths": [32],
         "batches": [32, 128, 512, 2048],
@@ -58,7 +58,6 @@ ABOUT = About(
         "equal_epochs": [16],
         "exponents": {"adam": [-3.25, -1.5], "momentum": [-1.0, 0.75]},
         "level": 0.98,
-        "own_deals": True,
         "official": True,
     },
     quick={
@@ -98,15 +97,15 @@ ABOUT = About(
             "选在网格端点的学习率个数（所有格，两种优化器）",
         ),
     },
-    threshold={"fine": 0.5, "behind": 0.5},
+    threshold={"fine": 1.0, "behind": 1.0},
     rule="An instance is a number of steps, or of epochs, at which two parts are true: Adam is at "
     "most {fine:g} points of test accuracy behind momentum at the smallest batch, and at least "
-    "{behind:g} points behind at the largest. Holds if there is an instance at equal steps and "
-    "one at equal epochs; depends if there is only one of the two; fails if there is none. A part "
-    "is not decided if its 98 % interval contains the threshold.",
+    "{behind:g} points behind at the largest. Holds if there is an instance at equal steps; "
+    "depends if there is one only at equal epochs, where a large batch also means few steps; fails "
+    "if there is none. A part is not decided if its 98 % interval contains the threshold.",
     rule_zh="若在某一步数（或轮数）下，Adam 在最小批时比动量至多低 {fine:g} 个百分点，而在最大批"
-    "时至少低 {behind:g} 个百分点，则该步数（或轮数）是一个实例。同样步数与同样轮数下都有实例则成"
-    "立，只有其一则视情况而定，都没有则不成立。若某一项的 98 % 区间包含阈值，则该项未定。",
+    "时至少低 {behind:g} 个百分点，则该步数（或轮数）是一个实例。同样步数下有实例则成立；只在同样轮数下有"
+    "实例（此时批大也意味着步数少）则视情况而定；都没有则不成立。若某一项的 98 % 区间包含阈值，则该项未定。",
     picture="Above, a map with a cell for each batch size and number of steps; its colour and its "
     "number show how many points Adam is behind momentum. The row of 16 steps is blue at every "
     "batch size: 4.5 to 11 points. The row of 64 steps pales: Adam is 1.9 points behind at the "
@@ -126,12 +125,14 @@ ABOUT = About(
     "experiments of Zhang et al. (2019) Adam can use much larger batches than SGD with momentum. "
     "On Transformers, Adam gains more from a larger batch than SGD does, up to the whole data set "
     "(Kunstner et al. 2023). And Nesterov momentum and Adam match or exceed LARS and LAMB at "
-    "large batch sizes (Nado et al. 2021).",
+    "large batch sizes (Nado et al. 2021). A first run with six seeds judged by half a point, "
+    "which was finer than some intervals; it, too, found an instance only at equal epochs.",
     remark_zh="在这里使 Adam 落后的是步数太少，而不是批大小：16 步时它在任何批大小下都落后，最小批"
     "落后最多。轮数相同时，批大意味着步数少，论断因此看似正确；步数相同时，只要有 64 步，最大批对 "
     "Adam 并无害处。对更大的网络这也不是定律：在 Zhang 等（2019）的实验中，Adam 能利用的批比带动量"
     "的 SGD 大得多；在 Transformer 上，批增大直到整个数据集，Adam 的收益比 SGD 更大（Kunstner 等 "
-    "2023）；大批量下 Nesterov 动量与 Adam 不逊于甚至优于 LARS 与 LAMB（Nado 等 2021）。",
+    "2023）；大批量下 Nesterov 动量与 Adam 不逊于甚至优于 LARS 与 LAMB（Nado 等 2021）。第一次运行用六"
+    "个种子、以半个百分点为阈值，比部分区间还细；它同样只在轮数相同时找到实例。",
     sources=(
         "Kunstner et al. 2023, “Noise Is Not the Main Factor Behind the Gap Between SGD and Adam "
         "on Transformers, but Sign Descent Might Be”",
@@ -255,9 +256,8 @@ def verdict(numbers: dict[str, Any], threshold: dict[str, float]) -> Verdict:
     def rule(*parts: bool) -> str:
         half = len(parts) // 2
         instances = [small and large for small, large in zip(parts[:half], parts[half:])]
-        kinds = {pair.split("_")[1] for pair in names}
-        found = {pair.split("_")[1] for pair, instance in zip(names, instances) if instance}
-        return HOLDS if found == kinds else DEPENDS if found else FAILS
+        at_equal = {pair.split("_")[1] for pair, instance in zip(names, instances) if instance}
+        return HOLDS if "steps" in at_equal else DEPENDS if at_equal else FAILS
 
     behind = {
         pair: [Points(numbers[f"{end}_{pair}"]["estimate"]) for end in ("small", "large")]

@@ -74,7 +74,6 @@ ABOUT = About(
         "rates": [3e-4, 1e-3, 3e-3, 1e-2],
         "smoothing": 0.1,
         "bins": 15,
-        "own_deals": True,
         "official": True,
     },
     quick={

@@ -75,7 +75,6 @@ ABOUT = About(
         "budgets": [1, 3, 10],
         "trials": 3,
         "range": [1e-4, 1e-2],
-        "own_deals": True,
         "official": True,
     },
     quick={

@@ -17,7 +17,7 @@ ABOUT = About(
     number=20,
     title="One name, five formulas",
     title_zh="同名优化器，五种写法",
-    kind="can",
+    kind="comparison",
     claim="RMSProp, AdaGrad and Adam have different formulas in different frameworks: the same "
     "name and the same learning rate do not give the same path.",
     claim_zh="RMSProp、AdaGrad 和 Adam 在不同框架中公式不同：名字相同、学习率相同，轨迹却不同。",

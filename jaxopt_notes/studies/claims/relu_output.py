@@ -52,7 +52,7 @@ ABOUT = About(
     "初始权重和批次。每组取验证集平均准确率最高的学习率，在测试图像上测量。若某类的测试图像中，只"
     "有不到十分之一的图像以本类的输出为最高，则该类丢失，称这次训练失败。",
     setting={
-        "seeds": 12,
+        "seeds": 20,
         "widths": [64],
         "images": 3000,
         "batch": 64,
@@ -62,7 +62,6 @@ ABOUT = About(
         "range": [1e-5, 1e-1],
         "usual_rate": 1e-3,
         "lost_below": 0.1,
-        "own_deals": True,
         "official": True,
     },
     quick={
