@@ -2,8 +2,8 @@
 
 A sweep trains one network for every trial (a rate, and what else is tuned) and every seed, with
 the package's own step, and one compilation serves them all. A seed gives the initial parameters,
-the training and validation images, their order and what dropout draws. The validation set chooses between trials, by the metric that judges; the test images
-choose nothing.
+the training and validation images, their order and what dropout draws. The validation set chooses
+between trials, by the metric that judges; the test images choose nothing.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -104,8 +104,9 @@ ABOUT = About(
     "depends if there is one only at equal epochs, where a large batch also means few steps; fails "
     "if there is none. A part is not decided if its 98 % interval contains the threshold.",
     rule_zh="若在某一步数（或轮数）下，Adam 在最小批时比动量至多低 {fine:g} 个百分点，而在最大批"
-    "时至少低 {behind:g} 个百分点，则该步数（或轮数）是一个实例。同样步数下有实例则成立；只在同样轮数下有"
-    "实例（此时批大也意味着步数少）则视情况而定；都没有则不成立。若某一项的 98 % 区间包含阈值，则该项未定。",
+    "时至少低 {behind:g} 个百分点，则该步数（或轮数）是一个实例。同样步数下有实例则成立；"
+    "只在同样轮数下有实例（此时批大也意味着步数少）则视情况而定；都没有则不成立。若某一项的 98 % "
+    "区间包含阈值，则该项未定。",
     picture="Above, a map with a cell for each batch size and number of steps; its colour and its "
     "number show how many points Adam is behind momentum. The row of 16 steps is blue at every "
     "batch size: 4.5 to 11 points. The row of 64 steps pales: Adam is 1.9 points behind at the "
@@ -131,8 +132,8 @@ ABOUT = About(
     "落后最多。轮数相同时，批大意味着步数少，论断因此看似正确；步数相同时，只要有 64 步，最大批对 "
     "Adam 并无害处。对更大的网络这也不是定律：在 Zhang 等（2019）的实验中，Adam 能利用的批比带动量"
     "的 SGD 大得多；在 Transformer 上，批增大直到整个数据集，Adam 的收益比 SGD 更大（Kunstner 等 "
-    "2023）；大批量下 Nesterov 动量与 Adam 不逊于甚至优于 LARS 与 LAMB（Nado 等 2021）。第一次运行用六"
-    "个种子、以半个百分点为阈值，比部分区间还细；它同样只在轮数相同时找到实例。",
+    "2023）；大批量下 Nesterov 动量与 Adam 不逊于甚至优于 LARS 与 LAMB（Nado 等 2021）。第"
+    "一次运行用六个种子、以半个百分点为阈值，比部分区间还细；它同样只在轮数相同时找到实例。",
     sources=(
         "Kunstner et al. 2023, “Noise Is Not the Main Factor Behind the Gap Between SGD and Adam "
         "on Transformers, but Sign Descent Might Be”",

@@ -270,9 +270,9 @@ ABOUT = About(
     "logistic sigmoid 不适合随机初始化的深层网络，因为它的均值会使顶层隐藏层饱和（Glorot 与 "
     "Bengio 2010），权重放大四倍也无法解决。批归一化能防止梯度消失吗？在两种网络中都能。但在没有"
     "残差连接的深层 ReLU 网络中，梯度反而爆炸，与 Yang 等 2019 的推导一致。此处残差支路除以层数的"
-    "平方根，因为在残差网络中批归一化正是按这一量级缩小支路（De 与 Smith 2020）。此前的规则以 10 % 判 ReLU、以 0.1 % 判 sigmoid，并把权重"
-    "放大四倍的 sigmoid 也计入；任何深度都无法满足它。因此在得知首次结果之后改为统一的 1 %；判定未"
-    "变。",
+    "平方根，因为在残差网络中批归一化正是按这一量级缩小支路（De 与 Smith 2020）。此前的规则以 "
+    "10 % 判 ReLU、以 0.1 % 判 sigmoid，并把权重放大四倍的 sigmoid 也计入；任何深度都无法满足它。"
+    "因此在得知首次结果之后改为统一的 1 %；判定未变。",
     sources=(
         "Glorot & Bengio 2010, “Understanding the difficulty of training deep feedforward neural "
         "networks”",
@@ -474,7 +474,7 @@ def _named(arm: str, numbers: dict[str, Any]) -> dict[str, Any]:
 
 def _columns(name: str, found: dict[int, np.ndarray], runs: dict[int, Runs]) -> dict[str, Any]:
     """An arm's columns: norms by layer in the deepest network; ratio and accuracy by depth."""
-    edges = {"lowest": np.min, "median": np.median, "highest": np.max}
+    edges: dict[str, Any] = {"lowest": np.min, "median": np.median, "highest": np.max}
     first = {depth: norm[:, 1] for depth, norm in found.items()}
     accuracy = [accuracies(x) for x in runs.values()]
     return {
