@@ -30,18 +30,21 @@ PEAKS = {
 COPY, FLOAT32, TF32 = "copy, x · c in place", "product, float32", "product, default precision"
 EMPTY, LAUNCH = "a program of one addition, called", f"a kernel of a program of {CHAIN}"
 HOW = (
-    "copy counts bytes read and written. A product is of two square matrices of random numbers; "
-    "its default precision on an NVIDIA card is TF32. The addition is of two numbers. The "
-    f"last row is a program of {CHAIN} products of 16×16 matrices, each of the one before, divided "
-    "by their number. Peak: NVIDIA's data sheet, without sparsity."
+    "copy: bytes read plus bytes written. product: two square matrices of random numbers; the "
+    "default precision on an NVIDIA card is TF32. addition: two numbers. Last row: the time of a "
+    f"program of {CHAIN} chained products of 16×16 matrices, divided by {CHAIN}. Peak: NVIDIA's "
+    "data sheet, without sparsity."
 )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
-    parser = benchmark_parser("ceilings", "Measure what this device can do at most.")
+    parser = benchmark_parser("ceilings", "Measure this device's peak speed.")
     parser.add_argument(
-        "--rounds", type=int, metavar="N", help="turns of each (default: 10; --quick: 3)"
+        "--rounds",
+        type=int,
+        metavar="N",
+        help="rounds in which each is timed (default: 10; --quick: 3)",
     )
     return guarded(parser, argv, _run)
 

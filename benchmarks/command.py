@@ -21,7 +21,7 @@ def one_line_parser(name: str, description: str) -> argparse.ArgumentParser:
 def benchmark_parser(name: str, description: str) -> argparse.ArgumentParser:
     """A parser with the options that every benchmark takes."""
     parser = one_line_parser(f"benchmarks.{name}", description)
-    parser.add_argument("--quick", action="store_true", help="a short look instead of results")
+    parser.add_argument("--quick", action="store_true", help="a short run with rough figures")
     parser.add_argument(
         "--out",
         action=Place,
@@ -70,7 +70,7 @@ def whole_number(option: str, value: int, least: int = 1) -> int:
       InputError: the value is too small.
     """
     if value < least:
-        raise InputError(f"{option} {value}: pass a whole number from {least}")
+        raise InputError(f"{option} {value}: is too small; is too small; pass a whole number from {least}")
     return value
 
 

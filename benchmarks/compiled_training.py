@@ -20,26 +20,28 @@ from jaxopt_notes.places import Place
 
 NAME = "ours, compiled before"
 HOW = (
-    "One process trains by the recipe of time_to_accuracy, once for each random seed. The first "
-    "training compiles and is not counted. A training here is: the start of the parameters, the "
-    "order of the images, all steps, one evaluation on the test set."
+    "One process trains with the recipe of time_to_accuracy, once for each random seed. The "
+    "first training compiles and is not counted. Each time covers initialising the parameters, "
+    "shuffling the images, all steps and one evaluation on the test set."
 )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
-    parser = benchmark_parser("compiled_training", "Time trainings whose programs are there.")
-    parser.add_argument(
-        "--seeds", type=int, metavar="N", help="trainings (default: 10; --quick: 2)"
+    parser = benchmark_parser(
+        "compiled_training", "Time trainings in a process that has already compiled."
     )
     parser.add_argument(
-        "--dataset", metavar="NAME", help="the data set (default: mnist; --quick: mnist-12k)"
+        "--seeds", type=int, metavar="N", help="number of trainings (default: 10; --quick: 2)"
+    )
+    parser.add_argument(
+        "--dataset", metavar="NAME", help="data set (default: mnist; --quick: mnist-12k)"
     )
     parser.add_argument(
         "--data-dir",
         action=Place,
         metavar="DIR",
-        help="TFDS's folder (default: ~/tensorflow_datasets)",
+        help="folder of TFDS's data sets (default: ~/tensorflow_datasets)",
     )
     return guarded(parser, argv, _run)
 

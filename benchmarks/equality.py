@@ -19,16 +19,22 @@ from jaxopt_notes.errors import InputError
 TESTS = ["tests/equality", "tests/optimizers", "tests/test_losses.py"]
 QUICK_TESTS = ["tests/test_losses.py"]
 HOW = (
-    "verify: every optimizer in every setting beside optax, torch (on the CPU), Keras where it is "
-    "installed, and the written equation. tests: pytest on " + ", ".join(TESTS) + "."
+    "verify: compares every optimizer in every setting with optax, torch (on the CPU), Keras if "
+    "it is installed, and the written equation. tests: pytest on " + ", ".join(TESTS) + "."
 )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
-    parser = benchmark_parser("equality", "Check the optimizers against their sources here.")
+    parser = benchmark_parser(
+        "equality", "Check the optimizers against optax, torch and the equations here."
+    )
     parser.add_argument(
-        "--limit", type=int, default=600, metavar="N", help="seconds for each check (default: 600)"
+        "--limit",
+        type=int,
+        default=600,
+        metavar="N",
+        help="time limit of each check in seconds (default: 600)",
     )
     return guarded(parser, argv, _run)
 

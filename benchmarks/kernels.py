@@ -18,9 +18,9 @@ from jaxopt_notes.errors import InputError
 STEPS = 10  # as many as `train --profile` traces
 SHOWN = 15
 HOW = (
-    f"`train --profile` traces {STEPS} steps; this reads the events of the device's streams (on a "
-    "CPU: of XLA's threads). Busy: the share of the time from the first event to the last in which "
-    "at least one ran."
+    f"`train --profile` traces {STEPS} steps. The events are those of the device's streams (on "
+    "a CPU: of XLA's threads). Busy: the share of the time between the first and the last event "
+    "in which at least one event runs."
 )
 
 
@@ -34,7 +34,7 @@ class Event(NamedTuple):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
-    parser = benchmark_parser("kernels", "Count and time what ten training steps run.")
+    parser = benchmark_parser("kernels", "Count and time the kernels of ten training steps.")
     parser.add_argument("--batch", type=int, default=128, metavar="N", help="(default: 128)")
     return guarded(parser, argv, _run)
 
@@ -53,7 +53,7 @@ def _run(args: argparse.Namespace) -> None:
             raise InputError(f"benchmarks.kernels: train {reason}") from None
         events = read(run / "profile")
     if not events:
-        raise InputError("benchmarks.kernels: the profile has no event of a device")
+        raise InputError("benchmarks.kernels: the profile has no event of the device")
     found = summary(events)
     print(
         f"\n{found['events_a_step']:.1f} events a step, {found['microseconds_a_step']:.1f} µs a "

@@ -27,11 +27,11 @@ COLUMNS = (
     "target",
 )
 HOW = (
-    "Accuracy of our trainer after exactly so many images, over random seeds that decide the "
+    "Accuracy of our trainer after the given number of images. Each random seed decides the "
     "initial parameters and the order of the images. Validation set: the last sixth of the "
-    "training images, on which nothing is trained. Test set: trained on all training images. The "
-    "bound is one-sided, by Student's t. The target is met where the bound on the validation set "
-    "reaches it."
+    "training images, on which the network is not trained. Test set: after training on all "
+    "training images. The bound is one-sided, from Student's t distribution. The target is met if "
+    "the bound on the validation set reaches it."
 )
 
 

@@ -19,9 +19,10 @@ from benchmarks.processes import timed_process
 from jaxopt_notes.command import run_as_process
 
 HOW = (
-    "Update and apply in one jit, as imported, parameters and state donated, float32; a process a "
-    "rule and tree, in which ours and optax's step take turns on the same arrays, first one, then "
-    "the other first. Ratio of the medians (quartiles of the ratios of each turn)."
+    "One jit updates and applies, in float32, with parameters and state donated; our optimizers are "
+    "used as imported. Each rule and tree has its own process. In it, our step and optax's "
+    "alternate on the same arrays, and each goes first in half of the rounds. Ratio of the medians "
+    "(quartiles of each round's ratio)."
 )
 QUICK_TREES = "cnn,1000-leaves"
 
@@ -32,7 +33,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--trees", metavar="NAME,…", help=", ".join(TREES))
     parser.add_argument("--rules", metavar="NAME,…", help=", ".join(BYTES))
     parser.add_argument(
-        "--rounds", type=int, metavar="N", help="turns of each (default: 20; --quick: 5)"
+        "--rounds",
+        type=int,
+        metavar="N",
+        help="rounds in which each is timed (default: 20; --quick: 5)",
     )
     return guarded(parser, argv, _run)
 

@@ -21,8 +21,8 @@ WARM_UP = 0.1  # share of the time in which memory may grow: compiling, first ch
 COMMAND = ["-m", "jaxopt_notes.train", "--dataset", "mnist-12k", "--epochs", "1000000"]
 COMMAND += ["--schedule", "constant", "--quiet"]
 HOW = (
-    "Resident memory (VmRSS) of one process of `jaxopt_notes.train` at its defaults, checkpoints "
-    "included, read every few seconds until SIGTERM ends it. The growth is the slope of a "
+    "Resident memory (VmRSS) of one process of `jaxopt_notes.train` with default options, which "
+    "write checkpoints, read every few seconds until SIGTERM ends it. The growth is the slope of a "
     "least-squares line after the first tenth of the time."
 )
 

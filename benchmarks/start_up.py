@@ -1,4 +1,4 @@
-"""`python -m benchmarks.start_up`: times the wait before the first step."""
+"""`python -m benchmarks.start_up`: measures the time to the first step."""
 
 import argparse
 import json
@@ -49,7 +49,7 @@ def _first_step(script: str, *options: str, beside: str = "", needs: str = "") -
 _LOAD = """
 import time
 from jaxopt_notes.data import load
-load("mnist")  # lies decoded in its cache now
+load("mnist")  # is now decoded in its cache
 start = time.perf_counter()
 load("mnist")
 print(time.perf_counter() - start)
@@ -74,22 +74,27 @@ STARTS = {
     ),
 }
 HOW = (
-    "Wall clock of processes, in turn. first step: from the process's start until one step of the "
-    "CNN at batch 64 on real digits is done, imports and data included; all else until the "
-    "process's end. The second run finds the programs that the first one compiled; flax's does by "
-    "JAX_COMPILATION_CACHE_DIR. Loading is timed inside its process, by the clock, where "
-    "TFDS_DATA_DIR holds MNIST. Ratios of medians (quartiles of the ratios of each round)."
+    "Wall-clock time of processes that take turns. first step: from the start of the process "
+    "to the end of one CNN step at batch 64 on real digits, with imports and data. Other rows: "
+    "from the start to the end of the process. The second run reuses the programs that the first "
+    "run compiled; flax does so through JAX_COMPILATION_CACHE_DIR. Loading is timed inside its "
+    "process, if TFDS_DATA_DIR holds MNIST. Ratios of medians (quartiles of each round's ratio)."
 )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
-    parser = benchmark_parser("start_up", "Time --help, imports, and the way to the first step.")
-    parser.add_argument(
-        "--rounds", type=int, metavar="N", help="turns of each (default: 7; --quick: 1)"
+    parser = benchmark_parser(
+        "start_up", "Time --help, imports, and a process from its start to its first step."
     )
     parser.add_argument(
-        "--parts", action="store_true", help="print what our first step's time goes to, and no more"
+        "--rounds",
+        type=int,
+        metavar="N",
+        help="rounds in which each is timed (default: 7; --quick: 1)",
+    )
+    parser.add_argument(
+        "--parts", action="store_true", help="only print the parts of our time to the first step"
     )
     return guarded(parser, argv, _run)
 

@@ -60,23 +60,25 @@ COLUMNS = (
 )
 QUICK_IMAGES = 6_400
 HOW = (
-    "Wall clock of a whole process: imports, data, compilation, training on exactly so many "
-    "images, one evaluation on the test set. Network, recipe and order of the images are the same "
-    "for all. cold: no compiled programs are kept from earlier; warm: the cold process of the same "
-    "round kept its programs (the official manner by JAX_COMPILATION_CACHE_DIR). torch compiles "
-    "nothing and is compared with both; the official manner is compared cold with cold and warm "
-    "with warm. The processes take turns; each round has its own random seed. Ratios of medians "
-    "(quartiles of the ratios of each round)."
+    "Wall-clock time of a whole process: imports, data, compilation, training on a fixed "
+    "number of images, one evaluation on the test set. All contestants use the same network, "
+    "recipe and order of the images. cold: no compiled programs from earlier; warm: with the "
+    "programs that the cold process of the same round compiled (the official manner keeps them "
+    "through JAX_COMPILATION_CACHE_DIR). torch compiles nothing and is compared with both; the "
+    "official manner is compared cold with cold and warm with warm. The processes take turns; "
+    "each round has its own random seed. Ratios of medians (quartiles of each round's ratio)."
 )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
-    parser = benchmark_parser("time_to_accuracy", "Train MNIST by one recipe fixed in advance.")
+    parser = benchmark_parser(
+        "time_to_accuracy", "Train MNIST with one recipe that was fixed in advance."
+    )
     parser.add_argument(
         "--validate",
         action="store_true",
-        help="measure the recipe's accuracy over many random seeds instead of times",
+        help="measure the recipe's accuracy over many random seeds, instead of the time",
     )
     parser.add_argument(
         "--seeds",
@@ -85,7 +87,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="random seeds of --validate (default: 30; --quick: 3)",
     )
     parser.add_argument(
-        "--rounds", type=int, metavar="N", help="timed runs of each (default: 10; --quick: 1)"
+        "--rounds",
+        type=int,
+        metavar="N",
+        help="timed runs of each contestant (default: 10; --quick: 1)",
     )
     parser.add_argument(
         "--try",
@@ -100,16 +105,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         type=float,
         default=0.99,
         metavar="X",
-        help="accuracy that --validate compares with (default: 0.99)",
+        help="target accuracy of --validate (default: 0.99)",
     )
     parser.add_argument(
-        "--dataset", metavar="NAME", help="the data set (default: mnist; --quick: mnist-12k)"
+        "--dataset", metavar="NAME", help="data set (default: mnist; --quick: mnist-12k)"
     )
     parser.add_argument(
         "--data-dir",
         action=Place,
         metavar="DIR",
-        help="TFDS's folder (default: ~/tensorflow_datasets)",
+        help="folder of TFDS's data sets (default: ~/tensorflow_datasets)",
     )
     return guarded(parser, argv, _run)
 

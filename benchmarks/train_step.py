@@ -65,9 +65,10 @@ TORCH_ON_GPU: dict[str, Contestant] = {
     for tf32 in (True, False)
 }
 HOW = (
-    "Loss, gradient, Adam and metrics of one step on real digits; each contestant in a process of "
-    "its own, in turn. Median (quartiles) of the rounds; ratios of medians (quartiles of the "
-    "ratios of each round). On a GPU JAX multiplies as TF32, unless a name says float32."
+    "One step on real digits: loss, gradient, Adam and metrics. Each contestant runs in its "
+    "own process, and the processes take turns. Medians (quartiles) over the rounds; ratios of "
+    "medians (quartiles of each round's ratio). On a GPU, JAX multiplies in TF32 unless the name "
+    "says float32."
 )
 
 Results = dict[int, dict[str, Measured]]  # [batch][contestant]
@@ -80,7 +81,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--batch", metavar="N,…", help="batch sizes (default: 32,128,1024; --quick: 128)"
     )
     parser.add_argument(
-        "--rounds", type=int, metavar="N", help="turns of each (default: 15; --quick: 3)"
+        "--rounds",
+        type=int,
+        metavar="N",
+        help="rounds in which each is timed (default: 15; --quick: 3)",
     )
     return guarded(parser, argv, _run)
 
@@ -107,7 +111,7 @@ def _run(args: argparse.Namespace) -> None:
         print(f"\nbatch {batch}\n{table(found)}", *report.absences(found), sep="\n", flush=True)
         written = _write(out, here, results)  # after each batch size: a run may be cut short
     if args.quick:
-        print("\n--quick leaves torch.compile out")
+        print("\n--quick leaves out torch.compile")
     print(f"\n{HOW}\n{written}")
 
 

@@ -53,33 +53,36 @@ COLUMNS = (
     "page faults",
 )
 HOW = (
-    "Update and apply in one jit, parameters and state donated, float32; each contestant in a "
-    "process of its own, in turn, and that several times: where its arrays come to lie in memory "
-    "changes a process's time. Median (quartiles) of the rounds; ratios of medians (quartiles of "
-    "the ratios of each round). The memory floor is x · c in place, moving as many bytes as the "
-    "rule must, in pieces of the size that is quickest. trace: tracing and lowering; that and "
-    "compiling --builds times in each process."
+    "One jit updates and applies, in float32, with parameters and state donated. Each "
+    "contestant runs in several processes of its own, because its time depends on where its "
+    "arrays lie in memory; the processes take turns. Medians (quartiles) over the rounds; ratios "
+    "of medians (quartiles of each round's ratio). The memory floor is x · c in place: it moves "
+    "as many bytes as the rule must, in pieces of the fastest size. trace: tracing and lowering; "
+    "each process traces and compiles --builds times."
 )
 Results = dict[str, dict[str, dict[str, Measured]]]  # [tree][rule][contestant]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
-    parser = benchmark_parser("update_step", "Time an optimizer's update alone.")
+    parser = benchmark_parser("update_step", "Time an optimizer's update by itself.")
     parser.add_argument("--trees", metavar="NAME,…", help=", ".join(TREES))
     parser.add_argument("--rules", metavar="NAME,…", help=", ".join(BYTES))
     parser.add_argument("--contestants", metavar="NAME,…", help=", ".join(CONTESTANTS))
     parser.add_argument(
-        "--starts", type=int, metavar="N", help="processes of each (default: 3; --quick: 1)"
+        "--starts",
+        type=int,
+        metavar="N",
+        help="processes of each contestant (default: 3; --quick: 1)",
     )
     parser.add_argument(
-        "--rounds", type=int, metavar="N", help="turns of each process (default: 4; --quick: 3)"
+        "--rounds", type=int, metavar="N", help="rounds of each process (default: 4; --quick: 3)"
     )
     parser.add_argument(
         "--builds",
         type=int,
         metavar="N",
-        help="tracings and compilations of each process (default: 3; --quick: 1)",
+        help="tracings and compilations in each process (default: 3; --quick: 1)",
     )
     return guarded(parser, argv, _run)
 

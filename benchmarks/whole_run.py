@@ -25,9 +25,10 @@ from jaxopt_notes.places import Place
 CPU = {"JAX_PLATFORMS": "cpu"}
 PATIENCE = 120  # seconds that a run may take until its first checkpoint
 HOW = (
-    "Each line is a process, or two. killed and resumed: SIGKILL after the first checkpoint, then "
-    "--resume; equal: every number of metrics.jsonl but the seconds. predict: the run's own test "
-    "set. export: written on this device, loaded and run on the CPU."
+    "Each line is one process or two. killed and resumed: SIGKILL after the first checkpoint, "
+    "then --resume; equal: every number of metrics.jsonl except the seconds agrees with the "
+    "uninterrupted run's. predict: on the run's own test set. export: written on this device, "
+    "then loaded and run on the CPU."
 )
 # Reads an exported network and runs it on bundled digits; JAX alone runs the network.
 _RUN_EXPORTED = """
@@ -42,15 +43,17 @@ print(jax.default_backend(), f"{(answers == data.test_labels).mean():.2%}", "rig
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
-    parser = benchmark_parser("whole_run", "Train, kill, resume, predict and export here.")
+    parser = benchmark_parser(
+        "whole_run", "Train, kill, resume, predict and export on this device."
+    )
     parser.add_argument(
-        "--dataset", metavar="NAME", help="the data set (default: mnist; --quick: mnist-12k)"
+        "--dataset", metavar="NAME", help="data set (default: mnist; --quick: mnist-12k)"
     )
     parser.add_argument(
         "--data-dir",
         action=Place,
         metavar="DIR",
-        help="TFDS's folder (default: ~/tensorflow_datasets)",
+        help="folder of TFDS's data sets (default: ~/tensorflow_datasets)",
     )
     return guarded(parser, argv, _run)
 
