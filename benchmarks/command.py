@@ -70,7 +70,7 @@ def whole_number(option: str, value: int, least: int = 1) -> int:
       InputError: the value is too small.
     """
     if value < least:
-        raise InputError(f"{option} {value}: is too small; is too small; pass a whole number from {least}")
+        raise InputError(f"{option} {value}: is too small; pass a whole number from {least}")
     return value
 
 

@@ -217,7 +217,7 @@ def _how_many(name: str, x: jax.Array, given: int | None) -> int:
     if given is None:
         known = _concrete(x)
         if known is None:
-            raise ValueError(f"{name}: pass their number where they are traced")
+            raise ValueError(f"{name}: their number is unknown while tracing; pass it")
         given = int(known.max()) + 1
     _check_range(name, x, given)
     return given

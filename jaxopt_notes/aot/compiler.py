@@ -329,11 +329,11 @@ def text(report: Report) -> str:
         "compiles": f"yes, in {report.seconds:.1f} s",
         "donated buffers": f"{report.aliased} of {report.donated} aliased",
         "collectives": f"{sent} a step",
-        "memory a device": f"{_mb(report.needed)} needed: arguments {_mb(report.arguments)}, "
+        "memory per device": f"{_mb(report.needed)} needed: arguments {_mb(report.arguments)}, "
         f"outputs {_mb(report.outputs)} (aliased {_mb(report.aliased_bytes)}), "
         f"temporaries {_mb(report.temporaries)}",
         "": f"{fits} in {report.memory.size / targets.GB:.3g} GB ({report.memory.source})",
-        "arithmetic": f"{report.flops / 1e9:.3g} Gflop a step, all devices together"
+        "arithmetic": f"{report.flops / 1e9:.3g} Gflop per step over all devices"
         f"{_precision(report)}",
     }
     plain, tiled = report.padding

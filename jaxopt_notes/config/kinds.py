@@ -154,7 +154,7 @@ def image_size() -> Kind:
     def show(size: tuple[int, int]) -> str:
         return "x".join(map(str, dict.fromkeys(size)))
 
-    remedy = "pass N or HEIGHTxWIDTH, of 4 at least, such as 28 or 28x32"
+    remedy = "pass N or HEIGHTxWIDTH, each at least 4, such as 28 or 28x32"
     return Kind("a size", parse, lambda size: min(size) >= 4, remedy, "N|HxW", show, as_text=True)
 
 

@@ -116,9 +116,13 @@ def make(kind: str, *, every: int = 1, **arguments: Any) -> Call:
         if value is _NEEDED:
             raise InputError(f"{kind} has no {name}; add it")
         if not _FITS[name](value):
-            raise InputError(f"{kind} has {name}={_text(value)[:60]}; pass what torch takes")
+            raise InputError(
+                f"{kind} has {name}={_text(value)[:60]}, which torch does not take; correct it"
+            )
     if kind == "SequentialLR" and len(of["milestones"]) != len(of["schedulers"]) - 1:
-        raise InputError("SequentialLR has too few or many milestones; pass one fewer than parts")
+        raise InputError(
+            "SequentialLR has the wrong number of milestones; pass one fewer than schedulers"
+        )
     return Call(kind, of, every)
 
 

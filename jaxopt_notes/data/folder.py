@@ -66,7 +66,7 @@ def _notes(
     seen = {hash(image.tobytes()) for image in train}
     twice = sum(hash(image.tobytes()) in seen for image in test)
     counted = (
-        ("grey pictures among colour ones, taken as RGB", grey),
+        ("grey pictures among colour ones, read as RGB", grey),
         (f"pictures {TURNED}", turned),
         ("test pictures that are in the training set too", twice),
     )
@@ -95,8 +95,8 @@ def _common_shape(
                 )
     if min(height, width) < SMALLEST:
         raise LayoutError(
-            f"pictures of {height}×{width} are too small to pool twice; pass a --image-size of "
-            f"{SMALLEST}x{SMALLEST} at least"
+            f"pictures of {height}×{width} are too small to pool twice; pass an --image-size of "
+            f"at least {SMALLEST}x{SMALLEST}"
         )
     return height, width, max(header.channels for header in headers)
 
@@ -108,5 +108,7 @@ def _decode(files: Sequence[Path], shape: tuple[int, int, int]) -> np.ndarray:
             image[...] = image_files.pixels(file, *shape)
     except MemoryError as error:
         size = f"{len(files) * np.prod(shape, dtype=float) / 1e9:.1f} GB"
-        raise LayoutError(f"its pictures need {size} of memory; pass a --image-size") from error
+        raise LayoutError(
+            f"its pictures need {size} of memory; pass an --image-size to scale them down"
+        ) from error
     return images

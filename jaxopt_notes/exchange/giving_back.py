@@ -58,7 +58,7 @@ def refuse_out(out: Path) -> None:
             "weights alone"
         )
     if os.path.lexists(out):
-        raise InputError(f"--out {out}: is already there; pass another name")
+        raise InputError(f"--out {out}: already exists; pass another name")
 
 
 def give_back(
@@ -103,7 +103,9 @@ def give_back(
     if config.clip_norm is not None:
         notes.append(f"in torch, call clip_grad_norm_(…, {config.clip_norm:g}) before each step")
     if config.ema is not None:
-        notes.append("the average of the parameters is left out; --which ema writes it alone")
+        notes.append(
+            "the average of the parameters is left out; pass --which ema to write it instead"
+        )
     return Given(
         weights, {**rest, "step": progress.step, "epoch": progress.epoch}, progress.step, notes
     )
@@ -189,4 +191,6 @@ def write(given: Given, out: Path) -> None:
             whole = {"model": given.weights, **given.rest} if given.rest else given.weights
             torch.save(as_tensors(whole), file)
     except OSError as error:
-        raise InputError(f"--out {out}: cannot be written ({first_line(error)})") from error
+        raise InputError(
+            f"--out {out}: cannot be written ({first_line(error)}); pass another file"
+        ) from error

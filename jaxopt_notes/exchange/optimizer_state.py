@@ -50,7 +50,7 @@ def one_group(
             if shape and shape != shapes[name]:
                 raise InputError(
                     f"the optimizer's {slot} has shape {list(shape)} where the network's {name!r} "
-                    f"has {list(shapes[name])}: its parameters are not those of the module, in the "
+                    f"has {list(shapes[name])}: its parameters are not the module's, in the "
                     "module's order"
                 )
     group = {key: x for key, x in groups[0].items() if key != "param_names"}

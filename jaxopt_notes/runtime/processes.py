@@ -27,7 +27,7 @@ from jaxopt_notes.runtime.signals import current, to_handle
 
 START_SECONDS = 120  # how long the processes wait for each other to connect
 HEARTBEAT_SECONDS = 20  # a process that sends no heartbeat for this long counts as gone
-_AGAIN = "if another process is gone, start all of them again with --resume"
+_AGAIN = "if another process ended, start all of them again with --resume"
 _CHILD = "JAXOPT_NOTES_SUPERVISED"
 
 
@@ -62,7 +62,7 @@ def processes_from(
     if missing:
         raise InputError(f"{', '.join(missing)}: missing; pass all of {', '.join(options)}")
     if detect:
-        raise InputError("--distributed: detects what --coordinator sets; pass one of them")
+        raise InputError("--distributed: detects what --coordinator sets; pass only one of them")
     if not re.fullmatch(r".+:\d{1,5}", str(coordinator), re.ASCII):
         raise InputError(f"--coordinator {coordinator}: pass HOST:PORT, such as 10.0.0.1:1234")
     if count is None or count < 1:

@@ -31,7 +31,7 @@ def arguments(config: Settings, steps: int) -> dict[str, Any]:
     at = round(config.switch_at * steps)
     if not 0 < at < steps:
         raise InputError(
-            f"--switch-at {config.switch_at}: is step {at} of a run of {steps}, so one of the two "
+            f"--switch-at {config.switch_at}: is step {at} of a run of {steps}, so Adam or SGD "
             "would never run; pass another share, or more --epochs"
         )
     return given | {"switch_step": at}

@@ -264,8 +264,8 @@ def check_batch_size(batch_size: int, devices: int) -> None:
         nearest = max(1, round(batch_size / devices)) * devices
         fewer = max(n for n in range(1, devices) if batch_size % n == 0)
         raise InputError(
-            f"--batch-size {batch_size}: {devices} devices do not divide it; "
-            f"pass {nearest}, or --mesh {BATCH_AXIS}={fewer}"
+            f"--batch-size {batch_size}: is not a multiple of the {devices} devices; pass "
+            f"{nearest}, or --mesh {BATCH_AXIS}={fewer}"
         )
 
 

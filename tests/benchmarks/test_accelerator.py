@@ -48,7 +48,7 @@ def test_a_part_that_fails_is_named_and_the_others_go_on(ran, tmp_path, capsys):
     assert list(started) == list(accelerator.PARTS)
     assert "\ntrain_step failed: no such card\n" in capsys.readouterr().out
     page = (tmp_path / FOLDER / "benchmarks.md").read_text()
-    assert "**train_step** is not whole: failed: no such card" in page
+    assert "**train_step** is incomplete: failed: no such card" in page
     assert "row of kernels" in page
 
 

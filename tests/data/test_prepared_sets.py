@@ -116,7 +116,7 @@ def test_validation_stands_for_a_missing_test_split_and_the_note_says_so(tmp_pat
     for _ in range(2):  # decoded, then from the cache
         loaded = load("tiny", tmp_path)
         assert len(loaded.test_images) == 10
-        assert loaded.note == "tiny has no split 'test': 'validation' stands for it"
+        assert loaded.note == "tiny has no split 'test': 'validation' is used as the test set"
 
 
 @pytest.mark.parametrize("splits", [{"train": 20}, {"test": 20, "validation": 10}])

@@ -93,10 +93,10 @@ def nothing_in_it():
 @pytest.mark.parametrize(
     ("write", "words"),
     [
-        (zipped, "asks for posix.mkdir, and nothing that a file asks for is executed"),
-        (unzipped, "asks for posix.mkdir"),
+        (zipped, "needs posix.mkdir to be loaded, and no code that a file names is executed"),
+        (unzipped, "needs posix.mkdir to be loaded"),
         (bare, "is not a checkpoint that torch can read"),
-        (whole_module, "asks for torch.nn.modules.linear.Linear"),
+        (whole_module, "needs torch.nn.modules.linear.Linear to be loaded"),
         (script, "is a TorchScript program"),
         (truncated, "is not a checkpoint that torch can read"),
         (brackets, "is not a checkpoint that torch can read"),

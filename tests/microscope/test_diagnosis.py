@@ -118,7 +118,10 @@ def test_the_command(capsys, tmp_path):
     [
         (["optax.adam", "learning_rate=1e-3"], "FACTORY: pass two optimizers with -- between them"),
         (["optax.sgd", "--", "optax.sdg"], "optax.sdg: optax has no sdg; did you mean optax.sgd?"),
-        (["optax.sgd", "--", "optax.sgd", "--dtype", "int8"], "--dtype int8: choose from float64"),
+        (
+            ["optax.sgd", "--", "optax.sgd", "--dtype", "int8"],
+            "--dtype int8: is unknown; pass one of float64",
+        ),
         (["optax.sgd", "--out", "a.txt", "--", "optax.sgd"], "--out a.txt: pass a name that ends"),
         (["optax.lbfgs", "--", "optax.lbfgs"], "optax.lbfgs: cannot step on gradients alone"),
     ],

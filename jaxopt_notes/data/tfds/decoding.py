@@ -54,7 +54,7 @@ def _decode(builder: Any, name: str) -> Dataset:
         raise InputError(
             f"dataset='{name}': images of {sizes[0]} in train, of {sizes[1]} in {test}"
         )
-    note = "" if test == "test" else f"{name} has no split 'test': '{test}' stands for it"
+    note = "" if test == "test" else f"{name} has no split 'test': '{test}' is used as the test set"
     train_images, train_labels, test_images, test_labels = arrays
     names = tuple(classes.names)
     check_classes(train_labels, test_labels, names, name)

@@ -103,7 +103,7 @@ def _check_room(data_dir: Path) -> None:
     if free < _ROOM:
         raise errors.DataDirError(
             f"data_dir='{data_dir}': {free / 1e6:.0f} MB left on its disk, MNIST needs "
-            f"{_ROOM / 1e6:.0f} MB; free some or choose another"
+            f"{_ROOM / 1e6:.0f} MB; free some space or choose another folder"
         )
 
 

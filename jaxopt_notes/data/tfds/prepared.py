@@ -43,7 +43,10 @@ def find(name: str, data_dir: Path) -> Path | None:
     }
     if len(configs) > 1:
         choices = ", ".join(f"{parts['set']}/{config}" for config in configs)
-        raise InputError(f"dataset='{name}': several are prepared in {data_dir}; say {choices}")
+        raise InputError(
+            f"dataset='{name}': several of its configs are prepared in {data_dir}; pass one of "
+            f"{choices}"
+        )
     return next(iter(configs.values()), None)
 
 
