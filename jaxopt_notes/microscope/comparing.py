@@ -66,7 +66,7 @@ def own_problem(params: Any, grads: Sequence[Any]) -> Problem:
         raise ValueError("grads: is empty; pass one tree of gradients for each step")
     for k, row in enumerate(rows):
         if row.keys() != named.keys():
-            raise ValueError(f"grads[{k}]: has other leaves than params")
+            raise ValueError(f"grads[{k}]: its leaves differ from those of params")
     return Problem(named, {name: np.stack([row[name] for row in rows]) for name in named})
 
 

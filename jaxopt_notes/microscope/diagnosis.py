@@ -91,7 +91,7 @@ class Diagnosis(NamedTuple):
                 f"{self.first} and {self.second} are equal: at most {self.ulps:.3g} units in the "
                 f"last place apart over {place}"
             )
-        lines = [f"{self.first} and {self.second} part at step {self.first_step}"]
+        lines = [f"{self.first} and {self.second} first differ at step {self.first_step}"]
         far = "; ".join(f"{x:.2g} after {step:,} steps" for step, x in self.apart.items())
         lines.append(f"  apart, relative to the distance travelled: {far}")
         lines += [f"  {i}. {difference}" for i, difference in enumerate(self.differences, 1)]
@@ -102,7 +102,7 @@ class Diagnosis(NamedTuple):
                 f"last place apart over {place}"
             )
         elif self.fixed:
-            lines.append(f"  {self.fixed} has these changes; other differences are left")
+            lines.append(f"  {self.fixed} has these changes, but other differences remain")
         if self.instead:
             lines.append(f"  in JAX, {self.instead} equals {self.second}")
         return "\n".join(lines)

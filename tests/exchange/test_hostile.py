@@ -123,9 +123,9 @@ def test_a_file_that_is_no_safetensors_is_one_line(content, capsys):
 
 
 def test_odd_places_are_one_line(capsys):
-    assert "is not there" in refused(capsys, source="none.pt")
+    assert "does not exist" in refused(capsys, source="none.pt")
     Path("folder").mkdir()
-    assert "SOURCE folder: holds no run" in refused(capsys, source="folder", out="x.pt")
+    assert "SOURCE folder: holds neither a run" in refused(capsys, source="folder", out="x.pt")
     Path("folder/optimizer.pt").write_bytes(b"")
     assert "has no model.safetensors or pytorch_model.bin" in refused(capsys, source="folder")
     Path("names.json").write_text("[" * 100_000)

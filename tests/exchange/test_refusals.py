@@ -31,7 +31,7 @@ IN_CODE = "continue in Python, with jaxopt_notes.conventions.translate"
         ),
         ("AdamW", {"amsgrad": True}, "with amsgrad=True: train's amsgrad corrects the bias before"),
         ("Adagrad", {"lr_decay": 0.1}, "Adagrad with lr_decay=0.1: train's adagrad has none"),
-        ("NAdam", {}, "of no optimizer that has an equivalent here"),
+        ("NAdam", {}, "belongs to no optimizer that has an equivalent here"),
     ],
 )
 def test_an_optimizer_that_train_has_not(digits, capsys, kind, settings, words):

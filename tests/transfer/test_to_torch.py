@@ -569,7 +569,7 @@ def test_two_kinds_are_two_optimizers_in_torch() -> None:
 def test_a_learning_rate_below_0_is_refused() -> None:
     made = partial(conventions.torch.sgd, lr=-0.1)
     refused(
-        "the learning rate is -0.1: torch takes none below 0",
+        "the learning rate is -0.1: torch takes no negative learning rate",
         to_torch_state,
         made,
         made().init(START),

@@ -40,7 +40,7 @@ def long_run(laboratory: Laboratory, fit: Fit, records: list[Record]) -> Finding
     closer = refit(fit, [*records, record])  # ε shows only after the initial value has decayed
     if closer.explains:
         return Finding(closer, not_examined=unseen)
-    return Finding(fit, unexplained=f"from step {k + 1} on it leaves its own equation")
+    return Finding(fit, unexplained=f"from step {k + 1} on it no longer follows its own equation")
 
 
 def several_arrays(laboratory: Laboratory, fit: Fit) -> Finding:
@@ -58,7 +58,7 @@ def several_arrays(laboratory: Laboratory, fit: Fit) -> Finding:
             if deviates:
                 return Finding(fit, deviations=words)
             return _without_gradient(laboratory, Finding(fit, remarks=words), start, gradients)
-    return Finding(fit, unexplained="several arrays step otherwise than one array alone")
+    return Finding(fit, unexplained="several arrays step differently from one array alone")
 
 
 def _array_ways(
@@ -157,7 +157,7 @@ def matrix(laboratory: Laboratory, fit: Fit) -> Finding:
     record = laboratory.walk({"w": random.normal(size=(8, 3, 4))})["w"]
     if holds(fit, record, slack=16):
         return Finding(fit)
-    return Finding(fit, unexplained="a matrix steps otherwise than a vector")
+    return Finding(fit, unexplained="a matrix steps differently from a vector")
 
 
 def save_and_load(laboratory: Laboratory, fit: Fit) -> Finding:

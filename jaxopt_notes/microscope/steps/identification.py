@@ -220,7 +220,9 @@ def _vague(fit: Fit) -> list[str]:
     """Numbers whose relative uncertainty from rounding is above a millionth."""
     doubts = equation_text.doubts(fit).items()
     return [
-        f"{name} is known to ±{doubt:.1g} of itself only" for name, doubt in doubts if doubt > 1e-6
+        f"{name} is known only to ±{doubt:.1g} of itself only"
+        for name, doubt in doubts
+        if doubt > 1e-6
     ]
 
 
@@ -250,7 +252,7 @@ _RESPONSES = {
     "sign": "its first step has the same size for every gradient",
     "outside": "its first step is α |g| / (|g| + ε) in size",
     "inside": "its first step is α |g| / √(g² + ε) in size",
-    "other": "its first step depends on the gradient's size in no way of the family",
+    "other": "its first step depends on the gradient's size in a way that no known equation has",
 }
 
 

@@ -275,7 +275,7 @@ def _optax(path: str, made: Callable[..., Any], values: Mapping[str, Any]) -> St
     optimizer = factories.call(path, made, **values)
     if not (callable(getattr(optimizer, "init", None)) and hasattr(optimizer, "update")):
         kind = type(optimizer).__name__
-        raise InputError(f"{path}: makes a {kind}, not an optimizer that takes steps")
+        raise InputError(f"{path}: makes a {kind}, not an optimizer")
     called = next((k for k in ("learning_rate", "lr", "alpha", "eta") if k in values), None)
     if called is None or not isinstance(values[called], (int, float)):
         return OptaxStepper(lambda _: optimizer)

@@ -121,7 +121,7 @@ def _one_of(each: Sequence[KerasSetting], taken: int) -> KerasSetting:
         if other.kind != first.kind:
             raise InputError(
                 f"the parameters are stepped by Keras' {first.kind} and {other.kind}, but one "
-                "Keras optimizer steps all variables: transfer each part by itself"
+                "Keras optimizer steps all variables: transfer each part separately"
             )
         differing = [
             name

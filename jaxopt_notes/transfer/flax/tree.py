@@ -29,7 +29,9 @@ class Arrangement(NamedTuple):
         }
         used = {name for place in self.places.values() for name in place.sources}
         if lacking := sorted(used - given.keys()):
-            raise InputError(f"arrange: torch's {listed(lacking)} are needed here and not there")
+            raise InputError(
+                f"arrange: torch's {listed(lacking)} are missing there and needed here"
+            )
         if spare := [name for name in given if name not in used | self.unneeded]:
             raise InputError(f"arrange: torch's {listed(spare)} have no counterpart here")
         leaves = [place.make(given) for place in self.places.values()]

@@ -129,7 +129,7 @@ def ratio(
     allowed = 6e-17 / np.abs(x[k]) if rounding else 0.0
     slack = 4e-16 * rounding + _SAME * np.abs(x)
     if not (np.abs(x - value * by) <= slack).all():
-        raise UnlikeError(f"its {name} is not in step with its learning rate")
+        raise UnlikeError(f"its {name} does not change in proportion to its learning rate")
     return snap(value, constants, 4e-15 + allowed)
 
 

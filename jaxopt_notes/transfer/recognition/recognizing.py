@@ -95,7 +95,9 @@ def _made(
             f"optimizer {name}: refuses its arguments ({first_line(error)})"
         ) from error
     if not isinstance(made, optax.GradientTransformation):
-        raise InputError(f"optimizer {name}: makes {type(made).__name__}, no optax transformation")
+        raise InputError(
+            f"optimizer {name}: makes {type(made).__name__}, which is not an optax transformation"
+        )
     bound.apply_defaults()
     return factory, dict(bound.arguments), made
 

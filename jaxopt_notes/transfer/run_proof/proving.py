@@ -205,7 +205,7 @@ def _arranged(arrange: Arrangement, values: Arrays, params: Any) -> Any:
     tree = arrange_by(arrange, values)
     structure: Any = jax.tree.structure(params)
     if jax.tree.structure(tree) != structure:
-        raise InputError("arrange: it makes a tree of another structure than params")
+        raise InputError("arrange: makes a tree with a different structure from params")
     for path, p, there in zip(_paths(params), jax.tree.leaves(params), jax.tree.leaves(tree)):
         if np.shape(p) != there.shape:
             raise InputError(f"params: {path!r} has shape {np.shape(p)}, torch's {there.shape}")

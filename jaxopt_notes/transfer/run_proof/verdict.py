@@ -38,7 +38,7 @@ class Departure(NamedTuple):
 
     def __str__(self) -> str:
         return (
-            f"{self.parameter} leaves torch at step {self.step}, by "
+            f"{self.parameter} first differs from torch at step {self.step}, by "
             f"{certificate.units(self.units)} units in the last place; in float64 by "
             f"{self.share:.2g} of the step" + self._infinite()
         )
