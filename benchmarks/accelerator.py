@@ -170,10 +170,10 @@ def earlier(folder: Path) -> dict[str, page.Section]:
     """The output of the parts that wrote to this folder earlier."""
     try:
         stored = json.loads((folder / f"{NAME}.json").read_text("utf-8"))
-        found = {row["name"]: page.Section(**row) for row in stored["parts"]}
+        sections = {row["name"]: page.Section(**row) for row in stored["parts"]}
     except (OSError, ValueError, KeyError, TypeError):  # missing or unreadable
         return {}
-    return {name: found[name] for name in PARTS if name in found}
+    return {name: sections[name] for name in PARTS if name in sections}
 
 
 def keep(folder: Path, here: dict[str, Any], done: dict[str, page.Section], quick: bool) -> str:

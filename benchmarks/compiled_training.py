@@ -53,18 +53,22 @@ def _run(args: argparse.Namespace) -> None:
     data = load(args.dataset or ("mnist-12k" if args.quick else "mnist"), args.data_dir)
     here = machine.facts()
     print(machine.header(here))
-    found = Measured()
+    measurement = Measured()
     for seconds, accuracy in trainings(recipe, data, seeds):
-        found.add({"seconds": seconds, "accuracy": accuracy})
-    row = [NAME, report.between(found.spread()), report.number(max(found.samples["seconds"]))]
-    reached = found.samples["accuracy"]
+        measurement.add({"seconds": seconds, "accuracy": accuracy})
+    row = [
+        NAME,
+        report.between(measurement.spread()),
+        report.number(max(measurement.samples["seconds"])),
+    ]
+    reached = measurement.samples["accuracy"]
     row += [f"{statistics.mean(reached):.2%}", f"{min(reached):.2%}"]
     title = f"a training, {recipe.images:,} images of {data.name}"
     columns = ["process", "median s", "worst s", "mean accuracy", "lowest accuracy"]
     print(f"\n{title}\n{report.table(columns, [row])}\n\n{HOW}")
     value = {"how": HOW, "dataset": data.name, "recipe": recipe._asdict()}
-    value["processes"] = report.as_json({NAME: found})
-    panel = report.Panel(title, "seconds", [NAME], {"": [found.spread()]})
+    value["processes"] = report.as_json({NAME: measurement})
+    panel = report.Panel(title, "seconds", [NAME], {"": [measurement.spread()]})
     print(report.write(out, here, "compiled_training", value, [panel]))
 
 

@@ -47,17 +47,17 @@ def _run(args: argparse.Namespace) -> None:
     tests = QUICK_TESTS if args.quick else TESTS
     workers = min(8, machine.cores())
     pytest = ["-m", "pytest", "-n", str(workers), "-rf", *tests]
-    found: dict[str, dict[str, Any]] = {}
+    checks: dict[str, dict[str, Any]] = {}
     for name, command, read in (("verify", verify, verified), ("tests", pytest, tested)):
-        found[name] = check(command, args.limit, read)
-        written = report.write(out, here, "equality", {"how": HOW, "checks": found}, [])
-    rows = [[name, row["said"], f"{row['seconds']:.0f}"] for name, row in found.items()]
+        checks[name] = check(command, args.limit, read)
+        written = report.write(out, here, "equality", {"how": HOW, "checks": checks}, [])
+    rows = [[name, row["said"], f"{row['seconds']:.0f}"] for name, row in checks.items()]
     print(f"\n{report.table(['check', 'result', 's'], rows)}\n")
-    for row in found.values():
+    for row in checks.values():
         print(*row["out"], sep="\n")
     print(f"\n{HOW}\n{written}")
-    if all(row["broken"] for row in found.values()):
-        raise InputError(f"equality: nothing was checked ({found['verify']['said']})")
+    if all(row["broken"] for row in checks.values()):
+        raise InputError(f"equality: nothing was checked ({checks['verify']['said']})")
 
 
 def check(
@@ -66,12 +66,12 @@ def check(
     """Runs a check; returns its summary line, and what was not equal."""
     start = time.monotonic()
     done = limited_process(command, {}, limit, partial(print, flush=True))
-    said, out = read(done.printed)
+    result, out = read(done.printed)
     return {
         "command": " ".join(["python", *command]),
-        "said": said or done.failed,
+        "said": result or done.failed,
         "out": out,
-        "broken": not said,
+        "broken": not result,
         "seconds": time.monotonic() - start,
     }
 

@@ -59,8 +59,8 @@ def measure(names: Sequence[str], quick: bool, out: Path) -> None:
         print(f"[{i + 1}/{len(names)}] {name} ({left})", flush=True)
         start = time.monotonic()
         sections.append(_run(name, quick, out))
-        said = sections[-1].failed or f"done in {time.monotonic() - start:.0f} s"
-        print(f"      {said}", flush=True)
+        outcome = sections[-1].failed or f"done in {time.monotonic() - start:.0f} s"
+        print(f"      {outcome}", flush=True)
         path = page.write(folder, here, sections, RESULTS, quick)
     print(f"{path} and .md")
 

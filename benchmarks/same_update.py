@@ -50,16 +50,17 @@ def _run(args: argparse.Namespace) -> None:
     rounds = whole_number("--rounds", rounds, least=2)
     here = machine.facts()
     print(machine.header(here))
-    found = measure(trees, rules, rounds)
+    measurements = measure(trees, rules, rounds)
     rows = [
-        [tree, *(report.between(_ratio(found[tree][rule])) for rule in rules)] for tree in trees
+        [tree, *(report.between(_ratio(measurements[tree][rule])) for rule in rules)]
+        for tree in trees
     ]
     print(f"\nours / optax\n{report.table(['tree', *rules], rows)}\n\n{HOW}")
     value = {
         tree: {rule: {**report.as_json(pair), "ratio": _ratio(pair)} for rule, pair in of.items()}
-        for tree, of in found.items()
+        for tree, of in measurements.items()
     }
-    series = {rule: [_ratio(found[tree][rule]) for tree in trees] for rule in rules}
+    series = {rule: [_ratio(measurements[tree][rule]) for tree in trees] for rule in rules}
     panel = report.Panel(
         "the same arrays", "time of our update, ratio to optax", trees, series, at=1.0
     )
@@ -74,7 +75,7 @@ def measure(
     trees: Sequence[str], rules: Sequence[str], rounds: int
 ) -> dict[str, dict[str, dict[str, Measured]]]:
     """[tree][rule]: the seconds of our update and of optax's."""
-    found: dict[str, dict[str, dict[str, Measured]]] = {}
+    measurements: dict[str, dict[str, dict[str, Measured]]] = {}
     with tqdm(total=len(trees) * len(rules), leave=False, disable=None, unit="run") as bar:
         for tree in trees:
             for rule in rules:
@@ -82,9 +83,9 @@ def measure(
                 command = ["-m", "benchmarks.contestants.same_arrays", rule, tree, str(rounds)]
                 taken = json.loads(timed_process(command, {}).printed)
                 pair = {name: Measured({"seconds": taken[name]}) for name in ("ours", "optax")}
-                found.setdefault(tree, {})[rule] = pair
+                measurements.setdefault(tree, {})[rule] = pair
                 bar.update()
-    return found
+    return measurements
 
 
 if __name__ == "__main__":

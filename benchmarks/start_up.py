@@ -107,30 +107,30 @@ def _run(args: argparse.Namespace) -> None:
     if args.parts:
         print(f"\n{parts(rounds)}")
         return
-    found = measure(rounds)
-    print(f"\n{table(found)}", *report.absences(found), sep="\n")
-    value = report.as_json(found)
-    for name, m in found.items():
+    measurements = measure(rounds)
+    print(f"\n{table(measurements)}", *report.absences(measurements), sep="\n")
+    value = report.as_json(measurements)
+    for name, m in measurements.items():
         beside = STARTS[name].beside
-        value[name] |= {"beside": beside, "ratio": ratio(m, found.get(beside))}
-    there = {name: m.spread() for name, m in found.items() if not m.absent}
+        value[name] |= {"beside": beside, "ratio": ratio(m, measurements.get(beside))}
+    there = {name: m.spread() for name, m in measurements.items() if not m.absent}
     panel = report.Panel("process start to …", "seconds", list(there), {"": list(there.values())})
-    said = report.write(out, here, "start_up", {"how": HOW, "processes": value}, [panel])
-    print(f"\n{HOW}\n{said}")
+    written = report.write(out, here, "start_up", {"how": HOW, "processes": value}, [panel])
+    print(f"\n{HOW}\n{written}")
 
 
 def measure(rounds: int) -> dict[str, Measured]:
     """Starts each process once per round; each round has a new folder of compiled programs."""
-    found = {name: Measured(absent=missing(start.needs)) for name, start in STARTS.items()}
+    measurements = {name: Measured(absent=missing(start.needs)) for name, start in STARTS.items()}
     with tqdm(total=rounds * len(STARTS), leave=False, disable=None, unit="run") as bar:
         for _ in range(rounds):
             with tempfile.TemporaryDirectory() as folder:
                 for name, start in STARTS.items():
                     bar.set_description_str(name)
-                    if not found[name].absent:
-                        _one(found[name], start, Path(folder) / start.arguments[1])
+                    if not measurements[name].absent:
+                        _one(measurements[name], start, Path(folder) / start.arguments[1])
                     bar.update()
-    return found
+    return measurements
 
 
 def _one(m: Measured, start: Start, cache: Path) -> None:
@@ -166,14 +166,14 @@ def parts(rounds: int) -> str:
     return report.table(["part", "first run, s", "second run, s"], rows)
 
 
-def table(found: dict[str, Measured]) -> str:
+def table(measurements: dict[str, Measured]) -> str:
     """A table with a row for each process."""
     rows = []
-    for name, m in found.items():
+    for name, m in measurements.items():
         if m.absent:
             continue
         beside = STARTS[name].beside
-        compared = report.between(ratio(m, found.get(beside)))
+        compared = report.between(ratio(m, measurements.get(beside)))
         rows.append([name, report.between(m.spread()), compared, beside or report.NOTHING])
     return report.table(["process", "s", "ratio", "to"], rows)
 

@@ -151,10 +151,10 @@ def _time(
     print(machine.header(here))
     title = f"a whole run, {recipe.images:,} images of {dataset}"
     written = ""
-    for found in measure(options, rounds):  # write after each round: a run may be cut short
+    for measurements in measure(options, rounds):  # write after each round: a run may be cut short
         if out is not None:
-            written = _write(out, here, recipe, dataset, title, found)
-    print(f"\n{title}\n{table(found)}", *report.absences(found), sep="\n")
+            written = _write(out, here, recipe, dataset, title, measurements)
+    print(f"\n{title}\n{table(measurements)}", *report.absences(measurements), sep="\n")
     print(f"\n{HOW}" + (f"\n{written}" if written else ""))
 
 
@@ -164,15 +164,15 @@ def _write(
     recipe: Recipe,
     dataset: str,
     title: str,
-    found: dict[str, Measured],
+    measurements: dict[str, Measured],
 ) -> str:
     value = {
         "how": HOW,
         "dataset": dataset,
         "recipe": recipe._asdict(),
-        "processes": summary(found),
+        "processes": summary(measurements),
     }
-    there = {name: m.spread() for name, m in found.items() if m.samples}
+    there = {name: m.spread() for name, m in measurements.items() if m.samples}
     panel = report.Panel(title, "seconds", list(there), {"": list(there.values())})
     return report.write(out, here, "time_to_accuracy", value, [panel])
 
@@ -182,17 +182,17 @@ def measure(options: Sequence[str], rounds: int) -> Iterator[dict[str, Measured]
 
     Every round has a new folder of compiled programs.
     """
-    found = {name: Measured(absent=missing(run.needs)) for name, run in RUNS.items()}
+    measurements = {name: Measured(absent=missing(run.needs)) for name, run in RUNS.items()}
     with tqdm(total=rounds * len(RUNS), leave=False, disable=None, unit="run") as bar:
         for seed in range(rounds):
             with tempfile.TemporaryDirectory() as folder:
                 for name, run in RUNS.items():
                     bar.set_description_str(f"round {seed + 1}: {name}")
-                    if not found[name].absent:
+                    if not measurements[name].absent:
                         arguments = [*options, "--seed", str(seed)]
-                        _one(found[name], run.script, arguments, f"{folder}/{run.script}")
+                        _one(measurements[name], run.script, arguments, f"{folder}/{run.script}")
                     bar.update()
-            yield found
+            yield measurements
 
 
 def _one(m: Measured, script: str, arguments: Sequence[str], cache: str) -> None:
@@ -207,10 +207,10 @@ def _one(m: Measured, script: str, arguments: Sequence[str], cache: str) -> None
     m.add({"seconds": done.seconds, "accuracy": accuracy})
 
 
-def table(found: dict[str, Measured]) -> str:
+def table(measurements: dict[str, Measured]) -> str:
     """A table with a row for each process."""
     rows = []
-    for name, m in found.items():
+    for name, m in measurements.items():
         if m.absent:
             continue
         rows.append(
@@ -218,8 +218,8 @@ def table(found: dict[str, Measured]) -> str:
                 name,
                 report.between(m.spread()),
                 report.number(max(m.samples["seconds"])),
-                report.between(ratio(m, found.get(RUNS[name].official))),
-                report.between(ratio(m, found.get(TORCH))),
+                report.between(ratio(m, measurements.get(RUNS[name].official))),
+                report.between(ratio(m, measurements.get(TORCH))),
                 f"{statistics.mean(m.samples['accuracy']):.2%}",
                 f"{min(m.samples['accuracy']):.2%}",
             ]
@@ -227,12 +227,12 @@ def table(found: dict[str, Measured]) -> str:
     return report.table(COLUMNS, rows)
 
 
-def summary(found: dict[str, Measured]) -> dict[str, Any]:
+def summary(measurements: dict[str, Measured]) -> dict[str, Any]:
     """The results of all processes as a JSON value."""
-    value = report.as_json(found)
-    for name, m in found.items():
-        value[name]["ratio_to_official"] = ratio(m, found.get(RUNS[name].official))
-        value[name]["ratio_to_torch"] = ratio(m, found.get(TORCH))
+    value = report.as_json(measurements)
+    for name, m in measurements.items():
+        value[name]["ratio_to_official"] = ratio(m, measurements.get(RUNS[name].official))
+        value[name]["ratio_to_torch"] = ratio(m, measurements.get(TORCH))
     return value
 
 

@@ -112,10 +112,14 @@ def _run(args: argparse.Namespace) -> None:
             everyone = _contestants(names, rule, tree, here["device"]["platform"])
             seconds = 0.1 if quick else 0.4
             title = f"{tree}, {rule}"
-            found = race(everyone, rounds, seconds, builds, starts, title, together=on_gpu)
-            results.setdefault(tree, {})[rule] = found
+            measurements = race(everyone, rounds, seconds, builds, starts, title, together=on_gpu)
+            results.setdefault(tree, {})[rule] = measurements
             print(f"\n{tree} ({elements(tree):,} in {len(TREES[tree]())} leaves), {rule}")
-            print(table(found, elements(tree) * BYTES[rule]), *report.absences(found), sep="\n")
+            print(
+                table(measurements, elements(tree) * BYTES[rule]),
+                *report.absences(measurements),
+                sep="\n",
+            )
             written = _write(out, here, results, skipped)  # after each rule: a run may be cut short
     print(f"\n{HOW}\n{written or 'nothing was measured'}")
 
@@ -125,7 +129,7 @@ def _write(out: Path, here: dict[str, Any], results: Results, skipped: dict[str,
         "how": HOW,
         "skipped": skipped,
         "trees": {
-            tree: {rule: summary(found) for rule, found in of.items()}
+            tree: {rule: summary(measurements) for rule, measurements in of.items()}
             for tree, of in results.items()
         },
     }
@@ -146,36 +150,36 @@ def too_large(tree: str, contestants: int) -> str:
 def _contestants(
     names: Sequence[str], rule: str, tree: str, platform: str
 ) -> dict[str, Contestant]:
-    found = {}
+    by_name = {}
     for name in names:
         contestant = CONTESTANTS[name]
         settings = {**contestant.settings, "rule": rule, "tree": tree}
         if contestant.needs == "torch":
             settings["platform"] = platform
-        found[name] = replace(contestant, settings=settings)
-    return found
+        by_name[name] = replace(contestant, settings=settings)
+    return by_name
 
 
-def ratios(m: Measured, found: dict[str, Measured]) -> dict[str, Spread | None]:
+def ratios(m: Measured, measurements: dict[str, Measured]) -> dict[str, Spread | None]:
     """The ratios in the table and the JSON."""
-    optax = found.get(BASELINE)
+    optax = measurements.get(BASELINE)
     return {
         "run_to_optax": ratio(m, optax),
-        "run_to_floor": ratio(m, found.get(FLOOR)),
-        "run_to_torch_fused": ratio(m, found.get(FUSED)),
+        "run_to_floor": ratio(m, measurements.get(FLOOR)),
+        "run_to_torch_fused": ratio(m, measurements.get(FUSED)),
         "trace_to_optax": ratio(m, optax, "trace_seconds"),
         "compile_to_optax": ratio(m, optax, "compile_seconds"),
     }
 
 
-def table(found: dict[str, Measured], moved: int) -> str:
+def table(measurements: dict[str, Measured], moved: int) -> str:
     """A table of one rule on one tree; the rule must move `moved` bytes."""
     rows = []
-    for name, m in found.items():
+    for name, m in measurements.items():
         time = m.spread()
         if time is None:
             continue
-        to = {key: report.between(value) for key, value in ratios(m, found).items()}
+        to = {key: report.between(value) for key, value in ratios(m, measurements).items()}
         trace, compiling, faults = map(m.spread, ("trace_seconds", "compile_seconds", "faults"))
         memory = m.facts.get("temporary_bytes")
         speed = None if name == PASSED_ON else moved / time.median / 1e9
@@ -196,11 +200,11 @@ def table(found: dict[str, Measured], moved: int) -> str:
     return report.table(COLUMNS, rows)
 
 
-def summary(found: dict[str, Measured]) -> dict[str, Any]:
+def summary(measurements: dict[str, Measured]) -> dict[str, Any]:
     """The results of one rule on one tree as a JSON value."""
-    value = report.as_json(found)
-    for name, m in found.items():
-        value[name] |= ratios(m, found)
+    value = report.as_json(measurements)
+    for name, m in measurements.items():
+        value[name] |= ratios(m, measurements)
     return value
 
 
@@ -209,10 +213,16 @@ def panels(results: Results) -> list[report.Panel]:
     drawn = []
     for tree, of in results.items():
         names = dict.fromkeys(
-            name for found in of.values() for name in found if name not in (BASELINE, PASSED_ON)
+            name
+            for measurements in of.values()
+            for name in measurements
+            if name not in (BASELINE, PASSED_ON)
         )
         series = {
-            name: [ratio(found[name], found.get(BASELINE)) for found in of.values()]
+            name: [
+                ratio(measurements[name], measurements.get(BASELINE))
+                for measurements in of.values()
+            ]
             for name in names
         }
         axis = "time of an update, ratio to optax"

@@ -173,17 +173,17 @@ def _give_back(args: argparse.Namespace, names: list[str] | None, asked: dict[st
     out = Path(args.out)
     giving_back.refuse_out(out)
     alone = out.suffix == reading.SAFETENSORS
-    given = giving_back.give_back(args.source, args.which, names, weights_alone=alone)
-    giving_back.write(given, out)
-    parts = ", ".join(("model", *given.rest)) if given.rest else "the module's state_dict"
-    print(f"{out}: {parts}; after {given.step:,} steps")
-    for note in given.notes:
+    checkpoint = giving_back.give_back(args.source, args.which, names, weights_alone=alone)
+    giving_back.write(checkpoint, out)
+    parts = ", ".join(("model", *checkpoint.rest)) if checkpoint.rest else "the module's state_dict"
+    print(f"{out}: {parts}; after {checkpoint.step:,} steps")
+    for note in checkpoint.notes:
         print(f"note: {note}")
     if names is None:
         print(
             "note: layers are named by their places in nn.Sequential; pass --names for other names"
         )
-    print(f"next, in torch: {_next_in_torch(out, bool(given.rest))}")
+    print(f"next, in torch: {_next_in_torch(out, bool(checkpoint.rest))}")
     return 0
 
 

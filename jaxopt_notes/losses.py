@@ -213,11 +213,11 @@ def _check_range(name: str, x: jax.Array, below: int) -> None:
         raise ValueError(f"{name} are 0 … {below - 1}, but there is a {bad}")
 
 
-def _how_many(name: str, x: jax.Array, given: int | None) -> int:
-    if given is None:
+def _how_many(name: str, x: jax.Array, count: int | None) -> int:
+    if count is None:
         known = _concrete(x)
         if known is None:
             raise ValueError(f"{name}: their number is unknown while tracing; pass it")
-        given = int(known.max()) + 1
-    _check_range(name, x, given)
-    return given
+        count = int(known.max()) + 1
+    _check_range(name, x, count)
+    return count

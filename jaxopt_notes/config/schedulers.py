@@ -97,8 +97,8 @@ def shown(call: Call) -> str:
     """
     defaults = {**ARGUMENTS[call.kind], _EVERY: 1}
     values = {**call.arguments, _EVERY: call.every}
-    given = [f"{name}={_text(x)}" for name, x in values.items() if x != defaults[name]]
-    return f"{call.kind}({', '.join(given)})"
+    arguments = [f"{name}={_text(x)}" for name, x in values.items() if x != defaults[name]]
+    return f"{call.kind}({', '.join(arguments)})"
 
 
 def make(kind: str, *, every: int = 1, **arguments: Any) -> Call:
@@ -143,12 +143,12 @@ def _call(expression: ast.expr) -> Call:
     names = list(ARGUMENTS[kind])
     if len(expression.args) > len(names):
         raise InputError(f"{kind} has too many arguments; pass {', '.join(names)}")
-    given = dict(zip(names, map(_value, expression.args)))
+    arguments = dict(zip(names, map(_value, expression.args)))
     for keyword in expression.keywords:
-        if keyword.arg is None or keyword.arg in given:
+        if keyword.arg is None or keyword.arg in arguments:
             raise InputError(f"{kind} has {keyword.arg or '**'} twice; pass each argument once")
-        given[keyword.arg] = _value(keyword.value)
-    return make(kind, **given)
+        arguments[keyword.arg] = _value(keyword.value)
+    return make(kind, **arguments)
 
 
 def _value(expression: ast.expr) -> Any:

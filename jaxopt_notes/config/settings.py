@@ -474,10 +474,10 @@ class Settings:
 
     def as_json(self) -> dict[str, Any]:
         """The value that `config.json` keeps: fields by name, hyperparameters in a dictionary."""
-        kept = {each.name: getattr(self, each.name) for each in fields(self)}
+        values = {each.name: getattr(self, each.name) for each in fields(self)}
         return {
             name: value if name == "hyperparameters" else ROWS[name].to_json(value)
-            for name, value in kept.items()
+            for name, value in values.items()
         }
 
 

@@ -40,10 +40,10 @@ def names(data_dir: str | os.PathLike[str] | None = None) -> tuple[str, ...]:
     ('auto', 'mnist', 'mnist-12k')
     """
     try:
-        found = prepared.names(_folder(data_dir))
+        prepared_names = prepared.names(_folder(data_dir))
     except OSError:  # a directory that cannot be listed adds no names
-        found = []
-    return (*_OURS, *(name for name in found if name not in _OURS))
+        prepared_names = []
+    return (*_OURS, *(name for name in prepared_names if name not in _OURS))
 
 
 def load(
@@ -99,10 +99,10 @@ def load(
             return _auto(where, chosen=data_dir is not None)
         if name == mnist_files.NAME:
             return prepared.load(mnist.obtain(where), name)
-        found = prepared.find(name, where)
-        if found is None:
+        builder_dir = prepared.find(name, where)
+        if builder_dir is None:
             raise _unknown(name, where)
-        return prepared.load(found, name)
+        return prepared.load(builder_dir, name)
     except OSError as error:
         raise errors.data_dir_error(where, error) from error
 

@@ -17,12 +17,12 @@ from jaxopt_notes.errors import InputError
 
 
 def load(
-    given: str, image_size: tuple[int, int] | None = None, follow_links: bool = False
+    path: str, image_size: tuple[int, int] | None = None, follow_links: bool = False
 ) -> Dataset:
     """Loads a folder of picture files.
 
     Args:
-      given: the folder's path.
+      path: the folder's path.
       image_size: height and width to scale every picture to; None leaves the pictures unscaled.
       follow_links: whether links may lead out of the folder.
 
@@ -34,21 +34,21 @@ def load(
         there is only one class, the pictures have several sizes, or a file is not a picture, is
         broken, or lies outside the folder. One line names the cause.
     """
-    root = Path(os.path.expanduser(given))
+    root = Path(os.path.expanduser(path))
     try:
         train, test, notes = folder_layout.parts(root, follow_links)
         names = tuple(sorted(train.keys() | test.keys()))
         labels = [_labels(part, names) for part in (train, test)]
-        check_classes(labels[0], labels[1], names, given)
+        check_classes(labels[0], labels[1], names, path)
         files = [[file for name in names for file in part.get(name, [])] for part in (train, test)]
         headers = [image_files.header(file) for file in files[0] + files[1]]
         shape = _common_shape(files[0] + files[1], headers, image_size)
         images = [_decode(part, shape) for part in files]
     except (image_files.PictureError, LayoutError) as error:
-        raise InputError(f"dataset={given!r}: {error}") from error
+        raise InputError(f"dataset={path!r}: {error}") from error
     except OSError as error:
         reason = f"{str(error.filename)!r} cannot be read ({error.strerror})"
-        raise InputError(f"dataset={given!r}: {reason}; choose another folder") from error
+        raise InputError(f"dataset={path!r}: {reason}; choose another folder") from error
     notes += _notes(headers, shape[-1], images[0], images[1])
     if absent := [name for name in names if name not in test]:
         notes += (f"the test set has no picture of {', '.join(map(repr, absent))}",)

@@ -38,10 +38,11 @@ def one_group(
         names = list(shapes)
     else:
         names = _by_shape(optimizer, keys, shapes)
-    kept = [any(x is not None for x in _state(optimizer, key).values()) for key in keys]
-    if any(kept) and not all(kept):
+    with_state = [any(x is not None for x in _state(optimizer, key).values()) for key in keys]
+    if any(with_state) and not all(with_state):
         raise InputError(
-            f"the optimizer holds no state for {names[kept.index(False)]!r}, which has had no "
+            f"the optimizer holds no state for {names[with_state.index(False)]!r}, which has had "
+            "no "
             "gradient: a run of train trains all parameters"
         )
     for key, name in zip(keys, names):

@@ -193,8 +193,8 @@ def _parts(path: Path, checkpoint: Any) -> Parts:
 
 def _first(checkpoint: Mapping[str, Any], names: Iterable[str]) -> Any:
     """The first of the named entries that is a dictionary or a list, and not empty."""
-    found = (checkpoint[name] for name in names if name in checkpoint)
-    return next((x for x in found if isinstance(x, Mapping | list) and x), None)
+    values = (checkpoint[name] for name in names if name in checkpoint)
+    return next((x for x in values if isinstance(x, Mapping | list) and x), None)
 
 
 def _only(path: Path, value: Any, what: str) -> Any:

@@ -79,13 +79,13 @@ def steps_of(parts: Parts, step: int | None) -> int:
             f"the checkpoint says step {parts.step}, and its optimizer has taken {min(counts)}; "
             "pass --step with the number of optimizer steps"
         )
-    said = parts.step if parts.step is not None else max(counts, default=None)
-    if said is None:
+    steps = parts.step if parts.step is not None else max(counts, default=None)
+    if steps is None:
         raise InputError(
             "the checkpoint does not say how many steps were taken, and torch's SGD does not count "
             "them; pass --step N"
         )
-    return said
+    return steps
 
 
 def with_optimizer(

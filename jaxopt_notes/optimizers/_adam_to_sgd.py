@@ -170,8 +170,8 @@ def found_rate(state: Any) -> float | None:
     switch = find_handover(state)
     if switch is None or int(switch.switched_at) < 0:
         return None
-    found = [x for x in jax.tree.leaves(switch.second, is_leaf=_is_found) if _is_found(x)]
-    return float(found[0].rate) if found else None
+    rates = [x for x in jax.tree.leaves(switch.second, is_leaf=_is_found) if _is_found(x)]
+    return float(rates[0].rate) if rates else None
 
 
 def _criterion(switch_step: int | None, eps: ArrayLike, earliest: int) -> When:

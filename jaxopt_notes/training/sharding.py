@@ -202,8 +202,8 @@ def split_cpu(size: int | None, batch_size: int, convolves: bool) -> None:
       convolves: whether the network has convolutions.
     """
     config: Any = jax.config
-    said = "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", "")
-    if said or config.jax_num_cpu_devices != -1 or jax.distributed.is_initialized():
+    has_flag = "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", "")
+    if has_flag or config.jax_num_cpu_devices != -1 or jax.distributed.is_initialized():
         return
     if size is None:
         most = min(_cores(), batch_size // PER_CORE) if convolves else 1

@@ -34,7 +34,7 @@ def test_each_has_help_and_a_quick_look(name, capsys):
     [
         ("train_step", ["--batch", "0"], "--batch 0: pass whole numbers from 1"),
         ("train_step", ["--batch", "many"], "--batch many"),
-        ("train_step", ["--rounds", "0"], "--rounds 0: pass a whole number from 1"),
+        ("train_step", ["--rounds", "0"], "--rounds 0: is too small; pass a whole number from 1"),
         ("update_step", ["--trees", "cn"], "did you mean 'cnn'?"),
         ("update_step", ["--rules", "lion"], "pass some of sgd-momentum"),
         ("update_step", ["--contestants", "oours"], "did you mean 'ours'?"),
@@ -42,7 +42,11 @@ def test_each_has_help_and_a_quick_look(name, capsys):
         ("time_to_accuracy", ["--target", "99"], "--target 99.0: pass a share"),
         ("time_to_accuracy", ["--rounds", "0"], "--rounds 0"),
         ("time_to_accuracy", ["--validate", "--try", "pek=1"], "did you mean 'peak'?"),
-        ("time_to_accuracy", ["--seeds", "1"], "--seeds 1: pass a whole number from 2"),
+        (
+            "time_to_accuracy",
+            ["--seeds", "1"],
+            "--seeds 1: is too small; pass a whole number from 2",
+        ),
         ("time_to_accuracy", ["--dataset", "mnist-12q"], "did you mean 'mnist-12k'"),
         ("start_up", ["--rounds", "-1"], "--rounds -1"),
         ("start_up", ["--out", __file__], "is not a folder"),

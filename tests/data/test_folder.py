@@ -104,7 +104,7 @@ def test_validation_stands_for_a_missing_test_and_the_note_says_so(parted, name)
 
 def test_train_alone_is_refused_with_both_ways_out(parted):
     (parted / "test").rename(parted / "rest")
-    refused(parted, "'train' without a 'test' or 'valid'", repr(str(parted / "train")))
+    refused(parted, "'train' stands without a 'test' or 'valid'", repr(str(parted / "train")))
     assert len(load(str(parted / "train")).train_labels) == 6
 
 
@@ -258,9 +258,9 @@ def test_an_empty_class_is_named(parted, part):
 @pytest.mark.parametrize(
     ("place", "words"),
     [
-        ("cat/drawing.svg", "is none of .png"),
-        ("cat/photo.heic", "is none of .png"),
-        ("cat/0001", "is none of .png"),
+        ("cat/drawing.svg", "is not one of .png"),
+        ("cat/photo.heic", "is not one of .png"),
+        ("cat/0001", "is not one of .png"),
         ("loose.png", "not in a class folder"),
     ],
 )

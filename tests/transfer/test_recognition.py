@@ -303,7 +303,11 @@ def bent(g):
 LATER = optax.piecewise_constant_schedule(0.1, {1000: 0.5})  # far behind the steps of the proof
 REFUSED = [
     ("torch", optax.stateless(lambda grads, _: jax.tree.map(bent, grads)), "its steps are not"),
-    ("torch", optax.chain(optax.add_decayed_weights(LATER), optax.sgd(0.1)), "does not change in proportion"),
+    (
+        "torch",
+        optax.chain(optax.add_decayed_weights(LATER), optax.sgd(0.1)),
+        "does not change in proportion",
+    ),
     ("torch", optax.rmsprop(0.1), r"ε stands inside the root.*eps=0\.0001"),
     ("torch", optax.rmsprop(COSINE, eps_in_sqrt=False, momentum=0.9), "inside the velocity"),
     ("torch", optax.rmsprop(0.1, eps_in_sqrt=False, bias_correction=True), "corrects the bias"),

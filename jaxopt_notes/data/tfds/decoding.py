@@ -85,8 +85,8 @@ def _test_split(splits: Any, name: str) -> str:
     filled = [split for split in splits if splits[split].num_examples]
     test = next((split for split in ("test", "validation") if split in filled), None)
     if "train" not in filled or test is None:
-        found = ", ".join(filled) or "none"
-        raise InputError(f"dataset='{name}': splits train and test are needed, found {found}")
+        names = ", ".join(filled) or "none"
+        raise InputError(f"dataset='{name}': splits train and test are needed, found {names}")
     return test
 
 

@@ -177,9 +177,9 @@ class _Gaps:
         self._gaps: dict[int, Any] = {}
         self._sizes: dict[int, Any] = {}
 
-    def add(self, ours: list[Any], theirs: list[Any]) -> None:
+    def add(self, ours: list[Any], expected: list[Any]) -> None:
         """Adds one step."""
-        for k, (mine, there) in enumerate(zip(ours, theirs)):
+        for k, (mine, there) in enumerate(zip(ours, expected)):
             y = np.asarray(there, np.longdouble)
             x = np.reshape(np.asarray(mine, np.longdouble), y.shape)
             same = (x == y) | (np.isnan(x) & np.isnan(y))

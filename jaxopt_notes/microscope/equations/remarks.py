@@ -16,23 +16,23 @@ def remarks(system: System, result: Check) -> tuple[str, ...]:
     """The remarks, one line each."""
     lines = list(system.lines)
     write = Text(sorted(system.numbers))
-    found = [*system.remarks]
+    sentences = [*system.remarks]
     for guard in sorted({g for line in lines for g in line.expr.atoms(ops.Guarded)}, key=str):
         test, value, instead = guard.args
         where = write(ops.Contrary(test))
-        found.append(f"{write(instead)} in place of {write(value)} where {where}")
-    found += _norms(lines)
+        sentences.append(f"{write(instead)} in place of {write(value)} where {where}")
+    sentences += _norms(lines)
     if not system.unread:
-        found += _order(lines)
-    found += [
+        sentences += _order(lines)
+    sentences += [
         f"{letter} is the schedule that was passed as {name}, called with t − 1"
         for letter, name in system.wordless.items()
     ]
     if result.holds and result.uphill:
         every = len(result.uphill) == len(system.program.leaves)
         of = "" if every else " of " + ", ".join(system.program.leaves[i] for i in result.uphill)
-        found.append(f"the first step{of} follows the gradient uphill")
-    return tuple(dict.fromkeys(found))
+        sentences.append(f"the first step{of} follows the gradient uphill")
+    return tuple(dict.fromkeys(sentences))
 
 
 def _norms(lines: list[Line]) -> Iterator[str]:

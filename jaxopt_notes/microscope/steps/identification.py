@@ -112,7 +112,7 @@ def examine(stepper: Stepper, dtype: str = "float64", claim: str | None = None) 
     records = [main, laboratory.alone(probes.histories(probes.STEPS, 2), probes.starts())]
     clues = look(main, probes.coupled(laboratory, main))
     if clues.coupled:
-        changed = [probes.modulated(r.given.gradients) for r in records]
+        changed = [probes.modulated(r.conditions.gradients) for r in records]
         records = [laboratory.alone(g, probes.starts()) for g in changed]
     if clues.response == "sign" and clues.remembers:
         clues = clues._replace(betas=probes.sign_decays(laboratory))
@@ -132,7 +132,7 @@ def _trouble(laboratory: Laboratory, record: Record) -> str:
         return "most of its parameters become infinite or NaN"
     if not record.moves.any():
         return "it does not move"
-    again = laboratory.alone(record.given.gradients, probes.starts())
+    again = laboratory.alone(record.conditions.gradients, probes.starts())
     if not np.array_equal(again.moves, record.moves, equal_nan=True):
         return "the same gradients give other steps the second time"
     return ""
@@ -284,8 +284,8 @@ def _drift(record: Record) -> str:
 
 def _parts(record: Record, fit: Fit) -> tuple[list[str], list[str]]:
     """The kinds of experiments that an equation explains, and the kinds that it does not."""
-    d, _ = directions(fit.structure, fit.values, record.given)
-    expected = -fit.values["α"] * d - fit.values.get("αλ", 0.0) * record.given.params
+    d, _ = directions(fit.structure, fit.values, record.conditions)
+    expected = -fit.values["α"] * d - fit.values.get("αλ", 0.0) * record.conditions.params
     off: Array = np.abs((record.moves - expected) * coarse_weights(record)).max(0)
     kinds = np.array([experiment.kind for experiment in probes.experiments()])
     near, far = [], []

@@ -186,11 +186,11 @@ class KerasStepper:
     def step(self, grads: Gradients) -> Arrays:
         keras = self._keras
         with self._precision():
-            given = {n: grads[n] for n in self._params if grads[n] is not None}
-            if given:
+            gradients = {n: grads[n] for n in self._params if grads[n] is not None}
+            if gradients:
                 self._optimizer.apply(
-                    [keras.ops.convert_to_tensor(g, self._dtype) for g in given.values()],
-                    [self._params[name] for name in given],
+                    [keras.ops.convert_to_tensor(g, self._dtype) for g in gradients.values()],
+                    [self._params[name] for name in gradients],
                 )
             return {n: keras.ops.convert_to_numpy(p).copy() for n, p in self._params.items()}
 

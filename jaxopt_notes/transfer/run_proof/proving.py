@@ -235,15 +235,15 @@ def _dtype(values: Arrays) -> str:
 
 def _start(params: Any, target: Any, paths: Sequence[str]) -> tuple[list[str], list[str]]:
     """The differences in dtypes and values before the first step."""
-    ours, theirs = (
+    ours, of_torch = (
         dict(zip(paths, map(np.asarray, jax.tree.leaves(tree)))) for tree in (params, target)
     )
     narrowed = [
-        f"{path!r} is {ours[path].dtype} here and {theirs[path].dtype} in torch"
+        f"{path!r} is {ours[path].dtype} here and {of_torch[path].dtype} in torch"
         for path in paths
-        if ours[path].dtype != theirs[path].dtype
+        if ours[path].dtype != of_torch[path].dtype
     ]
-    return narrowed, differences("", ours, theirs)
+    return narrowed, differences("", ours, of_torch)
 
 
 def _rates(optimizer: Any) -> list[float]:
