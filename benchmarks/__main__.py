@@ -36,7 +36,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--quick", action="store_true", help="short runs (under ten minutes)")
     parser.add_argument(
-        "--only", metavar="NAME,…", help=f"run some of --all: {', '.join(PARTS)} (default: all)"
+        "--only",
+        metavar="NAME,…",
+        help=f"benchmarks that --all runs: {', '.join(PARTS)} (default: all)",
     )
     parser.add_argument(
         "--out",

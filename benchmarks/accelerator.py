@@ -103,7 +103,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="end after M minutes (default: the sum of the parts' limits)",
     )
     parser.add_argument(
-        "--parts", metavar="NAME,…", help=f"run only these of {', '.join(PARTS)} (default: all)"
+        "--parts", metavar="NAME,…", help=f"parts to run: {', '.join(PARTS)} (default: all)"
     )
     return guarded(parser, argv, _run, "stopped; each part's file holds its results so far")
 

@@ -31,8 +31,14 @@ QUICK_TREES = "cnn,1000-leaves"
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
     parser = benchmark_parser("same_update", "Time our update and optax's on the same arrays.")
-    parser.add_argument("--trees", metavar="NAME,…", help=", ".join(TREES))
-    parser.add_argument("--rules", metavar="NAME,…", help=", ".join(BYTES))
+    parser.add_argument(
+        "--trees",
+        metavar="NAME,…",
+        help=f"trees to measure: {', '.join(TREES)} (default: all; --quick: {QUICK_TREES})",
+    )
+    parser.add_argument(
+        "--rules", metavar="NAME,…", help=f"rules to measure: {', '.join(BYTES)} (default: all)"
+    )
     parser.add_argument(
         "--rounds",
         type=int,

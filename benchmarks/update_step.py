@@ -66,9 +66,21 @@ Results = dict[str, dict[str, dict[str, Measured]]]  # [tree][rule][contestant]
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
     parser = benchmark_parser("update_step", "Time an optimizer's update by itself.")
-    parser.add_argument("--trees", metavar="NAME,…", help=", ".join(TREES))
-    parser.add_argument("--rules", metavar="NAME,…", help=", ".join(BYTES))
-    parser.add_argument("--contestants", metavar="NAME,…", help=", ".join(CONTESTANTS))
+    parser.add_argument(
+        "--trees",
+        metavar="NAME,…",
+        help=f"trees to measure: {', '.join(TREES)} (default: all; --quick: {QUICK_TREES})",
+    )
+    parser.add_argument(
+        "--rules",
+        metavar="NAME,…",
+        help=f"rules to measure: {', '.join(BYTES)} (default: all; --quick: {QUICK_RULES})",
+    )
+    parser.add_argument(
+        "--contestants",
+        metavar="NAME,…",
+        help=f"contestants to measure: {', '.join(CONTESTANTS)} (default: all)",
+    )
     parser.add_argument(
         "--starts",
         type=int,

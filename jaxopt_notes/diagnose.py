@@ -30,7 +30,7 @@ def build_parser() -> argparse.ArgumentParser:
     add(
         "--dtype",
         default="float64",
-        help="dtype dtype of the parameters: float64 or float32 (default: float64)",
+        help="dtype of the parameters: float64 or float32 (default: float64)",
     )
     add("--json", action="store_true", help="print one JSON object")
     add(

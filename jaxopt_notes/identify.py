@@ -33,7 +33,7 @@ def build_parser() -> argparse.ArgumentParser:
     add(
         "--dtype",
         default="float64",
-        help="dtype dtype of the parameters: float64 or float32 (default: float64)",
+        help="dtype of the parameters: float64 or float32 (default: float64)",
     )
     add("--claim", metavar="NAME", help="convention that it should follow, such as torch.adamw")
     add(

@@ -31,9 +31,24 @@ def build_parser() -> argparse.ArgumentParser:
         "for invalid input.",
     )
     add = parser.add_argument
-    add("--optimizer", action="append", metavar="NAME", help=f"{', '.join(PROVED)} (default: all)")
-    add("--oracle", action="append", metavar="NAME", help=f"{', '.join(ORACLES)} (default: all)")
-    add("--dtype", action="append", metavar="NAME", help=f"{', '.join(DTYPES)} (default: all)")
+    add(
+        "--optimizer",
+        action="append",
+        metavar="NAME",
+        help=f"optimizers to check: {', '.join(PROVED)} (default: all)",
+    )
+    add(
+        "--oracle",
+        action="append",
+        metavar="NAME",
+        help=f"what to compare with: {', '.join(ORACLES)} (default: all)",
+    )
+    add(
+        "--dtype",
+        action="append",
+        metavar="NAME",
+        help=f"dtypes: {', '.join(DTYPES)} (default: all)",
+    )
     add(
         "--steps",
         type=int,

@@ -316,7 +316,7 @@ class Settings:
     )
     image_size: tuple[int, int] | None = row(
         kind=kinds.image_size(),
-        default_text="as they are",
+        default_text="not scaled",
         help="size that a folder's pictures are scaled to",
         on_resume=OnResume.WEIGHTS,
         group=DATA,
