@@ -122,7 +122,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(args: argparse.Namespace) -> None:
     out, quick = out_folder(args), args.quick
     if not 0 < args.target <= 1:
-        raise InputError(f"--target {args.target}: pass a share above 0 and up to 1, such as 0.99")
+        raise InputError(
+            f"--target {args.target}: is out of range; pass a share above 0 and up to 1, such as "
+            "0.99"
+        )
     seeds = (3 if quick else 30) if args.seeds is None else args.seeds
     rounds = (1 if quick else 10) if args.rounds is None else args.rounds
     seeds, rounds = whole_number("--seeds", seeds, least=2), whole_number("--rounds", rounds)

@@ -135,7 +135,10 @@ def _batches(text: str) -> list[int]:
     except ValueError:
         sizes = []
     if not sizes or not all(1 <= size <= LARGEST for size in sizes):
-        raise InputError(f"--batch {text}: pass whole numbers from 1 to {LARGEST}, such as 32,128")
+        raise InputError(
+            f"--batch {text}: is not a list of batch sizes; pass whole numbers from 1 to "
+            f"{LARGEST}, such as 32,128"
+        )
     return sizes
 
 

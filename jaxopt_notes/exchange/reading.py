@@ -95,8 +95,7 @@ def _reason(error: Exception) -> str:
     if name := _GLOBAL.search(text):
         return (
             f"needs {name[1] or name[2]} to be loaded, and no code that a file names is executed; "
-            "save "
-            f"state_dicts, such as torch.save({'model': model.state_dict()}, …)"
+            "save state_dicts, such as torch.save({'model': model.state_dict()}, …)"
         )
     if "TorchScript" in text:
         return "is a TorchScript program; save the module's state_dict"

@@ -32,14 +32,14 @@ def test_each_has_help_and_a_quick_look(name, capsys):
 @pytest.mark.parametrize(
     ("name", "options", "said"),
     [
-        ("train_step", ["--batch", "0"], "--batch 0: pass whole numbers from 1"),
+        ("train_step", ["--batch", "0"], "--batch 0: is not a list of batch sizes"),
         ("train_step", ["--batch", "many"], "--batch many"),
         ("train_step", ["--rounds", "0"], "--rounds 0: is too small; pass a whole number from 1"),
         ("update_step", ["--trees", "cn"], "did you mean 'cnn'?"),
         ("update_step", ["--rules", "lion"], "pass some of sgd-momentum"),
         ("update_step", ["--contestants", "oours"], "did you mean 'ours'?"),
         ("update_step", ["--starts", "0"], "--starts 0"),
-        ("time_to_accuracy", ["--target", "99"], "--target 99.0: pass a share"),
+        ("time_to_accuracy", ["--target", "99"], "--target 99.0: is out of range; pass a share"),
         ("time_to_accuracy", ["--rounds", "0"], "--rounds 0"),
         ("time_to_accuracy", ["--validate", "--try", "pek=1"], "did you mean 'peak'?"),
         (

@@ -50,7 +50,7 @@ def test_an_optimizer_that_train_has_not(digits, capsys, kind, settings, words):
         (
             "LambdaLR",
             {"lr_lambda": lambda k: 1.0},
-            "pass --schedule, such as constant; or go on",
+            "pass --schedule, such as constant; or continue in Python",
         ),
         ("ReduceLROnPlateau", {}, "has no equivalent here; continue in Python"),
         (

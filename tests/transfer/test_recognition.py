@@ -308,7 +308,7 @@ REFUSED = [
         optax.chain(optax.add_decayed_weights(LATER), optax.sgd(0.1)),
         "does not change in proportion",
     ),
-    ("torch", optax.rmsprop(0.1), r"ε stands inside the root.*eps=0\.0001"),
+    ("torch", optax.rmsprop(0.1), r"ε is inside the root.*eps=0\.0001"),
     ("torch", optax.rmsprop(COSINE, eps_in_sqrt=False, momentum=0.9), "inside the velocity"),
     ("torch", optax.rmsprop(0.1, eps_in_sqrt=False, bias_correction=True), "corrects the bias"),
     ("torch", optax.lion(0.1), "takes its sign"),

@@ -12,11 +12,11 @@ from jaxopt_notes.microscope.factories import factory, keywords
 
 HEAD = """# The equations of optimizers
 
-Read off each optimizer's own program, and stepped beside it for 100 steps on gradients from 1e-9 to
-1e3: in float64 the numbers agree to 12 digits, and otherwise to the rounding of the dtype that the
-optimizer computes in. Lines stand in the order in which a step computes them. g is the gradient, θ
-the parameters, t the number of the step from 1 on; the state begins with 0 where nothing else is
-said.
+Each equation is read from the optimizer's own program. It is checked for 100 steps beside the
+optimizer, on gradients from 1e-9 to 1e3: in float64 the numbers agree to 12 digits. If an optimizer
+computes in another dtype, they agree to the rounding of that dtype. The lines are in the order in
+which a step computes them. g is the gradient, θ are the parameters, and t is the number of the
+step, which starts at 1. The state starts at 0 unless the last column says otherwise.
 
 Written by `python -m jaxopt_notes.explain --table docs/equations.md`. One optimizer with all its
 remarks, and what other frameworks mean by its name:

@@ -169,7 +169,7 @@ def _described(
         what = f"like {family} in its first {steps} steps; unlike it: {reasons}"
         return _unknown(what, dtype), None
     rate = () if inside is None else (_RATE[inside],)
-    climbs = ["it climbs: the gradient's sign is turned"] * s.maximize
+    climbs = ["it maximizes: the gradient's sign is flipped"] * s.maximize
     remarks = [*climbs, *(sentence for f in findings for sentence in f.remarks)]
     departures = known.departures(s, inside, convention)
     deviations = [sentence for f in findings for sentence in f.deviations]
@@ -231,7 +231,7 @@ def _equals(explaining: list[Fit]) -> Iterator[str]:
     best, *rest = explaining
     s = best.structure
     if equation_text.only_sum(s):
-        yield "initial_accumulator_value and eps: only their sum shows"
+        yield "initial_accumulator_value and eps: only their sum can be seen"
     if s.decay == "coupled" and not (s.first or s.second or s.sign):
         yield "coupled and decoupled weight decay: without momentum they are the same path"
     for fit in rest:
@@ -259,13 +259,17 @@ _RESPONSES = {
 def _likeness(record: Record, clues: Clues, others: list[Fit]) -> str:
     """like Adam in …, unlike in …."""
     about = [_RESPONSES[clues.response]]
-    about.append("it remembers a push" if clues.remembers else "it forgets a push at once")
+    about.append(
+        "a single gradient affects later steps"
+        if clues.remembers
+        else "a single gradient affects no later step"
+    )
     if clues.coupled:
         about.append("an element's step depends on the others")
     if clues.decays:
         about.append(_drift(record))
     if not others:
-        return f"like nothing in the family; {'; '.join(about)}"
+        return f"like no known equation; {'; '.join(about)}"
     best = others[0]
     near, far = _parts(record, best)
     parts = f"like {equation_text.family(best.structure)}"
@@ -278,7 +282,7 @@ def _drift(record: Record) -> str:
     kinds = np.array([experiment.kind for experiment in probes.experiments()])
     moves = record.moves[0, kinds == "decay"]
     if np.ptp(moves) <= 1e-6 * np.abs(moves).max():
-        return "without a gradient all parameters move by the same amount, whatever they are"
+        return "without a gradient all parameters move by the same amount, whatever their values"
     return "parameters move without a gradient"
 
 

@@ -110,8 +110,7 @@ def keras(a: Anatomy, counts: Array, constants: set[float]) -> Candidate:
     if velocity in a.places:
         if not steady(a.pull):
             raise UnlikeError(
-                "its learning rate changes and stands outside the velocity, where Keras has it "
-                "inside",
+                "its learning rate changes and is outside the velocity, where Keras has it inside",
                 "keep the learning rate constant, or use conventions.keras.sgd",
             )
         keywords["momentum"], scales[velocity] = a.momentum, float(a.pull[0])
@@ -163,7 +162,7 @@ def _dampening(a: Anatomy, counts: Array) -> tuple[float, float]:
     later = a.push[~first]
     if not steady(later):
         raise UnlikeError(
-            "its learning rate changes and stands inside the velocity, where torch has it outside",
+            "its learning rate changes and is inside the velocity, where torch has it outside",
             "keep the learning rate constant, or put momentum before the learning rate: "
             "chain(scale_by_…, trace, scale_by_learning_rate)",
         )
@@ -199,7 +198,7 @@ def _check_torch_eps(a: Anatomy) -> None:
     if a.kind == "rmsprop" and a.eps_place == "inside":
         near = np.sqrt(a.eps)
         raise UnlikeError(
-            "its ε stands inside the root, where torch's RMSprop adds it to the root",
+            "its ε is inside the root, where torch's RMSprop adds it to the root",
             f"nearest is torch.optim.RMSprop(alpha={a.b2:g}, eps={near:g}), with √ε, which "
             f"differs where gradients are below {10 * near:.0e}; "
             "jaxopt_notes.rmsprop(eps_in_sqrt=False) "
@@ -226,7 +225,7 @@ def _check_keras_epsilon(a: Anatomy) -> None:
             "the two agree with ε = 0",
         )
     raise UnlikeError(
-        f"its ε stands outside the root, where Keras' {a.kind} has it inside",
+        f"its ε is outside the root, where Keras' {a.kind} has it inside",
         f"nearest is epsilon={a.eps**2:g}, with ε², which differs where gradients are below "
         f"{10 * a.eps:.0e}; eps_in_sqrt=True is the form that both have",
     )
