@@ -210,7 +210,7 @@ def _check_range(name: str, x: jax.Array, below: int) -> None:
     known = _concrete(x)
     if known is not None and known.size and (known.min() < 0 or known.max() >= below):
         bad = known.min() if known.min() < 0 else known.max()
-        raise ValueError(f"{name} are 0 … {below - 1}, but there is a {bad}")
+        raise ValueError(f"{name} are 0 … {below - 1}, but one of them is {bad}")
 
 
 def _how_many(name: str, x: jax.Array, count: int | None) -> int:

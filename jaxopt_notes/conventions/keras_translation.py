@@ -94,7 +94,7 @@ _CLIPS: dict[str, Callable[[float], optax.GradientTransformation]] = {
     "clipvalue": optax.clip,
 }
 _NOT_HERE = {
-    "use_ema": "keep the average beside the optimizer, by optax.ema of the parameters",
+    "use_ema": "average the parameters beside the optimizer, with optax.ema",
     "loss_scale_factor": "divide the gradients by it",
     "gradient_accumulation_steps": "wrap in optax.MultiSteps",
 }

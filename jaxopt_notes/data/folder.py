@@ -86,10 +86,10 @@ def _common_shape(
     if image_size is None:
         for file, header in zip(files, headers):
             if header[:2] != (height, width):
-                upright = " once turned by its EXIF orientation" if header.turned else ""
+                upright = " after its EXIF rotation" if header.turned else ""
                 raise image_files.PictureError(
                     file,
-                    f"is {header.height}×{header.width}{upright}, {str(files[0])!r} "
+                    f"is {header.height}×{header.width}{upright}, but {str(files[0])!r} is "
                     f"{height}×{width}; pass --image-size {height}x{width} to scale all to one "
                     "size",
                 )

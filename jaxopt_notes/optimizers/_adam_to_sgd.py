@@ -267,8 +267,8 @@ def _is_found(x: Any) -> bool:
 
 def _check_carry(carry: str, switch_step: Any, sgd_learning_rate: Any) -> None:
     if carry not in CARRIES:
-        raise ValueError(f"carry={carry!r} is none of {', '.join(CARRIES)}")
+        raise ValueError(f"carry={carry!r} is not one of {', '.join(CARRIES)}")
     if carry == "swats" and sgd_learning_rate is not None:
-        raise ValueError("carry='swats' finds sgd_learning_rate by itself")
+        raise ValueError("carry='swats' finds sgd_learning_rate by itself; leave it out")
     if switch_step is not None:
         check_when("switch_step", switch_step)

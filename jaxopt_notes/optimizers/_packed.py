@@ -170,7 +170,7 @@ def _refuse_unless_elementwise(optimizer: optax.GradientTransformation) -> None:
     if mixing:
         raise ValueError(
             f"packed: the optimizer is not elementwise (it has {mixing}), so leaves cannot share "
-            "a block; use it as it is"
+            "a block; use it without packed"
         )
 
 

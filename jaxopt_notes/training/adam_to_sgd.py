@@ -61,7 +61,7 @@ def text(row: Mapping[str, Any]) -> str:
         return ""
     if row["switched_at"] is None:
         return "not switched to SGD"
-    return f"SGD after step {row['switched_at']:,}, at rate {row['sgd_rate']:.3g}"
+    return f"SGD after step {row['switched_at']:,}, learning rate {row['sgd_rate']:.3g}"
 
 
 def _sgd_schedule(config: Settings, steps: int) -> Any:

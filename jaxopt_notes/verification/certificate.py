@@ -111,9 +111,9 @@ def _markdown(
         "",
         f"{sentence}. {where(about)}",
         "",
-        "Distances are in units in the last place of the largest value that a parameter had by "
-        "then: over the whole way in float64 and against optax, else at each step from where the "
-        "oracle stood.",
+        "Distances are in units in the last place of the largest value that a parameter has had "
+        "so far. In float64 and against optax they are those of the whole path; otherwise each "
+        "step starts from the oracle's parameters.",
         "",
         *table(head, map(cells, rows)),
     ]
