@@ -145,7 +145,7 @@ def test_jpegs_are_read(pets):
 
 def test_resizing_is_on_request(pets):
     grey(200, (30, 18)).save(pets / "cat" / "large.png")
-    message = refused(pets, "large.png' is 18×30", "000.png' 12×12", "--image-size 12x12")
+    message = refused(pets, "large.png' is 18×30", "000.png' is 12×12", "--image-size 12x12")
     assert "cat" in message
     data = load(str(pets), image_size=(10, 14))
     assert data.train_images.shape[1:] == (10, 14, 1)
