@@ -29,7 +29,7 @@ def sections(text: str) -> list[str]:
 
 def links(text: str) -> Counter[str]:
     """The links out of the page, a Chinese edition counted as the page."""
-    return Counter(t.replace(ENDING, ".md") for t in re.findall(r"\]\(([^)]+)\)", text))
+    return Counter(t.replace(".zh-CN.", ".") for t in re.findall(r"\]\(([^)]+)\)", text))
 
 
 def names(text: str) -> Counter[str]:

@@ -12,6 +12,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted(ROOT.glob("docs/notebooks/*.ipynb"))
+CHINESE = [path for path in NOTEBOOKS if path.stem.endswith(".zh-CN")]
+ENGLISH = [path for path in NOTEBOOKS if path not in CHINESE]
 NUMBER = re.compile(r"-?\d+(?:,\d{3})*(?:\.\d+)?(?:e-?\d+)?")
 ROUNDING = re.compile(r"at most [\d.]+ units|difference is \S+")
 notebooks = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -35,7 +37,7 @@ def printed(notebook: dict[str, Any]) -> list[str]:
 
 
 def test_there_are_three():
-    assert len(NOTEBOOKS) >= 3
+    assert len(ENGLISH) >= 3
 
 
 @notebooks
@@ -70,8 +72,25 @@ def test_no_cell_ends_in_a_value_that_jupyter_would_show(path):
         assert not isinstance(last, ast.Expr) or prints or source.rstrip().endswith(";"), source
 
 
+@pytest.mark.parametrize("path", CHINESE, ids=lambda path: path.stem)
+def test_a_chinese_edition_has_the_same_code_and_outputs(path):
+    chinese = read(path)
+    english = read(path.with_name(path.name.replace(".zh-CN", "")))
+    for here, there in zip(chinese["cells"], english["cells"], strict=True):
+        assert here["cell_type"] == there["cell_type"], here["id"]
+        if here["cell_type"] == "code":
+            assert here["source"] == there["source"], here["id"]
+            assert here["outputs"] == there["outputs"], here["id"]
+        else:
+            text = "".join(here["source"])
+            assert re.search(r"[\u4e00-\u9fff]", text), here["id"]
+            for target in re.findall(r"\]\(([^)]+\.md)\)", text):
+                edition = target.replace(".md", ".zh-CN.md")
+                assert not (path.parent / edition).exists(), target
+
+
 @pytest.mark.slow  # 6 to 12 CPU seconds each
-@notebooks
+@pytest.mark.parametrize("path", ENGLISH, ids=lambda path: path.stem)
 def test_a_run_prints_what_is_committed(path):
     matplotlib = pytest.importorskip("matplotlib", reason="needs the extra plots")
     pytest.importorskip("sympy", reason="needs the extra microscope")

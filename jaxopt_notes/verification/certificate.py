@@ -111,9 +111,10 @@ def _markdown(
         "",
         f"{sentence}. {where(about)}",
         "",
-        "Distances are in units in the last place of the largest value that a parameter has had "
-        "so far. In float64 and against optax they are those of the whole path; otherwise each "
-        "step starts from the oracle's parameters.",
+        "A distance is the largest difference of an element over all steps, in units in the last "
+        "place of the element's largest value so far. In float64 and against optax, the whole "
+        "paths are compared. In all other rows, each step is compared by itself: it starts from "
+        "the oracle's parameters.",
         "",
         *table(head, map(cells, rows)),
     ]

@@ -222,8 +222,8 @@ TRAPS = [
     ),
     Trap(
         "AMSGrad: maximum or bias correction first",
-        "The first v̂ are large. optax takes the maximum of v̂, so they keep its later steps "
-        "short. The notes and TensorFlow 1 have no AMSGrad.",
+        "The first v̂ are large. optax takes the maximum of v̂, so the first v̂ keep optax's later "
+        "steps short. The notes and TensorFlow 1 have no AMSGrad.",
         formulas.amsgrad,
         _cells(
             ("optax.amsgrad", {}, "optax.amsgrad(α)"),

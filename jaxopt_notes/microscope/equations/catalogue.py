@@ -129,7 +129,7 @@ _FRAMEWORKS = {
 def rows() -> dict[str, list[Row]]:
     """The page's optimizers, by section."""
     return {
-        "Ours, which are optax's": [Row(_with_rate(f"jaxopt_notes.{x}", x)) for x in _OURS],
+        "This package, equal to optax": [Row(_with_rate(f"jaxopt_notes.{x}", x)) for x in _OURS],
         "The same names in other frameworks": [
             Row(f"jaxopt_notes.conventions.{home}.{x}")
             for home, calls in _FRAMEWORKS.items()

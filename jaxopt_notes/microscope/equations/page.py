@@ -12,15 +12,15 @@ from jaxopt_notes.microscope.factories import factory, keywords
 
 HEAD = """# The equations of optimizers
 
-Each equation is read from the optimizer's own program. It is checked for 100 steps beside the
-optimizer, on gradients from 1e-9 to 1e3: in float64 the numbers agree to 12 digits. If an optimizer
-computes in another dtype, they agree to the rounding of that dtype. The lines are in the order in
-which a step computes them. g is the gradient, θ are the parameters, and t is the number of the
-step, which starts at 1. The state starts at 0 unless the last column says otherwise.
+`explain` read each equation off the optimizer's own program, and then stepped both for 100 steps on
+gradients from 1e-9 to 1e3. In float64 the numbers agree to 12 digits. Some optimizers compute in
+another dtype; there the numbers agree to that dtype's rounding. The lines are in the order in which
+a step computes them. g is the gradient, θ are the parameters, and t is the number of the step,
+which starts at 1. The state starts at 0 unless the last column says otherwise.
 
-Written by `python -m jaxopt_notes.explain --table docs/equations.md`. One optimizer with all its
-remarks, and what other frameworks mean by its name:
-`python -m jaxopt_notes.explain optax.adamw learning_rate=1e-3`.
+`python -m jaxopt_notes.explain --table docs/equations.md` writes this page.
+`python -m jaxopt_notes.explain optax.adamw learning_rate=1e-3` prints one optimizer with all its
+remarks, and says what other frameworks mean by its name.
 """
 
 
