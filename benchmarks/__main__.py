@@ -11,18 +11,18 @@ from jaxopt_notes.places import Place
 
 BENCHMARKS = {
     "train_step": "one training step of the CNN: ours, Flax NNX and Linen, torch at its best",
-    "update_step": "the optimizer alone on six trees: ours, optax, torch, the memory floor",
-    "same_update": "our update and optax's by turns on the same arrays: is ours slower?",
-    "time_to_accuracy": "whole trainings of MNIST by one recipe; --validate: its accuracy",
-    "start_up": "--help, import, and process start to first step done, first and second run",
-    "soak": "the memory of a training run that goes on for an hour",
-    "compiled_training": "trainings of MNIST by that recipe in a process that has compiled",
-    "ceilings": "what the device can do at most: copies, products, launches",
-    "equality": "verify, and the tests of optimizers and losses, on this device",
+    "update_step": "an optimizer's update on six trees: ours, optax, torch, the memory floor",
+    "same_update": "our update and optax's, alternating on the same arrays: is ours slower?",
+    "time_to_accuracy": "whole MNIST trainings with one recipe; --validate: the recipe's accuracy",
+    "start_up": "time for --help, for imports, and from process start to the end of the first step",
+    "soak": "the memory of a training run of one hour",
+    "compiled_training": "MNIST trainings with that recipe in a process that has already compiled",
+    "ceilings": "the device's peak speed: copies, matrix products, kernel launches",
+    "equality": "verify and the tests of optimizers and losses, run on this device",
     "whole_run": "train, kill, resume, predict and export on this device",
-    "kernels": "what ten training steps run on the device, by name",
-    "accelerator": "all that matters on a GPU, in order of worth, in minutes",
-    "many_devices": "collectives and memory per device in the programs of a shared step",
+    "kernels": "the kernels that ten training steps run on the device, by name",
+    "accelerator": "the benchmarks for a GPU, most important first, in a few minutes",
+    "many_devices": "collectives and memory per device in a step that several devices share",
 }
 
 
@@ -34,17 +34,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         action="store_true",
         help="run every benchmark and write DEVICE/benchmarks.html and .md",
     )
-    parser.add_argument("--quick", action="store_true", help="short looks (under ten minutes)")
+    parser.add_argument("--quick", action="store_true", help="short runs (under ten minutes)")
     parser.add_argument(
-        "--only", metavar="NAME,…", help=f"run some of --all: {', '.join(PARTS)} (default: all)"
+        "--only",
+        metavar="NAME,…",
+        help=f"benchmarks that --all runs: {', '.join(PARTS)} (default: all)",
     )
     parser.add_argument(
         "--out",
         action=Place,
         metavar="DIR",
-        help="folder of results (default: benchmarks/results; --quick: runs/benchmarks)",
+        help="folder for the results (default: benchmarks/results; --quick: runs/benchmarks)",
     )
-    return guarded(parser, argv, _run, "stopped; the page holds what was measured before")
+    return guarded(parser, argv, _run, "stopped; the page holds the results so far")
 
 
 def _run(args: argparse.Namespace) -> None:
@@ -56,7 +58,7 @@ def _run(args: argparse.Namespace) -> None:
             raise InputError(f"--{option}: needs --all; add --all, or run one as benchmarks.NAME")
     for name, line in BENCHMARKS.items():
         print(f"python -m benchmarks.{name:<17}  {line}")
-    print("\nEach takes --quick for a short look, --out DIR, and --help for the rest.")
+    print("\nEach takes --quick (a short run) and --out DIR; --help lists its other options.")
     print("python -m benchmarks --all --quick runs them all and writes one page.")
 
 

@@ -68,8 +68,8 @@ class Part(NamedTuple):
 
 _TREES = "gpt2-small-like,1000-leaves,cnn,mlp-10m,resnet50-like,mixed"
 PARTS = {
-    "ceilings": Part("what the card can do at most", 25),
-    "equality": Part("optimizers against their sources", 75),
+    "ceilings": Part("the card's peak speed", 25),
+    "equality": Part("optimizers against optax, torch and the equations", 75),
     "train_step": Part(
         "one training step of the CNN",
         105,
@@ -77,7 +77,7 @@ PARTS = {
         ["--batch", "32", "--rounds", "2"],
     ),
     "update_step": Part(
-        "the optimizer alone, Adam on six trees",
+        "Adam's update on six trees",
         70,
         [
             *("--trees", _TREES, "--rules", "adam"),
@@ -85,27 +85,27 @@ PARTS = {
         ],
         ["--trees", "cnn"],
     ),
-    "compiled_training": Part("trainings whose programs are there", 20),
-    "time_to_accuracy": Part("whole trainings, timed", 65, ["--rounds", "2"], ["--rounds", "1"]),
+    "compiled_training": Part("trainings in a process that has already compiled", 20),
+    "time_to_accuracy": Part("time of whole trainings", 65, ["--rounds", "2"], ["--rounds", "1"]),
     "whole_run": Part("train, kill, resume, predict, export", 90),
-    "kernels": Part("what ten steps run", 45),
+    "kernels": Part("the kernels of ten steps", 45),
 }
 QUICK_LIMIT = 10  # factor of the time limits on a CPU
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code, 2 if no part has a result."""
-    parser = benchmark_parser(NAME, "Measure all that matters on a GPU, in order of worth.")
+    parser = benchmark_parser(NAME, "Run the benchmarks for a GPU, the most important first.")
     parser.add_argument(
         "--minutes",
         type=int,
         metavar="M",
-        help="end after so many minutes (default: the sum of the parts' limits)",
+        help="end after M minutes (default: the sum of the parts' limits)",
     )
     parser.add_argument(
-        "--parts", metavar="NAME,…", help=f"some of {', '.join(PARTS)} (default: all)"
+        "--parts", metavar="NAME,…", help=f"parts to run: {', '.join(PARTS)} (default: all)"
     )
-    return guarded(parser, argv, _run, "stopped; each part's file holds what was measured")
+    return guarded(parser, argv, _run, "stopped; each part's file holds its results so far")
 
 
 def _run(args: argparse.Namespace) -> None:
@@ -156,7 +156,7 @@ def part(
     command = ["-m", f"benchmarks.{name}", *options]
     section = page.Section(name, PARTS[name].line, " ".join(["python", *command]))
     if limit < LEAST:
-        return section._replace(failed="was not begun: no time is left")
+        return section._replace(failed="was not started: no time is left")
     ran = limited_process(
         [*command, "--out", str(out)],
         environment,
@@ -170,10 +170,10 @@ def earlier(folder: Path) -> dict[str, page.Section]:
     """The output of the parts that wrote to this folder earlier."""
     try:
         stored = json.loads((folder / f"{NAME}.json").read_text("utf-8"))
-        found = {row["name"]: page.Section(**row) for row in stored["parts"]}
+        sections = {row["name"]: page.Section(**row) for row in stored["parts"]}
     except (OSError, ValueError, KeyError, TypeError):  # missing or unreadable
         return {}
-    return {name: found[name] for name in PARTS if name in found}
+    return {name: sections[name] for name in PARTS if name in sections}
 
 
 def keep(folder: Path, here: dict[str, Any], done: dict[str, page.Section], quick: bool) -> str:
@@ -183,7 +183,7 @@ def keep(folder: Path, here: dict[str, Any], done: dict[str, page.Section], quic
     files.write_json(folder / f"{NAME}.json", {"benchmark": NAME, "machine": here, "parts": rows})
     if figures := aims.table(aims.read(folder)):
         command = f"python -m benchmarks.{NAME}"
-        first = page.Section("aims", "figures and what they are to be", command, f"\n{figures}\n-")
+        first = page.Section("aims", "figures and their targets", command, f"\n{figures}\n-")
         sections = [first, *sections]
     return f"{page.write(folder, here, sections, RESULTS, quick)} and .md"
 

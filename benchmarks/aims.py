@@ -70,7 +70,10 @@ def _process(name: str, figure: str = "seconds_median") -> Callable[[Results], f
 
 AIMS = (
     Aim(
-        "Adam, 124 M float32 parameters: share of the copy's bandwidth", _share_of_copy, 0.92, True
+        "Adam, 124 M float32 parameters: share of the bandwidth of a copy",
+        _share_of_copy,
+        0.92,
+        True,
     ),
     Aim(
         "Adam, 1,000 leaves: ours / torch fused",
@@ -83,7 +86,7 @@ AIMS = (
         1.0,
     ),
     Aim(
-        "a training to 99.0 % whose programs are there, seconds",
+        "a training to 99.0 % in a process that has already compiled, seconds",
         lambda results: results["compiled_training"]["processes"][COMPILED]["seconds_median"],
         0.3,
     ),
@@ -99,15 +102,15 @@ AIMS = (
     ),
     *(
         Aim(
-            f"a step, batch {batch:,}, {name}: share of the largest product's rate",
+            f"a step, batch {batch:,}, {name}: share of the largest product's speed",
             _share_of_peak(batch, name, of),
         )
         for batch in (128, 1024, 8192)
         for name, of in (("ours", TF32), ("ours, float32", FLOAT32))
     ),
-    Aim("a step of batch 128, in the time of the smallest kernels", _kernels_of_time),
+    Aim("a step of batch 128, in times of the smallest kernel", _kernels_of_time),
     Aim(
-        "copy's bandwidth, share of the data sheet's",
+        "bandwidth of a copy, share of the data sheet's",
         lambda results: (
             results["ceilings"]["ceilings"][COPY]["rate_median"] / results["ceilings"]["peak"][0]
         ),

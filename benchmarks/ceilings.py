@@ -30,18 +30,21 @@ PEAKS = {
 COPY, FLOAT32, TF32 = "copy, x · c in place", "product, float32", "product, default precision"
 EMPTY, LAUNCH = "a program of one addition, called", f"a kernel of a program of {CHAIN}"
 HOW = (
-    "copy counts bytes read and written. A product is of two square matrices of random numbers; "
-    "its default precision on an NVIDIA card is TF32. The addition is of two numbers. The "
-    f"last row is a program of {CHAIN} products of 16×16 matrices, each of the one before, divided "
-    "by their number. Peak: NVIDIA's data sheet, without sparsity."
+    "copy: bytes read plus bytes written. product: two square matrices of random numbers; the "
+    "default precision on an NVIDIA card is TF32. addition: two numbers. Last row: the time of a "
+    f"program of {CHAIN} chained products of 16×16 matrices, divided by {CHAIN}. Peak: NVIDIA's "
+    "data sheet, without sparsity."
 )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
-    parser = benchmark_parser("ceilings", "Measure what this device can do at most.")
+    parser = benchmark_parser("ceilings", "Measure this device's peak speed.")
     parser.add_argument(
-        "--rounds", type=int, metavar="N", help="turns of each (default: 10; --quick: 3)"
+        "--rounds",
+        type=int,
+        metavar="N",
+        help="rounds in which each is timed (default: 10; --quick: 3)",
     )
     return guarded(parser, argv, _run)
 
@@ -54,10 +57,10 @@ def _run(args: argparse.Namespace) -> None:
     size, side = (2**22, 512) if args.quick else (2**28, 8192)
     if here["device"]["platform"] == "cpu" and not args.quick:
         size, side = 2**25, 2048
-    found = measure(size, side, rounds)
-    print(f"\n{table(found, peak(here))}\n\n{HOW}")
-    value = {"how": HOW, "peak": peak(here), "ceilings": report.as_json(found)}
-    there = {name: (m.spread(), "rate" in m.samples) for name, m in found.items()}
+    measurements = measure(size, side, rounds)
+    print(f"\n{table(measurements, peak(here))}\n\n{HOW}")
+    value = {"how": HOW, "peak": peak(here), "ceilings": report.as_json(measurements)}
+    there = {name: (m.spread(), "rate" in m.samples) for name, m in measurements.items()}
     panel = report.Panel(
         "time of one", "ms", list(there), {"": [s and s.times(1e3) for s, _ in there.values()]}
     )
@@ -88,18 +91,18 @@ def measure(size: int, side: int, rounds: int) -> dict[str, Measured]:
 
     def add(name: str, step: Callable[..., Any], x: Any, c: Any, work: float, per: int = 1) -> None:
         seconds = _seconds(jax.jit(step, donate_argnums=0), x, c, rounds, jax.block_until_ready)
-        found[name] = Measured({"seconds": [s / per for s in seconds]})
+        measurements[name] = Measured({"seconds": [s / per for s in seconds]})
         if work:
-            found[name].samples["rate"] = [work / s for s in seconds]
+            measurements[name].samples["rate"] = [work / s for s in seconds]
 
-    found: dict[str, Measured] = {}
+    measurements: dict[str, Measured] = {}
     add(COPY, lambda x, c: x * c, jnp.ones(size), jnp.float32(0.9999), 8.0 * size)
     matrix, small = product(side), product(16)
     add(FLOAT32, multiply("highest"), product(side), matrix, 2.0 * side**3)
     add(TF32, multiply(None), product(side), matrix, 2.0 * side**3)
     add(EMPTY, lambda x, c: x + c, jnp.zeros([]), jnp.zeros([]), 0)
     add(LAUNCH, chain, product(16), small, 0, per=CHAIN)
-    return found
+    return measurements
 
 
 def _seconds(
@@ -120,11 +123,11 @@ def _seconds(
     return taken
 
 
-def table(found: dict[str, Measured], best: Peak | None) -> str:
+def table(measurements: dict[str, Measured], best: Peak | None) -> str:
     """A table with a row for each program."""
     peaks = dict(zip((COPY, FLOAT32, TF32), best or ()))
     rows = []
-    for name, m in found.items():
+    for name, m in measurements.items():
         time_, rate = m.spread(), m.samples.get("rate")
         middle = statistics.median(rate) if rate else None
         unit = 1e9 if name == COPY else 1e12

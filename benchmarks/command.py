@@ -21,7 +21,7 @@ def one_line_parser(name: str, description: str) -> argparse.ArgumentParser:
 def benchmark_parser(name: str, description: str) -> argparse.ArgumentParser:
     """A parser with the options that every benchmark takes."""
     parser = one_line_parser(f"benchmarks.{name}", description)
-    parser.add_argument("--quick", action="store_true", help="a short look instead of results")
+    parser.add_argument("--quick", action="store_true", help="a short run with rough figures")
     parser.add_argument(
         "--out",
         action=Place,
@@ -46,20 +46,20 @@ def out_folder(args: argparse.Namespace) -> Path:
     return folder
 
 
-def choose(option: str, given: str | None, known: Sequence[str]) -> list[str]:
+def choose(option: str, text: str | None, known: Sequence[str]) -> list[str]:
     """The names of a comma-separated list, in the order of `known`; all names for None.
 
     Raises:
       InputError: a name is unknown.
     """
-    if given is None:
+    if text is None:
         return list(known)
-    names = [name.strip() for name in given.split(",")]
+    names = [name.strip() for name in text.split(",")]
     for name in names:
         if name not in known:
             near = nearest(name, known)
             hint = f"did you mean '{near}'?" if near else f"pass some of {', '.join(known)}"
-            raise InputError(f"{option} {given}: '{name}' is unknown; {hint}")
+            raise InputError(f"{option} {text}: '{name}' is unknown; {hint}")
     return [name for name in known if name in names]
 
 
@@ -70,7 +70,7 @@ def whole_number(option: str, value: int, least: int = 1) -> int:
       InputError: the value is too small.
     """
     if value < least:
-        raise InputError(f"{option} {value}: pass a whole number from {least}")
+        raise InputError(f"{option} {value}: is too small; pass a whole number from {least}")
     return value
 
 

@@ -20,26 +20,28 @@ from jaxopt_notes.places import Place
 
 NAME = "ours, compiled before"
 HOW = (
-    "One process trains by the recipe of time_to_accuracy, once for each random seed. The first "
-    "training compiles and is not counted. A training here is: the start of the parameters, the "
-    "order of the images, all steps, one evaluation on the test set."
+    "One process trains with the recipe of time_to_accuracy, once for each random seed. The "
+    "first training compiles and is not counted. Each time covers initialising the parameters, "
+    "shuffling the images, all steps and one evaluation on the test set."
 )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
-    parser = benchmark_parser("compiled_training", "Time trainings whose programs are there.")
-    parser.add_argument(
-        "--seeds", type=int, metavar="N", help="trainings (default: 10; --quick: 2)"
+    parser = benchmark_parser(
+        "compiled_training", "Time trainings in a process that has already compiled."
     )
     parser.add_argument(
-        "--dataset", metavar="NAME", help="the data set (default: mnist; --quick: mnist-12k)"
+        "--seeds", type=int, metavar="N", help="number of trainings (default: 10; --quick: 2)"
+    )
+    parser.add_argument(
+        "--dataset", metavar="NAME", help="data set (default: mnist; --quick: mnist-12k)"
     )
     parser.add_argument(
         "--data-dir",
         action=Place,
         metavar="DIR",
-        help="TFDS's folder (default: ~/tensorflow_datasets)",
+        help="folder of TFDS's data sets (default: ~/tensorflow_datasets)",
     )
     return guarded(parser, argv, _run)
 
@@ -51,18 +53,22 @@ def _run(args: argparse.Namespace) -> None:
     data = load(args.dataset or ("mnist-12k" if args.quick else "mnist"), args.data_dir)
     here = machine.facts()
     print(machine.header(here))
-    found = Measured()
+    measurement = Measured()
     for seconds, accuracy in trainings(recipe, data, seeds):
-        found.add({"seconds": seconds, "accuracy": accuracy})
-    row = [NAME, report.between(found.spread()), report.number(max(found.samples["seconds"]))]
-    reached = found.samples["accuracy"]
+        measurement.add({"seconds": seconds, "accuracy": accuracy})
+    row = [
+        NAME,
+        report.between(measurement.spread()),
+        report.number(max(measurement.samples["seconds"])),
+    ]
+    reached = measurement.samples["accuracy"]
     row += [f"{statistics.mean(reached):.2%}", f"{min(reached):.2%}"]
     title = f"a training, {recipe.images:,} images of {data.name}"
     columns = ["process", "median s", "worst s", "mean accuracy", "lowest accuracy"]
     print(f"\n{title}\n{report.table(columns, [row])}\n\n{HOW}")
     value = {"how": HOW, "dataset": data.name, "recipe": recipe._asdict()}
-    value["processes"] = report.as_json({NAME: found})
-    panel = report.Panel(title, "seconds", [NAME], {"": [found.spread()]})
+    value["processes"] = report.as_json({NAME: measurement})
+    panel = report.Panel(title, "seconds", [NAME], {"": [measurement.spread()]})
     print(report.write(out, here, "compiled_training", value, [panel]))
 
 

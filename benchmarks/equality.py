@@ -19,16 +19,22 @@ from jaxopt_notes.errors import InputError
 TESTS = ["tests/equality", "tests/optimizers", "tests/test_losses.py"]
 QUICK_TESTS = ["tests/test_losses.py"]
 HOW = (
-    "verify: every optimizer in every setting beside optax, torch (on the CPU), Keras where it is "
-    "installed, and the written equation. tests: pytest on " + ", ".join(TESTS) + "."
+    "verify: compares every optimizer in every setting with optax, torch (on the CPU), Keras if "
+    "it is installed, and the written equation. tests: pytest on " + ", ".join(TESTS) + "."
 )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
-    parser = benchmark_parser("equality", "Check the optimizers against their sources here.")
+    parser = benchmark_parser(
+        "equality", "Check the optimizers against optax, torch and the equations here."
+    )
     parser.add_argument(
-        "--limit", type=int, default=600, metavar="N", help="seconds for each check (default: 600)"
+        "--limit",
+        type=int,
+        default=600,
+        metavar="N",
+        help="time limit of each check in seconds (default: 600)",
     )
     return guarded(parser, argv, _run)
 
@@ -41,17 +47,17 @@ def _run(args: argparse.Namespace) -> None:
     tests = QUICK_TESTS if args.quick else TESTS
     workers = min(8, machine.cores())
     pytest = ["-m", "pytest", "-n", str(workers), "-rf", *tests]
-    found: dict[str, dict[str, Any]] = {}
+    checks: dict[str, dict[str, Any]] = {}
     for name, command, read in (("verify", verify, verified), ("tests", pytest, tested)):
-        found[name] = check(command, args.limit, read)
-        written = report.write(out, here, "equality", {"how": HOW, "checks": found}, [])
-    rows = [[name, row["said"], f"{row['seconds']:.0f}"] for name, row in found.items()]
+        checks[name] = check(command, args.limit, read)
+        written = report.write(out, here, "equality", {"how": HOW, "checks": checks}, [])
+    rows = [[name, row["said"], f"{row['seconds']:.0f}"] for name, row in checks.items()]
     print(f"\n{report.table(['check', 'result', 's'], rows)}\n")
-    for row in found.values():
+    for row in checks.values():
         print(*row["out"], sep="\n")
     print(f"\n{HOW}\n{written}")
-    if all(row["broken"] for row in found.values()):
-        raise InputError(f"equality: nothing was checked ({found['verify']['said']})")
+    if all(row["broken"] for row in checks.values()):
+        raise InputError(f"equality: nothing was checked ({checks['verify']['said']})")
 
 
 def check(
@@ -60,12 +66,12 @@ def check(
     """Runs a check; returns its summary line, and what was not equal."""
     start = time.monotonic()
     done = limited_process(command, {}, limit, partial(print, flush=True))
-    said, out = read(done.printed)
+    result, out = read(done.printed)
     return {
         "command": " ".join(["python", *command]),
-        "said": said or done.failed,
+        "said": result or done.failed,
         "out": out,
-        "broken": not said,
+        "broken": not result,
         "seconds": time.monotonic() - start,
     }
 

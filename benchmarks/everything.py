@@ -29,7 +29,7 @@ class Part(NamedTuple):
 PARTS = {
     "train_step": Part("one training step of the CNN", ["train_step"], 90),
     "update_step": Part(
-        "the optimizer alone",
+        "an optimizer's update",
         ["update_step"],
         80,
         ["--trees", "mlp-10m,1000-leaves", "--rules", "adam"],
@@ -40,12 +40,10 @@ PARTS = {
         30,
         ["--rules", "sgd-momentum,adam"],
     ),
-    "start_up": Part("the wait before the first step", ["start_up"], 40),
-    "time_to_accuracy": Part("whole trainings, timed", ["time_to_accuracy"], 50),
-    "recipe_accuracy": Part(
-        "the accuracy that the recipe reaches", ["time_to_accuracy", "--validate"], 40
-    ),
-    "many_devices": Part("a step that devices share", ["many_devices"], 30),
+    "start_up": Part("the time to the first step", ["start_up"], 40),
+    "time_to_accuracy": Part("time of whole trainings", ["time_to_accuracy"], 50),
+    "recipe_accuracy": Part("the recipe's accuracy", ["time_to_accuracy", "--validate"], 40),
+    "many_devices": Part("a step that several devices share", ["many_devices"], 30),
     "soak": Part("the memory of a long run", ["soak"], 70),
 }
 
@@ -61,8 +59,8 @@ def measure(names: Sequence[str], quick: bool, out: Path) -> None:
         print(f"[{i + 1}/{len(names)}] {name} ({left})", flush=True)
         start = time.monotonic()
         sections.append(_run(name, quick, out))
-        said = sections[-1].failed or f"done in {time.monotonic() - start:.0f} s"
-        print(f"      {said}", flush=True)
+        outcome = sections[-1].failed or f"done in {time.monotonic() - start:.0f} s"
+        print(f"      {outcome}", flush=True)
         path = page.write(folder, here, sections, RESULTS, quick)
     print(f"{path} and .md")
 

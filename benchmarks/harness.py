@@ -161,8 +161,8 @@ class Worker:
     def _last_words(self) -> str:
         self._process.wait()
         self._log.seek(0)
-        said = [line.strip() for line in self._log if line.strip()]
-        return said[-1][:200] if said else f"exit code {self._process.returncode}"
+        lines = [line.strip() for line in self._log if line.strip()]
+        return lines[-1][:200] if lines else f"exit code {self._process.returncode}"
 
 
 def race(

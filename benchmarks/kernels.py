@@ -18,9 +18,9 @@ from jaxopt_notes.errors import InputError
 STEPS = 10  # as many as `train --profile` traces
 SHOWN = 15
 HOW = (
-    f"`train --profile` traces {STEPS} steps; this reads the events of the device's streams (on a "
-    "CPU: of XLA's threads). Busy: the share of the time from the first event to the last in which "
-    "at least one ran."
+    f"`train --profile` traces {STEPS} steps. The events are those of the device's streams (on "
+    "a CPU: of XLA's threads). Busy: the share of the time between the first and the last event "
+    "in which at least one event runs."
 )
 
 
@@ -34,7 +34,7 @@ class Event(NamedTuple):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
-    parser = benchmark_parser("kernels", "Count and time what ten training steps run.")
+    parser = benchmark_parser("kernels", "Count and time the kernels of ten training steps.")
     parser.add_argument("--batch", type=int, default=128, metavar="N", help="(default: 128)")
     return guarded(parser, argv, _run)
 
@@ -53,14 +53,14 @@ def _run(args: argparse.Namespace) -> None:
             raise InputError(f"benchmarks.kernels: train {reason}") from None
         events = read(run / "profile")
     if not events:
-        raise InputError("benchmarks.kernels: the profile has no event of a device")
-    found = summary(events)
+        raise InputError("benchmarks.kernels: the profile has no event of the device")
+    totals = summary(events)
     print(
-        f"\n{found['events_a_step']:.1f} events a step, {found['microseconds_a_step']:.1f} µs a "
-        f"step from first to last, busy {found['busy']:.0%}\n\n{table(found)}\n\n{HOW}"
+        f"\n{totals['events_a_step']:.1f} events a step, {totals['microseconds_a_step']:.1f} µs a "
+        f"step from first to last, busy {totals['busy']:.0%}\n\n{table(totals)}\n\n{HOW}"
     )
-    value = {"how": HOW, "batch": args.batch, **found}
-    rows = {row["name"]: row["microseconds_a_step"] for row in found["by_name"][:SHOWN]}
+    value = {"how": HOW, "batch": args.batch, **totals}
+    rows = {row["name"]: row["microseconds_a_step"] for row in totals["by_name"][:SHOWN]}
     series = [Spread(x, x, x) for x in rows.values()]
     panel = report.Panel("by name", "µs a step", [name[:40] for name in rows], {"": series})
     print(report.write(out, here, "kernels", value, [panel]))
@@ -127,7 +127,7 @@ def _covered(events: Iterable[Event]) -> float:
     return covered
 
 
-def table(found: dict[str, Any]) -> str:
+def table(totals: dict[str, Any]) -> str:
     """A table with a row for each of the longest events."""
     rows = [
         [
@@ -135,7 +135,7 @@ def table(found: dict[str, Any]) -> str:
             report.number(row["events_a_step"]),
             report.number(row["microseconds_a_step"]),
         ]
-        for row in found["by_name"][:SHOWN]
+        for row in totals["by_name"][:SHOWN]
     ]
     return report.table(["event", "a step", "µs a step"], rows)
 

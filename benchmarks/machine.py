@@ -38,10 +38,10 @@ def facts() -> dict[str, Any]:
     """
     if known := os.environ.get(KNOWN):
         return json.loads(known)
-    found = subprocess.run([sys.executable, "-c", _DEVICE], capture_output=True, text=True)
-    if found.returncode:
-        raise InputError(found.stderr.strip().splitlines()[-1])
-    device = json.loads(found.stdout.splitlines()[-1])
+    process = subprocess.run([sys.executable, "-c", _DEVICE], capture_output=True, text=True)
+    if process.returncode:
+        raise InputError(process.stderr.strip().splitlines()[-1])
+    device = json.loads(process.stdout.splitlines()[-1])
     return {
         "device": device,
         "cpu": _cpu_name(),
@@ -90,13 +90,13 @@ def free_bytes() -> int | None:
 
 
 def _versions() -> dict[str, str]:
-    found = {}
+    versions = {}
     for name in PACKAGES:
         try:
-            found[name] = metadata.version(name)
+            versions[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
-    return found
+    return versions
 
 
 def _cpu(machine: dict[str, Any]) -> str:
@@ -122,8 +122,8 @@ def _cpu_field(field: str) -> str:
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
     except OSError:
         return ""
-    found = re.search(rf"^{field}\s*: (.*)", text, flags=re.MULTILINE)
-    return found.group(1) if found else ""
+    match = re.search(rf"^{field}\s*: (.*)", text, flags=re.MULTILINE)
+    return match.group(1) if match else ""
 
 
 def _memory_kb(field: str) -> int:
@@ -131,5 +131,5 @@ def _memory_kb(field: str) -> int:
         text = Path("/proc/meminfo").read_text(encoding="utf-8")
     except OSError:
         return 0
-    found = re.search(rf"{field}:\s*(\d+) kB", text)
-    return int(found.group(1)) if found else 0
+    match = re.search(rf"{field}:\s*(\d+) kB", text)
+    return int(match.group(1)) if match else 0

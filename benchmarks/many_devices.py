@@ -1,4 +1,4 @@
-"""`python -m benchmarks.many_devices`: reads the compiled program of a step that devices share.
+"""`python -m benchmarks.many_devices`: reads the compiled program of a shared step.
 
 The step is compiled for virtual CPU devices and not run. The benchmark reports the number of
 collectives, the memory of each device, and the time that compiling takes.
@@ -24,9 +24,10 @@ NETWORKS = {
     "cnn": {"model": "cnn"},
 }
 HOW = (
-    "The program of a stretch of training steps with Adam, batch 64 in all, as the training "
-    "command compiles it. Collectives: operations in the program, which holds one step. Memory: "
-    "XLA's own account, of one device; state and data: its arguments, with 10,000 MNIST images."
+    "Each row is the program that the training command compiles for a loop of Adam steps, "
+    "with batch 64 over all devices. Collectives: operations in the program, which holds one "
+    "step. Memory: XLA's figures for one device; state and data: the program's arguments, with "
+    "10,000 MNIST images."
 )
 _COLLECTIVE = re.compile(
     r"= .*? (all-reduce|all-gather|reduce-scatter|all-to-all|collective-permute)(?:-start)?\("

@@ -21,8 +21,9 @@ img { max-width: 100%; background: white; }
 code { background: #8882; padding: 0.1rem 0.3rem; }
 """
 QUICK = (
-    "These are quick looks: few rounds, small data. The committed results come from full runs, so "
-    "compare with care; a whole training is comparable only where both saw as many images."
+    "These are short runs with few rounds and little data. The committed results come from "
+    "full runs, so compare with care. Whole trainings are comparable only if both saw the same "
+    "number of images."
 )
 
 
@@ -74,7 +75,7 @@ def markdown(
     """The page as Markdown."""
     done = [each for each in sections if each.printed]
     failed = [
-        f"**{each.name}** {'is not whole' if each.printed else 'was not measured'}: {each.failed}"
+        f"**{each.name}** {'is incomplete' if each.printed else 'was not measured'}: {each.failed}"
         for each in sections
         if each.failed
     ]
@@ -84,7 +85,7 @@ def markdown(
         machine.header(here),
         *([QUICK] if quick else []),
         *failed,
-        "## This machine beside the committed results",
+        "## This machine compared with the committed results",
         "Ratios below 1: ours takes less time.",
         table,
     ]

@@ -27,11 +27,11 @@ COLUMNS = (
     "target",
 )
 HOW = (
-    "Accuracy of our trainer after exactly so many images, over random seeds that decide the "
+    "Accuracy of our trainer after the given number of images. Each random seed decides the "
     "initial parameters and the order of the images. Validation set: the last sixth of the "
-    "training images, on which nothing is trained. Test set: trained on all training images. The "
-    "bound is one-sided, by Student's t. The target is met where the bound on the validation set "
-    "reaches it."
+    "training images, on which the network is not trained. Test set: after training on all "
+    "training images. The bound is one-sided, from Student's t distribution. The target is met if "
+    "the bound on the validation set reaches it."
 )
 
 
@@ -59,17 +59,22 @@ def validate(
     """
     here = machine.facts()
     print(machine.header(here))
-    found = list(measure(recipes, data, seeds, test=out is not None))
-    print(f"\n{data.name}\n{table(found, target)}\n\n{HOW}")
+    accuracies = list(measure(recipes, data, seeds, test=out is not None))
+    print(f"\n{data.name}\n{table(accuracies, target)}\n\n{HOW}")
     if out is None:
         return
     series = {
-        each: [spread(r.accuracies) for r in found if r.measured_on == each]
+        each: [spread(r.accuracies) for r in accuracies if r.measured_on == each]
         for each in (VALIDATION, TEST)
     }
     title = f"accuracy over {seeds} seeds, median and quartiles"
     panel = report.Panel(title, "share of the images", list(recipes), series, at=target)
-    value = {"how": HOW, "dataset": data.name, "target": target, "recipes": summary(found, target)}
+    value = {
+        "how": HOW,
+        "dataset": data.name,
+        "target": target,
+        "recipes": summary(accuracies, target),
+    }
     print(report.write(out, here, "recipe_accuracy", value, [panel]))
 
 
@@ -91,12 +96,12 @@ def measure(recipes: dict[str, Recipe], data: Dataset, seeds: int, test: bool) -
 
 def held_out(data: Dataset) -> Dataset:
     """The training set without its last sixth; that sixth replaces the test set."""
-    kept = len(data.train_labels) - len(data.train_labels) // 6
+    size = len(data.train_labels) - len(data.train_labels) // 6
     return data._replace(
-        train_images=data.train_images[:kept],
-        train_labels=data.train_labels[:kept],
-        test_images=data.train_images[kept:],
-        test_labels=data.train_labels[kept:],
+        train_images=data.train_images[:size],
+        train_labels=data.train_labels[:size],
+        test_images=data.train_images[size:],
+        test_labels=data.train_labels[size:],
     )
 
 
@@ -112,7 +117,7 @@ def lower_bound(values: Sequence[float]) -> float:
     return statistics.mean(values) - float(stdtrit(len(values) - 1, CONFIDENCE)) * error
 
 
-def summary(found: Sequence[Reached], target: float) -> list[dict[str, Any]]:
+def summary(accuracies: Sequence[Reached], target: float) -> list[dict[str, Any]]:
     """All rows as a JSON value."""
     return [
         {
@@ -125,14 +130,14 @@ def summary(found: Sequence[Reached], target: float) -> list[dict[str, Any]]:
             "meets_target": lower_bound(values) >= target if measured_on == VALIDATION else None,
             "accuracies": values,
         }
-        for name, recipe, measured_on, values in found
+        for name, recipe, measured_on, values in accuracies
     ]
 
 
-def table(found: Sequence[Reached], target: float) -> str:
+def table(accuracies: Sequence[Reached], target: float) -> str:
     """A table with a row for each recipe and set."""
     rows = []
-    for name, recipe, measured_on, values in found:
+    for name, recipe, measured_on, values in accuracies:
         met = "met" if lower_bound(values) >= target else "missed"
         rows.append(
             [

@@ -130,7 +130,9 @@ def write(
     path = f"{folder / name}.json"
     if not panels:
         return path
-    return f"{path} and .png" if figure else f'{path}; pictures need "jaxopt-notes[plots]"'
+    return (
+        f"{path} and .png" if figure else f'{path}; for the picture install "jaxopt-notes[plots]"'
+    )
 
 
 def draw(name: str, machine: dict[str, Any], panels: Sequence[Panel]) -> Any:

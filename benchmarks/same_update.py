@@ -19,9 +19,11 @@ from benchmarks.processes import timed_process
 from jaxopt_notes.command import run_as_process
 
 HOW = (
-    "Update and apply in one jit, as imported, parameters and state donated, float32; a process a "
-    "rule and tree, in which ours and optax's step take turns on the same arrays, first one, then "
-    "the other first. Ratio of the medians (quartiles of the ratios of each turn)."
+    "One jit updates and applies, in float32, with parameters and state donated; our optimizers "
+    "are "
+    "used as imported. Each rule and tree has its own process. In it, our step and optax's "
+    "alternate on the same arrays, and each goes first in half of the rounds. Ratio of the medians "
+    "(quartiles of each round's ratio)."
 )
 QUICK_TREES = "cnn,1000-leaves"
 
@@ -29,10 +31,19 @@ QUICK_TREES = "cnn,1000-leaves"
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
     parser = benchmark_parser("same_update", "Time our update and optax's on the same arrays.")
-    parser.add_argument("--trees", metavar="NAME,…", help=", ".join(TREES))
-    parser.add_argument("--rules", metavar="NAME,…", help=", ".join(BYTES))
     parser.add_argument(
-        "--rounds", type=int, metavar="N", help="turns of each (default: 20; --quick: 5)"
+        "--trees",
+        metavar="NAME,…",
+        help=f"trees to measure: {', '.join(TREES)} (default: all; --quick: {QUICK_TREES})",
+    )
+    parser.add_argument(
+        "--rules", metavar="NAME,…", help=f"rules to measure: {', '.join(BYTES)} (default: all)"
+    )
+    parser.add_argument(
+        "--rounds",
+        type=int,
+        metavar="N",
+        help="rounds in which each is timed (default: 20; --quick: 5)",
     )
     return guarded(parser, argv, _run)
 
@@ -45,16 +56,17 @@ def _run(args: argparse.Namespace) -> None:
     rounds = whole_number("--rounds", rounds, least=2)
     here = machine.facts()
     print(machine.header(here))
-    found = measure(trees, rules, rounds)
+    measurements = measure(trees, rules, rounds)
     rows = [
-        [tree, *(report.between(_ratio(found[tree][rule])) for rule in rules)] for tree in trees
+        [tree, *(report.between(_ratio(measurements[tree][rule])) for rule in rules)]
+        for tree in trees
     ]
     print(f"\nours / optax\n{report.table(['tree', *rules], rows)}\n\n{HOW}")
     value = {
         tree: {rule: {**report.as_json(pair), "ratio": _ratio(pair)} for rule, pair in of.items()}
-        for tree, of in found.items()
+        for tree, of in measurements.items()
     }
-    series = {rule: [_ratio(found[tree][rule]) for tree in trees] for rule in rules}
+    series = {rule: [_ratio(measurements[tree][rule]) for tree in trees] for rule in rules}
     panel = report.Panel(
         "the same arrays", "time of our update, ratio to optax", trees, series, at=1.0
     )
@@ -69,7 +81,7 @@ def measure(
     trees: Sequence[str], rules: Sequence[str], rounds: int
 ) -> dict[str, dict[str, dict[str, Measured]]]:
     """[tree][rule]: the seconds of our update and of optax's."""
-    found: dict[str, dict[str, dict[str, Measured]]] = {}
+    measurements: dict[str, dict[str, dict[str, Measured]]] = {}
     with tqdm(total=len(trees) * len(rules), leave=False, disable=None, unit="run") as bar:
         for tree in trees:
             for rule in rules:
@@ -77,9 +89,9 @@ def measure(
                 command = ["-m", "benchmarks.contestants.same_arrays", rule, tree, str(rounds)]
                 taken = json.loads(timed_process(command, {}).printed)
                 pair = {name: Measured({"seconds": taken[name]}) for name in ("ours", "optax")}
-                found.setdefault(tree, {})[rule] = pair
+                measurements.setdefault(tree, {})[rule] = pair
                 bar.update()
-    return found
+    return measurements
 
 
 if __name__ == "__main__":

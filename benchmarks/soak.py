@@ -21,8 +21,8 @@ WARM_UP = 0.1  # share of the time in which memory may grow: compiling, first ch
 COMMAND = ["-m", "jaxopt_notes.train", "--dataset", "mnist-12k", "--epochs", "1000000"]
 COMMAND += ["--schedule", "constant", "--quiet"]
 HOW = (
-    "Resident memory (VmRSS) of one process of `jaxopt_notes.train` at its defaults, checkpoints "
-    "included, read every few seconds until SIGTERM ends it. The growth is the slope of a "
+    "Resident memory (VmRSS) of one process of `jaxopt_notes.train` with default options, which "
+    "write checkpoints, read every few seconds until SIGTERM ends it. The growth is the slope of a "
     "least-squares line after the first tenth of the time."
 )
 
@@ -43,17 +43,17 @@ def _run(args: argparse.Namespace) -> None:
         raise InputError("benchmarks.soak: reads /proc, which this system lacks; use Linux")
     here = machine.facts()
     print(machine.header(here))
-    found = watch(minutes * 60)
-    slope = growth(found["seconds"], found["megabytes"])
-    found["growth_mb_per_hour"] = slope
+    record = watch(minutes * 60)
+    slope = growth(record["seconds"], record["megabytes"])
+    record["growth_mb_per_hour"] = slope
     print(
-        f"{found['seconds'][-1] / 60:.0f} minutes, {found['epochs']} epochs: "
-        f"{found['megabytes'][-1]:.0f} MB at the end, growing by {slope:+.1f} MB an hour"
+        f"{record['seconds'][-1] / 60:.0f} minutes, {record['epochs']} epochs: "
+        f"{record['megabytes'][-1]:.0f} MB at the end, growing by {slope:+.1f} MB an hour"
     )
-    tenths = [_part(found["megabytes"], k) for k in range(10)]
+    tenths = [_part(record["megabytes"], k) for k in range(10)]
     rows = [f"tenth {k + 1}" for k in range(10)]
     panel = report.Panel("resident memory over the run", "MB", rows, {"": tenths})
-    print(report.write(out, here, "soak", {"how": HOW, **found}, [panel]))
+    print(report.write(out, here, "soak", {"how": HOW, **record}, [panel]))
 
 
 def watch(seconds: float) -> dict[str, Any]:

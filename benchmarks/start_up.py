@@ -1,4 +1,4 @@
-"""`python -m benchmarks.start_up`: times the wait before the first step."""
+"""`python -m benchmarks.start_up`: measures the time to the first step."""
 
 import argparse
 import json
@@ -49,7 +49,7 @@ def _first_step(script: str, *options: str, beside: str = "", needs: str = "") -
 _LOAD = """
 import time
 from jaxopt_notes.data import load
-load("mnist")  # lies decoded in its cache now
+load("mnist")  # is now decoded in its cache
 start = time.perf_counter()
 load("mnist")
 print(time.perf_counter() - start)
@@ -74,22 +74,27 @@ STARTS = {
     ),
 }
 HOW = (
-    "Wall clock of processes, in turn. first step: from the process's start until one step of the "
-    "CNN at batch 64 on real digits is done, imports and data included; all else until the "
-    "process's end. The second run finds the programs that the first one compiled; flax's does by "
-    "JAX_COMPILATION_CACHE_DIR. Loading is timed inside its process, by the clock, where "
-    "TFDS_DATA_DIR holds MNIST. Ratios of medians (quartiles of the ratios of each round)."
+    "Wall-clock time of processes that take turns. first step: from the start of the process "
+    "to the end of one CNN step at batch 64 on real digits, with imports and data. Other rows: "
+    "from the start to the end of the process. The second run reuses the programs that the first "
+    "run compiled; flax does so through JAX_COMPILATION_CACHE_DIR. Loading is timed inside its "
+    "process, if TFDS_DATA_DIR holds MNIST. Ratios of medians (quartiles of each round's ratio)."
 )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
-    parser = benchmark_parser("start_up", "Time --help, imports, and the way to the first step.")
-    parser.add_argument(
-        "--rounds", type=int, metavar="N", help="turns of each (default: 7; --quick: 1)"
+    parser = benchmark_parser(
+        "start_up", "Time --help, imports, and a process from its start to its first step."
     )
     parser.add_argument(
-        "--parts", action="store_true", help="print what our first step's time goes to, and no more"
+        "--rounds",
+        type=int,
+        metavar="N",
+        help="rounds in which each is timed (default: 7; --quick: 1)",
+    )
+    parser.add_argument(
+        "--parts", action="store_true", help="only print the parts of our time to the first step"
     )
     return guarded(parser, argv, _run)
 
@@ -102,30 +107,30 @@ def _run(args: argparse.Namespace) -> None:
     if args.parts:
         print(f"\n{parts(rounds)}")
         return
-    found = measure(rounds)
-    print(f"\n{table(found)}", *report.absences(found), sep="\n")
-    value = report.as_json(found)
-    for name, m in found.items():
+    measurements = measure(rounds)
+    print(f"\n{table(measurements)}", *report.absences(measurements), sep="\n")
+    value = report.as_json(measurements)
+    for name, m in measurements.items():
         beside = STARTS[name].beside
-        value[name] |= {"beside": beside, "ratio": ratio(m, found.get(beside))}
-    there = {name: m.spread() for name, m in found.items() if not m.absent}
+        value[name] |= {"beside": beside, "ratio": ratio(m, measurements.get(beside))}
+    there = {name: m.spread() for name, m in measurements.items() if not m.absent}
     panel = report.Panel("process start to …", "seconds", list(there), {"": list(there.values())})
-    said = report.write(out, here, "start_up", {"how": HOW, "processes": value}, [panel])
-    print(f"\n{HOW}\n{said}")
+    written = report.write(out, here, "start_up", {"how": HOW, "processes": value}, [panel])
+    print(f"\n{HOW}\n{written}")
 
 
 def measure(rounds: int) -> dict[str, Measured]:
     """Starts each process once per round; each round has a new folder of compiled programs."""
-    found = {name: Measured(absent=missing(start.needs)) for name, start in STARTS.items()}
+    measurements = {name: Measured(absent=missing(start.needs)) for name, start in STARTS.items()}
     with tqdm(total=rounds * len(STARTS), leave=False, disable=None, unit="run") as bar:
         for _ in range(rounds):
             with tempfile.TemporaryDirectory() as folder:
                 for name, start in STARTS.items():
                     bar.set_description_str(name)
-                    if not found[name].absent:
-                        _one(found[name], start, Path(folder) / start.arguments[1])
+                    if not measurements[name].absent:
+                        _one(measurements[name], start, Path(folder) / start.arguments[1])
                     bar.update()
-    return found
+    return measurements
 
 
 def _one(m: Measured, start: Start, cache: Path) -> None:
@@ -161,14 +166,14 @@ def parts(rounds: int) -> str:
     return report.table(["part", "first run, s", "second run, s"], rows)
 
 
-def table(found: dict[str, Measured]) -> str:
+def table(measurements: dict[str, Measured]) -> str:
     """A table with a row for each process."""
     rows = []
-    for name, m in found.items():
+    for name, m in measurements.items():
         if m.absent:
             continue
         beside = STARTS[name].beside
-        compared = report.between(ratio(m, found.get(beside)))
+        compared = report.between(ratio(m, measurements.get(beside)))
         rows.append([name, report.between(m.spread()), compared, beside or report.NOTHING])
     return report.table(["process", "s", "ratio", "to"], rows)
 

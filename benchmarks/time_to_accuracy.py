@@ -60,23 +60,25 @@ COLUMNS = (
 )
 QUICK_IMAGES = 6_400
 HOW = (
-    "Wall clock of a whole process: imports, data, compilation, training on exactly so many "
-    "images, one evaluation on the test set. Network, recipe and order of the images are the same "
-    "for all. cold: no compiled programs are kept from earlier; warm: the cold process of the same "
-    "round kept its programs (the official manner by JAX_COMPILATION_CACHE_DIR). torch compiles "
-    "nothing and is compared with both; the official manner is compared cold with cold and warm "
-    "with warm. The processes take turns; each round has its own random seed. Ratios of medians "
-    "(quartiles of the ratios of each round)."
+    "Wall-clock time of a whole process: imports, data, compilation, training on a fixed "
+    "number of images, one evaluation on the test set. All contestants use the same network, "
+    "recipe and order of the images. cold: no compiled programs from earlier; warm: with the "
+    "programs that the cold process of the same round compiled (the official manner keeps them "
+    "through JAX_COMPILATION_CACHE_DIR). torch compiles nothing and is compared with both; the "
+    "official manner is compared cold with cold and warm with warm. The processes take turns; "
+    "each round has its own random seed. Ratios of medians (quartiles of each round's ratio)."
 )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
-    parser = benchmark_parser("time_to_accuracy", "Train MNIST by one recipe fixed in advance.")
+    parser = benchmark_parser(
+        "time_to_accuracy", "Train MNIST with one recipe that was fixed in advance."
+    )
     parser.add_argument(
         "--validate",
         action="store_true",
-        help="measure the recipe's accuracy over many random seeds instead of times",
+        help="measure the recipe's accuracy over many random seeds, instead of the time",
     )
     parser.add_argument(
         "--seeds",
@@ -85,7 +87,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="random seeds of --validate (default: 30; --quick: 3)",
     )
     parser.add_argument(
-        "--rounds", type=int, metavar="N", help="timed runs of each (default: 10; --quick: 1)"
+        "--rounds",
+        type=int,
+        metavar="N",
+        help="timed runs of each contestant (default: 10; --quick: 1)",
     )
     parser.add_argument(
         "--try",
@@ -100,16 +105,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         type=float,
         default=0.99,
         metavar="X",
-        help="accuracy that --validate compares with (default: 0.99)",
+        help="target accuracy of --validate (default: 0.99)",
     )
     parser.add_argument(
-        "--dataset", metavar="NAME", help="the data set (default: mnist; --quick: mnist-12k)"
+        "--dataset", metavar="NAME", help="data set (default: mnist; --quick: mnist-12k)"
     )
     parser.add_argument(
         "--data-dir",
         action=Place,
         metavar="DIR",
-        help="TFDS's folder (default: ~/tensorflow_datasets)",
+        help="folder of TFDS's data sets (default: ~/tensorflow_datasets)",
     )
     return guarded(parser, argv, _run)
 
@@ -117,7 +122,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(args: argparse.Namespace) -> None:
     out, quick = out_folder(args), args.quick
     if not 0 < args.target <= 1:
-        raise InputError(f"--target {args.target}: pass a share above 0 and up to 1, such as 0.99")
+        raise InputError(
+            f"--target {args.target}: is out of range; pass a share above 0 and up to 1, such as "
+            "0.99"
+        )
     seeds = (3 if quick else 30) if args.seeds is None else args.seeds
     rounds = (1 if quick else 10) if args.rounds is None else args.rounds
     seeds, rounds = whole_number("--seeds", seeds, least=2), whole_number("--rounds", rounds)
@@ -146,10 +154,10 @@ def _time(
     print(machine.header(here))
     title = f"a whole run, {recipe.images:,} images of {dataset}"
     written = ""
-    for found in measure(options, rounds):  # write after each round: a run may be cut short
+    for measurements in measure(options, rounds):  # write after each round: a run may be cut short
         if out is not None:
-            written = _write(out, here, recipe, dataset, title, found)
-    print(f"\n{title}\n{table(found)}", *report.absences(found), sep="\n")
+            written = _write(out, here, recipe, dataset, title, measurements)
+    print(f"\n{title}\n{table(measurements)}", *report.absences(measurements), sep="\n")
     print(f"\n{HOW}" + (f"\n{written}" if written else ""))
 
 
@@ -159,15 +167,15 @@ def _write(
     recipe: Recipe,
     dataset: str,
     title: str,
-    found: dict[str, Measured],
+    measurements: dict[str, Measured],
 ) -> str:
     value = {
         "how": HOW,
         "dataset": dataset,
         "recipe": recipe._asdict(),
-        "processes": summary(found),
+        "processes": summary(measurements),
     }
-    there = {name: m.spread() for name, m in found.items() if m.samples}
+    there = {name: m.spread() for name, m in measurements.items() if m.samples}
     panel = report.Panel(title, "seconds", list(there), {"": list(there.values())})
     return report.write(out, here, "time_to_accuracy", value, [panel])
 
@@ -177,17 +185,17 @@ def measure(options: Sequence[str], rounds: int) -> Iterator[dict[str, Measured]
 
     Every round has a new folder of compiled programs.
     """
-    found = {name: Measured(absent=missing(run.needs)) for name, run in RUNS.items()}
+    measurements = {name: Measured(absent=missing(run.needs)) for name, run in RUNS.items()}
     with tqdm(total=rounds * len(RUNS), leave=False, disable=None, unit="run") as bar:
         for seed in range(rounds):
             with tempfile.TemporaryDirectory() as folder:
                 for name, run in RUNS.items():
                     bar.set_description_str(f"round {seed + 1}: {name}")
-                    if not found[name].absent:
+                    if not measurements[name].absent:
                         arguments = [*options, "--seed", str(seed)]
-                        _one(found[name], run.script, arguments, f"{folder}/{run.script}")
+                        _one(measurements[name], run.script, arguments, f"{folder}/{run.script}")
                     bar.update()
-            yield found
+            yield measurements
 
 
 def _one(m: Measured, script: str, arguments: Sequence[str], cache: str) -> None:
@@ -202,10 +210,10 @@ def _one(m: Measured, script: str, arguments: Sequence[str], cache: str) -> None
     m.add({"seconds": done.seconds, "accuracy": accuracy})
 
 
-def table(found: dict[str, Measured]) -> str:
+def table(measurements: dict[str, Measured]) -> str:
     """A table with a row for each process."""
     rows = []
-    for name, m in found.items():
+    for name, m in measurements.items():
         if m.absent:
             continue
         rows.append(
@@ -213,8 +221,8 @@ def table(found: dict[str, Measured]) -> str:
                 name,
                 report.between(m.spread()),
                 report.number(max(m.samples["seconds"])),
-                report.between(ratio(m, found.get(RUNS[name].official))),
-                report.between(ratio(m, found.get(TORCH))),
+                report.between(ratio(m, measurements.get(RUNS[name].official))),
+                report.between(ratio(m, measurements.get(TORCH))),
                 f"{statistics.mean(m.samples['accuracy']):.2%}",
                 f"{min(m.samples['accuracy']):.2%}",
             ]
@@ -222,12 +230,12 @@ def table(found: dict[str, Measured]) -> str:
     return report.table(COLUMNS, rows)
 
 
-def summary(found: dict[str, Measured]) -> dict[str, Any]:
+def summary(measurements: dict[str, Measured]) -> dict[str, Any]:
     """The results of all processes as a JSON value."""
-    value = report.as_json(found)
-    for name, m in found.items():
-        value[name]["ratio_to_official"] = ratio(m, found.get(RUNS[name].official))
-        value[name]["ratio_to_torch"] = ratio(m, found.get(TORCH))
+    value = report.as_json(measurements)
+    for name, m in measurements.items():
+        value[name]["ratio_to_official"] = ratio(m, measurements.get(RUNS[name].official))
+        value[name]["ratio_to_torch"] = ratio(m, measurements.get(TORCH))
     return value
 
 

@@ -65,9 +65,10 @@ TORCH_ON_GPU: dict[str, Contestant] = {
     for tf32 in (True, False)
 }
 HOW = (
-    "Loss, gradient, Adam and metrics of one step on real digits; each contestant in a process of "
-    "its own, in turn. Median (quartiles) of the rounds; ratios of medians (quartiles of the "
-    "ratios of each round). On a GPU JAX multiplies as TF32, unless a name says float32."
+    "One step on real digits: loss, gradient, Adam and metrics. Each contestant runs in its "
+    "own process, and the processes take turns. Medians (quartiles) over the rounds; ratios of "
+    "medians (quartiles of each round's ratio). On a GPU, JAX multiplies in TF32 unless the name "
+    "says float32."
 )
 
 Results = dict[int, dict[str, Measured]]  # [batch][contestant]
@@ -80,7 +81,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--batch", metavar="N,…", help="batch sizes (default: 32,128,1024; --quick: 128)"
     )
     parser.add_argument(
-        "--rounds", type=int, metavar="N", help="turns of each (default: 15; --quick: 3)"
+        "--rounds",
+        type=int,
+        metavar="N",
+        help="rounds in which each is timed (default: 15; --quick: 3)",
     )
     return guarded(parser, argv, _run)
 
@@ -96,18 +100,23 @@ def _run(args: argparse.Namespace) -> None:
     on_gpu = platform == "gpu"
     results: Results = {}
     for batch in batches:
-        found = race(
+        measurements = race(
             contestants(batch, platform, compiled=not args.quick),
             rounds,
             seconds=0.3 if args.quick or on_gpu else 1.0,
             title=f"batch {batch}",
             together=on_gpu,
         )
-        results[batch] = found
-        print(f"\nbatch {batch}\n{table(found)}", *report.absences(found), sep="\n", flush=True)
+        results[batch] = measurements
+        print(
+            f"\nbatch {batch}\n{table(measurements)}",
+            *report.absences(measurements),
+            sep="\n",
+            flush=True,
+        )
         written = _write(out, here, results)  # after each batch size: a run may be cut short
     if args.quick:
-        print("\n--quick leaves torch.compile out")
+        print("\n--quick leaves out torch.compile")
     print(f"\n{HOW}\n{written}")
 
 
@@ -115,7 +124,7 @@ def _write(out: Path, here: dict[str, Any], results: Results) -> str:
     value = {
         "how": HOW,
         "flop_per_image": FLOP_PER_IMAGE,
-        "batches": {str(batch): summary(found) for batch, found in results.items()},
+        "batches": {str(batch): summary(measurements) for batch, measurements in results.items()},
     }
     return report.write(out, here, "train_step", value, panels(results))
 
@@ -126,28 +135,31 @@ def _batches(text: str) -> list[int]:
     except ValueError:
         sizes = []
     if not sizes or not all(1 <= size <= LARGEST for size in sizes):
-        raise InputError(f"--batch {text}: pass whole numbers from 1 to {LARGEST}, such as 32,128")
+        raise InputError(
+            f"--batch {text}: is not a list of batch sizes; pass whole numbers from 1 to "
+            f"{LARGEST}, such as 32,128"
+        )
     return sizes
 
 
 def contestants(batch: int, platform: str, compiled: bool) -> dict[str, Contestant]:
     """The contestants on a platform, with or without `torch.compile`."""
     everyone = {**CONTESTANTS, **TORCH} if platform != "gpu" else {**ON_GPU, **TORCH_ON_GPU}
-    found = {}
+    by_name = {}
     for name, contestant in everyone.items():
         settings = {**contestant.settings, "batch": batch}
         if contestant.needs == "torch":
             settings["platform"] = platform
         if compiled or not settings.get("compiled"):
-            found[name] = replace(contestant, settings=settings)
-    return found
+            by_name[name] = replace(contestant, settings=settings)
+    return by_name
 
 
-def table(found: dict[str, Measured]) -> str:
+def table(measurements: dict[str, Measured]) -> str:
     """A table of one batch size."""
-    best_torch = quickest(found, [*TORCH, *TORCH_ON_GPU])
+    best_torch = quickest(measurements, [*TORCH, *TORCH_ON_GPU])
     rows = []
-    for name, m in found.items():
+    for name, m in measurements.items():
         if m.absent:
             continue
         time, memory, call = m.spread(), m.facts.get("temporary_bytes"), m.facts.get(CALL)
@@ -155,7 +167,7 @@ def table(found: dict[str, Measured]) -> str:
             [
                 name,
                 report.between(time and time.times(1e3)),
-                report.between(ratio(m, found.get(OFFICIAL))),
+                report.between(ratio(m, measurements.get(OFFICIAL))),
                 report.between(ratio(m, best_torch)),
                 report.number(memory and memory / 1e6),
                 report.number(m.spread("faults").median),  # type: ignore[union-attr]
@@ -179,12 +191,12 @@ COLUMNS = (
 )
 
 
-def summary(found: dict[str, Measured]) -> dict[str, Any]:
+def summary(measurements: dict[str, Measured]) -> dict[str, Any]:
     """The results of one batch size as a JSON value."""
-    best_torch = quickest(found, [*TORCH, *TORCH_ON_GPU])
-    value = report.as_json(found)
-    for name, m in found.items():
-        value[name]["ratio_to_official"] = ratio(m, found.get(OFFICIAL))
+    best_torch = quickest(measurements, [*TORCH, *TORCH_ON_GPU])
+    value = report.as_json(measurements)
+    for name, m in measurements.items():
+        value[name]["ratio_to_official"] = ratio(m, measurements.get(OFFICIAL))
         value[name]["ratio_to_best_torch"] = ratio(m, best_torch)
     return value
 
@@ -192,8 +204,8 @@ def summary(found: dict[str, Measured]) -> dict[str, Any]:
 def panels(results: dict[int, dict[str, Measured]]) -> list[report.Panel]:
     """A diagram for each batch size."""
     drawn = []
-    for batch, found in results.items():
-        there = {name: m.spread() for name, m in found.items() if not m.absent}
+    for batch, measurements in results.items():
+        there = {name: m.spread() for name, m in measurements.items() if not m.absent}
         values = [time and time.times(1e3) for time in there.values()]
         drawn.append(report.Panel(f"batch {batch}", "ms a step", list(there), {"": values}))
     return drawn

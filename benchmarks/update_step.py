@@ -53,33 +53,48 @@ COLUMNS = (
     "page faults",
 )
 HOW = (
-    "Update and apply in one jit, parameters and state donated, float32; each contestant in a "
-    "process of its own, in turn, and that several times: where its arrays come to lie in memory "
-    "changes a process's time. Median (quartiles) of the rounds; ratios of medians (quartiles of "
-    "the ratios of each round). The memory floor is x · c in place, moving as many bytes as the "
-    "rule must, in pieces of the size that is quickest. trace: tracing and lowering; that and "
-    "compiling --builds times in each process."
+    "One jit updates and applies, in float32, with parameters and state donated. Each "
+    "contestant runs in several processes of its own, because its time depends on where its "
+    "arrays lie in memory; the processes take turns. Medians (quartiles) over the rounds; ratios "
+    "of medians (quartiles of each round's ratio). The memory floor is x · c in place: it moves "
+    "as many bytes as the rule must, in pieces of the fastest size. trace: tracing and lowering; "
+    "each process traces and compiles --builds times."
 )
 Results = dict[str, dict[str, dict[str, Measured]]]  # [tree][rule][contestant]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
-    parser = benchmark_parser("update_step", "Time an optimizer's update alone.")
-    parser.add_argument("--trees", metavar="NAME,…", help=", ".join(TREES))
-    parser.add_argument("--rules", metavar="NAME,…", help=", ".join(BYTES))
-    parser.add_argument("--contestants", metavar="NAME,…", help=", ".join(CONTESTANTS))
+    parser = benchmark_parser("update_step", "Time an optimizer's update by itself.")
     parser.add_argument(
-        "--starts", type=int, metavar="N", help="processes of each (default: 3; --quick: 1)"
+        "--trees",
+        metavar="NAME,…",
+        help=f"trees to measure: {', '.join(TREES)} (default: all; --quick: {QUICK_TREES})",
     )
     parser.add_argument(
-        "--rounds", type=int, metavar="N", help="turns of each process (default: 4; --quick: 3)"
+        "--rules",
+        metavar="NAME,…",
+        help=f"rules to measure: {', '.join(BYTES)} (default: all; --quick: {QUICK_RULES})",
+    )
+    parser.add_argument(
+        "--contestants",
+        metavar="NAME,…",
+        help=f"contestants to measure: {', '.join(CONTESTANTS)} (default: all)",
+    )
+    parser.add_argument(
+        "--starts",
+        type=int,
+        metavar="N",
+        help="processes of each contestant (default: 3; --quick: 1)",
+    )
+    parser.add_argument(
+        "--rounds", type=int, metavar="N", help="rounds of each process (default: 4; --quick: 3)"
     )
     parser.add_argument(
         "--builds",
         type=int,
         metavar="N",
-        help="tracings and compilations of each process (default: 3; --quick: 1)",
+        help="tracings and compilations in each process (default: 3; --quick: 1)",
     )
     return guarded(parser, argv, _run)
 
@@ -109,10 +124,14 @@ def _run(args: argparse.Namespace) -> None:
             everyone = _contestants(names, rule, tree, here["device"]["platform"])
             seconds = 0.1 if quick else 0.4
             title = f"{tree}, {rule}"
-            found = race(everyone, rounds, seconds, builds, starts, title, together=on_gpu)
-            results.setdefault(tree, {})[rule] = found
+            measurements = race(everyone, rounds, seconds, builds, starts, title, together=on_gpu)
+            results.setdefault(tree, {})[rule] = measurements
             print(f"\n{tree} ({elements(tree):,} in {len(TREES[tree]())} leaves), {rule}")
-            print(table(found, elements(tree) * BYTES[rule]), *report.absences(found), sep="\n")
+            print(
+                table(measurements, elements(tree) * BYTES[rule]),
+                *report.absences(measurements),
+                sep="\n",
+            )
             written = _write(out, here, results, skipped)  # after each rule: a run may be cut short
     print(f"\n{HOW}\n{written or 'nothing was measured'}")
 
@@ -122,7 +141,7 @@ def _write(out: Path, here: dict[str, Any], results: Results, skipped: dict[str,
         "how": HOW,
         "skipped": skipped,
         "trees": {
-            tree: {rule: summary(found) for rule, found in of.items()}
+            tree: {rule: summary(measurements) for rule, measurements in of.items()}
             for tree, of in results.items()
         },
     }
@@ -143,36 +162,36 @@ def too_large(tree: str, contestants: int) -> str:
 def _contestants(
     names: Sequence[str], rule: str, tree: str, platform: str
 ) -> dict[str, Contestant]:
-    found = {}
+    by_name = {}
     for name in names:
         contestant = CONTESTANTS[name]
         settings = {**contestant.settings, "rule": rule, "tree": tree}
         if contestant.needs == "torch":
             settings["platform"] = platform
-        found[name] = replace(contestant, settings=settings)
-    return found
+        by_name[name] = replace(contestant, settings=settings)
+    return by_name
 
 
-def ratios(m: Measured, found: dict[str, Measured]) -> dict[str, Spread | None]:
+def ratios(m: Measured, measurements: dict[str, Measured]) -> dict[str, Spread | None]:
     """The ratios in the table and the JSON."""
-    optax = found.get(BASELINE)
+    optax = measurements.get(BASELINE)
     return {
         "run_to_optax": ratio(m, optax),
-        "run_to_floor": ratio(m, found.get(FLOOR)),
-        "run_to_torch_fused": ratio(m, found.get(FUSED)),
+        "run_to_floor": ratio(m, measurements.get(FLOOR)),
+        "run_to_torch_fused": ratio(m, measurements.get(FUSED)),
         "trace_to_optax": ratio(m, optax, "trace_seconds"),
         "compile_to_optax": ratio(m, optax, "compile_seconds"),
     }
 
 
-def table(found: dict[str, Measured], moved: int) -> str:
+def table(measurements: dict[str, Measured], moved: int) -> str:
     """A table of one rule on one tree; the rule must move `moved` bytes."""
     rows = []
-    for name, m in found.items():
+    for name, m in measurements.items():
         time = m.spread()
         if time is None:
             continue
-        to = {key: report.between(value) for key, value in ratios(m, found).items()}
+        to = {key: report.between(value) for key, value in ratios(m, measurements).items()}
         trace, compiling, faults = map(m.spread, ("trace_seconds", "compile_seconds", "faults"))
         memory = m.facts.get("temporary_bytes")
         speed = None if name == PASSED_ON else moved / time.median / 1e9
@@ -193,11 +212,11 @@ def table(found: dict[str, Measured], moved: int) -> str:
     return report.table(COLUMNS, rows)
 
 
-def summary(found: dict[str, Measured]) -> dict[str, Any]:
+def summary(measurements: dict[str, Measured]) -> dict[str, Any]:
     """The results of one rule on one tree as a JSON value."""
-    value = report.as_json(found)
-    for name, m in found.items():
-        value[name] |= ratios(m, found)
+    value = report.as_json(measurements)
+    for name, m in measurements.items():
+        value[name] |= ratios(m, measurements)
     return value
 
 
@@ -206,10 +225,16 @@ def panels(results: Results) -> list[report.Panel]:
     drawn = []
     for tree, of in results.items():
         names = dict.fromkeys(
-            name for found in of.values() for name in found if name not in (BASELINE, PASSED_ON)
+            name
+            for measurements in of.values()
+            for name in measurements
+            if name not in (BASELINE, PASSED_ON)
         )
         series = {
-            name: [ratio(found[name], found.get(BASELINE)) for found in of.values()]
+            name: [
+                ratio(measurements[name], measurements.get(BASELINE))
+                for measurements in of.values()
+            ]
             for name in names
         }
         axis = "time of an update, ratio to optax"

@@ -25,9 +25,10 @@ from jaxopt_notes.places import Place
 CPU = {"JAX_PLATFORMS": "cpu"}
 PATIENCE = 120  # seconds that a run may take until its first checkpoint
 HOW = (
-    "Each line is a process, or two. killed and resumed: SIGKILL after the first checkpoint, then "
-    "--resume; equal: every number of metrics.jsonl but the seconds. predict: the run's own test "
-    "set. export: written on this device, loaded and run on the CPU."
+    "Each line is one process or two. killed and resumed: SIGKILL after the first checkpoint, "
+    "then --resume; equal: every number of metrics.jsonl except the seconds agrees with the "
+    "uninterrupted run's. predict: on the run's own test set. export: written on this device, "
+    "then loaded and run on the CPU."
 )
 # Reads an exported network and runs it on bundled digits; JAX alone runs the network.
 _RUN_EXPORTED = """
@@ -42,15 +43,17 @@ print(jax.default_backend(), f"{(answers == data.test_labels).mean():.2%}", "rig
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
-    parser = benchmark_parser("whole_run", "Train, kill, resume, predict and export here.")
+    parser = benchmark_parser(
+        "whole_run", "Train, kill, resume, predict and export on this device."
+    )
     parser.add_argument(
-        "--dataset", metavar="NAME", help="the data set (default: mnist; --quick: mnist-12k)"
+        "--dataset", metavar="NAME", help="data set (default: mnist; --quick: mnist-12k)"
     )
     parser.add_argument(
         "--data-dir",
         action=Place,
         metavar="DIR",
-        help="TFDS's folder (default: ~/tensorflow_datasets)",
+        help="folder of TFDS's data sets (default: ~/tensorflow_datasets)",
     )
     return guarded(parser, argv, _run)
 
@@ -62,14 +65,14 @@ def _run(args: argparse.Namespace) -> None:
     options += ["--data-dir", args.data_dir] if args.data_dir else []
     options += ["--model", "mlp", "--epochs", "2"] if args.quick else []
     with tempfile.TemporaryDirectory() as folder:
-        found = run(options, Path(folder), lambda rows: _write(out, here, rows))
-    print(f"\n{table(found)}\n\n{HOW}\n{_write(out, here, found)}")
-    if all(not row["done"] for row in found):
-        raise InputError(f"benchmarks.whole_run: {found[0]['result']}")
+        results = run(options, Path(folder), lambda rows: _write(out, here, rows))
+    print(f"\n{table(results)}\n\n{HOW}\n{_write(out, here, results)}")
+    if all(not row["done"] for row in results):
+        raise InputError(f"benchmarks.whole_run: {results[0]['result']}")
 
 
-def _write(out: Path, here: dict[str, Any], found: Sequence[dict[str, Any]]) -> str:
-    return report.write(out, here, "whole_run", {"how": HOW, "commands": list(found)}, [])
+def _write(out: Path, here: dict[str, Any], results: Sequence[dict[str, Any]]) -> str:
+    return report.write(out, here, "whole_run", {"how": HOW, "commands": list(results)}, [])
 
 
 def run(
@@ -106,7 +109,7 @@ def run(
         "predict on the CPU": lambda: _last(_command("predict", predicting, CPU)),
         "export, run on the CPU": exported,
     }
-    found: list[dict[str, Any]] = []
+    results: list[dict[str, Any]] = []
     for name, command in commands.items():
         start = time.monotonic()
         try:
@@ -114,10 +117,10 @@ def run(
         except (Failed, InputError) as reason:
             result, done = str(reason), False
         seconds = time.monotonic() - start
-        found.append({"command": name, "result": result, "done": done, "seconds": seconds})
+        results.append({"command": name, "result": result, "done": done, "seconds": seconds})
         print(f"{name}: {result} ({seconds:.1f} s)", flush=True)
-        keep(found)
-    return found
+        keep(results)
+    return results
 
 
 def kill_after_checkpoint(options: Sequence[str], run: Path) -> int:
@@ -146,8 +149,8 @@ def _command(name: str, options: Sequence[str], environment: dict[str, str] | No
 
 
 def _last(printed: str) -> str:
-    found = json.loads(printed.splitlines()[-1])
-    return f"{found['accuracy']:.2%} of {found['examples']:,} right"
+    answer = json.loads(printed.splitlines()[-1])
+    return f"{answer['accuracy']:.2%} of {answer['examples']:,} right"
 
 
 def _metrics(run: Path) -> list[dict[str, Any]]:
@@ -155,9 +158,9 @@ def _metrics(run: Path) -> list[dict[str, Any]]:
     return [{k: v for k, v in json.loads(line).items() if k != "seconds"} for line in lines]
 
 
-def table(found: Sequence[dict[str, Any]]) -> str:
+def table(results: Sequence[dict[str, Any]]) -> str:
     """A table with a row for each command."""
-    rows = [[row["command"], row["result"], report.number(row["seconds"])] for row in found]
+    rows = [[row["command"], row["result"], report.number(row["seconds"])] for row in results]
     return report.table(["command", "result", "s"], rows)
 
 

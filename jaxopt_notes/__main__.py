@@ -12,13 +12,13 @@ COMMANDS = {
     "predict": "classify pictures with a trained network",
     "compare": "compare training runs in a table and a picture",
     "export": "write a trained network as one file: jax.export or ONNX",
-    "convert": "make a run of a torch checkpoint, or a torch checkpoint of a run",
-    "explain": "print the equation of any optax optimizer, read off its program",
+    "convert": "convert a torch checkpoint to a run, or a run to a torch checkpoint",
+    "explain": "print the equation of any optax optimizer, read from its program",
     "identify": "name any optimizer from its steps alone",
-    "diagnose": "say why two optimizers part",
-    "verify": "prove here that the optimizers equal optax, torch, Keras and TensorFlow",
+    "diagnose": "explain why two optimizers differ",
+    "verify": "prove on this machine that the optimizers equal optax, torch, Keras and TensorFlow",
     "studies": "run the studies of the notes' claims",
-    "aot": "compile a training step for hardware that is not here",
+    "aot": "compile a training step for hardware that you do not have",
 }
 
 

@@ -64,13 +64,14 @@ class _Help(argparse.HelpFormatter):
 def add_run(parser: argparse.ArgumentParser) -> None:
     """Adds the options that choose a run and its weights."""
     parser.add_argument(
-        "--run", required=True, action=Place, metavar="DIR", help="the folder of a training run"
+        "--run", required=True, action=Place, metavar="DIR", help="folder of a training run"
     )
     parser.add_argument(
         "--which",
         default="best",
         choices=("best", "last", "ema"),
-        help="its weights: of the best test accuracy, the last, or their average (default: best)",
+        help="weights to use: those with the best test accuracy, the last, or the average "
+        "(default: best)",
     )
 
 

@@ -23,7 +23,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.usage = "%(prog)s [options] RUN ..."
     parser.add_argument(
-        "runs", nargs="+", action=Place, metavar="RUN", help="the folder of a training run"
+        "runs", nargs="+", action=Place, metavar="RUN", help="folder of a training run"
     )
     parser.add_argument(
         "--out",
@@ -62,11 +62,16 @@ def _draw(comparison: Comparison, out: str) -> None:
 
     curves = {run.name: run.rows for run in comparison.runs if run.rows}
     if not curves:
-        raise InputError(f"--out {out}: no run has finished an epoch; there is nothing to draw")
+        raise InputError(
+            f"--out {out}: no run has finished an epoch, so there is nothing to draw; let a run "
+            "finish one"
+        )
     try:
         lacking = plots.draw_comparison(Path(out), curves)
     except OSError as error:
-        raise InputError(f"--out {out}: cannot be written ({first_line(error)})") from error
+        raise InputError(
+            f"--out {out}: cannot be written ({first_line(error)}); pass another file"
+        ) from error
     if lacking:
         print(lacking, file=sys.stderr)
 

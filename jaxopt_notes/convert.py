@@ -36,7 +36,7 @@ def build_parser() -> OneLineParser:
         "source",
         action=Place,
         metavar="SOURCE",
-        help="a file of torch.save or safetensors, a folder of the Hugging Face Trainer, or the "
+        help="a torch.save or safetensors file, a folder of the Hugging Face Trainer, or the "
         "folder of a training run",
     )
     parser.add_argument(
@@ -44,15 +44,16 @@ def build_parser() -> OneLineParser:
         required=True,
         action=Place,
         metavar="DIR|FILE",
-        help="output: a new folder for a run; a new file for a torch checkpoint: name.pt, or "
-        "name.safetensors for the weights alone",
+        help="output. To a run: a new folder. To torch: a new file, name.pt, or name.safetensors "
+        "for the weights alone",
     )
     parser.add_argument(
         "--names",
         action=Place,
         metavar="FILE",
         help="JSON list of torch's names for the layers with weights, in the network's order "
-        "(default: from torch, by shapes and numbers; to torch, the numbers of an nn.Sequential)",
+        "(default: from torch, matched by shape and number; to torch, numbered as in "
+        "nn.Sequential)",
     )
     back = parser.add_argument_group("from a run to torch")
     back.add_argument(
@@ -63,7 +64,7 @@ def build_parser() -> OneLineParser:
         "only the last come with the optimizer (default: last)",
     )
     there = parser.add_argument_group(
-        "from torch to a run: what the checkpoint does not hold",
+        "from torch to a run, for what the checkpoint does not hold",
         "The shapes of the weights determine the model, its widths and its norm. If the "
         "checkpoint holds optimizer settings, a learning rate or a schedule, the run uses them. "
         "Images are not shifted unless you pass --shift.",
@@ -87,7 +88,7 @@ def _convert(args: argparse.Namespace) -> int:
     source = Path(args.source)
     asked = asked_in(args)
     if not source.exists():
-        raise InputError(f"{source}: is not there; pass a checkpoint, or the folder of a run")
+        raise InputError(f"{source}: does not exist; pass a checkpoint, or the folder of a run")
     require("convert", "train")
     start.import_jax()
     start.devices()
@@ -116,7 +117,7 @@ def _take_up(args: argparse.Namespace, names: list[str] | None, asked: dict[str,
     except InputError as error:
         text = str(error)
         if text.startswith("state_dict:"):
-            text += "; convert takes the networks of train alone, others go on in code: "
+            text += "; convert takes only the networks of train; for others, use "
             text += "jaxopt_notes.transfer.to_nnx_optimizer"
         raise error if text.startswith("-") else InputError(f"{args.source}: {text}") from None
     accuracy = taking_up.accuracy(taken)
@@ -139,12 +140,15 @@ def _taken_text(
         f"parameters; {accuracy:.2%} of {len(data.test_labels):,} test images of {data.name} right",
         f"optimizer: {optimizer} after {progress.step:,} steps"
         if parts.optimizer is not None
-        else f"optimizer: none in the file; {optimizer} begins at step 0",
+        else f"optimizer: none in the file; {optimizer} starts at step 0",
     ]
     if config.model == "cnn" and config.pooling != "gap":
-        lines.append(f"no shape tells: pooling {config.pooling}, activation {config.activation}")
+        lines.append(
+            f"assumed, because the weights do not show them: pooling {config.pooling}, activation "
+            f"{config.activation}"
+        )
     else:
-        lines.append(f"no shape tells: activation {config.activation}")
+        lines.append(f"assumed, because the weights do not show it: activation {config.activation}")
     steps = taken.setup.steps_per_epoch
     lines.append(
         f"{out}: {progress.epoch} of {config.epochs} epochs are done, and {progress.step_in_epoch} "
@@ -160,8 +164,8 @@ def _give_back(args: argparse.Namespace, names: list[str] | None, asked: dict[st
     spare = [name for name in asked if name != "out"]
     if not (Path(args.source) / "config.json").exists():
         raise InputError(
-            f"SOURCE {args.source}: holds no run, and no checkpoint of the Hugging Face Trainer; "
-            "pass a checkpoint file, or the folder of a run"
+            f"SOURCE {args.source}: holds neither a run nor a checkpoint of the Hugging Face "
+            "Trainer; pass a checkpoint file, or the folder of a run"
         )
     if spare or args.step is not None:
         option = ROWS[spare[0]].option if spare else "--step"
@@ -169,15 +173,17 @@ def _give_back(args: argparse.Namespace, names: list[str] | None, asked: dict[st
     out = Path(args.out)
     giving_back.refuse_out(out)
     alone = out.suffix == reading.SAFETENSORS
-    given = giving_back.give_back(args.source, args.which, names, weights_alone=alone)
-    giving_back.write(given, out)
-    parts = ", ".join(("model", *given.rest)) if given.rest else "the module's state_dict"
-    print(f"{out}: {parts}; after {given.step:,} steps")
-    for note in given.notes:
+    checkpoint = giving_back.give_back(args.source, args.which, names, weights_alone=alone)
+    giving_back.write(checkpoint, out)
+    parts = ", ".join(("model", *checkpoint.rest)) if checkpoint.rest else "the module's state_dict"
+    print(f"{out}: {parts}; after {checkpoint.step:,} steps")
+    for note in checkpoint.notes:
         print(f"note: {note}")
     if names is None:
-        print("note: layers are named by their places in nn.Sequential; pass --names for others")
-    print(f"next, in torch: {_next_in_torch(out, bool(given.rest))}")
+        print(
+            "note: layers are named by their places in nn.Sequential; pass --names for other names"
+        )
+    print(f"next, in torch: {_next_in_torch(out, bool(checkpoint.rest))}")
     return 0
 
 

@@ -18,8 +18,9 @@ def build_parser() -> argparse.ArgumentParser:
     """The command's options."""
     parser = OneLineParser(
         prog="python -m jaxopt_notes.diagnose",
-        description="Run two optimizers on the same gradients; say whether they are equal, and if "
-        "not, each difference with the keyword that removes it from the first. FACTORY is a dotted "
+        description="Run two optimizers on the same gradients and say whether they are equal. If "
+        "not, list each difference, with the keyword that removes it from the first. FACTORY is a "
+        "dotted "
         "name such as optax.rmsprop or torch.optim.RMSprop; KEY=VALUE are its arguments.",
         epilog="Exit code: 0 if they are equal, 1 if not, 2 for invalid input.",
     )
@@ -29,14 +30,14 @@ def build_parser() -> argparse.ArgumentParser:
     add(
         "--dtype",
         default="float64",
-        help="of the parameters: float64 or float32 (default: float64)",
+        help="dtype of the parameters: float64 or float32 (default: float64)",
     )
     add("--json", action="store_true", help="print one JSON object")
     add(
         "--out",
         action=Place,
         metavar="FILE.png",
-        help="draw how far they are apart after each step (needs matplotlib)",
+        help="draw the distance between them after each step (needs matplotlib)",
     )
     return parser
 
@@ -59,7 +60,7 @@ def _diagnose(argv: list[str]) -> int:
             "optax.adam learning_rate=1e-3 -- torch.optim.Adam lr=1e-3"
         )
     if args.dtype not in DTYPES:
-        raise InputError(f"--dtype {args.dtype}: choose from {', '.join(DTYPES)}")
+        raise InputError(f"--dtype {args.dtype}: is unknown; pass one of {', '.join(DTYPES)}")
     if args.out and Path(args.out).suffix.lower() != ".png":
         raise InputError(f"--out {args.out}: pass a name that ends in .png")
     if args.out:
@@ -88,7 +89,9 @@ def _compare(first: list[str], second: list[str], args: argparse.Namespace) -> i
         try:
             pictures.draw_distances(Path(args.out), diagnosis)
         except OSError as error:
-            raise InputError(f"--out {args.out}: cannot be written ({first_line(error)})") from None
+            raise InputError(
+                f"--out {args.out}: cannot be written ({first_line(error)}); pass another file"
+            ) from None
     return int(not diagnosis.equal)
 
 

@@ -16,8 +16,8 @@ def build_parser() -> argparse.ArgumentParser:
     """The command's options."""
     parser = OneLineParser(
         prog="python -m jaxopt_notes.explain",
-        description="Print the equations that an optimizer computes at one step, read off the "
-        "program that JAX traces, and step them beside the optimizer to check them.",
+        description="Print the equations of one step of an optimizer, read from the program that "
+        "JAX traces. Check them by running them beside the optimizer.",
         epilog="Example: python -m jaxopt_notes.explain optax.adamw learning_rate=1e-3. "
         "Exit code: 0 if the equations hold, 1 if the optimizer could not be put into an equation, "
         "2 for invalid input.",
@@ -28,7 +28,8 @@ def build_parser() -> argparse.ArgumentParser:
         "factory",
         nargs="?",
         metavar="FACTORY",
-        help="what makes the optimizer, by its dotted name: optax.adamw, or your own module's",
+        help="dotted name of the function that makes the optimizer: optax.adamw, or one in your "
+        "own module",
     )
     add(
         "values",
@@ -43,7 +44,8 @@ def build_parser() -> argparse.ArgumentParser:
         "--table",
         action=Place,
         metavar="FILE.md",
-        help="write the equations of our optimizers, the frameworks' and optax's to a page",
+        help="write the equations of our optimizers, the other frameworks' and optax's to this "
+        "page",
     )
     return parser
 
@@ -85,7 +87,9 @@ def _write_table(path: Path) -> int:
         path.parent.mkdir(parents=True, exist_ok=True)
         files.write_text(path, text)
     except OSError as error:
-        raise InputError(f"--table {path}: cannot be written ({first_line(error)})") from error
+        raise InputError(
+            f"--table {path}: cannot be written ({first_line(error)}); pass another file"
+        ) from error
     print(f"wrote {path}")
     return 0
 

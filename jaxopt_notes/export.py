@@ -16,8 +16,9 @@ def build_parser() -> argparse.ArgumentParser:
     """The command's options."""
     parser = OneLineParser(
         prog="python -m jaxopt_notes.export",
-        description="Write a trained network's forward pass, from uint8 images (batch, height, "
-        "width, channels) to logits, with its weights, for CPUs, GPUs and TPUs.",
+        description="Write the forward pass and weights of a trained network to one file, for "
+        "CPUs, GPUs and TPUs. It takes uint8 images (batch, height, width, channels) and returns "
+        "logits.",
         epilog='To run it: jax.export.deserialize(open(FILE, "rb").read()).call(images).',
     )
     add_run(parser)

@@ -14,12 +14,13 @@ def build_parser() -> argparse.ArgumentParser:
     """The command's options."""
     parser = OneLineParser(
         prog="python -m jaxopt_notes.identify",
-        description="Drive an optimizer with chosen gradients and say which equation it follows, "
-        "with which hyperparameters, whose convention that is, and where it departs from all. "
+        description="Run an optimizer on chosen gradients. Report its equation and "
+        "hyperparameters, the framework whose convention it follows, and where it deviates from "
+        "every known convention. "
         "FACTORY is a dotted name such as optax.adam or torch.optim.RMSprop; KEY=VALUE are its "
         "arguments.",
-        epilog="Exit code: 0 for a known optimizer without deviations, 1 for any other, 2 for a "
-        "mistake.",
+        epilog="Exit code: 0 for a known optimizer without deviations, 1 for any other, 2 for "
+        "invalid input.",
     )
     parser.usage = "%(prog)s [options] FACTORY [KEY=VALUE …]"
     add = parser.add_argument
@@ -27,12 +28,12 @@ def build_parser() -> argparse.ArgumentParser:
     add(
         "--command",
         metavar="COMMAND",
-        help="a program that speaks one JSON object a line, instead of FACTORY",
+        help="instead of FACTORY: a program that exchanges one JSON object per line",
     )
     add(
         "--dtype",
         default="float64",
-        help="of the parameters: float64 or float32 (default: float64)",
+        help="dtype of the parameters: float64 or float32 (default: float64)",
     )
     add("--claim", metavar="NAME", help="convention that it should follow, such as torch.adamw")
     add(
@@ -40,12 +41,12 @@ def build_parser() -> argparse.ArgumentParser:
         type=float,
         default=20.0,
         metavar="S",
-        help="seconds that the program of --command has for an answer (default: 20)",
+        help="seconds to wait for each answer of --command's program (default: 20)",
     )
     add(
         "--self-test",
         action="store_true",
-        help="identify every setting that `verify` proves and every planted fault instead",
+        help="instead, identify every setting that `verify` proves and every planted fault",
     )
     add("--json", action="store_true", help="print one JSON object")
     return parser
@@ -60,9 +61,11 @@ def validate(args: argparse.Namespace) -> None:
             "FACTORY: pass either a factory, such as optax.adam learning_rate=1e-3, or --command"
         )
     if args.dtype not in DTYPES:
-        raise InputError(f"--dtype {args.dtype}: choose from {', '.join(DTYPES)}")
+        raise InputError(f"--dtype {args.dtype}: is unknown; pass one of {', '.join(DTYPES)}")
     if not 0 < args.patience < float("inf"):
-        raise InputError(f"--patience {args.patience:g}: must be a number of seconds above 0")
+        raise InputError(
+            f"--patience {args.patience:g}: is too short; pass a number of seconds above 0"
+        )
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -210,14 +210,14 @@ def _check_range(name: str, x: jax.Array, below: int) -> None:
     known = _concrete(x)
     if known is not None and known.size and (known.min() < 0 or known.max() >= below):
         bad = known.min() if known.min() < 0 else known.max()
-        raise ValueError(f"{name} are 0 … {below - 1}, but there is a {bad}")
+        raise ValueError(f"{name} are 0 … {below - 1}, but one of them is {bad}")
 
 
-def _how_many(name: str, x: jax.Array, given: int | None) -> int:
-    if given is None:
+def _how_many(name: str, x: jax.Array, count: int | None) -> int:
+    if count is None:
         known = _concrete(x)
         if known is None:
-            raise ValueError(f"{name}: pass their number where they are traced")
-        given = int(known.max()) + 1
-    _check_range(name, x, given)
-    return given
+            raise ValueError(f"{name}: their number is unknown while tracing; pass it")
+        count = int(known.max()) + 1
+    _check_range(name, x, count)
+    return count

@@ -40,7 +40,7 @@ def expanded(text: str) -> str:
         )
     path = os.path.expanduser(text)
     if path.startswith("~"):
-        raise InputError(f"has no home folder here; pass the whole path, or ./{text}")
+        raise InputError(f"has no home folder here; pass the full path, or ./{text}")
     return path
 
 

@@ -29,8 +29,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser = OneLineParser(
         prog="python -m jaxopt_notes.predict",
         description="Classify picture files (PNG, JPEG, WebP, BMP, GIF, TIFF) with a trained "
-        f"network. An answer of a probability below {UNSURE:.0%} is marked as unsure: on the test "
-        "digits of mnist-12k, those are 2% of the CNN's answers and half of its mistakes.",
+        f"network. Answers with a probability below {UNSURE:.0%} are marked as unsure. On the "
+        "test digits of mnist-12k, these are 2% of the CNN's answers and half of its mistakes.",
     )
     parser.usage = "%(prog)s --run DIR [options] [FILE ...]"
     add_run(parser)
@@ -55,7 +55,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--ink",
         choices=("dark", "light"),
-        help="dark on light or light on dark (default: by the border for digits, else as trained)",
+        help="whether the pictures are dark on light or light on dark (default: for digits, "
+        "judged by the border; otherwise as in training)",
     )
     parser.add_argument(
         "--centre",
@@ -66,7 +67,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--show",
         action=Place,
         metavar="FILE.png",
-        help="draw the pictures, and beside each what the network saw and answered",
+        help="draw each picture beside the network's input and its answer",
     )
     parser.add_argument(
         "--follow-links",
@@ -85,7 +86,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _predict(args: argparse.Namespace) -> int:
     if bool(args.files) == bool(args.split):
-        both = "files and --split test: pass one of them"
+        both = "files and --split test: exclude each other; pass one of them"
         raise InputError(both if args.files else "pass files, or --split test")
     for option, value in (("--dataset", args.dataset), ("--data-dir", args.data_dir)):
         if value is not None and not args.split:
@@ -187,7 +188,7 @@ def _style(args: argparse.Namespace, trained: Any) -> Any:
     if centred and trained.image_shape != (FIELD, FIELD, 1):
         shape = "×".join(map(str, trained.image_shape))
         raise InputError(
-            f"--centre: the run was trained on {shape} images, MNIST's are 28×28×1; leave it out"
+            f"--centre: needs 28×28×1 images, but the run was trained on {shape}; leave it out"
         )
     mean = trained.normalize.mean
     # Most of a picture is background, so a light average means dark ink.

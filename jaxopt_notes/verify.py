@@ -24,27 +24,42 @@ def build_parser() -> argparse.ArgumentParser:
     """The command's options."""
     parser = OneLineParser(
         prog="python -m jaxopt_notes.verify",
-        description="Run every optimizer in every keyword setting beside optax, torch, Keras, "
-        "TensorFlow (where they are installed) and the written equation, on awkward gradients; "
-        "print how far apart they are, in units in the last place.",
-        epilog="Exit code: 0 if all are equal (with --mutate: all mutants caught), 1 if not, 2 for "
-        "a mistake.",
+        description="Compare every optimizer, in every keyword setting, with optax, torch, Keras "
+        "and TensorFlow (if installed) and with the written equation, on awkward gradients. Print "
+        "the distances in units in the last place.",
+        epilog="Exit code: 0 if all are equal (with --mutate: all mutants caught), 1 if not, 2 "
+        "for invalid input.",
     )
     add = parser.add_argument
-    add("--optimizer", action="append", metavar="NAME", help=f"{', '.join(PROVED)} (default: all)")
-    add("--oracle", action="append", metavar="NAME", help=f"{', '.join(ORACLES)} (default: all)")
-    add("--dtype", action="append", metavar="NAME", help=f"{', '.join(DTYPES)} (default: all)")
+    add(
+        "--optimizer",
+        action="append",
+        metavar="NAME",
+        help=f"optimizers to check: {', '.join(PROVED)} (default: all)",
+    )
+    add(
+        "--oracle",
+        action="append",
+        metavar="NAME",
+        help=f"what to compare with: {', '.join(ORACLES)} (default: all)",
+    )
+    add(
+        "--dtype",
+        action="append",
+        metavar="NAME",
+        help=f"dtypes: {', '.join(DTYPES)} (default: all)",
+    )
     add(
         "--steps",
         type=int,
         metavar="N",
         help=f"steps of each comparison (default: {STEPS}; --quick: {QUICK_STEPS})",
     )
-    add("--quick", action="store_true", help="fewer steps, one dtype for each oracle")
+    add("--quick", action="store_true", help="fewer steps, and one dtype for each oracle")
     add(
         "--mutate",
         action="store_true",
-        help="prove that errors are caught: put wrong formulas in, one at a time",
+        help="put in wrong formulas one at a time, and check that each is caught",
     )
     add("--out", action=Place, metavar="DIR", help="folder for certificate.json and certificate.md")
     return parser
@@ -55,14 +70,16 @@ def validate(args: argparse.Namespace) -> None:
     for option, known in (("optimizer", PROVED), ("oracle", ORACLES), ("dtype", DTYPES)):
         for name in getattr(args, option) or ():
             if name not in known:
-                raise InputError(f"--{option} {name}: choose from {', '.join(known)}")
+                raise InputError(f"--{option} {name}: is unknown; pass one of {', '.join(known)}")
     if args.steps is not None and args.steps < 2:
-        raise InputError(f"--steps {args.steps} must be at least 2")
+        raise InputError(f"--steps {args.steps}: is too few; pass at least 2")
     if args.out:
         try:  # first, because the proof takes minutes
             os.makedirs(args.out, exist_ok=True)
         except OSError as error:
-            raise InputError(f"--out {args.out} cannot be a folder: {first_line(error)}") from None
+            raise InputError(
+                f"--out {args.out}: cannot be a folder ({first_line(error)}); pass another"
+            ) from None
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -76,7 +93,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             warnings.simplefilter("ignore", DeprecationWarning)
             return _verify(args)
 
-    return exit_code(command, "stopped: nothing was written")
+    return exit_code(command, "stopped; nothing was written")
 
 
 def _verify(args: argparse.Namespace) -> int:
@@ -96,7 +113,9 @@ def _verify(args: argparse.Namespace) -> int:
         print(certificate.line(row))
         rows.append(row)
     if not rows:
-        raise InputError("nothing to prove: no optimizer chosen has that oracle and dtype")
+        raise InputError(
+            "nothing to prove: none of the chosen optimizers has that oracle and dtype"
+        )
     seconds = time.perf_counter() - began
     print(certificate.summary(rows, seconds))
     if args.out:

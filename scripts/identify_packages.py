@@ -99,13 +99,18 @@ def _row(row: tuple[str, str, str, str]) -> dict[str, Any] | None:
     row_of = {**head, "documented": documented}
     for dtype in ("float64", "float32"):
         try:
-            said = identify(stepper(path, factories.keywords(words.split())), dtype)
+            identification = identify(stepper(path, factories.keywords(words.split())), dtype)
         except Exception as error:  # whatever a package raises: the other rows go on
             return {**row_of, "dtype": dtype, "error": first_line(error)}
-        if said.known:
+        if identification.known:
             break
-    print(path, said.family if said.known else "unknown", *said.deviations, flush=True)
-    return {**row_of, "dtype": dtype, **said._asdict()}
+    print(
+        path,
+        identification.family if identification.known else "unknown",
+        *identification.deviations,
+        flush=True,
+    )
+    return {**row_of, "dtype": dtype, **identification._asdict()}
 
 
 def _line(row: dict[str, Any]) -> str:

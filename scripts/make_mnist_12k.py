@@ -88,11 +88,11 @@ def select(pairs: list[tuple[np.ndarray, np.ndarray]]) -> dict[str, np.ndarray]:
     (first, first_labels), (second, second_labels), (test, test_labels) = pairs
     train = np.concatenate([first, second])
     train_labels = np.concatenate([first_labels, second_labels])
-    kept = first_of_each(train_labels, TRAIN_PER_CLASS)
+    indices = first_of_each(train_labels, TRAIN_PER_CLASS)
     kept_test = first_of_each(test_labels, TEST_PER_CLASS)
     return {
-        "train_images": to_bytes(train[kept]),
-        "train_labels": train_labels[kept].astype(np.uint8),
+        "train_images": to_bytes(train[indices]),
+        "train_labels": train_labels[indices].astype(np.uint8),
         "test_images": to_bytes(test[kept_test]),
         "test_labels": test_labels[kept_test].astype(np.uint8),
     }

@@ -106,19 +106,19 @@ def compare(
 ) -> tuple[Curves, Curves, Run, Images]:
     """torch's curves, JAX's with every item the same, and what JAX's were made of."""
     images = images_of(data, np.float64 if x64 else np.float32)
-    theirs = torch_network(torch.float64 if x64 else torch.float32, seed)
-    same = same_run(theirs, images, steps)  # copies the weights before torch trains them
-    return torch_run(theirs, same, images), jax_run(same, images), same, images
+    network = torch_network(torch.float64 if x64 else torch.float32, seed)
+    same = same_run(network, images, steps)  # copies the weights before torch trains them
+    return torch_run(network, same, images), jax_run(same, images), same, images
 
 
-def distance(ours: Curves, theirs: Curves) -> dict[str, dict[str, Any]]:
+def distance(ours: Curves, of_torch: Curves) -> dict[str, dict[str, Any]]:
     """How far apart the losses are at most, and the first step at which they are 1e-5 apart."""
-    found = {}
-    for name, every, a, b in zip(("train", "test"), (1, EVERY), ours, theirs):
+    distances = {}
+    for name, every, a, b in zip(("train", "test"), (1, EVERY), ours, of_torch):
         apart = np.abs(a - b)
         first = int(np.argmax(apart > AGREE) + 1) * every if (apart > AGREE).any() else None
-        found[name] = {"largest": float(apart.max()), "first_step_above_1e-5": first}
-    return found
+        distances[name] = {"largest": float(apart.max()), "first_step_above_1e-5": first}
+    return distances
 
 
 def measure(steps: int = STEPS) -> dict[str, Any]:
@@ -126,22 +126,22 @@ def measure(steps: int = STEPS) -> dict[str, Any]:
     data = load("mnist-12k")
     with jax.enable_x64(False):
         starts = [compare(data, False, steps, seed)[:2] for seed in range(STARTS)]
-        float32 = [distance(ours, theirs) for theirs, ours in starts]
+        float32 = [distance(ours, of_torch) for of_torch, ours in starts]
     with jax.enable_x64(True):
-        theirs, ours, same, images = compare(data, True, steps)
+        of_torch, ours, same, images = compare(data, True, steps)
         runs = {
             name: jax_run(run, images) for name, run in omissions(same, len(images.train)).items()
         }
     return {
         "test_loss_every": EVERY,
         "versions": {"jax": jax.__version__, "torch": torch.__version__},
-        "torch": _lists(theirs),
+        "torch": _lists(of_torch),
         "jax": _lists(ours),
-        "same, float64": distance(ours, theirs),
+        "same, float64": distance(ours, of_torch),
         "same, float32": max(float32, key=lambda apart: apart["train"]["largest"]),
         "same, float32, each start": float32,
         "left out": {
-            name: {**distance(curves, theirs), "curves": _lists(curves)}
+            name: {**distance(curves, of_torch), "curves": _lists(curves)}
             for name, curves in runs.items()
         },
     }

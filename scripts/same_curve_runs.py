@@ -173,10 +173,10 @@ def network_of(momentum: float = 0.9, unbiased: bool = True) -> MLP:
     return network
 
 
-def same_run(theirs: torch.nn.Sequential, images: Images, steps: int) -> Run:
+def same_run(torch_module: torch.nn.Sequential, images: Images, steps: int) -> Run:
     """The run in which every item is as in torch."""
     network = network_of()
-    params, batch_stats = from_torch(theirs.state_dict(), network)
+    params, batch_stats = from_torch(torch_module.state_dict(), network)
     fall = schedule(steps, jnp)
     optimizer = conventions.torch.rmsprop(
         lambda taken: LEARNING_RATE * fall(taken), ALPHA, EPS, DECAY, MOMENTUM

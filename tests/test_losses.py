@@ -224,7 +224,7 @@ def test_the_best_split_of_iris_is_the_one_of_an_entropy_tree():
 def test_labels_out_of_range_are_refused_where_known_and_nan_where_not():
     logits = jnp.zeros((2, 3))
     for bad in (jnp.array([0, 3]), jnp.array([-1, 0])):
-        with pytest.raises(ValueError, match=r"0 … 2, but there is a (3|-1)"):
+        with pytest.raises(ValueError, match=r"0 … 2, but one of them is (3|-1)"):
             cross_entropy(logits, bad)
         for smoothing in (0.0, 0.1):
             losses = jax.jit(lambda y, s=smoothing: cross_entropy(logits, y, label_smoothing=s))(

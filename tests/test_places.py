@@ -103,7 +103,7 @@ def test_every_path_option_expands_the_home_folder(tilde):
     ("text", "words"),
     [
         ("", "'': is empty"),
-        ("~nobody-of-that-name/run", "has no home folder here; pass the whole path"),
+        ("~nobody-of-that-name/run", "has no home folder here; pass the full path"),
         ("a\0b", "NUL"),
     ],
 )

@@ -45,7 +45,7 @@ def of_packed(rule: str) -> Pair:
 def of_one_loop(rule: str) -> Pair:
     """Our rule, with one loop for all outputs of a leaf."""
     if not notes.one_loop_works():
-        raise Unavailable("XLA's multi-output fusion is not to be had here")
+        raise Unavailable("this XLA has no multi-output fusion")
     name, settings = RULES[rule]
     optimizer = getattr(notes, name)(RATE, **settings)
 

@@ -26,7 +26,7 @@ def files(docs: Path) -> Iterator[Path]:
 def programs(docs: Path) -> set[str]:
     """The programs that the studies' pages link to."""
     pages = [docs / file for file in files(docs) if file.suffix == ".html"]
-    return {found[1] for page in pages for found in PROGRAM.findall(page.read_text("utf-8"))}
+    return {match[1] for page in pages for match in PROGRAM.findall(page.read_text("utf-8"))}
 
 
 def _copy(app: Sphinx, failure: Exception | None) -> None:

@@ -111,10 +111,10 @@ def _contents(app: Sphinx, page: str) -> str:
     parts = []
     for tree in app.env.get_doctree(FIRST + CHINESE).findall(addnodes.toctree):
         items = []
-        for given, target in tree["entries"]:
+        for name, target in tree["entries"]:
             current = " current" if target == page else ""
             uri = app.builder.get_relative_uri(page, target)
-            title = escape(given or app.env.titles[target].astext())
+            title = escape(name or app.env.titles[target].astext())
             link = f'<a class="reference internal{current}" href="{uri}">{title}</a>'
             items.append(f'<li class="toctree-l1{current}">{link}</li>')
         caption = f'<span class="caption-text">{escape(tree["caption"])}</span>'

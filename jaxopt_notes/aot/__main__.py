@@ -24,12 +24,15 @@ def build_parser() -> argparse.ArgumentParser:
     """The command's options."""
     parser = OneLineParser(
         prog="python -m jaxopt_notes.aot",
-        description="Compile the training step ahead of time, for hardware that need not be here, "
-        "and say whether its buffers alias, what its devices send, whether memory holds it, "
-        "and what operations it consists of.",
+        description="Compile the training step ahead of time, also for hardware that you do not "
+        "have. Report whether donated buffers are aliased, what the devices send to each other, "
+        "whether the step fits in memory, and its operations.",
     )
     parser.add_argument(
-        "--target", required=True, metavar="NAME", help=f"one such as {targets.EXAMPLES}"
+        "--target",
+        required=True,
+        metavar="NAME",
+        help=f"hardware to compile for, such as {targets.EXAMPLES}",
     )
     names = ("model", "norm", "optimizer", "batch_size", "shard_optimizer_state")
     add_rows(parser, parser, names)
@@ -39,7 +42,7 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="FOLDER",
         help="write the compiled programs as text into this folder",
     )
-    parser.add_argument("--json", action="store_true", help="print JSON in place of text")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of text")
     return parser
 
 
@@ -87,7 +90,9 @@ def _write(programs: dict[str, str], folder: Path) -> None:
         for name, text in programs.items():
             files.write_text(folder / f"{name}.txt", text)
     except OSError as error:
-        raise InputError(f"--hlo {folder}: cannot be written: {first_line(error)}") from error
+        raise InputError(
+            f"--hlo {folder}: cannot be written ({first_line(error)}); pass another folder"
+        ) from error
 
 
 if __name__ == "__main__":

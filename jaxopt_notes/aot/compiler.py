@@ -205,14 +205,14 @@ def compile_for(
     )
 
 
-def _read(target: Target, found: list[program.Operation], steps: int) -> Reading:
+def _read(target: Target, operations: list[program.Operation], steps: int) -> Reading:
     kinds = {
         kind: (count / steps, moved / steps)
-        for kind, (count, moved) in program.by_kind(found).items()
+        for kind, (count, moved) in program.by_kind(operations).items()
     }
-    moved = sum(op.bytes for op in found) / steps
+    moved = sum(op.bytes for op in operations) / steps
     bandwidth = targets.bandwidth(target)
-    return Reading(kinds, len(found) / steps, moved, bandwidth and moved / bandwidth)
+    return Reading(kinds, len(operations) / steps, moved, bandwidth and moved / bandwidth)
 
 
 def _read_loop(target: Target, text: str) -> Reading:
@@ -291,8 +291,8 @@ def count_aliased(program: str) -> int:
     >>> count_aliased("HloModule f, input_output_alias={ {0}: (1, {}, may-alias) }, x={...}")
     1
     """
-    found = re.search(r"input_output_alias=\{((?: \{[\d, ]*\}: \([^)]*\),?)*) \}", program)
-    return found[1].count("alias)") if found else 0
+    match = re.search(r"input_output_alias=\{((?: \{[\d, ]*\}: \([^)]*\),?)*) \}", program)
+    return match[1].count("alias)") if match else 0
 
 
 def count_collectives(program: str) -> dict[str, int]:
@@ -329,11 +329,11 @@ def text(report: Report) -> str:
         "compiles": f"yes, in {report.seconds:.1f} s",
         "donated buffers": f"{report.aliased} of {report.donated} aliased",
         "collectives": f"{sent} a step",
-        "memory a device": f"{_mb(report.needed)} needed: arguments {_mb(report.arguments)}, "
+        "memory per device": f"{_mb(report.needed)} needed: arguments {_mb(report.arguments)}, "
         f"outputs {_mb(report.outputs)} (aliased {_mb(report.aliased_bytes)}), "
         f"temporaries {_mb(report.temporaries)}",
         "": f"{fits} in {report.memory.size / targets.GB:.3g} GB ({report.memory.source})",
-        "arithmetic": f"{report.flops / 1e9:.3g} Gflop a step, all devices together"
+        "arithmetic": f"{report.flops / 1e9:.3g} Gflop per step over all devices"
         f"{_precision(report)}",
     }
     plain, tiled = report.padding

@@ -70,11 +70,11 @@ def trip_count(program: str) -> int | None:
     return int(known[1]) if known else None
 
 
-def by_kind(found: Iterable[Operation]) -> dict[str, tuple[int, int]]:
+def by_kind(operations: Iterable[Operation]) -> dict[str, tuple[int, int]]:
     """Kind → the number of operations, and the bytes that they move together."""
     count: Counter[str] = Counter()
     moved: Counter[str] = Counter()
-    for op in found:
+    for op in operations:
         count[op.kind] += 1
         moved[op.kind] += op.bytes
     return {kind: (n, moved[kind]) for kind, n in count.most_common()}
@@ -132,8 +132,8 @@ def _kind(x: _Instruction) -> str:
 
 
 def _source(line: str) -> str:
-    found = re.search(r'op_name="([^"]*)"', line)
-    return found[1] if found else ""
+    match = re.search(r'op_name="([^"]*)"', line)
+    return match[1] if match else ""
 
 
 def _moved(x: _Instruction, shapes: dict[str, str], bodies: dict[str, list[_Instruction]]) -> int:

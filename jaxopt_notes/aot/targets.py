@@ -102,8 +102,8 @@ def parse(text: str) -> Target:
         "tpu": rf"tpu:({'|'.join(_TPUS)}):{number}x{number}",
     }
     for platform, form in forms.items():
-        if found := re.fullmatch(form, text, re.ASCII):
-            kind, *sides = found.groups()
+        if match := re.fullmatch(form, text, re.ASCII):
+            kind, *sides = match.groups()
             return Target(text, platform, kind, tuple(int(side or 1) for side in sides))
     raise InputError(f"--target {text}: unknown; pass one such as {EXAMPLES}")
 

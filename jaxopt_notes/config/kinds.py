@@ -49,7 +49,7 @@ def number(check: Callable[[float], bool], remedy: str, metavar: str = "X") -> K
 
 def share(metavar: str = "SHARE") -> Kind:
     """A float from 0 up to, but not including, 1."""
-    return number(lambda x: 0 <= x < 1, "pass a number from 0 to below 1", metavar)
+    return number(lambda x: 0 <= x < 1, "pass a number of at least 0 and below 1", metavar)
 
 
 def positive(example: str, metavar: str = "X") -> Kind:
@@ -59,7 +59,7 @@ def positive(example: str, metavar: str = "X") -> Kind:
 
 def not_negative(metavar: str = "X") -> Kind:
     """A finite float, 0 or more."""
-    return number(lambda x: 0 <= x < math.inf, "pass a number from 0", metavar)
+    return number(lambda x: 0 <= x < math.inf, "pass a number of at least 0", metavar)
 
 
 def whole(least: int, what: str = "", below: float = math.inf) -> Kind:
@@ -154,7 +154,7 @@ def image_size() -> Kind:
     def show(size: tuple[int, int]) -> str:
         return "x".join(map(str, dict.fromkeys(size)))
 
-    remedy = "pass N or HEIGHTxWIDTH, of 4 at least, such as 28 or 28x32"
+    remedy = "pass N or HEIGHTxWIDTH, each at least 4, such as 28 or 28x32"
     return Kind("a size", parse, lambda size: min(size) >= 4, remedy, "N|HxW", show, as_text=True)
 
 

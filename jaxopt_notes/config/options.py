@@ -32,7 +32,7 @@ def build_parser() -> OneLineParser:
     groups = {title: parser.add_argument_group(title) for title in titles}
     guards = groups[GUARDS]
     guards.add_argument(
-        "--resume", action=Place, metavar="DIR", help="go on with the run in this folder"
+        "--resume", action=Place, metavar="DIR", help="continue the run in this folder"
     )
     guards.add_argument(
         "--override",
@@ -42,12 +42,12 @@ def build_parser() -> OneLineParser:
     for title, group in groups.items():
         add_rows(parser, group, (name for name, row in ROWS.items() if row.group == title))
     groups[NETWORK].add_argument(
-        "--summary", action="store_true", help="print the network layer by layer, and train nothing"
+        "--summary", action="store_true", help="print the layers of the network and exit"
     )
     _add_processes(groups[DEVICES])
     groups[DATA].add_argument("--quiet", action="store_true", help="print nothing but errors")
     groups[DATA].add_argument(
-        "--json", action="store_true", help="print JSON lines in place of text"
+        "--json", action="store_true", help="print JSON lines instead of text"
     )
     return parser
 
@@ -56,14 +56,14 @@ def _add_processes(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--coordinator",
         metavar="HOST:PORT",
-        help="address of process 0 of several, the same for all of them",
+        help="address of process 0; pass the same address to all processes",
     )
     group.add_argument("--processes", type=int, metavar="N", help="number of processes")
-    group.add_argument("--process-id", type=int, metavar="I", help="number of this process, from 0")
+    group.add_argument("--process-id", type=int, metavar="I", help="index of this process, from 0")
     group.add_argument(
         "--distributed",
         action="store_true",
-        help="let JAX find these three, on Slurm, Open MPI, GKE and TPU pods",
+        help="let JAX detect these three options, on Slurm, Open MPI, GKE and TPU pods",
     )
 
 

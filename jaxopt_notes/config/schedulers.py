@@ -97,8 +97,8 @@ def shown(call: Call) -> str:
     """
     defaults = {**ARGUMENTS[call.kind], _EVERY: 1}
     values = {**call.arguments, _EVERY: call.every}
-    given = [f"{name}={_text(x)}" for name, x in values.items() if x != defaults[name]]
-    return f"{call.kind}({', '.join(given)})"
+    arguments = [f"{name}={_text(x)}" for name, x in values.items() if x != defaults[name]]
+    return f"{call.kind}({', '.join(arguments)})"
 
 
 def make(kind: str, *, every: int = 1, **arguments: Any) -> Call:
@@ -116,9 +116,13 @@ def make(kind: str, *, every: int = 1, **arguments: Any) -> Call:
         if value is _NEEDED:
             raise InputError(f"{kind} has no {name}; add it")
         if not _FITS[name](value):
-            raise InputError(f"{kind} has {name}={_text(value)[:60]}; pass what torch takes")
+            raise InputError(
+                f"{kind} has {name}={_text(value)[:60]}, which torch does not take; correct it"
+            )
     if kind == "SequentialLR" and len(of["milestones"]) != len(of["schedulers"]) - 1:
-        raise InputError("SequentialLR has too few or many milestones; pass one fewer than parts")
+        raise InputError(
+            "SequentialLR has the wrong number of milestones; pass one fewer than schedulers"
+        )
     return Call(kind, of, every)
 
 
@@ -139,12 +143,12 @@ def _call(expression: ast.expr) -> Call:
     names = list(ARGUMENTS[kind])
     if len(expression.args) > len(names):
         raise InputError(f"{kind} has too many arguments; pass {', '.join(names)}")
-    given = dict(zip(names, map(_value, expression.args)))
+    arguments = dict(zip(names, map(_value, expression.args)))
     for keyword in expression.keywords:
-        if keyword.arg is None or keyword.arg in given:
+        if keyword.arg is None or keyword.arg in arguments:
             raise InputError(f"{kind} has {keyword.arg or '**'} twice; pass each argument once")
-        given[keyword.arg] = _value(keyword.value)
-    return make(kind, **given)
+        arguments[keyword.arg] = _value(keyword.value)
+    return make(kind, **arguments)
 
 
 def _value(expression: ast.expr) -> Any:

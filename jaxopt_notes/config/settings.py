@@ -167,7 +167,7 @@ class Settings:
     )
     hyperparameters: dict[str, Any] = rows(  # noqa: RUF009 - `rows` makes a dataclass field
         _hyperparameter("momentum", kinds.share("β"), "factor β of the heavy-ball momentum"),
-        _hyperparameter("nesterov", kinds.flag(), "use Nesterov's form"),
+        _hyperparameter("nesterov", kinds.flag(), "use Nesterov momentum"),
         _hyperparameter("beta", kinds.share("β"), "decay β of the moving average of gradients"),
         _hyperparameter(
             "decay",
@@ -209,7 +209,7 @@ class Settings:
         _hyperparameter(
             "carry",
             kinds.one_of(CARRIES),
-            "what SGD takes over from Adam",
+            "what SGD takes over from Adam at the switch",
             default=_carry,
             default_text=f"momentum; with --switch-at {AUTO}, {SWATS}",
         ),
@@ -241,8 +241,8 @@ class Settings:
     schedule: str = row(
         kind=kinds.schedule(SCHEDULES),
         default="one-cycle",
-        help="how the learning rate changes over the run; or as a torch scheduler does that counts "
-        "steps, such as 'StepLR(step_size=500)'",
+        help="schedule of the learning rate over the run: a name, or a call of a torch scheduler "
+        "that counts steps, such as 'StepLR(step_size=500)'",
         on_resume=OnResume.NEW_OPTIMIZER,
         group=RUN,
         aliases=("scheduler", "lr-schedule", "lr-scheduler"),
@@ -275,7 +275,7 @@ class Settings:
     )
     epochs: int = row(
         kind=kinds.whole(1),
-        default_text="as many as show 150,000 images, from 3 to 200",
+        default_text="enough for 150,000 images, from 3 to 200",
         help="passes over the training set",
         on_resume=OnResume.FREE,
         group=RUN,
@@ -316,7 +316,7 @@ class Settings:
     )
     image_size: tuple[int, int] | None = row(
         kind=kinds.image_size(),
-        default_text="as they are",
+        default_text="not scaled",
         help="size that a folder's pictures are scaled to",
         on_resume=OnResume.WEIGHTS,
         group=DATA,
@@ -351,7 +351,7 @@ class Settings:
         kind=kinds.number(
             lambda x: 0 < x < 1, "pass a number above 0 and below 1, such as 0.999", metavar="β"
         ),
-        help="also keep and evaluate an average of the parameters, with this decay β, such as "
+        help="also keep and evaluate a moving average of the parameters with decay β, such as "
         "0.999",
         on_resume=OnResume.WEIGHTS,
         group=RUN,
@@ -404,14 +404,14 @@ class Settings:
     profile: bool = row(
         kind=kinds.flag(),
         default=False,
-        help="trace ten steps, for Perfetto to open",
+        help="write a trace of ten steps, for Perfetto",
         on_resume=OnResume.FREE,
         group=DATA,
         compared=False,
     )
     mesh: int | None = row(
         kind=kinds.mesh(),
-        default_text="all; on a CPU, one per core where the network has convolutions",
+        default_text="all; on a CPU, one per core if the network has convolutions",
         help="number of devices that share a batch",
         on_resume=OnResume.TODAY,
         group=DEVICES,
@@ -420,7 +420,7 @@ class Settings:
     shard_optimizer_state: bool = row(
         kind=kinds.flag(),
         default=False,
-        help="keep only a part of the optimizer's state on each device",
+        help="split the optimizer's state over the devices",
         on_resume=OnResume.FREE,
         group=DEVICES,
     )
@@ -474,10 +474,10 @@ class Settings:
 
     def as_json(self) -> dict[str, Any]:
         """The value that `config.json` keeps: fields by name, hyperparameters in a dictionary."""
-        kept = {each.name: getattr(self, each.name) for each in fields(self)}
+        values = {each.name: getattr(self, each.name) for each in fields(self)}
         return {
             name: value if name == "hyperparameters" else ROWS[name].to_json(value)
-            for name, value in kept.items()
+            for name, value in values.items()
         }
 
 
@@ -516,7 +516,9 @@ def validate(asked: Asked) -> None:
             each.checked(asked[name])
             _check_owner(each, asked)
     if setting(asked, "norm") == "batch" and setting(asked, "batch_size") == 1:
-        raise InputError("--norm batch: one image has no variance; pass a --batch-size from 2")
+        raise InputError(
+            "--norm batch: one image has no variance; pass a --batch-size of at least 2"
+        )
     _check_warmup(asked)
     _check_switch(asked)
 
@@ -526,7 +528,7 @@ def _check_warmup(asked: Asked) -> None:
     if asked.get("warmup") and is_call(schedule):
         raise InputError(
             f"{ROWS['warmup'].with_value(asked['warmup'])}: --schedule {schedule} is a torch "
-            "scheduler, which has its own; leave it out"
+            "scheduler, which sets its own warm-up; leave it out"
         )
 
 
@@ -546,7 +548,7 @@ def _check_switch(asked: Asked) -> None:
     auto = asked.get("switch_at") == AUTO
     carry = asked.get("carry", SWATS if auto else None)
     if auto and carry != SWATS:
-        raise InputError(f"--carry {carry}: with --switch-at {AUTO} it is {SWATS}; leave it out")
+        raise InputError(f"--carry {carry}: --switch-at {AUTO} always uses {SWATS}; leave it out")
     if not auto and "switch_eps" in asked:
         raise InputError(
             f"{ROWS['switch_eps'].with_value(asked['switch_eps'])}: only SWATS uses it; add "

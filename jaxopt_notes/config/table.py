@@ -19,9 +19,9 @@ class OnResume(enum.Enum):
     FREE = "the run goes on with the new value"
     TODAY = "the old value is not carried over: this machine decides, or the command line"
     OVERRIDE = "it needs --override"
-    NEW_OPTIMIZER = "it needs --override, and the optimizer's state begins anew"
-    NEW_ORDER = "it needs --override, and the epoch under way begins anew, in its new order"
-    DATA = "where the images or labels are others, it needs --override and begins the epoch anew"
+    NEW_OPTIMIZER = "it needs --override, and the optimizer's state starts afresh"
+    NEW_ORDER = "it needs --override, and the current epoch restarts in the new order"
+    DATA = "if the images or labels differ, it needs --override, and the current epoch restarts"
     WEIGHTS = "it is refused: the weights in the checkpoints fit no other value"
     FOLDER = "it is refused: a run stays in its folder"
 

@@ -18,7 +18,7 @@ def fitted(name: str, tree: Any, params: optax.Params) -> Any:
     """
     expected: Any = jax.tree.structure(params)
     if jax.tree.structure(tree) != expected:
-        raise InputError(f"the arranged {name} is a tree of another shape than params")
+        raise InputError(f"`arrange` makes of {name} a tree with a different structure from params")
     for (path, x), p in zip(jax.tree_util.tree_leaves_with_path(tree), jax.tree.leaves(params)):
         if (x.shape, x.dtype) != (jnp.shape(p), jnp.result_type(p)):
             raise InputError(

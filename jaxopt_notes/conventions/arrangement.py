@@ -57,7 +57,8 @@ def own_names(params: Any, names: Sequence[Hashable] | None = None) -> Any:
             raise InputError(f"params has {len(params)} entries, the optimizer {len(names)}")
         return type(params)(names)
     raise InputError(
-        "params is nested: say by `arrange` which of the other framework's parameters goes where"
+        "params is nested: pass `arrange`, which says where each of the other framework's "
+        "parameters belongs"
     )
 
 
@@ -142,7 +143,7 @@ def _structure(params: Any, arranged: Any, shapes: Mapping[Hashable, Any]) -> An
     """The structure of params, checked against the arranged tree, shapes included."""
     structure: Any = jax.tree.structure(params)
     if jax.tree.structure(arranged) != structure:
-        raise InputError("`arrange` makes a tree of another structure than params")
+        raise InputError("`arrange` makes a tree with a different structure from params")
     leaves = jax.tree_util.tree_leaves_with_path(params)
     for (path, p), (name, shape) in zip(leaves, shapes.items()):
         if shape is not None and tuple(shape) != np.shape(p):

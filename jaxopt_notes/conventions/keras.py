@@ -16,7 +16,7 @@ import jax
 import optax
 
 from jaxopt_notes import optimizers
-from jaxopt_notes.conventions.terms import Rate, decay_beside, given
+from jaxopt_notes.conventions.terms import Rate, decay_beside, is_set
 from jaxopt_notes.optimizers import scale_by_learning_rate
 from jaxopt_notes.optimizers._adam_forms import scale_by_adam_form
 from jaxopt_notes.optimizers.checks import check_not_negative
@@ -25,7 +25,7 @@ from jaxopt_notes.optimizers.moments import abs_sq
 
 
 def _decay(learning_rate: Rate, weight_decay: float | None) -> list[optax.GradientTransformation]:
-    if weight_decay is None or not given(weight_decay):
+    if weight_decay is None or not is_set(weight_decay):
         return []
     return [decay_beside(learning_rate, weight_decay)]
 
@@ -64,7 +64,7 @@ def sgd(
     """
     return optax.chain(
         scale_by_learning_rate(learning_rate),
-        *([optimizers.trace(momentum, nesterov)] if given(momentum) else []),
+        *([optimizers.trace(momentum, nesterov)] if is_set(momentum) else []),
         *_decay(learning_rate, weight_decay),
     )
 
@@ -154,7 +154,7 @@ def rmsprop(
         rho,
         epsilon,
         centered=centered,
-        momentum=momentum if given(momentum) else None,
+        momentum=momentum if is_set(momentum) else None,
     )
     return optax.chain(rate, *_decay(learning_rate, weight_decay))
 

@@ -52,7 +52,7 @@ def translate_keras_state(
     if len(slots) != len(accumulators):
         raise InputError(
             f"Keras' {settings.kind} with these settings keeps {len(slots)} accumulators for "
-            f"{len(named)} variables; here are {len(accumulators)}"
+            f"{len(named)} variables; this state has {len(accumulators)}"
         )
     values: dict[str, dict[Hashable, np.ndarray]] = {}
     for (slot, i), array in zip(slots, accumulators):

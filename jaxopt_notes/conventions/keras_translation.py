@@ -14,7 +14,7 @@ from jaxopt_notes.conventions.keras_variables import (
     undecayed,
     variables_of,
 )
-from jaxopt_notes.conventions.terms import clipped_each, clipped_together, given, pass_over
+from jaxopt_notes.conventions.terms import clipped_each, clipped_together, is_set, pass_over
 from jaxopt_notes.errors import InputError
 
 
@@ -94,7 +94,7 @@ _CLIPS: dict[str, Callable[[float], optax.GradientTransformation]] = {
     "clipvalue": optax.clip,
 }
 _NOT_HERE = {
-    "use_ema": "keep the average beside the optimizer, by optax.ema of the parameters",
+    "use_ema": "average the parameters beside the optimizer, with optax.ema",
     "loss_scale_factor": "divide the gradients by it",
     "gradient_accumulation_steps": "wrap in optax.MultiSteps",
 }
@@ -124,7 +124,7 @@ def translate_keras(
                 "pass get_config(), and apply the constraint to the parameters yourself"
             )
     named = names_of(source, names)
-    decays = given(settings.arguments.get("weight_decay"))
+    decays = is_set(settings.arguments.get("weight_decay"))
     still = dict(zip(named, undecayed(source, variables) if decays else []))
     if any(still.values()):
         numbers = {name: int(is_still) for name, is_still in still.items()}

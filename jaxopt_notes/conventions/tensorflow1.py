@@ -18,7 +18,7 @@ take use_locking and name.
 import optax
 
 from jaxopt_notes import optimizers
-from jaxopt_notes.conventions.terms import Rate, given
+from jaxopt_notes.conventions.terms import Rate, is_set
 from jaxopt_notes.optimizers._adam_forms import scale_by_adam_form
 
 
@@ -79,7 +79,7 @@ def adagrad(
     >>> print(f"{optimizer.update(jnp.array(4.0), optimizer.init(jnp.array(0.0)))[0]:.4f}")
     -0.8000
     """
-    if not given(initial_accumulator_value):
+    if not is_set(initial_accumulator_value):
         raise ValueError(f"initial_accumulator_value={initial_accumulator_value!r} must be > 0")
     return optimizers.adagrad(learning_rate, initial_accumulator_value, eps=0.0)
 
@@ -120,7 +120,7 @@ def rmsprop(
         epsilon,
         initial_scale=1.0,
         centered=centered,
-        momentum=momentum if given(momentum) else None,
+        momentum=momentum if is_set(momentum) else None,
     )
 
 

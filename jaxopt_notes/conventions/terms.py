@@ -26,7 +26,7 @@ from jaxopt_notes.optimizers.engine import Slot, increment, leafwise
 Rate = float | jax.Array | Callable[[Any], Any]  # a number, or a schedule of the steps taken
 
 
-def given(value: Any) -> bool:
+def is_set(value: Any) -> bool:
     """Whether a term is present: neither None nor the number 0.
 
     An array counts as present whatever its value, because `optax.inject_hyperparams` may change it

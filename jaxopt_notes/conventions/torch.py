@@ -25,7 +25,7 @@ from jaxopt_notes.conventions.terms import (
     Rate,
     ascend,
     dampened,
-    given,
+    is_set,
     scheduled,
     shrunk,
     velocity,
@@ -37,7 +37,7 @@ from jaxopt_notes.optimizers._adam_forms import scale_by_adam_form
 def _gradient(weight_decay: float, maximize: bool) -> list[optax.GradientTransformation]:
     """g_t = ±∇L(θ) + λ θ: the sign first."""
     sign = [ascend()] if maximize else []
-    return [*sign, add_decayed_weights(weight_decay)] if given(weight_decay) else sign
+    return [*sign, add_decayed_weights(weight_decay)] if is_set(weight_decay) else sign
 
 
 def _direction(
@@ -91,14 +91,14 @@ def sgd(
     -1.0
     -1.0
     """
-    if nesterov and (not given(momentum) or given(dampening)):
+    if nesterov and (not is_set(momentum) or is_set(dampening)):
         raise ValueError(
             f"nesterov=True needs momentum > 0 and dampening=0, not {momentum!r} and {dampening!r}"
         )
     links = _gradient(weight_decay, maximize)
-    if given(momentum) and given(dampening):
+    if is_set(momentum) and is_set(dampening):
         links.append(dampened(dampening))
-    if given(momentum):
+    if is_set(momentum):
         links.append(velocity(momentum, nesterov))
     return optax.chain(*links, scale_by_learning_rate(lr))
 
@@ -141,7 +141,7 @@ def adagrad(
     return optax.chain(
         *_gradient(weight_decay, maximize),
         optimizers.adagrad(
-            falling if given(lr_decay) else lr, initial_accumulator_value, eps, eps_in_sqrt=False
+            falling if is_set(lr_decay) else lr, initial_accumulator_value, eps, eps_in_sqrt=False
         ),
     )
 
@@ -183,7 +183,7 @@ def rmsprop(
     return optax.chain(
         *_gradient(weight_decay, maximize),
         scale(decay=alpha, eps=eps, eps_in_sqrt=False),
-        *([velocity(momentum)] if given(momentum) else []),
+        *([velocity(momentum)] if is_set(momentum) else []),
         scale_by_learning_rate(lr),
     )
 
@@ -261,5 +261,5 @@ def adamw(
         *([ascend()] if maximize else []),
         _direction(betas, eps, amsgrad),
         scale_by_learning_rate(lr),
-        *([shrunk(lr, weight_decay)] if given(weight_decay) else []),
+        *([shrunk(lr, weight_decay)] if is_set(weight_decay) else []),
     )

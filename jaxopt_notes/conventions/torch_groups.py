@@ -115,7 +115,7 @@ def settings_of(
         driven = [{"lr": rate} for rate in _rates(groups, lr)]
     else:
         if lr is not None:
-            raise InputError("lr and scheduler both say the learning rate: pass one of them")
+            raise InputError("lr and scheduler both set the learning rate: pass only one of them")
         driven = [_driven(by, of) for by, of in zip(schedules_of(run, groups), own)]
     return [Settings(kind, {**of, **by}) for kind, of, by in zip(kinds, own, driven)]
 
@@ -137,11 +137,12 @@ def _kind(group: Mapping[str, Any]) -> str:
             return kind
         if _DECOUPLED not in group:
             raise InputError(
-                f"Adam or AdamW? an older torch does not say: set group['{_DECOUPLED}']"
+                "the param group does not say whether it is Adam or AdamW, because an older "
+                f"torch wrote it: set group['{_DECOUPLED}']"
             )
         return "AdamW" if group[_DECOUPLED] else "Adam"
     raise InputError(
-        f"a param group of {', '.join(group)} is of no optimizer that has an equivalent here"
+        f"a param group of {', '.join(group)} belongs to no optimizer that has an equivalent here"
     )
 
 
@@ -157,8 +158,8 @@ def _check(group: Mapping[str, Any], kind: str, cycled: bool) -> None:
     for name in ("lr", *_ARGUMENTS[kind]):
         if name not in group:
             raise InputError(
-                f"a param group has no {name}: an older torch's, or another package's? load the "
-                f"state_dict into torch.optim.{kind} and pass that"
+                f"a param group has no {name}: an older torch or another package may have written "
+                f"it; load the state_dict into torch.optim.{kind} and pass that"
             )
     if not cycled and any(key in group for key in _SCHEDULED_MOMENTUM):
         name = "betas" if "betas" in group else "momentum"

@@ -99,8 +99,8 @@ def parameters_of(
     if not live:
         for key in source.keys() - {"state", "param_groups"}:
             raise InputError(
-                f"{key!r} in the state_dict is nothing that torch's optimizers keep: a wrapper "
-                "around an optimizer has no equivalent here"
+                f"{key!r} in the state_dict is unknown to torch's optimizers: a wrapper around an "
+                "optimizer has no equivalent here"
             )
     groups = source.param_groups if live else source["param_groups"]
     states = source.state if live else source.get("state", {})
@@ -146,8 +146,8 @@ def check_named(source: Any, parameters: Sequence[Parameter]) -> None:
     groups = source["param_groups"] if isinstance(source, Mapping) else source.param_groups
     if len(groups) > 1 and all(isinstance(p.name, int) for p in parameters):
         raise InputError(
-            f"{len(groups)} param groups without names: say by `arrange` where each parameter "
-            "belongs in JAX's tree, or pass names=module"
+            f"{len(groups)} param groups without names: pass `arrange`, which says where each "
+            "parameter belongs in JAX's tree, or names=module"
         )
 
 
@@ -240,8 +240,8 @@ def _named(
             raise InputError(
                 "a state_dict has no parameters to match: pass the torch optimizer in its place"
                 if pairs
-                else f"names is one list for {len(groups)} param groups, whose order may be "
-                "another: pass the module, its named_parameters(), or a list for each group"
+                else f"names is one list for {len(groups)} param groups, whose order may differ: "
+                "pass the module, its named_parameters(), or a list for each group"
             )
     _check_order(names, own)
     return list(names), [p for _, p in pairs] or unknown

@@ -40,10 +40,10 @@ def names(data_dir: str | os.PathLike[str] | None = None) -> tuple[str, ...]:
     ('auto', 'mnist', 'mnist-12k')
     """
     try:
-        found = prepared.names(_folder(data_dir))
+        prepared_names = prepared.names(_folder(data_dir))
     except OSError:  # a directory that cannot be listed adds no names
-        found = []
-    return (*_OURS, *(name for name in found if name not in _OURS))
+        prepared_names = []
+    return (*_OURS, *(name for name in prepared_names if name not in _OURS))
 
 
 def load(
@@ -88,21 +88,21 @@ def load(
         if image_size is not None:
             raise InputError(
                 f"--image-size {image_size[0]}x{image_size[1]}: only a folder's pictures are "
-                f"scaled, and '{name}' is none; leave it out"
+                f"scaled, and '{name}' is not a folder; leave it out"
             )
         if follow_links:
             raise InputError(
-                f"--follow-links: only a folder of pictures has links, and '{name}' is none; "
-                "leave it out"
+                f"--follow-links: only a folder of pictures has links, and '{name}' is not a "
+                "folder; leave it out"
             )
         if name == "auto":
             return _auto(where, chosen=data_dir is not None)
         if name == mnist_files.NAME:
             return prepared.load(mnist.obtain(where), name)
-        found = prepared.find(name, where)
-        if found is None:
+        builder_dir = prepared.find(name, where)
+        if builder_dir is None:
             raise _unknown(name, where)
-        return prepared.load(found, name)
+        return prepared.load(builder_dir, name)
     except OSError as error:
         raise errors.data_dir_error(where, error) from error
 
@@ -155,7 +155,10 @@ def _auto(folder: Path, chosen: bool) -> Dataset:
         if chosen:
             raise
         reason = str(errors.data_dir_error(folder, error))
-    note = f"using {bundled.NAME}, the 12,000 digits in this package, not all of MNIST: {reason}"
+    note = (
+        f"using {bundled.NAME}, the 12,000 digits in this package, instead of all of MNIST: "
+        f"{reason}"
+    )
     return bundled.load()._replace(note=note)
 
 
@@ -164,6 +167,7 @@ def _unknown(name: str, folder: Path) -> InputError:
     near = nearest(name, known)
     hint = f"did you mean '{near}'" if near else f"pass one of {', '.join(known)}"
     return InputError(
-        f"dataset='{name}': unknown, not prepared in {folder}, and no folder here; {hint}, or "
+        f"dataset='{name}': is unknown, not prepared in {folder}, and not a folder here; {hint}, "
+        "or "
         "prepare it there with tensorflow-datasets"
     )

@@ -18,7 +18,7 @@ def data_dir_error(folder: Path, error: OSError) -> DataDirError:
     """Returns the error to raise when the operating system refuses to use the data directory."""
     if error.errno in _FULL:
         return DataDirError(
-            f"data_dir='{folder}': no room left on its disk; free some or choose another"
+            f"data_dir='{folder}': its disk is full; free some space or choose another folder"
         )
     reason = first_line(error)
     return DataDirError(

@@ -17,12 +17,12 @@ from jaxopt_notes.errors import InputError
 
 
 def load(
-    given: str, image_size: tuple[int, int] | None = None, follow_links: bool = False
+    path: str, image_size: tuple[int, int] | None = None, follow_links: bool = False
 ) -> Dataset:
     """Loads a folder of picture files.
 
     Args:
-      given: the folder's path.
+      path: the folder's path.
       image_size: height and width to scale every picture to; None leaves the pictures unscaled.
       follow_links: whether links may lead out of the folder.
 
@@ -34,21 +34,21 @@ def load(
         there is only one class, the pictures have several sizes, or a file is not a picture, is
         broken, or lies outside the folder. One line names the cause.
     """
-    root = Path(os.path.expanduser(given))
+    root = Path(os.path.expanduser(path))
     try:
         train, test, notes = folder_layout.parts(root, follow_links)
         names = tuple(sorted(train.keys() | test.keys()))
         labels = [_labels(part, names) for part in (train, test)]
-        check_classes(labels[0], labels[1], names, given)
+        check_classes(labels[0], labels[1], names, path)
         files = [[file for name in names for file in part.get(name, [])] for part in (train, test)]
         headers = [image_files.header(file) for file in files[0] + files[1]]
         shape = _common_shape(files[0] + files[1], headers, image_size)
         images = [_decode(part, shape) for part in files]
     except (image_files.PictureError, LayoutError) as error:
-        raise InputError(f"dataset={given!r}: {error}") from error
+        raise InputError(f"dataset={path!r}: {error}") from error
     except OSError as error:
         reason = f"{str(error.filename)!r} cannot be read ({error.strerror})"
-        raise InputError(f"dataset={given!r}: {reason}; choose another folder") from error
+        raise InputError(f"dataset={path!r}: {reason}; choose another folder") from error
     notes += _notes(headers, shape[-1], images[0], images[1])
     if absent := [name for name in names if name not in test]:
         notes += (f"the test set has no picture of {', '.join(map(repr, absent))}",)
@@ -66,7 +66,7 @@ def _notes(
     seen = {hash(image.tobytes()) for image in train}
     twice = sum(hash(image.tobytes()) in seen for image in test)
     counted = (
-        ("grey pictures among colour ones, taken as RGB", grey),
+        ("grey pictures among colour ones, read as RGB", grey),
         (f"pictures {TURNED}", turned),
         ("test pictures that are in the training set too", twice),
     )
@@ -86,17 +86,17 @@ def _common_shape(
     if image_size is None:
         for file, header in zip(files, headers):
             if header[:2] != (height, width):
-                upright = " once turned by its EXIF orientation" if header.turned else ""
+                upright = " after its EXIF rotation" if header.turned else ""
                 raise image_files.PictureError(
                     file,
-                    f"is {header.height}×{header.width}{upright}, {str(files[0])!r} "
+                    f"is {header.height}×{header.width}{upright}, but {str(files[0])!r} is "
                     f"{height}×{width}; pass --image-size {height}x{width} to scale all to one "
                     "size",
                 )
     if min(height, width) < SMALLEST:
         raise LayoutError(
-            f"pictures of {height}×{width} are too small to pool twice; pass a --image-size of "
-            f"{SMALLEST}x{SMALLEST} at least"
+            f"pictures of {height}×{width} are too small to pool twice; pass an --image-size of "
+            f"at least {SMALLEST}x{SMALLEST}"
         )
     return height, width, max(header.channels for header in headers)
 
@@ -108,5 +108,7 @@ def _decode(files: Sequence[Path], shape: tuple[int, int, int]) -> np.ndarray:
             image[...] = image_files.pixels(file, *shape)
     except MemoryError as error:
         size = f"{len(files) * np.prod(shape, dtype=float) / 1e9:.1f} GB"
-        raise LayoutError(f"its pictures need {size} of memory; pass a --image-size") from error
+        raise LayoutError(
+            f"its pictures need {size} of memory; pass an --image-size to scale them down"
+        ) from error
     return images

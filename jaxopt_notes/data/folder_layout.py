@@ -76,9 +76,9 @@ def parts(root: Path, follow_links: bool = False) -> Parts:
       OSError: the folder cannot be read.
     """
     if root.is_file():
-        raise LayoutError("is a file; unpack it, and give the folder that it holds")
+        raise LayoutError("is a file; unpack it, and pass the folder inside")
     if not root.is_dir():
-        raise LayoutError("no such folder; pass a folder of pictures or a set's name")
+        raise LayoutError("no such folder; pass a folder of pictures or the name of a data set")
     walk = _Walk(root, follow_links)
     folders = [item for item in walk.visible(root) if item.is_dir()]
     flat = [item for item in folders if not any(map(Path.is_dir, walk.visible(item)))]
@@ -87,19 +87,21 @@ def parts(root: Path, follow_links: bool = False) -> Parts:
     if train is None:
         _refuse_unlabelled(named, flat)
         _refuse_unknown_parts([item for item in folders if item not in flat])
-        aside = "a fifth of each class, by its file names' hash, is the test set"
+        aside = "the test set is a fifth of each class, chosen by a hash of the file names"
         train_files, test_files = _split(walk.classes(root), root)
         return Parts(train_files, test_files, (aside,))
     second = test or valid
     if second is None:
         raise LayoutError(
-            f"{train.name!r} without a 'test' or 'valid' that holds classes; add one of them, or "
+            f"{train.name!r} stands without a 'test' or 'valid' folder that holds classes; add "
+            "one of them, or "
             f"pass {str(train)!r}"
         )
     notes = []
     if test is None:
         notes.append(
-            f"{root.resolve().name} has no 'test' with classes: {second.name!r} stands for it"
+            f"{root.resolve().name} has no 'test' with classes: {second.name!r} is used as the "
+            "test set"
         )
     if unused := [item.name for item in folders if item not in (train, second)]:
         notes.append(f"not used: {', '.join(map(repr, unused))}")
@@ -116,7 +118,7 @@ def _named(folders: list[Path], names: tuple[str, ...]) -> Path | None:
     if len(alike) > 1:
         first, second = alike[:2]
         raise LayoutError(
-            f"{first.name!r} and {second.name!r} are both there; put their pictures into one"
+            f"{first.name!r} and {second.name!r} both exist; put their pictures into one"
         )
     return alike[0] if alike else None
 
@@ -126,7 +128,7 @@ def _refuse_unlabelled(named: list[Path | None], flat: list[Path]) -> None:
     names = [repr(item.name) for item in named if item is not None and item in flat]
     if len(names) > 1:
         raise LayoutError(
-            f"{' and '.join(names)} hold no class folders; lay pictures as train/CLASS/x.png"
+            f"{' and '.join(names)} hold no class folders; arrange pictures as train/CLASS/x.png"
         )
 
 
@@ -163,10 +165,10 @@ class _Walk(NamedTuple):
                 if not by_class[name]:
                     raise LayoutError(f"{str(item)!r} holds no picture; fill or remove it")
             elif item.suffix.lower() in SUFFIXES:
-                raise LayoutError(f"{str(item)!r} lies in no class's folder; move it into one")
+                raise LayoutError(f"{str(item)!r} is not in a class folder; move it into one")
         if not by_class:
             raise LayoutError(
-                f"{str(folder)!r} holds no folders; lay pictures as FOLDER/CLASS/x.png"
+                f"{str(folder)!r} holds no folders; arrange pictures as FOLDER/CLASS/x.png"
             )
         self._refuse_one_of_many(folder, by_class)
         return by_class
@@ -191,16 +193,16 @@ class _Walk(NamedTuple):
         for item in self.visible(folder):
             if item.is_dir():
                 if any(item.samefile(other) for other in above):
-                    raise LayoutError(f"{str(item)!r} is a link that leads in a circle; remove it")
+                    raise LayoutError(f"{str(item)!r} is a circular link; remove it")
                 yield from self.pictures(item, (*above, item))
             elif not item.is_file():
-                reason = "is a link to nothing" if item.is_symlink() else "is not a file"
+                reason = "is a broken link" if item.is_symlink() else "is not a file"
                 raise LayoutError(f"{str(item)!r} {reason}; remove it")
             elif item.suffix.lower() in SUFFIXES:
                 yield item
             elif not _is_beside(item):
                 known = ", ".join(SUFFIXES)
-                raise LayoutError(f"{str(item)!r} is none of {known}; convert or remove it")
+                raise LayoutError(f"{str(item)!r} is not one of {known}; convert or remove it")
 
     def visible(self, folder: Path) -> Iterator[Path]:
         """Yields the visible entries of a folder in the order of their names."""
@@ -233,7 +235,10 @@ def _split(classes: Classes, root: Path) -> tuple[Classes, Classes]:
     for name, files in classes.items():
         if len(files) < 2:
             place = str(files[0].parent)
-            raise LayoutError(f"{place!r} holds one picture; pass two, to train and to test on")
+            raise LayoutError(
+                f"{place!r} holds one picture; add a second, because training and testing each "
+                "need one"
+            )
         by_hash = sorted(files, key=lambda file: _hash(file, root))
         aside = set(by_hash[: max(1, len(files) // _TEST_SHARE)])
         train[name] = [file for file in files if file not in aside]

@@ -82,7 +82,7 @@ def header(path: Path) -> Header:
     except UnidentifiedImageError as error:
         if start[4:8] == b"ftyp" and start[8:12] in _HEIC:
             raise PictureError(path, "is a HEIC or AVIF picture; convert it to JPEG") from None
-        reason = "is no PNG, JPEG, WebP, BMP, GIF or TIFF, or broken from its first bytes on"
+        reason = "is not a PNG, JPEG, WebP, BMP, GIF or TIFF, or its first bytes are damaged"
         raise PictureError(path, f"{reason}; convert or remove it") from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         limit = f"{Image.MAX_IMAGE_PIXELS:,} pixels" if Image.MAX_IMAGE_PIXELS else "is safe"
@@ -94,7 +94,7 @@ def header(path: Path) -> Header:
     if mode == "I" and form == "PNG":
         mode = "I;16"  # as older versions of Pillow open it
     if mode not in _GREY + _COLOUR:
-        raise PictureError(path, f"is of Pillow's mode {mode}; save it as 8-bit grey or RGB")
+        raise PictureError(path, f"has Pillow's mode {mode}; save it as 8-bit grey or RGB")
     return Header(height, width, 1 if mode in _GREY else 3, orientation != 1)
 
 

@@ -34,7 +34,9 @@ def epoch_order(seed: int, epoch: int, size: int, batch_size: int) -> np.ndarray
         if not 0 <= value < _KEY_LIMIT:
             raise InputError(f"{name}={value}: pass a whole number from 0 to 2**64 - 1")
     if not 1 <= batch_size <= size:
-        raise InputError(f"batch_size={batch_size}: pass a whole number from 1 to {size}, the data")
+        raise InputError(
+            f"batch_size={batch_size}: pass a whole number from 1 to {size}, the number of images"
+        )
     draws = np.random.Philox(key=np.array([seed, epoch], np.uint64)).random_raw(size)
     order = np.argsort(draws, kind="stable").astype(np.int32)
     steps = size // batch_size

@@ -33,7 +33,7 @@ LAST = "last"
 _ALONE = f"for the weights alone pass a name that ends in {SAFETENSORS}"
 
 
-class Given(NamedTuple):
+class TorchCheckpoint(NamedTuple):
     """A run's checkpoint for torch.
 
     Attributes:
@@ -58,12 +58,12 @@ def refuse_out(out: Path) -> None:
             "weights alone"
         )
     if os.path.lexists(out):
-        raise InputError(f"--out {out}: is already there; pass another name")
+        raise InputError(f"--out {out}: already exists; pass another name")
 
 
 def give_back(
     run: str, which: str = LAST, names: Sequence[str] | None = None, *, weights_alone: bool = False
-) -> Given:
+) -> TorchCheckpoint:
     """A run's checkpoint for torch.
 
     Args:
@@ -82,7 +82,7 @@ def give_back(
     if weights_alone or which != LAST:
         trained = load_trained(run, which, "SOURCE").weights
         weights = to_torch(trained.params, trained.batch_stats, network, names)
-        return Given(weights, {}, trained.step, [])
+        return TorchCheckpoint(weights, {}, trained.step, [])
     progress = _newest(run, info, network)
     state = progress.state
     weights = to_torch(state.params, state.batch_stats, network, names)
@@ -103,8 +103,10 @@ def give_back(
     if config.clip_norm is not None:
         notes.append(f"in torch, call clip_grad_norm_(…, {config.clip_norm:g}) before each step")
     if config.ema is not None:
-        notes.append("the average of the parameters is left out; --which ema writes it alone")
-    return Given(
+        notes.append(
+            "the average of the parameters is left out; pass --which ema to write it instead"
+        )
+    return TorchCheckpoint(
         weights, {**rest, "step": progress.step, "epoch": progress.epoch}, progress.step, notes
     )
 
@@ -164,7 +166,7 @@ def _optimizer(
     return _Optimizer(state_dict, float(f"{factor:.6g}"))
 
 
-def write(given: Given, out: Path) -> None:
+def write(checkpoint: TorchCheckpoint, out: Path) -> None:
     """Writes a checkpoint file, whole or not at all.
 
     Raises:
@@ -179,14 +181,20 @@ def write(given: Given, out: Path) -> None:
             from safetensors.numpy import save
 
             # transformers reads only files of this format
-            about = {"format": "pt", "step": str(given.step)}
-            files.write_bytes(out, save(given.weights, about))
+            about = {"format": "pt", "step": str(checkpoint.step)}
+            files.write_bytes(out, save(checkpoint.weights, about))
             return
         require(f"--out {out}", "torch")
         import torch
 
         with files.open_whole(out) as file:
-            whole = {"model": given.weights, **given.rest} if given.rest else given.weights
+            whole = (
+                {"model": checkpoint.weights, **checkpoint.rest}
+                if checkpoint.rest
+                else checkpoint.weights
+            )
             torch.save(as_tensors(whole), file)
     except OSError as error:
-        raise InputError(f"--out {out}: cannot be written ({first_line(error)})") from error
+        raise InputError(
+            f"--out {out}: cannot be written ({first_line(error)}); pass another file"
+        ) from error

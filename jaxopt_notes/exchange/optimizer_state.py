@@ -38,10 +38,11 @@ def one_group(
         names = list(shapes)
     else:
         names = _by_shape(optimizer, keys, shapes)
-    kept = [any(x is not None for x in _state(optimizer, key).values()) for key in keys]
-    if any(kept) and not all(kept):
+    with_state = [any(x is not None for x in _state(optimizer, key).values()) for key in keys]
+    if any(with_state) and not all(with_state):
         raise InputError(
-            f"the optimizer holds no state for {names[kept.index(False)]!r}, which has had no "
+            f"the optimizer holds no state for {names[with_state.index(False)]!r}, which has had "
+            "no "
             "gradient: a run of train trains all parameters"
         )
     for key, name in zip(keys, names):
@@ -50,7 +51,7 @@ def one_group(
             if shape and shape != shapes[name]:
                 raise InputError(
                     f"the optimizer's {slot} has shape {list(shape)} where the network's {name!r} "
-                    f"has {list(shapes[name])}: its parameters are not those of the module, in the "
+                    f"has {list(shapes[name])}: its parameters are not the module's, in the "
                     "module's order"
                 )
     group = {key: x for key, x in groups[0].items() if key != "param_names"}

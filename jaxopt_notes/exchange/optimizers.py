@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from jaxopt_notes.conventions import torch_groups
 from jaxopt_notes.errors import InputError
 
-IN_CODE = "go on in code, with jaxopt_notes.conventions.translate"
+IN_CODE = "continue in Python, with jaxopt_notes.conventions.translate"
 
 
 class Counterpart(NamedTuple):
@@ -68,13 +68,13 @@ def here(settings: torch_groups.Settings, scheduled: bool) -> Counterpart:
 def _refuse_foreign(kind: str, of: Mapping[str, Any], scheduled: bool) -> None:
     """Raises InputError for a torch setting that no optimizer of `train` has."""
     reasons = {
-        "maximize": "train descends",
+        "maximize": "train only minimizes",
         "amsgrad": "train's amsgrad corrects the bias before the maximum, as optax does",
         "lr_decay": "train's adagrad has none",
         "dampening": "train's sgd has none",
     }
     if kind != "AdamW":
-        reasons["weight_decay"] = "it passes through the moments, and train's only decay does not"
+        reasons["weight_decay"] = "torch's decay passes through the moments, and train's does not"
     if kind == "RMSprop" and scheduled:
         reasons["momentum"] = (
             "under a schedule, torch has the learning rate outside the velocity, train inside"

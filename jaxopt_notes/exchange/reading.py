@@ -94,13 +94,14 @@ def _reason(error: Exception) -> str:
     text = str(error)
     if name := _GLOBAL.search(text):
         return (
-            f"asks for {name[1] or name[2]}, and nothing that a file asks for is executed; save "
-            "state_dicts, such as torch.save({'model': model.state_dict()}, …)"
+            f"needs {name[1] or name[2]} to be loaded, and no code that a file names is executed; "
+            "save state_dicts, such as torch.save({'model': model.state_dict()}, …)"
         )
     if "TorchScript" in text:
         return "is a TorchScript program; save the module's state_dict"
     return (
-        f"is not a checkpoint that torch can read ({first_line(error)}); pass what torch.save wrote"
+        f"is not a checkpoint that torch can read ({first_line(error)}); pass a file that "
+        "torch.save wrote"
     )
 
 
@@ -174,12 +175,12 @@ def _parts(path: Path, checkpoint: Any) -> Parts:
             "that has one"
         )
     if "param_groups" in checkpoint:
-        raise InputError(f"{path}: holds an optimizer alone; save the module's state_dict too")
+        raise InputError(f"{path}: holds only an optimizer; save the module's state_dict too")
     optimizer, scheduler = _first(checkpoint, _OPTIMIZER), _first(checkpoint, _SCHEDULER)
     weights = _first(checkpoint, _WEIGHTS)
     weights = checkpoint if weights is None else weights  # from_torch reads other forms
     if not isinstance(weights, Mapping) or not all(isinstance(name, str) for name in weights):
-        raise InputError(f"{path}: its weights are not a state_dict, of names and tensors")
+        raise InputError(f"{path}: its weights are not a state_dict of names and tensors")
     return Parts(
         weights,
         None if optimizer is None else _of_optimizer(path, optimizer),
@@ -191,8 +192,8 @@ def _parts(path: Path, checkpoint: Any) -> Parts:
 
 def _first(checkpoint: Mapping[str, Any], names: Iterable[str]) -> Any:
     """The first of the named entries that is a dictionary or a list, and not empty."""
-    found = (checkpoint[name] for name in names if name in checkpoint)
-    return next((x for x in found if isinstance(x, Mapping | list) and x), None)
+    values = (checkpoint[name] for name in names if name in checkpoint)
+    return next((x for x in values if isinstance(x, Mapping | list) and x), None)
 
 
 def _only(path: Path, value: Any, what: str) -> Any:

@@ -62,7 +62,8 @@ def course_of(state: Mapping[str, Any], group: Mapping[str, Any]) -> Course:
     # A file may hold anything in place of a state.
     except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         raise InputError(
-            f"the scheduler's state is not what torch's state_dict() gives ({first_line(error)}); "
+            "the scheduler's state is not what torch's state_dict() returns "
+            f"({first_line(error)}); "
             f"{IN_CODE}"
         ) from error
 

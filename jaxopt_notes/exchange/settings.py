@@ -63,7 +63,7 @@ def steps_of(parts: Parts, step: int | None) -> int:
     if parts.optimizer is None:
         if step:
             raise InputError(
-                f"--step {step}: without its optimizer's state a run begins anew; leave it out"
+                f"--step {step}: without the optimizer's state a run starts at step 0; leave it out"
             )
         return 0
     counts = {int(of["step"]) for of in parts.optimizer.get("state", {}).values() if "step" in of}
@@ -79,13 +79,13 @@ def steps_of(parts: Parts, step: int | None) -> int:
             f"the checkpoint says step {parts.step}, and its optimizer has taken {min(counts)}; "
             "pass --step with the number of optimizer steps"
         )
-    said = parts.step if parts.step is not None else max(counts, default=None)
-    if said is None:
+    steps = parts.step if parts.step is not None else max(counts, default=None)
+    if steps is None:
         raise InputError(
             "the checkpoint does not say how many steps were taken, and torch's SGD does not count "
             "them; pass --step N"
         )
-    return said
+    return steps
 
 
 def with_optimizer(
@@ -139,7 +139,8 @@ def _schedule(
         return {"warmup": chosen.get("warmup", 0.0), **chosen, "learning_rate": rate}
     if "initial_lr" in group:
         raise InputError(
-            "a scheduler drove its optimizer, and it holds none; pass --schedule, such as constant"
+            "a scheduler set its learning rate, but the checkpoint holds no scheduler; pass "
+            "--schedule, such as constant"
         )
     return {"schedule": "constant", "learning_rate": float(group["lr"]), "warmup": 0.0}
 
@@ -186,5 +187,5 @@ def check_rate(optimizer: Mapping[str, Any], config: Settings, per_epoch: int, t
         raise InputError(
             f"--schedule {config.schedule}: with --learning-rate {config.learning_rate:g}, after "
             f"{taken:,} of {steps:,} steps it gives {at:.6g}, and the checkpoint's optimizer has "
-            f"{own:.6g}; pass the torch run's"
+            f"{own:.6g}; pass the torch run's schedule and learning rate"
         )

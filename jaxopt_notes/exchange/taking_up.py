@@ -68,7 +68,7 @@ def take_up(
     # A file may hold anything in place of a param group or a count.
     except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         raise InputError(
-            f"its optimizer's state is not what torch's state_dict() gives ({first_line(error)})"
+            f"its optimizer's state is not what torch's state_dict() returns ({first_line(error)})"
         ) from error
     if "epochs" not in asked:
         asked["epochs"] = settings.epochs_of(asked, taken, per_epoch, images)
@@ -165,6 +165,8 @@ def write(taken: Taken, out: str) -> Path:
                 (Path(beside) / checkpoint.FOLDER).rename(path / checkpoint.FOLDER)
         # orbax re-raises any error of its background threads.
         except Exception as error:
-            raise InputError(f"--out {out}: cannot be written ({first_line(error)})") from error
+            raise InputError(
+                f"--out {out}: cannot be written ({first_line(error)}); pass another folder"
+            ) from error
         folder.write_config(path, run_info.to_json(info))
     return path

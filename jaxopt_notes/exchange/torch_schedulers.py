@@ -53,8 +53,8 @@ def _scaled(call: Call, factor: float) -> Call:
 
 def _from_zero(name: str, rising: int, steps: int) -> str:
     return (
-        f"{name} rises from 0 over {rising:,} of {steps:,} steps, which of torch's schedulers only "
-        "LambdaLR does, whose function no file holds"
+        f"{name} rises from 0 over {rising:,} of {steps:,} steps, which in torch only LambdaLR can "
+        "do, and no file holds its function"
     )
 
 

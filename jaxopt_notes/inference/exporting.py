@@ -80,4 +80,6 @@ def write(path: Path, contents: bytes) -> None:
     try:
         files.write_bytes(path, contents)
     except OSError as error:
-        raise InputError(f"--out {path}: cannot be written ({first_line(error)})") from error
+        raise InputError(
+            f"--out {path}: cannot be written ({first_line(error)}); pass another file"
+        ) from error

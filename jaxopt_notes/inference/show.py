@@ -57,7 +57,7 @@ def draw(path: Path, pictures: Sequence[Shown]) -> str:
     down = math.ceil(len(pictures) / across)
     with fonts.for_texts([text for one in pictures for text in (one.name, one.answer)]) as lacking:
         figure = Figure(figsize=(max(3.2 * across, 4.5), 2.3 * down + 0.6), layout="constrained")
-        figure.suptitle("the picture, and what the network saw", fontsize=10)
+        figure.suptitle("the picture, and the network's input", fontsize=10)
         panels = figure.subplots(down, 2 * across, squeeze=False).reshape(-1, 2)
         for pair in panels:
             for panel in pair:

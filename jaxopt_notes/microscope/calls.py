@@ -65,7 +65,7 @@ def stepper_of(optimizer: Any) -> Stepper:
     if hasattr(optimizer, "init") and hasattr(optimizer, "update"):
         return steppers.of_transformation(optimizer)
     raise InputError(
-        f"optimizer {type(optimizer).__name__}: cannot take steps; pass a transformation, a "
+        f"optimizer {type(optimizer).__name__}: is not an optimizer; pass a transformation, a "
         "stepper, or functools.partial(function, …) with its arguments"
     )
 

@@ -66,7 +66,7 @@ def own_problem(params: Any, grads: Sequence[Any]) -> Problem:
         raise ValueError("grads: is empty; pass one tree of gradients for each step")
     for k, row in enumerate(rows):
         if row.keys() != named.keys():
-            raise ValueError(f"grads[{k}]: has other leaves than params")
+            raise ValueError(f"grads[{k}]: its leaves differ from those of params")
     return Problem(named, {name: np.stack([row[name] for row in rows]) for name in named})
 
 
@@ -79,13 +79,13 @@ def _leaves(tree: Any) -> Arrays:
     }
 
 
-def walk(stepper: Stepper, given: Problem) -> Arrays:
+def walk(stepper: Stepper, problem: Problem) -> Arrays:
     """Name → the parameters before the first step and after each, float64 (1 + T, …)."""
-    stepper.start({name: p.copy() for name, p in given.params.items()})
-    path = [given.params]
-    for k in range(given.steps):
-        path.append(stepper.step({name: rows[k] for name, rows in given.gradients.items()}))
-    return {name: np.stack([at[name] for at in path]).astype(np.float64) for name in given.params}
+    stepper.start({name: p.copy() for name, p in problem.params.items()})
+    path = [problem.params]
+    for k in range(problem.steps):
+        path.append(stepper.step({name: rows[k] for name, rows in problem.gradients.items()}))
+    return {name: np.stack([at[name] for at in path]).astype(np.float64) for name in problem.params}
 
 
 def distance(a: Mapping[str, np.ndarray], b: Mapping[str, np.ndarray], dtype: Any) -> Distance:
@@ -93,12 +93,12 @@ def distance(a: Mapping[str, np.ndarray], b: Mapping[str, np.ndarray], dtype: An
     ulps: list[np.ndarray] = []
     relative: list[np.ndarray] = []
     for name, path in a.items():
-        ours, theirs = (x.reshape(len(x), -1) for x in (path, b[name]))
-        off = np.abs(ours - theirs)
-        off[np.isnan(ours) & np.isnan(theirs)] = 0.0
+        ours, other = (x.reshape(len(x), -1) for x in (path, b[name]))
+        off = np.abs(ours - other)
+        off[np.isnan(ours) & np.isnan(other)] = 0.0
         off = np.nan_to_num(off, nan=np.inf, posinf=np.inf)
-        size = np.maximum.accumulate(np.maximum(np.abs(ours), np.abs(theirs)))
-        travelled = np.cumsum(np.abs(np.diff(theirs, axis=0)), axis=0)
+        size = np.maximum.accumulate(np.maximum(np.abs(ours), np.abs(other)))
+        travelled = np.cumsum(np.abs(np.diff(other, axis=0)), axis=0)
         with np.errstate(all="ignore"):
             for distances, unit in (
                 (ulps, float(np.finfo(dtype).eps) * size[1:]),

@@ -91,7 +91,7 @@ class Diagnosis(NamedTuple):
                 f"{self.first} and {self.second} are equal: at most {self.ulps:.3g} units in the "
                 f"last place apart over {place}"
             )
-        lines = [f"{self.first} and {self.second} part at step {self.first_step}"]
+        lines = [f"{self.first} and {self.second} first differ at step {self.first_step}"]
         far = "; ".join(f"{x:.2g} after {step:,} steps" for step, x in self.apart.items())
         lines.append(f"  apart, relative to the distance travelled: {far}")
         lines += [f"  {i}. {difference}" for i, difference in enumerate(self.differences, 1)]
@@ -102,7 +102,7 @@ class Diagnosis(NamedTuple):
                 f"last place apart over {place}"
             )
         elif self.fixed:
-            lines.append(f"  {self.fixed} has these changes; other differences are left")
+            lines.append(f"  {self.fixed} has these changes, but other differences remain")
         if self.instead:
             lines.append(f"  in JAX, {self.instead} equals {self.second}")
         return "\n".join(lines)
@@ -147,14 +147,14 @@ def diagnose(
     if (params is None) != (grads is None):
         raise ValueError("params and grads: pass both or neither")
     if grads is None:
-        given = comparing.usual_problem(dtype)
+        problem = comparing.usual_problem(dtype)
     else:
-        given = comparing.own_problem(params, grads)
-        dtype = str(next(iter(given.params.values())).dtype)
+        problem = comparing.own_problem(params, grads)
+        dtype = str(next(iter(problem.params.values())).dtype)
     steppers = stepper_of(a), stepper_of(b)
-    target = comparing.walk(steppers[1], given)
-    apart = comparing.distance(comparing.walk(steppers[0], given), target, dtype)
-    empty = _diagnosis(a, b, dtype, given, apart)
+    target = comparing.walk(steppers[1], problem)
+    apart = comparing.distance(comparing.walk(steppers[0], problem), target, dtype)
+    empty = _diagnosis(a, b, dtype, problem, apart)
     if empty.equal:
         return empty
     seen = examine(steppers[0]), examine(steppers[1])
@@ -162,19 +162,19 @@ def diagnose(
     explained = empty._replace(
         differences=differences,
         deviations=_deviations(empty, *seen),
-        instead=_instead(b, given, target),
+        instead=_instead(b, problem, target),
     )
     changed = {k: v for difference in differences for k, v in difference.change.items()}
-    return _fix(explained, a, changed, given, target) if changed else explained
+    return _fix(explained, a, changed, problem, target) if changed else explained
 
 
-def assert_same_optimizer(mine: Any, reference: Any, **given: Any) -> None:
+def assert_same_optimizer(mine: Any, reference: Any, **problem: Any) -> None:
     """Fails unless two optimizers are equal up to rounding; for use in tests.
 
     Args:
       mine: the optimizer under test; see `diagnose`.
       reference: the optimizer that it must equal.
-      **given: `params`, `grads` and `dtype`, as `diagnose` takes them.
+      **problem: `params`, `grads` and `dtype`, as `diagnose` takes them.
 
     Raises:
       AssertionError: they differ; the message is the diagnosis.
@@ -183,12 +183,12 @@ def assert_same_optimizer(mine: Any, reference: Any, **given: Any) -> None:
     >>> import jaxopt_notes
     >>> assert_same_optimizer(jaxopt_notes.sgd(0.1), optax.sgd(0.1))
     """
-    diagnosis = diagnose(mine, reference, **given)
+    diagnosis = diagnose(mine, reference, **problem)
     assert diagnosis.equal, str(diagnosis)
 
 
-def _diagnosis(a: Any, b: Any, dtype: str, given: Problem, apart: Distance) -> Diagnosis:
-    steps = given.steps
+def _diagnosis(a: Any, b: Any, dtype: str, problem: Problem, apart: Distance) -> Diagnosis:
+    steps = problem.steps
     marks = [step for step in MARKS if step <= steps] or [steps]
     return Diagnosis(
         first=label(a),
@@ -216,12 +216,12 @@ def _differences(a: Any, first: Examination, second: Examination) -> tuple[Diffe
         )
         return (Difference("equation", here, there, float("nan"), {}),)
     made = called(a)
-    found = []
+    differences = []
     for part in remedies.parts(first.fit, second.fit):
         change = {} if made is None else remedies.changes(made.func, part, second.fit)
         apart = _effect(part, first, second)
-        found.append(Difference(part.name, part.first, part.second, apart, change))
-    return tuple(sorted(found, key=lambda each: -np.nan_to_num(each.apart, nan=-1.0)))
+        differences.append(Difference(part.name, part.first, part.second, apart, change))
+    return tuple(sorted(differences, key=lambda each: -np.nan_to_num(each.apart, nan=-1.0)))
 
 
 def _effect(part: remedies.Part, first: Examination, second: Examination) -> float:
@@ -254,9 +254,9 @@ def _known(examined: Examination) -> Fit:
 
 def _path(fit: Fit, examined: Examination) -> np.ndarray:
     """(T, n), the path of each element on the gradients of the examination."""
-    given = examined.record.given
-    moves = -fit.values["α"] * directions(fit.structure, fit.values, given)[0]
-    moves = moves - fit.values.get("αλ", 0.0) * given.params
+    conditions = examined.record.conditions
+    moves = -fit.values["α"] * directions(fit.structure, fit.values, conditions)[0]
+    moves = moves - fit.values.get("αλ", 0.0) * conditions.params
     return np.cumsum(moves, axis=0)
 
 
@@ -272,7 +272,7 @@ def _fix(
     before: Diagnosis,
     a: Any,
     changed: dict[str, Any],
-    given: Problem,
+    problem: Problem,
     target: dict[str, np.ndarray],
 ) -> Diagnosis:
     """The diagnosis, after trying the changes."""
@@ -280,7 +280,9 @@ def _fix(
     assert made is not None
     better = partial(made.func, *made.args, **(made.keywords | changed))
     try:
-        apart = comparing.distance(comparing.walk(stepper_of(better), given), target, before.dtype)
+        apart = comparing.distance(
+            comparing.walk(stepper_of(better), problem), target, before.dtype
+        )
     except InputError:  # its function does not take these keywords together
         return before
     equal = apart.first_step is None
@@ -292,11 +294,11 @@ def _fix(
     )
 
 
-def _instead(b: Any, given: Problem, target: dict[str, np.ndarray]) -> str:
+def _instead(b: Any, problem: Problem, target: dict[str, np.ndarray]) -> str:
     """The call in JAX that equals a torch or Keras optimizer, tested on the gradients."""
     made = in_jax(b)
     if made is None:
         return ""
-    dtype = next(iter(given.params.values())).dtype
-    apart = comparing.distance(comparing.walk(stepper_of(made), given), target, dtype)
+    dtype = next(iter(problem.params.values())).dtype
+    apart = comparing.distance(comparing.walk(stepper_of(made), problem), target, dtype)
     return label(made) if apart.first_step is None else ""

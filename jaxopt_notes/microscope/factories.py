@@ -100,7 +100,7 @@ def keywords(words: Iterable[str]) -> dict[str, Any]:
             example = word.replace(":", "=") if ":" in word else "learning_rate=1e-3"
             raise InputError(f"{word}: is not key=value; write {example}, for example")
         if key in values:
-            raise InputError(f"{word}: {key} stands twice; pass it once")
+            raise InputError(f"{word}: sets {key} a second time; pass it once")
         values[key] = _value(text)
     return values
 

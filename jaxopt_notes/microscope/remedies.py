@@ -50,7 +50,7 @@ _LETTERS = {
     "ε": "ε",
     "ε_root": "ε inside the root",
     "v0": "the second moment's initial value",
-    "clip": "the bound of clipping",
+    "clip": "clipping bound",
     "λ": "weight decay λ",
     "η": "the learning rate's decay η",
 }
@@ -90,10 +90,10 @@ _FIELDS: dict[str, tuple[str, dict[Any, str]]] = {
     "eps": (
         "ε",
         {
-            **{"": "none to be seen", "outside": "outside the root", "inside": "inside the root"},
+            **{"": "none visible", "outside": "outside the root", "inside": "inside the root"},
             "hat": "outside the root, before the bias correction",
             "both": "outside the root, and another inside it",
-            "floor": "the least that the root may be",
+            "floor": "a lower bound of the root",
         },
     ),
     "initial": ("second moment's start", {False: "0", True: "another value"}),

@@ -58,7 +58,7 @@ class BatchNorm(nnx.BatchNorm):
         n = x.size // x.shape[-1]
         if n == 1:
             raise ValueError(
-                f"batch normalisation of shape {x.shape}: one number a channel has no variance; "
+                f"batch normalisation of shape {x.shape}: one number per channel has no variance; "
                 "train on a batch of 2 or more"
             )
         before = self.momentum * self.var[...]

@@ -65,4 +65,4 @@ def check_dropout(dropout: float) -> None:
       InputError: the message has the probability.
     """
     if not 0 <= dropout < 1:
-        raise InputError(f"dropout={dropout}: pass a share from 0 to below 1")
+        raise InputError(f"dropout={dropout}: pass a share of at least 0 and below 1")

@@ -72,7 +72,7 @@ class Weighted(NamedTuple):
         """torch's name of an array → its collection and its name in Flax."""
         return _NORM if isinstance(self.module, nnx.BatchNorm) else _WEIGHTS
 
-    def ours(self, array: np.ndarray, entry: str) -> np.ndarray:
+    def to_flax(self, array: np.ndarray, entry: str) -> np.ndarray:
         """torch's array in Flax's layout."""
         if entry != "weight" or array.ndim == 1:
             return array
@@ -80,7 +80,7 @@ class Weighted(NamedTuple):
             return array.transpose(2, 3, 1, 0)
         return after_flatten(*self.image)(array) if self.image else array.T
 
-    def theirs(self, array: np.ndarray, entry: str) -> np.ndarray:
+    def to_torch(self, array: np.ndarray, entry: str) -> np.ndarray:
         """Flax's array in torch's layout."""
         if entry != "weight" or array.ndim == 1:
             return array
@@ -99,19 +99,19 @@ class Weighted(NamedTuple):
 
     def torch_shape(self, entry: str) -> tuple[int, ...]:
         """The shape of torch's array."""
-        return self.theirs(np.empty(self.shape(entry)), entry).shape
+        return self.to_torch(np.empty(self.shape(entry)), entry).shape
 
 
 def weighted(network: Any) -> list[Weighted]:
     """The layers with weights, in order."""
     paths = {id(module): path for path, module in nnx.iter_modules(network)}
     rows = summarize(network)  # rows[i] is the input of layer i
-    found = []
+    layers = []
     for i, (name, apply) in enumerate(network.layers()):
         if id(apply) in paths and nnx.state(apply, nnx.Param):
             image = rows[i - 1].shape if rows[i].name == FLATTEN.name else ()
-            found.append(Weighted(str(i), name, paths[id(apply)], apply, image))
-    return found
+            layers.append(Weighted(str(i), name, paths[id(apply)], apply, image))
+    return layers
 
 
 class Match(NamedTuple):
@@ -169,31 +169,31 @@ def check_count(names: Sequence[str], layers: Sequence[Weighted]) -> None:
 
 
 def _prefixes(
-    given: Mapping[str, Any],
+    arrays: Mapping[str, Any],
     layers: Sequence[Weighted],
     names: Sequence[str] | None,
     state_dict: Mapping[str, Any],
 ) -> list[str]:
     """For each layer in turn, the prefix before "weight" and the others, dot included."""
     shapes: dict[str, dict[str, tuple[int, ...]]] = {}
-    for name, array in given.items():
+    for name, array in arrays.items():
         prefix, entry = name[: name.rfind(".") + 1], name[name.rfind(".") + 1 :]
         shapes.setdefault(prefix, {})
         if entry != COUNTER:
             shapes[prefix][entry] = array.shape
-    found = list(shapes)
+    prefixes = list(shapes)
     if names is not None:
         check_count(names, layers)
-        return in_given_order(found, names)
+        return in_given_order(prefixes, names)
     needed = [{entry: layer.torch_shape(entry) for entry in layer.entries} for layer in layers]
     if ordered := in_order(shapes, needed, state_dict):
         return ordered
     # The layers do not fit; in this order the error will name the wrong entry.
-    if len(found) == len(layers):
-        return by_number(found) or found
+    if len(prefixes) == len(layers):
+        return by_number(prefixes) or prefixes
     places = {f"{layer.position}.": layer for layer in layers}
-    lacking = [place for place in places if place not in found]
-    extra = [name for name in given if name[: name.rfind(".") + 1] not in places]
+    lacking = [place for place in places if place not in prefixes]
+    extra = [name for name in arrays if name[: name.rfind(".") + 1] not in places]
     if lacking and not extra:
         names = [place + entry for place in lacking for entry in places[place].entries]
         needing = ", ".join(places[place].name for place in lacking)
@@ -202,7 +202,8 @@ def _prefixes(
         raise InputError(f"state_dict: {listed(extra)} {too_many(extra)}")
     needing = ", ".join(layer.name for layer in layers)
     raise InputError(
-        f"state_dict: has {len(found)} layers with weights ({', '.join(p[:-1] for p in found)}), "
+        f"state_dict: has {len(prefixes)} layers with weights "
+        f"({', '.join(p[:-1] for p in prefixes)}), "
         f"the network has {len(layers)} ({needing})"
     )
 

@@ -94,7 +94,7 @@ def in_given_order(prefixes: Sequence[str], names: Sequence[str]) -> list[str]:
                 f"names: {name!r} is not a layer of the state_dict, which has {layers}"
             )
         if prefix in ordered:
-            raise InputError(f"names: {name!r} stands there twice")
+            raise InputError(f"names: {name!r} is in the list twice; name each layer once")
         ordered.append(prefix)
     return ordered
 

@@ -139,23 +139,23 @@ def to_torch(
     layers = weighted(network)
     names = [layer.position for layer in layers] if names is None else names
     check_count(names, layers)
-    given = [_flat(params), _flat(batch_stats)]
+    trees = [_flat(params), _flat(batch_stats)]
     state_dict = {}
     for name, layer in zip(names, layers):
         for entry, (collection, leaf) in layer.entries.items():
             path = (*layer.path, leaf)
             where = f"{('params', 'batch_stats')[collection]}: {'.'.join(map(str, path))!r}"
-            if path not in given[collection]:
+            if path not in trees[collection]:
                 raise InputError(f"{where} is missing; {layer.name} needs it")
-            array = np.asarray(given[collection].pop(path))
+            array = np.asarray(trees[collection].pop(path))
             if array.shape != layer.shape(entry):
                 raise InputError(
                     f"{where} has shape {array.shape}; {layer.name} needs {layer.shape(entry)}"
                 )
-            state_dict[f"{name}.{entry}"] = np.ascontiguousarray(layer.theirs(array, entry))
+            state_dict[f"{name}.{entry}"] = np.ascontiguousarray(layer.to_torch(array, entry))
         if layer.counted:
             state_dict[f"{name}.{COUNTER}"] = np.array(0)
-    for tree, left in zip(("params", "batch_stats"), given):
+    for tree, left in zip(("params", "batch_stats"), trees):
         if left:
             left_over = [".".join(map(str, path)) for path in left]
             raise InputError(f"{tree}: {listed(left_over)} {too_many(left_over)}")
@@ -177,7 +177,7 @@ def _arranged(matches: Iterable[Match], kind: int, values: Mapping[str, Any]) ->
             if collection == kind:
                 if key not in left:
                     raise InputError(f"arrange: {key!r} is missing; {layer.name} needs it")
-                _put(tree, (*layer.path, name), layer.ours(left[key], entry))
+                _put(tree, (*layer.path, name), layer.to_flax(left[key], entry))
             left.pop(key, None)
         if layer.counted:
             left.pop(f"{prefix}{COUNTER}", None)

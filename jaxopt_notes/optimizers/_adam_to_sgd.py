@@ -170,8 +170,8 @@ def found_rate(state: Any) -> float | None:
     switch = find_handover(state)
     if switch is None or int(switch.switched_at) < 0:
         return None
-    found = [x for x in jax.tree.leaves(switch.second, is_leaf=_is_found) if _is_found(x)]
-    return float(found[0].rate) if found else None
+    rates = [x for x in jax.tree.leaves(switch.second, is_leaf=_is_found) if _is_found(x)]
+    return float(rates[0].rate) if rates else None
 
 
 def _criterion(switch_step: int | None, eps: ArrayLike, earliest: int) -> When:
@@ -267,8 +267,8 @@ def _is_found(x: Any) -> bool:
 
 def _check_carry(carry: str, switch_step: Any, sgd_learning_rate: Any) -> None:
     if carry not in CARRIES:
-        raise ValueError(f"carry={carry!r} is none of {', '.join(CARRIES)}")
+        raise ValueError(f"carry={carry!r} is not one of {', '.join(CARRIES)}")
     if carry == "swats" and sgd_learning_rate is not None:
-        raise ValueError("carry='swats' finds sgd_learning_rate by itself")
+        raise ValueError("carry='swats' finds sgd_learning_rate by itself; leave it out")
     if switch_step is not None:
         check_when("switch_step", switch_step)

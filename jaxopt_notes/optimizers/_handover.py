@@ -212,7 +212,9 @@ def check_when(name: str, steps: Any) -> None:
 
 def _refuse_multi_steps(state: Any) -> None:
     if next(_instances(state, optax.MultiStepsState), None) is not None:
-        raise ValueError("a MultiSteps inside of a handover: put MultiSteps around it instead")
+        raise ValueError(
+            "handover: contains a MultiSteps; put MultiSteps around the handover instead"
+        )
 
 
 def _instances(state: Any, kind: Any) -> Any:

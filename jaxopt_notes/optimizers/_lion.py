@@ -40,7 +40,7 @@ def _sign(mode: str, smooth_beta: float) -> Callable[[jax.Array], jax.Array]:
         "refined": lambda x: jnp.where(jnp.abs(x) < 1.0, x, jnp.sign(x)),
     }
     if mode not in signs:
-        raise ValueError(f"mode={mode!r} is none of {', '.join(signs)}")
+        raise ValueError(f"mode={mode!r} is not one of {', '.join(signs)}")
     return signs[mode]
 
 

@@ -170,7 +170,7 @@ def _refuse_unless_elementwise(optimizer: optax.GradientTransformation) -> None:
     if mixing:
         raise ValueError(
             f"packed: the optimizer is not elementwise (it has {mixing}), so leaves cannot share "
-            "a block; use it as it is"
+            "a block; use it without packed"
         )
 
 
@@ -180,9 +180,9 @@ def _mixing(jaxpr: Any) -> str | None:
         name: str = equation.primitive.name
         inside = [p.jaxpr for p in equation.params.values() if hasattr(p, "jaxpr")]
         inside += [branch.jaxpr for branch in equation.params.get("branches", ())]
-        found = next(filter(None, map(_mixing, inside)), None)
-        if found:
-            return found
+        inner = next(filter(None, map(_mixing, inside)), None)
+        if inner:
+            return inner
         if inside and name != "scan":
             continue
         shapes_in = {v.aval.shape for v in equation.invars}

@@ -95,13 +95,13 @@ def find_layout(state: Any) -> Any:
 
 def places(layout: Any) -> Places:
     """The place of each leaf."""
-    found, by_block = Places([], [], []), dict[str, list[int]]()
+    result, by_block = Places([], [], []), dict[str, list[int]]()
     for i, leaf in enumerate(jax.tree.leaves(layout)):
         place, shape = leaf.split(":")
-        found.shapes.append(tuple(int(n) for n in shape.split(",") if n))
-        group = found.large if place == "large" else by_block.setdefault(place, [])
+        result.shapes.append(tuple(int(n) for n in shape.split(",") if n))
+        group = result.large if place == "large" else by_block.setdefault(place, [])
         group.append(i)
-    return found._replace(blocks=list(by_block.values()))
+    return result._replace(blocks=list(by_block.values()))
 
 
 def pack(tree: Any, layout: Any, *, stacked: bool = False) -> Packed:

@@ -124,7 +124,7 @@ def _read(folder: str, name: str) -> tuple[Compared, list[str]]:
         which = "line" if len(broken) == 1 else "lines"
         notes.append(f"{path}: skipped broken {which} {', '.join(broken)}")
     if not rows:
-        notes.append(f"{folder}: no epoch is finished")
+        notes.append(f"{folder}: no epoch has finished")
     return Compared(name, settings, (data.name, data.fingerprint), rows), notes
 
 

@@ -24,8 +24,8 @@ def refuse_used(path: str) -> None:
     used = [name for name in _WRITTEN if os.path.lexists(os.path.join(path, name))]
     if "config.json" in used:
         raise InputError(
-            f"--out {path}: already holds a run; train on with --resume {path}, "
-            "or pass another folder"
+            f"--out {path}: already holds a run; continue it with --resume {path}, or pass "
+            "another folder"
         )
     if used:
         raise InputError(
@@ -47,8 +47,8 @@ def refuse_inside(path: str, dataset: str) -> None:
     """Raises InputError where a run's folder lies in a data set of pictures, like a class."""
     if os.path.isabs(dataset) and is_within(path, dataset):
         raise InputError(
-            f"--out {path}: lies in the data set's folder {dataset}, and would count as one of its "
-            "classes; pass a folder outside"
+            f"--out {path}: is inside the data set's folder {dataset}, and would count as one of "
+            "its classes; pass a folder outside"
         )
 
 
@@ -85,14 +85,14 @@ def _refuse_unfit(path: str) -> None:
     whole = os.fsencode(os.path.abspath(path))
     if len(whole) > _LONGEST_PATH:
         raise InputError(
-            f"--out {path}: its whole path has {len(whole):,} bytes, and the files in it need some "
-            f"of the system's 4,096; pass one of {_LONGEST_PATH:,} at most"
+            f"--out {path}: its full path has {len(whole):,} bytes, too many for the files in it; "
+            f"pass a path of at most {_LONGEST_PATH:,} bytes"
         )
     try:
         whole.decode()
     except UnicodeDecodeError:
         raise InputError(
-            f"--out {path}: its whole path is not UTF-8, as checkpoints need it; pass another "
+            f"--out {path}: its full path is not UTF-8, which checkpoints need; pass another "
             "folder, or rename the part that is not"
         ) from None
 
@@ -170,8 +170,8 @@ def locked(folder: Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise InputError(
-                f"{folder}: another process is training in it; wait for its end, "
-                "or pass another folder"
+                f"{folder}: another process is training in it; wait until it ends, or pass "
+                "another folder"
             ) from None
         except OSError:  # a network file system without locks
             pass

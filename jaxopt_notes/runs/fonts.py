@@ -109,6 +109,6 @@ def _line(lacking: str) -> str:
         **{script: f"Noto Sans {script.title()}" for script in ("ARABIC", "HEBREW", "THAI")},
     }.get(script, "one of the Noto fonts")
     return (
-        f"boxes stand for {shown} in the pictures: no installed font has them; install one that "
+        f"the pictures show boxes instead of {shown}: no installed font has them; install one that "
         f"does, such as {remedy}"
     )

@@ -135,7 +135,9 @@ class Recorder:
         except Exception as error:
             reason = first_line(error)
             if what not in self.failed:
-                self._warn(f"{self.folder}: {what} could not be written ({reason}); training on")
+                self._warn(
+                    f"{self.folder}: {what} could not be written ({reason}); training continues"
+                )
             self.failed[what] = reason
             return False
         self.failed.pop(what, None)

@@ -94,7 +94,9 @@ def header(info: RunInfo, notes: Sequence[str] = ()) -> str:
     if data.note:
         lines.insert(1, data.note)
     if config.epochs > _EACH_SHOWN:
-        lines.append("about one row a second is shown; metrics.jsonl has a row for each epoch")
+        lines.append(
+            "at most about one row per second is shown; metrics.jsonl has a row for each epoch"
+        )
     columns = "epoch   train loss    acc     test loss    acc     seconds"
     return "\n".join([*lines, *notes, "", columns])
 
@@ -175,7 +177,7 @@ def learning_rate_hint(info: RunInfo, rows: Sequence[EpochRow]) -> str:
         remedy = f"try a smaller --learning-rate, such as {smaller:g}"
     return (
         f"hint: after {rows[-1]['step']:,} steps the training loss ({rows[-1]['train_loss']:.4g}) "
-        f"is not below that of a guess ({guess:.4g}); the learning rate is "
+        f"is no lower than that of guessing ({guess:.4g}); the learning rate is "
         f"{config.learning_rate:g}: {remedy}"
     )
 
@@ -202,7 +204,7 @@ def finish(
       The summary, which lists the run's files and names the class with the lowest recall.
     """
     if weights is None:
-        text = "stopped within an epoch" if rows else "no epoch was finished"
+        text = "stopped during an epoch" if rows else "no epoch was finished"
         return Summary(f"{text}; {folder}", {"summary": None, "out": str(folder)})
     evaluation = evaluate_classes(weights, setup.model, setup.normalize, setup.data)
     files.write_text(folder / "metrics.json", _one_line_per_row(evaluation.as_json()))

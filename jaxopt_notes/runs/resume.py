@@ -84,14 +84,14 @@ def refuse_changes(folder: str, old: Settings, new: Settings, override: bool) ->
     for row in changed:
         if row.on_resume is OnResume.WEIGHTS:
             raise InputError(
-                f"{_difference(row, before, now, folder)}, and its weights fit nothing else; leave "
-                "it out, or begin a new run"
+                f"{_difference(row, before, now, folder)}, and its weights fit no other value; "
+                "leave it out, or start a new run"
             )
     for row in changed:
         if not override:
             raise InputError(
-                f"{_difference(row, before, now, folder)}; leave it out, or add --override to go "
-                "on with another"
+                f"{_difference(row, before, now, folder)}; leave it out, or add --override to "
+                "change it"
             )
     return frozenset(row.name for row in changed)
 

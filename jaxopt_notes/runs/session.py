@@ -38,7 +38,7 @@ def refuse_other_data(before: RunInfo, now: RunInfo, override: bool) -> None:
         if turned:
             raise InputError(
                 f"{option}: its images are now {TURNED} and so {shapes[0]}, but this run was "
-                f"trained on {shapes[1]}; begin a new run"
+                f"trained on {shapes[1]}; start a new run"
             )
         raise InputError(
             f"{option}: its images are {shapes[0]}, but this run was trained on {shapes[1]}; "
@@ -53,7 +53,7 @@ def refuse_other_data(before: RunInfo, now: RunInfo, override: bool) -> None:
         if turned:
             raise InputError(
                 f"{option}: some of its images are now {TURNED}, which they were not when this "
-                "run began; begin a new run, or add --override to train on with the turned images"
+                "run began; start a new run, or add --override to train on with the turned images"
             )
         renamed = before.config.dataset != now.config.dataset
         wrong = "are not this run's" if renamed else "have changed since this run began"
@@ -107,7 +107,9 @@ def begin(setup: Setup, info: RunInfo, folder: Path, resumed: Resumed | None) ->
         notes.append(line)
     old, new = newest.info.software, info.software
     if different := [f"{k} {old.get(k)} → {v}" for k, v in new.items() if old.get(k) != v]:
-        notes.append(f"digits may differ from an unbroken run's: {', '.join(different)}")
+        notes.append(
+            f"the last digits may differ from an uninterrupted run's: {', '.join(different)}"
+        )
     return Begun(progress, steps, notes)
 
 
@@ -124,7 +126,7 @@ def stretched(before: RunInfo, now: RunInfo, step: int) -> str:
     verb = "stretched" if new.epochs > old.epochs else "shortened"
     head = f"the {new.schedule} schedule is {verb} from {old.epochs} to {new.epochs} epochs"
     if new.switch_at is not None:
-        return f"{head}, and so are SGD's learning rate and a switch that is still to come"
+        return f"{head}; SGD's learning rate and a switch in the future change with it"
     at_before, at_now = (
         float(schedule(c.schedule, c.learning_rate, steps * c.epochs, c.warmup)(step))
         for c, steps in ((old, before.steps_per_epoch), (new, now.steps_per_epoch))
@@ -189,7 +191,7 @@ def train(setup: Setup, begun: Begun, recorder: Recorder, show: Show) -> Outcome
             if "RESOURCE_EXHAUSTED" not in str(error):
                 raise
             raise InputError(
-                f"--batch-size {config.batch_size}: the device has not enough memory "
+                f"--batch-size {config.batch_size}: the device does not have enough memory "
                 f"({first_line(error)}); pass a smaller one"
             ) from error
         finally:

@@ -27,7 +27,7 @@ def keep_compiled(folder: str | None) -> None:
         on stderr says so, and no program is kept.
     """
     if folder is not None and (reason := _refused(folder)):
-        print(f"note: no compiled programs are kept: {reason}", file=sys.stderr)
+        print(f"note: compiled programs are not cached: {reason}", file=sys.stderr)
         folder = None
     at_end(compilation_cache.reset_cache)
     if folder is None:

@@ -27,7 +27,7 @@ from jaxopt_notes.runtime.signals import current, to_handle
 
 START_SECONDS = 120  # how long the processes wait for each other to connect
 HEARTBEAT_SECONDS = 20  # a process that sends no heartbeat for this long counts as gone
-_AGAIN = "if another process is gone, start all of them again with --resume"
+_AGAIN = "if another process ended, start all of them again with --resume"
 _CHILD = "JAXOPT_NOTES_SUPERVISED"
 
 
@@ -62,13 +62,17 @@ def processes_from(
     if missing:
         raise InputError(f"{', '.join(missing)}: missing; pass all of {', '.join(options)}")
     if detect:
-        raise InputError("--distributed: detects what --coordinator sets; pass one of them")
+        raise InputError("--distributed: detects what --coordinator sets; pass only one of them")
     if not re.fullmatch(r".+:\d{1,5}", str(coordinator), re.ASCII):
-        raise InputError(f"--coordinator {coordinator}: pass HOST:PORT, such as 10.0.0.1:1234")
+        raise InputError(
+            f"--coordinator {coordinator}: is not HOST:PORT; pass one such as 10.0.0.1:1234"
+        )
     if count is None or count < 1:
-        raise InputError(f"--processes {count}: pass a whole number from 1")
+        raise InputError(f"--processes {count}: is not a whole number from 1; pass one")
     if index is None or not 0 <= index < count:
-        raise InputError(f"--process-id {index}: pass a whole number from 0 to {count - 1}")
+        raise InputError(
+            f"--process-id {index}: is out of range; pass a whole number from 0 to {count - 1}"
+        )
     return Processes(coordinator, count, index)
 
 

@@ -40,7 +40,7 @@ def import_jax() -> None:
             enter(getattr(jax, name)(value))
     flags = os.environ.get("XLA_FLAGS", "").split()
     if others := [flag for flag in flags if not flag.startswith(HARMLESS)]:
-        print(f"note: XLA_FLAGS has {' '.join(others)}: it may change digits", file=sys.stderr)
+        print(f"note: XLA_FLAGS has {' '.join(others)}: they may change results", file=sys.stderr)
     if getattr(config, OFFSET):
         set_jax(OFFSET, 0)
     if any("transfer_guard" in name and value for name, value in config.values.items()):
@@ -63,7 +63,9 @@ def devices() -> list[Any]:
         reason = first_line(error).partition(" (set JAX_PLATFORMS")[0]
         what = "JAX finds no such device here" if chosen else "JAX finds no device here"
         detail = f" ({reason})" if str(error) else ""
-        remedy = "unset it to use what is here" if chosen else "set JAX_PLATFORMS=cpu"
+        remedy = (
+            "unset it to use the devices of this machine" if chosen else "set JAX_PLATFORMS=cpu"
+        )
         raise InputError(
             f"{chosen or 'JAX_PLATFORMS'}: {what}{detail}; "
             f"{remedy}, or install JAX for the device: pip install 'jaxopt-notes[cuda12]'"

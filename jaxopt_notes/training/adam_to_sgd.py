@@ -21,20 +21,20 @@ def arguments(config: Settings, steps: int) -> dict[str, Any]:
     """
     if config.switch_at is None:
         return config.hyperparameters
-    given = dict(config.hyperparameters)
-    if "sgd_learning_rate" in given:
-        given["sgd_learning_rate"] = _sgd_schedule(config, steps)
+    keywords = dict(config.hyperparameters)
+    if "sgd_learning_rate" in keywords:
+        keywords["sgd_learning_rate"] = _sgd_schedule(config, steps)
     if isinstance(config.switch_at, str):  # auto
         # In a warm-up the learning rates and their differences begin near 0: SWATS, which waits
         # for small differences, would switch at once.
-        return given | {"earliest_switch": max(2, round(config.warmup * steps))}
+        return keywords | {"earliest_switch": max(2, round(config.warmup * steps))}
     at = round(config.switch_at * steps)
     if not 0 < at < steps:
         raise InputError(
-            f"--switch-at {config.switch_at}: is step {at} of a run of {steps}, so one of the two "
+            f"--switch-at {config.switch_at}: is step {at} of a run of {steps}, so Adam or SGD "
             "would never run; pass another share, or more --epochs"
         )
-    return given | {"switch_step": at}
+    return keywords | {"switch_step": at}
 
 
 def describe(config: Settings, steps: int, opt_state: Any) -> dict[str, Any]:
@@ -61,7 +61,7 @@ def text(row: Mapping[str, Any]) -> str:
         return ""
     if row["switched_at"] is None:
         return "not switched to SGD"
-    return f"SGD after step {row['switched_at']:,}, at rate {row['sgd_rate']:.3g}"
+    return f"SGD after step {row['switched_at']:,}, learning rate {row['sgd_rate']:.3g}"
 
 
 def _sgd_schedule(config: Settings, steps: int) -> Any:

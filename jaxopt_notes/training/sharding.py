@@ -202,8 +202,8 @@ def split_cpu(size: int | None, batch_size: int, convolves: bool) -> None:
       convolves: whether the network has convolutions.
     """
     config: Any = jax.config
-    said = "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", "")
-    if said or config.jax_num_cpu_devices != -1 or jax.distributed.is_initialized():
+    has_flag = "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", "")
+    if has_flag or config.jax_num_cpu_devices != -1 or jax.distributed.is_initialized():
         return
     if size is None:
         most = min(_cores(), batch_size // PER_CORE) if convolves else 1
@@ -264,8 +264,8 @@ def check_batch_size(batch_size: int, devices: int) -> None:
         nearest = max(1, round(batch_size / devices)) * devices
         fewer = max(n for n in range(1, devices) if batch_size % n == 0)
         raise InputError(
-            f"--batch-size {batch_size}: {devices} devices do not divide it; "
-            f"pass {nearest}, or --mesh {BATCH_AXIS}={fewer}"
+            f"--batch-size {batch_size}: is not a multiple of the {devices} devices; pass "
+            f"{nearest}, or --mesh {BATCH_AXIS}={fewer}"
         )
 
 

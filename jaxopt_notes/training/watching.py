@@ -46,9 +46,9 @@ def reader(jit: Callable[..., Any]) -> Callable[[Any], dict[str, Any]]:
     def read(opt_state: Any) -> dict[str, Any]:
         if not isinstance(opt_state, WatchState):
             return {}
-        found = jax.device_get(compiled(opt_state))
+        values = jax.device_get(compiled(opt_state))
         # Without the step, which the row has; with six digits, because a row has many readings.
-        return {"watch": {name: _number(x) for name, x in found.items() if name != "step"}}
+        return {"watch": {name: _number(x) for name, x in values.items() if name != "step"}}
 
     return read
 
@@ -72,22 +72,22 @@ def to_json(opt_state: Any) -> dict[str, Any]:
     """The exact readings of a watched optimizer; empty if nothing is watched."""
     if not isinstance(opt_state, WatchState):
         return {}
-    kept = jax.device_get(_readings(opt_state))
-    return jax.tree.map(lambda x: x.tolist(), kept)
+    readings = jax.device_get(_readings(opt_state))
+    return jax.tree.map(lambda x: x.tolist(), readings)
 
 
-def from_json(kept: Mapping[str, Any], opt_state: Any, put: Callable[..., Any]) -> Any:
+def from_json(readings: Mapping[str, Any], opt_state: Any, put: Callable[..., Any]) -> Any:
     """The state with the readings that `to_json` returned; unchanged if it is not watched.
 
     Args:
-      kept: from `to_json`.
+      readings: from `to_json`.
       opt_state: a state of the same structure.
       put: lays out an array by a sharding.
     """
     if not isinstance(opt_state, WatchState):
         return opt_state
     like = _readings(opt_state)
-    read = jax.tree.map(lambda x, y: put(np.asarray(y, x.dtype), x.sharding), like, dict(kept))
+    read = jax.tree.map(lambda x, y: put(np.asarray(y, x.dtype), x.sharding), like, dict(readings))
     return opt_state._replace(**read)
 
 

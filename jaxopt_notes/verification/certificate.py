@@ -62,10 +62,10 @@ def write(
     """Writes certificate.json and certificate.md, or mutants.json and mutants.md."""
     mutated = bool(rows) and isinstance(rows[0], Caught)
     name = "mutants" if mutated else "certificate"
-    told = summary(rows, seconds)
-    content = {"summary": told, **about, "rows": [row._asdict() for row in rows]}
+    sentence = summary(rows, seconds)
+    content = {"summary": sentence, **about, "rows": [row._asdict() for row in rows]}
     head = _MUTANT_HEAD if mutated else _HEAD
-    return write_pair(folder, name, content, _markdown(told, rows, about, head))
+    return write_pair(folder, name, content, _markdown(sentence, rows, about, head))
 
 
 def write_pair(
@@ -104,12 +104,12 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
 
 
 def _markdown(
-    told: str, rows: Sequence[Row | Caught], about: dict[str, Any], head: Sequence[str]
+    sentence: str, rows: Sequence[Row | Caught], about: dict[str, Any], head: Sequence[str]
 ) -> list[str]:
     return [
         "# Certificate of equality",
         "",
-        f"{told}. {where(about)}",
+        f"{sentence}. {where(about)}",
         "",
         "A distance is the largest difference of an element over all steps, in units in the last "
         "place of the element's largest value so far. In float64 and against optax, the whole "

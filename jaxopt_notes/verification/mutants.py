@@ -461,7 +461,7 @@ _ERRORS: dict[str, list[_Error]] = {
             "decay ignored",
             _DECAY,
             "conventions.torch:_gradient",
-            "[*sign, add_decayed_weights(weight_decay)] if given(weight_decay) else sign",
+            "[*sign, add_decayed_weights(weight_decay)] if is_set(weight_decay) else sign",
             "sign",
         ),
     ],
@@ -508,7 +508,7 @@ _ERRORS: dict[str, list[_Error]] = {
             "conventions.keras:sgd",
             *_swapped(
                 "scale_by_learning_rate(learning_rate)",
-                "*([optimizers.trace(momentum, nesterov)] if given(momentum) else [])",
+                "*([optimizers.trace(momentum, nesterov)] if is_set(momentum) else [])",
             ),
         ),
     ],

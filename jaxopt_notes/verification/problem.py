@@ -124,7 +124,7 @@ def _step(optimizer: optax.GradientTransformation, jit: bool) -> Callable[..., A
     return jax.jit(step) if jit else step
 
 
-def ulps(ours: Mapping[str, np.ndarray], theirs: Mapping[str, np.ndarray], dtype: str) -> float:
+def ulps(ours: Mapping[str, np.ndarray], oracle: Mapping[str, np.ndarray], dtype: str) -> float:
     """The largest difference of an element, in units in the last place of its largest value so far.
 
     The largest value includes the start: a rounding error has the size of the element when it is
@@ -132,7 +132,7 @@ def ulps(ours: Mapping[str, np.ndarray], theirs: Mapping[str, np.ndarray], dtype
     largest value. The result is infinite if either path is not finite.
     """
     worst = 0.0
-    for name, there in theirs.items():
+    for name, there in oracle.items():
         x, y = np.asarray(ours[name], np.float64), np.asarray(there, np.float64)
         if not (np.isfinite(x).all() and np.isfinite(y).all()):
             return np.inf
@@ -143,14 +143,14 @@ def ulps(ours: Mapping[str, np.ndarray], theirs: Mapping[str, np.ndarray], dtype
     return worst
 
 
-def apart(ours: Mapping[str, np.ndarray], theirs: Mapping[str, np.ndarray], dtype: str) -> float:
+def apart(ours: Mapping[str, np.ndarray], oracle: Mapping[str, np.ndarray], dtype: str) -> float:
     """The largest difference of an element, relative to the distance that it travelled.
 
     Two roundings of θ itself per hundred steps do not count, because an element of size 10 that
     moves by 1e-9 cannot show its path more exactly.
     """
     worst = 0.0
-    for name, there in theirs.items():
+    for name, there in oracle.items():
         x, y = np.asarray(ours[name], np.float64), np.asarray(there, np.float64)
         way = np.abs(y - start(dtype)[name]).max(axis=0)
         rounding = float(jnp.finfo(dtype).eps) * np.abs(y).max(axis=0) * len(y) / 50

@@ -48,7 +48,7 @@ def test_a_part_that_fails_is_named_and_the_others_go_on(ran, tmp_path, capsys):
     assert list(started) == list(accelerator.PARTS)
     assert "\ntrain_step failed: no such card\n" in capsys.readouterr().out
     page = (tmp_path / FOLDER / "benchmarks.md").read_text()
-    assert "**train_step** is not whole: failed: no such card" in page
+    assert "**train_step** is incomplete: failed: no such card" in page
     assert "row of kernels" in page
 
 
@@ -188,13 +188,13 @@ def test_aims_are_judged_and_what_was_not_measured_is_left_out():
         for cells in [line.strip("| ").split("|")]
     }
     assert rows == {
-        "Adam, 124 M float32 parameters: share of the copy's bandwidth": [
+        "Adam, 124 M float32 parameters: share of the bandwidth of a copy": [
             "0.952",
             "≥ 0.920",
             "yes",
         ],
         "Adam, 1,000 leaves: ours / torch fused": ["1.20", "≤ 1.00", "no"],
-        "a step, batch 128, ours: share of the largest product's rate": ["0.100", "–", "–"],
+        "a step, batch 128, ours: share of the largest product's speed": ["0.100", "–", "–"],
     }
     assert aims.table({}) == ""
 

@@ -39,7 +39,7 @@ def test_a_call_is_read_and_written(text, shown):
         ("print(3)", "print is not a scheduler here; pass one of StepLR, "),
         ("LambdaLR(lambda k: 1)", "LambdaLR is not a scheduler here"),
         ("StepLR()", "StepLR has no step_size; add it"),
-        ("StepLR(0)", "StepLR has step_size=0; pass what torch takes"),
+        ("StepLR(0)", "StepLR has step_size=0, which torch does not take"),
         ("StepLR(3.5)", "StepLR has step_size=3.5"),
         ("StepLR(True)", "StepLR has step_size=True"),
         ("StepLR(3, -1)", "StepLR has gamma=-1"),
@@ -51,7 +51,7 @@ def test_a_call_is_read_and_written(text, shown):
         ("StepLR(__import__('os'))", "__import__ is not a scheduler here"),
         ("OneCycleLR(9, anneal_strategy='sin')", "anneal_strategy='sin'"),
         ("OneCycleLR(9, pct_start=2)", "pct_start=2"),
-        ("SequentialLR([LinearLR()], [3])", "too few or many milestones"),
+        ("SequentialLR([LinearLR()], [3])", "wrong number of milestones"),
         ("SequentialLR([OneCycleLR(9)], [])", "SequentialLR has schedulers="),
     ],
 )

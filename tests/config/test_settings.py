@@ -231,7 +231,7 @@ def test_a_config_json_with_something_else_is_refused(change, word):
         ({"epochs": 1.5}, ["--epochs", "1.5"]),
         ({"batch_size": 0}, ["--batch-size", "0"]),
         ({"batch_size": True}, ["--batch-size", "True"]),
-        ({"batch_size": 1, "norm": "batch"}, ["--norm batch", "--batch-size from 2"]),
+        ({"batch_size": 1, "norm": "batch"}, ["--norm batch", "--batch-size of at least 2"]),
         ({"shift": -1}, ["--shift", "-1", "pixels"]),
         ({"seed": -1}, ["--seed", "-1"]),
         ({"seed": 2**32}, ["--seed", "4294967295"]),

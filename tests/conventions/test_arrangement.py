@@ -97,7 +97,7 @@ def test_params_of_another_shape_or_structure_are_refused(as_tree: bool) -> None
     wrong = {**VALUES, "w": VALUES["w"].T}
     with pytest.raises(InputError, match=r"params\['w'\] has shape \[3, 4\], but `arrange` puts"):
         inverse(arrange, SHAPES, wrong)
-    with pytest.raises(InputError, match="makes a tree of another structure than params"):
+    with pytest.raises(InputError, match="makes a tree with a different structure from params"):
         inverse(arrange, SHAPES, {**VALUES, "more": VALUES["w"]})
     with pytest.raises(InputError, match="no parameter is named 'scale'"):
         inverse(arrange, {n: SHAPES[n] for n in ("w", "conv", "b")}, VALUES)

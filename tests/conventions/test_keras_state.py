@@ -263,7 +263,7 @@ def test_refuses_a_state_that_does_not_fit() -> None:
     refuses("a Keras config has no state: pass the optimizer, or variables=", config)
     refuses("begins with float32[3, 8], ", config, variables=saved[2:])
     refuses(
-        "keeps 4 accumulators for 2 variables; here are 3",
+        "keeps 4 accumulators for 2 variables; this state has 3",
         config,
         variables=saved[:-1],
         names=["weight", "bias"],

@@ -89,7 +89,7 @@ def test_groups_that_differ_are_a_partition(torch: Any, as_function: bool) -> No
     ours = path(translate(opt, arrange=arrange, names=pairs))
     there = oracle_torch.advance(opt, params, RATE, STEPS, "float64")
     assert problem.apart(ours, there, "float64") <= 1e-12
-    with pytest.raises(InputError, match="2 param groups without names: say by `arrange`"):
+    with pytest.raises(InputError, match="2 param groups without names: pass `arrange`"):
         translate(opt)
 
 
@@ -103,9 +103,12 @@ def test_refuses_by_name_what_torch_has_alone(torch: Any) -> None:
     params = list(oracle_torch.parameters("float32").values())
     refused("torch.optim.nadam.NAdam has no equivalent here", torch.optim.NAdam(params))
     refused(
-        "is of no optimizer that has an equivalent here", torch.optim.NAdam(params).state_dict()
+        "belongs to no optimizer that has an equivalent here",
+        torch.optim.NAdam(params).state_dict(),
     )
-    refused("is of no optimizer that has an equivalent here", torch.optim.ASGD(params).state_dict())
+    refused(
+        "belongs to no optimizer that has an equivalent here", torch.optim.ASGD(params).state_dict()
+    )
 
     class Own(torch.optim.SGD):  # a subclass may step otherwise
         pass

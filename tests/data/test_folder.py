@@ -96,12 +96,15 @@ def test_an_accent_in_one_piece_or_in_two_is_the_same_name(tmp_path):
 @pytest.mark.parametrize("name", ["validation", "val"])
 def test_validation_stands_for_a_missing_test_and_the_note_says_so(parted, name):
     (parted / "test").rename(parted / name)
-    assert load(str(parted)).note == f"parted has no 'test' with classes: '{name}' stands for it"
+    assert (
+        load(str(parted)).note
+        == f"parted has no 'test' with classes: '{name}' is used as the test set"
+    )
 
 
 def test_train_alone_is_refused_with_both_ways_out(parted):
     (parted / "test").rename(parted / "rest")
-    refused(parted, "'train' without a 'test' or 'valid'", repr(str(parted / "train")))
+    refused(parted, "'train' stands without a 'test' or 'valid'", repr(str(parted / "train")))
     assert len(load(str(parted / "train")).train_labels) == 6
 
 
@@ -127,7 +130,7 @@ def test_what_is_read_and_how_it_becomes_bytes(tmp_path):
     expected = [bilevel.convert("RGB"), palette.convert("RGB"), colour, colour]
     np.testing.assert_array_equal(data.train_images, [np.asarray(image) for image in expected])
     grey_ones, twice = data.note.split("; ")
-    assert grey_ones == "grey pictures among colour ones, taken as RGB: 2"
+    assert grey_ones == "grey pictures among colour ones, read as RGB: 2"
     assert twice == "test pictures that are in the training set too: 4"
 
 
@@ -142,7 +145,7 @@ def test_jpegs_are_read(pets):
 
 def test_resizing_is_on_request(pets):
     grey(200, (30, 18)).save(pets / "cat" / "large.png")
-    message = refused(pets, "large.png' is 18×30", "000.png' 12×12", "--image-size 12x12")
+    message = refused(pets, "large.png' is 18×30", "000.png' is 12×12", "--image-size 12x12")
     assert "cat" in message
     data = load(str(pets), image_size=(10, 14))
     assert data.train_images.shape[1:] == (10, 14, 1)
@@ -255,10 +258,10 @@ def test_an_empty_class_is_named(parted, part):
 @pytest.mark.parametrize(
     ("place", "words"),
     [
-        ("cat/drawing.svg", "is none of .png"),
-        ("cat/photo.heic", "is none of .png"),
-        ("cat/0001", "is none of .png"),
-        ("loose.png", "no class's folder"),
+        ("cat/drawing.svg", "is not one of .png"),
+        ("cat/photo.heic", "is not one of .png"),
+        ("cat/0001", "is not one of .png"),
+        ("loose.png", "not in a class folder"),
     ],
 )
 def test_what_belongs_nowhere_is_named(pets, place, words):
@@ -313,10 +316,10 @@ def test_follow_links_allows_pictures_and_classes_elsewhere(pets, tmp_path):
 def test_a_loop_of_links_is_named(pets, target, follow_links):
     (pets / "cat" / "more").mkdir()
     (pets / "cat" / "more" / "round").symlink_to(pets / target)
-    refused(pets, "round' is a link that leads in a circle", follow_links=follow_links)
+    refused(pets, "round' is a circular link", follow_links=follow_links)
     (pets / "cat" / "more" / "round").unlink()
     (pets / "cat" / "gone.png").symlink_to(pets / "absent.png")
-    refused(pets, "gone.png' is a link to nothing", follow_links=follow_links)
+    refused(pets, "gone.png' is a broken link", follow_links=follow_links)
 
 
 @pytest.mark.parametrize(
@@ -339,7 +342,7 @@ def test_the_names_that_others_give_their_parts_are_known(parted, train, test):
     data = load(str(parted))
     for one, other in zip(data[1:6], expected[1:6], strict=True):
         np.testing.assert_array_equal(one, other)
-    stands = f"parted has no 'test' with classes: {test!r} stands for it"
+    stands = f"parted has no 'test' with classes: {test!r} is used as the test set"
     assert data.note == ("" if test.lower().startswith("test") else stands)
 
 
@@ -356,7 +359,10 @@ def test_a_test_folder_without_classes_is_not_used(parted):
     (parted / "test").mkdir()
     grey().save(parted / "test" / "0.png")
     note = load(str(parted)).note
-    assert note == "parted has no 'test' with classes: 'valid' stands for it; not used: 'test'"
+    assert (
+        note
+        == "parted has no 'test' with classes: 'valid' is used as the test set; not used: 'test'"
+    )
 
 
 def test_parts_without_class_folders_are_no_classes(tmp_path):
@@ -368,7 +374,7 @@ def test_parts_without_class_folders_are_no_classes(tmp_path):
 
 def test_two_folders_for_one_part_are_refused(parted):
     tiny_sets.write_folder(parted / "Training", ["cat", "dog"], 2)
-    refused(parted, "'Training' and 'train' are both there")
+    refused(parted, "'Training' and 'train' both exist")
 
 
 def test_parts_of_other_names_are_no_classes(parted):

@@ -104,7 +104,7 @@ def test_the_formats(tmp_path, form):
     image = Image.fromarray(GREY).convert("L" if form == "gif" else "RGB")
     image.save(file, **({"lossless": True} if form == "webp" else {}))
     if form == "ppm":
-        with pytest.raises(image_files.PictureError, match=r"x\.ppm' is no PNG, JPEG"):
+        with pytest.raises(image_files.PictureError, match=r"x\.ppm' is not a PNG, JPEG"):
             read(file)
     else:
         np.testing.assert_array_equal(read(file, 1)[..., 0], GREY)
@@ -167,8 +167,8 @@ def test_progressive_jpegs_and_colour_profiles_are_read(tmp_path):
     [
         (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "is a HEIC or AVIF picture; convert it to JPEG"),
         (b"\0\0\0\x1cftypavif\0\0\0\0", "is a HEIC or AVIF picture; convert it to JPEG"),
-        (b"", "is no PNG, JPEG"),
-        (b"<svg></svg>", "is no PNG, JPEG"),
+        (b"", "is not a PNG, JPEG"),
+        (b"<svg></svg>", "is not a PNG, JPEG"),
         ("half", "cannot be read .* remove it"),
     ],
 )

@@ -208,9 +208,9 @@ def test_no_room_is_told_before_anything_is_written(laid, monkeypatch):
 @pytest.mark.parametrize(
     ("refusal", "told"),
     [
-        (OSError(errno.ENOSPC, "the disk refuses"), "no room left"),
+        (OSError(errno.ENOSPC, "the disk refuses"), "disk is full"),
         (OSError(errno.EROFS, "the disk refuses"), "cannot be used"),
-        (RuntimeError("write() failed: No space left on device; at byte 9"), "no room left"),
+        (RuntimeError("write() failed: No space left on device; at byte 9"), "disk is full"),
     ],
     ids=["full", "read-only", "full, as array_record tells it"],
 )

@@ -93,7 +93,7 @@ def test_configs_and_versions(tmp_path):
     tiny_sets.write_images(tmp_path, "letters", config="lower", classes=4)
     assert len(load("letters/lower", tmp_path).class_names) == 4
     assert load("letters/upper:1.0.0", tmp_path).name == "letters/upper:1.0.0"
-    assert "say letters/lower, letters/upper" in refused("letters", tmp_path)
+    assert "pass one of letters/lower, letters/upper" in refused("letters", tmp_path)
     assert "unknown" in refused("letters/upper:2.0.0", tmp_path)
     assert names(tmp_path)[3:] == ("letters/lower", "letters/upper")
 
@@ -116,7 +116,7 @@ def test_validation_stands_for_a_missing_test_split_and_the_note_says_so(tmp_pat
     for _ in range(2):  # decoded, then from the cache
         loaded = load("tiny", tmp_path)
         assert len(loaded.test_images) == 10
-        assert loaded.note == "tiny has no split 'test': 'validation' stands for it"
+        assert loaded.note == "tiny has no split 'test': 'validation' is used as the test set"
 
 
 @pytest.mark.parametrize("splits", [{"train": 20}, {"test": 20, "validation": 10}])

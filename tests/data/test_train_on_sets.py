@@ -78,7 +78,7 @@ def test_a_folder_is_learnt(main, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("spoil", "args", "words"),
     [
-        ("broken", [], "001.png' is no PNG"),
+        ("broken", [], "001.png' is not a PNG"),
         ("empty class", [], "emu' holds no picture"),
         ("nothing", ["--image-size", "3"], "--image-size 3: is out of range; pass N or HEIGHT"),
         ("no folder", [], "no such folder"),

@@ -46,7 +46,7 @@ def test_a_dictionary_of_the_parts(script, capsys):
     assert there("--epochs", "5") == 0
     assert capsys.readouterr().out.splitlines()[1:] == [
         "optimizer: adam(0.003 constant, b1=0.9, b2=0.999, eps=1e-08) after 6 steps",
-        "no shape tells: activation relu",
+        "assumed, because the weights do not show it: activation relu",
         "run: 1 of 5 epochs are done, and 2 of 4 steps; batch size 128, seed 0",
         "next: python -m jaxopt_notes.train --resume run",
     ]
@@ -124,7 +124,7 @@ def trainer(script, folder, form="safetensors"):
 def test_a_trainers_folder(script, form, capsys):
     trainer(script, "checkpoint-6", form)
     assert there(source="checkpoint-6") == 2
-    words = "its functions; pass --schedule, such as constant; or go on in code"
+    words = "its functions; pass --schedule, such as constant; or continue in Python"
     assert words in capsys.readouterr().err
     # 20 steps: another schedule has another learning rate at step 6.
     options = ["--schedule", "cosine", "--epochs", "5"]
@@ -140,12 +140,12 @@ def test_a_trainers_folder(script, form, capsys):
 def test_weights_alone_begin_a_run(script, capsys):
     torch.save(script.module.state_dict(), "c.pt")
     assert there("--optimizer", "sgd") == 0
-    assert "optimizer: none in the file; sgd(0.1 one-cycle) begins at step 0" in (
+    assert "optimizer: none in the file; sgd(0.1 one-cycle) starts at step 0" in (
         capsys.readouterr().out
     )
     assert_has(script, step=0)
     assert there("--step", "6", out="other") == 2
-    assert "--step 6: without its optimizer's state" in capsys.readouterr().err
+    assert "--step 6: without the optimizer's state" in capsys.readouterr().err
 
 
 def test_safetensors_both_ways(script):

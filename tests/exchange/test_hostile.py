@@ -93,10 +93,10 @@ def nothing_in_it():
 @pytest.mark.parametrize(
     ("write", "words"),
     [
-        (zipped, "asks for posix.mkdir, and nothing that a file asks for is executed"),
-        (unzipped, "asks for posix.mkdir"),
+        (zipped, "needs posix.mkdir to be loaded, and no code that a file names is executed"),
+        (unzipped, "needs posix.mkdir to be loaded"),
         (bare, "is not a checkpoint that torch can read"),
-        (whole_module, "asks for torch.nn.modules.linear.Linear"),
+        (whole_module, "needs torch.nn.modules.linear.Linear to be loaded"),
         (script, "is a TorchScript program"),
         (truncated, "is not a checkpoint that torch can read"),
         (brackets, "is not a checkpoint that torch can read"),
@@ -123,9 +123,9 @@ def test_a_file_that_is_no_safetensors_is_one_line(content, capsys):
 
 
 def test_odd_places_are_one_line(capsys):
-    assert "is not there" in refused(capsys, source="none.pt")
+    assert "does not exist" in refused(capsys, source="none.pt")
     Path("folder").mkdir()
-    assert "SOURCE folder: holds no run" in refused(capsys, source="folder", out="x.pt")
+    assert "SOURCE folder: holds neither a run" in refused(capsys, source="folder", out="x.pt")
     Path("folder/optimizer.pt").write_bytes(b"")
     assert "has no model.safetensors or pytorch_model.bin" in refused(capsys, source="folder")
     Path("names.json").write_text("[" * 100_000)

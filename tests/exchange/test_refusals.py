@@ -12,7 +12,7 @@ from tests.exchange.checkpoints import Script, there
 from tests.models.torch_networks import torch
 
 pytestmark = pytest.mark.usefixtures("small", "no_pictures")
-IN_CODE = "go on in code, with jaxopt_notes.conventions.translate"
+IN_CODE = "continue in Python, with jaxopt_notes.conventions.translate"
 
 
 @pytest.mark.parametrize(
@@ -23,15 +23,15 @@ IN_CODE = "go on in code, with jaxopt_notes.conventions.translate"
             {"momentum": 0.9, "dampening": 0.1},
             "with dampening=0.1: train's sgd has none",
         ),
-        ("SGD", {"maximize": True}, "SGD with maximize=True: train descends"),
+        ("SGD", {"maximize": True}, "SGD with maximize=True: train only minimizes"),
         (
             "Adam",
             {"weight_decay": 0.1},
-            "with weight_decay=0.1: it passes through the moments",
+            "with weight_decay=0.1: torch's decay passes through the moments",
         ),
         ("AdamW", {"amsgrad": True}, "with amsgrad=True: train's amsgrad corrects the bias before"),
         ("Adagrad", {"lr_decay": 0.1}, "Adagrad with lr_decay=0.1: train's adagrad has none"),
-        ("NAdam", {}, "of no optimizer that has an equivalent here"),
+        ("NAdam", {}, "belongs to no optimizer that has an equivalent here"),
     ],
 )
 def test_an_optimizer_that_train_has_not(digits, capsys, kind, settings, words):
@@ -50,13 +50,13 @@ def test_an_optimizer_that_train_has_not(digits, capsys, kind, settings, words):
         (
             "LambdaLR",
             {"lr_lambda": lambda k: 1.0},
-            "pass --schedule, such as constant; or go on",
+            "pass --schedule, such as constant; or continue in Python",
         ),
-        ("ReduceLROnPlateau", {}, "has no equivalent here; go on in code"),
+        ("ReduceLROnPlateau", {}, "has no equivalent here; continue in Python"),
         (
             "CyclicLR",
             {"base_lr": 0.1, "max_lr": 1.0, "cycle_momentum": False},
-            "a CyclicLR's state_dict does not hold its functions; go on in code",
+            "a CyclicLR's state_dict does not hold its functions; continue in Python",
         ),
     ],
 )
@@ -86,7 +86,8 @@ def changed(digits, change):
 @pytest.mark.parametrize(
     ("change", "options", "words"),
     [
-        (lambda c: c.pop("scheduler"), [], "a scheduler drove its optimizer, and it holds none"),
+        (lambda c: c.pop("scheduler"), [], "a scheduler set its learning rate, but the checkpoint "
+                                           "holds no scheduler"),
         (lambda c: c.pop("optimizer"), [], "a scheduler without its optimizer"),
         (lambda c: c.update(step=9), [], "says step 9, and its optimizer has taken 2"),
         (lambda c: c["scheduler"].update(last_epoch=7), [], "the scheduler has taken 7 steps, the"),
@@ -136,8 +137,8 @@ def test_what_stands_outside_of_the_optimizer_is_a_note(ran, capsys):
     notes = [line for line in capsys.readouterr().out.splitlines() if line.startswith("note: ")]
     assert notes == [
         "note: in torch, call clip_grad_norm_(…, 2) before each step",
-        "note: the average of the parameters is left out; --which ema writes it alone",
-        "note: layers are named by their places in nn.Sequential; pass --names for others",
+        "note: the average of the parameters is left out; pass --which ema to write it instead",
+        "note: layers are named by their places in nn.Sequential; pass --names for other names",
     ]
     assert convert.main([str(run), "--out", "ema.pt", "--which", "ema"]) == 0
     assert there("--clip-norm", "2", "--epochs", "3", source="x.pt") == 0
@@ -178,7 +179,7 @@ def test_the_way_back_is_refused_before_anything_is_written(ran, capsys):
     assert "--model: only for a torch checkpoint" in capsys.readouterr().err
     Path("x.pt").write_text("mine")
     assert convert.main([str(run), "--out", "x.pt"]) == 2
-    assert "--out x.pt: is already there" in capsys.readouterr().err
+    assert "--out x.pt: already exists" in capsys.readouterr().err
     assert convert.main([str(run), "--out", "best.pt", "--which", "best"]) == 0
     assert set(torch.load("best.pt", weights_only=True)) == {
         "1.weight",
@@ -192,10 +193,10 @@ def test_a_network_that_train_has_not(digits, capsys):
     torch.save(torch.nn.Linear(30, 2).state_dict(), "other.pt")
     assert convert.main(["other.pt", "--out", "run", "--dataset", "mnist-12k"]) == 2
     error = capsys.readouterr().err
-    assert "convert takes the networks of train alone, others go on in code" in error
+    assert "convert takes only the networks of train; for others, use" in error
     assert error.count("\n") == 1
 
 
 def test_a_folder_that_is_no_run(tmp_path, capsys):
     assert convert.main([str(tmp_path), "--out", "run", "--dataset", "mnist-12k"]) == 2
-    assert ": holds no run, and no checkpoint" in capsys.readouterr().err
+    assert ": holds neither a run nor a checkpoint" in capsys.readouterr().err

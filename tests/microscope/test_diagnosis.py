@@ -73,14 +73,14 @@ def test_the_users_own_gradients():
     assert (same.steps, same.dtype) == (3, "float32")
     with pytest.raises(ValueError, match="pass both or neither"):
         diagnose(optax.sgd(0.1), optax.sgd(0.1), params)
-    with pytest.raises(ValueError, match=r"grads\[0\]: has other leaves than params"):
+    with pytest.raises(ValueError, match=r"grads\[0\]: its leaves differ from those of params"):
         diagnose(optax.sgd(0.1), optax.sgd(0.1), params, [{"v": grads[0]["w"]}])
     with pytest.raises(ValueError, match="grads: is empty"):
         diagnose(optax.sgd(0.1), optax.sgd(0.1), params, [])
 
 
 def test_what_takes_no_steps_is_one_line():
-    with pytest.raises(InputError, match="int: cannot take steps; pass a transformation"):
+    with pytest.raises(InputError, match="int: is not an optimizer; pass a transformation"):
         diagnose(3, optax.sgd(0.1))
 
 
@@ -118,7 +118,10 @@ def test_the_command(capsys, tmp_path):
     [
         (["optax.adam", "learning_rate=1e-3"], "FACTORY: pass two optimizers with -- between them"),
         (["optax.sgd", "--", "optax.sdg"], "optax.sdg: optax has no sdg; did you mean optax.sgd?"),
-        (["optax.sgd", "--", "optax.sgd", "--dtype", "int8"], "--dtype int8: choose from float64"),
+        (
+            ["optax.sgd", "--", "optax.sgd", "--dtype", "int8"],
+            "--dtype int8: is unknown; pass one of float64",
+        ),
         (["optax.sgd", "--out", "a.txt", "--", "optax.sgd"], "--out a.txt: pass a name that ends"),
         (["optax.lbfgs", "--", "optax.lbfgs"], "optax.lbfgs: cannot step on gradients alone"),
     ],

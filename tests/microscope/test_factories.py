@@ -72,7 +72,7 @@ def test_what_is_no_key_and_value_is_one_line(word):
 
 
 def test_a_key_that_stands_twice_is_one_line():
-    with pytest.raises(InputError, match="b1 stands twice; pass it once"):
+    with pytest.raises(InputError, match="sets b1 a second time; pass it once"):
         keywords(["b1=0.9", "b1=0.8"])
 
 

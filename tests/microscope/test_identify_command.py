@@ -35,8 +35,14 @@ def test_a_deviation_is_exit_code_1(capsys):
     [
         ([], "FACTORY: pass either a factory"),
         (["optax.sgd", "--command", "x"], "FACTORY: pass either a factory"),
-        (["optax.sgd", "--dtype", "int8"], "--dtype int8: choose from float64, float32"),
-        (["--patience", "0", "optax.sgd"], "--patience 0: must be a number of seconds above 0"),
+        (
+            ["optax.sgd", "--dtype", "int8"],
+            "--dtype int8: is unknown; pass one of float64, float32",
+        ),
+        (
+            ["--patience", "0", "optax.sgd"],
+            "--patience 0: is too short; pass a number of seconds above 0",
+        ),
         (["--self-test", "optax.sgd"], "--self-test: takes no FACTORY"),
         (["optax.nothing"], "optax.nothing: optax has no nothing"),
         (["optax.sgd"], "optax.sgd: needs learning_rate"),

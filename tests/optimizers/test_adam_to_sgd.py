@@ -227,7 +227,7 @@ def test_in_scan_vmap_multi_steps_and_inject_hyperparams(carry):
 @pytest.mark.parametrize(
     ("kwargs", "error", "words"),
     [
-        ({"carry": "all"}, ValueError, "carry='all' is none of plain, momentum, swats"),
+        ({"carry": "all"}, ValueError, "carry='all' is not one of plain, momentum, swats"),
         ({"carry": "plain", "switch_step": 3}, ValueError, "sgd_learning_rate"),
         ({"carry": "momentum", "sgd_learning_rate": 0.1}, ValueError, "switch_step"),
         ({"sgd_learning_rate": 0.1}, ValueError, "swats.* by itself"),

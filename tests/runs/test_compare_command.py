@@ -71,7 +71,7 @@ def test_different_data_broken_lines_and_unfinished_runs_are_told_in_a_line_each
     notes = [
         "note: a/metrics.jsonl: skipped broken lines 2, 3, 4",
         "note: b/metrics.jsonl: skipped broken line 2",
-        "note: c: no epoch is finished",
+        "note: c: no epoch has finished",
         "note: the data sets differ: a mnist ab, b mnist cd, c mnist ab",
     ]
     assert printed.err.splitlines() == notes

@@ -93,7 +93,7 @@ def test_a_checkpoint_of_other_versions_is_read_and_that_is_told(small, monkeypa
     assert small("--quiet") == 0
     monkeypatch.setattr(report.jax, "__version__", "99.0")
     assert small("--resume", "run", "--epochs", "2") == 0
-    expected = f"digits may differ from an unbroken run's: jax {VERSION} → 99.0\n"
+    expected = f"the last digits may differ from an uninterrupted run's: jax {VERSION} → 99.0\n"
     assert expected in capsys.readouterr().out
 
 

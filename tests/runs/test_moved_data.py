@@ -94,14 +94,14 @@ def test_a_run_within_its_pictures_is_refused(untrained, out, capsys):
     Path("link").symlink_to(untrained)
     assert train.main(["--dataset", "pets", "--out", out, *OPTIONS]) == 2
     error = capsys.readouterr().err
-    assert f"--out {out}: lies in the data set's folder" in error
+    assert f"--out {out}: is inside the data set's folder" in error
     assert sorted(untrained.rglob("*")) == before
 
 
 def test_the_default_folder_within_the_pictures_is_refused(untrained, monkeypatch, capsys):
     monkeypatch.chdir(untrained)
     assert train.main(["--dataset", ".", *OPTIONS]) == 2
-    assert "--out runs: lies in the data set's folder" in capsys.readouterr().err
+    assert "--out runs: is inside the data set's folder" in capsys.readouterr().err
     assert not Path("runs").exists()
 
 

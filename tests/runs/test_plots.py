@@ -85,7 +85,7 @@ def test_names_in_a_script_that_no_font_has_are_told(tmp_path, monkeypatch):
     fonts.choose.cache_clear()
     monkeypatch.setattr(fonts, "font_files", list)
     with fonts.for_texts(["猫 cat", "犬"]) as lacking:
-        assert lacking.startswith("boxes stand for 犬 猫 in the pictures")
+        assert lacking.startswith("the pictures show boxes instead of 犬 猫:")
         assert lacking.endswith("such as Noto Sans CJK")
     fonts.choose.cache_clear()
 
@@ -107,7 +107,7 @@ def test_a_font_that_has_the_characters_is_found_and_drawn_with(monkeypatch):
     fonts.choose.cache_clear()
     with fonts.for_texts(["猫 a", "犬", "鳥", "虫"]) as lacking:
         assert rcParams["font.family"] == [*usual, "A Sans", "Font half.ttf"]
-        assert "boxes stand for 虫 in" in lacking
+        assert "boxes instead of 虫:" in lacking
     fonts.choose.cache_clear()
     assert set(added) == {"sans.ttf", "half.ttf"}
     assert rcParams["font.family"] == usual

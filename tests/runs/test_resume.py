@@ -260,7 +260,7 @@ def test_pictures_that_are_turned_now_are_named_as_the_cause(
     assert small("--resume", "run") == 2
     error = capsys.readouterr().err
     assert "turned upright by their EXIF orientation, which they were not" in error
-    assert "begin a new run, or add --override" in error
+    assert "start a new run, or add --override" in error
     flat = turned._replace(
         train_images=digits.train_images[:, 2:], test_images=digits.test_images[:, 2:]
     )

@@ -143,7 +143,7 @@ def test_without_matplotlib_the_run_goes_on_and_says_which_extra(small, capsys, 
         (["--out"], ["--out: expected one argument"]),
         (["--out", ""], ["--out '': is empty", "pass a folder"]),
         (["--image-size", "28,28"], ["--image-size 28,28", "28x32"]),
-        (["--image-size", "3x28"], ["--image-size 3x28", "4 at least"]),
+        (["--image-size", "3x28"], ["--image-size 3x28", "each at least 4"]),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2_with_nothing_written(

@@ -138,6 +138,6 @@ def test_a_batch_that_the_devices_do_not_divide_is_one_line_and_code_2(tmp_path)
     )
     assert done.returncode == 2
     assert done.stderr == (
-        "error: --batch-size 64: 6 devices do not divide it; pass 66, or --mesh data=4\n"
+        "error: --batch-size 64: is not a multiple of the 6 devices; pass 66, or --mesh data=4\n"
     )
     assert not (tmp_path / "run").exists()

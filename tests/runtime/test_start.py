@@ -84,7 +84,7 @@ def test_without_a_home_directory_a_line_says_that_no_programs_are_kept(monkeypa
     with host.host_settings():
         compilation.keep_compiled(resolve({}, 1).program_folder)
     assert capsys.readouterr().err == (
-        "note: no compiled programs are kept: this user has no home directory; "
+        "note: compiled programs are not cached: this user has no home directory; "
         "pass --compilation-cache DIR\n"
     )
 
@@ -93,7 +93,7 @@ def test_a_cache_that_cannot_be_written_is_said_once(tmp_path, capsys):
     (tmp_path / "file").write_text("")
     with host.host_settings():
         compilation.keep_compiled(str(tmp_path / "file" / "cache"))
-    assert capsys.readouterr().err.startswith("note: no compiled programs are kept: ")
+    assert capsys.readouterr().err.startswith("note: compiled programs are not cached: ")
     assert not Path(tmp_path / "file" / "cache").exists()
 
 
@@ -150,5 +150,5 @@ def test_flags_of_xla_that_may_change_digits_are_said(monkeypatch, capsys):
         monkeypatch.setenv("XLA_FLAGS", flags)
         with host.host_settings():
             start.import_jax()
-        note = f"note: XLA_FLAGS has {said}: it may change digits\n" if said else ""
+        note = f"note: XLA_FLAGS has {said}: they may change results\n" if said else ""
         assert capsys.readouterr().err == note

@@ -46,7 +46,7 @@ def test_at_a_share_of_the_run(small, tmp_path, capsys):
     assert config(tmp_path)["switch_at"] == "0.5"
     assert config(tmp_path)["hyperparameters"] == {"carry": "momentum", "sgd_learning_rate": 0.04}
     lines = capsys.readouterr().out.splitlines()
-    said = f"SGD after step 12, at rate {rate:.3g}"
+    said = f"SGD after step 12, learning rate {rate:.3g}"
     in_rows = [line for line in lines if line.startswith("    ") and said in line]
     assert [line.split()[0] for line in in_rows] == ["2"]
     assert any("test images right" in line and said in line for line in lines)

@@ -103,7 +103,7 @@ def test_summary_prints_the_table_and_trains_nothing(small, tmp_path, capsys):
         ("--dropout 1", ["--dropout 1:"]),
         ("--dropout -0.1", ["--dropout -0.1"]),
         ("--dropout nan", ["--dropout nan"]),
-        ("--norm batch --batch-size 1", ["--norm batch", "--batch-size from 2"]),
+        ("--norm batch --batch-size 1", ["--norm batch", "--batch-size of at least 2"]),
     ],
 )
 @pytest.mark.parametrize("summary", [[], ["--summary"]], ids=["train", "summary"])

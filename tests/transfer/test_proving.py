@@ -285,7 +285,9 @@ def caught(fault: str) -> None:
     assert not proof.equal
     assert not proof.start
     assert proof.first is not None
-    assert str(proof).startswith(f"NOT equal: {proof.first.parameter} leaves torch at step ")
+    assert str(proof).startswith(
+        f"NOT equal: {proof.first.parameter} first differs from torch at step "
+    )
     assert proof.first.share > 1e-6
     assert words in str(proof)
 
@@ -442,7 +444,10 @@ def test_the_certificate_is_json_and_markdown(tmp_path: Path) -> None:
         ),
         ({"names": NAMES[:2]}, "names has 2 entries, the optimizer 4 parameters"),
         ({"names": torch.nn.Linear(2, 2)}, "steps a parameter that has no name"),
-        ({"arrange": lambda of: {"0": of["0.weight"]}}, "a tree of another structure than params"),
+        (
+            {"arrange": lambda of: {"0": of["0.weight"]}},
+            "a tree with a different structure from params",
+        ),
         (
             {"arrange": lambda of: arrange({**of, "0.bias": of["0.bias"][:2]})},
             r"'0.bias' has shape \(4,\), torch's \(2,\)",

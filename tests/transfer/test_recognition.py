@@ -303,8 +303,12 @@ def bent(g):
 LATER = optax.piecewise_constant_schedule(0.1, {1000: 0.5})  # far behind the steps of the proof
 REFUSED = [
     ("torch", optax.stateless(lambda grads, _: jax.tree.map(bent, grads)), "its steps are not"),
-    ("torch", optax.chain(optax.add_decayed_weights(LATER), optax.sgd(0.1)), "not in step"),
-    ("torch", optax.rmsprop(0.1), r"ε stands inside the root.*eps=0\.0001"),
+    (
+        "torch",
+        optax.chain(optax.add_decayed_weights(LATER), optax.sgd(0.1)),
+        "does not change in proportion",
+    ),
+    ("torch", optax.rmsprop(0.1), r"ε is inside the root.*eps=0\.0001"),
     ("torch", optax.rmsprop(COSINE, eps_in_sqrt=False, momentum=0.9), "inside the velocity"),
     ("torch", optax.rmsprop(0.1, eps_in_sqrt=False, bias_correction=True), "corrects the bias"),
     ("torch", optax.lion(0.1), "takes its sign"),
@@ -322,7 +326,7 @@ REFUSED = [
     (
         "torch",
         optax.chain(optax.adam(COSINE), optax.add_decayed_weights(-0.01)),
-        "not in step with its learning rate",
+        "does not change in proportion to its learning rate",
     ),
     ("torch", optimizers.handover(optimizers.adam(0.1), optimizers.sgd(0.1), 100), "handover"),
     ("torch", optax.lamb(0.1), "several elements at once"),

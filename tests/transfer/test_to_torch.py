@@ -500,7 +500,7 @@ def test_a_list_that_translate_counted() -> None:
 UNLIKE: dict[str, tuple[Callable[[], Any], str]] = {
     "RMSProp": (
         lambda: optax.rmsprop(0.01),
-        r"ε stands inside the root.*nearest is torch.optim.RMSprop\(.*eps=",
+        r"ε is inside the root.*nearest is torch.optim.RMSprop\(.*eps=",
     ),
     "RMSProp from 1": (
         lambda: optax.rmsprop(0.01, eps_in_sqrt=False, initial_scale=1.0),
@@ -508,7 +508,7 @@ UNLIKE: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "the learning rate inside the velocity": (
         lambda: optax.rmsprop(rate, eps_in_sqrt=False, momentum=0.9),
-        "learning rate changes and stands inside the velocity.*keep the learning rate constant",
+        "learning rate changes and is inside the velocity.*keep the learning rate constant",
     ),
     "Adam with eps_root": (
         lambda: optax.adam(0.01, eps_root=1e-8),
@@ -569,7 +569,7 @@ def test_two_kinds_are_two_optimizers_in_torch() -> None:
 def test_a_learning_rate_below_0_is_refused() -> None:
     made = partial(conventions.torch.sgd, lr=-0.1)
     refused(
-        "the learning rate is -0.1: torch takes none below 0",
+        "the learning rate is -0.1: torch takes no negative learning rate",
         to_torch_state,
         made,
         made().init(START),

@@ -82,10 +82,10 @@ def test_every_optimizer_has_every_dtype_and_oracle() -> None:
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (["--optimizer", "lamb"], "--optimizer lamb: choose from sgd, momentum"),
-        (["--oracle", "jax"], "--oracle jax: choose from optax"),
-        (["--dtype", "int8"], "--dtype int8: choose from float32"),
-        (["--steps", "1"], "--steps 1 must be at least 2"),
+        (["--optimizer", "lamb"], "--optimizer lamb: is unknown; pass one of sgd, momentum"),
+        (["--oracle", "jax"], "--oracle jax: is unknown; pass one of optax"),
+        (["--dtype", "int8"], "--dtype int8: is unknown; pass one of float32"),
+        (["--steps", "1"], "--steps 1: is too few; pass at least 2"),
         (["--steps", "many"], "--steps: invalid int value: 'many'"),
         (["--wrong"], "--wrong: is not an option; --help lists all options"),
         (["--out", __file__], "cannot be a folder"),

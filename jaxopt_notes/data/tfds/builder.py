@@ -84,7 +84,10 @@ def prepare(data_dir: Path, downloading: bool) -> None:
         if (refusal := errors.disk_error(error)) is not None:
             raise errors.data_dir_error(data_dir, refusal) from error
         if isinstance(error, download_manager.NonMatchingChecksumError):
-            reason = f"what {mnist_files.URL} gave is not the official files (by checksum)"
+            reason = (
+                f"the files from {mnist_files.URL} are not the official ones (their checksums "
+                "differ)"
+            )
             raise mnist_files.UnobtainableError(reason, mnist_files.lay_files(data_dir)) from error
         reason = f"TFDS could not prepare it in {data_dir} ({first_line(error)})"
         if downloading:

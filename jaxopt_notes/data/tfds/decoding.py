@@ -54,7 +54,7 @@ def _decode(builder: Any, name: str) -> Dataset:
         raise InputError(
             f"dataset='{name}': images of {sizes[0]} in train, of {sizes[1]} in {test}"
         )
-    note = "" if test == "test" else f"{name} has no split 'test': '{test}' stands for it"
+    note = "" if test == "test" else f"{name} has no split 'test': '{test}' is used as the test set"
     train_images, train_labels, test_images, test_labels = arrays
     names = tuple(classes.names)
     check_classes(train_labels, test_labels, names, name)
@@ -85,8 +85,8 @@ def _test_split(splits: Any, name: str) -> str:
     filled = [split for split in splits if splits[split].num_examples]
     test = next((split for split in ("test", "validation") if split in filled), None)
     if "train" not in filled or test is None:
-        found = ", ".join(filled) or "none"
-        raise InputError(f"dataset='{name}': splits train and test are needed, found {found}")
+        names = ", ".join(filled) or "none"
+        raise InputError(f"dataset='{name}': splits train and test are needed, found {names}")
     return test
 
 

@@ -29,8 +29,8 @@ def obtain(data_dir: Path) -> Path:
       DataDirError: the data directory has no room or cannot be written.
       InputError: one of the files is not the official one.
     """
-    if (found := prepared.find(NAME, data_dir)) is not None:
-        return found
+    if (builder_dir := prepared.find(NAME, data_dir)) is not None:
+        return builder_dir
     if str(data_dir).startswith("~"):  # what `default_data_dir` leaves: not to be made here
         raise UnobtainableError("this user has no home folder to keep it in", "pass --data-dir")
     here = _local_files(data_dir)
@@ -49,9 +49,9 @@ def obtain(data_dir: Path) -> Path:
     for file, path in here.items():
         _check_official(path, *builder.official(mnist_files.URL + file))
     builder.prepare(data_dir, downloading=bool(missing))
-    found = prepared.find(NAME, data_dir)
-    assert found is not None
-    return found
+    builder_dir = prepared.find(NAME, data_dir)
+    assert builder_dir is not None
+    return builder_dir
 
 
 def _local_files(data_dir: Path) -> dict[str, Path]:
@@ -61,8 +61,8 @@ def _local_files(data_dir: Path) -> dict[str, Path]:
         stem, suffix = file.removesuffix(".gz"), ".gz"
         downloads = (data_dir / "downloads").rglob(f"cvdf-datasets_mnist_{stem}*{suffix}")
         laid = [manual(data_dir) / file, *downloads]
-        if found := next((path for path in laid if path.is_file()), None):
-            here[file] = found
+        if local := next((path for path in laid if path.is_file()), None):
+            here[file] = local
     return here
 
 
@@ -103,17 +103,17 @@ def _check_room(data_dir: Path) -> None:
     if free < _ROOM:
         raise errors.DataDirError(
             f"data_dir='{data_dir}': {free / 1e6:.0f} MB left on its disk, MNIST needs "
-            f"{_ROOM / 1e6:.0f} MB; free some or choose another"
+            f"{_ROOM / 1e6:.0f} MB; free some space or choose another folder"
         )
 
 
 def _check_official(path: Path, size: int, sha256: str) -> None:
     """Raises `InputError` unless the file has the official size and checksum."""
     content = path.read_bytes()
-    found = hashlib.sha256(content).hexdigest()
-    if found != sha256:
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != sha256:
         kind = "truncated" if len(content) < size else "corrupt"
         raise InputError(
             f"dataset='{NAME}': {path} is {kind} ({len(content):,} of {size:,} bytes, sha256 "
-            f"{found} instead of {sha256}); replace or remove it"
+            f"{digest} instead of {sha256}); replace or remove it"
         )

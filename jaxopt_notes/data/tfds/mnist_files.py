@@ -27,7 +27,7 @@ class UnobtainableError(InputError):
 
 def lay_files(data_dir: Path) -> str:
     """Returns what a user without a network can do."""
-    return f"lay the official files {', '.join(FILES)} in {manual(data_dir)}"
+    return f"put the official files {', '.join(FILES)} into {manual(data_dir)}"
 
 
 def manual(data_dir: Path) -> Path:

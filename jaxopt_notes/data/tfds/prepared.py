@@ -39,22 +39,25 @@ def find(name: str, data_dir: Path) -> Path | None:
     if newest := _newest(root, parts["version"]):
         return newest
     configs = {
-        path.name: found for path in _folders(root) if (found := _newest(path, parts["version"]))
+        path.name: folder for path in _folders(root) if (folder := _newest(path, parts["version"]))
     }
     if len(configs) > 1:
         choices = ", ".join(f"{parts['set']}/{config}" for config in configs)
-        raise InputError(f"dataset='{name}': several are prepared in {data_dir}; say {choices}")
+        raise InputError(
+            f"dataset='{name}': several of its configs are prepared in {data_dir}; pass one of "
+            f"{choices}"
+        )
     return next(iter(configs.values()), None)
 
 
 def names(data_dir: Path) -> list[str]:
     """Returns the names of all sets prepared in a data directory, configs included."""
-    found = []
+    sets = []
     for root in _folders(data_dir):
         if _newest(root, None):
-            found.append(root.name)
-        found += [f"{root.name}/{path.name}" for path in _folders(root) if _newest(path, None)]
-    return found
+            sets.append(root.name)
+        sets += [f"{root.name}/{path.name}" for path in _folders(root) if _newest(path, None)]
+    return sets
 
 
 def load(builder_dir: Path, name: str) -> Dataset:

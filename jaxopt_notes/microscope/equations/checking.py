@@ -67,7 +67,9 @@ def check(system: System, steps: int = STEPS) -> Check:
         if late := any(line.kind == "count" for line in system.lines):
             runs.append(_Run(system, take, LATE_STEPS, narrow, LATE))
     except (KeyError, TypeError, ValueError, OverflowError) as error:
-        return Check(False, 0, dtype, math.inf, tolerance, f"it cannot be evaluated ({error})")
+        return Check(
+            False, 0, dtype, math.inf, tolerance, f"its equation cannot be evaluated ({error})"
+        )
     worst = max(runs, key=lambda run: run.worst)
     if not narrow and tolerance < worst.worst < _NO_ROUNDING:
         tolerance = max(tolerance, 10 * _rounding(system, steps))
@@ -177,9 +179,9 @@ class _Gaps:
         self._gaps: dict[int, Any] = {}
         self._sizes: dict[int, Any] = {}
 
-    def add(self, ours: list[Any], theirs: list[Any]) -> None:
+    def add(self, ours: list[Any], expected: list[Any]) -> None:
         """Adds one step."""
-        for k, (mine, there) in enumerate(zip(ours, theirs)):
+        for k, (mine, there) in enumerate(zip(ours, expected)):
             y = np.asarray(there, np.longdouble)
             x = np.reshape(np.asarray(mine, np.longdouble), y.shape)
             same = (x == y) | (np.isnan(x) & np.isnan(y))

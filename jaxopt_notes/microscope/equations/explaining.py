@@ -47,8 +47,8 @@ def _traced(
     if made and not isinstance(optimizer, type):
         if hyperparameters:
             raise InputError(
-                f"{next(iter(hyperparameters))}: a transformation that is made takes "
-                "no arguments; pass its factory to name its hyperparameters"
+                f"{next(iter(hyperparameters))}: a finished transformation takes no arguments; "
+                "pass its factory to name its hyperparameters"
             )
         name = name or "optimizer"
         return trace_made(name, optimizer, params), name, ""

@@ -130,7 +130,7 @@ class Explanation:
 
 def starts(system: System) -> dict[str, str]:
     """The state's initial values that are not 0."""
-    found: dict[str, str] = {}
+    texts: dict[str, str] = {}
     program = system.program
     moving = {line.letter for r in system.regimes for g in r.groups for line in g.lines}
     read = {
@@ -147,21 +147,21 @@ def starts(system: System) -> dict[str, str]:
         if not values.any():
             continue
         if slot.leaf is not None and np.array_equal(values, program.params[slot.leaf]):
-            found[letter] = "θ"
+            texts[letter] = "θ"
         elif np.ptp(values) == 0:
-            found[letter] = f"{values.ravel()[0]:.6g}"
+            texts[letter] = f"{values.ravel()[0]:.6g}"
         else:
-            found[letter] = "values of its own"
-    return found
+            texts[letter] = "values of its own"
+    return texts
 
 
 def cases(system: System) -> tuple[Case, ...]:
     """The regimes and groups of a system as cases, for a reader."""
     write = Text(sorted(system.numbers))
-    found = []
+    rows = []
     for regime in system.regimes:
         when = showing.conditions(write, system, regime.conditions)
         for group in regime.groups:
             names = tuple(system.program.leaves[i] for i in group.leaves)
-            found.append(Case(when, regime.conditions, names, group.lines))
-    return tuple(found)
+            rows.append(Case(when, regime.conditions, names, group.lines))
+    return tuple(rows)

@@ -64,9 +64,9 @@ def outcomes(graph: Graph, reader: Reader, program: Program, inputs: Inputs) -> 
             return [outcome]
         return explore(facts | {pred: True}) + explore(facts | {pred: False})
 
-    found = explore({})
+    paths = explore({})
     graph.facts = {}
-    return found
+    return paths
 
 
 def _undecided(graph: Graph, outputs: Sequence[int]) -> int | None:

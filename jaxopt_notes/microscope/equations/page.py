@@ -30,8 +30,8 @@ def explained(row: Row) -> Explanation:
         made: Explanation = explain(row.make(), name=row.call)
         return made
     path, *values = row.call.split()
-    found: Explanation = explain(factory(path), name=path, **keywords(values))
-    return found
+    explanation: Explanation = explain(factory(path), name=path, **keywords(values))
+    return explanation
 
 
 def page() -> str:

@@ -16,23 +16,23 @@ def remarks(system: System, result: Check) -> tuple[str, ...]:
     """The remarks, one line each."""
     lines = list(system.lines)
     write = Text(sorted(system.numbers))
-    found = [*system.remarks]
+    sentences = [*system.remarks]
     for guard in sorted({g for line in lines for g in line.expr.atoms(ops.Guarded)}, key=str):
         test, value, instead = guard.args
         where = write(ops.Contrary(test))
-        found.append(f"{write(instead)} in place of {write(value)} where {where}")
-    found += _norms(lines)
+        sentences.append(f"{write(instead)} in place of {write(value)} where {where}")
+    sentences += _norms(lines)
     if not system.unread:
-        found += _order(lines)
-    found += [
+        sentences += _order(lines)
+    sentences += [
         f"{letter} is the schedule that was passed as {name}, called with t − 1"
         for letter, name in system.wordless.items()
     ]
     if result.holds and result.uphill:
         every = len(result.uphill) == len(system.program.leaves)
         of = "" if every else " of " + ", ".join(system.program.leaves[i] for i in result.uphill)
-        found.append(f"the first step{of} follows the gradient uphill")
-    return tuple(dict.fromkeys(found))
+        sentences.append(f"the first step{of} follows the gradient uphill")
+    return tuple(dict.fromkeys(sentences))
 
 
 def _norms(lines: list[Line]) -> Iterator[str]:
@@ -50,10 +50,10 @@ def _norms(lines: list[Line]) -> Iterator[str]:
         yield (
             "‖·‖ and Σ run over all arrays together"
             if not own
-            else ("some norms run over all arrays together, others over each by itself")
+            else ("some norms run over all arrays together, others over each array separately")
         )
     elif own:
-        yield "norms and means are of each array by itself"
+        yield "norms and means are taken for each array separately"
 
 
 def _order(lines: list[Line]) -> Iterator[str]:
@@ -63,7 +63,7 @@ def _order(lines: list[Line]) -> Iterator[str]:
     moves = [line for line in lines if line.kind == "parameter"]
     if gradient and moments:
         if any(_outside_norms(line.expr, theta) for line in gradient):
-            yield "the decay comes before the state: it passes through it (coupled, as in L2)"
+            yield "the weight decay passes through the state (coupled, as in L2)"
         if any(line.expr.atoms(ops.Minimum, *_NORMS) for line in gradient):
             yield "the gradient is clipped before it enters the state"
     through = [line for line in lines if line.kind in ("state", "value")]
@@ -71,7 +71,7 @@ def _order(lines: list[Line]) -> Iterator[str]:
         any(_outside_norms(line.expr, theta) for line in own) for own in (moves, through)
     )
     if moments and decays and not passes:
-        yield "the decay does not pass through the state (decoupled)"
+        yield "the weight decay does not pass through the state (decoupled)"
 
 
 def _outside_norms(expr: sp.Expr, symbol: sp.Symbol) -> bool:

@@ -37,10 +37,10 @@ def _reshape(graph: Graph, x: int, eqn: Any) -> int:
     own = graph.shapes[place.leaf or 0]
     if place.axes == FLAT and new == own:
         return _moved(graph, x, tuple(range(len(own))))
-    kept = [a for a, n in zip(place.axes, old) if n != 1]
+    wide_axes = [a for a, n in zip(place.axes, old) if n != 1]
     long = [n for n in new if n != 1]
-    if [n for n in old if n != 1] == long and len(kept) == len(long) and place.axes != FLAT:
-        axes = iter(kept)
+    if [n for n in old if n != 1] == long and len(wide_axes) == len(long) and place.axes != FLAT:
+        axes = iter(wide_axes)
         return _moved(graph, x, tuple(None if n == 1 else next(axes) for n in new))
     if len(new) == 1 and place.axes == tuple(range(len(own))):
         return _moved(graph, x, FLAT)

@@ -22,7 +22,7 @@ def rows(e: "Explanation") -> list[str]:
         understood = [line for case in e.cases for line in case.lines if not _unread(line)]
         if not e.system.unread or not understood:
             return rows
-        rows.append("  steps that were understood, unchecked:")
+        rows.append("  the steps that were understood, not checked:")
     shown: set[str] = set()
     write = Text(sorted(e.system.numbers))
     for case in e.cases:
@@ -53,7 +53,9 @@ def plain(value: float) -> str:
 
 def _checked(e: "Explanation") -> str:
     check = e.checked
-    precision = check.dtype if check.dtype == "float64" else f"{check.dtype}, in which it computes"
+    precision = (
+        check.dtype if check.dtype == "float64" else f"{check.dtype}, the optimizer's own dtype"
+    )
     text = f"{check.steps} steps in {precision}; the largest difference is {check.largest:.0e}"
     whens = list(dict.fromkeys(case.when for case in e.cases))
     unseen = [whens[i] for i in check.unseen]

@@ -93,7 +93,7 @@ def trace_made(name: str, optimizer: Any, params: Any = None) -> Program:
         tree: Any
         flat, tree = jax.tree_util.tree_flatten_with_path(values)
         if not flat:
-            raise InputError("params: has no array; pass the parameters, or leave them out")
+            raise InputError("params: holds no array; pass the parameters, or leave params out")
         leaves = tuple(_leaf_name(path, i) for i, (path, _) in enumerate(flat))
         arrays = tuple(np.asarray(x, np.float64) for _, x in flat)
         try:
@@ -151,7 +151,9 @@ def _trace(
         jaxpr = jax.make_jaxpr(step)(hp, params, state, params)
     wanted = len(program.params) + len(program.slots)
     if len(jaxpr.jaxpr.outvars) != wanted:
-        raise InputError("its update gives another tree of state or of updates than it takes")
+        raise InputError(
+            "its update returns state or updates with a different structure from what it takes"
+        )
     return program._replace(jaxpr=jaxpr, hyperparameters=hp, schedules=scheduled)
 
 

@@ -29,7 +29,7 @@ def long_run(laboratory: Laboratory, fit: Fit, records: list[Record]) -> Finding
     if not off.any():
         return Finding(fit, not_examined=unseen)
     k = int(np.argmax(off))
-    t = record.given.counts
+    t = record.conditions.counts
     ways = {
         f"the step counter stops at {k}": np.minimum(t, k),
         f"the step counter starts again after {k}": (t - 1) % max(k, 1) + 1,
@@ -40,7 +40,7 @@ def long_run(laboratory: Laboratory, fit: Fit, records: list[Record]) -> Finding
     closer = refit(fit, [*records, record])  # ε shows only after the initial value has decayed
     if closer.explains:
         return Finding(closer, not_examined=unseen)
-    return Finding(fit, unexplained=f"from step {k + 1} on it leaves its own equation")
+    return Finding(fit, unexplained=f"from step {k + 1} on it no longer follows its own equation")
 
 
 def several_arrays(laboratory: Laboratory, fit: Fit) -> Finding:
@@ -58,13 +58,13 @@ def several_arrays(laboratory: Laboratory, fit: Fit) -> Finding:
             if deviates:
                 return Finding(fit, deviations=words)
             return _without_gradient(laboratory, Finding(fit, remarks=words), start, gradients)
-    return Finding(fit, unexplained="several arrays step otherwise than one array alone")
+    return Finding(fit, unexplained="several arrays step differently from one array alone")
 
 
 def _array_ways(
     fit: Fit, records: dict[str, Record], whole: Array
 ) -> Iterator[tuple[str, bool, dict[str, dict[str, Any]]]]:
-    t = next(iter(records.values())).given.counts
+    t = next(iter(records.values())).conditions.counts
     if fit.structure.clip == "norm":
         yield (
             "the norm of all arrays together is clipped",
@@ -84,26 +84,27 @@ def _array_ways(
 
 
 def _without_gradient(
-    laboratory: Laboratory, found: Finding, start: dict[str, Array], gradients: dict[str, Array]
+    laboratory: Laboratory, finding: Finding, start: dict[str, Array], gradients: dict[str, Array]
 ) -> Finding:
     """The array c gets no gradient at some steps."""
-    fit, missing = found.fit, np.isin(np.arange(10), (0, 4, 5))
+    fit, missing = finding.fit, np.isin(np.arange(10), (0, 4, 5))
     if fit.structure.clip == "norm" or fit.structure.late:
-        return found
+        return finding
     rows: Any = {**gradients, "c": [None if m else g for m, g in zip(missing, gradients["c"])]}
     try:
         laboratory.begin(start)
         record = laboratory.walk(rows)["c"]
     except NotImplementedError:
-        return found._replace(not_examined=("an array without a gradient",))
+        return finding._replace(not_examined=("an array without a gradient",))
     except InputError:  # a child that has ended
         raise
     except Exception:  # an optimizer that needs all gradients may raise anything
-        return found._replace(not_examined=("an array without a gradient, which it refuses",))
-    given = record.given
+        return finding._replace(not_examined=("an array without a gradient, which it refuses",))
+    conditions = record.conditions
     still = bool(np.all(record.moves[missing] == 0))
     part = record._replace(
-        given=type(given)(*(x[~missing] for x in given)), moves=record.moves[~missing]
+        conditions=type(conditions)(*(x[~missing] for x in conditions)),
+        moves=record.moves[~missing],
     )
     own = given_as(part, counts=np.arange(1, len(part.moves) + 1))
     if still and holds(fit, own):
@@ -113,13 +114,13 @@ def _without_gradient(
     elif still and holds(fit, part):
         remark = "an array without a gradient stays as it is, while its step counter rises"
     elif still and _keeps_corrected(fit, part):
-        return found._replace(deviations=(_BENT,))
+        return finding._replace(deviations=(_BENT,))
     elif holds(fit, record):
         remark = "a missing gradient counts as zero"
     else:
         sentence = "after a missing gradient an array's steps follow no known rule"
-        return found._replace(deviations=(sentence,))
-    return found._replace(remarks=(*found.remarks, remark))
+        return finding._replace(deviations=(sentence,))
+    return finding._replace(remarks=(*finding.remarks, remark))
 
 
 _BENT = (
@@ -131,10 +132,10 @@ _BENT = (
 def _keeps_corrected(fit: Fit, record: Record) -> bool:
     """Whether m / (1 − β1^t) and v / (1 − β2^t) stay constant while steps are missed."""
     s, h, memory = fit.structure, fit.values, fresh()
-    counts = record.given.counts
+    counts = record.conditions.counts
     for rows in np.split(np.arange(len(counts)), np.flatnonzero(np.diff(counts) > 1) + 1):
         part = Record(
-            type(record.given)(*(x[rows] for x in record.given)),
+            type(record.conditions)(*(x[rows] for x in record.conditions)),
             record.moves[rows],
             record.roundoff,
         )
@@ -144,7 +145,7 @@ def _keeps_corrected(fit: Fit, record: Record) -> bool:
                 memory[slot] = memory[slot] * (1 - h[letter] ** after) / (1 - h[letter] ** before)
         if not holds(fit, part, memory=memory):
             return False
-        _, memory = directions(s, h, part.given, memory)
+        _, memory = directions(s, h, part.conditions, memory)
     return bool(s.corrects)
 
 
@@ -157,7 +158,7 @@ def matrix(laboratory: Laboratory, fit: Fit) -> Finding:
     record = laboratory.walk({"w": random.normal(size=(8, 3, 4))})["w"]
     if holds(fit, record, slack=16):
         return Finding(fit)
-    return Finding(fit, unexplained="a matrix steps otherwise than a vector")
+    return Finding(fit, unexplained="a matrix steps differently from a vector")
 
 
 def save_and_load(laboratory: Laboratory, fit: Fit) -> Finding:
@@ -187,12 +188,12 @@ def _restorations(
     fit: Fit, first: Record, second: Record
 ) -> Iterator[tuple[str, dict[str, Any], Array]]:
     s, new = fit.structure, fresh()
-    _, kept = directions(s, fit.values, first.given)
-    again = second.given.counts
+    _, memory = directions(s, fit.values, first.conditions)
+    again = second.conditions.counts
     on = again + len(again)
-    yield "", kept, on
+    yield "", memory, on
     if counts_matter(s):
-        yield "the step counter starts again after save and load", kept, again
+        yield "the step counter starts again after save and load", memory, again
     yield "all state is dropped by save and load", new, again
     if counts_matter(s):
         yield "the moments are dropped by save and load, the step counter is kept", new, on
@@ -206,9 +207,9 @@ def _restorations(
     }
     for name, keys in parts.items():
         if keys:
-            dropped = {**kept, **{key: new[key] for key in keys}}
+            dropped = {**memory, **{key: new[key] for key in keys}}
             yield f"the {name} is dropped by save and load", dropped, on
             yield f"the {name} and the step counter are dropped by save and load", dropped, again
     if s.first and s.second:
-        swapped = {**kept, "m": kept["v"], "v": kept["m"]}
+        swapped = {**memory, "m": memory["v"], "v": memory["m"]}
         yield "save and load exchange the first and the second moment", swapped, on

@@ -136,15 +136,15 @@ class ChildStepper:
             code = self._process.wait()
             raise self._error(f"ended (exit code {code}) when it was asked for {asked}")
         if not line.endswith("\n") and len(line) >= _LONGEST:
-            raise self._error(f"answered {asked} by a line of over {_LONGEST:,} characters")
+            raise self._error(f"answered {asked} with a line of over {_LONGEST:,} characters")
         try:
             answer = json.loads(line)
         except ValueError:
             answer = None
         if not isinstance(answer, dict):
             raise self._error(
-                f"answered {asked} by {line.strip()[:40]!r}, not by a JSON object; "
-                "print nothing but answers to stdout"
+                f"answered {asked} with {line.strip()[:40]!r}, not with a JSON object; print "
+                "nothing but answers to stdout"
             )
         if answer.get("unsupported"):
             raise NotImplementedError

@@ -113,7 +113,7 @@ def fresh() -> dict[str, Any]:
 def directions(
     s: Structure,
     h: dict[str, Any],
-    given: Conditions,
+    conditions: Conditions,
     memory: dict[str, Any] | None = None,
     *,
     rate_inside: bool = False,
@@ -123,7 +123,7 @@ def directions(
     Args:
       s: the equation.
       h: its hyperparameters by letter: numbers, or (K, 1) arrays for K choices side by side.
-      given: the gradients and the rest.
+      conditions: the gradients and the rest.
       memory: the memory of earlier steps (default: no earlier steps).
       rate_inside: whether the learning rate is inside the velocity.
 
@@ -133,16 +133,16 @@ def directions(
     memory = fresh() if memory is None else dict(memory)
     taken = []
     with np.errstate(all="ignore"):
-        for k, g in enumerate(given.gradients):
+        for k, g in enumerate(conditions.gradients):
             x = -g if s.maximize else g
             if s.clip == "value":
                 x = np.clip(x, -h["clip"], h["clip"])
             elif s.clip == "norm":
-                x = x * np.minimum(1.0, h["clip"] / np.maximum(given.norms[k], 1e-300))
+                x = x * np.minimum(1.0, h["clip"] / np.maximum(conditions.norms[k], 1e-300))
             if s.decay == "coupled":
-                x = x + h["λ"] * given.params[k]
-            t = given.counts[k] + s.first_count - 1
-            rate = given.rates[k] / (1 + h["η"] * (t - 1) if s.fading else 1.0)
+                x = x + h["λ"] * conditions.params[k]
+            t = conditions.counts[k] + s.first_count - 1
+            rate = conditions.rates[k] / (1 + h["η"] * (t - 1) if s.fading else 1.0)
             before, after = (rate, 1.0) if rate_inside else (1.0, rate)
             direction = _normalised if s.second else _signed if s.sign else _linear
             d = after * direction(s, h, x, t, before, memory)

@@ -39,7 +39,7 @@ def holds(fit: Fit, record: Record, slack: float = 4.0, **how: Any) -> bool:
 
 def given_as(record: Record, **changes: Any) -> Record:
     """The record, with other conditions."""
-    return record._replace(given=record.given._replace(**changes))
+    return record._replace(conditions=record.conditions._replace(**changes))
 
 
 def counts_matter(s: Structure) -> bool:

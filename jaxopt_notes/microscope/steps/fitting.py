@@ -78,9 +78,9 @@ class Problem:
         """For each record, (K, T n) directions and the (T n,) parameters for the decay."""
         pairs = []
         for record in self.records:
-            d, _ = directions(self.structure, h, record.given)
+            d, _ = directions(self.structure, h, record.conditions)
             d = d.reshape(len(d), -1, d.shape[-1]).swapaxes(0, 1)
-            pairs.append((d.reshape(len(d), -1), record.given.params.ravel()))
+            pairs.append((d.reshape(len(d), -1), record.conditions.params.ravel()))
         return pairs
 
     def residuals(self, x: Array, weights: list[Array]) -> tuple[Array, Array, Array]:
@@ -125,12 +125,12 @@ def fit(problem: Problem, x: Array) -> Fit:
     weights = [coarse_weights(record) for record in problem.records]
     if len(x):
         _, x = _downhill(problem, x, weights, 40)
-    found = _refined(problem, x, weights)
-    if "ε" in problem.structure.letters and not found.explains and found.error < _CLOSE:
+    best = _refined(problem, x, weights)
+    if "ε" in problem.structure.letters and not best.explains and best.error < _CLOSE:
         for start in (-10.0, -15.0, -20.0):  # beside a large v0, only the last digits show ε
             x = np.where(np.array(problem.structure.letters) == "ε", start, x)
-            found = min(found, _refined(problem, x, weights), key=lambda f: f.misfit)
-    return found
+            best = min(best, _refined(problem, x, weights), key=lambda f: f.misfit)
+    return best
 
 
 def _refined(problem: Problem, x: Array, weights: list[Array]) -> Fit:
@@ -140,14 +140,14 @@ def _refined(problem: Problem, x: Array, weights: list[Array]) -> Fit:
     return _judged(problem, x, weights)
 
 
-def refit(found: Fit, records: list[Record]) -> Fit:
+def refit(first: Fit, records: list[Record]) -> Fit:
     """Fits the structure to more records, starting from the hyperparameters of a fit."""
     x = []
-    for letter in found.structure.letters:
-        value = abs(found.values[letter])
+    for letter in first.structure.letters:
+        value = abs(first.values[letter])
         x.append(np.log(value / (1 - value)) if letter in UNIT else np.log(value))
-    sign = np.sign(found.values.get("λ", 1.0))
-    return fit(Problem(found.structure, records, float(sign)), np.array(x))
+    sign = np.sign(first.values.get("λ", 1.0))
+    return fit(Problem(first.structure, records, float(sign)), np.array(x))
 
 
 def _typical(r: Array) -> Array:
@@ -173,8 +173,10 @@ def _spread(count: int, dimensions: int) -> Array:
 
 
 def _early(record: Record) -> Record:
-    given = record.given
-    return Record(type(given)(*(x[:EARLY] for x in given)), record.moves[:EARLY], record.roundoff)
+    conditions = record.conditions
+    return Record(
+        type(conditions)(*(x[:EARLY] for x in conditions)), record.moves[:EARLY], record.roundoff
+    )
 
 
 class _Slope:
@@ -257,7 +259,7 @@ def _doubts(
     for letter, name in (("α", "moves"), ("αλ", "params")):
         if value := values.get(letter):
             columns = [
-                r.moves if name == "moves" else r.given.params * value for r in problem.records
+                r.moves if name == "moves" else r.conditions.params * value for r in problem.records
             ]
             total = np.sum((w * np.concatenate([c.ravel() for c in columns])) ** 2)
             slant = slope.linear[letter] / value

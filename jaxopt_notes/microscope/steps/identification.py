@@ -112,7 +112,7 @@ def examine(stepper: Stepper, dtype: str = "float64", claim: str | None = None) 
     records = [main, laboratory.alone(probes.histories(probes.STEPS, 2), probes.starts())]
     clues = look(main, probes.coupled(laboratory, main))
     if clues.coupled:
-        changed = [probes.modulated(r.given.gradients) for r in records]
+        changed = [probes.modulated(r.conditions.gradients) for r in records]
         records = [laboratory.alone(g, probes.starts()) for g in changed]
     if clues.response == "sign" and clues.remembers:
         clues = clues._replace(betas=probes.sign_decays(laboratory))
@@ -132,7 +132,7 @@ def _trouble(laboratory: Laboratory, record: Record) -> str:
         return "most of its parameters become infinite or NaN"
     if not record.moves.any():
         return "it does not move"
-    again = laboratory.alone(record.given.gradients, probes.starts())
+    again = laboratory.alone(record.conditions.gradients, probes.starts())
     if not np.array_equal(again.moves, record.moves, equal_nan=True):
         return "the same gradients give other steps the second time"
     return ""
@@ -169,7 +169,7 @@ def _described(
         what = f"like {family} in its first {steps} steps; unlike it: {reasons}"
         return _unknown(what, dtype), None
     rate = () if inside is None else (_RATE[inside],)
-    climbs = ["it climbs: the gradient's sign is turned"] * s.maximize
+    climbs = ["it maximizes: the gradient's sign is flipped"] * s.maximize
     remarks = [*climbs, *(sentence for f in findings for sentence in f.remarks)]
     departures = known.departures(s, inside, convention)
     deviations = [sentence for f in findings for sentence in f.deviations]
@@ -220,7 +220,9 @@ def _vague(fit: Fit) -> list[str]:
     """Numbers whose relative uncertainty from rounding is above a millionth."""
     doubts = equation_text.doubts(fit).items()
     return [
-        f"{name} is known to ±{doubt:.1g} of itself only" for name, doubt in doubts if doubt > 1e-6
+        f"{name} is known only to ±{doubt:.1g} of itself only"
+        for name, doubt in doubts
+        if doubt > 1e-6
     ]
 
 
@@ -229,7 +231,7 @@ def _equals(explaining: list[Fit]) -> Iterator[str]:
     best, *rest = explaining
     s = best.structure
     if equation_text.only_sum(s):
-        yield "initial_accumulator_value and eps: only their sum shows"
+        yield "initial_accumulator_value and eps: only their sum can be seen"
     if s.decay == "coupled" and not (s.first or s.second or s.sign):
         yield "coupled and decoupled weight decay: without momentum they are the same path"
     for fit in rest:
@@ -250,20 +252,24 @@ _RESPONSES = {
     "sign": "its first step has the same size for every gradient",
     "outside": "its first step is α |g| / (|g| + ε) in size",
     "inside": "its first step is α |g| / √(g² + ε) in size",
-    "other": "its first step depends on the gradient's size in no way of the family",
+    "other": "its first step depends on the gradient's size in a way that no known equation has",
 }
 
 
 def _likeness(record: Record, clues: Clues, others: list[Fit]) -> str:
     """like Adam in …, unlike in …."""
     about = [_RESPONSES[clues.response]]
-    about.append("it remembers a push" if clues.remembers else "it forgets a push at once")
+    about.append(
+        "a single gradient affects later steps"
+        if clues.remembers
+        else "a single gradient affects no later step"
+    )
     if clues.coupled:
         about.append("an element's step depends on the others")
     if clues.decays:
         about.append(_drift(record))
     if not others:
-        return f"like nothing in the family; {'; '.join(about)}"
+        return f"like no known equation; {'; '.join(about)}"
     best = others[0]
     near, far = _parts(record, best)
     parts = f"like {equation_text.family(best.structure)}"
@@ -276,14 +282,14 @@ def _drift(record: Record) -> str:
     kinds = np.array([experiment.kind for experiment in probes.experiments()])
     moves = record.moves[0, kinds == "decay"]
     if np.ptp(moves) <= 1e-6 * np.abs(moves).max():
-        return "without a gradient all parameters move by the same amount, whatever they are"
+        return "without a gradient all parameters move by the same amount, whatever their values"
     return "parameters move without a gradient"
 
 
 def _parts(record: Record, fit: Fit) -> tuple[list[str], list[str]]:
     """The kinds of experiments that an equation explains, and the kinds that it does not."""
-    d, _ = directions(fit.structure, fit.values, record.given)
-    expected = -fit.values["α"] * d - fit.values.get("αλ", 0.0) * record.given.params
+    d, _ = directions(fit.structure, fit.values, record.conditions)
+    expected = -fit.values["α"] * d - fit.values.get("αλ", 0.0) * record.conditions.params
     off: Array = np.abs((record.moves - expected) * coarse_weights(record)).max(0)
     kinds = np.array([experiment.kind for experiment in probes.experiments()])
     near, far = [], []

@@ -30,19 +30,21 @@ class Record(NamedTuple):
     """The record of an optimizer's steps on one array.
 
     Attributes:
-      given: the gradients, the parameters before each step, and so on.
+      conditions: the gradients, the parameters before each step, and so on.
       moves: (T, n), the change of the parameters at each step, in float64.
       roundoff: the unit of rounding of the parameters' dtype.
     """
 
-    given: Conditions
+    conditions: Conditions
     moves: Array
     roundoff: float
 
     @property
     def rounding(self) -> Array:
         """(T, n), how much of each move may be rounding of the parameters."""
-        return self.roundoff * (np.abs(self.given.params) + np.abs(self.given.params + self.moves))
+        return self.roundoff * (
+            np.abs(self.conditions.params) + np.abs(self.conditions.params + self.moves)
+        )
 
 
 def experiments() -> list[Experiment]:
@@ -94,19 +96,19 @@ class Laboratory:
         Returns:
           A record of each array, with zero rows for missing gradients.
         """
-        given: Any = {
+        arrays: Any = {
             name: [None if g is None else np.asarray(g, self.dtype) for g in rows]
             for name, rows in gradients.items()
         }
         path = {name: [p.astype(np.float64)] for name, p in self._at.items()}
-        for k in range(len(next(iter(given.values())))):
+        for k in range(len(next(iter(arrays.values())))):
             before(k)
-            after = self.stepper.step({name: rows[k] for name, rows in given.items()})
+            after = self.stepper.step({name: rows[k] for name, rows in arrays.items()})
             self._at = {name: np.array(p) for name, p in after.items()}
             self.steps += 1
             for name, p in self._at.items():
                 path[name].append(p.astype(np.float64))
-        return {name: self._record(rows, np.array(path[name])) for name, rows in given.items()}
+        return {name: self._record(rows, np.array(path[name])) for name, rows in arrays.items()}
 
     def alone(self, gradients: Array, start: Array) -> Record:
         """A fresh run with one array, w."""
@@ -139,7 +141,7 @@ def modulated(gradients: Array) -> Array:
 def coupled(laboratory: Laboratory, record: Record) -> bool:
     """Whether an element's first steps change if the elements with large gradients get none."""
     steps = 4
-    gradients = record.given.gradients[:steps].copy()
+    gradients = record.conditions.gradients[:steps].copy()
     small = np.abs(gradients).max(0) < 1.0
     gradients[:, ~small] = 0.0
     other = laboratory.alone(gradients, starts()).moves[:, small]

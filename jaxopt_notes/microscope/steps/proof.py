@@ -98,11 +98,11 @@ def check_setting(setting: Setting, oracle: str = "ours") -> Row | None:
         stepper = _stepper(setting, oracle)
     except ImportError:
         return None
-    said = identify(stepper)
+    identification = identify(stepper)
     seconds = time.perf_counter() - began
-    right = said.known and _recovered(setting, said)
-    wrong = (said.known and not right) or bool(said.deviations)
-    return Row("setting", f"{oracle}: {setting.label}", right, wrong, seconds, said)
+    right = identification.known and _recovered(setting, identification)
+    wrong = (identification.known and not right) or bool(identification.deviations)
+    return Row("setting", f"{oracle}: {setting.label}", right, wrong, seconds, identification)
 
 
 def _stepper(setting: Setting, oracle: str) -> Stepper:
@@ -123,20 +123,20 @@ def _stepper(setting: Setting, oracle: str) -> Stepper:
 def check_planted(kind: str, fault: Fault) -> Row:
     """Identifies a planted fault, or a sound `PlainOptimizer`."""
     began = time.perf_counter()
-    said = identify(fault.build(), claim=fault.claim)
+    identification = identify(fault.build(), claim=fault.claim)
     seconds = time.perf_counter() - began
-    sentences = (said.family, *said.conventions, *said.deviations)
+    sentences = (identification.family, *identification.conventions, *identification.deviations)
     right = (
-        said.known
+        identification.known
         and all(any(word in sentence for sentence in sentences) for word in fault.words)
-        and all(_near(said.hyperparameters.get(n), x) for n, x in fault.numbers.items())
+        and all(_near(identification.hyperparameters.get(n), x) for n, x in fault.numbers.items())
     )
-    wrong = kind == "sound" and bool(said.deviations)
-    return Row(kind, fault.name, right, wrong, seconds, said)
+    wrong = kind == "sound" and bool(identification.deviations)
+    return Row(kind, fault.name, right, wrong, seconds, identification)
 
 
-def _near(found: float | None, value: float) -> bool:
-    return found is not None and abs(found - value) <= ACCURACY * abs(value)
+def _near(estimate: float | None, value: float) -> bool:
+    return estimate is not None and abs(estimate - value) <= ACCURACY * abs(value)
 
 
 # The convention of a setting, if it differs from the setting's own name.
@@ -149,34 +149,36 @@ _SAME = {
 }
 
 
-def _recovered(setting: Setting, said: Identification) -> bool:
+def _recovered(setting: Setting, identification: Identification) -> bool:
     """Whether the convention and the hyperparameters equal the setting's, or are equivalent."""
     terms = frameworks.terms(setting.name, setting.keywords)
     name = _SAME.get(setting.name, setting.name)
     if name == "optax.adagrad" and not terms["inside"]:
         name = "torch.adagrad"  # ours alone has the keyword
     label = known.claimed(name).label.partition(":")[0]
-    if not any(sentence.startswith(f"{label}:") for sentence in said.conventions):
+    if not any(sentence.startswith(f"{label}:") for sentence in identification.conventions):
         return False
     marks = {"maximize": "−g", "centered": "n ←", "amsgrad": "s ←"}
-    if any((mark in said.equation) != bool(terms.get(term)) for term, mark in marks.items()):
+    if any(
+        (mark in identification.equation) != bool(terms.get(term)) for term, mark in marks.items()
+    ):
         return False
-    ahead = any(mark in said.equation for mark in ("(t+1)", "+ β1 m)", "+ μ w)"))
-    return ahead == bool(terms.get("nesterov")) and _numbers(terms, said)
+    ahead = any(mark in identification.equation for mark in ("(t+1)", "+ β1 m)", "+ μ w)"))
+    return ahead == bool(terms.get("nesterov")) and _numbers(terms, identification)
 
 
-def _numbers(terms: dict[str, Any], said: Identification) -> bool:
+def _numbers(terms: dict[str, Any], identification: Identification) -> bool:
     expected, both = {"learning_rate": settings.RATE}, "initial_accumulator_value + eps"
-    if both in said.hyperparameters:
+    if both in identification.hyperparameters:
         expected[both] = terms.pop("G0") + terms.pop("ε")
-    rmsprop = "RMSProp" in said.family
+    rmsprop = "RMSProp" in identification.family
     for letter, value in terms.items():
         if letter in _LETTERS and value:
             names = ("decay",) if letter == "β" and rmsprop else _LETTERS[letter]
-            name = next((n for n in names if n in said.hyperparameters), names[0])
+            name = next((n for n in names if n in identification.hyperparameters), names[0])
             expected[name] = value
-    return said.hyperparameters.keys() == expected.keys() and all(
-        _near(said.hyperparameters[n], x) for n, x in expected.items()
+    return identification.hyperparameters.keys() == expected.keys() and all(
+        _near(identification.hyperparameters[n], x) for n, x in expected.items()
     )
 
 
@@ -204,8 +206,8 @@ def summary(rows: list[Row]) -> list[str]:
 def line(row: Row) -> str:
     """One line of the table."""
     verdict = "right" if row.right and not row.wrong else "WRONG" if row.wrong else "missed"
-    said = row.identification
-    text = "; ".join(said.deviations) or said.family
+    identification = row.identification
+    text = "; ".join(identification.deviations) or identification.family
     return f"{verdict:<7}{row.seconds:5.1f} s  {row.kind:<8}{row.name}: {text}"
 
 

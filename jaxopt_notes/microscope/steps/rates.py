@@ -49,9 +49,9 @@ def new_rates(laboratory: Laboratory, fit: Fit) -> Finding:
         for sentence, κ in _scales(fit, letter).items():
             own = abs(α) / κ  # the previous learning rate
             seen = np.r_[own, rates[:-1]] if late else rates
-            for decay, changed, given in _decays(fit, record, κ, own, seen):
+            for decay, changed, adapted in _decays(fit, record, κ, own, seen):
                 for inside in (False, True) if letter else (False,):
-                    if holds(changed, given, slack=16, rate_inside=inside):
+                    if holds(changed, adapted, slack=16, rate_inside=inside):
                         late_words = "a new learning rate acts one step late" if late else ""
                         words = (sentence * (sentence != _AVERAGE), _DECAYS[decay], late_words)
                         named = _with_rate(fit, own, decay)
@@ -71,10 +71,10 @@ def _scaled(fit: Fit, record: Record, rates: Array, letter: str) -> Finding:
     """An unexplained factor of the learning rate."""
     if "αλ" not in fit.values:
         for inside in (False, True) if letter else (False,):
-            given = given_as(record, rates=rates)
-            d, _ = directions(fit.structure, fit.values, given.given, rate_inside=inside)
+            adapted = given_as(record, rates=rates)
+            d, _ = directions(fit.structure, fit.values, adapted.conditions, rate_inside=inside)
             κ = -float(np.sum(d[:, 0] * record.moves[:, 0]) / np.sum(d[:, 0] ** 2))
-            if κ and holds(_replaced(fit, α=κ), given, slack=16, rate_inside=inside):
+            if κ and holds(_replaced(fit, α=κ), adapted, slack=16, rate_inside=inside):
                 return Finding(
                     _replaced(fit, rate=fit.values["α"] / κ),
                     deviations=(f"steps are {κ:.6g} times what the learning rate says",),
@@ -117,7 +117,7 @@ def _decays(
         start = own / (1 - λ) if "after" in name else own
         step = np.full(len(rates), λ) if "free" in name else λ / start * rates
         scaled = rates * (1 - step) if "after" in name else rates
-        moves = record.moves + step[:, None] * record.given.params
+        moves = record.moves + step[:, None] * record.conditions.params
         plain = record._replace(moves=moves)
         yield name, _replaced(fit, α=sign, αλ=0.0), given_as(plain, rates=scaled)
 

@@ -16,9 +16,11 @@ def finite(record: Record) -> Record:
     good = np.isfinite(record.moves).all(0)
     if good.all():
         return record
-    given = record.given
-    given = given._replace(gradients=given.gradients[:, good], params=given.params[:, good])
-    return Record(given, record.moves[:, good], record.roundoff)
+    conditions = record.conditions
+    conditions = conditions._replace(
+        gradients=conditions.gradients[:, good], params=conditions.params[:, good]
+    )
+    return Record(conditions, record.moves[:, good], record.roundoff)
 
 
 def coarse_weights(record: Record) -> Array:
@@ -36,16 +38,16 @@ def allowances(
 
     Measured by running the equation again with gradients and decay rates changed by one rounding.
     """
-    u, random, given = record.roundoff, np.random.default_rng(0), record.given
-    plain, _ = directions(structure, h, given, **how)
+    u, random, conditions = record.roundoff, np.random.default_rng(0), record.conditions
+    plain, _ = directions(structure, h, conditions, **how)
     spread = np.abs(plain) * u
     for sign in (1, -1):
-        noise = 1 + u * random.normal(size=given.gradients.shape)
-        off = given._replace(gradients=given.gradients * noise)
+        noise = 1 + u * random.normal(size=conditions.gradients.shape)
+        off = conditions._replace(gradients=conditions.gradients * noise)
         near = {k: v * (1 + sign * u) if k in UNIT else v for k, v in h.items()}
         for moved in (
             directions(structure, h, off, **how),
-            directions(structure, near, given, **how),
+            directions(structure, near, conditions, **how),
         ):
             spread = np.maximum(spread, np.abs(moved[0] - plain))
     spread = np.maximum.accumulate(spread, axis=0) * 0.1 + spread
@@ -67,9 +69,9 @@ def discrepancies(
     record = finite(record)
     if not record.moves.shape[1]:
         return np.full(len(record.moves), np.inf)
-    d, _ = directions(structure, values, record.given, **how)
+    d, _ = directions(structure, values, record.conditions, **how)
     α = values["α"]
-    expected = -α * d - values.get("αλ", 0.0) * record.given.params
+    expected = -α * d - values.get("αλ", 0.0) * record.conditions.params
     allowed = allowances(structure, values, α, record, **how)
     ratio: Array = (np.abs(record.moves - expected) / allowed).max(1, initial=0.0)
     return ratio

@@ -47,11 +47,11 @@ def look(record: Record, coupled: bool) -> Clues:
     """The clues of a main record, one of `probes.histories`."""
     kinds = np.array([experiment.kind for experiment in experiments()])
     at_zero = np.array([experiment.start == 0 for experiment in experiments()])
-    moves, g = np.nan_to_num(record.moves), record.given.gradients
+    moves, g = np.nan_to_num(record.moves), record.conditions.gradients
     first = int(np.argmax(np.any(moves[:, at_zero] != 0, axis=1)))
     u, slope = moves[first, at_zero], g[0, at_zero]
     pushed = moves[first + 1 :, kinds == "push"]
-    drift, θ = moves[0, kinds == "decay"], record.given.params[0, kinds == "decay"]
+    drift, θ = moves[0, kinds == "decay"], record.conditions.params[0, kinds == "decay"]
     decays = _decays(moves[:, kinds == "decay"], record, kinds == "decay")
     remembers = bool(np.any(pushed != 0))
     return Clues(
@@ -70,7 +70,7 @@ def _decays(moves: Array, record: Record, where: Array) -> str:
     """How parameters without a gradient move."""
     if not moves.any():
         return ""
-    θ, rounding = record.given.params[:, where], record.rounding[:, where]
+    θ, rounding = record.conditions.params[:, where], record.rounding[:, where]
     tolerance = float(np.max(16 * rounding / np.maximum(np.abs(moves), 1e-300)))
     if tolerance > 1e-4:
         return "either"

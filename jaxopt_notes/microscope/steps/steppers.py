@@ -186,11 +186,11 @@ class KerasStepper:
     def step(self, grads: Gradients) -> Arrays:
         keras = self._keras
         with self._precision():
-            given = {n: grads[n] for n in self._params if grads[n] is not None}
-            if given:
+            gradients = {n: grads[n] for n in self._params if grads[n] is not None}
+            if gradients:
                 self._optimizer.apply(
-                    [keras.ops.convert_to_tensor(g, self._dtype) for g in given.values()],
-                    [self._params[name] for name in given],
+                    [keras.ops.convert_to_tensor(g, self._dtype) for g in gradients.values()],
+                    [self._params[name] for name in gradients],
                 )
             return {n: keras.ops.convert_to_numpy(p).copy() for n, p in self._params.items()}
 
@@ -275,7 +275,7 @@ def _optax(path: str, made: Callable[..., Any], values: Mapping[str, Any]) -> St
     optimizer = factories.call(path, made, **values)
     if not (callable(getattr(optimizer, "init", None)) and hasattr(optimizer, "update")):
         kind = type(optimizer).__name__
-        raise InputError(f"{path}: makes a {kind}, not an optimizer that takes steps")
+        raise InputError(f"{path}: makes a {kind}, not an optimizer")
     called = next((k for k in ("learning_rate", "lr", "alpha", "eta") if k in values), None)
     if called is None or not isinstance(values[called], (int, float)):
         return OptaxStepper(lambda _: optimizer)

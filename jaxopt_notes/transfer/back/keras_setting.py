@@ -11,7 +11,7 @@ import optax
 
 from jaxopt_notes import conventions
 from jaxopt_notes.conventions.keras_translation import KerasOrigin
-from jaxopt_notes.conventions.terms import given
+from jaxopt_notes.conventions.terms import is_set
 from jaxopt_notes.conventions.torch_groups import plain
 from jaxopt_notes.errors import InputError
 from jaxopt_notes.transfer.recognition.groups import Group
@@ -109,7 +109,7 @@ def _setting(group: Group) -> KerasSetting:
     call.apply_defaults()
     arguments = {name: plain(value) for name, value in call.arguments.items()}
     rate = arguments.pop("learning_rate")
-    if not given(arguments["weight_decay"]):
+    if not is_set(arguments["weight_decay"]):
         arguments["weight_decay"] = None
     return KerasSetting(_CLASSES[group.name], rate, arguments, {}, frozenset())
 
@@ -121,7 +121,7 @@ def _one_of(each: Sequence[KerasSetting], taken: int) -> KerasSetting:
         if other.kind != first.kind:
             raise InputError(
                 f"the parameters are stepped by Keras' {first.kind} and {other.kind}, but one "
-                "Keras optimizer steps all variables: transfer each part by itself"
+                "Keras optimizer steps all variables: transfer each part separately"
             )
         differing = [
             name

@@ -110,7 +110,8 @@ def _checked(part: Part) -> Part:
     kind, lr = part.settings.kind, part.settings.arguments["lr"]
     if not callable(lr) and lr < 0:
         raise InputError(
-            f"the learning rate is {lr}: torch takes none below 0; use maximize=True to climb"
+            f"the learning rate is {lr}: torch takes no negative learning rate; use maximize=True "
+            "to maximize"
         )
     for name, p in part.params.items():
         if p.dtype.kind == "c" and kind != "SGD":

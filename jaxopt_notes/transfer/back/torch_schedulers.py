@@ -48,7 +48,7 @@ def check_writable(groups: Sequence[ParamGroup]) -> list[Schedule] | None:
         return schedules
     rate = next(g for g in groups if g.scheduled).settings.arguments["lr"]
     what = (
-        f"comes from torch's {rate.scheduler.kind}, whose state does not say all"
+        f"comes from torch's {rate.scheduler.kind}, whose state is incomplete"
         if isinstance(rate, Schedule)
         else "is a function of the steps"
     )
@@ -97,8 +97,8 @@ def lambda_scheduler(made: Any, groups: Sequence[ParamGroup]) -> Any:
         cycled = "betas" if "betas" in arguments else "momentum"
         if any(map(callable, np.ravel(arguments.get(cycled, 0)))):
             raise InputError(
-                f"{cycled}: it changes at each step, and torch's LambdaLR sets the learning rate "
-                "alone; pass a number, or translate with a OneCycleLR"
+                f"{cycled}: it changes at each step, and torch's LambdaLR sets only the learning "
+                "rate; pass a number, or translate with a OneCycleLR"
             )
     for group, own in zip(groups, made.param_groups):
         own["initial_lr"] = 1.0 if group.scheduled else own["lr"]

@@ -99,12 +99,12 @@ def match(here: Flax, there: Torch, mapping: Mapping[str, Entry]) -> dict[str, P
         for path, entry in entries.items()
         if isinstance(entry, _Source) and entry.name not in there.shapes
     }
-    found = {
+    places = {
         path: _place(path, entry, here, there)
         for path, entry in entries.items()
         if path not in lacking
     }
-    used = [name for place in found.values() for name in place.sources]
+    used = [name for place in places.values() for name in place.sources]
     spare = [name for name in there.needed if name not in used]
     if lacking or spare:
         raise InputError(f"mapping: {'; '.join(_unmatched(lacking, spare))}")
@@ -113,7 +113,7 @@ def match(here: Flax, there: Torch, mapping: Mapping[str, Entry]) -> dict[str, P
         if plain.count(name) > 1:
             paths = [p for p, e in entries.items() if isinstance(e, _Source) and e.name == name]
             raise InputError(f"mapping: {listed(paths)} would all be torch's {name!r}")
-    return found
+    return places
 
 
 def listed(names: Collection[str]) -> str:

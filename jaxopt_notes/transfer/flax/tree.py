@@ -23,16 +23,18 @@ class Arrangement(NamedTuple):
     unneeded: frozenset[str]  # torch's names that are ignored if present
 
     def __call__(self, values: Mapping[str, Any]) -> Any:
-        given = {
+        arrays = {
             name: as_array(value) if hasattr(value, "detach") else value
             for name, value in without_wrappers(values).items()
         }
         used = {name for place in self.places.values() for name in place.sources}
-        if lacking := sorted(used - given.keys()):
-            raise InputError(f"arrange: torch's {listed(lacking)} are needed here and not there")
-        if spare := [name for name in given if name not in used | self.unneeded]:
+        if lacking := sorted(used - arrays.keys()):
+            raise InputError(
+                f"arrange: torch's {listed(lacking)} are missing there and needed here"
+            )
+        if spare := [name for name in arrays if name not in used | self.unneeded]:
             raise InputError(f"arrange: torch's {listed(spare)} have no counterpart here")
-        leaves = [place.make(given) for place in self.places.values()]
+        leaves = [place.make(arrays) for place in self.places.values()]
         return jax.tree.unflatten(self.structure, leaves)
 
     def only(self, tree: Any) -> "Arrangement":

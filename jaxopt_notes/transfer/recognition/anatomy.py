@@ -70,8 +70,8 @@ class Probe:
 
     def ask(self, g: float = 0.0, p: float = 0.0, **slots: Any) -> tuple[Array, list[Array]]:
         """(K,) the update, and each new accumulator; accumulators are named a0, a1, …."""
-        given = [np.reshape(slots.get(f"a{i}", 0.0), (-1, 1)) for i in range(len(self.rule.slots))]
-        update, new = self.rule.step(self.numbers, np.full((1, 1), g), np.full((1, 1), p), given)
+        arrays = [np.reshape(slots.get(f"a{i}", 0.0), (-1, 1)) for i in range(len(self.rule.slots))]
+        update, new = self.rule.step(self.numbers, np.full((1, 1), g), np.full((1, 1), p), arrays)
         shape = (self.length, 1)
         return (
             np.broadcast_to(update, shape)[:, 0],
@@ -129,7 +129,7 @@ def ratio(
     allowed = 6e-17 / np.abs(x[k]) if rounding else 0.0
     slack = 4e-16 * rounding + _SAME * np.abs(x)
     if not (np.abs(x - value * by) <= slack).all():
-        raise UnlikeError(f"its {name} is not in step with its learning rate")
+        raise UnlikeError(f"its {name} does not change in proportion to its learning rate")
     return snap(value, constants, 4e-15 + allowed)
 
 

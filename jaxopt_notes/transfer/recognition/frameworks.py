@@ -75,8 +75,8 @@ def torch(a: Anatomy, counts: Array, constants: set[float]) -> Candidate:
         name, keywords["weight_decay"] = "adamw", a.decoupled
     elif a.decoupled and a.decoupled != a.coupled:
         raise UnlikeError(
-            f"its weight decay of {a.decoupled:g} stands beside the step (decoupled), which torch "
-            "has in AdamW alone",
+            f"its weight decay of {a.decoupled:g} is decoupled from the step, which torch has "
+            "only in AdamW",
             "put optax.add_decayed_weights in front, where the decay goes through the accumulators",
         )
     if a.kind == "adagrad" and a.eps_place == "inside":
@@ -100,7 +100,7 @@ def keras(a: Anatomy, counts: Array, constants: set[float]) -> Candidate:
     Args and errors as for `torch`.
     """
     if a.climbs:
-        raise UnlikeError("it climbs", "negate the loss")
+        raise UnlikeError("it maximizes", "negate the loss")
     keywords: dict[str, Any] = {"weight_decay": a.decoupled or None}
     scales = dict(a.scales)
     for name, x in (("momentum", a.momentum), ("β1", a.b1)):
@@ -110,8 +110,7 @@ def keras(a: Anatomy, counts: Array, constants: set[float]) -> Candidate:
     if velocity in a.places:
         if not steady(a.pull):
             raise UnlikeError(
-                "its learning rate changes and stands outside the velocity, where Keras has it "
-                "inside",
+                "its learning rate changes and is outside the velocity, where Keras has it inside",
                 "keep the learning rate constant, or use conventions.keras.sgd",
             )
         keywords["momentum"], scales[velocity] = a.momentum, float(a.pull[0])
@@ -121,7 +120,7 @@ def keras(a: Anatomy, counts: Array, constants: set[float]) -> Candidate:
     if a.coupled and a.coupled != a.decoupled:
         raise UnlikeError(
             f"its weight decay of {a.coupled:g} goes through the accumulators (coupled), where "
-            "Keras has it beside the step",
+            "Keras decouples it",
             f"leave it out, and give the layers kernel_regularizer=L2({a.coupled / 2:g})",
         )
     if a.kind != "sgd":
@@ -163,7 +162,7 @@ def _dampening(a: Anatomy, counts: Array) -> tuple[float, float]:
     later = a.push[~first]
     if not steady(later):
         raise UnlikeError(
-            "its learning rate changes and stands inside the velocity, where torch has it outside",
+            "its learning rate changes and is inside the velocity, where torch has it outside",
             "keep the learning rate constant, or put momentum before the learning rate: "
             "chain(scale_by_…, trace, scale_by_learning_rate)",
         )
@@ -188,7 +187,7 @@ def _lr_decay(rate: Array, counts: Array, constants: set[float]) -> float:
 def _check_nesterov(a: Anatomy) -> None:
     if a.nesterov and a.kind != "sgd":
         raise UnlikeError(
-            "its velocity looks ahead (nesterov=True), which the frameworks have in SGD alone",
+            "its velocity looks ahead (nesterov=True), which the frameworks have only in SGD",
             "leave nesterov out",
         )
 
@@ -199,15 +198,16 @@ def _check_torch_eps(a: Anatomy) -> None:
     if a.kind == "rmsprop" and a.eps_place == "inside":
         near = np.sqrt(a.eps)
         raise UnlikeError(
-            "its ε stands inside the root, where torch's RMSprop adds it to the root",
-            f"nearest is torch.optim.RMSprop(alpha={a.b2:g}, eps={near:g}), with √ε, which parts "
-            f"where gradients are below {10 * near:.0e}; jaxopt_notes.rmsprop(eps_in_sqrt=False) "
+            "its ε is inside the root, where torch's RMSprop adds it to the root",
+            f"nearest is torch.optim.RMSprop(alpha={a.b2:g}, eps={near:g}), with √ε, which "
+            f"differs where gradients are below {10 * near:.0e}; "
+            "jaxopt_notes.rmsprop(eps_in_sqrt=False) "
             "is the form that both have",
         )
     if a.eps_place == "hat":
         raise UnlikeError(
             "its ε is added before the bias correction, where torch's Adam adds it after",
-            f"nearest is torch.optim.Adam(eps={a.eps:g}), which parts in the first steps",
+            f"nearest is torch.optim.Adam(eps={a.eps:g}), which differs in the first steps",
         )
     _refuse_eps(a)
 
@@ -220,12 +220,13 @@ def _check_keras_epsilon(a: Anatomy) -> None:
     if a.kind == "adam":
         raise UnlikeError(
             "its ε is added after the bias correction, where Keras' Adam adds it before",
-            f"nearest is keras.optimizers.Adam(epsilon={a.eps:g}), which parts in the first steps; "
+            f"nearest is keras.optimizers.Adam(epsilon={a.eps:g}), which differs in the first "
+            "steps; "
             "the two agree with ε = 0",
         )
     raise UnlikeError(
-        f"its ε stands outside the root, where Keras' {a.kind} has it inside",
-        f"nearest is epsilon={a.eps**2:g}, with ε², which parts where gradients are below "
+        f"its ε is outside the root, where Keras' {a.kind} has it inside",
+        f"nearest is epsilon={a.eps**2:g}, with ε², which differs where gradients are below "
         f"{10 * a.eps:.0e}; eps_in_sqrt=True is the form that both have",
     )
 

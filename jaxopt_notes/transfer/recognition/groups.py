@@ -54,13 +54,13 @@ def groups(
       params: the parameters.
       framework: "torch" or "keras".
     """
-    if any(found.name == "adamw" for _, found in rows):
-        rows = [(rule, _without_decay(found)) for rule, found in rows]
+    if any(match.name == "adamw" for _, match in rows):
+        rows = [(rule, _without_decay(match)) for rule, match in rows]
     alike: dict[Any, list[Row]] = {}
-    for rule, found in rows:
-        plain = {k: _without_schedules(v) for k, v in found.keywords.items()}
-        key = (found.name, repr(plain), found.schedules, found.steps, found.scheduled)
-        alike.setdefault(key, []).append((rule, found))
+    for rule, match in rows:
+        plain = {k: _without_schedules(v) for k, v in match.keywords.items()}
+        key = (match.name, repr(plain), match.schedules, match.steps, match.scheduled)
+        alike.setdefault(key, []).append((rule, match))
     return [_group(members, program, state, params, framework) for members in alike.values()]
 
 
@@ -70,11 +70,11 @@ def _without_schedules(value: Any) -> Any:
     return None if callable(value) else value
 
 
-def _without_decay(found: Match) -> Match:
+def _without_decay(match: Match) -> Match:
     """Without weight decay Adam equals AdamW, so it is named AdamW if another group is AdamW."""
-    if found.name != "adam" or found.keywords["weight_decay"]:
-        return found
-    return found._replace(name="adamw", keywords={**found.keywords, "weight_decay": 0.0})
+    if match.name != "adam" or match.keywords["weight_decay"]:
+        return match
+    return match._replace(name="adamw", keywords={**match.keywords, "weight_decay": 0.0})
 
 
 def _group(rows: Sequence[Row], program: Program, state: Any, params: Any, framework: str) -> Group:
@@ -82,7 +82,7 @@ def _group(rows: Sequence[Row], program: Program, state: Any, params: Any, frame
     leaves, tree = jax.tree.flatten(params)
     values = jax.tree.leaves(state)
     rows_of = {i: row for row in rows for i in row[0].leaves}
-    found = rows[0][1]
+    match = rows[0][1]
 
     def tree_of(field: str) -> Any:
         column: list[Any] = [optax.MaskedNode()] * len(leaves)
@@ -93,13 +93,13 @@ def _group(rows: Sequence[Row], program: Program, state: Any, params: Any, frame
         return tree.unflatten(column)
 
     masked = [x if i in rows_of else optax.MaskedNode() for i, x in enumerate(leaves)]
-    empty = made(framework, found).init(tree.unflatten(masked))
-    parameters = inspect.signature(getattr(HOMES[framework], found.name)).parameters
+    empty = made(framework, match).init(tree.unflatten(masked))
+    parameters = inspect.signature(getattr(HOMES[framework], match.name)).parameters
     return Group(
-        found.name,
-        {name: found.keywords.get(name, p.default) for name, p in parameters.items()},
+        match.name,
+        {name: match.keywords.get(name, p.default) for name, p in parameters.items()},
         tree.unflatten([i in rows_of for i in range(len(leaves))]),
-        filled(empty, found, {field: tree_of(field) for field in found.fields}),
+        filled(empty, match, {field: tree_of(field) for field in match.fields}),
     )
 
 

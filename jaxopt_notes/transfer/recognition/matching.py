@@ -116,22 +116,22 @@ def match(
             continue
         start = base if schedules.start is None else schedules.start
         key = tuple(schedules.keys)
-        found = Match(candidate.name, keywords, key, steps, start, candidate.fields, anatomy)
-        parting = _parting(found, rule, numbers, state, framework)
+        result = Match(candidate.name, keywords, key, steps, start, candidate.fields, anatomy)
+        parting = _parting(result, rule, numbers, state, framework)
         if not parting:
-            return _with_callers_schedule(found, candidate.rate, numbers, framework, arguments)
-        error = UnlikeError(f"{parting} are not those of conventions.{framework}.{found.name}")
+            return _with_callers_schedule(result, candidate.rate, numbers, framework, arguments)
+        error = UnlikeError(f"{parting} are not those of conventions.{framework}.{result.name}")
     raise error
 
 
-def made(framework: str, found: Match) -> optax.GradientTransformation:
+def made(framework: str, match: Match) -> optax.GradientTransformation:
     """The optimizer, made by its function in `conventions`."""
     optimizer: optax.GradientTransformation
-    optimizer = getattr(HOMES[framework], found.name)(**found.keywords)
+    optimizer = getattr(HOMES[framework], match.name)(**match.keywords)
     return optimizer
 
 
-def filled(state: Any, found: Match, fields: Mapping[str, Any]) -> Any:
+def filled(state: Any, match: Match, fields: Mapping[str, Any]) -> Any:
     """A convention's state with the given trees in its fields, and a match's counts."""
 
     def holds(node: Any) -> bool:
@@ -143,7 +143,7 @@ def filled(state: Any, found: Match, fields: Mapping[str, Any]) -> Any:
         new = {name: fields[name] for name in node._fields if name in fields}
         if "count" in node._fields:
             by_schedule = isinstance(node, optax.ScaleByScheduleState)
-            count = found.scheduled if by_schedule else found.steps
+            count = match.scheduled if by_schedule else match.steps
             new["count"] = jnp.asarray(count, jnp.int32)
         return node._replace(**new)
 
@@ -165,17 +165,17 @@ def _bases(rule: Rule, numbers: Scalars) -> list[tuple[int, int]]:
 
 
 def _with_callers_schedule(
-    found: Match, rate: Array, numbers: Scalars, framework: str, arguments: Mapping[str, Any]
+    match: Match, rate: Array, numbers: Scalars, framework: str, arguments: Mapping[str, Any]
 ) -> Match:
     """Replaces a schedule from the program by an equal one from the factory's arguments."""
-    if not callable(found.keywords[RATE[framework]]):
-        return found
-    counts = found.scheduled + numbers.offsets
+    if not callable(match.keywords[RATE[framework]]):
+        return match
+    counts = match.scheduled + numbers.offsets
     for schedule in filter(_is_schedule, arguments.values()):
         # optax's schedules round to float32, and round differently alone than inside the program.
         if equal(_values(schedule, counts), rate, 1e-5):
-            return found._replace(keywords={**found.keywords, RATE[framework]: schedule})
-    return found
+            return match._replace(keywords={**match.keywords, RATE[framework]: schedule})
+    return match
 
 
 def _is_schedule(value: Any) -> bool:
@@ -205,17 +205,17 @@ def _constants(numbers: Scalars) -> set[float]:
     return {abs(float(x)) for x in numbers.values.values() if x.dtype.kind == "f" and x.ndim == 0}
 
 
-def _parting(found: Match, rule: Rule, numbers: Scalars, state: Any, framework: str) -> str:
+def _parting(match: Match, rule: Rule, numbers: Scalars, state: Any, framework: str) -> str:
     """Where the framework's optimizer departs from the rule; "" if nowhere."""
-    optimizer = made(framework, found)
+    optimizer = made(framework, match)
     one = jnp.zeros(1)
-    start = filled(optimizer.init(one), found, {})
-    theirs = trace(optimizer, start, one)
-    shared = scalars(theirs, start, numbers.offsets)
+    start = filled(optimizer.init(one), match, {})
+    other_program = trace(optimizer, start, one)
+    shared = scalars(other_program, start, numbers.offsets)
     if len(shared.offsets) < len(numbers.offsets):
         return "its numbers at far steps"
-    (other,) = rules(theirs)
-    fields = [found.fields[slot.field] for slot in other.slots]
+    (other,) = rules(other_program)
+    fields = [match.fields[slot.field] for slot in other.slots]
     slots = _samples(rule, numbers.program, state)
     return proof.parts(
         proof.Side(rule, numbers.columns, slots),

@@ -51,10 +51,10 @@ _WRAPPERS: Mapping[str, tuple[str, str]] = {
     ),
     "LookaheadState": ("it keeps slow weights (optax.lookahead)", "pass the fast optimizer alone"),
     "HandoverState": (
-        "it is two optimizers, one after the other (handover)",
+        "it hands over from one optimizer to another (handover)",
         "pass the one that runs now, with its part of the state (state.first or state.second)",
     ),
-    "WatchState": ("it is watched (watch)", _INSIDE.format("state.inner")),
+    "WatchState": ("it is wrapped in watch", _INSIDE.format("state.inner")),
     "SAMState": ("it steps twice for each update (SAM)", "pass the outer optimizer alone"),
     "ReduceLROnPlateauState": (
         "it watches the loss (reduce_on_plateau)",

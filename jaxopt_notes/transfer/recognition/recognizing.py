@@ -95,7 +95,9 @@ def _made(
             f"optimizer {name}: refuses its arguments ({first_line(error)})"
         ) from error
     if not isinstance(made, optax.GradientTransformation):
-        raise InputError(f"optimizer {name}: makes {type(made).__name__}, no optax transformation")
+        raise InputError(
+            f"optimizer {name}: makes {type(made).__name__}, which is not an optax transformation"
+        )
     bound.apply_defaults()
     return factory, dict(bound.arguments), made
 
@@ -141,33 +143,33 @@ def _with_starts(
     framework: str,
 ) -> list[Row]:
     """The rows with G_0 among AdaGrad's arguments; RMSProp's E_0 is 0 in the frameworks."""
-    if not any(found.anatomy.kind in ("adagrad", "rmsprop") for _, found in rows):
+    if not any(fit.anatomy.kind in ("adagrad", "rmsprop") for _, fit in rows):
         return list(rows)
     starts = _starts(transformation, params)
     values = jax.tree.leaves(state)
     again = []
-    for rule, found in rows:
-        if found.anatomy.kind in ("adagrad", "rmsprop"):
-            path = rule.slots[found.anatomy.places["second"]].path
+    for rule, fit in rows:
+        if fit.anatomy.kind in ("adagrad", "rmsprop"):
+            path = rule.slots[fit.anatomy.places["second"]].path
             places = [program.place(path, i) for i in rule.leaves]
             start = starts[places[0]]
-            if found.anatomy.kind == "adagrad":
-                found = _from(found, start)
+            if fit.anatomy.kind == "adagrad":
+                fit = _from(fit, start)
             elif start and any(_still(values[k], start) for k in places):
                 raise UnlikeError(
                     f"its second moment starts from {start:g}, and has not moved yet; "
                     f"{CALLED[framework]}'s starts from 0",
                     "take a step first, or pass initial_scale=0",
                 )
-        again.append((rule, found))
+        again.append((rule, fit))
     return again
 
 
-def _from(found: Match, start: float) -> Match:
+def _from(match: Match, start: float) -> Match:
     """AdaGrad with an initial value of the second moment."""
-    field = found.fields["sum_of_squares"]
+    field = match.fields["sum_of_squares"]
     value = snap(float(field.of(start)), {start})
-    return found._replace(keywords={**found.keywords, "initial_accumulator_value": value})
+    return match._replace(keywords={**match.keywords, "initial_accumulator_value": value})
 
 
 def _still(x: Any, start: float) -> bool:

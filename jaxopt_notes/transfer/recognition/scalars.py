@@ -94,14 +94,14 @@ def scalars(program: Program, state: Any, offsets: np.ndarray | None = None) -> 
     if offsets is None:
         offsets = _offsets(program, [int(values[k]) for k in moving] or [0])
     shared = _shared(program)
-    found = _at(program, values, moving, offsets, {*shared, *moving.values()})
+    numbers = _at(program, values, moving, offsets, {*shared, *moving.values()})
     for k, new in moving.items():
-        if not np.array_equal(found[new][:, 0], int(values[k]) + offsets + 1):
+        if not np.array_equal(numbers[new][:, 0], int(values[k]) + offsets + 1):
             raise UnlikeError(_unsteady(program, k))
-    finite = np.all([np.isfinite(found[i][:, 0]) for i in shared] or [offsets == offsets], axis=0)
+    finite = np.all([np.isfinite(numbers[i][:, 0]) for i in shared] or [offsets == offsets], axis=0)
     if not finite[:AHEAD].all():
         raise UnlikeError(f"one of its numbers is not finite within the next {AHEAD} steps")
-    columns = {i: found[i][finite] for i in sorted(shared)}
+    columns = {i: numbers[i][finite] for i in sorted(shared)}
     return Scalars(program, values, tuple(moving), offsets[finite], columns)
 
 
@@ -161,8 +161,8 @@ def _at(
         return run(operations, at, wanted)
 
     with jax.enable_x64(True):
-        found = jax.jit(jax.vmap(one))(jnp.asarray(offsets)) if wanted else []
-    return {i: np.asarray(x)[:, None] for i, x in zip(wanted, found)}
+        results = jax.jit(jax.vmap(one))(jnp.asarray(offsets)) if wanted else []
+    return {i: np.asarray(x)[:, None] for i, x in zip(wanted, results)}
 
 
 def _free(program: Program) -> list[Operation]:

@@ -64,7 +64,7 @@ def _template(optimizer: Any, state: Any, params: Any, bare: bool) -> Any:
         raise UnlikeError(f"its init fails on the parameters ({first_line(error)})") from error
     if jax.tree.structure(template) != own:
         raise InputError(
-            "state: is of another structure than optimizer.init(params) gives; pass the state of "
+            "state: its structure differs from that of optimizer.init(params); pass the state of "
             "this optimizer"
         )
     both = zip(jax.tree_util.tree_leaves_with_path(template), jax.tree.leaves(state), strict=True)
@@ -84,7 +84,9 @@ def _jaxpr(optimizer: Any, params: Any, state: Any) -> Any:
     def step(grads: Any, params: Any, state: Any) -> Any:
         updates, new = optimizer.update(grads, state, params)
         if (jax.tree.structure(updates), jax.tree.structure(new)) != trees:
-            raise TypeError("it gives another tree than it takes")
+            raise TypeError(
+                "its update returns a tree with a different structure from the gradients"
+            )
         return jax.tree.leaves(updates), jax.tree.leaves(new)
 
     try:

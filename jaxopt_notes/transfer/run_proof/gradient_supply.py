@@ -103,11 +103,13 @@ def computed(
         with bits(torch_side):
             params = jax.tree.map(jnp.array, arrange_by(arrange, values))
             ours = jax.grad(losses[1])(params, batch)
-        theirs = arrange_by(arrange, _with_zeros(there, values))
-        own, given = (list(map(np.asarray, jax.tree.leaves(tree))) for tree in (ours, theirs))
+        torch_tree = arrange_by(arrange, _with_zeros(there, values))
+        leaves_here, torch_leaves = (
+            list(map(np.asarray, jax.tree.leaves(tree))) for tree in (ours, torch_tree)
+        )
         known = [all(there[name] is not None for name in names) for names in sources]
-        apart = [_apart(a, b) if k else 0.0 for a, b, k in zip(own, given, known)]
-        leaves = [b if k else a for a, b, k in zip(own, given, known)]
+        apart = [_apart(a, b) if k else 0.0 for a, b, k in zip(leaves_here, torch_leaves, known)]
+        leaves = [b if k else a for a, b, k in zip(leaves_here, torch_leaves, known)]
         yield Pair(there, jax.tree.unflatten(jax.tree.structure(ours), leaves), np.array(apart))
 
 
@@ -115,7 +117,7 @@ def _with_zeros(gradients: Mapping[Hashable, np.ndarray | None], values: Arrays)
     return {n: np.zeros_like(values[n]) if g is None else g for n, g in gradients.items()}
 
 
-def _apart(ours: np.ndarray, theirs: np.ndarray) -> float:
-    a, b = (x.astype(np.float64) for x in (ours, theirs))
+def _apart(ours: np.ndarray, of_torch: np.ndarray) -> float:
+    a, b = (x.astype(np.float64) for x in (ours, of_torch))
     off, size = np.abs(a - b).max(initial=0.0), np.abs(b).max(initial=0.0)
     return float(off / size) if size else float(np.inf if off else 0.0)

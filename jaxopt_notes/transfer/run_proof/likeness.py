@@ -15,13 +15,13 @@ _NARROWER = ("bfloat16", "float16", "float32")
 Named = Mapping[str, np.ndarray]
 
 
-def differences(what: str, ours: Named, theirs: Named) -> list[str]:
+def differences(what: str, ours: Named, of_torch: Named) -> list[str]:
     """Sentences on the differences, one for all arrays that differ in the same way.
 
     Args:
       what: the term for the arrays in the sentences, such as "mu of".
       ours: name → array.
-      theirs: name → the expected array.
+      of_torch: name → the expected array.
 
     >>> there = {"a": np.array([1.0, 2.0]), "b": np.array([3.0, 5.0])}
     >>> differences("mu of", {"a": 0.1 * there["a"], "b": there["a"]}, there)
@@ -29,17 +29,17 @@ def differences(what: str, ours: Named, theirs: Named) -> list[str]:
     """
     by_words: dict[str, list[str]] = {}
     for name, array in ours.items():
-        if name in theirs and not np.array_equal(array, theirs[name], equal_nan=True):
-            by_words.setdefault(likeness(array, name, theirs), []).append(name)
+        if name in of_torch and not np.array_equal(array, of_torch[name], equal_nan=True):
+            by_words.setdefault(likeness(array, name, of_torch), []).append(name)
     return [f"{what} {_listed(names)} {words}".strip() for words, names in by_words.items()]
 
 
-def likeness(ours: np.ndarray, name: str, theirs: Named) -> str:
+def likeness(ours: np.ndarray, name: str, of_torch: Named) -> str:
     """How an array differs from the expected `theirs[name]`."""
-    right = theirs[name]
+    right = of_torch[name]
     if not np.any(ours):
         return "is 0, and torch's is not"
-    for other, array in theirs.items():
+    for other, array in of_torch.items():
         if other != name and np.array_equal(ours, array):
             return f"is torch's of {other!r}"
     if ours.ndim == 2 and np.array_equal(ours, right.T):
@@ -88,12 +88,12 @@ def _nodes(state: Any) -> list[Any]:
     def known(node: Any) -> bool:
         return bool({*_SLOTS, "count"} & set(getattr(node, "_fields", ())))
 
-    found = []
+    nodes = []
     for node in jax.tree.leaves(state, is_leaf=known):
         if known(node):
             inside = [x for name, x in zip(node._fields, node) if name not in _SLOTS]
-            found += [node, *_nodes(inside)]
-    return found
+            nodes += [node, *_nodes(inside)]
+    return nodes
 
 
 def _fields(state: Any, params: Any, paths: Sequence[str]) -> dict[str, dict[str, np.ndarray]]:

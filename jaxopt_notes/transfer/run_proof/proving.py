@@ -205,7 +205,7 @@ def _arranged(arrange: Arrangement, values: Arrays, params: Any) -> Any:
     tree = arrange_by(arrange, values)
     structure: Any = jax.tree.structure(params)
     if jax.tree.structure(tree) != structure:
-        raise InputError("arrange: it makes a tree of another structure than params")
+        raise InputError("arrange: makes a tree with a different structure from params")
     for path, p, there in zip(_paths(params), jax.tree.leaves(params), jax.tree.leaves(tree)):
         if np.shape(p) != there.shape:
             raise InputError(f"params: {path!r} has shape {np.shape(p)}, torch's {there.shape}")
@@ -235,15 +235,15 @@ def _dtype(values: Arrays) -> str:
 
 def _start(params: Any, target: Any, paths: Sequence[str]) -> tuple[list[str], list[str]]:
     """The differences in dtypes and values before the first step."""
-    ours, theirs = (
+    ours, of_torch = (
         dict(zip(paths, map(np.asarray, jax.tree.leaves(tree)))) for tree in (params, target)
     )
     narrowed = [
-        f"{path!r} is {ours[path].dtype} here and {theirs[path].dtype} in torch"
+        f"{path!r} is {ours[path].dtype} here and {of_torch[path].dtype} in torch"
         for path in paths
-        if ours[path].dtype != theirs[path].dtype
+        if ours[path].dtype != of_torch[path].dtype
     ]
-    return narrowed, differences("", ours, theirs)
+    return narrowed, differences("", ours, of_torch)
 
 
 def _rates(optimizer: Any) -> list[float]:

@@ -40,7 +40,7 @@ def steps_within(
     if left < 1:
         raise InputError(
             f"scheduler: {type(scheduler).__name__} has taken all of its {min(ends)} steps, so "
-            "none is left to compare; pass a run in its middle"
+            "none is left to compare; pass a run that is not finished"
         )
     return min(steps, left)
 

@@ -73,7 +73,7 @@ def twin(
     if scheduler is not None and type(scheduler).__name__ == "ReduceLROnPlateau":
         raise InputError(
             "scheduler: ReduceLROnPlateau needs a metric at each step; leave it out, and both "
-            "sides keep the learning rate of now"
+            "sides keep the current learning rate"
         )
     parameters = _parameters(optimizer, names)
     for name, p in parameters.items():

@@ -38,9 +38,9 @@ class Departure(NamedTuple):
 
     def __str__(self) -> str:
         return (
-            f"{self.parameter} leaves torch at step {self.step}, by "
+            f"{self.parameter} first differs from torch at step {self.step}, by "
             f"{certificate.units(self.units)} units in the last place; in float64 by "
-            f"{self.share:.2g} of the step" + self._infinite()
+            f"{self.share:.2g} of the step's length" + self._infinite()
         )
 
     def _infinite(self) -> str:
@@ -184,15 +184,18 @@ class Proof(NamedTuple):
             lines.append(f"also {_listed(others)}")
         if self.equal and self.units > STEP_LIMIT:
             lines.append(
-                f"more than {STEP_LIMIT:.0f} units are due to another order of operations in "
-                f"{self.about['dtype']}: in float64 each step agrees to {self._share():.2g} of it"
+                f"distances of more than {STEP_LIMIT:.0f} units come from a different order of "
+                f"operations in {self.about['dtype']}: in float64 each step agrees to "
+                f"{self._share():.2g} of its length"
             )
         if self.drift:
             way = _largest(drift.way for drift in self.drift.values())
-            lines.append(f"over the whole way: {certificate.units(way)} units in the last place")
+            lines.append(
+                f"over all steps together: {certificate.units(way)} units in the last place"
+            )
         if self.gradients:
             worst = _largest(self.gradients.values())
-            lines.append(f"gradients: at most {worst:.1g} of their largest element apart")
+            lines.append(f"gradients: differ by at most {worst:.1g} of their largest element")
         if self.about["constant_rates"]:
             lines.append(
                 "the scheduler changed no learning rate in these steps; pass more steps to reach "
@@ -218,7 +221,7 @@ class Proof(NamedTuple):
         ]
 
     def _markdown(self) -> list[str]:
-        head = ("parameter", "in torch", "a step", "whole way", "share of a step", "leaves at")
+        head = ("parameter", "in torch", "one step", "all steps", "share of a step", "differs at")
         return [
             "# Proof on a checkpoint",
             "",
@@ -226,9 +229,10 @@ class Proof(NamedTuple):
             "",
             *(f"- {line}" for line in self._details()),
             "",
-            "Distances are the largest of all steps: of each step by itself, from where torch "
-            "stood, and of the whole way, in units in the last place of the largest value that an "
-            "element had by then; and of each step in float64, as a share of that step.",
+            "Each distance is the largest of all steps. One step: each step starts from torch's "
+            "parameters. All steps: the path is our own from the start. Both are in units in the "
+            "last place of the largest value that an element has had so far. Share of a step: one "
+            "step in float64, relative to its length.",
             "",
             *certificate.table(head, (row.cells() for row in self._rows())),
         ]

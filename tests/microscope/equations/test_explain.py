@@ -47,7 +47,7 @@ def test_a_factory_is_explained_as_its_paper_has_it(adamw):
     text = adamw.text.splitlines()
     assert text[0] == "adamw(learning_rate=0.001, weight_decay=0.1)"
     assert " ".join(text[2].split()) == "m ← β₁ m + (1 − β₁) g β₁ = 0.9"
-    assert "  the decay does not pass through the state (decoupled)" in text
+    assert "  the weight decay does not pass through the state (decoupled)" in text
 
 
 def test_latex_and_json_say_the_same(adamw):
@@ -115,7 +115,7 @@ def test_what_cannot_be_read_is_not_printed_as_an_equation(capsys):
     text = capsys.readouterr().out
     assert "could not be put into an equation: " in text
     assert "it multiplies matrices" in text
-    assert "steps that were understood, unchecked" in text
+    assert "the steps that were understood, not checked" in text
     assert "?" not in text
     assert "checked: " not in text
 
@@ -209,7 +209,7 @@ def test_the_dtype_that_an_optimizer_rounds_to_is_said():
     made = explain(optax.adam(0.1, mu_dtype=jnp.bfloat16))
     assert made.checked.dtype == "bfloat16"
     assert "0.8984375 m + 0.1 g" in made.text  # β₁ is rounded too
-    assert "steps in bfloat16, in which it computes" in made.text
+    assert "steps in bfloat16, the optimizer's own dtype" in made.text
 
 
 def test_injected_hyperparameters_keep_their_letters():

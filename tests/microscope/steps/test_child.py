@@ -60,8 +60,11 @@ _LOOP = "import sys, json\nfor line in sys.stdin:\n    asked = json.loads(line)\
     [
         ("import time; time.sleep(60)", "did not answer start in 0.6 s"),
         ("raise SystemExit(3)", r"ended \(exit code 3\) when it was asked for start"),
-        ("print('hello')\n" + _LOOP + "pass", "by 'hello', not by a JSON object; print nothing"),
-        (_LOOP + "print('[1]', flush=True)", "not by a JSON object"),
+        (
+            "print('hello')\n" + _LOOP + "pass",
+            "with 'hello', not with a JSON object; print nothing",
+        ),
+        (_LOOP + "print('[1]', flush=True)", "not with a JSON object"),
         (_LOOP + 'print(\'{"params": {"w": [1]}}\', flush=True)', r"shape \(1,\); it was given"),
         (_LOOP + 'print(\'{"params": {"w": "x"}}\', flush=True)', "that are not numbers"),
         (_LOOP + 'print(\'{"params": {"v": [1]}}\', flush=True)', "with the arrays w"),
