@@ -78,6 +78,14 @@ def test_each_page_leads_to_its_other_edition(site):
         assert file.name in page(other).links
 
 
+def test_each_study_leads_back_to_the_gallery_of_the_site(site):
+    studies = list((site / "studies").rglob("*.html"))
+    assert len(studies) > 20
+    for file in studies:
+        back = {(file.parent / link).resolve() for link in page(file).links}
+        assert {site / "gallery.html", site / "gallery.zh-CN.html"} <= back
+
+
 def test_chinese_pages_have_a_chinese_frame(site):
     name = "start.zh-CN.html"
     captions = r'<div class="sidebar-tree">.*?caption-text">(.*?)<'
