@@ -39,7 +39,8 @@ def _within_site(page: str, file: Path) -> str:
     page = PROGRAM.sub(r'href="\1source/\2.html"', page)
     if file.parts[0] != "studies":
         return page
-    return page.replace("<body>\n", "<body>\n" + BACK.format(root="../" * len(file.parts[:-1])), 1)
+    before = '<nav class="contents">' if '<nav class="contents">' in page else "<body>"
+    return page.replace(before, before + BACK.format(root="../" * len(file.parts[:-1])), 1)
 
 
 def _copy(app: Sphinx, failure: Exception | None) -> None:
