@@ -138,7 +138,7 @@ class Settings:
     norm: str = row(
         kind=kinds.one_of(NORMS),
         default="none",
-        help="normalization of each layer",
+        help="normalisation of each layer",
         on_resume=OnResume.WEIGHTS,
         group=NETWORK,
         aliases=("batch-norm", "normalization"),

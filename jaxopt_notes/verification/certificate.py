@@ -53,7 +53,7 @@ def summary(rows: Sequence[Row | Caught], seconds: float) -> str:
     judged = [row for row in rows if not row.verdict.startswith("skipped")]
     skipped = len(rows) - len(judged)
     tail = f", {skipped} skipped" if skipped else ""
-    return f"{len(judged) - out} of {len(judged)} equal, {out} out{tail}, in {seconds:.0f} s"
+    return f"{len(judged) - out} of {len(judged)} equal, {out} unequal{tail}, in {seconds:.0f} s"
 
 
 def write(

@@ -200,9 +200,9 @@ def test_aims_are_judged_and_what_was_not_measured_is_left_out():
 
 
 def test_verify_and_pytest_are_read():
-    printed = "head\nadam() optax OUT 7\n120 of 121 equal, 1 out, in 9 s\n"
+    printed = "head\nadam() optax OUT 7\n120 of 121 equal, 1 unequal, in 9 s\n"
     assert equality.verified(printed) == (
-        "120 of 121 equal, 1 out, in 9 s",
+        "120 of 121 equal, 1 unequal, in 9 s",
         ["adam() optax OUT 7"],
     )
     assert equality.verified("error: 3 things\n") == ("", [])

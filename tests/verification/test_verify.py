@@ -23,7 +23,7 @@ def test_proves_and_writes_a_certificate(tmp_path: Path, capsys: Any) -> None:
     assert main([*options, "--out", str(out)]) == 0
     told = capsys.readouterr().out
     assert "sgd(α(k), momentum=0.8, nesterov=True)" in told
-    assert "4 of 4 equal, 0 out" in told
+    assert "4 of 4 equal, 0 unequal" in told
     certificate = json.loads((out / "certificate.json").read_text(encoding="utf-8"))
     assert {row["verdict"] for row in certificate["rows"]} == {"equal"}
     assert certificate["rows"][0]["outside_jit"] == 0.0
@@ -39,7 +39,7 @@ def test_an_error_in_a_formula_is_out(capsys: Any) -> None:
         assert main(["--optimizer", "sgd", "--oracle", "optax", "--quick", "--steps", "5"]) == 1
     told = capsys.readouterr().out.splitlines()
     assert [("OUT" in line) for line in told[2:-1]] == [False, False, False, True]
-    assert told[-1].startswith("3 of 4 equal, 1 out")
+    assert told[-1].startswith("3 of 4 equal, 1 unequal")
 
 
 @pytest.mark.parametrize(
