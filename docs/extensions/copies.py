@@ -15,9 +15,10 @@ FOLDERS = ("pictures", "studies")
 ENDINGS = (".html", ".png", ".svg", ".json", ".csv")
 PROGRAM = re.compile(r'href="((?:\.\./)+)\.\./(jaxopt_notes/[^"]+\.py)"')
 
-BACK = """<p class="small"><a lang="en" href="{root}gallery.html">← Documentation of jaxopt_notes</a>\
-<a lang="zh-CN" href="{root}gallery.zh-CN.html">← jaxopt_notes 文档</a></p>
-"""
+BACK = (
+    '<p><a lang="en" href="{root}gallery.html">← Documentation of jaxopt_notes</a>'
+    '<a lang="zh-CN" href="{root}gallery.zh-CN.html">← jaxopt_notes 文档</a></p>'
+)
 
 
 def files(docs: Path) -> Iterator[Path]:
