@@ -183,7 +183,24 @@ ABOUT = About(
             "Adam 是否在某种移动目标上接近最好，尚无定论",
         ),
     },
-    reachable={"depends": {}},
+    reachable={
+        "holds": {
+            "rates": [1e-8, 1e-7, 2],
+            "digit_rates": [1e-8, 1e-7, 2],
+            "digit_rates_rooted": [1e-8, 1e-7, 2],
+            "budgets": [],
+        },
+        "depends": {},
+        "fails": {
+            "digit_rates_rooted": [1e-6, 1e-5, 2],
+            "widths": [64],
+            "batch": 20,
+            "stretch": 200,
+            "largest_curvature": 1.0,
+            "drift": 0.2,
+            "budgets": [],
+        },
+    },
 )
 
 SCENES = ("drift", "jumps", "scales")

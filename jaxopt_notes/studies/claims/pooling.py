@@ -200,7 +200,10 @@ ABOUT = About(
             "池化带来什么，这些训练尚无定论",
         ),
     },
-    reachable={},
+    reachable={
+        "holds": {"hidden": 4, "unshrunk_hidden": 16, "epochs_gap": 30, "images": 250},
+        "fails": {"hidden": 64, "unshrunk_hidden": 1},
+    },
 )
 
 FORMS = (*POOLINGS, "none")
