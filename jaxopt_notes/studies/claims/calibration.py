@@ -206,12 +206,15 @@ class Scores(NamedTuple):
 def dealt(setting: dict[str, Any]) -> list[Deal]:
     """Each seed's images; digits from the last class on count as that class."""
 
-    def merged(part: Batch) -> Batch:
-        return part._replace(labels=jnp.minimum(part.labels, setting["classes"] - 1))
+    def dealt_to(seed: int) -> Deal:
+        found = deal(setting["images"], seed, setting["official"])
+        train, held, test = (
+            part._replace(labels=jnp.minimum(part.labels, setting["classes"] - 1))
+            for part in (found.train, found.held, found.test)
+        )
+        return Deal(train, held, test, found.normalize)
 
-    images, official = setting["images"], setting["official"]
-    deals = (deal(images, seed, official) for seed in range(setting["seeds"]))
-    return [Deal(*(merged(part) for part in (d.train, d.held, d.test)), d.normalize) for d in deals]
+    return [dealt_to(seed) for seed in range(setting["seeds"])]
 
 
 def trained(rates: Any, smoothing: float, setting: dict[str, Any]) -> list[Said]:
