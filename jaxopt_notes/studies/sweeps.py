@@ -280,7 +280,7 @@ def smooth(losses: np.ndarray, over: int) -> np.ndarray:
     >>> print(smooth(np.array([4.0, 2.0, 0.0]), 2))
     [4. 3. 1.]
     """
-    total = np.cumsum(losses, axis=-1)
+    total = np.cumsum(losses, axis=-1, dtype=np.float64)
     before = np.concatenate([np.zeros_like(total[..., :over]), total[..., :-over]], axis=-1)
     count = np.minimum(np.arange(1, losses.shape[-1] + 1), over)
     with np.errstate(invalid="ignore"):  # ∞ − ∞ after a run that diverged

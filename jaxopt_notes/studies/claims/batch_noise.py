@@ -180,6 +180,16 @@ ABOUT = About(
             "{gain_noise:+.1f} 个；是否都达到半个百分点尚无定论",
         ),
     },
+    reachable={
+        "depends": {
+            "images": 256,
+            "batch": 64,
+            "epochs": 30,
+            "widths": [128],
+            "rates": [3.0, 3.0, 1],
+            "groups": [2],
+        },
+    },
     texts={
         "neither": "都不加",
         "batch norm,": "批归一化，",

@@ -286,7 +286,24 @@ ABOUT = About(
         "labels permuted anew": "标签重新置换",
         "Digits with permuted labels: mistakes over time": "标签重新置换的数字：错误率随时间变化",
     },
-    reachable={"depends": {}},
+    reachable={
+        "holds": {
+            "rates": [1e-8, 1e-7, 2],
+            "digit_rates": [1e-8, 1e-7, 2],
+            "digit_rates_rooted": [1e-8, 1e-7, 2],
+            "budgets": [],
+        },
+        "depends": {},
+        "fails": {
+            "digit_rates_rooted": [1e-6, 1e-5, 2],
+            "widths": [64],
+            "batch": 20,
+            "stretch": 200,
+            "largest_curvature": 1.0,
+            "drift": 0.2,
+            "budgets": [],
+        },
+    },
 )
 
 SCENES = ("drift", "jumps", "scales")

@@ -217,6 +217,7 @@ ABOUT = About(
         ),
     },
     reachable={
+        "holds": {"momentum_range": [1e-3, 1e-2]},
         "fails": {
             "made": {"examples": 40, "judges": 1000, "positive": 1.0, "steps": 200},
             "momentum_range": [1e-6, 1e-5],

@@ -262,7 +262,10 @@ ABOUT = About(
         "accuracy (%)": "准确率（%）",
         "From test (dots) to training accuracy: points": "从测试（圆点）到训练准确率：百分点",
     },
-    reachable={},
+    reachable={
+        "holds": {"hidden": 4, "unshrunk_hidden": 16, "epochs_gap": 30, "images": 250},
+        "fails": {"hidden": 64, "unshrunk_hidden": 1},
+    },
 )
 
 FORMS = (*POOLINGS, "none")

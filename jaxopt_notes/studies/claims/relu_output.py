@@ -52,7 +52,7 @@ ABOUT = About(
     "初始权重和批次。每组取验证集平均准确率最高的学习率，在测试图像上测量。若某类的测试图像中，只"
     "有不到十分之一的图像以本类的输出为最高，则该类丢失，称这次训练失败。",
     setting={
-        "seeds": 20,
+        "seeds": 24,
         "widths": [64],
         "images": 3000,
         "batch": 64,
@@ -61,6 +61,7 @@ ABOUT = About(
         "trials": 7,
         "range": [1e-5, 1e-1],
         "usual_rate": 1e-3,
+        "lift": 0.0,
         "lost_below": 0.1,
         "official": True,
     },
@@ -112,7 +113,7 @@ ABOUT = About(
         "rate_relu": ("learning rate chosen, ReLU", "选定的学习率，ReLU"),
         "rate_softmax": ("learning rate chosen, softmax twice", "选定的学习率，两次 softmax"),
     },
-    threshold={"harm": 1.0, "broken": 0.1},
+    threshold={"harm": 1.0, "broken": 0.15},
     rule="Three parts, each arm tuned. Harm: the ReLU costs at least {harm:g} point of test "
     "accuracy. Broken runs: at least {broken:.0%} of the runs with a ReLU lose a class. "
     "Alternative: softmax twice costs at most {harm:g} point. Holds if all three are true; fails "
@@ -175,6 +176,17 @@ ABOUT = About(
             "输出层的 ReLU 是否有害尚无定论",
         ),
     },
+    reachable={
+        "fails": {
+            "lift": 10.0,
+            "seeds": 40,
+            "widths": [64],
+            "batch": 25,
+            "epochs": 15,
+            "trials": 1,
+            "range": [1e-3, 1e-1],
+        },
+    },
     texts={
         "logits": "logit",
         "softmax twice": "两次 softmax",
@@ -219,8 +231,9 @@ def swept(setting: dict[str, Any], epochs: int) -> dict[str, Runs]:
     """Each arm over the learning rates."""
     plan = plan_of(setting, epochs=epochs)
     tried = trials(setting["trials"], setting["range"])
+    lifted = ending_in(networks(plan), lambda z: z + setting["lift"])
     return {
-        arm: sweep(ending_in(networks(plan), end), SIX["adam"], tried, plan, arm, recall)
+        arm: sweep(ending_in(lifted, end), SIX["adam"], tried, plan, arm, recall)
         for arm, end in ARMS.items()
     }
 

@@ -175,7 +175,7 @@ ABOUT = About(
             "动量是否更早离开鞍点尚无定论",
         ),
     },
-    reachable={"fails": {"beta": 0.01}},
+    reachable={"fails": {"beta": 0.01}, "depends": {"curvature": 2.0}},
     texts={
         "y, off the saddle": "y（离开鞍点的方向）",
         "off at y = ½": "y = ½ 处离开",

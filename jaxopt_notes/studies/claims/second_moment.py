@@ -145,7 +145,11 @@ ABOUT = About(
             "{share_later:.1%}；v 是否类似于方差尚无定论",
         ),
     },
-    reachable={"holds": {"batch": 1}, "fails": {"batch": 4000, "training_steps": 10}},
+    reachable={
+        "holds": {"batch": 1},
+        "depends": {"batch": 256},
+        "fails": {"batch": 4000, "training_steps": 10},
+    },
     texts={
         "mean gradient (in σ)": "梯度均值（以 σ 为单位）",
         "v̂ / variance": "v̂ / 方差",

@@ -141,7 +141,10 @@ ABOUT = About(
             "AdaGrad 在词袋上是否胜过 SGD 尚无定论",
         ),
     },
-    reachable={"fails": {"root": 0.0, "words": 50, "steps": 50}},
+    reachable={
+        "depends": {"rates": [0.01, 0.02, 2]},
+        "fails": {"root": 0.0, "words": 50, "steps": 50},
+    },
     texts={
         "training texts with the word": "含该词的训练文本数",
         "effective, α/√G": "有效学习率 α/√G",
