@@ -427,6 +427,7 @@ def device(folder, name):
     return json.loads((folder / name / "config.json").read_text())["device"]
 
 
+@pytest.mark.slow
 def test_mesh_says_how_many_devices_share_a_batch(two_devices):
     folder, found = two_devices
     assert found["devices"] == 2
@@ -438,6 +439,7 @@ def test_mesh_says_how_many_devices_share_a_batch(two_devices):
     assert watched[0]["watch"]["logits/bias/gradient_norm"] > 0
 
 
+@pytest.mark.slow
 def test_shard_optimizer_state_leaves_each_device_its_part(two_devices):
     folder, found = two_devices
     assert set(found["whole"]) == {1}

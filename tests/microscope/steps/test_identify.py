@@ -63,6 +63,7 @@ def test_what_cannot_be_told_is_said():
     assert "a change of the learning rate" in said.not_examined
 
 
+@pytest.mark.slow
 def test_maximize_and_a_clipped_value_are_seen():
     tx = optax.chain(optax.clip(0.5), optax.scale(-1), optax.sgd(0.1, 0.9))
     said = identify(OptaxStepper(lambda _: tx))
