@@ -62,6 +62,15 @@ BRANCHING: dict[str, Callable[[Factory, dict[str, Any]], Any]] = {
 }
 
 
+def in_turn(wrappers: Any) -> list[Any]:
+    """All optimizers in each wrapper; the quick tests try three in each, and leave none out."""
+    return [
+        pytest.param(wrapper, name, marks=[] if (i + k) % 3 == 0 else pytest.mark.slow)
+        for i, wrapper in enumerate(wrappers)
+        for k, name in enumerate(ARGUMENTS)
+    ]
+
+
 def tame() -> tuple[Any, list[Any]]:
     """Parameters, and eight gradients that a norm can be taken of; in two of them one NaN."""
     params = {"vector": parameters(5), "matrix": parameters(2, 3)}
@@ -75,8 +84,7 @@ def tame() -> tuple[Any, list[Any]]:
     return params, gradients
 
 
-@each_optimizer
-@pytest.mark.parametrize("wrapper", WRAPPERS)
+@pytest.mark.parametrize(("wrapper", "name"), in_turn(WRAPPERS))
 def test_inside_a_wrapper_of_optax(wrapper: str, name: str) -> None:
     params, gradients = tame()
     build = WRAPPERS[wrapper]
@@ -85,8 +93,7 @@ def test_inside_a_wrapper_of_optax(wrapper: str, name: str) -> None:
     )
 
 
-@each_optimizer
-@pytest.mark.parametrize("wrapper", BRANCHING)
+@pytest.mark.parametrize(("wrapper", "name"), in_turn(BRANCHING))
 def test_inside_a_wrapper_that_branches(wrapper: str, name: str) -> None:
     params, gradients = tame()
     ours, theirs = (BRANCHING[wrapper](make[name], ARGUMENTS[name]) for make in (OURS, THEIRS))
@@ -179,7 +186,9 @@ def test_in_an_nnx_optimizer(name: str) -> None:
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), *ends)
 
 
-@each_optimizer
+@pytest.mark.parametrize(
+    "name", [n if n == "adamw" else pytest.param(n, marks=pytest.mark.slow) for n in ARGUMENTS]
+)
 def test_in_a_train_state_of_linen(name: str) -> None:
     x, y = images()
     model = linen.Dense(3)
