@@ -25,7 +25,12 @@ README, THERE_AND_BACK = TEXTS["README"], TEXTS["docs/there-and-back"]
 OPTIMIZERS = (ROOT / "docs" / "optimizers.md").read_text(encoding="utf-8")
 BLOCKS = re.compile(r"```python\n(.*?)```", re.DOTALL)
 EXAMPLES = [
-    pytest.param(code, id=f"{page}-{number}")
+    pytest.param(
+        code,
+        id=f"{page}-{number}",
+        # It identifies three optimizers and diagnoses one.
+        marks=pytest.mark.slow if (page, number) == ("docs/microscope", 0) else [],
+    )
     for page, text in TEXTS.items()
     for number, code in enumerate(BLOCKS.findall(text))
     if "import" in code

@@ -44,7 +44,8 @@ LEFT_OUT = {
     "tensorflow1": {"self", "use_locking", "name", "use_own_namescope_for_non_slot_vars"},
 }
 
-
+# Of each optimizer of a convention its last setting under a schedule; the others are slow tests.
+QUICK = list({s.name: s for s in TABLE if s.scheduled}.values())
 FEW = 8
 
 
@@ -52,7 +53,10 @@ def of(framework: str) -> Any:
     table = [s for s in TABLE if s.framework == framework and (s.scheduled or framework == "torch")]
     if framework == "tensorflow1":
         table = [s for s in table if s.optimizer in oracle_tensorflow.CLASSES]
-    rows = [pytest.param(s, FEW_STEPS, id=s.label) for s in table]
+    rows = [
+        pytest.param(s, FEW_STEPS, id=s.label, marks=[] if s in QUICK else pytest.mark.slow)
+        for s in table
+    ]
     rows += [pytest.param(s, STEPS, id=f"{s.label}, long", marks=pytest.mark.slow) for s in table]
     return pytest.mark.parametrize(("setting", "steps"), rows)
 
@@ -138,10 +142,14 @@ def test_tensorflow_rounds_python_numbers_to_float32(tensorflow: Any) -> None:
     assert abs(theta.numpy()[0] - 0.9) > 1e-9
 
 
-BY_EQUATION = [s for s in TABLE if s.framework in ("notes", "tensorflow1") and s.scheduled]
+BY_EQUATION = [
+    pytest.param(s, id=s.label, marks=[] if s in QUICK else pytest.mark.slow)
+    for s in TABLE
+    if s.framework in ("notes", "tensorflow1") and s.scheduled
+]
 
 
-@pytest.mark.parametrize("setting", BY_EQUATION, ids=_label)
+@pytest.mark.parametrize("setting", BY_EQUATION)
 def test_written_equation_goes_the_same_way(setting: Setting) -> None:
     there = frameworks.path(setting.name, setting.keywords, setting.rate(STEPS), STEPS, "float64")
     ours = problem.path(setting.build(STEPS), STEPS, "float64")

@@ -431,6 +431,7 @@ def device(folder, name):
 def test_mesh_says_how_many_devices_share_a_batch(two_devices):
     folder, found = two_devices
     assert found["devices"] == 2
+    assert list((folder / "kept").glob("jit_many-*"))
     assert [device(folder, name)["count"] for name in DEVICES] == [2, 1, 2, 2]
     all_rows, one, cut, watched = (rows(folder / name) for name in DEVICES)
     np.testing.assert_allclose(losses(all_rows), losses(one), rtol=1e-4)
@@ -450,9 +451,7 @@ def test_shard_optimizer_state_leaves_each_device_its_part(two_devices):
     assert cut["optimizer_state"] == pytest.approx(whole["optimizer_state"] / 2, abs=20)
 
 
-def test_compilation_cache_says_where_programs_are_kept(two_devices, ran, monkeypatch, tmp_path):
-    folder, _ = two_devices
-    assert list((folder / "kept").glob("jit_many-*"))
+def test_compilation_cache_says_where_programs_are_kept(ran, monkeypatch, tmp_path):
     monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path / "default"))
     assert ran("--compilation-cache off", anew=True).config["compilation_cache"] == "off"
     assert not (tmp_path / "default").exists()
@@ -685,7 +684,24 @@ ELSEWHERE = {
 }
 
 
-@pytest.mark.parametrize("effect", EFFECTS, ids=lambda e: f"{e.options} {e.check.__name__}")
+# Rows that take long, and whose options have another row, or quick tests elsewhere.
+SLOW = {
+    *("--schedule constant", "--warmup 0.5 --schedule constant", "--batch-size 100", "--keep 3"),
+    *("--activation tanh", "--activation sigmoid", "--follow-links", "--optimizer sgd"),
+    *("--profile", "--json", "--override", "--resume", "--tensorboard"),
+}
+SLOW_CHECKS = {drops_features_in_training_only, trains_with_batch_statistics}
+EACH_EFFECT = [
+    pytest.param(
+        effect,
+        id=f"{effect.options} {effect.check.__name__}",
+        marks=pytest.mark.slow if effect.options in SLOW or effect.check in SLOW_CHECKS else [],
+    )
+    for effect in EFFECTS
+]
+
+
+@pytest.mark.parametrize("effect", EACH_EFFECT)
 def test_an_option_has_its_effect(effect, ran, digits, monkeypatch, tmp_path, capsys):
     effect.check(Tools(ran, digits, monkeypatch, tmp_path, capsys), effect.options)
 
@@ -807,7 +823,18 @@ HYPERPARAMETERS = [
 ]
 
 
-@pytest.mark.parametrize("setting", HYPERPARAMETERS, ids=lambda setting: setting.options)
+# A flag, an ε and a carry among the quick tests; the others reach the optimizer by the same way.
+@pytest.mark.parametrize(
+    "setting",
+    [
+        pytest.param(
+            s,
+            id=s.options,
+            marks=[] if s.optimizer in ("sgd", "adagrad", "adamw") else pytest.mark.slow,
+        )
+        for s in HYPERPARAMETERS
+    ],
+)
 def test_each_hyperparameter_reaches_the_optimizer(setting, ran, digits):
     without = [setting.expected(digits, name) for name in setting.arguments]
     assert_follows(ran(setting.options).rows, setting.expected(digits), without)
@@ -820,13 +847,21 @@ NUMBERS = 785 * 8 + 9 * 10  # of the base run's network
     ("options", "bytes_a_number"),
     [
         ("--optimizer sgd --momentum 0.9 --accumulator-dtype bfloat16", 2),
-        ("--optimizer momentum --accumulator-dtype bfloat16", 2),
         ("--optimizer adam --mu-dtype bfloat16", 2 + 4),
-        ("--optimizer adamw --mu-dtype bfloat16", 2 + 4),
-        ("--optimizer nadam --mu-dtype bfloat16", 2 + 4),
-        ("--optimizer amsgrad --mu-dtype bfloat16", 2 + 4 + 4),
-        ("--optimizer lion --mu-dtype bfloat16", 2),
-        ("--optimizer adam-to-sgd --mu-dtype bfloat16 --accumulator-dtype float16", 2 + 4 + 2),
+        *(
+            pytest.param(*row, marks=pytest.mark.slow)
+            for row in [
+                ("--optimizer momentum --accumulator-dtype bfloat16", 2),
+                ("--optimizer adamw --mu-dtype bfloat16", 2 + 4),
+                ("--optimizer nadam --mu-dtype bfloat16", 2 + 4),
+                ("--optimizer amsgrad --mu-dtype bfloat16", 2 + 4 + 4),
+                ("--optimizer lion --mu-dtype bfloat16", 2),
+                (
+                    "--optimizer adam-to-sgd --mu-dtype bfloat16 --accumulator-dtype float16",
+                    2 + 4 + 2,
+                ),
+            ]
+        ),
     ],
 )
 def test_a_dtype_is_that_of_the_optimizers_state(ran, options, bytes_a_number):

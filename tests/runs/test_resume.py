@@ -189,7 +189,7 @@ def test_more_epochs_may_be_asked_for_and_a_done_run_says_so(small, whole, capsy
     assert [row["step"] for row in rows(whole)] == [8, 16, 24, 32]
 
 
-@pytest.mark.parametrize("epochs", [2, 3, 5])
+@pytest.mark.parametrize("epochs", [2, *(pytest.param(n, marks=pytest.mark.slow) for n in (3, 5))])
 def test_other_epochs_stretch_the_schedule_and_the_learning_rates_are_told(
     small, broken, capsys, epochs
 ):
@@ -297,6 +297,7 @@ def test_two_processes_do_not_run_in_one_folder(small, broken, capsys):
     assert small("--resume", "run", "--quiet") == 0
 
 
+@pytest.mark.slow
 def test_the_newest_and_the_best_are_kept(small, capsys):
     assert small("--epochs", "6", "--keep", "1", "--learning-rate", "0.05") == 0
     steps = {int(p.name) for p in Path("run/checkpoints").iterdir() if p.name.isdigit()}
@@ -308,6 +309,7 @@ def test_the_newest_and_the_best_are_kept(small, capsys):
     assert (told in capsys.readouterr().out) == (best["step"] != 48)
 
 
+@pytest.mark.slow
 def test_checkpoints_within_an_epoch_and_none_at_all(small):
     with a_signal_at(7):
         assert small("--checkpoint-every", "5", "--keep", "9", "--quiet") == 143

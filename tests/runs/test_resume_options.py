@@ -108,7 +108,13 @@ def test_another_value_is_refused_by_name_and_nothing_is_written(small, left, ca
         assert Path("run/config.json").read_text() == before
 
 
-@pytest.mark.parametrize("option", ["--shift 1", "--dropout 0.1", "--learning-rate 0.5"])
+@pytest.mark.parametrize(
+    "option",
+    [
+        "--learning-rate 0.5",
+        *(pytest.param(o, marks=pytest.mark.slow) for o in ("--shift 1", "--dropout 0.1")),
+    ],
+)
 def test_override_takes_the_new_value(small, left, option):
     left()
     change = [*option.split(), "--epochs", "3", "--override", "--quiet"]

@@ -58,7 +58,13 @@ def ours(case):
     return settings.named(case["optimizer"], keywords, scheduled=False).build(SHARED["steps"])
 
 
-@pytest.mark.parametrize("name", CASES)
+# Of each optimizer in each convention the last case: none is at its defaults.
+QUICK = set({case["optimizer"]: name for name, case in CASES.items()}.values())
+
+
+@pytest.mark.parametrize(
+    "name", [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in CASES]
+)
 def test_our_optimizers_pass_in_float32(name):
     passes(name, "float32")
 
