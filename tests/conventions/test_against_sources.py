@@ -29,6 +29,7 @@ from jaxopt_notes.verification import (
     problem,
 )
 from jaxopt_notes.verification.settings import Setting, settings
+from tests.slow_cases import slow_but
 
 STEPS = 200  # among the slow tests; the rates jump at the 31st
 FEW_STEPS = 40
@@ -53,10 +54,8 @@ def of(framework: str) -> Any:
     table = [s for s in TABLE if s.framework == framework and (s.scheduled or framework == "torch")]
     if framework == "tensorflow1":
         table = [s for s in table if s.optimizer in oracle_tensorflow.CLASSES]
-    rows = [
-        pytest.param(s, FEW_STEPS, id=s.label, marks=[] if s in QUICK else pytest.mark.slow)
-        for s in table
-    ]
+    quick = [(s, FEW_STEPS) for s in QUICK]
+    rows = slow_but(quick, [(s, FEW_STEPS) for s in table], lambda row: row[0].label)
     rows += [pytest.param(s, STEPS, id=f"{s.label}, long", marks=pytest.mark.slow) for s in table]
     return pytest.mark.parametrize(("setting", "steps"), rows)
 
@@ -142,14 +141,10 @@ def test_tensorflow_rounds_python_numbers_to_float32(tensorflow: Any) -> None:
     assert abs(theta.numpy()[0] - 0.9) > 1e-9
 
 
-BY_EQUATION = [
-    pytest.param(s, id=s.label, marks=[] if s in QUICK else pytest.mark.slow)
-    for s in TABLE
-    if s.framework in ("notes", "tensorflow1") and s.scheduled
-]
+BY_EQUATION = [s for s in TABLE if s.framework in ("notes", "tensorflow1") and s.scheduled]
 
 
-@pytest.mark.parametrize("setting", BY_EQUATION)
+@pytest.mark.parametrize("setting", slow_but(QUICK, BY_EQUATION, _label))
 def test_written_equation_goes_the_same_way(setting: Setting) -> None:
     there = frameworks.path(setting.name, setting.keywords, setting.rate(STEPS), STEPS, "float64")
     ours = problem.path(setting.build(STEPS), STEPS, "float64")

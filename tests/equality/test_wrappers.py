@@ -22,6 +22,7 @@ from tests.equality.comparison import (
     ulps_apart,
 )
 from tests.equality.gradients import parameters
+from tests.slow_cases import slow_but
 
 ARGUMENTS = {name: {"learning_rate": 0.1} | OPTIMIZERS[name] for name in OPTIMIZERS}
 OURS = {name: getattr(jaxopt_notes, name) for name in ARGUMENTS}
@@ -64,11 +65,10 @@ BRANCHING: dict[str, Callable[[Factory, dict[str, Any]], Any]] = {
 
 def in_turn(wrappers: Any) -> list[Any]:
     """All optimizers in each wrapper; the quick tests try three in each, and leave none out."""
-    return [
-        pytest.param(wrapper, name, marks=[] if (i + k) % 3 == 0 else pytest.mark.slow)
-        for i, wrapper in enumerate(wrappers)
-        for k, name in enumerate(ARGUMENTS)
-    ]
+    names = list(ARGUMENTS)
+    pairs = [(wrapper, name) for wrapper in wrappers for name in names]
+    quick = [(wrapper, name) for i, wrapper in enumerate(wrappers) for name in names[i % 3 :: 3]]
+    return slow_but(quick, pairs)
 
 
 def tame() -> tuple[Any, list[Any]]:
@@ -186,9 +186,7 @@ def test_in_an_nnx_optimizer(name: str) -> None:
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), *ends)
 
 
-@pytest.mark.parametrize(
-    "name", [n if n == "adamw" else pytest.param(n, marks=pytest.mark.slow) for n in ARGUMENTS]
-)
+@pytest.mark.parametrize("name", slow_but(["adamw"], ARGUMENTS))
 def test_in_a_train_state_of_linen(name: str) -> None:
     x, y = images()
     model = linen.Dense(3)

@@ -104,7 +104,10 @@ class Hostile:
         return Path.touch, (Path("executed"),)
 
 
-@pytest.mark.parametrize("where", ["config.json", pytest.param("checkpoints/8/position/metadata", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "where",
+    ["config.json", pytest.param("checkpoints/8/position/metadata", marks=pytest.mark.slow)],
+)
 def test_nothing_that_is_read_is_executed(small, where):
     assert small("--quiet") == 0
     Path("run", where).write_bytes(pickle.dumps(Hostile()))

@@ -33,6 +33,7 @@ from tests import drawn_keys, plain_training
 from tests.data import tiny_sets
 from tests.plain_training import constant, cosine, one_cycle
 from tests.run_files import BASE, rows, without_seconds, without_watch
+from tests.slow_cases import slow_but
 from tests.virtual_devices import COMPILE_SOON, environment
 
 STEPS = 8  # of the base run: two epochs of four
@@ -688,20 +689,16 @@ ELSEWHERE = {
 SLOW = {
     *("--schedule constant", "--warmup 0.5 --schedule constant", "--batch-size 100", "--keep 3"),
     *("--activation tanh", "--activation sigmoid", "--follow-links", "--optimizer sgd"),
-    *("--profile", "--json", "--override", "--resume", "--tensorboard"),
+    *("--profile", "--json", "--override", "--resume", "--tensorboard", "--widths 5,4"),
+    *("--on-nonfinite save", "--patience 3", "--init torch", "--shift 2"),
 }
 SLOW_CHECKS = {drops_features_in_training_only, trains_with_batch_statistics}
-EACH_EFFECT = [
-    pytest.param(
-        effect,
-        id=f"{effect.options} {effect.check.__name__}",
-        marks=pytest.mark.slow if effect.options in SLOW or effect.check in SLOW_CHECKS else [],
-    )
-    for effect in EFFECTS
-]
+QUICK = [e for e in EFFECTS if e.options not in SLOW and e.check not in SLOW_CHECKS]
 
 
-@pytest.mark.parametrize("effect", EACH_EFFECT)
+@pytest.mark.parametrize(
+    "effect", slow_but(QUICK, EFFECTS, lambda e: f"{e.options} {e.check.__name__}")
+)
 def test_an_option_has_its_effect(effect, ran, digits, monkeypatch, tmp_path, capsys):
     effect.check(Tools(ran, digits, monkeypatch, tmp_path, capsys), effect.options)
 
@@ -823,17 +820,14 @@ HYPERPARAMETERS = [
 ]
 
 
-# A flag, an ε and a carry among the quick tests; the others reach the optimizer by the same way.
+# Flags, an ε and a decay among the quick tests; the others reach the optimizer by the same way.
 @pytest.mark.parametrize(
     "setting",
-    [
-        pytest.param(
-            s,
-            id=s.options,
-            marks=[] if s.optimizer in ("sgd", "adagrad", "adamw") else pytest.mark.slow,
-        )
-        for s in HYPERPARAMETERS
-    ],
+    slow_but(
+        [s for s in HYPERPARAMETERS if s.optimizer in ("sgd", "adagrad", "adamw")],
+        HYPERPARAMETERS,
+        lambda s: s.options,
+    ),
 )
 def test_each_hyperparameter_reaches_the_optimizer(setting, ran, digits):
     without = [setting.expected(digits, name) for name in setting.arguments]

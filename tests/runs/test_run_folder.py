@@ -145,6 +145,7 @@ def test_a_run_that_another_made_in_the_meantime_is_not_overwritten(small, monke
     assert Path("run/config.json").read_text() == "another's"
 
 
+@pytest.mark.slow
 def test_one_folder_by_two_paths_is_one_folder(small, capsys):
     fcntl = pytest.importorskip("fcntl", reason="this system has no file locks")
     Path("real").mkdir()

@@ -49,6 +49,7 @@ def test_with_each_optimizer_every_number_is_the_same(ran, optimizer):
 LONG = "--epochs 4 --schedule constant --watch"  # 16 steps, of which the 1st and 11th are measured
 
 
+@pytest.mark.slow
 def test_a_resumed_run_has_the_readings_of_an_unbroken_one(ran):
     """Readings anew would be of the step after the checkpoint."""
     begun = ran(f"{LONG} --epochs 1 --checkpoint-every 3", anew=True)
