@@ -15,8 +15,11 @@ from jaxopt_notes.verification.settings import settings
 from tests.slow_cases import slow_but
 
 PAIRS = [s for s in settings() if "optax" in s.oracles]
-PARAMS = {"kernel": jnp.linspace(-1.0, 1.0, 6).reshape(2, 3), "bias": jnp.zeros(3)}
-GRADS = jax.tree.map(lambda p: jnp.cos(p + 0.3), PARAMS)
+NUMBERS = {"kernel": np.linspace(-1.0, 1.0, 6).reshape(2, 3), "bias": np.zeros(3)}
+PARAMS, GRADS = (
+    {name: jnp.asarray(f(x), jnp.float32) for name, x in NUMBERS.items()}
+    for f in (np.array, lambda x: np.cos(x + 0.3))
+)
 
 
 def take(optimizer: optax.GradientTransformation, params: Any, state: Any, steps: int) -> Any:

@@ -12,11 +12,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import pytest
 
 import jaxopt_notes
 from jaxopt_notes.verification import settings
 from jaxopt_notes.verification.settings import Setting, optax_function
-from tests.slow_cases import slow_but
 
 
 class ForParams(NamedTuple):
@@ -251,6 +251,6 @@ CASES = [
 _ENDS = [{c.optimizer: c.name for c in cases}.values() for cases in (CASES, CASES[::-1])]
 FEW = {name for names in _ENDS for name in names}
 # These few are among the quick tests, the rest among the slow ones.
-ROWS = slow_but([c for c in CASES if c.name in FEW], CASES, lambda case: case.name)
+ROWS = [pytest.param(c, id=c.name, marks=[] if c.name in FEW else pytest.mark.slow) for c in CASES]
 # The optimizers with their last setting: none of them is left at its defaults.
 OPTIMIZERS = {s.optimizer: s.keywords for s in PROVED}

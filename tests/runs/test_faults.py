@@ -14,6 +14,7 @@ import pytest
 from jaxopt_notes.runs import folder, recorder, report
 from jaxopt_notes.training import epochs
 from tests.run_files import rows
+from tests.slow_cases import slow_but
 
 VERSION = jax.__version__
 pytestmark = pytest.mark.usefixtures("no_pictures")
@@ -105,8 +106,7 @@ class Hostile:
 
 
 @pytest.mark.parametrize(
-    "where",
-    ["config.json", pytest.param("checkpoints/8/position/metadata", marks=pytest.mark.slow)],
+    "where", slow_but(["config.json"], ["config.json", "checkpoints/8/position/metadata"])
 )
 def test_nothing_that_is_read_is_executed(small, where):
     assert small("--quiet") == 0

@@ -23,16 +23,8 @@ from jaxopt_notes.studies.inference import median_interval
 REPORT = Path(__file__).parents[2] / "docs" / "studies"
 REGISTERED = [name for name in study.names() if study.about(name).findings]
 SLOW = {"saddle", "sparse-features", "stall", "second-moment", "first-steps"}
-SLOW |= {
-    "bias-correction",
-    "five-books",
-    "shapes",
-    "drifting-target",
-    "pooling",
-    "calibration",
-    "six-optimizers",
-    "generalisation-gap",
-}
+SLOW |= {"drifting-target", "pooling", "calibration", "six-optimizers", "generalisation-gap"}
+SLOW |= {"bias-correction", "five-books", "shapes"}
 POOLED = ("kept_max_over", "kept_average_over", "less_max", "less_average")
 MOVING = [f"{task}_adam" for task in drifting_target.TASKS]
 
