@@ -24,8 +24,13 @@ TEXTS = {page: (ROOT / f"{page}.md").read_text(encoding="utf-8") for page in PAG
 README, THERE_AND_BACK = TEXTS["README"], TEXTS["docs/there-and-back"]
 OPTIMIZERS = (ROOT / "docs" / "optimizers.md").read_text(encoding="utf-8")
 BLOCKS = re.compile(r"```python\n(.*?)```", re.DOTALL)
+SLOW = ("docs/microscope-0", "docs/there-and-back-1")  # they diagnose, and train the notes' CNN
 EXAMPLES = [
-    pytest.param(code, id=f"{page}-{number}")
+    pytest.param(
+        code,
+        id=f"{page}-{number}",
+        marks=pytest.mark.slow if f"{page}-{number}" in SLOW else [],
+    )
     for page, text in TEXTS.items()
     for number, code in enumerate(BLOCKS.findall(text))
     if "import" in code

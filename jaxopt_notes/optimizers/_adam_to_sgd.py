@@ -134,9 +134,9 @@ def adam_to_sgd(
     >>> from jaxopt_notes import adam_to_sgd
     >>> optimizer = adam_to_sgd(0.1, 10, sgd_learning_rate=0.05, carry="momentum")
     >>> theta = jnp.array([1.0, -2.0])
-    >>> state = optimizer.init(theta)
+    >>> state, update = optimizer.init(theta), jax.jit(optimizer.update)
     >>> for _ in range(200):
-    ...     updates, state = optimizer.update(jax.grad(lambda x: x @ x)(theta), state)
+    ...     updates, state = update(2 * theta, state)  # of the loss θ·θ
     ...     theta = optax.apply_updates(theta, updates)
     >>> print(state.switched_at, [f"{abs(x):.2f}" for x in theta])
     10 ['0.00', '0.00']

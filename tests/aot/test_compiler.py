@@ -62,14 +62,14 @@ def test_the_step_is_lowered_for_a_platform_with_its_own_layers_and_donated_stat
 @pytest.mark.parametrize(
     "network",
     [
-        CNN(nnx.Rngs(0), (8, 8, 1), features=(4,), hidden=5),
-        MLP(nnx.Rngs(0), (8, 8, 1), widths=(5,), norm="batch", dropout=0.1),
+        functools.partial(CNN, features=(4,), hidden=5),
+        functools.partial(MLP, widths=(5,), norm="batch", dropout=0.1),
     ],
     ids=["cnn", "mlp"],
 )
 def test_one_file_holds_the_step_for_all_platforms_and_steps_alike(network):
     pytest.importorskip("flatbuffers", reason="flatbuffers, which jax.export writes with, is not")
-    found, step, args = exported(pure(network), PLATFORMS, side=8)
+    found, step, args = exported(pure(network(nnx.Rngs(0), (8, 8, 1))), PLATFORMS, side=8)
     assert found.platforms == PLATFORMS
     loaded = jax.export.deserialize(found.serialize())
     expected = step(*args)

@@ -29,6 +29,7 @@ from jaxopt_notes.verification import (
     problem,
 )
 from jaxopt_notes.verification.settings import Setting, settings
+from tests.slow_cases import slow_but
 
 STEPS = 200  # among the slow tests; the rates jump at the 31st
 FEW_STEPS = 40
@@ -44,7 +45,8 @@ LEFT_OUT = {
     "tensorflow1": {"self", "use_locking", "name", "use_own_namescope_for_non_slot_vars"},
 }
 
-
+# Of each optimizer of a convention its last setting under a schedule; the others are slow tests.
+QUICK = list({s.name: s for s in TABLE if s.scheduled}.values())
 FEW = 8
 
 
@@ -52,7 +54,8 @@ def of(framework: str) -> Any:
     table = [s for s in TABLE if s.framework == framework and (s.scheduled or framework == "torch")]
     if framework == "tensorflow1":
         table = [s for s in table if s.optimizer in oracle_tensorflow.CLASSES]
-    rows = [pytest.param(s, FEW_STEPS, id=s.label) for s in table]
+    quick = [(s, FEW_STEPS) for s in QUICK]
+    rows = slow_but(quick, [(s, FEW_STEPS) for s in table], lambda row: row[0].label)
     rows += [pytest.param(s, STEPS, id=f"{s.label}, long", marks=pytest.mark.slow) for s in table]
     return pytest.mark.parametrize(("setting", "steps"), rows)
 
@@ -141,7 +144,7 @@ def test_tensorflow_rounds_python_numbers_to_float32(tensorflow: Any) -> None:
 BY_EQUATION = [s for s in TABLE if s.framework in ("notes", "tensorflow1") and s.scheduled]
 
 
-@pytest.mark.parametrize("setting", BY_EQUATION, ids=_label)
+@pytest.mark.parametrize("setting", slow_but(QUICK, BY_EQUATION, _label))
 def test_written_equation_goes_the_same_way(setting: Setting) -> None:
     there = frameworks.path(setting.name, setting.keywords, setting.rate(STEPS), STEPS, "float64")
     ours = problem.path(setting.build(STEPS), STEPS, "float64")

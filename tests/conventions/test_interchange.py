@@ -12,10 +12,14 @@ import orbax.checkpoint
 import pytest
 
 from jaxopt_notes.verification.settings import settings
+from tests.slow_cases import slow_but
 
 PAIRS = [s for s in settings() if "optax" in s.oracles]
-PARAMS = {"kernel": jnp.linspace(-1.0, 1.0, 6).reshape(2, 3), "bias": jnp.zeros(3)}
-GRADS = jax.tree.map(lambda p: jnp.cos(p + 0.3), PARAMS)
+NUMBERS = {"kernel": np.linspace(-1.0, 1.0, 6).reshape(2, 3), "bias": np.zeros(3)}
+PARAMS, GRADS = (
+    {name: jnp.asarray(f(x), jnp.float32) for name, x in NUMBERS.items()}
+    for f in (np.array, lambda x: np.cos(x + 0.3))
+)
 
 
 def take(optimizer: optax.GradientTransformation, params: Any, state: Any, steps: int) -> Any:
@@ -50,7 +54,7 @@ def crosses(setting: Any, carry: Any, folder: Path, to_ours: bool) -> None:
 
 
 @pytest.mark.parametrize("to_ours", [True, False], ids=["to ours", "to optax"])
-@pytest.mark.parametrize("setting", PAIRS, ids=lambda s: s.label)
+@pytest.mark.parametrize("setting", slow_but(PAIRS[::3], PAIRS, lambda s: s.label))
 def test_flax_bytes(setting: Any, to_ours: bool, tmp_path: Path) -> None:
     crosses(setting, through_flax, tmp_path, to_ours)
 

@@ -485,6 +485,7 @@ def test_two_clocks_in_one_count_are_refused(kind: str) -> None:
     refused(says, translate, opt, lr=lambda k: 0.1)
 
 
+@pytest.mark.slow
 def test_unfrozen_here() -> None:
     """Frozen at the move and for some steps here; then it is trained, as in torch."""
     params = parameters()

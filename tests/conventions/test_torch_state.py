@@ -11,6 +11,7 @@ from jaxopt_notes.conventions import translate, translate_state
 from jaxopt_notes.errors import InputError
 from jaxopt_notes.verification import oracle_torch, problem
 from jaxopt_notes.verification.settings import RATE, Setting, settings
+from tests.slow_cases import slow_but
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
@@ -32,7 +33,7 @@ def half_way(setting: Setting, dtype: str) -> tuple[Any, dict[str, Any]]:
     return opt, params
 
 
-@pytest.mark.parametrize("setting", TABLE, ids=lambda s: s.label)
+@pytest.mark.parametrize("setting", slow_but(TABLE[::3], TABLE, lambda s: s.label))
 def test_half_in_torch_and_half_here_end_where_torch_does(setting: Setting) -> None:
     opt, at = half_way(setting, "float64")
     lr: Any = problem.schedule(WHOLE) if setting.scheduled else None

@@ -62,6 +62,7 @@ def test_a_prepared_set_is_learnt(main, tmp_path, capsys, size, names):
     assert os.path.getsize("run/mistakes.png") > 1_000
 
 
+@pytest.mark.slow
 def test_a_folder_is_learnt(main, tmp_path, capsys):
     tiny_sets.write_folder(tmp_path / "pets", ["cat", "dog"], 60, (15, 13))
     assert main("--dataset", "pets", "--image-size", "12", "--model", "mlp") == 0

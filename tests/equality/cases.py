@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import pytest
 
 import jaxopt_notes
 from jaxopt_notes.verification import settings
@@ -246,5 +247,10 @@ CASES = [
     *map(case_of, PROVED),
     *(case(optimizer, keywords) for optimizer, rows in _TABLE.items() for keywords in rows),
 ]
+# Of each optimizer the first and the last of its cases.
+_ENDS = [{c.optimizer: c.name for c in cases}.values() for cases in (CASES, CASES[::-1])]
+FEW = {name for names in _ENDS for name in names}
+# These few are among the quick tests, the rest among the slow ones.
+ROWS = [pytest.param(c, id=c.name, marks=[] if c.name in FEW else pytest.mark.slow) for c in CASES]
 # The optimizers with their last setting: none of them is left at its defaults.
 OPTIMIZERS = {s.optimizer: s.keywords for s in PROVED}

@@ -11,6 +11,7 @@ import pytest
 
 from jaxopt_notes import adagrad, ema, momentum, scale_by_rss, sgd
 from tests.equality.comparison import run
+from tests.slow_cases import slow_but
 
 STEPS = 60
 
@@ -106,7 +107,7 @@ SCHEDULES: list[Any] = [0.1, lambda k: 0.1 / (1 + k), optax.cosine_decay_schedul
 
 @pytest.mark.parametrize("library", [sgd, optax.sgd])
 @pytest.mark.parametrize("rate", SCHEDULES, ids=["constant", "harmonic", "cosine"])
-@pytest.mark.parametrize("beta", [0.0, 0.5, 0.9])
+@pytest.mark.parametrize("beta", slow_but([0.9], [0.0, 0.5, 0.9]))
 def test_momentum_is_sgd_at_a_rate_of_one_minus_beta(
     rate: Any, beta: float, library: Callable[..., Any]
 ) -> None:

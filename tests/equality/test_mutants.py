@@ -13,6 +13,8 @@ from tests.equality.gradients import tree_and_gradients
 
 BY_NAME = {case.name: case for case in CASES}
 IN_THE_PROOF = [m for m in mutants() if "optax" in m.setting.oracles]
+# One of each optimizer among the quick tests; `verify --mutate` tries all, as the slow tests do.
+QUICK = list({m.setting.optimizer: m for m in IN_THE_PROOF}.values())
 _SGD = named("optax.sgd", {})  # the case says how it is run
 
 # Errors that only mixed dtypes, complex numbers or masks show, and the case that shows each.
@@ -75,7 +77,12 @@ def assert_same_updates(case: Case) -> None:
     ("mutant", "case"),
     [
         *(
-            pytest.param(m, case_of(m.setting), id=f"{m.setting.label}: {m.error}")
+            pytest.param(
+                m,
+                case_of(m.setting),
+                id=f"{m.setting.label}: {m.error}",
+                marks=[] if m in QUICK else pytest.mark.slow,
+            )
             for m in IN_THE_PROOF
         ),
         *(pytest.param(m, BY_NAME[name], id=f"{name}: {m.error}") for name, m in ONLY_HERE.items()),

@@ -2,20 +2,20 @@
 
 import pytest
 
-from tests.equality.cases import CASES, Case
+from tests.equality.cases import ROWS, Case
 from tests.equality.comparison import assert_same_bits, assert_same_kind, assert_same_path, run
 from tests.equality.gradients import precision, tree_and_gradients
 
 # Of the hundred gradients: the first, then those with an infinity or a NaN, and one after each.
-FEW = [0, 1, 2, 3, 4, 5, 31, 32, 41, 61, 62]
+STEPS = [0, 1, 2, 3, 4, 5, 31, 32, 41, 61, 62]
 
-each_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+each_case = pytest.mark.parametrize("case", ROWS)
 
 
 @each_case
 def test_each_step_has_the_same_bits(case: Case) -> None:
     params, gradients = tree_and_gradients("mixed", case.real_only)
-    few = [gradients[step] for step in FEW]
+    few = [gradients[step] for step in STEPS]
     assert_same_path(case.ours(params), case.optaxs(params), params, few)
 
 
@@ -31,7 +31,7 @@ def test_a_hundred_steps_have_the_same_bits(case: Case) -> None:
 @each_case
 def test_other_trees_have_the_same_bits(case: Case, tree: str) -> None:
     params, gradients = tree_and_gradients(tree, case.real_only)
-    few = [gradients[step] for step in FEW]
+    few = [gradients[step] for step in STEPS]
     with precision(tree):
         assert_same_path(case.ours(params), case.optaxs(params), params, few)
 

@@ -102,13 +102,26 @@ def cases(draw: st.DrawFn) -> Case:
     return Case(name, draw(st.fixed_dictionaries(required, optional=optional)), name)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+def any_tree_and_any_keywords(data: st.DataObject, case: Case, seed: int) -> None:
+    params = data.draw(trees(REAL if case.real_only else DTYPES))
+    assert_same_path(case.ours(params), case.optaxs(params), params, gradients_for(params, 5, seed))
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.data(), cases(), st.integers(0, 2**16))
 def test_any_tree_and_any_keywords_give_the_same_bits(
     data: st.DataObject, case: Case, seed: int
 ) -> None:
-    params = data.draw(trees(REAL if case.real_only else DTYPES))
-    assert_same_path(case.ours(params), case.optaxs(params), params, gradients_for(params, 5, seed))
+    any_tree_and_any_keywords(data, case, seed)
+
+
+@pytest.mark.slow
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.data(), cases(), st.integers(0, 2**16))
+def test_more_trees_and_keywords_give_the_same_bits(
+    data: st.DataObject, case: Case, seed: int
+) -> None:
+    any_tree_and_any_keywords(data, case, seed)
 
 
 @pytest.mark.slow

@@ -16,8 +16,14 @@ from jaxopt_notes.verification.settings import optax_function
 from tests.equality.cases import OPTIMIZERS, RATE_SCHEDULES
 from tests.equality.comparison import assert_same_bits, assert_same_kind, ulps_apart
 from tests.equality.gradients import tree_and_gradients
+from tests.slow_cases import slow_but
 
 each_optimizer = pytest.mark.parametrize("name", OPTIMIZERS)
+
+
+def every_third_from(first: int) -> Any:
+    """All optimizers, of which every third is a quick test: each has some."""
+    return pytest.mark.parametrize("name", slow_but(list(OPTIMIZERS)[first::3], OPTIMIZERS))
 
 
 def pair(
@@ -54,7 +60,7 @@ def assert_close(ours: Any, theirs: Any) -> None:
         np.testing.assert_allclose(a, b, rtol=2e-5, atol=1e-7)
 
 
-@each_optimizer
+@every_third_from(0)
 def test_scan_inside_jit(name: str) -> None:
     ours, theirs = pair(name, RATE_SCHEDULES["cosine"])
     assert_close(
@@ -62,7 +68,7 @@ def test_scan_inside_jit(name: str) -> None:
     )
 
 
-@each_optimizer
+@every_third_from(1)
 def test_vmap_over_parameters(name: str) -> None:
     ours, theirs = pair(name)
     starts = jnp.stack([START, 2 * START, START[::-1]])
@@ -71,7 +77,7 @@ def test_vmap_over_parameters(name: str) -> None:
     )
 
 
-@each_optimizer
+@every_third_from(2)
 def test_vmap_over_learning_rates(name: str) -> None:
     rates = jnp.array([0.0, 1e-3, 0.1, -0.5])
     assert_close(
@@ -79,20 +85,20 @@ def test_vmap_over_learning_rates(name: str) -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("name", "argument"),
-    [
-        ("sgd", "momentum"),
-        ("momentum", "beta"),
-        ("adagrad", "eps"),
-        ("rmsprop", "decay"),
-        ("adam", "b1"),
-        ("adam", "b2"),
-        ("adamw", "weight_decay"),
-        ("amsgrad", "b2"),
-        ("lion", "b1"),
-    ],
-)
+OTHER_ARGUMENTS = [
+    ("sgd", "momentum"),
+    ("momentum", "beta"),
+    ("adagrad", "eps"),
+    ("rmsprop", "decay"),
+    ("adam", "b1"),
+    ("adam", "b2"),
+    ("adamw", "weight_decay"),
+    ("amsgrad", "b2"),
+    ("lion", "b1"),
+]
+
+
+@pytest.mark.parametrize(("name", "argument"), slow_but(OTHER_ARGUMENTS[::3], OTHER_ARGUMENTS))
 def test_vmap_over_other_arguments(name: str, argument: str) -> None:
     values = jnp.array([1e-3, 0.5, 0.9])
     assert_close(
@@ -124,7 +130,7 @@ def test_the_gradient_through_training_is_optaxs(name: str) -> None:
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)
 
 
-@each_optimizer
+@every_third_from(0)
 def test_donated_buffers(name: str) -> None:
     ends = []
     for optimizer in pair(name):
@@ -143,7 +149,7 @@ def test_donated_buffers(name: str) -> None:
     assert_close(*ends)
 
 
-@each_optimizer
+@every_third_from(1)
 def test_one_optimizer_under_many_traces_leaks_no_tracer(name: str) -> None:
     optimizer, theirs = pair(name)
     with jax.check_tracer_leaks():

@@ -22,6 +22,7 @@ from tests.equality.comparison import (
     ulps_apart,
 )
 from tests.equality.gradients import parameters
+from tests.slow_cases import slow_but
 
 ARGUMENTS = {name: {"learning_rate": 0.1} | OPTIMIZERS[name] for name in OPTIMIZERS}
 OURS = {name: getattr(jaxopt_notes, name) for name in ARGUMENTS}
@@ -62,6 +63,14 @@ BRANCHING: dict[str, Callable[[Factory, dict[str, Any]], Any]] = {
 }
 
 
+def in_turn(wrappers: Any) -> list[Any]:
+    """All optimizers in each wrapper; the quick tests try three in each, and leave none out."""
+    names = list(ARGUMENTS)
+    pairs = [(wrapper, name) for wrapper in wrappers for name in names]
+    quick = [(wrapper, name) for i, wrapper in enumerate(wrappers) for name in names[i % 3 :: 3]]
+    return slow_but(quick, pairs)
+
+
 def tame() -> tuple[Any, list[Any]]:
     """Parameters, and eight gradients that a norm can be taken of; in two of them one NaN."""
     params = {"vector": parameters(5), "matrix": parameters(2, 3)}
@@ -75,8 +84,7 @@ def tame() -> tuple[Any, list[Any]]:
     return params, gradients
 
 
-@each_optimizer
-@pytest.mark.parametrize("wrapper", WRAPPERS)
+@pytest.mark.parametrize(("wrapper", "name"), in_turn(WRAPPERS))
 def test_inside_a_wrapper_of_optax(wrapper: str, name: str) -> None:
     params, gradients = tame()
     build = WRAPPERS[wrapper]
@@ -85,8 +93,7 @@ def test_inside_a_wrapper_of_optax(wrapper: str, name: str) -> None:
     )
 
 
-@each_optimizer
-@pytest.mark.parametrize("wrapper", BRANCHING)
+@pytest.mark.parametrize(("wrapper", "name"), in_turn(BRANCHING))
 def test_inside_a_wrapper_that_branches(wrapper: str, name: str) -> None:
     params, gradients = tame()
     ours, theirs = (BRANCHING[wrapper](make[name], ARGUMENTS[name]) for make in (OURS, THEIRS))
@@ -179,7 +186,7 @@ def test_in_an_nnx_optimizer(name: str) -> None:
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), *ends)
 
 
-@each_optimizer
+@pytest.mark.parametrize("name", slow_but(["adamw"], ARGUMENTS))
 def test_in_a_train_state_of_linen(name: str) -> None:
     x, y = images()
     model = linen.Dense(3)

@@ -230,8 +230,9 @@ def test_a_mistake_is_one_line_and_exit_code_2(args, words, capsys):
 
 @pytest.mark.parametrize(
     ("command", "damage"),
-    [("predict", "remove"), pytest.param("export", "flip", marks=pytest.mark.slow)],
+    [("predict", "remove"), ("export", "flip")],
 )
+@pytest.mark.slow
 def test_a_damaged_checkpoint_is_one_line(run, files, tmp_path, command, damage):
     damaged = tmp_path / "damaged"
     shutil.copytree(run, damaged)

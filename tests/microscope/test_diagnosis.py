@@ -44,6 +44,7 @@ def test_each_difference_is_named_with_the_keyword_that_removes_it():
     assert after[-1] < 1e-12
 
 
+@pytest.mark.slow
 def test_a_fault_of_ones_own_is_named():
     def careless(learning_rate):
         """Adam whose second moment is not corrected."""

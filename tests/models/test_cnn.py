@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import pytest
 from flax import nnx
 
 from jaxopt_notes.losses import cross_entropy
@@ -54,6 +55,7 @@ def test_other_image_sizes_and_classes():
     assert logits.shape == (2, 5)
 
 
+@pytest.mark.slow
 def test_loss_and_every_gradient_equal_flax_layers_on_real_images(digits):
     images = normalization_of(digits.train_images)(jnp.asarray(digits.train_images[:16]))
     labels = jnp.asarray(digits.train_labels[:16])

@@ -44,6 +44,7 @@ def same(script, few):
         yield script.compare(few, True, STEPS)
 
 
+@pytest.mark.slow
 def test_the_curves_are_one_in_float64(same):
     theirs, ours, *_ = same
     assert len(theirs.train) == STEPS

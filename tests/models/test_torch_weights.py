@@ -9,6 +9,7 @@ from flax import nnx
 from jaxopt_notes.conventions import translate, translate_state
 from jaxopt_notes.errors import InputError
 from jaxopt_notes.models import CNN, MLP, from_torch, pure, to_torch, torch_arrangement
+from tests.slow_cases import slow_but
 
 SMALL = {"image_shape": (8, 12, 3), "classes": 5, "features": (2, 4), "hidden": 6}
 
@@ -210,6 +211,9 @@ def _renamed(entries, names):
     return {f"{of[k.split('.')[0]]}.{k.split('.')[1]}": v for k, v in entries.items()}
 
 
+FORMS = ["{}", "layers.{}", "net.blocks.{}.linear", "fc{}", "fc_{}"]
+
+
 def _orders(entries):
     keys = list(entries)
     shuffled = [keys[i] for i in np.random.default_rng(1).permutation(len(keys))]
@@ -217,7 +221,7 @@ def _orders(entries):
 
 
 @pytest.mark.parametrize("order", range(3), ids=["sorted", "reversed", "shuffled"])
-@pytest.mark.parametrize("form", ["{}", "layers.{}", "net.blocks.{}.linear", "fc{}", "fc_{}"])
+@pytest.mark.parametrize("form", slow_but(["net.blocks.{}.linear", "fc{}"], FORMS))
 def test_numbers_say_the_order_of_layers_of_one_shape(form, order):
     network, entries = _mlp(12)
     named = _renamed(entries, [form.format(i) for i in range(13)])

@@ -9,6 +9,7 @@ import pytest
 from jaxopt_notes import adam, adamw, handover, momentum, rmsprop, sgd
 from jaxopt_notes.optimizers._handover import HandoverState
 from tests.optimizers.walks import STEPS, T, assert_same, rate, run, tree
+from tests.slow_cases import slow_but
 
 PAIRS = {
     "adam-sgd": (lambda: adam(0.1), lambda: sgd(0.1, momentum=0.9)),
@@ -19,7 +20,7 @@ PAIRS = {
 
 
 @pytest.mark.parametrize("jit", [False, True])
-@pytest.mark.parametrize("name", PAIRS)
+@pytest.mark.parametrize("name", slow_but(["adam-sgd", "optax"], PAIRS))
 def test_the_first_to_the_bit_then_the_second_started_there(name, jit):
     first, second = (make() for make in PAIRS[name])
     optimizer, params = handover(first, second, when=T), tree(99)
@@ -140,7 +141,7 @@ def test_one_compilation_and_only_the_rule_that_runs():
     assert update._cache_size() == 1
 
 
-@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.complex64])
+@pytest.mark.parametrize("dtype", slow_but([jnp.bfloat16], [jnp.bfloat16, jnp.complex64]))
 @pytest.mark.parametrize("jit", [False, True])
 def test_structure_and_dtypes_stay(dtype, jit):
     first = adam(rate, mu_dtype=None if dtype == jnp.complex64 else jnp.float32)

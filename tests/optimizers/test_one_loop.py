@@ -67,12 +67,14 @@ def run(code, flags):
     return done.stdout.split()
 
 
+@pytest.mark.slow
 def test_with_the_option_all_outputs_of_a_leaf_share_one_loop():
     """Fails where XLA drops the option: the READMEs and the benchmark count on it."""
     rules = [word for name, moved in ONE_LOOP.items() for word in (name, "1", str(moved))]
     assert run(START + COMPARE, "") == ["works", "True", "1", *rules]
 
 
+@pytest.mark.slow
 def test_flags_that_the_user_set_are_kept():
     two = "--xla_force_host_platform_device_count=2"
     assert run(START, two) == ["works", "True", "2"]

@@ -7,6 +7,7 @@ import optax
 import pytest
 
 from jaxopt_notes import adam, adamw, pack_state, packed, rmsprop, sgd, unpack_state
+from tests.slow_cases import slow_but
 
 SCHEDULE = optax.cosine_decay_schedule(0.1, 20)
 
@@ -24,6 +25,8 @@ CASES = {
     "adamw-mask": (adamw, (0.01,), {"weight_decay": 0.1, "mask": decay_matrices}),
     "optax-lion": (optax.lion, (0.01,), {}),
 }
+# A schedule with a dtype of its own, and a mask: the others take the same ways.
+QUICK = ("adam", "adamw-mask")
 
 
 def tree(seed, dtype=jnp.float32):
@@ -67,7 +70,7 @@ def assert_close(a, b):
         )
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", slow_but(QUICK, CASES))
 def test_the_steps_and_the_state_are_the_plain_optimizers(name):
     plain, pack = make(name)
     params = tree(30)
@@ -77,7 +80,7 @@ def test_the_steps_and_the_state_are_the_plain_optimizers(name):
     assert_close(unpack_state(state), expected_state)
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", slow_but(QUICK, CASES))
 def test_a_run_moves_between_the_forms_in_mid_training(name):
     plain, pack = make(name)
     start = tree(30)

@@ -30,6 +30,7 @@ from jaxopt_notes import (
     update_in_one_loop,
 )
 from jaxopt_notes.optimizers import _one_loop
+from tests.slow_cases import slow_but
 
 PARAMS = {"a": jnp.linspace(-1, 1, 3), "b": {"w": jnp.ones((2, 2)), "s": jnp.float32(2.0)}}
 
@@ -138,7 +139,7 @@ def around(name: str, optimizer: Any) -> Any:
     return built
 
 
-@pytest.mark.parametrize("name", AROUND)
+@pytest.mark.parametrize("name", slow_but(["chain", "masked", "partition", "nested"], AROUND))
 def test_a_packed_state_is_the_plain_one_at_any_depth(name: str) -> None:
     params, state = run(around(name, packed(adam)(0.1)), PARAMS)
     expected, plain = run(around(name, adam(0.1)), PARAMS)
@@ -158,7 +159,7 @@ def test_inside_each_wrapper_of_optax(name: str, maker: str) -> None:
 
 
 @pytest.mark.parametrize("tree", TREES)
-@pytest.mark.parametrize("maker", MAKERS)
+@pytest.mark.parametrize("maker", slow_but(["packed", "adam_to_sgd"], MAKERS))
 def test_trees_of_every_kind(maker: str, tree: str) -> None:
     optimizer = MAKERS[maker](0.1)
     params, state = run(optimizer, TREES[tree], steps=1, jit=False)
@@ -193,7 +194,7 @@ def test_orbax_writes_and_reads_a_packed_state(maker: str, tmp_path: Any) -> Non
         assert_close(checkpointer.restore(tmp_path / "state", jax.eval_shape(lambda: state)), state)
 
 
-@pytest.mark.parametrize("maker", MAKERS)
+@pytest.mark.parametrize("maker", slow_but(["packed", "adam_to_sgd"], MAKERS))
 def test_in_an_nnx_optimizer_which_is_split_and_merged(maker: str) -> None:
     x = jnp.linspace(-1, 1, 6).reshape(2, 3)
 
@@ -269,7 +270,9 @@ def test_what_packed_refuses_is_named() -> None:
         packed(packed(adam))(0.1).init(PARAMS)
 
 
-@pytest.mark.parametrize("name", [*MAKERS, "swats at T", "one loop"])
+@pytest.mark.parametrize(
+    "name", slow_but(["packed", "adam_to_sgd", "one loop"], [*MAKERS, "swats at T", "one loop"])
+)
 def test_on_a_mesh_of_explicit_axes(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_one_loop, "one_loop_works", lambda: True)
     makers = MAKERS | {"swats at T": lambda rate: adam_to_sgd(rate, 2), "one loop": adam}

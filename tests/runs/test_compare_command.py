@@ -9,6 +9,7 @@ from PIL import Image
 from jaxopt_notes import compare
 from jaxopt_notes.config.settings import resolve
 from jaxopt_notes.files import write_json, write_rows
+from tests.slow_cases import slow_but
 
 
 def row(epoch, loss, accuracy):
@@ -87,7 +88,7 @@ def test_runs_of_one_name_go_by_their_paths(make, capsys):
     ]
 
 
-@pytest.mark.parametrize("count", [1, 3, 12])
+@pytest.mark.parametrize("count", slow_but([3], [1, 3, 12]))
 def test_the_picture_has_a_curve_a_run(make, count, tmp_path):
     pytest.importorskip("matplotlib")
     names = [f"_$run{i}" for i in range(count)]

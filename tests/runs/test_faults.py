@@ -14,6 +14,7 @@ import pytest
 from jaxopt_notes.runs import folder, recorder, report
 from jaxopt_notes.training import epochs
 from tests.run_files import rows
+from tests.slow_cases import slow_but
 
 VERSION = jax.__version__
 pytestmark = pytest.mark.usefixtures("no_pictures")
@@ -104,7 +105,9 @@ class Hostile:
         return Path.touch, (Path("executed"),)
 
 
-@pytest.mark.parametrize("where", ["config.json", "checkpoints/8/position/metadata"])
+@pytest.mark.parametrize(
+    "where", slow_but(["config.json"], ["config.json", "checkpoints/8/position/metadata"])
+)
 def test_nothing_that_is_read_is_executed(small, where):
     assert small("--quiet") == 0
     Path("run", where).write_bytes(pickle.dumps(Hostile()))

@@ -25,6 +25,7 @@ from jaxopt_notes.training.progress import Progress
 from jaxopt_notes.training.state import create
 from jaxopt_notes.training.step import Batch, make_train_step, normalization_of
 from tests.run_files import TRAIN, rows
+from tests.slow_cases import slow_but
 from tests.virtual_devices import COMPILE_SOON
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
@@ -73,7 +74,7 @@ def assert_close(ours, theirs):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7)
 
 
-@pytest.mark.parametrize("on_device", [True, False])
+@pytest.mark.parametrize("on_device", slow_but([True], [True, False]))
 def test_skip_leaves_the_bad_step_out_and_goes_on(fragile, monkeypatch, on_device):
     step, state, data, order = fragile
     expected = by_hand(fragile, [*range(BAD), *range(BAD + 1, 8)])

@@ -15,9 +15,11 @@ pytestmark = pytest.mark.usefixtures("no_pictures")
 
 @pytest.mark.parametrize(
     ("rate", "remedy"),
-    [("1e-12", "try a larger --learning-rate, such as 0.003"),
-     ("30", "try a smaller --learning-rate, such as 0.003")],
-)  # fmt: skip
+    [
+        ("1e-12", "try a larger --learning-rate, such as 0.003"),
+        pytest.param("30", "try a smaller --learning-rate, such as 0.003", marks=pytest.mark.slow),
+    ],
+)
 def test_a_loss_that_does_not_fall_gets_one_hint(small, capsys, rate, remedy):
     options = ["--learning-rate", rate, "--epochs", "8", "--checkpoint-every", "off"]
     assert small(*options) == 0

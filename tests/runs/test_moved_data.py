@@ -35,6 +35,7 @@ def pets(untrained):
     return untrained
 
 
+@pytest.mark.slow
 def test_a_run_finds_its_pictures_from_anywhere(pets, tmp_path, monkeypatch, capsys):
     run = str(tmp_path / "home/run")
     assert described(Path(run))["config"]["dataset"] == str(pets)

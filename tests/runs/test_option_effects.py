@@ -33,6 +33,7 @@ from tests import drawn_keys, plain_training
 from tests.data import tiny_sets
 from tests.plain_training import constant, cosine, one_cycle
 from tests.run_files import BASE, rows, without_seconds, without_watch
+from tests.slow_cases import slow_but
 from tests.virtual_devices import COMPILE_SOON, environment
 
 STEPS = 8  # of the base run: two epochs of four
@@ -427,9 +428,11 @@ def device(folder, name):
     return json.loads((folder / name / "config.json").read_text())["device"]
 
 
+@pytest.mark.slow
 def test_mesh_says_how_many_devices_share_a_batch(two_devices):
     folder, found = two_devices
     assert found["devices"] == 2
+    assert list((folder / "kept").glob("jit_many-*"))
     assert [device(folder, name)["count"] for name in DEVICES] == [2, 1, 2, 2]
     all_rows, one, cut, watched = (rows(folder / name) for name in DEVICES)
     np.testing.assert_allclose(losses(all_rows), losses(one), rtol=1e-4)
@@ -438,6 +441,7 @@ def test_mesh_says_how_many_devices_share_a_batch(two_devices):
     assert watched[0]["watch"]["logits/bias/gradient_norm"] > 0
 
 
+@pytest.mark.slow
 def test_shard_optimizer_state_leaves_each_device_its_part(two_devices):
     folder, found = two_devices
     assert set(found["whole"]) == {1}
@@ -448,9 +452,7 @@ def test_shard_optimizer_state_leaves_each_device_its_part(two_devices):
     assert cut["optimizer_state"] == pytest.approx(whole["optimizer_state"] / 2, abs=20)
 
 
-def test_compilation_cache_says_where_programs_are_kept(two_devices, ran, monkeypatch, tmp_path):
-    folder, _ = two_devices
-    assert list((folder / "kept").glob("jit_many-*"))
+def test_compilation_cache_says_where_programs_are_kept(ran, monkeypatch, tmp_path):
     monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path / "default"))
     assert ran("--compilation-cache off", anew=True).config["compilation_cache"] == "off"
     assert not (tmp_path / "default").exists()
@@ -683,7 +685,20 @@ ELSEWHERE = {
 }
 
 
-@pytest.mark.parametrize("effect", EFFECTS, ids=lambda e: f"{e.options} {e.check.__name__}")
+# Rows that take long, and whose options have another row, or quick tests elsewhere.
+SLOW = {
+    *("--schedule constant", "--warmup 0.5 --schedule constant", "--batch-size 100", "--keep 3"),
+    *("--activation tanh", "--activation sigmoid", "--follow-links", "--optimizer sgd"),
+    *("--profile", "--json", "--override", "--resume", "--tensorboard", "--widths 5,4"),
+    *("--on-nonfinite save", "--patience 3", "--init torch", "--shift 2"),
+}
+SLOW_CHECKS = {drops_features_in_training_only, trains_with_batch_statistics}
+QUICK = [e for e in EFFECTS if e.options not in SLOW and e.check not in SLOW_CHECKS]
+
+
+@pytest.mark.parametrize(
+    "effect", slow_but(QUICK, EFFECTS, lambda e: f"{e.options} {e.check.__name__}")
+)
 def test_an_option_has_its_effect(effect, ran, digits, monkeypatch, tmp_path, capsys):
     effect.check(Tools(ran, digits, monkeypatch, tmp_path, capsys), effect.options)
 
@@ -805,7 +820,15 @@ HYPERPARAMETERS = [
 ]
 
 
-@pytest.mark.parametrize("setting", HYPERPARAMETERS, ids=lambda setting: setting.options)
+# Flags, an ε and a decay among the quick tests; the others reach the optimizer by the same way.
+@pytest.mark.parametrize(
+    "setting",
+    slow_but(
+        [s for s in HYPERPARAMETERS if s.optimizer in ("sgd", "adagrad", "adamw")],
+        HYPERPARAMETERS,
+        lambda s: s.options,
+    ),
+)
 def test_each_hyperparameter_reaches_the_optimizer(setting, ran, digits):
     without = [setting.expected(digits, name) for name in setting.arguments]
     assert_follows(ran(setting.options).rows, setting.expected(digits), without)
@@ -818,13 +841,21 @@ NUMBERS = 785 * 8 + 9 * 10  # of the base run's network
     ("options", "bytes_a_number"),
     [
         ("--optimizer sgd --momentum 0.9 --accumulator-dtype bfloat16", 2),
-        ("--optimizer momentum --accumulator-dtype bfloat16", 2),
         ("--optimizer adam --mu-dtype bfloat16", 2 + 4),
-        ("--optimizer adamw --mu-dtype bfloat16", 2 + 4),
-        ("--optimizer nadam --mu-dtype bfloat16", 2 + 4),
-        ("--optimizer amsgrad --mu-dtype bfloat16", 2 + 4 + 4),
-        ("--optimizer lion --mu-dtype bfloat16", 2),
-        ("--optimizer adam-to-sgd --mu-dtype bfloat16 --accumulator-dtype float16", 2 + 4 + 2),
+        *(
+            pytest.param(*row, marks=pytest.mark.slow)
+            for row in [
+                ("--optimizer momentum --accumulator-dtype bfloat16", 2),
+                ("--optimizer adamw --mu-dtype bfloat16", 2 + 4),
+                ("--optimizer nadam --mu-dtype bfloat16", 2 + 4),
+                ("--optimizer amsgrad --mu-dtype bfloat16", 2 + 4 + 4),
+                ("--optimizer lion --mu-dtype bfloat16", 2),
+                (
+                    "--optimizer adam-to-sgd --mu-dtype bfloat16 --accumulator-dtype float16",
+                    2 + 4 + 2,
+                ),
+            ]
+        ),
     ],
 )
 def test_a_dtype_is_that_of_the_optimizers_state(ran, options, bytes_a_number):

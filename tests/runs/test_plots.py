@@ -56,16 +56,19 @@ def test_two_classes(tmp_path, shape):
     draw(tmp_path, ["healthy", "ill"], shape)
 
 
+@pytest.mark.slow
 def test_many_classes_get_room(tmp_path):
     few = draw_confusion(tmp_path, [str(k) for k in range(10)])
     many = draw_confusion(tmp_path, [chr(97 + k) for k in range(26)])
     assert few[0] < many[0] < 3_000
 
 
+@pytest.mark.slow
 def test_more_classes_than_numbers_have_room(tmp_path):
     assert draw_confusion(tmp_path, [f"class {k}" for k in range(60)])[0] < 3_000
 
 
+@pytest.mark.slow
 def test_any_name_can_be_written(tmp_path, monkeypatch):
     monkeypatch.setattr(fonts, "font_files", list)  # as where no font has these
     fonts.choose.cache_clear()

@@ -37,6 +37,7 @@ def test_each_shift_and_each_layers_dropout_has_a_key_of_its_own_in_each_step(dr
     assert not set(found.keys) & {key for _, key in found.derived}
 
 
+@pytest.mark.slow
 def test_the_seed_decides_every_key(draws):
     assert sorted(draws(0).drawn) == sorted(draws(0, repetition=1).drawn)
     assert not set(draws(0).keys) & set(draws(1).keys)

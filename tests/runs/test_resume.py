@@ -18,6 +18,7 @@ from jaxopt_notes.runs import recorder
 from jaxopt_notes.training import setup
 from jaxopt_notes.training.schedules import schedule
 from tests.run_files import SMALL, rows, without_seconds
+from tests.slow_cases import slow_but
 
 # Whatever a state may hold: batch statistics, dropout's key, an average, a switch of optimizers.
 SETTINGS = {
@@ -87,11 +88,11 @@ def broken(small, runs):
 @pytest.mark.parametrize(
     ("settings", "step"),
     [
-        ("everything", 3),
+        ("no-state", 3),
+        pytest.param("everything", 3, marks=pytest.mark.slow),
         pytest.param("adam", 3, marks=pytest.mark.slow),
         pytest.param("adam", 2 * STEPS, marks=pytest.mark.slow),
         pytest.param("everything", 2 * STEPS, marks=pytest.mark.slow),
-        pytest.param("no-state", 3, marks=pytest.mark.slow),
         pytest.param("convolutions", 2 * STEPS, marks=pytest.mark.slow),
         pytest.param("convolutions", STEPS + 3, marks=pytest.mark.slow),
     ],
@@ -189,7 +190,7 @@ def test_more_epochs_may_be_asked_for_and_a_done_run_says_so(small, whole, capsy
     assert [row["step"] for row in rows(whole)] == [8, 16, 24, 32]
 
 
-@pytest.mark.parametrize("epochs", [2, 3, 5])
+@pytest.mark.parametrize("epochs", slow_but([2], [2, 3, 5]))
 def test_other_epochs_stretch_the_schedule_and_the_learning_rates_are_told(
     small, broken, capsys, epochs
 ):
@@ -297,6 +298,7 @@ def test_two_processes_do_not_run_in_one_folder(small, broken, capsys):
     assert small("--resume", "run", "--quiet") == 0
 
 
+@pytest.mark.slow
 def test_the_newest_and_the_best_are_kept(small, capsys):
     assert small("--epochs", "6", "--keep", "1", "--learning-rate", "0.05") == 0
     steps = {int(p.name) for p in Path("run/checkpoints").iterdir() if p.name.isdigit()}
@@ -308,6 +310,7 @@ def test_the_newest_and_the_best_are_kept(small, capsys):
     assert (told in capsys.readouterr().out) == (best["step"] != 48)
 
 
+@pytest.mark.slow
 def test_checkpoints_within_an_epoch_and_none_at_all(small):
     with a_signal_at(7):
         assert small("--checkpoint-every", "5", "--keep", "9", "--quiet") == 143

@@ -15,6 +15,7 @@ import pytest
 from jaxopt_notes import train
 from jaxopt_notes.training import setup
 from tests.run_files import described, rows
+from tests.slow_cases import slow_but
 
 # option: a value other than the run's, and settings that the run has for it
 NEVER = {
@@ -108,7 +109,10 @@ def test_another_value_is_refused_by_name_and_nothing_is_written(small, left, ca
         assert Path("run/config.json").read_text() == before
 
 
-@pytest.mark.parametrize("option", ["--shift 1", "--dropout 0.1", "--learning-rate 0.5"])
+@pytest.mark.parametrize(
+    "option",
+    slow_but(["--learning-rate 0.5"], ["--shift 1", "--dropout 0.1", "--learning-rate 0.5"]),
+)
 def test_override_takes_the_new_value(small, left, option):
     left()
     change = [*option.split(), "--epochs", "3", "--override", "--quiet"]

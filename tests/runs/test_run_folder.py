@@ -41,6 +41,7 @@ def test_each_run_of_a_sweep_gets_its_own_default_folder(monkeypatch, tmp_path):
     assert all(path.is_dir() for path in made)
 
 
+@pytest.mark.slow
 def test_runs_of_the_same_second_are_trained_and_told_apart(small, monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(time, "strftime", lambda _: "20200101-000000")
     options = ["--epochs", "1", *SMALL.split(), "--quiet"]
@@ -72,7 +73,13 @@ NAMES = [
 ]
 
 
-@pytest.mark.parametrize("name", ["/".join(NAMES), "n" * 255], ids=["odd", "long"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("/".join(NAMES), id="odd"),
+        pytest.param("n" * 255, id="long", marks=pytest.mark.slow),
+    ],
+)
 def test_odd_names_work(small, name):
     assert small(f"--out={name}", "--quiet") == 0
     assert described(Path(name))["config"]["out"] == os.path.abspath(name)
@@ -138,6 +145,7 @@ def test_a_run_that_another_made_in_the_meantime_is_not_overwritten(small, monke
     assert Path("run/config.json").read_text() == "another's"
 
 
+@pytest.mark.slow
 def test_one_folder_by_two_paths_is_one_folder(small, capsys):
     fcntl = pytest.importorskip("fcntl", reason="this system has no file locks")
     Path("real").mkdir()

@@ -39,6 +39,7 @@ def test_each_optimizer_trains_and_leaves_its_files(small, tmp_path, capsys, opt
     assert all(name in printed for name in files.split())
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_pictures")
 def test_of_many_short_epochs_few_rows_are_printed_and_all_are_kept(small, tmp_path, capsys):
     short = ("--widths", "8", "--batch-size", "512", "--checkpoint-every", "off")
@@ -218,6 +219,7 @@ def test_help_needs_neither_jax_nor_optax():
         assert name in done.stdout
 
 
+@pytest.mark.slow
 def test_the_first_step_does_not_wait_for_imports_that_only_later_parts_need():
     program = """
 import sys

@@ -49,6 +49,7 @@ def test_with_each_optimizer_every_number_is_the_same(ran, optimizer):
 LONG = "--epochs 4 --schedule constant --watch"  # 16 steps, of which the 1st and 11th are measured
 
 
+@pytest.mark.slow
 def test_a_resumed_run_has_the_readings_of_an_unbroken_one(ran):
     """Readings anew would be of the step after the checkpoint."""
     begun = ran(f"{LONG} --epochs 1 --checkpoint-every 3", anew=True)
@@ -59,6 +60,7 @@ def test_a_resumed_run_has_the_readings_of_an_unbroken_one(ran):
     assert norms[0] == norms[1] != norms[2] == norms[3]
 
 
+@pytest.mark.slow
 def test_a_resumed_run_may_begin_to_watch_and_stop(ran):
     begun = ran("--epochs 1 --schedule constant --checkpoint-every 3", anew=True)
     resume = ["--resume", str(begun.folder), "--quiet"]
@@ -155,6 +157,7 @@ def test_a_panel_a_quantity_and_a_line_a_group(kinds, panels):
     figure.canvas.draw()
 
 
+@pytest.mark.slow
 def test_the_run_lists_its_picture(small, tmp_path, capsys):
     pytest.importorskip("matplotlib")
     assert small("--widths", "8", "--batch-size", "128", "--watch", "--json") == 0

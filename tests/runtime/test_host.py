@@ -38,6 +38,7 @@ assert not xla_bridge.backends_are_initialized()
 """
 
 
+@pytest.mark.slow
 def test_importing_every_module_changes_nothing_and_starts_no_backend():
     done = subprocess.run(
         [sys.executable, "-c", IMPORT_ALL], cwd=ROOT, capture_output=True, text=True
@@ -63,6 +64,7 @@ def test_commands_put_the_settings_of_their_host_back(small, tmp_path, capsys):
     capsys.readouterr()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_pictures")
 def test_each_of_two_runs_in_a_process_has_its_own_compilation_cache(small, tmp_path):
     jax.jit(lambda x: x + 1)(1)  # JAX has used the host's cache

@@ -57,6 +57,7 @@ def test_settings_of_jax_change_no_digit_and_stay_the_hosts(small, as_now, tmp_p
             jax.config.update(name, value)
 
 
+@pytest.mark.slow
 def test_what_one_setting_wrote_another_reads(small, as_now, tmp_path):
     with jax.enable_x64(True):  # in this thread alone
         assert small(*OPTIONS) == 0

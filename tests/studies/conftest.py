@@ -1,10 +1,17 @@
-"""One browser for all tests of pages."""
+"""One browser for all tests of pages, which are slow tests: it takes ten CPU seconds."""
 
 from collections.abc import Iterator
 
 import pytest
 
 from tests.studies.browser import Browser, find
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "browser" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="session")

@@ -55,6 +55,7 @@ def test_with_chance_on_one_side_only_it_is_student_s_interval(which: str) -> No
     assert found["high"] - found["estimate"] == pytest.approx(half, rel=0.05)
 
 
+@pytest.mark.slow
 def test_the_interval_covers_the_truth_as_often_as_it_says() -> None:
     rng = np.random.default_rng(0)
     many = pretended(rng, 400, 4000, 0.1)

@@ -25,6 +25,7 @@ REGISTERED = [name for name in study.names() if study.about(name).findings]
 SLOW = {"saddle", "sparse-features", "stall", "second-moment", "first-steps"}
 SLOW |= {"drifting-target", "pooling", "calibration", "six-optimizers", "generalisation-gap"}
 SLOW |= {"batch-noise", "batch-normalisation", "relu-output"}
+SLOW |= {"bias-correction", "five-books", "shapes"}
 POOLED = ("kept_max_over", "kept_average_over", "less_max", "less_average")
 MOVING = [f"{task}_adam" for task in drifting_target.TASKS]
 

@@ -85,6 +85,7 @@ def test_a_turn_by_a_right_angle_is_numpy_s() -> None:
     np.testing.assert_allclose(found[1], np.rot90(images[1], 2, (1, 2)), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_bandit_learns_of_its_choice_alone() -> None:
     task = digits("bandit", 1, {**SHOWN, "steps": 2, "batch": 1})
     params = jax.tree.map(lambda leaf: leaf[0], task.start)

@@ -146,6 +146,7 @@ def refused(*words: str, target: Any, source: Any, mapping: Any) -> None:
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.slow
 def test_an_nnx_module_goes_on_where_torch_stands(module: Any) -> None:
     torch_optimizer, model = trained(module, frozen="features.0.weight"), Nnx()
     optimizer = to_nnx_optimizer(torch_optimizer, model, module, MAPPING)

@@ -13,6 +13,7 @@ from jaxopt_notes.conventions import translate, translate_state
 from jaxopt_notes.transfer import to_torch_optimizer
 from jaxopt_notes.verification import oracle_torch, problem
 from jaxopt_notes.verification.settings import RATE, Setting, named, settings
+from tests.slow_cases import slow_but
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
@@ -110,7 +111,7 @@ SAMPLE = [
 ]
 
 
-@pytest.mark.parametrize(("name", "keywords", "dtype", "traced"), SAMPLE)
+@pytest.mark.parametrize(("name", "keywords", "dtype", "traced"), slow_but(SAMPLE[::3], SAMPLE))
 def test_a_sample(name: str, keywords: dict[str, Any], dtype: str, traced: bool) -> None:
     assert far(*there_and_back(named(name, keywords), dtype, traced), dtype) <= 1
 

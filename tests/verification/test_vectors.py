@@ -10,6 +10,7 @@ import optax
 import pytest
 
 from jaxopt_notes.verification import settings
+from tests.slow_cases import slow_but
 
 FOLDER = Path(__file__).resolve().parents[2] / "docs" / "vectors"
 SHARED = json.loads((FOLDER / "gradients.json").read_text(encoding="utf-8"))
@@ -58,7 +59,11 @@ def ours(case):
     return settings.named(case["optimizer"], keywords, scheduled=False).build(SHARED["steps"])
 
 
-@pytest.mark.parametrize("name", CASES)
+# Of each optimizer in each convention the last case: none is at its defaults.
+QUICK = set({case["optimizer"]: name for name, case in CASES.items()}.values())
+
+
+@pytest.mark.parametrize("name", slow_but(QUICK, CASES))
 def test_our_optimizers_pass_in_float32(name):
     passes(name, "float32")
 

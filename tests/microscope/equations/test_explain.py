@@ -75,6 +75,7 @@ def _mutants(expr, largest=4):
     yield -expr
 
 
+@pytest.mark.slow
 def test_no_wrong_equation_passes_the_check(adamw):
     system = adamw.system
     (regime,) = system.regimes

@@ -23,6 +23,7 @@ def test_the_python_example_is_identified():
     assert any("stays as it is" in sentence for sentence in said.conventions)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("node"), reason="needs node")
 def test_the_javascript_example_is_identified():
     with ChildStepper(["node", str(EXAMPLES / "my_optimizer.js")]) as stepper:

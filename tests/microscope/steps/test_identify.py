@@ -9,6 +9,7 @@ from jaxopt_notes.errors import InputError
 from jaxopt_notes.microscope import OptaxStepper, identify
 from jaxopt_notes.microscope.steps import proof
 from jaxopt_notes.microscope.steps.faults import FAULTS, SOUND
+from tests.slow_cases import slow_but
 
 _BY_NAME = {fault.name: fault for fault in (*SOUND, *FAULTS)}
 # One of each probe, of the optimizers that take least time.
@@ -36,7 +37,11 @@ def test_a_sound_optimizer_has_no_deviation_and_gives_its_numbers():
 
 
 @pytest.mark.parametrize(
-    "name", ["optax.lion", "torch.sgd", "keras.sgd", "notes.momentum", "optax.rmsprop"]
+    "name",
+    slow_but(
+        ["optax.lion", "notes.momentum"],
+        ["optax.lion", "torch.sgd", "keras.sgd", "notes.momentum", "optax.rmsprop"],
+    ),
 )
 def test_settings_are_recovered_blind(name):
     setting = [s for s in proof.distinct_settings() if s.name == name][-1]
@@ -45,6 +50,7 @@ def test_settings_are_recovered_blind(name):
     assert not row.wrong, row.identification
 
 
+@pytest.mark.slow
 def test_x64_is_as_it_was_and_the_result_is_the_same_again():
     def made():
         return OptaxStepper(lambda rate: optax.sgd(rate, 0.9), 0.1)
@@ -63,6 +69,7 @@ def test_what_cannot_be_told_is_said():
     assert "a change of the learning rate" in said.not_examined
 
 
+@pytest.mark.slow
 def test_maximize_and_a_clipped_value_are_seen():
     tx = optax.chain(optax.clip(0.5), optax.scale(-1), optax.sgd(0.1, 0.9))
     said = identify(OptaxStepper(lambda _: tx))
