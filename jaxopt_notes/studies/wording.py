@@ -37,7 +37,7 @@ KINDS = {
 # How the strip names the verdict's neighbours; a budget that is not here has its own name.
 NEIGHBOURS = {
     "half": ("half the threshold", "阈值减半"),
-    "double": ("double", "阈值加倍"),
+    "double": ("double the threshold", "阈值加倍"),
     "1 epoch": ("1 epoch", "1 轮"),
     **{f"{n} epochs": (f"{n} epochs", f"{n} 轮") for n in (3, 10, 16, 20, 30, 60)},
     **{f"{n} steps": (f"{n} steps", f"{n} 步") for n in (64, 256)},
@@ -73,7 +73,7 @@ WORDS = {
     "open": (" (download it and open it in a browser)", "（下载后用浏览器打开）"),
     "quick": (
         "Made with --quick: the settings are smaller, and verdicts may differ.",
-        "以 --quick 生成：设置较小，结论可能不同",
+        "以 --quick 生成：设置较小，结论可能不同。",
     ),
     "intro": (
         "Each claim of the study notes is a program. It measures, and a rule turns the numbers "

@@ -226,7 +226,9 @@ def test_a_page_says_how_robust_it_is_and_how_its_rule_was_registered(
     assert "before rules" in registered(registration="before", **hashes)
     strip = {"half": "holds", "double": "not decided", "3 epochs": "fails"}
     story = stories[0]._replace(result={**stories[0].result, "strip": strip, "robust": False})
-    wanted = "half the threshold: holds, double: not decided, 3 epochs: fails → not robust"
+    wanted = (
+        "half the threshold: holds, double the threshold: not decided, 3 epochs: fails → not robust"
+    )
     assert robustness(story, "en") == wanted
     shown = claim_page.as_page([story], 0).partition('<ul class="strip">')[2].partition("</ul>")[0]
     assert re.findall("✓|✗|≈|\\?", shown) == ["✓", "?", "✗"]

@@ -27,7 +27,7 @@ ABOUT = About(
     title="The noise of batch normalisation",
     title_zh="批归一化的噪声",
     kind="comparison",
-    claim="Batch normalisation lessens over-fitting, because the noise of the batch acts like "
+    claim="Batch normalisation lessens overfitting, because the noise of the batch acts like "
     "dropout.",
     claim_zh="批归一化能减轻过拟合：批的噪声起到类似 dropout 的作用。",
     section="The network and its parts, claims",
@@ -48,10 +48,10 @@ ABOUT = About(
     "test accuracy are both measured in evaluation mode: with running averages and without "
     "dropout.",
     how_zh="笔记的全连接网络 784 → 128 → 64 → 10 用带动量的 SGD（每步 128 张）和余弦调度学习 "
-    "mnist-12k 的 1024 张图像。只改变噪声：批归一化的统计量取自批中全部 128 张图像，或每组 32 "
-    "张、8 张；梯度始终是 128 张的梯度。对照为不加批归一化的网络，以及 dropout 0.2 或 0.4。各组的"
-    "学习率、噪声组的分组大小、dropout 的强度都按验证集选最佳。差距的两个准确率都按评估方式测量："
-    "用滑动平均，不用 dropout。",
+    "mnist-12k 的 1024 张图像。只改变噪声：批归一化的统计量取自批中全部 128 张图像，或每组 32 张、"
+    "8 张；梯度始终是 128 张的梯度。对照为不加批归一化的网络，以及 dropout 0.2 或 0.4。各组的学习"
+    "率、噪声组的分组大小、dropout 的强度都按验证集选最佳。训练准确率与测试准确率都在评估模式下测"
+    "量：用滑动平均，不用 dropout。",
     setting={
         "seeds": 16,
         "images": 1024,
@@ -77,27 +77,29 @@ ABOUT = About(
     },
     measured={
         "gain_batch": (
-            "points of test accuracy gained by batch normalisation over 128 images, against none",
-            "128 张统计的批归一化比不加时提高的测试准确率（百分点）",
+            "points of test accuracy gained by batch normalisation over 128 images, compared "
+            "with no batch normalisation",
+            "用 128 张图像统计的批归一化，与不加时相比提高的测试准确率（百分点）",
         ),
         "less_batch": (
-            "points by which batch normalisation over 128 images narrows the gap, against none",
-            "128 张统计的批归一化比不加时缩小的差距（百分点）",
+            "points by which batch normalisation over 128 images narrows the gap, compared with "
+            "no batch normalisation",
+            "用 128 张图像统计的批归一化，与不加时相比缩小的差距（百分点）",
         ),
         "gain_noise": (
-            "points of test accuracy gained by smaller groups, against 128 images",
-            "更小的组比 128 张提高的测试准确率（百分点）",
+            "points of test accuracy gained by smaller groups, compared with 128 images",
+            "更小的分组与 128 张统计相比提高的测试准确率（百分点）",
         ),
         "less_noise": (
-            "points by which smaller groups narrow the gap, against 128 images",
-            "更小的组比 128 张缩小的差距（百分点）",
+            "points by which smaller groups narrow the gap, compared with 128 images",
+            "更小的分组与 128 张统计相比缩小的差距（百分点）",
         ),
         "gain_dropout": (
-            "points of test accuracy gained by dropout, against none",
+            "points of test accuracy gained by dropout, compared with no dropout",
             "dropout 比不加时提高的测试准确率（百分点）",
         ),
         "less_dropout": (
-            "points by which dropout narrows the gap, against none",
+            "points by which dropout narrows the gap, compared with no dropout",
             "dropout 比不加时缩小的差距（百分点）",
         ),
         "test_none": (
@@ -144,12 +146,12 @@ ABOUT = About(
     "equally well. Statistics over smaller groups are the “ghost” batch normalisation of Hoffer "
     "et al. 2017, who use it to narrow the generalisation gap of large batches; Luo et al. 2019 "
     "derive the regularisation as a decay of γ.",
-    remark_zh="三者各提高约半个百分点，且区间都在 0 以上：整批统计的批归一化、在其之上更小分组的噪"
-    "声、不加批归一化时的 dropout。所以噪声确有正则作用，在这里与 dropout 相当；但它只占小分组收益"
-    "的一半，因为几乎没有噪声的批归一化就贡献了另一半。每项收益是否达到判据的半个百分点，16 个种子"
-    "仍不足以判定；首次用 6 个种子时同样未定。每组 32 张与 8 张效果相同。更小的统计批即 Hoffer 等 "
-    "2017 的“幽灵”批归一化，他们用它缩小大批量训练的泛化差距；Luo 等 2019 把这种正则作用推导为对 "
-    "γ 的衰减。",
+    remark_zh="三者各提高约半个百分点，且区间都在 0 以上：整批统计的批归一化、在其之上更小分组的"
+    "噪声、不加批归一化时的 dropout。所以噪声确有正则作用，在这里与 dropout 相当；但它只占小分组"
+    "收益的一半，因为几乎没有噪声的批归一化就贡献了另一半。每项收益是否达到判据的半个百分点，16 "
+    "个种子仍不足以判定；首次用 6 个种子时同样未定。每组 32 张与 8 张效果相同。在更小的分组上取统"
+    "计量，即 Hoffer 等 2017 的“幽灵”批归一化，他们用它缩小大批量训练的泛化差距；Luo 等 2019 把这"
+    "种正则作用推导为对 γ 的衰减。",
     sources=(
         "Hoffer, Hubara & Soudry 2017, “Train longer, generalize better”",
         "Luo et al. 2019, “Towards Understanding Regularization in Batch Normalization”",
@@ -157,19 +159,19 @@ ABOUT = About(
     ),
     findings={
         "holds": (
-            "Batch normalisation gains {gain_batch:.1f} points on unseen digits, and the noise of "
-            "small groups {gain_noise:.1f} more",
-            "批归一化使未见数字的准确率提高 {gain_batch:.1f} 个百分点，小组的噪声再提高 "
+            "Batch normalisation gains {gain_batch:.1f} points on unseen digits, and the noise "
+            "of small groups {gain_noise:.1f} more",
+            "批归一化使未见数字的准确率提高 {gain_batch:.1f} 个百分点，小分组的噪声再提高 "
             "{gain_noise:.1f} 个",
         ),
         "depends": (
             "Batch normalisation changes the test accuracy by {gain_batch:+.1f} points, and more "
-            "noise by a further {gain_noise:+.1f}: only one of them lessens over-fitting",
+            "noise by a further {gain_noise:+.1f}: only one of them lessens overfitting",
             "批归一化使测试准确率变化 {gain_batch:+.1f} 个百分点，加大噪声再变化 "
             "{gain_noise:+.1f} 个：只有一项减轻过拟合",
         ),
         "fails": (
-            "Neither batch normalisation nor its noise lessens over-fitting",
+            "Neither batch normalisation nor its noise lessens overfitting",
             "批归一化及其噪声都不减轻过拟合",
         ),
         "not decided": (

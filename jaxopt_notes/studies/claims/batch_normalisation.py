@@ -35,17 +35,17 @@ ABOUT = About(
     how="Three small networks learn 2,000 images of mnist-12k by SGD with momentum and a cosine "
     "schedule, each with and without batch normalisation before every hidden ReLU: a dense one "
     "(784 → 64 → 64 → 10), a convolutional one (two 3×3 convolutions of stride 2) and a mixture "
-    "of four experts under a softmax gate. With the same seed, both arms have the same images and "
-    "batches. Help: the test accuracy, each arm at the learning rate that is best on the "
-    "validation set. Speed, at the same learning rates: the share of the steps after which the "
-    "training loss (mean of ten steps) is as low as the plain network's final one. Steadiness: "
-    "the number of decades of the learning rate over which the validation accuracy is at least 88 "
-    "%, in all networks.",
+    "of four experts under a softmax gate. With the same seed, both arms have the same images "
+    "and batches. Help: the test accuracy, each arm at the learning rate that is best on the "
+    "validation set. Speed, with each arm again at its own best learning rate: the share of the "
+    "steps after which the training loss (mean of ten steps) is as low as the plain network's "
+    "final one. Steadiness: the number of decades of the learning rate over which the validation "
+    "accuracy is at least 88 %, a level that is the same for all networks.",
     how_zh="三个小网络用带动量的 SGD 和余弦调度学习 mnist-12k 的 2000 张图像，每个隐藏 ReLU 之前"
     "加或不加批归一化：全连接（784 → 64 → 64 → 10）、卷积（两个步幅为 2 的 3×3 卷积）、softmax 门"
-    "控的四专家混合。同一种子的两组图像与批次相同。帮助：各取验证集最佳学习率时的测试准确率。速"
-    "度：训练损失（十步均值）降到普通网络结束时的水平所需步数占总步数的比例，同样各取自己的学习"
-    "率。稳定：验证准确率不低于 88 % 的学习率跨多少个十倍程，所有网络都以 88 % 为准。",
+    "控的四专家混合。随机种子相同时，两组的图像与批次也相同。帮助：各取验证集最佳学习率时的测试准"
+    "确率。速度：训练损失（十步均值）降到普通网络结束时的水平所需步数占总步数的比例，同样各取自己"
+    "的学习率。稳定：验证准确率不低于 88 % 的学习率跨多少个十倍程，所有网络都以 88 % 为准。",
     setting={
         "seeds": 16,
         "images": 2000,
@@ -140,18 +140,18 @@ ABOUT = About(
     "样上升；不加批归一化时在 2 与 5 之间跌到瞎猜的 10 %，加了之后到 12 以上才跌。右：训练损失随"
     "步数变化，各取自己的学习率：批归一化的损失在前 133 步（全连接）、46 步（卷积）、146 步（混合"
     "专家）更低，此后普通网络与之相当或更低。",
-    remark="The paper claims much higher learning rates and less care about initialisation "
-    "(Ioffe & Szegedy 2015, abstract). Santurkar et al. 2018 find the reason in a smoother loss, "
-    "not in less “covariate shift”. The range of usable learning rates and the accuracy pass "
-    "their thresholds in all three networks. Speed does not: every interval contains the "
-    "threshold. It depends on the target loss. The median training loss falls to 0.1 after 82 "
-    "steps instead of 89 in the dense network and after 88 instead of 107 in the mixture, but "
-    "after 169 instead of 130 in the convolutional one, whose best learning rate is high. A "
-    "first run with six seeds found speed only in the convolutional network. The gains in "
-    "accuracy shrink with training: after one epoch they are 4 to 10 points. At that budget no "
-    "network reaches 88 %, so nothing is known about steadiness there. Study 24 asks whether "
-    "batch normalisation lessens over-fitting by its noise.",
-    remark_zh="论文声称可用大得多的学习率，对初始化也不必那么小心（Ioffe 与 Szegedy 2015，摘要）。"
+    remark="Ioffe & Szegedy (2015, abstract) claim much higher learning rates and less care "
+    "about initialisation. Santurkar et al. 2018 find the reason in a smoother loss, not in less "
+    "“covariate shift”. The range of usable learning rates and the accuracy pass their "
+    "thresholds in all three networks. Speed does not: every interval contains the threshold. It "
+    "depends on the target loss. The median training loss falls to 0.1 after 82 steps instead of "
+    "89 in the dense network and after 88 instead of 107 in the mixture, but after 169 instead "
+    "of 130 in the convolutional one, whose best learning rate is high. A first run with six "
+    "seeds found speed only in the convolutional network. The gains in accuracy shrink with "
+    "training: after one epoch they are 4 to 10 points. At that budget no network reaches 88 %, "
+    "so nothing is known about steadiness there. Study 24 asks whether batch normalisation "
+    "lessens overfitting by its noise.",
+    remark_zh="Ioffe 与 Szegedy（2015，摘要）声称可用大得多的学习率，对初始化也不必那么小心。"
     "Santurkar 等 2018 认为原因是损失更平滑，而不是减少了“协变量偏移”。可用学习率的范围与准确率在"
     "三个网络中都超过阈值；速度则未定，每个区间都包含阈值。快慢取决于目标损失：训练损失中位数降"
     "到 0.1 所需步数，全连接为 82 步（普通 89 步），混合专家 88 步（普通 107 步），卷积却要 169 "

@@ -72,17 +72,26 @@ ABOUT = About(
             "points of test accuracy by which Adam is behind momentum, smallest batch, 64 steps",
             "Adam 落后动量的测试准确率百分点，最小批，64 步",
         ),
-        "large_64_steps": ("the same, largest batch", "同上，最大批"),
+        "large_64_steps": (
+            "points behind, largest batch, 64 steps",
+            "同上，最大批",
+        ),
         "small_256_steps": (
             "points behind, smallest batch, 256 steps",
             "落后百分点，最小批，256 步",
         ),
-        "large_256_steps": ("the same, largest batch", "同上，最大批"),
+        "large_256_steps": (
+            "points behind, largest batch, 256 steps",
+            "同上，最大批",
+        ),
         "small_16_epochs": (
             "points behind, smallest batch, 16 epochs",
             "落后百分点，最小批，16 轮",
         ),
-        "large_16_epochs": ("the same, largest batch", "同上，最大批"),
+        "large_16_epochs": (
+            "points behind, largest batch, 16 epochs",
+            "同上，最大批",
+        ),
         "accuracy_adam": (
             "test accuracy of Adam, largest batch, most steps",
             "最大批、最多步数时 Adam 的测试准确率",
@@ -120,20 +129,21 @@ ABOUT = About(
     "同样步数（64 和 256）时降到零或以下；同为 16 轮时在最大批升到 4.5 个百分点，而那里只有 16 "
     "步。",
     remark="Here Adam falls behind when the training has few steps, whatever the batch: after 16 "
-    "steps it is behind at every batch size, and furthest behind at the smallest. At equal epochs "
-    "a large batch means few steps, so the claim seems right. At equal steps, 64 or more, the "
-    "largest batch does Adam no harm. Nor is the claim a law of larger networks. In the "
+    "steps it is behind at every batch size, and furthest behind at the smallest. At equal "
+    "epochs a large batch means few steps, so the claim seems right. At equal steps, 64 or more, "
+    "the largest batch does Adam no harm. The claim is no law of larger networks either. In the "
     "experiments of Zhang et al. (2019) Adam can use much larger batches than SGD with momentum. "
-    "On Transformers, Adam gains more from a larger batch than SGD does, up to the whole data set "
-    "(Kunstner et al. 2023). And Nesterov momentum and Adam match or exceed LARS and LAMB at "
-    "large batch sizes (Nado et al. 2021). A first run with six seeds judged by half a point, "
-    "which was finer than some intervals; it, too, found an instance only at equal epochs.",
-    remark_zh="在这里使 Adam 落后的是步数太少，而不是批大小：16 步时它在任何批大小下都落后，最小批"
-    "落后最多。轮数相同时，批大意味着步数少，论断因此看似正确；步数相同时，只要有 64 步，最大批对 "
-    "Adam 并无害处。对更大的网络这也不是定律：在 Zhang 等（2019）的实验中，Adam 能利用的批比带动量"
-    "的 SGD 大得多；在 Transformer 上，批增大直到整个数据集，Adam 的收益比 SGD 更大（Kunstner 等 "
-    "2023）；大批量下 Nesterov 动量与 Adam 不逊于甚至优于 LARS 与 LAMB（Nado 等 2021）。第"
-    "一次运行用六个种子、以半个百分点为阈值，比部分区间还细；它同样只在轮数相同时找到实例。",
+    "On Transformers, Adam gains more from a larger batch than SGD does, up to the whole data "
+    "set (Kunstner et al. 2023). And Nesterov momentum and Adam match or exceed LARS and LAMB at "
+    "large batch sizes (Nado et al. 2021). A first run with six seeds had a threshold of half a "
+    "point, and some intervals were wider than that; it, too, found an instance only at equal "
+    "epochs.",
+    remark_zh="在这里使 Adam 落后的是步数太少，而不是批大小：16 步时它在任何批大小下都落后，最小"
+    "批落后最多。轮数相同时，批大意味着步数少，论断因此看似正确；步数相同时，只要有 64 步，最大批"
+    "对 Adam 并无害处。对更大的网络这也不是定律：在 Zhang 等（2019）的实验中，Adam 能利用的批比带"
+    "动量的 SGD 大得多；在 Transformer 上，批增大直到整个数据集，Adam 的收益比 SGD 更大（"
+    "Kunstner 等 2023）；大批量下 Nesterov 动量与 Adam 不逊于甚至优于 LARS 与 LAMB（Nado 等 "
+    "2021）。第一次运行用六个种子、以半个百分点为阈值，而部分区间比阈值还宽；它同样只在轮数相同时找到实例。",
     sources=(
         "Kunstner et al. 2023, “Noise Is Not the Main Factor Behind the Gap Between SGD and Adam "
         "on Transformers, but Sign Descent Might Be”",

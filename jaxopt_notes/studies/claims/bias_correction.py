@@ -67,13 +67,13 @@ ABOUT = About(
     threshold={"small": 0.5},
     rule="Holds if after one step m and v are both at most {small:g} times what they estimate; "
     "depends if only one of them is; fails if neither is. {undecided}",
-    rule_zh="若一步后 m、v 都不超过其估计量的 {small:g} 倍则成立；只有其一不超过则视情况而定；都"
-    "超过则不成立。{undecided}",
+    rule_zh="若一步后 m、v 都不超过各自所估计的量的 {small:g} 倍则成立；只有其一不超过则视情况而"
+    "定；都超过则不成立。{undecided}",
     picture="m and v, each divided by what it estimates, over the steps on logarithmic axes: both "
     "rise to 1 along the closed form, v a hundred times later than m. Marks show both after the "
     "first step: 0.1 and 0.001.",
-    picture_zh="m、v 与其估计量之比随步数变化（双对数坐标）：都沿解析式升到 1，v 晚一百倍；并标出"
-    "一步之后的值：0.1 与 0.001。",
+    picture_zh="m、v 与各自所估计的量之比随步数变化（双对数坐标）：都沿解析式升到 1，v 晚一百倍；"
+    "并标出一步之后的值：0.1 与 0.001。",
     remark="Both moments are too small by the same law with different β: m for tens of steps, v "
     "for thousands of steps. Study 22 measures what this does to the first steps: they become too "
     "large, not too small.",
@@ -83,7 +83,7 @@ ABOUT = About(
     findings={
         "holds": (
             "After one step, m is {m_first:.2f} and v {v_first:.4f} times what they estimate",
-            "一步后，m 是其估计量的 {m_first:.2f} 倍，v 是 {v_first:.4f} 倍",
+            "一步后，m 是所估计的量的 {m_first:.2f} 倍，v 是 {v_first:.4f} 倍",
         ),
         "depends": ("Only one of m and v starts too small", "m 与 v 中只有一个开始时偏小"),
         "fails": ("Neither m nor v starts too small", "m 与 v 开始时都不偏小"),
@@ -171,10 +171,10 @@ def verdict(numbers: dict[str, Any], threshold: dict[str, float]) -> Verdict:
     return Verdict(
         combined(rule, *parts),
         f"After one step, m is {n['m_first']:.3f} and v {n['v_first']:.4f} times what they "
-        f"estimate. By the closed form, m is within 1 % of it from step {n['m_until']:.0f} on, and "
-        f"v from step {n['v_until']:,.0f} on.",
-        f"一步后 m 是其估计量的 {n['m_first']:.3f} 倍，v 是 {n['v_first']:.4f} 倍。按解析式，m 从"
-        f"第 {n['m_until']:.0f} 步、v 从第 {n['v_until']:,.0f} 步起与估计量相差 1 % 以内。",
+        f"estimate. By the closed form, m is within 1 % of what it estimates from step "
+        f"{n['m_until']:.0f} on, and v from step {n['v_until']:,.0f} on.",
+        f"一步后 m 是所估计的量的 {n['m_first']:.3f} 倍，v 是 {n['v_first']:.4f} 倍。按解析式，m "
+        f"从第 {n['m_until']:.0f} 步、v 从第 {n['v_until']:,.0f} 步起与所估计的量相差 1 % 以内。",
     )
 
 

@@ -109,15 +109,21 @@ ABOUT = About(
             "expected calibration error on test images, at the end",
             "结束时测试图像的期望校准误差",
         ),
-        "ece_smoothed": ("the same with label smoothing", "同上，标签平滑"),
-        "ece_scaled": ("the same after temperature scaling", "同上，温度缩放后"),
+        "ece_smoothed": (
+            "expected calibration error with label smoothing",
+            "同上，标签平滑",
+        ),
+        "ece_scaled": (
+            "expected calibration error after temperature scaling",
+            "同上，温度缩放后",
+        ),
         "temperature": (
             "temperature T of the scaling",
             "温度缩放的温度 T",
         ),
         "nll_least": (
             "negative log-likelihood of test images (nats), at its best epoch",
-            "测试图像的负对数似然（奈特），最好的一轮",
+            "测试图像的负对数似然（nat），最好的一轮",
         ),
         "nll": ("negative log-likelihood of test images at the end", "结束时的负对数似然"),
         "nll_smoothed": (
@@ -147,13 +153,14 @@ ABOUT = About(
     "并停在其上方；分错图像上的置信度也上升。中：期望校准误差，交叉熵下增大，标签平滑时更大，温度缩"
     "放后保持很小。下：负对数似然，几轮后最小，之后增大，而准确率仍在上升。",
     remark="On training images ŷ goes to y. On test images the network is nearly as sure, but "
-    "wrong more often than its confidence suggests: on its mistakes, its mean confidence is still "
-    "88 %. Guo et al. (2017) find modern networks poorly calibrated, and temperature scaling "
-    "surprisingly effective on most datasets. Here too one number is enough, and it changes no "
-    "prediction. Müller et al. (2019) find that label smoothing improves calibration. Here, with "
-    "s = 0.1, it does not: its loss is least at ŷ = 0.91, so the network, which is right on 96 % "
-    "of the images, is not sure enough. A first run of this study chose the largest of its "
-    "learning rates. We added larger ones and ran it again; it chose the same one.",
+    "wrong more often than its confidence suggests: on its mistakes, its mean confidence is "
+    "still 88 %. Guo et al. (2017) find modern networks poorly calibrated, and temperature "
+    "scaling surprisingly effective on most datasets. Here too a single number, the temperature, "
+    "is enough, and it changes no prediction. Müller et al. (2019) find that label smoothing "
+    "improves calibration. Here, with s = 0.1, it does not: its loss is least at ŷ = 0.91, so "
+    "the network, which is right on 96 % of the images, is not sure enough. A first run of this "
+    "study chose the largest of its learning rates. We added larger ones and ran it again; it "
+    "chose the same one.",
     remark_zh="在训练图像上 ŷ 趋于 y；在测试图像上网络几乎同样自信，错误率却高于其置信度所示：分"
     "错的图像上平均置信度仍有 88 %。Guo 等（2017）发现现代网络校准很差，而温度缩放在多数数据集上"
     "出奇地有效；这里也是如此，只用一个数，且不改变任何预测。Müller 等（2019）发现标签平滑能改善"
@@ -177,7 +184,7 @@ ABOUT = About(
             "{accuracy:.1%}",
         ),
         "fails": (
-            "After so short a training, ŷ of the right class is still {doubt:.1%} below 1",
+            "After such a short training, ŷ of the right class is still {doubt:.1%} below 1",
             "训练这样短，正确类别的 ŷ 仍比 1 低 {doubt:.1%}",
         ),
         "not decided": (

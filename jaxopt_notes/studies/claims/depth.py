@@ -99,7 +99,7 @@ ABOUT = About(
         ),
         "lost_relu": (
             "points of test accuracy that depth costs: ReLU, He",
-            "加深损失的测试准确率（百分点）：ReLU，He 初始化",
+            "加深网络所损失的测试准确率（百分点）：ReLU，He 初始化",
         ),
         "accuracy_relu": (
             "test accuracy of the deepest network: ReLU, He",
@@ -116,7 +116,7 @@ ABOUT = About(
         ),
         "lost_relu_torch": (
             "points of test accuracy that depth costs: ReLU, torch's default",
-            "加深损失的测试准确率（百分点）：ReLU，torch 默认初始化",
+            "加深网络所损失的测试准确率（百分点）：ReLU，torch 默认初始化",
         ),
         "accuracy_relu_torch": (
             "test accuracy of the deepest network: ReLU, torch's default",
@@ -132,7 +132,7 @@ ABOUT = About(
         ),
         "lost_sigmoid": (
             "points of test accuracy that depth costs: sigmoid, LeCun",
-            "加深损失的测试准确率（百分点）：sigmoid，LeCun 初始化",
+            "加深网络所损失的测试准确率（百分点）：sigmoid，LeCun 初始化",
         ),
         "accuracy_sigmoid": (
             "test accuracy of the deepest network: sigmoid, LeCun",
@@ -149,7 +149,7 @@ ABOUT = About(
         ),
         "lost_sigmoid_larger": (
             "points of test accuracy that depth costs: sigmoid, weights four times as large",
-            "加深损失的测试准确率（百分点）：sigmoid，权重放大四倍",
+            "加深网络所损失的测试准确率（百分点）：sigmoid，权重放大四倍",
         ),
         "accuracy_sigmoid_larger": (
             "test accuracy of the deepest network: sigmoid, weights four times as large",
@@ -167,7 +167,7 @@ ABOUT = About(
         ),
         "lost_relu_batch": (
             "points of test accuracy that depth costs: ReLU, torch's default, batch normalisation",
-            "加深损失的测试准确率（百分点）：ReLU，torch 默认初始化，批归一化",
+            "加深网络所损失的测试准确率（百分点）：ReLU，torch 默认初始化，批归一化",
         ),
         "accuracy_relu_batch": (
             "test accuracy of the deepest network: ReLU, torch's default, batch normalisation",
@@ -184,7 +184,7 @@ ABOUT = About(
         ),
         "lost_relu_residual": (
             "points of test accuracy that depth costs: ReLU, torch's default, residual",
-            "加深损失的测试准确率（百分点）：ReLU，torch 默认初始化，残差",
+            "加深网络所损失的测试准确率（百分点）：ReLU，torch 默认初始化，残差",
         ),
         "accuracy_relu_residual": (
             "test accuracy of the deepest network: ReLU, torch's default, residual",
@@ -201,7 +201,7 @@ ABOUT = About(
         ),
         "lost_sigmoid_batch": (
             "points of test accuracy that depth costs: sigmoid, LeCun, batch normalisation",
-            "加深损失的测试准确率（百分点）：sigmoid，LeCun 初始化，批归一化",
+            "加深网络所损失的测试准确率（百分点）：sigmoid，LeCun 初始化，批归一化",
         ),
         "accuracy_sigmoid_batch": (
             "test accuracy of the deepest network: sigmoid, LeCun, batch normalisation",
@@ -218,7 +218,7 @@ ABOUT = About(
         ),
         "lost_sigmoid_residual": (
             "points of test accuracy that depth costs: sigmoid, LeCun, residual",
-            "加深损失的测试准确率（百分点）：sigmoid，LeCun 初始化，残差",
+            "加深网络所损失的测试准确率（百分点）：sigmoid，LeCun 初始化，残差",
         ),
         "accuracy_sigmoid_residual": (
             "test accuracy of the deepest network: sigmoid, LeCun, residual",
@@ -233,46 +233,48 @@ ABOUT = About(
     "if ReLU avoids them with both initialisations and the sigmoid suffers from them; depends if "
     "ReLU avoids them with only one of the two; fails if ReLU avoids them with neither, or if the "
     "sigmoid does not suffer from them. {undecided}",
-    rule_zh="均在最深的网络中。若两个比值都不低于 {kept:g}，且加深至多损失 {lost:g} 个百分点的测"
-    "试准确率，则 ReLU 在该初始化下避免了梯度消失。若两个比值都不高于 {kept:g}，且加深至少损失 "
-    "{lost:g} 个百分点，则 LeCun 初始化的 sigmoid 受梯度消失之害。ReLU 在两种初始化下都避免、"
-    "sigmoid 受害，则成立；ReLU 只在其中一种下避免，则视情况而定；两种下都不避免，或 sigmoid 不受"
-    "害，则不成立。{undecided}",
+    rule_zh="以下各项均在最深的网络中判定。若两个比值都不低于 {kept:g}，且加深至多损失 {lost:g} "
+    "个百分点的测试准确率，则 ReLU 在该初始化下避免了梯度消失。若两个比值都不高于 {kept:g}，且加"
+    "深至少损失 {lost:g} 个百分点，则 LeCun 初始化的 sigmoid 受梯度消失之害。ReLU 在两种初始化下"
+    "都避免、sigmoid 受害，则成立；ReLU 只在其中一种下避免，则视情况而定；两种下都不避免，或 "
+    "sigmoid 不受害，则不成立。{undecided}",
     picture="At the top, the norm of each layer's gradient in networks of 20 hidden layers, on a "
-    "logarithmic scale, with the range over 20 seeds: ReLU with He's initialisation is level near "
-    "1; ReLU with torch's default falls by six orders of magnitude towards the first layers; the "
-    "sigmoid falls by eleven orders of magnitude, or by nearly four with weights four times as "
-    "large. With residual connections both are nearly level; with batch normalisation the sigmoid "
-    "is level and ReLU's gradient grows thirtyfold towards the first layers. In the middle, the "
-    "second layer's gradient over the depth shows the same. At the bottom, the test accuracy over "
-    "the depth: ReLU with He's initialisation and the four controls stay near 90 %; the sigmoids "
-    "and ReLU with torch's default fall to 10 to 20 %.",
+    "logarithmic scale, with the range over 20 seeds: ReLU with He's initialisation is level "
+    "near 1; ReLU with torch's default falls by six orders of magnitude towards the first "
+    "layers; the sigmoid falls by eleven orders of magnitude, or by nearly four with weights "
+    "four times as large. With residual connections ReLU and the sigmoid are nearly level; with "
+    "batch normalisation the sigmoid is level and ReLU's gradient grows thirtyfold towards the "
+    "first layers. In the middle, the second layer's gradient over the depth shows the same "
+    "pattern. At the bottom, the test accuracy over the depth: ReLU with He's initialisation and "
+    "the four controls stay near 90 %; the sigmoids and ReLU with torch's default fall to 10 to "
+    "20 %.",
     picture_zh="上：20 个隐藏层的网络中各层梯度的范数（对数坐标，含 20 个种子的范围）：He 初始化的"
     " ReLU 平稳在 1 附近；torch 默认初始化的 ReLU 往首层方向下降六个数量级；sigmoid 下降十一个数量"
     "级，权重放大四倍时下降近四个。加残差连接后两者都近乎平稳；加批归一化后 sigmoid 平稳，ReLU 的"
     "梯度往首层方向增大约三十倍。中：第二层梯度随深度变化，结论相同。下：测试准确率随深度变化：He "
     "初始化的 ReLU 与四个对照保持在 90 % 附近；两种 sigmoid 与 torch 默认初始化的 ReLU 降到 10 % "
     "至 20 %。",
-    remark="ReLU is half of the cure; a fitting initialisation is the other half. ReLU halves the "
-    "mean square of what it passes on, and weights of variance 2/n make up for that (He et al. "
-    "2015, §2.2). torch's default for dense layers has variance 1/(3n): each layer multiplies the "
-    "gradient's norm by √(1/6). The logistic sigmoid is unsuited to deep networks with random "
-    "initialisation, because its mean drives the top hidden layer into saturation (Glorot & "
-    "Bengio 2010). Weights four times as large do not fix it. Does batch normalisation prevent "
-    "vanishing gradients? Yes, in both networks. But in a deep ReLU network without residual "
-    "connections the gradients explode instead, as Yang et al. 2019 derive. The residual branches "
-    "here are divided by √(layers), because batch normalisation shrinks them by that order in "
-    "residual networks (De & Smith 2020). An earlier rule had a line of 10 % for ReLU and one of "
-    "0.1 % for the sigmoid, and it judged the larger weights too. No depth could have met it, so "
-    "one line of 1 % replaced it, after the first run was known; the verdict stayed.",
-    remark_zh="ReLU 只是一半解药，另一半是初始化。ReLU 使通过它的均方减半，方差为 2/n 的权重正好"
-    "弥补（He 等 2015，§2.2）。torch 全连接层默认方差为 1/(3n)：每层使梯度缩小到原来的 √(1/6)。"
-    "logistic sigmoid 不适合随机初始化的深层网络，因为它的均值会使顶层隐藏层饱和（Glorot 与 "
-    "Bengio 2010），权重放大四倍也无法解决。批归一化能防止梯度消失吗？在两种网络中都能。但在没有"
-    "残差连接的深层 ReLU 网络中，梯度反而爆炸，与 Yang 等 2019 的推导一致。此处残差支路除以层数的"
-    "平方根，因为在残差网络中批归一化正是按这一量级缩小支路（De 与 Smith 2020）。此前的规则以 "
-    "10 % 判 ReLU、以 0.1 % 判 sigmoid，并把权重放大四倍的 sigmoid 也计入；任何深度都无法满足它。"
-    "因此在得知首次结果之后改为统一的 1 %；判定未变。",
+    remark="ReLU is half of the cure; a fitting initialisation is the other half. ReLU halves "
+    "the mean square of what it passes on, and weights of variance 2/n make up for that (He et "
+    "al. 2015, §2.2). torch's default for dense layers has variance 1/(3n): each layer "
+    "multiplies the gradient's norm by √(1/6). The logistic sigmoid is unsuited to deep networks "
+    "with random initialisation, because its mean drives the top hidden layer into saturation "
+    "(Glorot & Bengio 2010). Weights four times as large do not fix it. Does batch normalisation "
+    "prevent vanishing gradients? Yes, in both networks. But in a deep ReLU network without "
+    "residual connections the gradients explode instead, as Yang et al. 2019 derive. The "
+    "residual branches here are divided by √(layers), because batch normalisation shrinks them "
+    "by that order in residual networks (De & Smith 2020). An earlier rule had a threshold of 10 "
+    "% for ReLU and one of 0.1 % for the sigmoid, and it also judged the sigmoid with larger "
+    "weights. No depth could have met that rule, so one threshold of 1 % replaced the two after "
+    "the results of the first run were known; the verdict did not change.",
+    remark_zh="ReLU 只是一半解药，另一半是初始化。ReLU 使通过它的信号的均方值减半，方差为 2/n 的"
+    "权重正好弥补（He 等 2015，§2.2）。torch 全连接层默认方差为 1/(3n)：每层使梯度缩小到原来的 "
+    "√(1/6)。logistic sigmoid 不适合随机初始化的深层网络，因为它的均值会使顶层隐藏层饱和（Glorot "
+    "与 Bengio 2010），权重放大四倍也无法解决。批归一化能防止梯度消失吗？在两种网络中都能。但在没"
+    "有残差连接的深层 ReLU 网络中，梯度反而爆炸，与 Yang 等 2019 的推导一致。此处残差支路除以层数"
+    "的平方根，因为在残差网络中批归一化正是按这一量级缩小支路（De 与 Smith 2020）。此前的判据对 "
+    "ReLU 以 10 %、对 sigmoid 以 0.1 % 为阈值，并把权重放大四倍的 sigmoid 也计入；任何深度都无法"
+    "满足它。因此在得知首次结果之后改为统一的 1 %；结论未变。",
     sources=(
         "Glorot & Bengio 2010, “Understanding the difficulty of training deep feedforward neural "
         "networks”",
@@ -293,8 +295,8 @@ ABOUT = About(
             "sigmoid 的梯度随深度消失；若初始化不合适，ReLU 也一样",
         ),
         "fails": (
-            "ReLU does not keep its gradients where the sigmoid loses them",
-            "并非 ReLU 保住梯度而 sigmoid 失去梯度",
+            "ReLU loses its gradients with depth, or the sigmoid keeps its own",
+            "ReLU 未能保住梯度，或 sigmoid 并未失去梯度",
         ),
         "not decided": (
             "Whether ReLU keeps its gradients with depth is not decided",

@@ -42,10 +42,10 @@ ABOUT = About(
     "quadratics: the centre drifts; it jumps; or it drifts while the gradients' scale changes "
     "thirtyfold. Four show MNIST's digits to a dense network, ten at a step, each once: the "
     "labels are permuted anew every 250 steps; the images turn; they turn and are dark in every "
-    "second stretch; or the labels change and the network learns only whether its choice was "
-    "right (a bandit). Each optimizer gets the learning rate with the least cost on validation "
-    "streams. The costs are measured on 12 other streams, averaged over the second half of the "
-    "steps.",
+    "second stretch of 250 steps; or the labels change and the network learns only whether its "
+    "choice was right (a bandit). Each optimizer gets the learning rate with the least cost on "
+    "validation streams. The costs are measured on 12 other streams, averaged over the second "
+    "half of the steps.",
     how_zh="七种数据流，都在学习过程中变化。三种是二次函数：中心漂移；中心跳跃；或中心漂移的同"
     "时，梯度尺度变化三十倍。四种把 MNIST 数字给全连接网络学习，每步十张，每张只看一次：标签每 "
     "250 步重新置换；图像旋转；图像旋转，且每隔一段变暗；或标签变化，而网络只知道自己的选择对不对"
@@ -210,12 +210,12 @@ ABOUT = About(
     rule_zh="若 Adam 的代价比五种优化器中最好者（验证流上代价最小者）至多高 {excess:.0%}，则算接"
     "近最好。七种流上都接近则成立，都不接近则不成立，否则视情况而定。若某种流的中位数的 95 % 区间"
     "包含阈值，则该流未定。",
-    picture="Three panels. Above, a row for each of the seven streams with a mark for each of the "
-    "five optimizers: how far its cost is above that of the best. Adam's marks lie between 0 and "
-    "100 %, and left of the line at 10 % in the two rows where digits turn. In the middle, the "
-    "same for Adam with other β1 and β2: with β1 = 0 its marks lie left of the line at 10 % in "
-    "six rows, and below 0 in three. Below, mistakes over time where labels are permuted anew: "
-    "peaks at every change, higher for Adam than for SGD.",
+    picture="Three panels. Above, a row for each of the seven streams with a mark for each of "
+    "the five optimizers: how far its cost is above that of the best. Adam's marks lie between 0 "
+    "and 100 %, and left of the line at 10 % in the two rows where digits turn. In the middle, "
+    "the excess of Adam with other β1 and β2: with β1 = 0 its marks lie left of the line at 10 % "
+    "in six rows, and below 0 in three. Below, mistakes over time where labels are permuted "
+    "anew: peaks at every change, higher for Adam than for SGD.",
     picture_zh="三幅图。上：七种数据流各一行，五种优化器各一个标记，表示代价比最好者高多少；Adam "
     "的标记在 0 到 100 % 之间，在数字旋转的两行位于 10 % 线左侧。中：取不同 β1、β2 的 Adam，β1 = "
     "0 时有六行位于 10 % 线左侧，其中三行低于 0。下：标签重新置换时的错误率随时间变化，每次置换都"
@@ -234,13 +234,13 @@ ABOUT = About(
     "filter of Widrow & Hoff (1960). All networks here are small; these streams are no benchmark "
     "of reinforcement learning.",
     remark_zh="Adam 的损失主要来自 β1：目标移动时，梯度的平均值仍指向旧目标。取 β1 = 0 时，七种流"
-    "中有六种与最好者相差 10 % 以内；这样的 Adam 就是带偏差校正、平均更长的 RMSProp。β2 = 0.999 "
-    "在梯度尺度变化时损失最大，此时 β2 = 0.9 把超出量从 71 % 降到 13 %；但在其余六种流中的五种"
-    "上，较短的记忆反而更差。默认的 α = 0.001 在四种数字流中的三种上都太小：移动的目标需要大的学"
-    "习率。中心跳跃时 AdaGrad 领先，是因为它的大学习率正是为这一步数选定的：步数增到十倍，代价升"
-    "到 1.4 倍。Kingma 与 Ba（2014）称 Adam 适合非平稳目标。Ellis 等（2024）指出：强化学习的目标"
-    "改变使梯度变大时，Adam 的更新会过大，结果变差。SGD 跟随二次函数的移动中心，就是 Widrow 与 "
-    "Hoff（1960）的 LMS 滤波器。这里的网络都很小，这些数据流也不是强化学习的基准测试。",
+    "中有六种与最好者相差 10 % 以内；这样的 Adam 就是带偏差校正、平均时间更长的 RMSProp。β2 = "
+    "0.999 在梯度尺度变化时损失最大，此时 β2 = 0.9 把超出量从 71 % 降到 13 %；但在其余六种流中的"
+    "五种上，较短的记忆反而更差。默认的 α = 0.001 在四种数字流中的三种上都太小：移动的目标需要大"
+    "的学习率。中心跳跃时 AdaGrad 领先，是因为它的大学习率正是为这一步数选定的：步数增到十倍，代"
+    "价升到 1.4 倍。Kingma 与 Ba（2014）称 Adam 适合非平稳目标。Ellis 等（2024）指出：强化学习的"
+    "目标改变使梯度变大时，Adam 的更新会过大，结果变差。SGD 跟随二次函数的移动中心，就是 Widrow "
+    "与 Hoff（1960）的 LMS 滤波器。这里的网络都很小，这些数据流也不是强化学习的基准测试。",
     sources=(
         "Kingma & Ba 2014, “Adam: A Method for Stochastic Optimization”, abstract",
         "Ellis et al. 2024, “Adam on Local Time: Addressing Nonstationarity in RL with Relative "

@@ -56,14 +56,17 @@ ABOUT = About(
     },
     quick={"seeds": 5, "random": 2000, "steps": 3000, "splits": 100},
     measured={
-        "certain": ("H of a certain outcome (nats)", "确定结果的 H（奈特）"),
+        "certain": (
+            "H of a certain outcome (nats)",
+            "确定结果的 H（nat）",
+        ),
         "uniform": (
             "H of a uniform outcome minus log 10 (nats)",
-            "均匀分布的 H 减 log 10（奈特）",
+            "均匀分布的 H 减 log 10（nat）",
         ),
         "above_uniform": (
             "largest H of a random distribution minus log 10 (nats)",
-            "随机分布的最大 H 减 log 10（奈特）",
+            "随机分布的最大 H 减 log 10（nat）",
         ),
         "below_floor": ("least L − H(y) over random ŷ", "随机 ŷ 下 L − H(y) 的最小值"),
         "soft_gap": ("L − H(y) after minimising, soft labels", "最小化后的 L − H(y)，软标签"),
@@ -100,15 +103,15 @@ ABOUT = About(
     "超过 log 10，没有 L 低于 H(y)，信息增益都在 [0, H(Y)] 内。最小值：软标签下 L 与 H(y) 相差 "
     "{gap:g} 以内，ŷ 与 y 相差 {distance:g} 以内。两部分都满足则成立；只满足界限则视情况而定；界"
     "限不满足则不成立。",
-    picture="Five panels. H of a coin: an arch from 0 over log 2 back to 0. The cross-entropy for "
-    "y = 0.3 over ŷ: it touches its floor H(y) only at ŷ = 0.3. L − H(y) over the steps: it falls "
-    "straight down for soft labels and as 1/t for one-hot ones. The margin of the right logit: a "
-    "straight line over the logarithm of the steps. The information gain of a split between two "
-    "classes over its place: largest half-way.",
-    picture_zh="自上而下：抛硬币的 H，从 0 升到 log 2 再回到 0，呈拱形；y = 0.3 时交叉熵随 ŷ 变"
-    "化，仅在 ŷ = 0.3 处触到下限 H(y)；L − H(y) 随步数变化，软标签时直线下降，one-hot 时按 "
-    "1/t 下降；正确 logit 的间隔随步数的对数直线增长；划分位置在两类之间时的信息增益，正中最"
-    "大。",
+    picture="Five panels. H of a coin: an arch from 0 over log 2 back to 0. The cross-entropy "
+    "for y = 0.3 over ŷ: it touches its floor H(y) only at ŷ = 0.3. L − H(y) over the steps: it "
+    "drops steeply for soft labels and falls as 1/t for one-hot ones. The margin of the right "
+    "logit: a straight line over the logarithm of the steps. The information gain of a split "
+    "between two classes over its place: largest half-way.",
+    picture_zh="自上而下：抛硬币的 H，从 0 升到 log 2 再回到 0，呈拱形；y = 0.3 时交叉熵随 ŷ 变化，"
+    "仅在 ŷ = 0.3 处触到下限 H(y)；L − H(y) 随步数变化，软标签时急剧下降，one-hot 时按 1/t 下降；"
+    "正确 logit 的间隔随步数的对数直线增长；一次划分的信息增益随划分点在两类之间的位置变化，正中"
+    "最大。",
     remark="For one-hot y the floor 0 is a limit that no finite logits reach: L falls as 1/t for "
     "ever, and the logits' margin grows as log t. Soudry et al. (2018) show that on separable "
     "data, gradient descent on such losses converges in direction to the maximum-margin solution, "
@@ -116,9 +119,9 @@ ABOUT = About(
     "it is useful to go on optimising after the training error is zero and the training loss is "
     "extremely small.",
     remark_zh="y 为 one-hot 时，下限 0 是任何有限 logits 都取不到的极限：L 永远按 1/t 下降，"
-    "logits 的间隔按 log t 增长。Soudry 等（2018）证明：在可分数据上，这类损失的梯度下降在方"
-    "向上收敛到最大间隔解，但非常慢，只是损失收敛速度的对数；他们认为这有助于解释为何训练误差"
-    "为零、训练损失极小之后继续优化仍有好处。",
+    "logits 的间隔按 log t 增长。Soudry 等（2018）证明：在可分数据上，这类损失的梯度下降在方向上"
+    "收敛到最大间隔解，但比损失的收敛慢得多，只按对数速度；他们认为这有助于解释为何训练误差为零、"
+    "训练损失极小之后继续优化仍有好处。",
     findings={
         "holds": (
             "With soft labels the cross-entropy reaches its floor H(y); with one-hot labels it "

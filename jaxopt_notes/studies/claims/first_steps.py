@@ -67,9 +67,12 @@ ABOUT = About(
             "first step: without correction / with correction",
             "第一步：不校正 / 校正",
         ),
-        "step_largest": ("the largest such ratio", "该比值的最大值"),
+        "step_largest": (
+            "largest ratio of any step: without correction / with correction",
+            "该比值的最大值",
+        ),
         "step_largest_at": (
-            "step at which it is largest",
+            "step at which the ratio is largest",
             "比值最大时的步数",
         ),
         "step_first_099": (
@@ -89,7 +92,10 @@ ABOUT = About(
             "training loss after 20 steps, without correction / with it, least learning rate",
             "20 步后训练损失：不校正 / 校正，最小学习率",
         ),
-        "loss_largest": ("the same at the largest learning rate", "同上，最大学习率"),
+        "loss_largest": (
+            "training loss after 20 steps, without correction / with it, largest learning rate",
+            "同上，最大学习率",
+        ),
     },
     threshold={"off": 0.5},
     rule="With the notes' β (0.9 and 0.999), we compare the uncorrected first step with the "
@@ -99,11 +105,10 @@ ABOUT = About(
     rule_zh="按笔记的 β（0.9 与 0.999）比较第一步：若校正的第一步比不校正的至少长 {off:.0%}，则成"
     "立；若不校正的第一步比校正的至少长 {off:.0%}，则不成立；否则视情况而定。若 95 % 区间包含这两"
     "个界限之一，则未定。",
-    picture="Above, the step without correction over the step with it, over the steps on "
-    "logarithmic axes: with β = 0.9 and 0.999 it starts at 3.2, rises to 6.6 near step 12 "
-    "and returns to 1 after thousands of steps; with β2 = 0.9 it starts at 0.3. Below, "
-    "training loss with and without correction over the first steps at the largest learning "
-    "rate.",
+    picture="Above, the ratio of the step without correction to the step with correction, at "
+    "each step, on logarithmic axes: with β = 0.9 and 0.999 it starts at 3.2, rises to 6.6 near "
+    "step 12 and returns to 1 after thousands of steps; with β2 = 0.9 it starts at 0.3. Below, "
+    "training loss with and without correction over the first steps at the largest learning rate.",
     picture_zh="上：不校正与校正的步长之比（双对数坐标）：β = 0.9、0.999 时从 3.2 开始，约第 12 "
     "步升到 6.6，几千步后才回到 1；β2 = 0.9 时从 0.3 开始。下：最大学习率下，校正与不校正时最初几"
     "步的训练损失。",

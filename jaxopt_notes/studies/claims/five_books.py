@@ -92,8 +92,8 @@ ABOUT = About(
     rule="Holds if, with default settings, each of the three names has a framework whose path is "
     "at least {apart:.0%} of the distance travelled apart from the notes' path; fails if none of "
     "the names has one, not even on tiny gradients; else it depends.",
-    rule_zh="若在默认值下，三个名字中每一个都有框架与笔记的轨迹相距至少为路程的 {apart:.0%}，则成"
-    "立；若一个都没有，在微小梯度下也没有，则不成立；否则视情况而定。",
+    rule_zh="若在默认值下，三个名字各有至少一个框架，其轨迹与笔记轨迹的间距不小于路程的 "
+    "{apart:.0%}，则成立；若没有一个名字如此，在微小梯度下也没有，则不成立；否则视情况而定。",
     picture="Above, the paths of the five RMSProps from one start over the loss's contours: those "
     "of the notes, optax and Keras coincide; those of torch and TensorFlow 1 leave them. Below, "
     "for each name and framework the largest distance from the notes' path on a logarithmic axis, "

@@ -59,9 +59,9 @@ ABOUT = About(
     "channel follows the other. Below, four images of three channels: a reshape to (4, −1) gives "
     "four long rows, one for each image; a reshape to (−1, 784) gives twelve short rows, three "
     "for each image.",
-    picture_zh="上：一幅 2 × 2 像素、两个通道的图像，以及它展平成的两种八元素行：通道在后时两通道"
-    "交替，通道在前时一个通道接另一个。下：四张三通道图像，reshape 到 (4, −1) 得四个长行，每张图"
-    "一行；reshape 到 (−1, 784) 得十二个短行，每张图三行。",
+    picture_zh="上：一幅 2 × 2 像素、两个通道的图像，以及它展平后的两种结果，各为一行八个特征：通"
+    "道在后时两通道交替，通道在前时一个通道接另一个。下：四张三通道图像，reshape 到 (4, −1) 得四"
+    "个长行，每张图一行；reshape 到 (−1, 784) 得十二个短行，每张图三行。",
     remark="True, with two traps. First, the layout decides the order of the features: with "
     "channels last, a block of 64 × 7 × 7 flattens to another row. So dense weights need a "
     "permutation to pass between the two layouts (jaxopt_notes.models.from_torch does it). "

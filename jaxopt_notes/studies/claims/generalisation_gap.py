@@ -108,30 +108,30 @@ ABOUT = About(
             "同上，构造的数据",
         ),
         "mended_adamw_mnist": (
-            "points by which AdamW is above the middle of Adam and momentum, MNIST",
-            "AdamW 高于 Adam 与动量中点的百分点，MNIST",
+            "points by which AdamW is above the midpoint between Adam and momentum, MNIST",
+            "AdamW 比 Adam 与动量的中点高出的百分点，MNIST",
         ),
         "mended_copied_mnist": (
-            "points by which the switch with momentum copied is above the middle of Adam and "
-            "momentum, MNIST",
-            "复制动量的切换高于 Adam 与动量中点的百分点，MNIST",
+            "points by which the switch with momentum copied is above the midpoint between Adam "
+            "and momentum, MNIST",
+            "复制动量的切换比 Adam 与动量的中点高出的百分点，MNIST",
         ),
         "mended_projected_mnist": (
-            "points by which SWATS is above the middle of Adam and momentum, MNIST",
-            "SWATS 高于 Adam 与动量中点的百分点，MNIST",
+            "points by which SWATS is above the midpoint between Adam and momentum, MNIST",
+            "SWATS 比 Adam 与动量的中点高出的百分点，MNIST",
         ),
         "mended_adamw_made": (
-            "points by which AdamW is above the middle of Adam and momentum, made data",
-            "AdamW 高于 Adam 与动量中点的百分点，构造的数据",
+            "points by which AdamW is above the midpoint between Adam and momentum, made data",
+            "AdamW 比 Adam 与动量的中点高出的百分点，构造的数据",
         ),
         "mended_copied_made": (
-            "points by which the switch with momentum copied is above the middle of Adam and "
-            "momentum, made data",
-            "复制动量的切换高于 Adam 与动量中点的百分点，构造的数据",
+            "points by which the switch with momentum copied is above the midpoint between Adam "
+            "and momentum, made data",
+            "复制动量的切换比 Adam 与动量的中点高出的百分点，构造的数据",
         ),
         "mended_projected_made": (
-            "points by which SWATS is above the middle of Adam and momentum, made data",
-            "SWATS 高于 Adam 与动量中点的百分点，构造的数据",
+            "points by which SWATS is above the midpoint between Adam and momentum, made data",
+            "SWATS 比 Adam 与动量的中点高出的百分点，构造的数据",
         ),
         "accuracy_momentum": ("test accuracy of momentum, MNIST", "动量的测试准确率，MNIST"),
         "accuracy_adam": ("test accuracy of Adam, MNIST", "Adam 的测试准确率，MNIST"),
@@ -172,21 +172,21 @@ ABOUT = About(
     "量低 30 个百分点，复制动量的切换与动量持平。",
     remark="On the made data Adam's steps have the same length for every feature. So it fits all "
     "training examples, but predicts only one class on new data, whatever the learning rate "
-    "(Wilson et al. 2017). Weight decay does not change its direction. The switch with momentum "
-    "copied fixes this only because Adam has not yet fitted the data: the chosen trial learns so "
-    "slowly that 73 % of the squared error is left when SGD takes over. SWATS projects a learning "
-    "rate from Adam's steps that is too small to undo them. On MNIST there is nothing to fix: as "
-    "in Choi et al. (2019), tuned Adam is not behind momentum. At double the thresholds the "
-    "verdict says little, because 1.6 times momentum's steps then count as fast. Large networks "
-    "are not tested here: on them, Keskar & Socher (2017) see SWATS close the gap in most of "
-    "their tasks, and Loshchilov & Hutter (2019) see decoupled decay improve Adam's "
-    "generalisation.",
+    "(Wilson et al. 2017). Weight decay does not change the direction of Adam's solution. The "
+    "switch with momentum copied fixes this only because Adam has not yet fitted the data: the "
+    "chosen trial learns so slowly that 73 % of the squared error is left when SGD takes over. "
+    "SWATS projects a learning rate from Adam's steps that is too small to undo them. On MNIST "
+    "there is nothing to fix: as in Choi et al. (2019), tuned Adam is not behind momentum. At "
+    "double the thresholds the verdict says little, because 1.6 times momentum's steps then "
+    "count as fast. Large networks are not tested here: on them, Keskar & Socher (2017) see "
+    "SWATS close the gap in most of their tasks, and Loshchilov & Hutter (2019) see decoupled "
+    "decay improve Adam's generalisation.",
     remark_zh="在构造的数据上，Adam 对每个特征的步长都相同，因此它拟合了全部训练样本，却只会预测"
-    "一个类别，学习率取多少都一样（Wilson 等 2017）；权重衰减也不改变其方向。复制动量的切换只有在 "
-    "Adam 尚未拟合数据时才能弥补：选定的试验学得很慢，SGD 接手时还剩 73 % 的平方误差。SWATS 由 "
-    "Adam 的步投影出的学习率太小，无法扭转。在 MNIST 上没有需要弥补的差距：与 Choi 等（2019）一"
-    "致，调参后的 Adam 并不落后于动量。阈值加倍时的结论意义不大：此时 1.6 倍的步数也算快。这里没"
-    "有检验大网络；在大网络上，Keskar 与 Socher（2017）发现 SWATS 在多数任务上消除了差距，"
+    "一个类别，学习率取多少都一样（Wilson 等 2017）；权重衰减也不改变 Adam 的解的方向。复制动量的"
+    "切换只有在 Adam 尚未拟合数据时才能弥补：选定的试验学得很慢，SGD 接手时还剩 73 % 的平方误差。"
+    "SWATS 由 Adam 的步投影出的学习率太小，无法扭转。在 MNIST 上没有需要弥补的差距：与 Choi 等（"
+    "2019）一致，调参后的 Adam 并不落后于动量。阈值加倍时的结论意义不大：此时 1.6 倍的步数也算快。"
+    "这里没有检验大网络；在大网络上，Keskar 与 Socher（2017）发现 SWATS 在多数任务上消除了差距，"
     "Loshchilov 与 Hutter（2019）发现解耦的权重衰减改善了 Adam 的泛化。",
     sources=(
         "Wilson et al. 2017, “The Marginal Value of Adaptive Gradient Methods in Machine "

@@ -94,14 +94,26 @@ ABOUT = About(
             "share of predictions kept under shifts, max pooling minus no down-sampling",
             "平移后预测不变的比例：最大池化减不降采样",
         ),
-        "kept_average_over": ("the same for average pooling", "同上，平均池化"),
-        "kept_stride_over": ("the same for a stride of 2", "同上，步幅 2"),
+        "kept_average_over": (
+            "share of predictions kept under shifts, average pooling minus no down-sampling",
+            "同上，平均池化",
+        ),
+        "kept_stride_over": (
+            "share of predictions kept under shifts, stride of 2 minus no down-sampling",
+            "同上，步幅 2",
+        ),
         "less_max": (
             "overfitting, no down-sampling minus max pooling",
             "过拟合程度：不降采样减最大池化",
         ),
-        "less_average": ("the same for average pooling", "同上，平均池化"),
-        "less_stride": ("the same for a stride of 2", "同上，步幅 2"),
+        "less_average": (
+            "overfitting, no down-sampling minus average pooling",
+            "同上，平均池化",
+        ),
+        "less_stride": (
+            "overfitting, no down-sampling minus stride of 2",
+            "同上，步幅 2",
+        ),
         "gap_over_max": (
             "test accuracy, global average minus max pooling",
             "测试准确率：全局平均减最大池化",
@@ -185,10 +197,10 @@ ABOUT = About(
     "both, training minus test accuracy is at least {overfit:.1%} smaller. Global average: its "
     "test accuracy is at most {behind:.1%} below max pooling's. Holds if all three are true; "
     "fails if none is; else it depends. {undecided}",
-    rule_zh="不变性：平移 1 到 4 像素时，最大池化与平均池化保持不变的预测都比不降采样的网络多至少 "
-    "{kept:.0%}（占全部预测）。过拟合：两者的训练减测试准确率都小至少 {overfit:.1%}。全局平均：测"
-    "试准确率比最大池化至多低 {behind:.1%}。三项都满足则成立，都不满足则不成立，否则视情况而定。"
-    "{undecided}",
+    rule_zh="不变性：平移 1 到 4 像素时，最大池化与平均池化保持不变的预测都比不降采样的网络多至"
+    "少 {kept:.0%}（占全部预测）。过拟合：两者的训练准确率与测试准确率之差都至少小 {overfit:.1%}。"
+    "全局平均：测试准确率比最大池化至多低 {behind:.1%}。三项都满足则成立，都不满足则不成立，否则"
+    "视情况而定。{undecided}",
     picture="Two panels. Above, the share of test images whose prediction stays, over the shift "
     "in pixels: the global average stays near 90 %; max and average pooling fall to 30 % at four "
     "pixels, a stride of 2 and no down-sampling to about 20 %. Below, a row for each network: the "
@@ -200,15 +212,15 @@ ABOUT = About(
     "测试准确率与训练准确率，以线相连：步幅 2、全局平均与不降采样的线长是两种池化的 1.5 到 1.8 倍"
     "。",
     remark="Pooling helps with small shifts, but gives no invariance: under a shift of 2 pixels, "
-    "one prediction in six stays that would change without pooling; under 4 pixels, only 30 % of "
-    "the predictions stay. Azulay & Weiss (2019) find that the convolutional architecture gives "
-    "no invariance, since it ignores the sampling theorem. The global average is different: it "
-    "adds up a feature wherever it appears, and needs a fortieth of the parameters. Lin et al. "
-    "(2014) use it after richer blocks, and call it less prone to overfitting than dense layers. "
-    "Here, after two plain convolutions whose features see 10 × 10 pixels, it overfits more than "
-    "max pooling with dense layers. Springenberg et al. (2015) find that a convolution with a "
-    "larger stride can replace max pooling without loss in accuracy on several benchmarks; in "
-    "this small network, on 1,000 images, it loses three points. Scherer et al. (2010) find that "
+    "pooling keeps one in six of all predictions from changing; under 4 pixels, only 30 % of the "
+    "predictions stay. Azulay & Weiss (2019) find that the convolutional architecture gives no "
+    "invariance, since it ignores the sampling theorem. The global average is different: it adds "
+    "up a feature wherever it appears, and needs a fortieth of the parameters. Lin et al. (2014) "
+    "use it after richer blocks, and call it less prone to overfitting than dense layers. Here, "
+    "after two plain convolutions whose features see 10 × 10 pixels, it overfits more than max "
+    "pooling with dense layers. Springenberg et al. (2015) find that a convolution with a larger "
+    "stride can replace max pooling without loss in accuracy on several benchmarks; in this "
+    "small network, on 1,000 images, it loses three points. Scherer et al. (2010) find that "
     "maximum pooling significantly outperforms subsampling; here the average does as well as the "
     "maximum. In a first run the global average had 50 epochs and reached 91.0 %. It now has 120 "
     "epochs, gets nearly all training images right and reaches 91.4 %.",

@@ -76,12 +76,18 @@ ABOUT = About(
         ),
         "drawn": ("condition number κ of the drawn ravine", "所绘峡谷的条件数 κ"),
         "steps_sgd": ("steps of SGD in the drawn ravine", "所绘峡谷中 SGD 的步数"),
-        "steps_momentum": ("steps of momentum in it, β = 0.9", "其中 β = 0.9 的动量的步数"),
-        "steps_tuned": (
-            "steps of momentum in it, at Polyak's pair",
-            "其中取 Polyak 最佳组合的动量的步数",
+        "steps_momentum": (
+            "steps of momentum in the drawn ravine, β = 0.9",
+            "所绘峡谷中 β = 0.9 的动量的步数",
         ),
-        "tuned_beta": ("best β in it, by the closed form", "其中按解析式的最佳 β"),
+        "steps_tuned": (
+            "steps of momentum in the drawn ravine, at Polyak's pair",
+            "所绘峡谷中取 Polyak 最佳组合的动量的步数",
+        ),
+        "tuned_beta": (
+            "best β in the drawn ravine, by the closed form",
+            "所绘峡谷中按解析式的最佳 β",
+        ),
         "sgd_oscillates_share": (
             "share of SGD's oscillating range (αλ from 1 to 2) in which momentum's oscillation "
             "dies sooner, by the closed form",

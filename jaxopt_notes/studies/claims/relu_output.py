@@ -40,12 +40,12 @@ ABOUT = About(
     ),
     how="A dense network with one hidden layer of 64 features learns mnist-12k with Adam and a "
     "cosine schedule. In all three arms the loss is cross-entropy on logits. Its input is the "
-    "logits, a ReLU of the logits, or the softmax of the logits. The third arm follows the notes' "
-    "other advice literally, so softmax is computed twice. Each seed has its own images; all arms "
-    "share a seed's images, initial weights and batches. Each arm uses the learning rate with the "
-    "best mean accuracy on the validation set; we measure it on the test images. A run is broken "
-    "if it loses a class: for fewer than one in ten test images of that class, the output of "
-    "their own class is above all others.",
+    "logits, a ReLU of the logits, or the softmax of the logits. The third arm follows the "
+    "notes' other advice literally, so softmax is computed twice. Each seed has its own images; "
+    "all arms share a seed's images, initial weights and batches. Each arm uses the learning "
+    "rate with the best mean accuracy on the validation set; we measure it on the test images. A "
+    "run is broken if it loses a class: the class's own output is the highest for fewer than one "
+    "in ten of its test images.",
     how_zh="一个隐藏层（64 个特征）的全连接网络用 Adam 和余弦调度学习 mnist-12k。三组的损失都是作"
     "用于 logits 的交叉熵，分别输入：logits 本身；logits 的 ReLU；以及 logits 的 softmax。第三组"
     "按字面遵循笔记的另一建议，因此做了两次 softmax。各种子有各自的图像；同一种子的三组共用图像、"
@@ -139,12 +139,12 @@ ABOUT = About(
     "advice needs care. A softmax with the loss −log p is the same as logits with cross-entropy "
     "on logits. But a softmax in front of a loss that takes logits, as the cross-entropy of "
     "torch, optax and this package does, bounds them to 0 … 1. That costs 12 points after 1 "
-    "epoch and 2.0 after 30, because four of the 24 runs lose a class. Of an earlier run's "
-    "twelve seeds none did: the second softmax cost 0.6 points, and the interval ended just "
-    "below the threshold of 1 point. With twice as many runs the threshold lies inside the "
-    "interval. That earlier rule asked for lost classes in one run of ten, which twelve runs "
-    "cannot refute. It now asks for 15 %, so the earlier results were known when this rule was "
-    "registered.",
+    "epoch and 2.0 after 30, because four of the 24 runs lose a class. In an earlier run none of "
+    "the twelve seeds lost a class: the second softmax cost 0.6 points, and the interval ended "
+    "just below the threshold of 1 point. With twice as many runs the threshold lies inside the "
+    "interval. The rule of the earlier run asked for lost classes in one run of ten, which "
+    "twelve runs cannot refute. The rule now asks for 15 %, so the earlier results were known "
+    "when this rule was registered.",
     remark_zh="问题不在函数的表达能力：所有 logits 同时加一个常数，softmax 不变，所以正数也能表达"
     "一切。问题在梯度：某类输出为 0 时，该类的图像无法把它拉起来。笔记的第二条建议需小心："
     "softmax 配 −log p 的损失与“logits 配作用于 logits 的交叉熵”完全相同；但若损失本身接受 logits"

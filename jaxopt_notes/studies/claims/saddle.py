@@ -41,17 +41,17 @@ ABOUT = About(
         "在鞍点附近，|y| 每步乘 1 + α（SGD），或乘 z^2 − (1 + β + (1 − β) α) z + β = 0 的较大根（"
         "动量）",
     ),
-    how="At the saddle both start beside the ridge, and every gradient has a little noise. An "
-    "optimizer has left the saddle when |y| > ½. Both try equally many learning rates, and each "
-    "keeps its best; a learning rate does not count if a path does not end in a minimum. SGD's "
-    "stall is measured at α = 0.05, until it has left: the number of its steps with a gradient "
-    "below 0.1, divided by the number of its other steps. On the ledge, without noise, both come "
-    "down to a level spot that is no minimum. We find the smallest learning rate at which each "
-    "passes it (x < −½). Last, both start on the ridge itself, without noise.",
-    how_zh="在鞍点处，两者从山脊旁出发，每个梯度带少许噪声；|y| > ½ 算离开。两者各试同样多的学习"
-    "率，取其中最好的一个；最终没有到达极小点的学习率不计。SGD 的停滞程度在 α = 0.05 时测量：离开之"
-    "前，梯度小于 0.1 的步数与其余步数之比。在台阶处没有噪声，两者下降到一处平坦点，它并非极小点；"
-    "求各自能越过它（x < −½）的最小学习率。最后，两者都正好从山脊线上无噪声出发。",
+    how="At the saddle SGD and momentum start beside the ridge, and every gradient has a little "
+    "noise. An optimizer has left the saddle when |y| > ½. Both try equally many learning rates, "
+    "and each keeps its best; a learning rate does not count if a path does not end in a "
+    "minimum. SGD's stall is measured at α = 0.05, until it has left: the number of its steps "
+    "with a gradient below 0.1, divided by the number of its other steps. On the ledge, without "
+    "noise, both come down to a level spot that is no minimum. We find the smallest learning "
+    "rate at which each passes it (x < −½). Last, both start on the ridge itself, without noise.",
+    how_zh="在鞍点处，SGD 与动量从山脊旁出发，每个梯度带少许噪声；|y| > ½ 算离开。两者各试同样多"
+    "的学习率，取其中最好的一个；最终没有到达极小点的学习率不计。SGD 的停滞程度在 α = 0.05 时测量："
+    "离开之前，梯度小于 0.1 的步数与其余步数之比。在台阶处没有噪声，两者下降到一处平坦点，它并非"
+    "极小点；求各自能越过它（x < −½）的最小学习率。最后，两者都正好从山脊线上无噪声出发。",
     setting={
         "seeds": 11,
         "beta": 0.9,
@@ -70,13 +70,16 @@ ABOUT = About(
             "SGD's steps near the saddle divided by its other steps, α = 0.05",
             "SGD 在鞍点附近的步数与其余步数之比，α = 0.05",
         ),
-        "stall_best": ("the same at SGD's best learning rate", "同上，SGD 的最佳学习率"),
+        "stall_best": (
+            "SGD's steps near the saddle divided by its other steps, best learning rate",
+            "同上，SGD 的最佳学习率",
+        ),
         "best_sgd": (
             "steps that SGD takes to leave the saddle, best learning rate",
             "SGD 离开鞍点的步数，最佳学习率",
         ),
         "best_momentum": (
-            "steps that momentum takes to leave it, best learning rate",
+            "steps that momentum takes to leave the saddle, best learning rate",
             "动量离开鞍点的步数，最佳学习率",
         ),
         "best_ratio": (
@@ -88,13 +91,13 @@ ABOUT = About(
             "SGD 离开鞍点的步数，α = 0.05",
         ),
         "same_momentum": (
-            "steps that momentum takes to leave it, α = 0.05",
+            "steps that momentum takes to leave the saddle, α = 0.05",
             "动量离开鞍点的步数，α = 0.05",
         ),
         "same_heavy": (
-            "steps that the heavy ball takes to leave it, α = 0.05; each of its steps is 1/(1 − β) "
-            "times as long",
-            "重球离开鞍点的步数，α = 0.05；它的步长是 1/(1 − β) 倍",
+            "steps that the heavy ball takes to leave the saddle, α = 0.05; each of its steps is "
+            "1/(1 − β) times as long as momentum's",
+            "重球离开鞍点的步数，α = 0.05；它的步长是动量的 1/(1 − β) 倍",
         ),
         "ledge_sgd": (
             "smallest learning rate at which SGD passes the ledge",
@@ -126,9 +129,10 @@ ABOUT = About(
     picture="Four panels. The saddle's contours with the path of each optimizer, from beside the "
     "ridge until it has left the saddle, y on a logarithmic axis: momentum's steps are fewer and "
     "longer. |y| over the steps at one learning rate, on a logarithmic axis: SGD leaves before "
-    "momentum, and the heavy ball long before both. The steps that leaving takes over the learning "
-    "rate: the two lines fall together; SGD's ends at 0.2, momentum's goes on. The ledge as a "
-    "curve: SGD's points end on its level spot, momentum's pass it and reach the minimum.",
+    "momentum, and the heavy ball long before both. The number of steps to leave the saddle, "
+    "over the learning rate: the two lines fall together; SGD's ends at 0.2, momentum's goes on. "
+    "The ledge as a curve: SGD's points end on its level spot, momentum's pass it and reach the "
+    "minimum.",
     picture_zh="自上而下：鞍点等高线与两者从山脊旁出发直到离开的轨迹（y 取对数坐标），动量步数少而"
     "步长大。同一学习率下 |y| 随步数变化（对数坐标）：SGD 比动量早离开，重球远早于两者。离开鞍点的"
     "步数随学习率变化：两条线一同下降，SGD 的止于 0.2，动量的继续延伸。台阶曲线：SGD 的点停在平坦"
@@ -136,14 +140,14 @@ ABOUT = About(
     remark="The picture of a rolling ball fits the ledge, where an optimizer arrives and leaves "
     "in the same direction. At a true saddle the velocity points to the ridge, not away from it: "
     "at the same α, y grows more slowly with the notes' moving average than with SGD. Momentum "
-    "wins there because it is stable at larger learning rates. The heavy ball, whose steps at the "
-    "same α are 1/(1 − β) times as long, hides that. By the rule SGD stalls at α = 0.05, but "
-    "there momentum takes even longer. At its best learning rate, most of SGD's steps are "
-    "elsewhere. SGD passes this ledge only where α is above ½: its first step, from x = 1 to 1 − "
-    "2α, then jumps over the level spot. Lee et al. (2016) show that gradient descent from a "
-    "random start almost surely converges to a local minimiser if every saddle has a direction of "
-    "negative curvature and the steps are small. This saddle meets their conditions; the ledge "
-    "does not.",
+    "wins there because it is stable at larger learning rates. The heavy ball hides this slower "
+    "growth, because its steps at the same α are 1/(1 − β) times as long. By the rule SGD stalls "
+    "at α = 0.05, but there momentum takes even longer. At its best learning rate, most of SGD's "
+    "steps are elsewhere. SGD passes this ledge only where α is above ½: its first step, from x "
+    "= 1 to 1 − 2α, then jumps over the level spot. Lee et al. (2016) show that gradient descent "
+    "from a random start almost surely converges to a local minimiser if every saddle has a "
+    "direction of negative curvature and the steps are small. This saddle meets their "
+    "conditions; the ledge does not.",
     remark_zh="“滚动的小球”适用于台阶：进与出在同一方向。在真正的鞍点，速度指向山脊而不是离开它："
     "同一 α 下，笔记的滑动平均形式中 y 的增长比 SGD 还慢。动量获胜是因为它在更大的学习率下仍然稳"
     "定；“重球”形式在同一 α 下步长为 1/(1 − β) 倍，掩盖了这一点。按判据，SGD 在 α = 0.05 时停滞，而"

@@ -42,11 +42,11 @@ ABOUT = About(
         "批中有 B 张图像：Var(g) = Var(单张图像的 g) / B",
     ),
     how="Normal gradients of variance 1 and of several means go through the package's Adam, and "
-    "v̂ is averaged over the last half of the steps. Then come real gradients: of a dense network "
-    "on mnist-12k, at the start and after training with Adam. Adam divides each parameter by its "
-    "own √v. So, for each parameter, we compute from the gradients of single images which share "
-    "of a batch gradient's second moment is the squared mean. The median over the parameters "
-    "counts.",
+    "v̂ is averaged over the last half of the steps. Then we take real gradients of a dense "
+    "network on mnist-12k, at the start and after training with Adam. Adam divides each "
+    "parameter by its own √v. So, for each parameter, we compute from the gradients of single "
+    "images which share of a batch gradient's second moment is the squared mean. The median over "
+    "the parameters counts.",
     how_zh="方差为 1、均值不同的正态梯度输入本包的 Adam，v̂ 在后一半步上取平均。再看真实梯度："
     "mnist-12k 上的全连接网络，训练开始时与用 Adam 训练之后。Adam 对每个参数除以各自的 √v，因此由"
     "单张图像的梯度，对每个参数单独计算：批梯度的二阶矩中，均值平方占多少。取所有参数的中位数。",
@@ -64,17 +64,20 @@ ABOUT = About(
     quick={"seeds": 6, "steps": 4000, "images": 500, "width": 8, "training_steps": 100},
     measured={
         "share_start": (
-            "share of the squared mean in the second moment: median parameter, judged batch size, "
-            "at the start",
+            "share of the squared mean in the second moment: median parameter, at the batch size "
+            "that the rule judges, at the start",
             "二阶矩中均值平方的份额：参数的中位数，用于判定的批大小，训练开始时",
         ),
-        "share_later": ("the same after training", "同上，训练之后"),
+        "share_later": (
+            "share of the squared mean after training",
+            "同上，训练之后",
+        ),
         "share_start_1000": (
-            "the same at the start with batch 1,000",
+            "share of the squared mean at the start with batch 1,000",
             "同上，训练开始时，批大小 1000",
         ),
         "share_later_1000": (
-            "the same after training with batch 1,000",
+            "share of the squared mean after training with batch 1,000",
             "同上，训练之后，批大小 1000",
         ),
         "batch": (
@@ -95,9 +98,9 @@ ABOUT = About(
     rule="v is like a variance if the squared mean is at most {share:.0%} of it. Holds if this is "
     "true for the median parameter of a network at batch size 64, both at the start and after "
     "training; depends if it is true at one of the two times; fails if at neither. {undecided}",
-    rule_zh="若均值平方至多占 v 的 {share:.0%}，则 v 类似于方差。批大小 64 时，网络参数的中位数在"
-    "训练开始时与训练后都如此，则成立；只在其中一个时刻如此，则视情况而定；都不如此，则不成立。"
-    "{undecided}",
+    rule_zh="若均值平方至多占 v 的 {share:.0%}，则 v 类似于方差。批大小 64 时，若取网络各参数的中"
+    "位数，在训练开始时与训练后都如此，则成立；只在其中一个时刻如此，则视情况而定；都不如此，则不"
+    "成立。{undecided}",
     picture="Above, v̂ over the variance against the mean: dots on the curve 1 + mean², near 1 "
     "while the mean is small and 26 at 5 σ. Below, the share of the squared mean over the batch "
     "size, for the parameters of a network: a line for the median and a band for the middle half. "
@@ -111,10 +114,10 @@ ABOUT = About(
     "Adam takes full steps. Centred RMSProp (Graves 2013) divides by the standard deviation, and "
     "its steps have no such bound. At batch 64, v is like a variance after training; at the start "
     "the interval, 9 % to 14 %, contains the threshold of 10 %.",
-    remark_zh="v 是未中心化的二阶矩（Kingma & Ba 2014，§2），即方差与均值平方之和。均值占优时差别"
-    "很重要：此时 m̂/√v̂ 接近 ±1，Adam 的步长取满。若像中心化 RMSProp（Graves 2013）那样除以标准"
-    "差，则没有这个上界。批大小 64 时，训练后 v 类似于方差；开始时的区间为 9 % 到 14 %，包含 10 % "
-    "的阈值。",
+    remark_zh="v 是未中心化的二阶矩（Kingma 与 Ba 2014，§2），即方差与均值平方之和。均值占优时差"
+    "别很重要：此时 m̂/√v̂ 接近 ±1，Adam 的步长取满。若像中心化 RMSProp（Graves 2013）那样除以标"
+    "准差，则没有这个上界。批大小 64 时，训练后 v 类似于方差；开始时的区间为 9 % 到 14 %，包含 "
+    "10 % 的阈值。",
     sources=(
         "Kingma & Ba 2014, “Adam: A Method for Stochastic Optimization”, §2",
         "Graves 2013, “Generating Sequences With Recurrent Neural Networks”, §4.2 (centred)",
@@ -298,7 +301,7 @@ def verdict(numbers: dict[str, Any], threshold: dict[str, float]) -> Verdict:
         f"batch 1,000 it is {n['share_start_1000']:.0%} and {n['share_later_1000']:.0%}. For "
         f"synthetic gradients v̂ is {n['ratio_at_0']:.2f} times the variance if their mean is 0, "
         f"and {n['ratio_at_largest']:.1f} times if it is 5 σ.",
-        f"批大小 {n['batch']:.0f} 时，对参数的中位数，二阶矩中的均值平方在训练开始时占 "
+        f"批大小 {n['batch']:.0f} 时，取各参数的中位数，二阶矩中的均值平方在训练开始时占 "
         f"{n['share_start']:.1%}，训练后占 {n['share_later']:.1%}；批大小 1000 时分别占 "
         f"{n['share_start_1000']:.0%} 与 {n['share_later_1000']:.0%}。合成梯度中，均值为 0 时 v̂ "
         f"是方差的 {n['ratio_at_0']:.2f} 倍，均值为 5 σ 时是 {n['ratio_at_largest']:.1f} 倍。",

@@ -122,8 +122,9 @@ ABOUT = About(
             "所有形状一致；{parameters:,} 个参数中 {first_dense:.0%} 在同一层",
         ),
         "depends": (
-            "The network's shapes agree, but the example or the exchange does not",
-            "网络的形状一致，但例子或换位不一致",
+            "The network's shapes agree, but the 6×6 example, the formula or the exchange of "
+            "ReLU and max pool does not",
+            "网络的形状一致，但 6×6 的例子、边长公式或 ReLU 与最大池化的换位不一致",
         ),
         "fails": (
             "The shapes or the number of parameters differ from the notes",
@@ -214,11 +215,12 @@ def verdict(numbers: dict[str, Any], threshold: dict[str, float]) -> Verdict:
     return Verdict(
         word,
         f"{shapes} There are {n['parameters']:,} parameters, {n['first_dense']:.0%} of them in the "
-        f"first dense layer. 6×6 gives {n['side_stride_1']}×{n['side_stride_1']} and "
-        f"{n['side_stride_2']}×{n['side_stride_2']}. {exchange} differ when ReLU and max pool "
-        f"change places; {n['average_exchange']:.0%} do when ReLU and average pool change places.",
+        f"first dense layer. 6×6 gives {n['side_stride_1']}×{n['side_stride_1']} at stride 1 "
+        f"and {n['side_stride_2']}×{n['side_stride_2']} at stride 2. {exchange} differ when ReLU "
+        f"and max pool change places; {n['average_exchange']:.0%} do when ReLU and "
+        f"average pool change places.",
         f"{shapes_zh}。参数共 {n['parameters']:,} 个，第一个全连接层占 {n['first_dense']:.0%}。"
-        f"6×6 得到 {n['side_stride_1']}×{n['side_stride_1']} 与 "
+        f"6×6 在步幅 1 时得 {n['side_stride_1']}×{n['side_stride_1']}，步幅 2 时得 "
         f"{n['side_stride_2']}×{n['side_stride_2']}。ReLU 与最大池化换位后{exchange_zh}，与平均池化"
         f"换位则有 {n['average_exchange']:.0%} 的数值不同。",
     )

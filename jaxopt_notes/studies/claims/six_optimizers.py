@@ -75,16 +75,34 @@ ABOUT = About(
             "points of test accuracy by which Adam is behind its best rival, both tuned, 1 epoch",
             "调参后 Adam 落后最强对手的测试准确率百分点，1 轮",
         ),
-        "behind_3": ("the same, 3 epochs", "同上，3 轮"),
-        "behind_10": ("the same, 10 epochs", "同上，10 轮"),
-        "behind_30": ("the same, 30 epochs", "同上，30 轮"),
+        "behind_3": (
+            "points behind its best rival, both tuned, 3 epochs",
+            "同上，3 轮",
+        ),
+        "behind_10": (
+            "points behind its best rival, both tuned, 10 epochs",
+            "同上，10 轮",
+        ),
+        "behind_30": (
+            "points behind its best rival, both tuned, 30 epochs",
+            "同上，30 轮",
+        ),
         "lost_1": (
             "points of test accuracy by which Adam at 0.001 is behind tuned Adam, 1 epoch",
             "学习率 0.001 的 Adam 比调参后的 Adam 低的百分点，1 轮",
         ),
-        "lost_3": ("the same, 3 epochs", "同上，3 轮"),
-        "lost_10": ("the same, 10 epochs", "同上，10 轮"),
-        "lost_30": ("the same, 30 epochs", "同上，30 轮"),
+        "lost_3": (
+            "points by which Adam at 0.001 is behind tuned Adam, 3 epochs",
+            "同上，3 轮",
+        ),
+        "lost_10": (
+            "points by which Adam at 0.001 is behind tuned Adam, 10 epochs",
+            "同上，10 轮",
+        ),
+        "lost_30": (
+            "points by which Adam at 0.001 is behind tuned Adam, 30 epochs",
+            "同上，30 轮",
+        ),
         "accuracy_adam": (
             "test accuracy of Adam, tuned, 30 epochs",
             "调参后 Adam 的测试准确率，30 轮",
@@ -120,21 +138,22 @@ ABOUT = About(
     rule_zh="在某一训练长度下，若满足两项，则 Adam 是好的默认选择：调参后的 Adam 比其余五者中最好"
     "的至多低 {behind:g} 个百分点；学习率 0.001 的 Adam 比调参后的至多低 {lost:g} 个百分点。每种"
     "长度都满足这两项则成立，没有一种长度满足则不成立，否则视情况而定。{undecided}",
-    picture="Above, points of test accuracy over the length of training, on a logarithmic scale: "
-    "Adam at 0.001 is 8 points behind tuned Adam after 1 epoch and about half a point behind "
-    "after 30; tuned Adam is 0.5 to 0.7 points behind its best rival throughout, and each "
-    "interval lies below the threshold of 1 point. In the middle, a bar for each optimizer and "
-    "length: the learning rates within 1 point of the best, with a dot at the chosen one. The "
-    "bars of Adam, AdamW and RMSProp are wide and above 0.001 (RMSProp's reaches below it after "
-    "30 epochs); momentum's is near 0.5; SGD's and AdaGrad's are narrow or only a dot. Below, "
-    "the test accuracy over the length of training: six lines lie close together; Adam at 0.001 "
-    "lies below them and reaches them only at 30 epochs.",
-    picture_zh="上：测试准确率百分点随训练长度变化（对数坐标）：学习率 0.001 的 Adam 在 1 轮后比"
-    "调参后的 Adam 低 8 个百分点，30 轮后约差半个百分点；调参后的 Adam 始终比最强对手低 0.5 到 "
-    "0.7 个百分点，各区间都低于 1 个百分点的阈值。中：每种优化器、每种长度各一条横条，表示距最好"
-    "结果 1 个百分点以内的学习率，圆点为选定值。Adam、AdamW、RMSProp 的横条宽，且在 0.001 以上（"
-    "RMSProp 在 30 轮时延伸到其下）；动量的在 0.5 附近；SGD 与 AdaGrad 的很窄或只有一个点。下：测"
-    "试准确率随训练长度变化，六条线彼此接近，学习率 0.001 的 Adam 直到 30 轮才接近它们。",
+    picture="Above, the points of test accuracy by which Adam is behind, over the length of "
+    "training on a logarithmic scale: Adam at 0.001 is 8 points behind tuned Adam after 1 epoch "
+    "and about half a point behind after 30; tuned Adam is 0.5 to 0.7 points behind its best "
+    "rival throughout, and each interval lies below the threshold of 1 point. In the middle, a "
+    "bar for each optimizer and length: the learning rates within 1 point of the best, with a "
+    "dot at the chosen one. The bars of Adam, AdamW and RMSProp are wide and above 0.001 "
+    "(RMSProp's reaches below it after 30 epochs); momentum's is near 0.5; SGD's and AdaGrad's "
+    "are narrow or only a dot. Below, the test accuracy over the length of training: six lines "
+    "lie close together; Adam at 0.001 lies below them and reaches them only at 30 epochs.",
+    picture_zh="上：Adam 落后的测试准确率百分点随训练长度变化（对数坐标）：学习率 0.001 的 Adam "
+    "在 1 轮后比调参后的 Adam 低 8 个百分点，30 轮后约差半个百分点；调参后的 Adam 始终比最强对手"
+    "低 0.5 到 0.7 个百分点，各区间都低于 1 个百分点的阈值。中：每种优化器、每种长度各一条横条，"
+    "表示距最好结果 1 个百分点以内的学习率，圆点为选定值。Adam、AdamW、RMSProp 的横条宽，且在 "
+    "0.001 以上（RMSProp 在 30 轮时延伸到其下）；动量的在 0.5 附近；SGD 与 AdaGrad 的很窄或只有一"
+    "个点。下：测试准确率随训练长度变化，六条线彼此接近，学习率 0.001 的 Adam 直到 30 轮才接近它"
+    "们。",
     remark="This is one small dense network on 3,000 images of MNIST. Convolutional and "
     "recurrent networks, Transformers, embeddings and reinforcement learning, which the notes "
     "name too, are not yet tested. A default learning rate suits some lengths of training better "

@@ -49,13 +49,14 @@ ABOUT = About(
         "一个参数的有效学习率：α / √G_t",
         "logits = W · (文本的词) + b",
     ),
-    how="We take the docstrings of ten packages of Python's own library as bags of words. Softmax "
-    "regression names the package of each text. 60 % of the texts train. On another 20 %, the "
-    "validation set, each optimizer's learning rate is chosen by the lowest loss. The last 20 % "
-    "are the test set. The seed decides which texts go where. Two controls separate what AdaGrad "
-    "does. In one, AdaGrad has a single √G for all parameters (the root of the mean G), so that "
-    "only the decay is left. The other is SGD whose learning rate falls to 0 along half a cosine. "
-    "A word's effective learning rate is read from AdaGrad's state at the end.",
+    how="We take the docstrings of ten packages of Python's own library as bags of words. "
+    "Softmax regression names the package of each text. 60 % of the texts are the training set. "
+    "On another 20 %, the validation set, each optimizer's learning rate is chosen by the lowest "
+    "loss. The last 20 % are the test set. The seed decides which texts go where. Two controls "
+    "separate what AdaGrad does. In one, AdaGrad has a single √G for all parameters (the root of "
+    "the mean G), so that only the decay is left. The other is SGD whose learning rate falls to "
+    "0 along half a cosine. A word's effective learning rate is read from AdaGrad's state at the "
+    "end.",
     how_zh="把 Python 标准库十个包的文档字符串当作词袋，用 softmax 回归判断属于哪个包。60 % 的文"
     "本训练，20 % 作验证集，按损失为每个优化器选学习率，20 % 测试；随机种子决定划分。两个对照用来区"
     "分 AdaGrad 的作用：一是所有参数共用一个 √G（取均值的根）的 AdaGrad，只剩下衰减；二是学习率沿半"
@@ -81,11 +82,18 @@ ABOUT = About(
             "同样文本上 SGD 与 AdaGrad 测试损失之比减 1",
         ),
         "better_shared": (
-            "the same for AdaGrad with one shared √G",
-            "同上，共用一个 √G 的 AdaGrad",
+            "test loss of AdaGrad with one shared √G divided by AdaGrad's, minus 1, on the same "
+            "texts",
+            "同样文本上共用一个 √G 的 AdaGrad 与 AdaGrad 测试损失之比减 1",
         ),
-        "better_cosine": ("the same for SGD with a cosine", "同上，余弦衰减的 SGD"),
-        "loss_sgd": ("test loss of SGD (nats)", "SGD 测试损失（奈特）"),
+        "better_cosine": (
+            "test loss of SGD with a cosine divided by AdaGrad's, minus 1, on the same texts",
+            "同样文本上余弦衰减的 SGD 与 AdaGrad 测试损失之比减 1",
+        ),
+        "loss_sgd": (
+            "test loss of SGD (nats)",
+            "SGD 测试损失（nat）",
+        ),
         "loss_cosine": ("test loss of SGD with a cosine", "余弦衰减的 SGD 测试损失"),
         "loss_shared": ("test loss of AdaGrad with one shared √G", "共用 √G 的 AdaGrad 测试损失"),
         "loss_adagrad": ("test loss of AdaGrad", "AdaGrad 测试损失"),
@@ -93,7 +101,10 @@ ABOUT = About(
         "loss_adam": ("test loss of Adam", "Adam 测试损失"),
         "accuracy_sgd": ("test accuracy of SGD", "SGD 测试准确率"),
         "accuracy_adagrad": ("test accuracy of AdaGrad", "AdaGrad 测试准确率"),
-        "texts": ("texts", "文本数"),
+        "texts": (
+            "number of texts",
+            "文本数",
+        ),
     },
     threshold={"slope": 0.25, "gain": 0.03},
     rule="Learning rates: a word's effective learning rate falls at least as fast as its number "
@@ -110,9 +121,9 @@ ABOUT = About(
     "rate, with the chosen learning rate marked. RMSProp's and Adam's curves rise from the lowest "
     "learning rates on, the other four are U-shaped. AdaGrad, RMSProp and Adam reach lower than "
     "SGD, SGD with a cosine and AdaGrad with one shared root.",
-    picture_zh="上：每个点是一个单词，其有效学习率随含它的文本数沿直线下降。下：六种优化器的测试损"
-    "失随学习率变化，标出选定点；RMSProp 与 Adam 的曲线从最小的学习率起上升，其余四条呈 U 形："
-    "AdaGrad、RMSProp 与 Adam 低于 SGD、余弦 SGD 与共用根的 AdaGrad。",
+    picture_zh="上：每个点是一个单词，其有效学习率随含它的文本数沿直线下降。下：六种优化器的测试"
+    "损失随学习率变化，标出选定点；RMSProp 与 Adam 的曲线从最小的学习率起上升，其余四条呈 U 形："
+    "AdaGrad、RMSProp 与 Adam 低于 SGD、余弦 SGD 与共用 √G 的 AdaGrad。",
     remark="AdaGrad with one shared √G decays as AdaGrad does, but gains nothing: the learning "
     "rate of each word is what helps. RMSProp and Adam, which also divide each parameter's "
     "gradient by a root of its own, do as well as AdaGrad here. RMSProp chose the lowest learning "

@@ -114,9 +114,9 @@ ABOUT = About(
     "else it happens. Holds if both are true; depends if only one is true; fails if neither is. "
     "{undecided}",
     rule_zh="下降：AdaGrad 步长的幂指数与 −½ 相差 {off:g} 以内，RMSProp 与 0 相差 {off:g} 以内。"
-    "停滞：各取最佳学习率时 AdaGrad 到达碗底的步数至少是 RMSProp 的 {longer:g} 倍。对“可能”而言一个"
-    "这样的碗就够了，其余任务说明适用范围。两项都满足则成立；只满足其一则视情况而定；都不满足则不成"
-    "立；{undecided}",
+    "停滞：各取最佳学习率时 AdaGrad 到达碗底的步数至少是 RMSProp 的 {longer:g} 倍。对“可能”而言一"
+    "个这样的碗就够了，其余任务说明适用范围。两项都满足则成立；只满足其一则视情况而定；都不满足则"
+    "不成立。{undecided}",
     picture="Four panels. Step length over steps under a constant gradient: AdaGrad's falls as a "
     "straight line on logarithmic axes, RMSProp's stays level. The mean |x| in the bowl: RMSProp "
     "reaches the goal far sooner than AdaGrad. The mean |x| on the quadratic: AdaGrad reaches the "

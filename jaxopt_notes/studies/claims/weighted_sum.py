@@ -81,8 +81,8 @@ ABOUT = About(
     "steps ago. Below, noisy gradients, Adam's m, and the weighted sum as dots, all on m's line.",
     picture_zh="上：β = 0.9 时最近 40 个梯度的权重，每向最新一步靠近一步，权重乘 1/β；并标出 6.6 "
     "步之前权重减半处。下：带噪梯度、Adam 的 m，以及落在 m 曲线上的加权和圆点，无一偏离。",
-    remark="It is exact. But the weights add up to 1 − β^t, not to 1: m is a weighted sum, and "
-    "becomes an average only with the bias correction, or when t is large.",
+    remark="The claim is exact. But the weights add up to 1 − β^t, not to 1: m is a weighted "
+    "sum, and becomes an average only with the bias correction, or when t is large.",
     remark_zh="此式精确成立。但“平均”一词并不准确：权重之和为 1 − β^t 而不是 1，所以 m 是加权和，"
     "经过偏差校正或 t 很大之后才是平均。",
     sources=("Kingma & Ba 2014, “Adam: A Method for Stochastic Optimization”, §3, equation 1",),
