@@ -15,7 +15,7 @@ IN_CHINESE = [name for name in study.names() if study.about(name).texts]
 NAMES = {
     *("SGD", "AdaGrad", "RMSProp", "Adam", "AdamW", "Polyak", "Goh", "ReLU", "softmax", "MNIST"),
     *("optax", "torch", "Keras", "TensorFlow", "logit", "nat", "one", "hot", "log"),
-    *("He", "LeCun", "sigmoid", "dropout", "SWATS"),
+    *("He", "LeCun", "sigmoid", "dropout", "SWATS", "ECE", "NLL"),
 }
 
 

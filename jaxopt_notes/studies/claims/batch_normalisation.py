@@ -199,7 +199,6 @@ ABOUT = About(
         "training loss": "训练损失",
         "{} decades": "{} 个十倍程",
         "{} points": "{} 个百分点",
-        "never as low": "从未这样低",
         "as low after {}": "用 {} 的步数",
         "of the steps": "即达同样低",
         "learning rate of momentum": "动量的学习率",

@@ -172,6 +172,15 @@ ABOUT = About(
             "Adam 在大批量下是否落后于动量尚无定论",
         ),
     },
+    reachable={
+        "holds": {
+            "seeds": 24,
+            "exponents": {"adam": [-3.77, -3.77], "momentum": [0.5, 0.5]},
+            "steps": [256],
+            "equal_steps": [256],
+            "equal_epochs": [],
+        },
+    },
     texts={
         "Points of accuracy that Adam is behind momentum": "Adam 落后动量的准确率百分点",
         "steps": "步数",

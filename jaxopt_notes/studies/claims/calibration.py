@@ -194,7 +194,6 @@ ABOUT = About(
     },
     texts={
         "{} points too sure": "置信度高出 {} 个百分点",
-        "{} points too unsure": "置信度低 {} 个百分点",
         "Test images: how sure, how right": "测试图像：置信度与准确率",
         "confidence": "置信度",
         "accuracy": "准确率",

@@ -160,7 +160,6 @@ ABOUT = About(
         "training texts with the word": "含该词的训练文本数",
         "effective, α/√G": "有效学习率 α/√G",
         "falls with the number of texts": "按文本数的",
-        "rises with the number of texts": "按文本数的",
         "to the power {}": "{} 次幂变化",
         "AdaGrad's learning rate for each word": "AdaGrad 对每个词的学习率",
         "Test loss; dots: chosen on the validation set": "测试损失；圆点：由验证集选定",
