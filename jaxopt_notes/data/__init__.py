@@ -168,6 +168,5 @@ def _unknown(name: str, folder: Path) -> InputError:
     hint = f"did you mean '{near}'" if near else f"pass one of {', '.join(known)}"
     return InputError(
         f"dataset='{name}': is unknown, not prepared in {folder}, and not a folder here; {hint}, "
-        "or "
-        "prepare it there with tensorflow-datasets"
+        "or prepare it there with tensorflow-datasets"
     )

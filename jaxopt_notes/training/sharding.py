@@ -257,8 +257,8 @@ def check_batch_size(batch_size: int, devices: int) -> None:
     >>> check_batch_size(64, 6)
     Traceback (most recent call last):
         ...
-    jaxopt_notes.errors.InputError: --batch-size 64: 6 devices do not divide it; pass 66, or --mesh
-    data=4
+    jaxopt_notes.errors.InputError: --batch-size 64: is not a multiple of the 6 devices; pass 66,
+    or --mesh data=4
     """
     if batch_size % devices:
         nearest = max(1, round(batch_size / devices)) * devices

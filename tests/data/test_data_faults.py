@@ -161,7 +161,7 @@ def test_a_tfrecord_that_lost_a_whole_record_is_noticed(tiny, tmp_path):
     [("mnits", "did you mean 'mnist'"), ("tinny", "did you mean 'tiny'"), ("zzz", "pass one of")],
 )
 def test_an_unknown_name_gets_the_nearest(tiny, tmp_path, name, hint):
-    with pytest.raises(InputError, match=rf"dataset='{name}': unknown.*{hint}") as caught:
+    with pytest.raises(InputError, match=rf"dataset='{name}': is unknown.*{hint}") as caught:
         load(name, tmp_path)
     assert "\n" not in str(caught.value)
 
