@@ -20,8 +20,7 @@ from jaxopt_notes.command import run_as_process
 
 HOW = (
     "One jit updates and applies, in float32, with parameters and state donated; our optimizers "
-    "are "
-    "used as imported. Each rule and tree has its own process. In it, our step and optax's "
+    "are used as imported. Each rule and tree has its own process. In it, our step and optax's "
     "alternate on the same arrays, and each goes first in half of the rounds. Ratio of the medians "
     "(quartiles of each round's ratio)."
 )

@@ -20,8 +20,7 @@ def build_parser() -> argparse.ArgumentParser:
         prog="python -m jaxopt_notes.diagnose",
         description="Run two optimizers on the same gradients and say whether they are equal. If "
         "not, list each difference, with the keyword that removes it from the first. FACTORY is a "
-        "dotted "
-        "name such as optax.rmsprop or torch.optim.RMSprop; KEY=VALUE are its arguments.",
+        "dotted name such as optax.rmsprop or torch.optim.RMSprop; KEY=VALUE are its arguments.",
         epilog="Exit code: 0 if they are equal, 1 if not, 2 for invalid input.",
     )
     parser.usage = "%(prog)s [options] FACTORY [KEY=VALUE …] -- FACTORY [KEY=VALUE …]"

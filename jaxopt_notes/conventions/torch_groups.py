@@ -152,8 +152,7 @@ def _check(group: Mapping[str, Any], kind: str, cycled: bool) -> None:
         if key not in known | ({_DECOUPLED} if "betas" in group else set()):
             raise InputError(
                 f"{key!r} in a param group is not a setting of torch's {kind}: if it changes no "
-                "step, "
-                "delete it from the group; else this optimizer has no equivalent here"
+                "step, delete it from the group; else this optimizer has no equivalent here"
             )
     for name in ("lr", *_ARGUMENTS[kind]):
         if name not in group:

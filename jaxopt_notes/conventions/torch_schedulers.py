@@ -180,8 +180,7 @@ def _read(scheduler: Any) -> Scheduler:
     if not kinds:
         raise InputError(
             f"scheduler: {named} has no equivalent here; pass lr=[…], a number or a function of "
-            "the "
-            "steps for each param group"
+            "the steps for each param group"
         )
     if isinstance(scheduler, Mapping) and kinds[0] in _OF_FUNCTIONS:
         raise InputError(

@@ -105,8 +105,7 @@ def translate(
         return translate_keras(optimizer, lr, arrange, names)
     raise InputError(
         f"{type(optimizer).__module__}.{type(optimizer).__name__} has no equivalent here; known "
-        "are "
-        f"torch's and Keras' {', '.join(KINDS)}"
+        f"are torch's and Keras' {', '.join(KINDS)}"
     )
 
 

@@ -42,8 +42,7 @@ def one_group(
     if any(with_state) and not all(with_state):
         raise InputError(
             f"the optimizer holds no state for {names[with_state.index(False)]!r}, which has had "
-            "no "
-            "gradient: a run of train trains all parameters"
+            "no gradient: a run of train trains all parameters"
         )
     for key, name in zip(keys, names):
         for slot, tensor in _state(optimizer, key).items():

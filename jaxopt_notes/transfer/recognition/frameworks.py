@@ -221,8 +221,7 @@ def _check_keras_epsilon(a: Anatomy) -> None:
         raise UnlikeError(
             "its ε is added after the bias correction, where Keras' Adam adds it before",
             f"nearest is keras.optimizers.Adam(epsilon={a.eps:g}), which differs in the first "
-            "steps; "
-            "the two agree with ε = 0",
+            "steps; the two agree with ε = 0",
         )
     raise UnlikeError(
         f"its ε is outside the root, where Keras' {a.kind} has it inside",
