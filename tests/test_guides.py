@@ -186,6 +186,11 @@ def _first_step(tmp_path, monkeypatch):
         cache.cache_clear()
 
 
+def test_the_page_on_adding_an_optimizer_writes_reads_compares_and_trains_one():
+    pytest.importorskip("sympy", reason="needs the extra microscope")
+    run("guides/add-an-optimizer.md")
+
+
 def test_the_page_on_adding_a_study_has_a_study_that_runs(first_step, tmp_path, capsys):
     pytest.importorskip("matplotlib", reason="needs the extra plots")
     test_frame.test_a_study_says_all_of_itself_in_both_languages("first-step")
