@@ -5,6 +5,7 @@ its code is wrong, so here wrong code takes its place.
 """
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,10 +24,11 @@ from jaxopt_notes.studies.inference import median_interval
 REPORT = Path(__file__).parents[2] / "docs" / "studies"
 REGISTERED = [name for name in study.names() if study.about(name).findings]
 SLOW = {"saddle", "sparse-features", "stall", "second-moment", "first-steps"}
-SLOW |= {"batch-size"}
-SLOW |= {"drifting-target", "pooling", "calibration", "six-optimizers", "generalisation-gap"}
-SLOW |= {"batch-noise", "batch-normalisation", "relu-output"}
-SLOW |= {"bias-correction", "five-books", "shapes"}
+SLOW |= {"calibration", "six-optimizers", "bias-correction", "five-books", "shapes"}
+# Together they take five minutes of CPU time, so they run only where `LONG` is set.
+MINUTES = {"batch-noise", "batch-normalisation", "batch-size", "drifting-target"}
+MINUTES |= {"generalisation-gap", "pooling", "relu-output"}
+LONG = "JAXOPT_NOTES_LONG_TESTS"
 POOLED = ("kept_max_over", "kept_average_over", "less_max", "less_average")
 MOVING = [f"{task}_adam" for task in drifting_target.TASKS]
 
@@ -186,13 +188,8 @@ def word(name: str, setting: dict[str, Any]) -> str:
     return module.verdict(measured.numbers, about.threshold).word
 
 
-def cases(slow: bool) -> list[tuple[str, str]]:
-    return [
-        (name, verdict)
-        for name in REGISTERED
-        if (name in SLOW) == slow
-        for verdict in study.about(name).reachable
-    ]
+def cases(names: set[str]) -> list[tuple[str, str]]:
+    return [(name, verdict) for name in sorted(names) for verdict in study.about(name).reachable]
 
 
 def reached(name: str, verdict: str) -> None:
@@ -200,14 +197,21 @@ def reached(name: str, verdict: str) -> None:
     assert word(name, {**about.setting_for(quick=True), **about.reachable[verdict]}) == verdict
 
 
-@pytest.mark.parametrize(("name", "verdict"), cases(slow=False))
+@pytest.mark.parametrize(("name", "verdict"), cases({*REGISTERED} - SLOW - MINUTES))
 def test_a_setting_leads_to_the_verdict(name: str, verdict: str) -> None:
     reached(name, verdict)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "verdict"), cases(slow=True))
+@pytest.mark.parametrize(("name", "verdict"), cases(SLOW))
 def test_a_dear_setting_leads_to_the_verdict(name: str, verdict: str) -> None:
+    reached(name, verdict)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not os.environ.get(LONG), reason=f"takes minutes: set {LONG}=1")
+@pytest.mark.parametrize(("name", "verdict"), cases(MINUTES))
+def test_a_setting_of_minutes_leads_to_the_verdict(name: str, verdict: str) -> None:
     reached(name, verdict)
 
 
