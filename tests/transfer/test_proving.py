@@ -265,7 +265,7 @@ FAULTS: dict[str, tuple[Callable[[], Moved], str]] = {
         other_tx("AdamW", lambda: conventions.adam(1e-3, weight_decay=1e-2)),
         "",
     ),
-    "learning rate of another group": (of_one_group, "0.kernel leaves"),
+    "learning rate of another group": (of_one_group, "0.kernel first differs"),
     "dampening lost": (
         other_tx("SGD", lambda: conventions.sgd(1e-3, momentum=0.9), momentum=0.9, dampening=0.5),
         "",

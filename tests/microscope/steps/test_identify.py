@@ -76,7 +76,7 @@ def test_maximize_and_a_clipped_value_are_seen():
     assert said.known
     assert said.hyperparameters["max_delta"] == pytest.approx(0.5, rel=1e-6)
     assert "−g" in said.equation
-    assert any("climbs" in sentence for sentence in said.conventions)
+    assert any("it maximizes" in sentence for sentence in said.conventions)
 
 
 def test_float32_gives_the_same_name():
