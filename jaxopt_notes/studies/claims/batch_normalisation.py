@@ -59,6 +59,7 @@ ABOUT = About(
         "official": True,
     },
     quick={
+        "seeds": 6,
         "images": 400,
         "epochs": 5,
         "budgets": [],

@@ -61,6 +61,7 @@ ABOUT = About(
         "official": True,
     },
     quick={
+        "seeds": 6,
         "images": 256,
         "widths": [16],
         "batches": [64, 256],

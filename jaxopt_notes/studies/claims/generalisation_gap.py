@@ -87,6 +87,7 @@ ABOUT = About(
         "official": True,
     },
     quick={
+        "seeds": 6,
         "images": 300,
         "widths": [16],
         "lengths": [20],

@@ -77,6 +77,7 @@ ABOUT = About(
         "official": True,
     },
     quick={
+        "seeds": 6,
         "images": 500,
         "features": [4, 8],
         "hidden": 16,

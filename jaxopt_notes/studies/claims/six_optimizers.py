@@ -66,6 +66,7 @@ ABOUT = About(
         "official": True,
     },
     quick={
+        "seeds": 6,
         "images": 640,
         "widths": [16],
         "exponents": {"sgd": [-0.75, -0.25], "adam": [-2.0, -1.5]},
