@@ -241,6 +241,7 @@ class Scores(NamedTuple):
 def dealt(setting: dict[str, Any]) -> list[Deal]:
     """Each seed's images; digits from the last class on count as that class."""
 
+    # With two classes a network can be both certain and calibrated, so the rule can hold.
     def dealt_to(seed: int) -> Deal:
         found = deal(setting["images"], seed, setting["official"])
         train, held, test = (

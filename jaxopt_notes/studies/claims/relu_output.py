@@ -236,6 +236,7 @@ def swept(setting: dict[str, Any], epochs: int) -> dict[str, Runs]:
     """Each arm over the learning rates."""
     plan = plan_of(setting, epochs=epochs)
     tried = trials(setting["trials"], setting["range"])
+    # Logits lifted far above 0 pass a ReLU unchanged: with them the rule can fail.
     lifted = ending_in(networks(plan), lambda z: z + setting["lift"])
     return {
         arm: sweep(ending_in(lifted, end), SIX["adam"], tried, plan, arm, recall)
