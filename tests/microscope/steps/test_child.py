@@ -62,7 +62,7 @@ _LOOP = "import sys, json\nfor line in sys.stdin:\n    asked = json.loads(line)\
         ("import time; time.sleep(60)", "did not answer start in 0.6 s"),
         ("raise SystemExit(3)", r"ended \(exit code 3\) when it was asked for start"),
         (
-            "print('hello')\n" + _LOOP + "pass",
+            "print('hello', flush=True)\n" + _LOOP + "pass",
             "with 'hello', not with a JSON object; print nothing",
         ),
         (_LOOP + "print('[1]', flush=True)", "not with a JSON object"),
