@@ -130,7 +130,9 @@ class ChildStepper:
             line = self._answers.get(timeout=self._patience)
         except queue.Empty:
             self._process.kill()
-            raise self._error(f"did not answer {asked} in {self._patience:g} s") from None
+            raise self._error(
+                f"did not answer {asked} in {self._patience:g} s; flush stdout after each answer"
+            ) from None
         if not line:
             self._answers.put("")  # so it is for every later question
             code = self._process.wait()
