@@ -136,16 +136,16 @@ def test_mistakes_are_one_line(words, message, capsys):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("mine", "theirs"),
+    ("mine", "torch_call"),
     [
         ("adagrad", ("Adagrad", {"lr": 0.01})),
         ("sgd", ("SGD", {"lr": 0.01, "momentum": 0.9, "nesterov": True, "weight_decay": 0.1})),
         ("adam", ("Adam", {"lr": 0.01, "amsgrad": True})),
     ],
 )
-def test_a_call_in_jax_equals_torchs_optimizer(mine, theirs):
+def test_a_call_in_jax_equals_torchs_optimizer(mine, torch_call):
     torch = pytest.importorskip("torch")
-    name, keywords = theirs
+    name, keywords = torch_call
     diagnosis = diagnose(
         partial(getattr(optax, mine), 0.01), partial(getattr(torch.optim, name), **keywords)
     )

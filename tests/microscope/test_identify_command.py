@@ -14,11 +14,11 @@ KEYS = {
 
 def test_json_is_one_object(capsys):
     assert main(["optax.sgd", "learning_rate=0.5", "momentum=0.8", "--json"]) == 0
-    said = json.loads(capsys.readouterr().out)
-    assert said.keys() == KEYS
-    assert said["known"] is True
-    assert said["hyperparameters"] == {"learning_rate": 0.5, "momentum": 0.8}
-    assert said["equation"].endswith("θ ← θ − α m")
+    identification = json.loads(capsys.readouterr().out)
+    assert identification.keys() == KEYS
+    assert identification["known"] is True
+    assert identification["hyperparameters"] == {"learning_rate": 0.5, "momentum": 0.8}
+    assert identification["equation"].endswith("θ ← θ − α m")
 
 
 def test_a_deviation_is_exit_code_1(capsys):

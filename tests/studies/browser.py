@@ -32,10 +32,10 @@ class Browser:
     """One page; what it asks for, and what it complains of, is kept in `events`."""
 
     def __init__(self, program: str, profile: Path) -> None:
-        theirs_in, self._out = os.pipe()
-        self._in, theirs_out = os.pipe()
+        browser_in, self._out = os.pipe()
+        self._in, browser_out = os.pipe()
         # The browser reads from 3 and writes to 4; numbers above keep the two from colliding.
-        high = [fcntl.fcntl(fd, fcntl.F_DUPFD, 20) for fd in (theirs_in, theirs_out)]
+        high = [fcntl.fcntl(fd, fcntl.F_DUPFD, 20) for fd in (browser_in, browser_out)]
         start = f'exec "$0" "$@" 3<&{high[0]} 4>&{high[1]}'
         self._process = subprocess.Popen(
             ["bash", "-c", start, program, *OPTIONS, f"--user-data-dir={profile}", "about:blank"],
@@ -43,7 +43,7 @@ class Browser:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        for fd in (theirs_in, theirs_out, *high):
+        for fd in (browser_in, browser_out, *high):
             os.close(fd)
         self._unread, self._count, self._session = b"", 0, ""
         self.events: list[dict[str, Any]] = []
@@ -122,7 +122,7 @@ class Browser:
 
     def complaints(self) -> list[Any]:
         """Errors and warnings of the console, and exceptions that nobody caught."""
-        found = []
+        messages = []
         for event in self.events:
             method, parameters = event["method"], event.get("params", {})
             if (
@@ -133,8 +133,8 @@ class Browser:
                     and parameters["type"] in ("error", "warning", "assert")
                 )
             ):
-                found.append(parameters)
-        return found
+                messages.append(parameters)
+        return messages
 
     def _read(self) -> dict[str, Any]:
         """The next message, kept if it is an event."""

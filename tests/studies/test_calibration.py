@@ -14,12 +14,12 @@ from jaxopt_notes.studies.sweeps import networks, plan_of
 def test_scores_are_those_of_the_softmax() -> None:
     rng = np.random.default_rng(0)
     z, y = rng.normal(0, 30, (2, 50, 4)), rng.integers(0, 4, 50)
-    found = scores(z, y)
+    network_scores = scores(z, y)
     p = np.exp(z - np.log(np.exp(z - z.max(-1, keepdims=True)).sum(-1, keepdims=True)))
     p = p / np.exp(z.max(-1, keepdims=True))
-    np.testing.assert_allclose(found.confidence, p.max(-1), rtol=1e-9)
-    np.testing.assert_allclose(found.nll, -np.log(p[:, np.arange(50), y]), atol=1e-9)
-    np.testing.assert_array_equal(found.right, p.argmax(-1) == y)
+    np.testing.assert_allclose(network_scores.confidence, p.max(-1), rtol=1e-9)
+    np.testing.assert_allclose(network_scores.nll, -np.log(p[:, np.arange(50), y]), atol=1e-9)
+    np.testing.assert_array_equal(network_scores.right, p.argmax(-1) == y)
 
 
 def test_calibration_error_is_0_where_confidence_is_accuracy() -> None:

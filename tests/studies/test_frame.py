@@ -120,21 +120,21 @@ def test_run_leaves_whole_files_and_measures_once(tmp_path: Path) -> None:
     with patch.object(study, "load", lambda name: pretended(asked)):
         first = runner.run("flatten", tmp_path)
         where = tmp_path / "flatten"
-        kept = {path.name: path.read_bytes() for path in where.iterdir()}
+        contents = {path.name: path.read_bytes() for path in where.iterdir()}
         drawn = {"picture.png", "picture.svg", "picture.zh.svg"}
-        assert set(kept) == {"result.json", "series.csv", *drawn}
+        assert set(contents) == {"result.json", "series.csv", *drawn}
         assert runner.run("flatten", tmp_path) == first
-        assert {path.name: path.read_bytes() for path in where.iterdir()} == kept
+        assert {path.name: path.read_bytes() for path in where.iterdir()} == contents
         assert len(asked) == 1
         (where / "result.json").unlink()  # as a run that was cut off leaves it
         runner.run("flatten", tmp_path)
         assert len(asked) == 2
-    result = json.loads(kept["result.json"])
+    result = json.loads(contents["result.json"])
     for field in ("claim", "setting", "threshold", "numbers", "verdict", "versions", "command"):
         assert result[field], field
     assert result["numbers"]["moved"] == "inf"
-    assert kept["picture.png"].startswith(b"\x89PNG")
-    assert kept["series.csv"] == f"x,y\n1.0,2.0\n{1 / 3!r},\n".encode()
+    assert contents["picture.png"].startswith(b"\x89PNG")
+    assert contents["series.csv"] == f"x,y\n1.0,2.0\n{1 / 3!r},\n".encode()
     stored = files.stored(where, first["key"])
     assert stored is not None
     assert stored.measured.numbers["moved"] == math.inf
@@ -148,10 +148,10 @@ def test_what_was_just_measured_is_drawn_as_what_is_kept_is(tmp_path: Path) -> N
     with patch.object(study, "load", lambda name: module):
         runner.run("flatten", tmp_path)
         runner.run("flatten", tmp_path)
-    new, kept = drawn
-    assert new.keys() == kept.keys()
-    for name, column in new.items():  # one of them was measured as a list
-        np.testing.assert_array_equal(column, kept[name])
+    new_series, stored_series = drawn
+    assert new_series.keys() == stored_series.keys()
+    for name, column in new_series.items():  # one of them was measured as a list
+        np.testing.assert_array_equal(column, stored_series[name])
         assert isinstance(column, np.ndarray)
 
 
@@ -214,14 +214,14 @@ def test_run_and_report_as_commands(tmp_path: Path, capsys: Any) -> None:
         assert main(["run", "flatten", "--quick", "--out", str(tmp_path / "a")]) == 0
         assert "flatten: holds. so it is" in capsys.readouterr().out
         assert main(["report", "--out", str(tmp_path / "b")]) == 0
-        told = capsys.readouterr().out
+        output = capsys.readouterr().out
         with patch.object(runner, "run", None):
             assert main(["pages", "--out", str(tmp_path / "b")]) == 0
-        wrote = [line for line in told.splitlines(True) if line.startswith("wrote ")]
+        wrote = [line for line in output.splitlines(True) if line.startswith("wrote ")]
         assert capsys.readouterr().out == "".join(wrote)
     for name in ("index.html", "README.md", "README.zh-CN.md"):
         assert (tmp_path / "b" / name).exists()
-        assert f"wrote {tmp_path / 'b' / name}" in told
+        assert f"wrote {tmp_path / 'b' / name}" in output
     result = json.loads((tmp_path / "a" / "flatten" / "result.json").read_text(encoding="utf-8"))
     assert result["quick"] is True
     assert result["command"].endswith("run flatten --quick")
@@ -242,18 +242,18 @@ def test_run_and_report_as_commands(tmp_path: Path, capsys: Any) -> None:
 )
 def test_a_mistake_is_one_line_and_exit_code_2(options: list[str], says: str, capsys: Any) -> None:
     assert main(options) == 2
-    told = capsys.readouterr().err
-    assert told.startswith("error: ")
-    assert says in told
-    assert told.count("\n") == 1
+    message = capsys.readouterr().err
+    assert message.startswith("error: ")
+    assert says in message
+    assert message.count("\n") == 1
 
 
 def test_pages_need_results(tmp_path: Path, capsys: Any) -> None:
     assert main(["pages", "--out", str(tmp_path)]) == 2
-    told = capsys.readouterr().err
-    assert "ravine/result.json" in told
-    assert told.endswith("run `report` first\n")
-    assert told.count("\n") == 1
+    message = capsys.readouterr().err
+    assert "ravine/result.json" in message
+    assert message.endswith("run `report` first\n")
+    assert message.count("\n") == 1
 
 
 def test_without_matplotlib_one_line_says_what_to_install(tmp_path: Path, capsys: Any) -> None:

@@ -174,8 +174,8 @@ def test_all_verdicts_stand_in_the_overview(texts: dict[str, str], stories: list
         assert f'href="{story.name}/index.html"' in cards
         assert marked(said(story, "finding", "en")) in cards
     for word in VERDICTS:
-        found = sum(story.result["verdict"]["word"] == word for story in stories)
-        assert cards.count(f'class="verdict {word.replace(" ", "-")}"') == found
+        count = sum(story.result["verdict"]["word"] == word for story in stories)
+        assert cards.count(f'class="verdict {word.replace(" ", "-")}"') == count
 
 
 def test_the_overview_counts_each_claim_once_by_kind_and_verdict(stories: list[Story]) -> None:

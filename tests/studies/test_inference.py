@@ -48,11 +48,11 @@ def test_with_chance_on_one_side_only_it_is_student_s_interval(which: str) -> No
     rng = np.random.default_rng(0)
     values = rng.normal(0.3, 1.0, 8 if which == "seeds" else 400)
     d = np.repeat(values[:, None], 5, 1) if which == "seeds" else np.repeat(values[None], 5, 0)
-    found = paired_interval(d, np.zeros_like(d), resamples=8000)
+    interval = paired_interval(d, np.zeros_like(d), resamples=8000)
     wanted = stats.t.interval(0.95, len(values) - 1, values.mean(), stats.sem(values))
-    assert found["estimate"] == pytest.approx(values.mean(), abs=1e-6)
+    assert interval["estimate"] == pytest.approx(values.mean(), abs=1e-6)
     half = (wanted[1] - wanted[0]) / 2
-    assert found["high"] - found["estimate"] == pytest.approx(half, rel=0.05)
+    assert interval["high"] - interval["estimate"] == pytest.approx(half, rel=0.05)
 
 
 @pytest.mark.slow
@@ -86,12 +86,12 @@ def test_the_same_network_twice_has_no_difference_and_one_seed_is_refused() -> N
 
 @pytest.mark.parametrize("n", [6, 7, 11, 24])
 def test_median_interval_has_the_binomial_s_coverage(n: int) -> None:
-    found = median_interval(np.arange(1.0, n + 1))
-    k = int(found["low"])
-    assert found["high"] == n + 1 - k
+    interval = median_interval(np.arange(1.0, n + 1))
+    k = int(interval["low"])
+    assert interval["high"] == n + 1 - k
     assert 1 - 2 * stats.binom.cdf(k - 1, n, 0.5) >= 0.95
     assert 1 - 2 * stats.binom.cdf(k, n, 0.5) < 0.95  # the next narrower pair does not reach it
-    assert found["estimate"] == (n + 1) / 2
+    assert interval["estimate"] == (n + 1) / 2
 
 
 def test_five_seeds_have_no_such_interval() -> None:
@@ -122,11 +122,11 @@ def test_a_rule_is_decided_where_the_open_parts_do_not_matter() -> None:
 
 @pytest.mark.parametrize("happened", [0, 1, 5, 12])
 def test_a_share_s_interval_is_clopper_and_pearson_s(happened: int) -> None:
-    found = share_interval([True] * happened + [False] * (12 - happened))
+    interval = share_interval([True] * happened + [False] * (12 - happened))
     wanted = stats.binomtest(happened, 12).proportion_ci(0.95, "exact")
-    assert found["estimate"] == happened / 12
-    assert found["low"] == pytest.approx(wanted.low, abs=1e-9)
-    assert found["high"] == pytest.approx(wanted.high, abs=1e-9)
+    assert interval["estimate"] == happened / 12
+    assert interval["low"] == pytest.approx(wanted.low, abs=1e-9)
+    assert interval["high"] == pytest.approx(wanted.high, abs=1e-9)
 
 
 def test_points_are_hundredths() -> None:

@@ -77,12 +77,12 @@ def test_entropy_gains_are_within_their_limits() -> None:
 
 def test_entropy_s_margin_is_that_of_the_logits() -> None:
     with jax.enable_x64(True):
-        found = entropy.measure({**entropy.ABOUT.setting, **entropy.ABOUT.quick, "steps": 400})
+        measured = entropy.measure({**entropy.ABOUT.setting, **entropy.ABOUT.quick, "steps": 400})
         steps = sgd(2.0)
         y = jnp.eye(10)[0]
         z = walk(steps, lambda z, *_: jax.nn.softmax(z) - y, jnp.zeros(10), 400)[-1]
-    assert found.numbers["margin"] == pytest.approx(float(z[0] - z[1]), rel=1e-6)
-    assert found.numbers["margin_growth"] == pytest.approx(1, abs=0.05)
+    assert measured.numbers["margin"] == pytest.approx(float(z[0] - z[1]), rel=1e-6)
+    assert measured.numbers["margin_growth"] == pytest.approx(1, abs=0.05)
 
 
 def test_flatten_moves_what_the_layout_moves() -> None:
@@ -105,10 +105,10 @@ def test_depth_norms_are_found_below_what_float32_squares() -> None:
 
 def test_depth_s_arms_start_as_they_say() -> None:
     width, seeds = 32, 3
-    found = {name: depth.networks(name, 3, width, seeds) for name in ("relu", "relu_torch")}
+    networks = {name: depth.networks(name, 3, width, seeds) for name in ("relu", "relu_torch")}
     kernels = {
         name: np.stack([m.params["hidden"][1]["kernel"] for m in models])
-        for name, models in found.items()
+        for name, models in networks.items()
     }
     assert kernels["relu"].var() * width == pytest.approx(2, rel=0.1)
     assert kernels["relu_torch"].var() * width == pytest.approx(1 / 3, rel=0.1)
@@ -131,12 +131,12 @@ def test_depth_s_residual_network_adds_what_each_layer_says() -> None:
 @pytest.mark.slow
 def test_depth_norms_fall_towards_the_first_layer_with_the_sigmoid_and_torch_s_default() -> None:
     setting = {"images": 48, "gradient_images": 8, "gradient_seeds": 3, "width": 16}
-    found = {name: depth.norms(name, 8, setting) for name in depth.ARMS}
+    norms = {name: depth.norms(name, 8, setting) for name in depth.ARMS}
     for name in ("sigmoid", "relu_torch"):
-        assert found[name].shape == (3, 8)
-        assert (found[name][:, 1] < 0.2 * found[name][:, -1]).all(), name
+        assert norms[name].shape == (3, 8)
+        assert (norms[name][:, 1] < 0.2 * norms[name][:, -1]).all(), name
     for name in ("sigmoid_batch", "sigmoid_residual", "relu_batch", "relu_residual"):
-        assert (found[name][:, 1] > 0.2 * found[name][:, -1]).all(), name
+        assert (norms[name][:, 1] > 0.2 * norms[name][:, -1]).all(), name
 
 
 def test_relu_output_lets_no_gradient_through_where_it_is_zero() -> None:
@@ -163,14 +163,14 @@ def test_relu_output_loses_a_class_whose_output_never_leads() -> None:
     assert relu_output.recall(outputs, labels).tolist() == [0.5, 0, 1]  # a tie is wrong
     inner = relu_output.PureModel(lambda x: (x, "stats"), {}, {})
     (model,) = relu_output.ending_in([inner], jax.nn.relu)
-    found, stats = model.apply(jnp.array([-1.0, 2.0]))
-    assert (found.tolist(), stats) == ([0, 2], "stats")
+    output, stats = model.apply(jnp.array([-1.0, 2.0]))
+    assert (output.tolist(), stats) == ([0, 2], "stats")
 
 
 def test_relu_output_chooses_by_the_mean_so_that_broken_runs_count() -> None:
     held = np.array([[0.9, 0.9, 0.1], [0.8, 0.8, 0.8]])[..., None]
-    found = relu_output.Runs(np.zeros((2, 3, 1)), {}, {"held": held}, np.zeros((2, 3, 1)))
-    assert relu_output.chosen(found) == 1
+    runs = relu_output.Runs(np.zeros((2, 3, 1)), {}, {"held": held}, np.zeros((2, 3, 1)))
+    assert relu_output.chosen(runs) == 1
 
 
 @pytest.fixture(scope="module")
@@ -216,13 +216,13 @@ def test_sparse_features_s_adagrad_is_the_notes_and_shared_divides_by_the_mean()
     wanted = notes.adagrad(0.1)
     state, other = ours.init(g), wanted.init(g)
     for _ in range(3):
-        found, state = ours.update(g, state)
+        updates, state = ours.update(g, state)
         by_notes, other = wanted.update(g, other)
         for name in g:
-            np.testing.assert_allclose(found[name], by_notes[name], rtol=1e-6)
+            np.testing.assert_allclose(updates[name], by_notes[name], rtol=1e-6)
     shared = sparse_features.to_the_power(0.1, 0.5, shared=True)
-    found, _ = shared.update(g, shared.init(g))
-    np.testing.assert_allclose(found["a"], -0.1 * g["a"] / (25 / 3) ** 0.5, rtol=1e-6)
+    updates, _ = shared.update(g, shared.init(g))
+    np.testing.assert_allclose(updates["a"], -0.1 * g["a"] / (25 / 3) ** 0.5, rtol=1e-6)
 
 
 def test_sparse_features_without_sources_says_so(tmp_path, monkeypatch) -> None:

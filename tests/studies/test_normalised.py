@@ -46,10 +46,10 @@ def test_statistics_of_the_whole_batch_are_batch_normalisation() -> None:
 def test_each_group_is_normalised_by_its_own_images() -> None:
     x = np.asarray(normal(6, 2), np.float64)
     norm = GroupedNorm(2, 3, nnx.Rngs(0))
-    found = norm(jnp.asarray(x, jnp.float32))
+    output = norm(jnp.asarray(x, jnp.float32))
     groups = [x[:3], x[3:]]
     wanted = [(g - g.mean(0)) / np.sqrt(g.var(0) + 1e-5) for g in groups]
-    np.testing.assert_allclose(found, np.concatenate(wanted), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(output, np.concatenate(wanted), rtol=1e-4, atol=1e-5)
     unbiased = np.mean([g.var(0, ddof=1) for g in groups], axis=0)
     np.testing.assert_allclose(norm.mean[...], 0.1 * x.mean(0), rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(norm.var[...], 0.9 + 0.1 * unbiased, rtol=1e-5)
@@ -111,5 +111,5 @@ def test_usable_rates_are_counted_by_one_line_for_all() -> None:
 
 
 def test_the_noise_s_strength_is_chosen_on_the_validation_set() -> None:
-    found = {32: runs([[1]], [0.9]), 8: runs([[1], [1]], [0.5, 0.95])}
-    assert batch_noise.best(found) == 8
+    runs_by_strength = {32: runs([[1]], [0.9]), 8: runs([[1], [1]], [0.5, 0.95])}
+    assert batch_noise.best(runs_by_strength) == 8

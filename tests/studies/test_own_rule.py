@@ -123,7 +123,7 @@ def bench(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Browser
     return browser
 
 
-def said(bench: Browser, text: str) -> str:
+def judge(bench: Browser, text: str) -> str:
     """The English verdict on a text that is typed and run."""
     answer: Any = bench.evaluate(
         f"bench.code.value = {text!r}; document.getElementById('run').click();"
@@ -135,14 +135,14 @@ def said(bench: Browser, text: str) -> str:
 @pytest.mark.parametrize("name", KNOWN)
 def test_a_rule_is_named(name: str, bench: Browser) -> None:
     text, wanted = KNOWN[name]
-    verdict = said(bench, text)
+    verdict = judge(bench, text)
     for words in wanted:
         assert re.search(words, verdict, re.M), verdict
 
 
 @pytest.mark.parametrize("text", WRONG)
 def test_a_text_that_is_no_rule_gets_one_plain_line(text: str, bench: Browser) -> None:
-    verdict = said(bench, text)
+    verdict = judge(bench, text)
     assert WRONG[text] in verdict
     assert len(verdict.splitlines()) == 1
     assert not bench.complaints()
@@ -150,12 +150,12 @@ def test_a_text_that_is_no_rule_gets_one_plain_line(text: str, bench: Browser) -
 
 def test_a_sound_rule_has_no_faults(bench: Browser) -> None:
     for name in ("adam", "rmsprop, optax", "heavy ball", "adagrad, notes"):
-        said(bench, KNOWN[name][0])
+        judge(bench, KNOWN[name][0])
         assert bench.evaluate("document.querySelectorAll('#verdict li').length") == 0, name
 
 
 def test_the_rule_walks_beside_the_others(bench: Browser) -> None:
-    said(bench, ADAM)
+    judge(bench, ADAM)
     bench.evaluate("now.settings.own.α = now.settings.adam.α; to(0); to(80)")
     here, there = (np.array(bench.evaluate(f"now.walkers.{n}.path")) for n in ("own", "adam"))
     np.testing.assert_allclose(here, there, rtol=1e-9)
@@ -190,6 +190,6 @@ def test_verdicts_are_said_in_chinese_too(bench: Browser, tmp_path: Path) -> Non
     file.write_text(playground.as_page(), encoding="utf-8")
     bench.open(file, 1280)
     bench.evaluate("document.getElementById('language').click()")
-    verdict = html.unescape(said(bench, own_rule.EXAMPLES["uncorrected"][2]))
+    verdict = html.unescape(judge(bench, own_rule.EXAMPLES["uncorrected"][2]))
     assert "二阶矩缺少偏差校正" in verdict
     assert "bias" not in verdict

@@ -105,33 +105,35 @@ def cases_of(name: str, browser: Browser) -> list[Case]:
     return cases
 
 
-def our_paths(name: str, cases: list[Case], theirs: np.ndarray) -> np.ndarray:
-    """(cases, steps + 1, 2), in float64; led ones make each step from where theirs is."""
+def our_paths(name: str, cases: list[Case], page_paths: np.ndarray) -> np.ndarray:
+    """(cases, steps + 1, 2), in float64; a led one makes each step from where the page is."""
     make, keywords = OURS[name]
     noise = 2 * jnp.array([normals(t) for t in range(STEPS)])
     slopes = [jax.grad(lambda xy, t, f=f: f(*xy, t)) for f in LOSSES.values()]
     place = {landscape: i for i, landscape in enumerate(LOSSES)}
 
-    def path(settings: Any, which: jax.Array, led: jax.Array, theirs: jax.Array) -> jax.Array:
-        given = {ours: settings[theirs] for theirs, ours in keywords.items()}
-        optimizer = make(settings["α"], **given)
+    def path(settings: Any, which: jax.Array, led: jax.Array, page_path: jax.Array) -> jax.Array:
+        hyperparameters = {keyword: settings[letter] for letter, keyword in keywords.items()}
+        optimizer = make(settings["α"], **hyperparameters)
 
         def step(carry: Any, t: jax.Array) -> Any:
             theta, state = carry
-            theta = jnp.where(led, theirs[t], theta)
+            theta = jnp.where(led, page_path[t], theta)
             slope = jax.lax.switch(which, slopes, theta, t.astype(float))
             g = slope + jnp.where(which == place["noisy"], noise[t], 0.0)
             updates, state = optimizer.update(g, state, theta)
             theta = optax.apply_updates(theta, updates)
             return (theta, state), theta
 
-        _, walked = jax.lax.scan(step, (theirs[0], optimizer.init(theirs[0])), jnp.arange(STEPS))
-        return jnp.concatenate([theirs[:1], walked])
+        _, walked = jax.lax.scan(
+            step, (page_path[0], optimizer.init(page_path[0])), jnp.arange(STEPS)
+        )
+        return jnp.concatenate([page_path[:1], walked])
 
     settings = {key: jnp.array([c.settings[key] for c in cases]) for key in cases[0].settings}
     which = jnp.array([place[c.landscape] for c in cases])
     led = jnp.array([c.led for c in cases])
-    return np.asarray(jax.jit(jax.vmap(path))(settings, which, led, jnp.asarray(theirs)))
+    return np.asarray(jax.jit(jax.vmap(path))(settings, which, led, jnp.asarray(page_paths)))
 
 
 @pytest.mark.slow
@@ -141,12 +143,12 @@ def test_paths_are_ours_on_every_landscape(name: str, played: Browser) -> None:
     paths = (
         f"([l, start, settings]) => walk(rules['{name}'], landscapes[l], settings, start, {STEPS})"
     )
-    theirs = np.array(played.evaluate(f"{json.dumps(cases)}.map({paths})"))
+    page_paths = np.array(played.evaluate(f"{json.dumps(cases)}.map({paths})"))
     with jax.enable_x64(True):
-        ours = our_paths(name, cases, theirs)
-    assert ours.shape == theirs.shape == (2 * len(LOSSES), STEPS + 1, 2)
-    assert np.abs(theirs[:, -1] - theirs[:, 0]).max(-1).min() > 0.05
-    for case, a, b in zip(cases, ours, theirs):
+        own_paths = our_paths(name, cases, page_paths)
+    assert own_paths.shape == page_paths.shape == (2 * len(LOSSES), STEPS + 1, 2)
+    assert np.abs(page_paths[:, -1] - page_paths[:, 0]).max(-1).min() > 0.05
+    for case, a, b in zip(cases, own_paths, page_paths):
         np.testing.assert_allclose(b, a, rtol=1e-6, atol=1e-6, err_msg=str(case))
 
 
@@ -154,10 +156,10 @@ def test_defaults_are_the_notes(played: Browser) -> None:
     for name, (optimizer, keywords) in OURS.items():
         settings = played.evaluate(f"rules['{name}'].settings")
         assert set(settings) == set(keywords)
-        for theirs, ours in keywords.items():
-            default = inspect.signature(optimizer).parameters[ours].default
+        for letter, keyword in keywords.items():
+            default = inspect.signature(optimizer).parameters[keyword].default
             expected = default if isinstance(default, float) else NOT_IN_THE_NOTES[name]
-            assert settings[theirs] == expected, (name, theirs)
+            assert settings[letter] == expected, (name, letter)
 
 
 def test_losses_are_least_where_the_crosses_are(played: Browser) -> None:
@@ -165,8 +167,8 @@ def test_losses_are_least_where_the_crosses_are(played: Browser) -> None:
         minima = played.evaluate(f"landscapes['{name}'].minima(70)")
         for minimum in minima:
             assert loss(*minimum, 70) == pytest.approx(0, abs=1e-5)
-        told = played.evaluate(f"landscapes['{name}'].loss([0.3, -0.7], 70)")
-        assert told == pytest.approx(float(loss(0.3, -0.7, 70)), rel=1e-5)
+        page_loss = played.evaluate(f"landscapes['{name}'].loss([0.3, -0.7], 70)")
+        assert page_loss == pytest.approx(float(loss(0.3, -0.7, 70)), rel=1e-5)
 
 
 def test_noise_is_normal() -> None:

@@ -38,8 +38,8 @@ def test_each_image_is_shifted_by_its_own_distance_to_its_own_side() -> None:
         empty = np.arange(6) < by if sign > 0 else np.arange(6) >= 6 - by
         wanted[(slice(None), empty) if axis == 1 else empty] = 0
         np.testing.assert_array_equal(shift, wanted, err_msg=f"image {i}")
-    kept = np.arange(16).reshape(1, -1) // 4 % 2 == 0  # those shifted by 1
-    assert pooling.by_shift(kept, 2).tolist() == [[1, 1, 0]]
+    right = np.arange(16).reshape(1, -1) // 4 % 2 == 0  # those shifted by 1
+    assert pooling.by_shift(right, 2).tolist() == [[1, 1, 0]]
 
 
 @pytest.mark.slow

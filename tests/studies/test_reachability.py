@@ -227,8 +227,8 @@ def test_wrong_code_leads_to_the_verdict(name: str, verdict: str) -> None:
     ("name", "verdict"), [(name, verdict) for name in SYNTHETIC for verdict in SYNTHETIC[name]]
 )
 def test_measurements_of_seeds_lead_to_the_verdict(name: str, verdict: str) -> None:
-    kept = json.loads((REPORT / name / "result.json").read_text(encoding="utf-8"))
-    stored = files.stored(REPORT / name, kept["key"])
+    result = json.loads((REPORT / name / "result.json").read_text(encoding="utf-8"))
+    stored = files.stored(REPORT / name, result["key"])
     assert stored is not None
     seeds = {number: median_interval(x) for number, x in SYNTHETIC[name][verdict].items()}
     numbers = {**stored.measured.numbers, **seeds}
@@ -238,9 +238,9 @@ def test_measurements_of_seeds_lead_to_the_verdict(name: str, verdict: str) -> N
 @pytest.mark.parametrize("name", REGISTERED)
 def test_every_verdict_that_a_rule_can_give_is_reached_by_some_run(name: str) -> None:
     about = study.about(name)
-    kept = json.loads((REPORT / name / "result.json").read_text(encoding="utf-8"))
-    by_runs = {*about.reachable, *MUTANTS.get(name, {}), kept["verdict"]["word"]}
-    by_runs |= {word for at, word in kept["strip"].items() if at not in ("half", "double")}
+    result = json.loads((REPORT / name / "result.json").read_text(encoding="utf-8"))
+    by_runs = {*about.reachable, *MUTANTS.get(name, {}), result["verdict"]["word"]}
+    by_runs |= {word for at, word in result["strip"].items() if at not in ("half", "double")}
     by_runs |= SYNTHETIC[name].keys() if name in UNREACHED else set()
     assert by_runs - {"not decided"} == set(about.findings) - {"not decided"}
     assert len(by_runs) > 1

@@ -47,8 +47,8 @@ def hash_of(source: str, tmp_path: Path) -> str:
 
 def test_the_hash_changes_with_the_rule_and_not_with_the_words(tmp_path: Path) -> None:
     source = (Path(claims.__path__[0]) / "ravine.py").read_text(encoding="utf-8")
-    kept = hash_of(source, tmp_path)
-    assert kept == registration.rule_hash("ravine", study.about("ravine").setting)
+    original_hash = hash_of(source, tmp_path)
+    assert original_hash == registration.rule_hash("ravine", study.about("ravine").setting)
     for old, new in (
         ('"gain": 0.25', '"gain": 0.2'),  # a threshold
         ('"beta": 0.9', '"beta": 0.8'),  # the setting
@@ -57,13 +57,13 @@ def test_the_hash_changes_with_the_rule_and_not_with_the_words(tmp_path: Path) -
         ('kind="comparison"', 'kind="advice"'),
     ):
         assert old in source
-        assert hash_of(source.replace(old, new), tmp_path) != kept, old
+        assert hash_of(source.replace(old, new), tmp_path) != original_hash, old
     for old, new in (
         ("With β = 0.9, SGD needs", "SGD needs"),  # what the verdict says
         ("Momentum pays from", "It pays from"),  # a picture's title
     ):
         assert old in source
-        assert hash_of(source.replace(old, new), tmp_path) == kept, old
+        assert hash_of(source.replace(old, new), tmp_path) == original_hash, old
 
 
 def test_a_run_says_whether_its_rule_is_the_registered_one() -> None:

@@ -36,9 +36,9 @@ def test_momentum_finds_the_least_norm_and_adam_its_ray() -> None:
         w = np.linalg.pinv(features(training)) @ training  # of least norm
         right = shared(test) @ w[: separable.SHARED] * test > 0
         assert right.all()
-        found = {name: r.right_at_best(MADE.judges)[seed] for name, r in runs.items()}
-        np.testing.assert_array_equal(found["momentum"], right)
-        np.testing.assert_array_equal(found["adam"], test > 0)
+        hits = {name: r.right_at_best(MADE.judges)[seed] for name, r in runs.items()}
+        np.testing.assert_array_equal(hits["momentum"], right)
+        np.testing.assert_array_equal(hits["adam"], test > 0)
     for run in runs.values():
         assert (run.loss["train"] < 1e-3).all()
         assert run.batch_loss[0, 0, 0] == pytest.approx(0.5)  # from w = 0

@@ -40,10 +40,10 @@ def test_a_learner_is_the_optimizer_on_its_own_stream(name: str) -> None:
         updates, state = optimizer.update(g, state, x)
         x = optax.apply_updates(x, updates)
     for at_once in (1, 3):  # the filled-up scan leaves its own learners alone
-        found = followed(name, task, learners(0.1, 0.2, b2=0.9), at_once)
-        np.testing.assert_allclose(found[0], wanted, rtol=2e-5)
-        assert found.shape == (2, 12)
-        assert abs(found[1, 1:] - found[0, 1:]).min() > 0
+        losses = followed(name, task, learners(0.1, 0.2, b2=0.9), at_once)
+        np.testing.assert_allclose(losses[0], wanted, rtol=2e-5)
+        assert losses.shape == (2, 12)
+        assert abs(losses[1, 1:] - losses[0, 1:]).min() > 0
 
 
 def test_centres_drift_and_jump_and_only_scales_scale() -> None:
@@ -80,9 +80,9 @@ def test_labels_are_permuted_by_the_stretch_and_images_turn_and_darken() -> None
 
 def test_a_turn_by_a_right_angle_is_numpy_s() -> None:
     images = np.random.default_rng(0).random((2, 3, 5, 5, 1)).astype(np.float32)
-    found = streams.turned(jnp.asarray(images), jnp.array([np.pi / 2, np.pi]))
-    np.testing.assert_allclose(found[0], np.rot90(images[0], -1, (1, 2)), atol=1e-5)
-    np.testing.assert_allclose(found[1], np.rot90(images[1], 2, (1, 2)), atol=1e-5)
+    turned_images = streams.turned(jnp.asarray(images), jnp.array([np.pi / 2, np.pi]))
+    np.testing.assert_allclose(turned_images[0], np.rot90(images[0], -1, (1, 2)), atol=1e-5)
+    np.testing.assert_allclose(turned_images[1], np.rot90(images[1], 2, (1, 2)), atol=1e-5)
 
 
 @pytest.mark.slow

@@ -41,8 +41,8 @@ def test_texts_are_readable_whole_and_apart(name: str) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    kept = json.loads((REPORT / name / "result.json").read_text(encoding="utf-8"))
-    before = files.stored(REPORT / name, kept["key"])
+    result = json.loads((REPORT / name / "result.json").read_text(encoding="utf-8"))
+    before = files.stored(REPORT / name, result["key"])
     assert before is not None
     with matplotlib.rc_context(style.RC):
         figure = Figure(figsize=(style.WIDTH, 3.6), layout="constrained")
@@ -69,9 +69,9 @@ def test_the_whole_quick_report_runs_and_runs_on_where_it_stopped(
     tmp_path: Path, capsys: Any
 ) -> None:
     assert main(["report", "--quick", "--out", str(tmp_path)]) == 0
-    told = capsys.readouterr().out
+    output = capsys.readouterr().out
     for name in study.names():
-        assert f"{name}: " in told
+        assert f"{name}: " in output
         assert (tmp_path / name / "picture.svg").exists()
     seconds = {n: _result(tmp_path, n)["seconds"] for n in study.names()}
     (tmp_path / "flatten" / "result.json").unlink()

@@ -34,9 +34,9 @@ PLAN = Plan(images=48, widths=(4,), batch=16, steps=6, seeds=2, marks=2)
 def test_trials_are_halton_s_points() -> None:
     qmc = pytest.importorskip("scipy.stats.qmc", reason="SciPy is a part of [dev]")
     points = qmc.Halton(d=2, scramble=False).random(41)[1:]
-    found = trials(40, [1e-4, 10.0], [0.5, 2.0])
-    np.testing.assert_allclose(np.log10(found[:, 0]), -4 + 5 * points[:, 0], atol=1e-12)
-    np.testing.assert_allclose(np.log2(found[:, 1]), -1 + 2 * points[:, 1], atol=1e-12)
+    sample = trials(40, [1e-4, 10.0], [0.5, 2.0])
+    np.testing.assert_allclose(np.log10(sample[:, 0]), -4 + 5 * points[:, 0], atol=1e-12)
+    np.testing.assert_allclose(np.log2(sample[:, 1]), -1 + 2 * points[:, 1], atol=1e-12)
 
 
 @pytest.mark.parametrize("count", [1, 7, 8, 100])
@@ -81,14 +81,14 @@ def test_edges_of_a_known_valley() -> None:
 
 
 def test_no_image_both_trains_and_judges() -> None:
-    found = digits.deal(200)
-    sizes = [len(part.labels) for part in found[:3]]
+    split = digits.deal(200)
+    sizes = [len(part.labels) for part in split[:3]]
     assert sizes == [200, digits.KEPT_ASIDE, 2000]
-    images = {image.tobytes() for part in found[:3] for image in np.asarray(part.images)}
+    images = {image.tobytes() for part in split[:3] for image in np.asarray(part.images)}
     assert len(images) == sum(sizes)
     held = digits.deal(48).held
-    assert (held.images == found.held.images).all()  # the same, however many train
-    normal = found.normalize(found.train.images)
+    assert (held.images == split.held.images).all()  # the same, however many train
+    normal = split.normalize(split.train.images)
     assert float(normal.mean()) == pytest.approx(0, abs=1e-4)
     assert float(normal.std()) == pytest.approx(1, abs=1e-4)
 
@@ -187,10 +187,10 @@ def test_the_official_test_images_judge_where_they_are_at_hand(tmp_path, monkeyp
     digits.deal.cache_clear()
     try:
         assert digits.judges() == "MNIST, 10,000 images"
-        found = digits.deal(48, 0, official=True).test
-        assert found.images.shape == (30, 28, 28, 1)
-        assert found.labels.tolist() == [i % 10 for i in range(30)]
-        assert int(found.images[0, 0, 5, 0]) == 5
+        test_set = digits.deal(48, 0, official=True).test
+        assert test_set.images.shape == (30, 28, 28, 1)
+        assert test_set.labels.tolist() == [i % 10 for i in range(30)]
+        assert int(test_set.images[0, 0, 5, 0]) == 5
         (tmp_path / mnist_files.SPLITS["test"][0]).write_bytes(b"no gzip")
         digits.official_test.cache_clear()
         with pytest.raises(InputError, match="MNIST's test files cannot be read"):
@@ -233,7 +233,7 @@ def test_a_run_that_diverges_has_lost_without_bound_and_outputs_are_watched() ->
 def test_adam_hands_over_late_and_is_adam_until_then() -> None:
     setting = {"switch_at": 0.5}
     tried = {"adam": [[0.01]], "adamw": [[0.01, 0.5]], "copied": [[0.01, 0.1]]}
-    found = {
+    batch_losses = {
         name: sweeps.sweep(
             sweeps.networks(PLAN),
             generalisation_gap.maker(name, PLAN.steps, setting),
@@ -244,10 +244,12 @@ def test_adam_hands_over_late_and_is_adam_until_then() -> None:
         for name, trial in {**tried, "projected": [[0.01]]}.items()
     }
     for name in ("copied", "projected"):  # 3 steps were Adam's
-        np.testing.assert_allclose(found[name][..., :4], found["adam"][..., :4], rtol=1e-4)
-        assert (abs(found[name][..., 5] - found["adam"][..., 5]) > 1e-5).all()
-    assert (abs(found["copied"][..., 5] - found["projected"][..., 5]) > 1e-5).all()
-    assert (abs(found["adamw"][..., 3] - found["adam"][..., 3]) > 0).all()
+        np.testing.assert_allclose(
+            batch_losses[name][..., :4], batch_losses["adam"][..., :4], rtol=1e-4
+        )
+        assert (abs(batch_losses[name][..., 5] - batch_losses["adam"][..., 5]) > 1e-5).all()
+    assert (abs(batch_losses["copied"][..., 5] - batch_losses["projected"][..., 5]) > 1e-5).all()
+    assert (abs(batch_losses["adamw"][..., 3] - batch_losses["adam"][..., 3]) > 0).all()
 
 
 def test_steps_to_the_goal_are_those_of_the_fastest_trial() -> None:

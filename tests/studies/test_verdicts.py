@@ -205,10 +205,10 @@ def reported(name: str) -> dict[str, Any]:
 def test_the_reported_verdict_follows_from_the_reported_numbers(name: str) -> None:
     result, about = reported(name), study.about(name)
     assert not result["quick"]
-    kept = files.stored(REPORT / name, result["key"])
-    assert kept is not None
+    stored_run = files.stored(REPORT / name, result["key"])
+    assert stored_run is not None
     assert (
-        study.load(name).verdict(kept.measured.numbers, about.threshold)._asdict()
+        study.load(name).verdict(stored_run.measured.numbers, about.threshold)._asdict()
         == result["verdict"]
     )
     assert result["threshold"] == about.threshold
@@ -217,11 +217,11 @@ def test_the_reported_verdict_follows_from_the_reported_numbers(name: str) -> No
 
 @pytest.mark.parametrize("name", study.names())
 def test_other_numbers_give_another_verdict(name: str) -> None:
-    kept = files.stored(REPORT / name, reported(name)["key"])
-    assert kept is not None
+    stored_run = files.stored(REPORT / name, reported(name)["key"])
+    assert stored_run is not None
     words = set()
     for word, changes in ALTERED[name]:
-        numbers = dict(kept.measured.numbers)
+        numbers = dict(stored_run.measured.numbers)
         for changed, value in changes.items():
             old = numbers[changed]
             numbers[changed] = dict.fromkeys(old, value) if isinstance(old, dict) else value
@@ -237,11 +237,11 @@ def test_other_numbers_give_another_verdict(name: str) -> None:
 @pytest.mark.parametrize("name", [n for n in study.names() if study.about(n).findings])
 def test_an_interval_around_the_threshold_decides_nothing(name: str) -> None:
     about, module = study.about(name), study.load(name)
-    kept = files.stored(REPORT / name, reported(name)["key"])
-    assert kept is not None
+    stored_run = files.stored(REPORT / name, reported(name)["key"])
+    assert stored_run is not None
     numbers = {
         key: {**x, "low": -1e9, "high": 1e9} if isinstance(x, dict) and "low" in x else x
-        for key, x in kept.measured.numbers.items()
+        for key, x in stored_run.measured.numbers.items()
     }
     word = module.verdict(numbers, about.threshold).word
     by_intervals = "not decided" in about.findings
@@ -251,9 +251,9 @@ def test_an_interval_around_the_threshold_decides_nothing(name: str) -> None:
 @pytest.mark.parametrize("name", study.names())
 def test_the_reported_finding_and_strip_follow_from_the_reported_numbers(name: str) -> None:
     result, about = reported(name), study.about(name)
-    kept = files.stored(REPORT / name, result["key"])
-    assert kept is not None
-    measured, word = kept.measured, result["verdict"]["word"]
+    stored_run = files.stored(REPORT / name, result["key"])
+    assert stored_run is not None
+    measured, word = stored_run.measured, result["verdict"]["word"]
     assert study.finding(about, word, measured.numbers) == result["finding"]
     assert study.strip(study.load(name).verdict, measured, about.threshold) == result["strip"]
     assert result["robust"] == all(each == word for each in result["strip"].values())

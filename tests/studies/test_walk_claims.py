@@ -96,8 +96,8 @@ def test_ravine_is_even_where_the_ratio_of_steps_passes_one() -> None:
 
 
 def test_ravine_damping_compares_the_two_factors() -> None:
-    found = ravine.damping(100.0, 2 / 101, 0.9)
-    assert found == pytest.approx(0.5 * np.log(0.9) / np.log(99 / 101), rel=0.01)
+    ratio = ravine.damping(100.0, 2 / 101, 0.9)
+    assert ratio == pytest.approx(0.5 * np.log(0.9) / np.log(99 / 101), rel=0.01)
 
 
 def test_saddle_growth_is_the_eigenvalue_and_the_path_grows_so() -> None:
@@ -164,12 +164,12 @@ def test_stall_steps_fall_as_one_over_the_root_and_the_exponent_is_found() -> No
 
 def test_rmsprop_steps_settle_and_change_as_the_closed_form_says() -> None:
     setting = {**rmsprop_steps.ABOUT.setting, "sizes": [1e-6, 1e2, 5]}
-    found = rmsprop_steps.measure(setting).numbers
-    assert found["steady_least"] == pytest.approx(1e-6 / np.sqrt(1e-12 + 1e-8), rel=1e-6)
-    assert found["burst"] == pytest.approx(1 / np.sqrt(0.1), rel=1e-3)
-    assert found["drop"] == pytest.approx(1e-3 / np.sqrt(0.9 + 0.1e-6), rel=1e-3)
+    numbers = rmsprop_steps.measure(setting).numbers
+    assert numbers["steady_least"] == pytest.approx(1e-6 / np.sqrt(1e-12 + 1e-8), rel=1e-6)
+    assert numbers["burst"] == pytest.approx(1 / np.sqrt(0.1), rel=1e-3)
+    assert numbers["drop"] == pytest.approx(1e-3 / np.sqrt(0.9 + 0.1e-6), rel=1e-3)
     first = np.log(1e6 / 3) / -np.log(0.9)  # 1 + c² β^t = 4
-    assert found["recovery"] == pytest.approx(first, abs=2)
+    assert numbers["recovery"] == pytest.approx(first, abs=2)
 
 
 def test_first_steps_without_correction_are_adam_s_times_the_ratio() -> None:
@@ -197,5 +197,5 @@ def test_five_books_agree_where_their_formulas_do() -> None:
     first = 0.01 * np.linalg.norm(g / np.sqrt(0.1 * g**2) - g / np.sqrt(0.9 + 0.1 * g**2))
     one = {**setting, "steps": 1}
     way = 0.01 * np.linalg.norm(g / np.sqrt(0.1 * g**2))
-    found = five_books.distances(books["rmsprop"], one, 1.0)["TensorFlow 1"][1]
-    assert found == pytest.approx(first / way, rel=1e-6)
+    distance = five_books.distances(books["rmsprop"], one, 1.0)["TensorFlow 1"][1]
+    assert distance == pytest.approx(first / way, rel=1e-6)

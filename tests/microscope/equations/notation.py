@@ -137,12 +137,12 @@ def statements(text: str) -> list[tuple[str, Value]]:
     marks = list(_STATEMENT.finditer(text))
     if not marks:
         raise NotationError(f"no equation in {text!r}")
-    found = []
+    equations = []
     for mark, following in zip(marks, [*marks[1:], None]):
         body = text[mark.end() : following.start() if following else len(text)]
         body = re.sub(r"(\s*([,;.:]|with|then|also|or)\s*)+$", "", body)
-        found.append((mark[1].translate(_PLAIN), read(body)))
-    return found
+        equations.append((mark[1].translate(_PLAIN), read(body)))
+    return equations
 
 
 class _Names(dict[str, Any]):

@@ -63,9 +63,9 @@ def test_whose_formula_it_is_and_what_others_call_so(adamw):
     assert same == {"notes.adamw", "optax.adamw", "torch.adamw"}
     assert "  adamw in Keras: θ ← θ − α √(1 − β₂ᵗ) / (1 − β₁ᵗ) · m / (√v + 1e-08)" in adamw.text
     assert "torch.adamw λ = 0.01; keras.adamw ε = 1e-07, λ = 0.004" in adamw.text
-    theirs = explain(keras.adam, learning_rate=0.1)
-    assert {c.framework for c in theirs.conventions if c.same} == {"keras", "tensorflow1"}
-    assert equations(theirs)[-1] == "θ ← θ − α m̂ / (√v̂ + ε / √(1 − β₂ᵗ))"
+    keras_adam = explain(keras.adam, learning_rate=0.1)
+    assert {c.framework for c in keras_adam.conventions if c.same} == {"keras", "tensorflow1"}
+    assert equations(keras_adam)[-1] == "θ ← θ − α m̂ / (√v̂ + ε / √(1 − β₂ᵗ))"
 
 
 def _mutants(expr, largest=4):
@@ -252,9 +252,12 @@ def test_what_is_no_optimizer_is_refused_in_python_too():
 
 def test_the_command_prints_json_and_latex(capsys):
     assert main(["optax.sgd", "learning_rate=0.5", "momentum=0.9", "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told["holds"]
-    assert [line["text"] for line in told["cases"][0]["lines"]] == ["v ← β v + g", "θ ← θ − α v"]
+    explanation = json.loads(capsys.readouterr().out)
+    assert explanation["holds"]
+    assert [line["text"] for line in explanation["cases"][0]["lines"]] == [
+        "v ← β v + g",
+        "θ ← θ − α v",
+    ]
     assert main(["optax.sgd", "learning_rate=0.5", "--latex"]) == 0
     assert r"\theta &\leftarrow \theta - \alpha g" in capsys.readouterr().out
 

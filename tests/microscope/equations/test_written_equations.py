@@ -256,7 +256,7 @@ def test_a_docstrings_equation_takes_the_path_that_is_read(name):
     )
     system = system_of(getattr(module, function), **keywords)
     values = letters_of(system)
-    values |= {theirs: values[ours] for theirs, ours in own.items()}
+    values |= {own_letter: values[letter] for own_letter, letter in own.items()}
     if "{}" not in left_out:
         left_out = f"{left_out}, {{}}" if left_out else "{}"
     assert_same_path(left_out.replace("{}", text), system, values)

@@ -16,22 +16,22 @@ EXAMPLES = Path(__file__).parents[3] / "docs" / "steppers"
 
 def test_the_python_example_is_identified():
     with ChildStepper([sys.executable, str(EXAMPLES / "my_optimizer.py")]) as stepper:
-        said = identify(stepper)
-    assert said.family == "SGD with Nesterov momentum"
-    assert said.hyperparameters == {"learning_rate": 0.01, "momentum": 0.9}
-    assert not said.deviations
-    assert any("stays as it is" in sentence for sentence in said.conventions)
+        identification = identify(stepper)
+    assert identification.family == "SGD with Nesterov momentum"
+    assert identification.hyperparameters == {"learning_rate": 0.01, "momentum": 0.9}
+    assert not identification.deviations
+    assert any("stays as it is" in sentence for sentence in identification.conventions)
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("node"), reason="needs node")
 def test_the_javascript_example_is_identified():
     with ChildStepper(["node", str(EXAMPLES / "my_optimizer.js")]) as stepper:
-        said = identify(stepper)
-    assert said.family == "Adam"
+        identification = identify(stepper)
+    assert identification.family == "Adam"
     expected = {"learning_rate": 0.001, "b1": 0.9, "b2": 0.999, "eps": 1e-8}
-    assert said.hyperparameters == expected
-    assert not said.deviations
+    assert identification.hyperparameters == expected
+    assert not identification.deviations
 
 
 @pytest.mark.parametrize(
@@ -99,9 +99,11 @@ _PLAIN = _LOOP + (
 def test_a_child_may_leave_out_what_is_optional():
     program = _PLAIN.replace("NULL", "None in asked['step'].values()")
     with ChildStepper([sys.executable, "-c", program]) as stepper:
-        said = identify(stepper)
-    assert said.hyperparameters == {"learning_rate": 0.5}
-    assert {"a change of the learning rate", "an array without a gradient"} < set(said.not_examined)
+        identification = identify(stepper)
+    assert identification.hyperparameters == {"learning_rate": 0.5}
+    assert {"a change of the learning rate", "an array without a gradient"} < set(
+        identification.not_examined
+    )
 
 
 def test_a_child_that_dies_on_a_missing_gradient_is_one_line():

@@ -63,26 +63,28 @@ def test_x64_is_as_it_was_and_the_result_is_the_same_again():
 
 
 def test_what_cannot_be_told_is_said():
-    said = identify(OptaxStepper(lambda _: optax.sgd(0.1, 0.9)))  # no rate to set
-    assert any("inside the velocity" in sentence for sentence in said.undecided)
-    assert any("1 − β1" in sentence for sentence in said.undecided)
-    assert "a change of the learning rate" in said.not_examined
+    identification = identify(OptaxStepper(lambda _: optax.sgd(0.1, 0.9)))  # no rate to set
+    assert any("inside the velocity" in sentence for sentence in identification.undecided)
+    assert any("1 − β1" in sentence for sentence in identification.undecided)
+    assert "a change of the learning rate" in identification.not_examined
 
 
 @pytest.mark.slow
 def test_maximize_and_a_clipped_value_are_seen():
     tx = optax.chain(optax.clip(0.5), optax.scale(-1), optax.sgd(0.1, 0.9))
-    said = identify(OptaxStepper(lambda _: tx))
-    assert said.known
-    assert said.hyperparameters["max_delta"] == pytest.approx(0.5, rel=1e-6)
-    assert "−g" in said.equation
-    assert any("it maximizes" in sentence for sentence in said.conventions)
+    identification = identify(OptaxStepper(lambda _: tx))
+    assert identification.known
+    assert identification.hyperparameters["max_delta"] == pytest.approx(0.5, rel=1e-6)
+    assert "−g" in identification.equation
+    assert any("it maximizes" in sentence for sentence in identification.conventions)
 
 
 def test_float32_gives_the_same_name():
-    said = identify(OptaxStepper(lambda rate: optax.sgd(rate, 0.9), 0.1), dtype="float32")
-    assert said.family == "SGD with momentum"
-    assert said.hyperparameters == pytest.approx({"learning_rate": 0.1, "momentum": 0.9}, rel=1e-6)
+    identification = identify(OptaxStepper(lambda rate: optax.sgd(rate, 0.9), 0.1), dtype="float32")
+    assert identification.family == "SGD with momentum"
+    assert identification.hyperparameters == pytest.approx(
+        {"learning_rate": 0.1, "momentum": 0.9}, rel=1e-6
+    )
 
 
 class _TwoSpeeds:
@@ -119,9 +121,9 @@ class _CorrectedAverage(_TwoSpeeds):
 
 
 def test_averages_that_a_missing_gradient_bends_are_named():
-    said = identify(_CorrectedAverage())
-    assert said.hyperparameters == {"learning_rate": 0.1, "decay": 0.9}
-    assert any("missing gradient bends" in sentence for sentence in said.deviations)
+    identification = identify(_CorrectedAverage())
+    assert identification.hyperparameters == {"learning_rate": 0.1, "decay": 0.9}
+    assert any("missing gradient bends" in sentence for sentence in identification.deviations)
 
 
 class _Random(_TwoSpeeds):
@@ -148,12 +150,12 @@ class _Still(_TwoSpeeds):
     ],
 )
 def test_an_optimizer_outside_the_family_is_unknown(stepper, words):
-    said = identify(stepper)
-    assert not said.known
-    assert str(said).startswith("unknown: ")
-    assert all(word in said.family for word in words), said.family
-    assert not said.equation
-    assert not said.hyperparameters
+    identification = identify(stepper)
+    assert not identification.known
+    assert str(identification).startswith("unknown: ")
+    assert all(word in identification.family for word in words), identification.family
+    assert not identification.equation
+    assert not identification.hyperparameters
 
 
 def test_bad_arguments_are_refused():
@@ -183,5 +185,5 @@ def test_the_settings_are_recovered_and_none_is_named_wrongly():
 @pytest.mark.slow
 @pytest.mark.parametrize("made", [optax.yogi, optax.adabelief])
 def test_relatives_of_adam_are_unknown(made):
-    said = identify(OptaxStepper(made, 1e-3))
-    assert not said.known
+    identification = identify(OptaxStepper(made, 1e-3))
+    assert not identification.known
