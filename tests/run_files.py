@@ -12,14 +12,14 @@ def rows(folder):
     return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
 
 
-def without_seconds(found):
+def without_seconds(metric_rows):
     """Rows without what differs from run to run."""
-    return [{k: v for k, v in row.items() if k != "seconds"} for row in found]
+    return [{k: v for k, v in row.items() if k != "seconds"} for row in metric_rows]
 
 
-def without_watch(found):
+def without_watch(metric_rows):
     """Rows without the readings, and without what differs from run to run."""
-    return [{k: v for k, v in row.items() if k != "watch"} for row in without_seconds(found)]
+    return [{k: v for k, v in row.items() if k != "watch"} for row in without_seconds(metric_rows)]
 
 
 def shown_files(folder):

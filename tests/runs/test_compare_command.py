@@ -25,10 +25,10 @@ def make(tmp_path, monkeypatch):
 
     def make(name, rows=(), data="mnist", fingerprint="ab", **settings):
         (tmp_path / name).mkdir(parents=True)
-        told = {"name": data, "image_shape": [28, 28, 1], "class_names": ["0", "1"]}
+        data_facts = {"name": data, "image_shape": [28, 28, 1], "class_names": ["0", "1"]}
         described = {
             "config": resolve({"out": name, "epochs": 3, **settings}, 1).as_json(),
-            "data": told | {"fingerprint": fingerprint},
+            "data": data_facts | {"fingerprint": fingerprint},
         }
         write_json(tmp_path / name / "config.json", described)
         write_rows(tmp_path / name / "metrics.jsonl", rows)

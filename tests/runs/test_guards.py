@@ -69,8 +69,8 @@ def by_hand(fragile, taken):
     return state
 
 
-def assert_close(ours, theirs):
-    for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
+def assert_close(ours, expected):
+    for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(expected), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7)
 
 
@@ -148,9 +148,9 @@ def test_patience_ends_a_run_that_gets_no_better(small, capsys):
     args = "--epochs 50 --patience 2 --learning-rate 1e-9 --schedule constant"
     assert small(*args.split()) == 0
     assert "stopped early: no better test accuracy in 2 epochs" in capsys.readouterr().err
-    found = [row["test_accuracy"] for row in rows(Path("run"))]
-    assert 3 <= len(found) < 50
-    assert max(found[-2:]) <= found[-3]
+    accuracies = [row["test_accuracy"] for row in rows(Path("run"))]
+    assert 3 <= len(accuracies) < 50
+    assert max(accuracies[-2:]) <= accuracies[-3]
 
 
 def test_without_tensorboardx_the_extra_is_named(small, capsys, monkeypatch):

@@ -55,16 +55,16 @@ def test_twenty_kills_change_nothing(tmp_path):
     process = start(tmp_path, *ARGS, "--out", "run", "--checkpoint-every", "7")
     while kills < KILLS and kill_in_the_middle(process, run, rng):
         kills += 1
-        found = [row["epoch"] for row in rows(run)] if (run / "metrics.jsonl").exists() else []
-        assert found == list(range(1, len(found) + 1))  # no half a line, none twice
+        epochs = [row["epoch"] for row in rows(run)] if (run / "metrics.jsonl").exists() else []
+        assert epochs == list(range(1, len(epochs) + 1))  # no half a line, none twice
         process = start(tmp_path, "--resume", "run")
     _, errors = process.communicate(timeout=300)
     assert (process.returncode, kills) == (0, KILLS), errors
     assert without_seconds(rows(run)) == without_seconds(rows(tmp_path / "whole"))
     finals = [load_trained(str(tmp_path / name), "ema").weights for name in ("run", "whole")]
     assert finals[0].step == finals[1].step == EPOCHS * (10_000 // 256)
-    for ours, theirs in zip(*map(jax.tree.leaves, finals), strict=True):
-        np.testing.assert_array_equal(ours, theirs)
+    for leaf, expected in zip(*map(jax.tree.leaves, finals), strict=True):
+        np.testing.assert_array_equal(leaf, expected)
 
 
 @pytest.mark.slow

@@ -68,9 +68,9 @@ def test_a_run_finds_its_pictures_from_anywhere(pets, tmp_path, monkeypatch, cap
     assert train.main(again) == 0
     capsys.readouterr()
     assert compare.main([run, "again", "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert "dataset" not in told["runs"][0]["settings"]
-    assert not any("data sets differ" in note for note in told["notes"])
+    comparison = json.loads(capsys.readouterr().out)
+    assert "dataset" not in comparison["runs"][0]["settings"]
+    assert not any("data sets differ" in note for note in comparison["notes"])
 
     # Other pictures are refused under any name, and allowed by --override in resuming.
     first = Path("copy/cat/0.png")
@@ -112,9 +112,9 @@ def test_a_picture_that_vanishes_while_it_is_read_is_named(untrained, monkeypatc
     header = image_files.header
 
     def vanish(path, *more):
-        found = header(path, *more)
+        image_header = header(path, *more)
         (untrained / "dog/9.png").unlink(missing_ok=True)
-        return found
+        return image_header
 
     monkeypatch.setattr(image_files, "header", vanish)
     assert train.main(["--dataset", "pets", "--out", "other", *OPTIONS]) == 2

@@ -148,11 +148,11 @@ def shifts_training_images_only(tools, options):
     shifted = tools.run(f"{options} --checkpoint-every 99", anew=True)
     for other in (tools.run(), tools.run("--shift 1")):
         assert (abs(losses(shifted.rows) - losses(other.rows))[:, 0] > 1e-3).all()
-    kept = loss_of_the_kept_weights(shifted.folder, tools.digits)
-    assert shifted.rows[-1]["test_loss"] == pytest.approx(kept, abs=1e-5)
+    expected_loss = loss_of_the_last_checkpoint(shifted.folder, tools.digits)
+    assert shifted.rows[-1]["test_loss"] == pytest.approx(expected_loss, abs=1e-5)
 
 
-def loss_of_the_kept_weights(folder, data):
+def loss_of_the_last_checkpoint(folder, data):
     """The test loss of the last checkpoint's weights in float64, for the base run's network."""
     weights = jax.tree.map(
         lambda x: np.asarray(x, np.float64), load_trained(str(folder), "last").weights.params
@@ -290,8 +290,8 @@ def stops_skips_or_saves(tools, options):
     assert "at step 4;" in skip.err  # the epoch ends, and the test loss is not finite
     assert "at step 2;" in save.err
     assert (stop.checkpoints, save.checkpoints) == (set(), {1})
-    kept = load_trained(str(save.folder), "last").weights.params
-    kernel = np.asarray(kept["hidden"][0]["kernel"])
+    params = load_trained(str(save.folder), "last").weights.params
+    kernel = np.asarray(params["hidden"][0]["kernel"])
     assert np.isfinite(kernel).all()
     assert np.abs(kernel).max() > 1e20  # one step has been taken
 
@@ -392,8 +392,8 @@ def parts(**settings):
     state = first_progress(setup).state
     return [x.addressable_shards[0].data.size / x.size for x in jax.tree.leaves(state.opt_state)]
 
-found = {"whole": parts(), "cut": parts(shard_optimizer_state=True)}
-print(json.dumps(found | {"devices": jax.device_count()}))
+layout = {"whole": parts(), "cut": parts(shard_optimizer_state=True)}
+print(json.dumps(layout | {"devices": jax.device_count()}))
 """
 DEVICES = {
     "all": "",
@@ -430,8 +430,8 @@ def device(folder, name):
 
 @pytest.mark.slow
 def test_mesh_says_how_many_devices_share_a_batch(two_devices):
-    folder, found = two_devices
-    assert found["devices"] == 2
+    folder, layout = two_devices
+    assert layout["devices"] == 2
     assert list((folder / "kept").glob("jit_many-*"))
     assert [device(folder, name)["count"] for name in DEVICES] == [2, 1, 2, 2]
     all_rows, one, cut, watched = (rows(folder / name) for name in DEVICES)
@@ -443,9 +443,9 @@ def test_mesh_says_how_many_devices_share_a_batch(two_devices):
 
 @pytest.mark.slow
 def test_shard_optimizer_state_leaves_each_device_its_part(two_devices):
-    folder, found = two_devices
-    assert set(found["whole"]) == {1}
-    assert sorted(set(found["cut"])) == [0.5, 1]  # a count has no parts
+    folder, layout = two_devices
+    assert set(layout["whole"]) == {1}
+    assert sorted(set(layout["cut"])) == [0.5, 1]  # a count has no parts
     cut, whole = device(folder, "cut"), device(folder, "all")
     assert whole["optimizer_state"] == whole["optimizer_state_whole"]
     assert cut["optimizer_state_whole"] == whole["optimizer_state"]
@@ -480,13 +480,13 @@ def trains_in_a_child_among_others(tools, options):
     tools.patch.setattr(subprocess, "Popen", Child)
     tools.patch.setattr("signal.signal", lambda *_: None)
     alone = "--coordinator localhost:1234 --processes 3 --process-id 2"
-    given = {"--distributed": "--distributed"}.get(options, alone)
-    assert tools.run(given, anew=True).code == 7
+    process_options = {"--distributed": "--distributed"}.get(options, alone)
+    assert tools.run(process_options, anew=True).code == 7
     ((command, env),) = commands
     assert command[1:3] == ["-m", "jaxopt_notes.train"]
-    assert " ".join(command).endswith(given)
+    assert " ".join(command).endswith(process_options)
     assert env.keys() > os.environ.keys()
-    if given == alone:  # the three belong together
+    if process_options == alone:  # the three belong together
         ran = tools.run(options, anew=True)
         assert ran.code == 2
         for name in {"--coordinator", "--processes", "--process-id"} - {options.split()[0]}:
@@ -557,17 +557,17 @@ def writes_the_rows_as_events(tools, options):
     assert not (tools.run().folder / "tensorboard").exists()
     (file,) = (ran.folder / "tensorboard").iterdir()
     events = [Event.FromString(record) for record in tfrecord.records(file)]
-    found = {(e.step, v.tag): v.simple_value for e in events for v in e.summary.value}
+    scalars = {(e.step, v.tag): v.simple_value for e in events for v in e.summary.value}
     expected = {
         (row["step"], name): value
         for row in ran.rows
         for name, value in row.items()
         if name.endswith(("loss", "accuracy"))
     }
-    assert expected.keys() <= found.keys()
-    assert {step for step, _ in found} == {4, 8}
+    assert expected.keys() <= scalars.keys()
+    assert {step for step, _ in scalars} == {4, 8}
     for key, value in expected.items():
-        assert found[key] == pytest.approx(value, rel=1e-6)
+        assert scalars[key] == pytest.approx(value, rel=1e-6)
 
 
 def reads_what_the_optimizer_does(tools, options):

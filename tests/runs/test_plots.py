@@ -25,9 +25,9 @@ def draw(folder, names, shape=(8, 8, 1), right=0.8, count=300):
     images = rng.integers(0, 256, (count, *shape), dtype=np.uint8)
     data = Dataset("made $\\frac{$ up", images[:1], labels[:1], images, labels, tuple(names))
     counts = confusion_matrix(labels, predicted, classes)
-    found = Evaluation(2, predicted, rng.random(count), counts, class_scores(counts, names))
+    evaluation = Evaluation(2, predicted, rng.random(count), counts, class_scores(counts, names))
     losses = {"train_loss": 1.0, "test_loss": 1.0, "train_accuracy": 0.5, "test_accuracy": 0.5}
-    drawn = plots.draw(folder, [{"epoch": 1, **losses}], found, data, "adam")
+    drawn = plots.draw(folder, [{"epoch": 1, **losses}], evaluation, data, "adam")
     assert drawn.files == FILES
     assert sorted(path.name for path in folder.iterdir()) == sorted(FILES)
     sizes = {}
@@ -168,8 +168,10 @@ def drawn(figures, tmp_path):
     images = np.arange(100, dtype=np.uint8)[:, None, None, None] * np.ones((1, 4, 4, 1), np.uint8)
     data = Dataset("halves", images, labels, images, labels, ("rare", "often"))
     counts = np.array([[5, 5], [45, 45]])
-    found = Evaluation(2, predicted, confidence, counts, class_scores(counts, data.class_names))
-    plots.draw(tmp_path, rows(0.8, 0.4), found, data, "adam")
+    evaluation = Evaluation(
+        2, predicted, confidence, counts, class_scores(counts, data.class_names)
+    )
+    plots.draw(tmp_path, rows(0.8, 0.4), evaluation, data, "adam")
     return figures
 
 

@@ -30,11 +30,11 @@ def draws(ran, finished_draws, monkeypatch):
 
 def test_each_shift_and_each_layers_dropout_has_a_key_of_its_own_in_each_step(draws):
     """And none is a key that others are derived from, or were drawn with before."""
-    found = draws(0)
-    assert (found.count("randint"), found.count("bernoulli")) == (STEPS, 2 * STEPS)
-    assert len(set(found.keys)) == len(found.keys) == 3 * STEPS
-    assert found.derived
-    assert not set(found.keys) & {key for _, key in found.derived}
+    run_draws = draws(0)
+    assert (run_draws.count("randint"), run_draws.count("bernoulli")) == (STEPS, 2 * STEPS)
+    assert len(set(run_draws.keys)) == len(run_draws.keys) == 3 * STEPS
+    assert run_draws.derived
+    assert not set(run_draws.keys) & {key for _, key in run_draws.derived}
 
 
 @pytest.mark.slow

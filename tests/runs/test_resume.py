@@ -51,10 +51,10 @@ def weights(folder, which="last"):
 
 
 def assert_same_runs(folder, other):
-    found, expected = (without_seconds(rows(Path(name))) for name in (folder, other))
-    assert found == expected
-    for ours, theirs in zip(weights(folder), weights(other), strict=True):
-        np.testing.assert_array_equal(ours, theirs)
+    actual, expected = (without_seconds(rows(Path(name))) for name in (folder, other))
+    assert actual == expected
+    for actual_weights, expected_weights in zip(weights(folder), weights(other), strict=True):
+        np.testing.assert_array_equal(actual_weights, expected_weights)
 
 
 @pytest.fixture(scope="module")
@@ -239,10 +239,10 @@ def test_override_goes_on_with_the_weights_under_other_settings(small, broken, c
     assert small("--resume", "run", "--override", *change) == 0
     config = json.loads((broken / "config.json").read_text())["config"]
     assert str(config[change[0][2:].replace("-", "_")]) == change[1]
-    found = rows(broken)
-    assert [row["epoch"] for row in found] == [1, 2, 3]
+    history = rows(broken)
+    assert [row["epoch"] for row in history] == [1, 2, 3]
     assert ("new optimizer" in capsys.readouterr().out) == (change[0] == "--optimizer")
-    assert found[-1]["test_loss"] < found[0]["test_loss"]
+    assert history[-1]["test_loss"] < history[0]["test_loss"]
 
 
 def test_other_data_is_refused(small, broken, digits, monkeypatch, capsys):
@@ -302,12 +302,12 @@ def test_two_processes_do_not_run_in_one_folder(small, broken, capsys):
 def test_the_newest_and_the_best_are_kept(small, capsys):
     assert small("--epochs", "6", "--keep", "1", "--learning-rate", "0.05") == 0
     steps = {int(p.name) for p in Path("run/checkpoints").iterdir() if p.name.isdigit()}
-    found = rows(Path("run"))
-    best = max(found, key=lambda row: (row["test_accuracy"], row["step"]))
+    history = rows(Path("run"))
+    best = max(history, key=lambda row: (row["test_accuracy"], row["step"]))
     assert steps == {48, best["step"]}
     assert load_trained("run").weights.step == best["step"]
-    told = f"best: {best['test_accuracy']:.2%} after epoch {best['epoch']}"
-    assert (told in capsys.readouterr().out) == (best["step"] != 48)
+    best_line = f"best: {best['test_accuracy']:.2%} after epoch {best['epoch']}"
+    assert (best_line in capsys.readouterr().out) == (best["step"] != 48)
 
 
 @pytest.mark.slow

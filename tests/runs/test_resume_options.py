@@ -87,9 +87,9 @@ def left(small, ran, no_pictures):
 
     def change(**settings):
         file = Path("run/config.json")
-        told = json.loads(file.read_text())
-        told["config"] |= settings
-        file.write_text(json.dumps(told))
+        description = json.loads(file.read_text())
+        description["config"] |= settings
+        file.write_text(json.dumps(description))
         return file.read_text()
 
     return change

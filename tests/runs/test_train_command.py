@@ -22,12 +22,12 @@ from tests.run_files import rows, shown_files, without_seconds
 def test_each_optimizer_trains_and_leaves_its_files(small, tmp_path, capsys, optimizer):
     # The notes' widths: with fewer features not every optimizer learns in 24 steps.
     assert small("--model", "mlp", "--optimizer", optimizer, "--epochs", "3") == 0
-    found = rows(tmp_path / "run")
+    history = rows(tmp_path / "run")
     keys = "epoch step seconds train_loss train_accuracy test_loss test_accuracy"
-    assert [list(row)[:7] for row in found] == [keys.split()] * 3
-    assert [row["step"] for row in found] == [8, 16, 24]
-    assert found[-1]["train_loss"] < found[0]["train_loss"]
-    assert found[-1]["test_accuracy"] > 0.2
+    assert [list(row)[:7] for row in history] == [keys.split()] * 3
+    assert [row["step"] for row in history] == [8, 16, 24]
+    assert history[-1]["train_loss"] < history[0]["train_loss"]
+    assert history[-1]["test_accuracy"] > 0.2
     config = json.loads((tmp_path / "run" / "config.json").read_text())
     assert config["config"]["optimizer"] == optimizer
     printed = capsys.readouterr().out
@@ -45,12 +45,12 @@ def test_of_many_short_epochs_few_rows_are_printed_and_all_are_kept(small, tmp_p
     short = ("--widths", "8", "--batch-size", "512", "--checkpoint-every", "off")
     assert small(*short, "--epochs", "90") == 0
     head, _, table = capsys.readouterr().out.partition("epoch   train loss")
-    found = rows(tmp_path / "run")
-    assert [row["epoch"] for row in found] == list(range(1, 91))
+    history = rows(tmp_path / "run")
+    assert [row["epoch"] for row in history] == list(range(1, 91))
     printed = [line.split()[0] for line in table.splitlines()[1:] if line[:5].strip().isdigit()]
     assert printed[0] == "1"
     assert printed[-1] == "90"
-    assert len(printed) <= 3 + found[-1]["seconds"]
+    assert len(printed) <= 3 + history[-1]["seconds"]
     assert "metrics.jsonl has a row for each epoch" in head
 
 
@@ -198,11 +198,11 @@ def test_interrupted_run_keeps_its_epochs_and_exits_130(tmp_path):
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
     assert "Traceback" not in err
-    found = rows(tmp_path / "run")
-    assert len(found) >= 1
+    history = rows(tmp_path / "run")
+    assert len(history) >= 1
     scores = json.loads((tmp_path / "run" / "metrics.json").read_text())
-    assert scores["step"] == found[-1]["step"]  # what the next epoch had overwritten was kept
-    assert scores["accuracy"] == pytest.approx(found[-1]["test_accuracy"])
+    assert scores["step"] == history[-1]["step"]  # what the next epoch had overwritten was kept
+    assert scores["accuracy"] == pytest.approx(history[-1]["test_accuracy"])
     assert "test images right" in out
 
 

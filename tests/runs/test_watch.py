@@ -102,13 +102,13 @@ def test_tensorboard_has_each_reading(ran):
     run = ran("--watch --tensorboard --clip-norm 0.5")
     (file,) = (run.folder / "tensorboard").iterdir()
     events = [Event.FromString(record) for record in tfrecord.records(file)]
-    found = {(e.step, v.tag): v.simple_value for e in events for v in e.summary.value}
+    scalars = {(e.step, v.tag): v.simple_value for e in events for v in e.summary.value}
     for row in run.rows:
         finite = {name: x for name, x in row["watch"].items() if x is not None}
         assert len(finite) > 20
         for name, value in finite.items():
             tag = f"watch/{name}".replace(" ", "_")  # as TensorBoard writes names
-            assert found[row["step"], tag] == pytest.approx(value, rel=1e-6)
+            assert scalars[row["step"], tag] == pytest.approx(value, rel=1e-6)
 
 
 def test_compare_takes_a_watched_run_beside_another(ran, capsys):
@@ -141,9 +141,9 @@ def readings(value, clipped=False, second_moment=True):
 def test_a_panel_a_quantity_and_a_line_a_group(kinds, panels):
     figure = pytest.importorskip("matplotlib.figure").Figure(layout="constrained")
     values = (None, 0.1, 0.3)  # None: not finite in that epoch
-    found = [{"epoch": 1}]  # not watched yet
-    found += [{"epoch": i, "watch": readings(x, **kinds)} for i, x in enumerate(values, 2)]
-    watch_picture.draw(figure, found, "made $\\frac{$ up")
+    history = [{"epoch": 1}]  # not watched yet
+    history += [{"epoch": i, "watch": readings(x, **kinds)} for i, x in enumerate(values, 2)]
+    watch_picture.draw(figure, history, "made $\\frac{$ up")
     drawn = [axes for axes in figure.axes if axes.get_lines()]
     assert len(drawn) == panels
     for axes in drawn[:3]:

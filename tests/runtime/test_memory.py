@@ -20,9 +20,9 @@ barrier = threading.Barrier(4)
 
 def work():
     barrier.wait()
-    kept.append([bytearray(5000) for _ in range(1000)])
+    blocks.append([bytearray(5000) for _ in range(1000)])
 
-kept = []
+blocks = []
 threads = [threading.Thread(target=work) for _ in range(4)]
 for thread in threads: thread.start()
 for thread in threads: thread.join()
@@ -37,9 +37,9 @@ libc.fclose(file)
 @pytest.mark.skipif(not GLIBC, reason="only glibc's malloc has several heaps")
 @pytest.mark.parametrize("heaps", ["few", "many"])
 def test_all_threads_share_a_few_heaps(heaps, tmp_path):
-    told = tmp_path / "malloc.xml"
-    subprocess.run([sys.executable, "-c", HEAPS_OF_THREADS, heaps, str(told)], check=True)
-    assert (told.read_text().count("<heap nr=") <= memory.HEAPS) == (heaps == "few")
+    report_file = tmp_path / "malloc.xml"
+    subprocess.run([sys.executable, "-c", HEAPS_OF_THREADS, heaps, str(report_file)], check=True)
+    assert (report_file.read_text().count("<heap nr=") <= memory.HEAPS) == (heaps == "few")
 
 
 # Each freed array lies between two that live, so that malloc by itself returns none of it.

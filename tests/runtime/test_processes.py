@@ -106,15 +106,15 @@ def test_a_run_goes_on_with_other_devices_to_the_same_numbers(tmp_path):
     settings += ["--learning-rate", "0.02"]
     alone(*settings, "--epochs", 3, "--out", stayed)
     first = alone(*settings, "--epochs", 1, "--out", moved, "--shard-optimizer-state", devices=8)
-    told = r"8 devices share each batch; optimizer state: (.*) MB on each instead of (.*)\n"
-    cut, whole = map(float, re.search(told, first).groups())
+    pattern = r"8 devices share each batch; optimizer state: (.*) MB on each instead of (.*)\n"
+    cut, whole = map(float, re.search(pattern, first).groups())
     assert cut == pytest.approx(whole / 8, abs=0.01)
     again = finished(together("--resume", moved, "--epochs", 2))
     assert [code for code, *_ in again] == [0, 0], again
     alone("--resume", moved, "--epochs", 3)
-    for ours, theirs in zip(rows(moved), rows(stayed), strict=True):
-        assert ours["train_loss"] == pytest.approx(theirs["train_loss"], rel=1e-3)
-        assert ours["test_accuracy"] == pytest.approx(theirs["test_accuracy"], abs=0.005)
+    for moved_row, stayed_row in zip(rows(moved), rows(stayed), strict=True):
+        assert moved_row["train_loss"] == pytest.approx(stayed_row["train_loss"], rel=1e-3)
+        assert moved_row["test_accuracy"] == pytest.approx(stayed_row["test_accuracy"], abs=0.005)
 
 
 @pytest.mark.slow

@@ -144,12 +144,12 @@ def test_contexts_are_left_in_the_end_and_kept_until_then():
 
 
 def test_flags_of_xla_that_may_change_digits_are_said(monkeypatch, capsys):
-    for flags, said in (
+    for flags, culprits in (
         ("--xla_force_host_platform_device_count=2 --xla_dump_to=x", ""),
         ("--xla_cpu_enable_fast_math=true", "--xla_cpu_enable_fast_math=true"),
     ):
         monkeypatch.setenv("XLA_FLAGS", flags)
         with host.host_settings():
             start.import_jax()
-        note = f"note: XLA_FLAGS has {said}: they may change results\n" if said else ""
+        note = f"note: XLA_FLAGS has {culprits}: they may change results\n" if culprits else ""
         assert capsys.readouterr().err == note

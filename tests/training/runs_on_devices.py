@@ -71,9 +71,9 @@ def main(out, *others):
         jax.distributed.initialize(
             host, int(number), int(index), cluster_detection_method="deactivate"
         )
-    found = {name: losses(name) for name in RUNS}
+    results = {name: losses(name) for name in RUNS}
     if jax.process_index() == 0:
-        Path(out).write_text(json.dumps(found))
+        Path(out).write_text(json.dumps(results))
 
 
 if __name__ == "__main__":

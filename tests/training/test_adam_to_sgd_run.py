@@ -39,17 +39,17 @@ def config(path):
 
 def test_at_a_share_of_the_run(small, tmp_path, capsys):
     assert small("--switch-at", "0.5", "--sgd-learning-rate", "0.04") == 0
-    found = rows(tmp_path)
-    assert [row["switched_at"] for row in found] == [None, 12, 12]
+    history = rows(tmp_path)
+    assert [row["switched_at"] for row in history] == [None, 12, 12]
     rate = float(schedule("one-cycle", 0.04, STEPS)(12))
-    assert [row["sgd_rate"] for row in found] == [None, pytest.approx(rate), pytest.approx(rate)]
+    assert [row["sgd_rate"] for row in history] == [None, pytest.approx(rate), pytest.approx(rate)]
     assert config(tmp_path)["switch_at"] == "0.5"
     assert config(tmp_path)["hyperparameters"] == {"carry": "momentum", "sgd_learning_rate": 0.04}
     lines = capsys.readouterr().out.splitlines()
-    said = f"SGD after step 12, learning rate {rate:.3g}"
-    in_rows = [line for line in lines if line.startswith("    ") and said in line]
+    phrase = f"SGD after step 12, learning rate {rate:.3g}"
+    in_rows = [line for line in lines if line.startswith("    ") and phrase in line]
     assert [line.split()[0] for line in in_rows] == ["2"]
-    assert any("test images right" in line and said in line for line in lines)
+    assert any("test images right" in line and phrase in line for line in lines)
     assert any("switch_at=0.5" in line for line in lines)
 
 
@@ -84,8 +84,8 @@ def test_swats_that_never_finds_its_moment_says_so(small, tmp_path, capsys, digi
 
 def test_swats_rate_can_be_taken_at_a_given_share():
     settings = resolve({"optimizer": "adam-to-sgd", "carry": "swats"}, 1)
-    given = adam_to_sgd.arguments(settings, STEPS)
-    assert given == {"carry": "swats", "switch_step": 17}
+    arguments = adam_to_sgd.arguments(settings, STEPS)
+    assert arguments == {"carry": "swats", "switch_step": 17}
 
 
 @pytest.mark.parametrize(

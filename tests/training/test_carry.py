@@ -55,10 +55,10 @@ def test_a_loop_of_fixed_length_does_what_the_stretch_does(broken):
     usual = compile_stretch(step, fresh()[0], data, order, "save")
     expected = usual(*fresh(), data, order, 0, 5)
     fixed = jax.jit(loop_of_length(one_step(step, "save", Layout()), 5))
-    found = fixed(*fresh(), data, order, 0)
-    for ours, theirs in zip(jax.tree.leaves(found[0]), jax.tree.leaves(expected[0])):
-        if not jnp.issubdtype(ours.dtype, jax.dtypes.prng_key):
-            np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-7)
-    assert int(found[1].correct) == int(expected[1].correct)
-    assert bool(found[1].failed) == bool(expected[1].failed) == (broken is not None)
-    assert int(found[1].examples) == 4 * (5 if broken is None else broken)
+    outcome = fixed(*fresh(), data, order, 0)
+    for leaf, expected_leaf in zip(jax.tree.leaves(outcome[0]), jax.tree.leaves(expected[0])):
+        if not jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            np.testing.assert_allclose(leaf, expected_leaf, rtol=1e-5, atol=1e-7)
+    assert int(outcome[1].correct) == int(expected[1].correct)
+    assert bool(outcome[1].failed) == bool(expected[1].failed) == (broken is not None)
+    assert int(outcome[1].examples) == 4 * (5 if broken is None else broken)

@@ -30,10 +30,10 @@ def drawing():
 @pytest.mark.parametrize("seed", [0, 3, 2**31 + 5, 2**32 - 1])
 def test_the_first_state_is_flax_own_bit_for_bit(drawing, seed):
     key = jax.random.key(seed)
-    theirs = create(pure(small(nnx.Rngs(seed))), adam(1e-3), key, averaged=True)
+    flax_state = create(pure(small(nnx.Rngs(seed))), adam(1e-3), key, averaged=True)
     ours = drawing.state(seed)
-    assert jax.tree.structure(ours) == jax.tree.structure(theirs)
-    for x, y in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs)):
+    assert jax.tree.structure(ours) == jax.tree.structure(flax_state)
+    for x, y in zip(jax.tree.leaves(ours), jax.tree.leaves(flax_state)):
         assert x.dtype == y.dtype
         np.testing.assert_array_equal(bits(x), bits(y))
 

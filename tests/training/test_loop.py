@@ -74,8 +74,10 @@ def test_a_stretch_takes_the_steps_of_a_plain_loop(parts, network):
     last = stretches[-1]
     assert last.step == 6
     np.testing.assert_allclose(last.result.loss, sum(losses) / 192, rtol=1e-6)
-    for ours, theirs in zip(jax.tree.leaves(last.state.params), jax.tree.leaves(expected.params)):
-        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-6)
+    for leaf, expected_leaf in zip(
+        jax.tree.leaves(last.state.params), jax.tree.leaves(expected.params)
+    ):
+        np.testing.assert_allclose(leaf, expected_leaf, rtol=1e-4, atol=1e-6)
 
 
 def test_stretches_of_any_length_give_the_same_bits(parts):

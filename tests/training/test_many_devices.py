@@ -44,8 +44,8 @@ def python(*args, devices=1):
 def runs(tmp_path_factory):
     """What `runs_on_devices.py` finds on one device and in each of the places."""
 
-    def found(processes, devices):
-        out = tmp_path_factory.mktemp("runs") / "found.json"
+    def run_on(processes, devices):
+        out = tmp_path_factory.mktemp("runs") / "results.json"
         host = f"127.0.0.1:{free_port()}"
         together = [(host, processes, i) for i in range(processes)] if processes > 1 else [()]
         started = [python(RUNS_ON_DEVICES, out, *args, devices=devices) for args in together]
@@ -54,7 +54,7 @@ def runs(tmp_path_factory):
             assert process.returncode == 0, printed
         return json.loads(out.read_text())
 
-    return {"1 device": found(1, 1), **{name: found(*place) for name, place in PLACES.items()}}
+    return {"1 device": run_on(1, 1), **{name: run_on(*place) for name, place in PLACES.items()}}
 
 
 @pytest.mark.slow
@@ -65,8 +65,8 @@ def test_any_devices_give_the_losses_and_statistics_of_one(runs, place):
         shared = runs[place][name]
         assert shared["devices"] == processes * devices
         np.testing.assert_allclose(shared["losses"], alone["losses"], rtol=2e-5, err_msg=name)
-        for ours, theirs in zip(shared["statistics"], alone["statistics"], strict=True):
-            np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-6, err_msg=name)
+        for statistic, expected in zip(shared["statistics"], alone["statistics"], strict=True):
+            np.testing.assert_allclose(statistic, expected, rtol=1e-4, atol=1e-6, err_msg=name)
         assert np.ptp(alone["losses"]) > 0.1  # each step tells of the ones before
 
 
@@ -74,9 +74,9 @@ def test_any_devices_give_the_losses_and_statistics_of_one(runs, place):
 @pytest.mark.parametrize("place", PLACES)
 def test_only_the_optimizer_state_is_cut_and_stays_so(runs, place):
     size = np.prod(PLACES[place])
-    for name, found in runs[place].items():
-        assert all(found["whole"])
-        assert set(found["parts"]) == ({1.0, 1 / size} if "cut" in name else {1.0})
+    for name, run in runs[place].items():
+        assert all(run["whole"])
+        assert set(run["parts"]) == ({1.0, 1 / size} if "cut" in name else {1.0})
 
 
 @pytest.fixture(scope="module")
@@ -92,8 +92,8 @@ def programs():
     process = python("-c", script, devices=8)
     printed, _ = process.communicate(timeout=600)
     assert process.returncode == 0, printed
-    found = json.loads(printed.splitlines()[-1])
-    return {(p["network"], p["devices"], p["optimizer_state_cut"]): p for p in found}
+    reports = json.loads(printed.splitlines()[-1])
+    return {(p["network"], p["devices"], p["optimizer_state_cut"]): p for p in reports}
 
 
 @pytest.mark.slow
@@ -115,8 +115,8 @@ def test_batch_normalisation_adds_up_four_times_a_layer_besides(programs):
 
 @pytest.mark.slow
 def test_memory_is_as_promised_and_the_state_is_written_over(programs):
-    for found in programs.values():
-        assert found["donated"] == pytest.approx(found["state"], rel=1e-3)
+    for program in programs.values():
+        assert program["donated"] == pytest.approx(program["state"], rel=1e-3)
     for network in ("mlp", "cnn"):
         whole, cut = (programs[network, 8, c] for c in (False, True))
         saved = whole["optimizer_state"] - cut["optimizer_state"]
@@ -211,7 +211,7 @@ def test_another_mesh_is_refused(text):
 
 
 @pytest.mark.parametrize(
-    ("given", "words"),
+    ("arguments", "words"),
     [
         (("host:1", None, 0, False), ["--processes", "missing"]),
         (("host:1", 2, 0, True), ["--distributed"]),
@@ -220,9 +220,9 @@ def test_another_mesh_is_refused(text):
         (("host:1", 2, 2, False), ["--process-id 2", "0 to 1"]),
     ],
 )
-def test_processes_that_cannot_be_are_refused(given, words):
+def test_processes_that_cannot_be_are_refused(arguments, words):
     with pytest.raises(InputError) as refused:
-        processes_from(*given)
+        processes_from(*arguments)
     for word in words:
         assert word in str(refused.value)
 

@@ -46,7 +46,7 @@ def small(monkeypatch, digits, tmp_path):
 @pytest.mark.usefixtures("no_pictures")
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("options", "kept", "shown"),
+    ("options", "expected_config", "shown"),
     [
         pytest.param(
             "--model mlp --norm batch --widths 32,16 --dropout 0.1",
@@ -61,13 +61,15 @@ def small(monkeypatch, digits, tmp_path):
         ),
     ],
 )
-def test_a_network_trains_and_config_json_records_it(small, tmp_path, capsys, options, kept, shown):
+def test_a_network_trains_and_config_json_records_it(
+    small, tmp_path, capsys, options, expected_config, shown
+):
     assert small("--epochs", "2", *options.split()) == 0
     rows = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").open()]
     assert rows[1]["train_loss"] < rows[0]["train_loss"]
     described = json.loads((tmp_path / "run" / "config.json").read_text())
-    assert described["model"]["name"] == kept["model"]
-    assert kept.items() <= described["config"].items()
+    assert described["model"]["name"] == expected_config["model"]
+    assert expected_config.items() <= described["config"].items()
     assert shown in capsys.readouterr().out
 
 

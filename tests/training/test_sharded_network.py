@@ -35,7 +35,7 @@ networks = {
         nnx.Rngs(0), features=(4,), hidden=5, norm="batch", dropout=0.5, **shape
     ),
 }
-found = {}
+distances = {}
 for name, network in networks.items():
     network = pure(network)
     step = make_train_step(network, sgd(1.0), Normalization((0.0,), (1.0,)))
@@ -51,13 +51,13 @@ for name, network in networks.items():
         differences = jax.tree.map(lambda x, y: jnp.abs(x - y).max(), a, b)
         return max(map(float, jax.tree.leaves(differences)), default=0.0)
 
-    found[name] = {
+    distances[name] = {
         "gradient": largest(together.params, alone.params),
         "statistics": largest(together.batch_stats, alone.batch_stats),
         "share's gradient": largest(first.params, alone.params),
         "share's statistics": largest(first.batch_stats, alone.batch_stats),
     }
-print(json.dumps(found))
+print(json.dumps(distances))
 """
 
 

@@ -36,9 +36,9 @@ def test_normalization_is_that_of_numpy_in_double_precision_over_any_number_of_p
     wanted = images / np.float64(255)
     for at_once in (1, 4, 105, 1000):
         monkeypatch.setattr(steps, "_AT_ONCE", at_once)
-        found = normalization_of(images)
-        np.testing.assert_allclose(found.mean, wanted.mean((0, 1, 2)), rtol=1e-14)
-        np.testing.assert_allclose(found.std, wanted.std((0, 1, 2)), rtol=1e-14)
+        normalization = normalization_of(images)
+        np.testing.assert_allclose(normalization.mean, wanted.mean((0, 1, 2)), rtol=1e-14)
+        np.testing.assert_allclose(normalization.std, wanted.std((0, 1, 2)), rtol=1e-14)
 
 
 def test_a_step_with_our_adam_equals_one_with_optax(digits):
@@ -52,8 +52,10 @@ def test_a_step_with_our_adam_equals_one_with_optax(digits):
             state, _ = step(state, batch)
         finals.append(state)
     assert jax.tree.structure(finals[0]) == jax.tree.structure(finals[1])
-    for ours, theirs in zip(jax.tree.leaves(finals[0].params), jax.tree.leaves(finals[1].params)):
-        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-7)
+    for our_leaf, optax_leaf in zip(
+        jax.tree.leaves(finals[0].params), jax.tree.leaves(finals[1].params)
+    ):
+        np.testing.assert_allclose(our_leaf, optax_leaf, rtol=1e-5, atol=1e-7)
 
 
 class Everything(nnx.Module):
