@@ -185,9 +185,9 @@ def test_tensorflow_names_defaults_and_order(name: str, tensorflow: Any) -> None
     same_signature(getattr(conventions.tensorflow1, name), source, "tensorflow1")
 
 
-def same_signature(ours: Any, theirs: Any, framework: str) -> None:
+def same_signature(ours: Any, framework_class: Any, framework: str) -> None:
     here = {n: p.default for n, p in inspect.signature(ours).parameters.items()}
-    there = inspect.signature(theirs.__init__).parameters
+    there = inspect.signature(framework_class.__init__).parameters
     there = {n: p.default for n, p in there.items() if n not in LEFT_OUT[framework]}
     assert list(here.items()) == list(there.items())
 

@@ -43,8 +43,8 @@ def through_orbax(saved: Any, target: Any, folder: Path) -> Any:
 
 def crosses(setting: Any, carry: Any, folder: Path, to_ours: bool) -> None:
     """Five steps by one, a checkpoint, five by the other: as ten by one."""
-    ours, theirs = setting.build(20), setting.build_optax(20)
-    first, second = (theirs, ours) if to_ours else (ours, theirs)
+    ours, optax_optimizer = setting.build(20), setting.build_optax(20)
+    first, second = (optax_optimizer, ours) if to_ours else (ours, optax_optimizer)
     params, state = take(first, PARAMS, first.init(PARAMS), 5)
     restored = carry(state, second.init(PARAMS), folder)
     there = take(first, params, state, 5)

@@ -94,12 +94,12 @@ def test_what_is_not_finite(torch: Any, odd: float) -> None:
     with jax.enable_x64(True):
         grads = gradients()
         grads["b"] = grads["b"].at[1].set(odd)
-        for ours_, theirs in [
+        for clip, torch_name in [
             (clip_grad_norm(1.0), "clip_grad_norm_"),
             (clip_grad_value(1.0), "clip_grad_value_"),
         ]:
-            there = by_torch(torch, theirs, grads, 1.0)
-            for name, g in ours(ours_, grads).items():
+            there = by_torch(torch, torch_name, grads, 1.0)
+            for name, g in ours(clip, grads).items():
                 np.testing.assert_allclose(g, there[name], rtol=1e-15)
 
 
@@ -148,8 +148,8 @@ def test_optax_leaves_out_the_1e_6() -> None:
     with jax.enable_x64(True):
         g = jnp.array([3.0, 4.0]) * 1e-5
         clip = optax.clip_by_global_norm(1e-5)
-        theirs, _ = clip.update(g, clip.init(g))
-        assert np.linalg.norm(theirs) == pytest.approx(1e-5, rel=1e-12)
+        optax_clipped, _ = clip.update(g, clip.init(g))
+        assert np.linalg.norm(optax_clipped) == pytest.approx(1e-5, rel=1e-12)
         here, _ = clip_grad_norm(1e-5).update(g, optax.EmptyState())
         assert np.linalg.norm(here) == pytest.approx(1e-5 * 50 / 51, rel=1e-12)
 

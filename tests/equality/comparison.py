@@ -24,12 +24,14 @@ def _is_none(x: Any) -> bool:
     return x is None
 
 
-def assert_same_kind(ours: Any, theirs: Any) -> None:
+def assert_same_kind(ours: Any, reference: Any) -> None:
     """The same tree of the same classes, and at each leaf the same shape, dtype and weak type."""
     assert jax.tree.structure(ours, is_leaf=_is_none) == jax.tree.structure(
-        theirs, is_leaf=_is_none
+        reference, is_leaf=_is_none
     )
-    for (path, a), b in zip(jax.tree.leaves_with_path(ours), jax.tree.leaves(theirs), strict=True):
+    for (path, a), b in zip(
+        jax.tree.leaves_with_path(ours), jax.tree.leaves(reference), strict=True
+    ):
         where = f"{jax.tree_util.keystr(path)}: {jax.typeof(a)}, {jax.typeof(b)}"
         assert jax.typeof(a) == jax.typeof(b), where
         assert jnp.asarray(a).weak_type == jnp.asarray(b).weak_type, where
@@ -42,9 +44,11 @@ def _numbers_and_bits(leaf: Any) -> tuple[np.ndarray, np.ndarray]:
     return x, x.view(f"i{x.itemsize}")
 
 
-def assert_same_bits(ours: Any, theirs: Any) -> None:
+def assert_same_bits(ours: Any, reference: Any) -> None:
     """The same bits in every leaf: −0 is not 0. Any NaN equals any other."""
-    for (path, a), b in zip(jax.tree.leaves_with_path(ours), jax.tree.leaves(theirs), strict=True):
+    for (path, a), b in zip(
+        jax.tree.leaves_with_path(ours), jax.tree.leaves(reference), strict=True
+    ):
         x, x_bits = _numbers_and_bits(a)
         y, y_bits = _numbers_and_bits(b)
         differ = x_bits != y_bits
@@ -55,7 +59,7 @@ def assert_same_bits(ours: Any, theirs: Any) -> None:
         )
 
 
-def ulps_apart(ours: Any, theirs: Any) -> int:
+def ulps_apart(ours: Any, reference: Any) -> int:
     """The largest distance of two leaves' elements, counted in floating-point numbers between."""
 
     def place(bits: np.ndarray) -> np.ndarray:
@@ -63,7 +67,7 @@ def ulps_apart(ours: Any, theirs: Any) -> int:
         return np.where(wide < 0, np.iinfo(bits.dtype).min - wide, wide)
 
     farthest = 0
-    for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
+    for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(reference), strict=True):
         x, x_bits = _numbers_and_bits(a)
         y, y_bits = _numbers_and_bits(b)
         assert ((x != x) == (y != y)).all()
@@ -74,15 +78,15 @@ def ulps_apart(ours: Any, theirs: Any) -> int:
 
 def assert_same_path(
     ours: optax.GradientTransformation,
-    theirs: optax.GradientTransformation,
+    reference: optax.GradientTransformation,
     params: Any,
     gradients: list[Any],
 ) -> None:
     """Both, outside jit, take the same steps to the last bit, and remember the same."""
-    state, other_state = ours.init(params), theirs.init(params)
+    state, other_state = ours.init(params), reference.init(params)
     assert_same_kind(state, other_state)
     assert_same_bits(state, other_state)
-    walks = zip(run(ours, params, gradients), run(theirs, params, gradients), strict=True)
+    walks = zip(run(ours, params, gradients), run(reference, params, gradients), strict=True)
     for step, (here, there) in enumerate(walks, 1):
         if len(gradients) < 20 or step <= 4 or step % 10 == 2 or step == len(gradients):
             assert_same_kind(here, there)

@@ -52,23 +52,23 @@ def test_adagrad_of_the_notes_remembers_what_optaxs_does() -> None:
     with jax.enable_x64(True):
         start = jnp.ones(g.shape[1:], jnp.float64)
         *_, (_, _, ours) = run(scale_by_rss(0.0, 1e-8, eps_in_sqrt=False), start, [*jnp.asarray(g)])
-        *_, (_, _, theirs) = run(optax.scale_by_rss(0.0, 1e-8), start, [*jnp.asarray(g)])
-    assert type(ours) is type(theirs)
-    np.testing.assert_array_equal(ours.sum_of_squares, theirs.sum_of_squares)
+        *_, (_, _, optax_state) = run(optax.scale_by_rss(0.0, 1e-8), start, [*jnp.asarray(g)])
+    assert type(ours) is type(optax_state)
+    np.testing.assert_array_equal(ours.sum_of_squares, optax_state.sum_of_squares)
 
 
 def test_adagrad_of_the_notes_without_epsilon_is_optaxs_without_epsilon() -> None:
     g = gradients()
     ours = adagrad(0.1, initial_accumulator_value=0.0, eps=0.0, eps_in_sqrt=False)
-    theirs = optax.adagrad(0.1, initial_accumulator_value=0.0, eps=0.0)
-    np.testing.assert_allclose(updates_of(ours, g), updates_of(theirs, g), rtol=1e-14)
+    optax_adagrad = optax.adagrad(0.1, initial_accumulator_value=0.0, eps=0.0)
+    np.testing.assert_allclose(updates_of(ours, g), updates_of(optax_adagrad, g), rtol=1e-14)
 
 
 def test_adagrad_of_the_notes_is_no_optax_adagrad_where_gradients_are_tiny() -> None:
     g = gradients()
     ours = adagrad(0.1, initial_accumulator_value=0.0, eps=1e-8, eps_in_sqrt=False)
-    theirs = optax.adagrad(0.1, initial_accumulator_value=0.0, eps=1e-8)
-    difference = abs(path(ours, g) - path(theirs, g))
+    optax_adagrad = optax.adagrad(0.1, initial_accumulator_value=0.0, eps=1e-8)
+    difference = abs(path(ours, g) - path(optax_adagrad, g))
     assert difference[:, 2].max() > 0.05
     assert difference[:, -1].max() < 1e-12
 

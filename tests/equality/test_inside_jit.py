@@ -48,10 +48,10 @@ def test_each_case_is_within_two_units_in_the_last_place(case: Case, tree: str) 
 
 def assert_close_steps(case: Case, tree: str) -> None:
     params, gradients = tree_and_gradients(tree)
-    ours, theirs = jitted_step(case.ours(params)), jitted_step(case.optaxs(params))
+    ours, optax_step = jitted_step(case.ours(params)), jitted_step(case.optaxs(params))
     state = case.optaxs(params).init(params)
     for g in gradients:
-        here, there = ours(g, state, params), theirs(g, state, params)
+        here, there = ours(g, state, params), optax_step(g, state, params)
         assert ulps_apart(here, there) <= 2
         _, params, state = there
     assert_same_kind(here, there)

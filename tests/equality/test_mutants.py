@@ -68,8 +68,8 @@ def assert_same_updates(case: Case) -> None:
     """The numbers alone: a mistake that shows in the state's classes only would be no proof."""
     params, gradients = tree_and_gradients("mixed", case.real_only)
     ours = run(case.ours(params), params, gradients)
-    theirs = run(case.optaxs(params), params, gradients)
-    for (our_updates, *_), (their_updates, *_) in zip(ours, theirs, strict=True):
+    optax_steps = run(case.optaxs(params), params, gradients)
+    for (our_updates, *_), (their_updates, *_) in zip(ours, optax_steps, strict=True):
         assert_same_bits(our_updates, their_updates)
 
 

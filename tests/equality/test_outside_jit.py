@@ -45,14 +45,14 @@ def test_a_tree_without_leaves_is_no_mistake(case: Case) -> None:
 @each_case
 def test_swapping_half_way_changes_nothing(case: Case) -> None:
     params, gradients = tree_and_gradients("single")
-    ours, theirs = case.ours(params), case.optaxs(params)
+    ours, optax_optimizer = case.ours(params), case.optaxs(params)
     first, last = gradients[:4], gradients[4:8]
 
     *_, (_, middle, our_state) = run(ours, params, first)
-    *_, (_, middle_of_optax, state_of_optax) = run(theirs, params, first)
+    *_, (_, middle_of_optax, state_of_optax) = run(optax_optimizer, params, first)
     *_, unswapped = run(ours, middle, last, our_state)
-    *_, unswapped_optax = run(theirs, middle_of_optax, last, state_of_optax)
-    *_, to_optax = run(theirs, middle, last, our_state)
+    *_, unswapped_optax = run(optax_optimizer, middle_of_optax, last, state_of_optax)
+    *_, to_optax = run(optax_optimizer, middle, last, our_state)
     *_, from_optax = run(ours, middle_of_optax, last, state_of_optax)
 
     for end in (to_optax, from_optax, unswapped_optax):

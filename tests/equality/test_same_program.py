@@ -32,9 +32,9 @@ def fusions(library, name):
     jitted = jax.jit(step, donate_argnums=(0, 1))
     text = jitted.lower(params, optimizer.init(params), params).compile().as_text()
     text = re.sub(r", metadata=\{[^}]*\}", "", text)
-    found = re.findall(r"^%\S+ \([^\n]*\{\n(.*?)^\}", text, re.DOTALL | re.MULTILINE)
+    bodies = re.findall(r"^%\S+ \([^\n]*\{\n(.*?)^\}", text, re.DOTALL | re.MULTILINE)
     # Without the count's: optax gives a full one back as a constant, we as it is.
-    return collections.Counter(renamed(body) for body in found if "f32[" in body)
+    return collections.Counter(renamed(body) for body in bodies if "f32[" in body)
 
 
 def renamed(body):
@@ -45,6 +45,6 @@ def renamed(body):
 
 @pytest.mark.parametrize("name", RULES)
 def test_ours_compiles_to_what_optax_compiles_to(name):
-    ours, theirs = fusions(jaxopt_notes, name), fusions(optax, name)
-    assert sum(theirs.values()) >= 2 * len(SHAPES)
-    assert ours == theirs
+    ours, optax_fusions = fusions(jaxopt_notes, name), fusions(optax, name)
+    assert sum(optax_fusions.values()) >= 2 * len(SHAPES)
+    assert ours == optax_fusions

@@ -53,27 +53,29 @@ def trained(optimizer: optax.GradientTransformation, params: jax.Array, steps: i
 START = jnp.linspace(-1.0, 1.0, 7)
 
 
-def assert_close(ours: Any, theirs: Any) -> None:
+def assert_close(ours: Any, reference: Any) -> None:
     """Equal to what a dozen steps make of roundings that XLA is free to choose."""
-    assert_same_kind(ours, theirs)
-    for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
+    assert_same_kind(ours, reference)
+    for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(reference), strict=True):
         np.testing.assert_allclose(a, b, rtol=2e-5, atol=1e-7)
 
 
 @every_third_from(0)
 def test_scan_inside_jit(name: str) -> None:
-    ours, theirs = pair(name, RATE_SCHEDULES["cosine"])
+    ours, optax_optimizer = pair(name, RATE_SCHEDULES["cosine"])
     assert_close(
-        jax.jit(lambda p: trained(ours, p))(START), jax.jit(lambda p: trained(theirs, p))(START)
+        jax.jit(lambda p: trained(ours, p))(START),
+        jax.jit(lambda p: trained(optax_optimizer, p))(START),
     )
 
 
 @every_third_from(1)
 def test_vmap_over_parameters(name: str) -> None:
-    ours, theirs = pair(name)
+    ours, optax_optimizer = pair(name)
     starts = jnp.stack([START, 2 * START, START[::-1]])
     assert_close(
-        jax.vmap(lambda p: trained(ours, p))(starts), jax.vmap(lambda p: trained(theirs, p))(starts)
+        jax.vmap(lambda p: trained(ours, p))(starts),
+        jax.vmap(lambda p: trained(optax_optimizer, p))(starts),
     )
 
 
@@ -123,8 +125,8 @@ def test_the_gradient_through_training_is_optaxs(name: str) -> None:
         return loss(trained(optimizer, start)[0], jnp.float32(0.7))
 
     derivatives = jax.jit(jax.grad(after, argnums=(0, 1, 2)), static_argnums=3)
-    ours, theirs = (derivatives(0.05, 0.6, START, i) for i in (0, 1))
-    for a, b in zip(ours, theirs, strict=True):
+    ours, optax_derivatives = (derivatives(0.05, 0.6, START, i) for i in (0, 1))
+    for a, b in zip(ours, optax_derivatives, strict=True):
         assert np.isfinite(a).all()
         assert abs(a).max() > 0
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)
@@ -151,7 +153,7 @@ def test_donated_buffers(name: str) -> None:
 
 @every_third_from(1)
 def test_one_optimizer_under_many_traces_leaks_no_tracer(name: str) -> None:
-    optimizer, theirs = pair(name)
+    optimizer, optax_optimizer = pair(name)
     with jax.check_tracer_leaks():
         for shape in [(3,), (2, 3)]:
             params = jnp.ones(shape)
@@ -159,20 +161,20 @@ def test_one_optimizer_under_many_traces_leaks_no_tracer(name: str) -> None:
             jax.make_jaxpr(optimizer.update)(params, state, params)
             jax.make_jaxpr(jax.vmap(optimizer.update, (0, None, None)))(params, state, params[0])
     state = optimizer.init(START)
-    here, there = (o.update(START, state, START) for o in (optimizer, theirs))
+    here, there = (o.update(START, state, START) for o in (optimizer, optax_optimizer))
     assert_same_bits(here, there)
 
 
 @each_optimizer
 def test_the_state_survives_a_checkpoint_as_plain_arrays(name: str) -> None:
     params, gradients = tree_and_gradients("many")
-    ours, theirs = pair(name)
+    ours, optax_optimizer = pair(name)
     state = ours.init(params)
     for g in gradients[:3]:
         _, state = ours.update(g, state, params)
     plain = [np.asarray(leaf) for leaf in jax.tree.leaves(state)]
-    restored = jax.tree.unflatten(jax.tree.structure(theirs.init(params)), plain)
-    there = theirs.update(gradients[3], restored, params)
+    restored = jax.tree.unflatten(jax.tree.structure(optax_optimizer.init(params)), plain)
+    there = optax_optimizer.update(gradients[3], restored, params)
     assert_same_bits(ours.update(gradients[3], state, params), there)
 
 

@@ -96,10 +96,12 @@ def test_inside_a_wrapper_of_optax(wrapper: str, name: str) -> None:
 @pytest.mark.parametrize(("wrapper", "name"), in_turn(BRANCHING))
 def test_inside_a_wrapper_that_branches(wrapper: str, name: str) -> None:
     params, gradients = tame()
-    ours, theirs = (BRANCHING[wrapper](make[name], ARGUMENTS[name]) for make in (OURS, THEIRS))
-    state = theirs.init(params)
+    ours, optax_optimizer = (
+        BRANCHING[wrapper](make[name], ARGUMENTS[name]) for make in (OURS, THEIRS)
+    )
+    state = optax_optimizer.init(params)
     assert_same_kind(ours.init(params), state)
-    our_update, their_update = jax.jit(ours.update), jax.jit(theirs.update)
+    our_update, their_update = jax.jit(ours.update), jax.jit(optax_optimizer.update)
     for g in gradients:
         here, there = our_update(g, state, params), their_update(g, state, params)
         assert_same_kind(here, there)
@@ -127,11 +129,11 @@ def test_injected_arguments_can_be_changed_later(name: str) -> None:
 
 def test_different_optimizers_in_one_partition() -> None:
     params, gradients = tame()
-    ours, theirs = (
+    ours, optax_partition = (
         optax.partition({"matrix": of["adamw"](0.1), "vector": of["momentum"](0.1)}, labels)
         for of in (OURS, THEIRS)
     )
-    assert_same_path(ours, theirs, params, gradients)
+    assert_same_path(ours, optax_partition, params, gradients)
 
 
 BLOCKS: list[Callable[[Any], Any]] = [

@@ -87,8 +87,10 @@ def describe(optimizer, alone, alone_grads, wanted):
     inside = jax.jit(optimizer.init)(params)
     compiled = jax.jit(step).lower(params, outside, grads).compile()
     expected = three(jax.jit(step), alone, alone_grads)
-    found = three(jax.jit(step), params, grads)
-    differences = jax.tree.map(lambda a, b: np.abs(np.asarray(a) - b).max(), found, expected)
+    sharded_params = three(jax.jit(step), params, grads)
+    differences = jax.tree.map(
+        lambda a, b: np.abs(np.asarray(a) - b).max(), sharded_params, expected
+    )
     return {
         "init": laid_out_otherwise(outside, wanted),
         "init inside jit": laid_out_otherwise(inside, wanted),
@@ -119,9 +121,11 @@ def on_explicit_axes(optimizer, alone, one_loop):
 
     with jax.set_mesh(mesh):
         wanted = {name: NamedSharding(mesh, spec) for name, (_, spec) in BLOCK.items()}
-        found = three(jax.device_put(alone, wanted))
+        sharded_params = three(jax.device_put(alone, wanted))
     expected = three(jax.tree.map(jnp.asarray, alone))
-    return max(float(np.abs(np.asarray(found[k]) - np.asarray(expected[k])).max()) for k in alone)
+    return max(
+        float(np.abs(np.asarray(sharded_params[k]) - np.asarray(expected[k])).max()) for k in alone
+    )
 
 
 def main():
@@ -130,12 +134,12 @@ def main():
     rng = np.random.default_rng(0)
     alone = {name: rng.normal(size=shape).astype(np.float32) for name, (shape, _) in BLOCK.items()}
     grads = jax.tree.map(lambda x: np.sin(3 * x), alone)
-    found = {name: describe(each, alone, grads, wanted) for name, each in OPTIMIZERS.items()}
+    automatic = {name: describe(each, alone, grads, wanted) for name, each in OPTIMIZERS.items()}
     explicit = {
         name: on_explicit_axes(OPTIMIZERS.get(name, OPTIMIZERS["adam"]), alone, name == "one loop")
         for name in ("one loop", "swats", "adam-to-sgd", "packed, small leaves")
     }
-    print(json.dumps({"auto": found, "explicit": explicit}))
+    print(json.dumps({"auto": automatic, "explicit": explicit}))
 
 
 if __name__ == "__main__":

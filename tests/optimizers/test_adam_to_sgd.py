@@ -167,16 +167,16 @@ def test_momentum_goes_on_as_a_heavy_ball_that_had_rolled_all_along():
     """Its velocity at the switch is that of `trace(β1)` fed with Adam's gradients."""
     gradients = np.random.default_rng(0).normal(size=(STEPS, 5))
 
-    def given(w, k):
+    def fixed_gradient(w, k):
         return gradients[k]
 
-    got, state = train(adam_to_sgd(0.05, T, 0.1, carry="momentum"), T, given)
-    _, rolled = train(sgd(0.1, momentum=0.9), T, given)
+    got, state = train(adam_to_sgd(0.05, T, 0.1, carry="momentum"), T, fixed_gradient)
+    _, rolled = train(sgd(0.1, momentum=0.9), T, fixed_gradient)
     np.testing.assert_allclose(
         join(state.second[0].trace), join(rolled[0].trace), rtol=1e-5, atol=1e-6
     )
-    got, _ = train(adam_to_sgd(0.05, T, 0.1, carry="momentum"), STEPS, given)
-    after, _ = train(sgd(0.1, momentum=0.9), STEPS - T, given, T, got[T - 1], rolled)
+    got, _ = train(adam_to_sgd(0.05, T, 0.1, carry="momentum"), STEPS, fixed_gradient)
+    after, _ = train(sgd(0.1, momentum=0.9), STEPS - T, fixed_gradient, T, got[T - 1], rolled)
     np.testing.assert_allclose(got[T:], after, rtol=1e-4, atol=1e-5)
 
 

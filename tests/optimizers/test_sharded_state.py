@@ -29,7 +29,7 @@ def measured():
 
 
 @pytest.fixture(scope="module")
-def found(measured):
+def findings(measured):
     return measured["auto"]
 
 
@@ -41,15 +41,15 @@ def test_explicit_axes_give_the_values_of_one_device(measured):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
-def test_state_and_updates_lie_as_the_parameters_do(found, name):
+def test_state_and_updates_lie_as_the_parameters_do(findings, name):
     for where in ("init", "init inside jit", "step", "step outside jit"):
-        assert found[name][where] == [], where
+        assert findings[name][where] == [], where
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
-def test_an_update_needs_no_word_from_another_device(found, name):
-    needed = found[name]["collectives"]
+def test_an_update_needs_no_word_from_another_device(findings, name):
+    needed = findings[name]["collectives"]
     if name == "swats":  # its rate is a quotient of inner products over all parameters
         assert set(needed) == {"all-reduce"}
     else:
@@ -57,12 +57,12 @@ def test_an_update_needs_no_word_from_another_device(found, name):
 
 
 @pytest.mark.slow
-def test_the_values_are_those_of_one_device(found):
-    for name, each in found.items():
+def test_the_values_are_those_of_one_device(findings):
+    for name, each in findings.items():
         assert each["largest"] < 2e-6, name
 
 
 @pytest.mark.slow
-def test_packing_leaves_that_are_cut_moves_them_about(found):
+def test_packing_leaves_that_are_cut_moves_them_about(findings):
     """What `packed` says of itself: it is for leaves that every device has whole."""
-    assert found["packed, small leaves"]["collectives"]
+    assert findings["packed, small leaves"]["collectives"]

@@ -235,8 +235,8 @@ def test_packed_takes_the_name_and_the_arguments_of_what_it_packs() -> None:
 def test_injected_hyperparameters_of_a_packed_optimizer(rate: Any) -> None:
     ours = optax.inject_hyperparams(packed(adam))(learning_rate=rate)
     plain = optax.inject_hyperparams(adam)(learning_rate=rate)
-    (params, state), (expected, theirs) = run(ours, PARAMS), run(plain, PARAMS)
-    assert_close((params, unpack_state(state)), (expected, theirs))
+    (params, state), (expected, expected_state) = run(ours, PARAMS), run(plain, PARAMS)
+    assert_close((params, unpack_state(state)), (expected, expected_state))
 
 
 def test_optax_walks_a_packed_state() -> None:

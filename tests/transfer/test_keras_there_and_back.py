@@ -71,12 +71,12 @@ def here(
     return {name: np.asarray(x) for name, x in seen.items()}, params, state
 
 
-def far(ours: problem.Path, theirs: problem.Path, dtype: str) -> float:
+def far(ours: problem.Path, keras_path: problem.Path, dtype: str) -> float:
     """The largest distance, as a share of the one that is allowed."""
     if dtype == "float64":
-        return problem.apart(ours, theirs, dtype) / OF_THE_WAY
+        return problem.apart(ours, keras_path, dtype) / OF_THE_WAY
     units = [
-        problem.ulps(*({n: x[: k + 1] for n, x in of.items()} for of in (ours, theirs)), dtype)
+        problem.ulps(*({n: x[: k + 1] for n, x in of.items()} for of in (ours, keras_path)), dtype)
         for k in range(WHOLE)
     ]
     return max(unit / (A_STEP * (k + 1)) for k, unit in enumerate(units))

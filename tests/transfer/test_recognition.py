@@ -176,7 +176,7 @@ def test_every_setting_of_the_frameworks_is_found(setting):
 @pytest.mark.parametrize("framework", ["torch", "keras"])
 def test_optax_settings_are_found_or_refused_never_mistaken(framework):
     """Every setting of the certificate: if it is recognised, the path is the same."""
-    found = []
+    labels = []
     with jax.enable_x64(True):
         params = jax.tree.map(lambda p: jnp.asarray(p, jnp.float64), PARAMS)
         for setting in (s for s in settings() if s.framework != framework):
@@ -186,12 +186,12 @@ def test_optax_settings_are_found_or_refused_never_mistaken(framework):
                 (group,) = recognize(optimizer, state, after, framework)
             except InputError:
                 continue
-            found.append(setting.label)
+            labels.append(setting.label)
             function = getattr(getattr(conventions, framework), group.name)
             here, _ = run(optimizer, after, state, 6, first=3)
             there, _ = run(function(**group.keywords), after, group.state, 6, first=3)
             jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-11), here, there)
-    assert len(found) > 20
+    assert len(labels) > 20
 
 
 def test_a_factory_of_the_framework_is_named_at_once():

@@ -91,12 +91,12 @@ class NoScheduler:
         pass
 
 
-def far(ours: problem.Path, theirs: problem.Path, dtype: str) -> float:
+def far(ours: problem.Path, torch_path: problem.Path, dtype: str) -> float:
     """The largest distance, as a share of the one that is allowed."""
     if dtype == "float64":
-        return problem.apart(ours, theirs, dtype) / OF_THE_WAY
+        return problem.apart(ours, torch_path, dtype) / OF_THE_WAY
     paths = [
-        [{name: path[:k] for name, path in of.items()} for of in (ours, theirs)]
+        [{name: path[:k] for name, path in of.items()} for of in (ours, torch_path)]
         for k in range(LEG + 1, WHOLE + 1)
     ]
     # Each step since torch was left may be off.

@@ -21,9 +21,9 @@ def test_proves_and_writes_a_certificate(tmp_path: Path, capsys: Any) -> None:
     out = tmp_path / "new" / "folder"
     options = ["--optimizer", "sgd", "--oracle", "optax", "--dtype", "float32", "--steps", "5"]
     assert main([*options, "--out", str(out)]) == 0
-    told = capsys.readouterr().out
-    assert "sgd(α(k), momentum=0.8, nesterov=True)" in told
-    assert "4 of 4 equal, 0 unequal" in told
+    output = capsys.readouterr().out
+    assert "sgd(α(k), momentum=0.8, nesterov=True)" in output
+    assert "4 of 4 equal, 0 unequal" in output
     certificate = json.loads((out / "certificate.json").read_text(encoding="utf-8"))
     assert {row["verdict"] for row in certificate["rows"]} == {"equal"}
     assert certificate["rows"][0]["outside_jit"] == 0.0
@@ -37,9 +37,9 @@ def test_an_error_in_a_formula_is_out(capsys: Any) -> None:
     error = next(m for m in mutants() if m.error == "Nesterov ignored")
     with error.in_place():
         assert main(["--optimizer", "sgd", "--oracle", "optax", "--quick", "--steps", "5"]) == 1
-    told = capsys.readouterr().out.splitlines()
-    assert [("OUT" in line) for line in told[2:-1]] == [False, False, False, True]
-    assert told[-1].startswith("3 of 4 equal, 1 unequal")
+    lines = capsys.readouterr().out.splitlines()
+    assert [("OUT" in line) for line in lines[2:-1]] == [False, False, False, True]
+    assert lines[-1].startswith("3 of 4 equal, 1 unequal")
 
 
 @pytest.mark.parametrize(
@@ -74,9 +74,9 @@ def test_a_mutant_that_nobody_sees_is_missed(capsys: Any) -> None:
 
 def test_every_optimizer_has_every_dtype_and_oracle() -> None:
     for name in PROVED:
-        found = {oracle for s in settings() if kind(s) == name for oracle in s.oracles}
+        oracles = {oracle for s in settings() if kind(s) == name for oracle in s.oracles}
         elsewhere = {f for f in ("torch", "keras") if hasattr(getattr(conventions, f), name)}
-        assert {"optax", "equation"} | elsewhere <= found, name
+        assert {"optax", "equation"} | elsewhere <= oracles, name
 
 
 @pytest.mark.parametrize(
@@ -95,10 +95,10 @@ def test_every_optimizer_has_every_dtype_and_oracle() -> None:
 )
 def test_a_mistake_is_one_line_and_exit_code_2(options: list[str], says: str, capsys: Any) -> None:
     assert main(options) == 2
-    told = capsys.readouterr().err
-    assert told.startswith("error: ")
-    assert says in told
-    assert told.count("\n") == 1
+    message = capsys.readouterr().err
+    assert message.startswith("error: ")
+    assert says in message
+    assert message.count("\n") == 1
 
 
 def test_help_needs_no_jax() -> None:
