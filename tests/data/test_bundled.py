@@ -65,13 +65,13 @@ def test_the_pixels_are_the_first_of_each_class_of_the_official_files(
     images = read(images_file, 16).reshape(-1, 28, 28, 1)
     labels = read(labels_file, 8)
     seen = np.zeros(10, int)
-    kept = []
+    positions = []
     for position, label in enumerate(labels):
         if seen[label] < per_class:
-            kept.append(position)
+            positions.append(position)
         seen[label] += 1
-    assert np.array_equal(getattr(digits, f"{split}_images"), images[kept])
-    assert np.array_equal(getattr(digits, f"{split}_labels"), labels[kept])
+    assert np.array_equal(getattr(digits, f"{split}_images"), images[positions])
+    assert np.array_equal(getattr(digits, f"{split}_labels"), labels[positions])
 
 
 def test_a_damaged_installation_is_told_in_one_line(monkeypatch, tmp_path):

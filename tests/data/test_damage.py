@@ -69,9 +69,9 @@ def test_changed_bytes_of_a_cache(tmp_path):
     tries = list(flipped(content))[::3]
     for changed in tries:
         (tmp_path / cache.FILE).write_bytes(changed)
-        found = cache.load(tmp_path, "tiny")
-        missed += found is None
-        assert found is None or (equal(found, stored) and found[5:] == stored[5:])
+        dataset = cache.load(tmp_path, "tiny")
+        missed += dataset is None
+        assert dataset is None or (equal(dataset, stored) and dataset[5:] == stored[5:])
     assert missed > len(tries) / 2
 
 

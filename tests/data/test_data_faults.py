@@ -150,8 +150,8 @@ def test_a_truncated_tfrecord_is_noticed(tmp_path, cut):
 def test_a_tfrecord_that_lost_a_whole_record_is_noticed(tiny, tmp_path):
     tiny_sets.to_tfrecord(tiny)
     file = next(tiny.glob("*train*"))
-    *kept, _ = tfrecord.records(file)
-    file.write_bytes(b"".join(map(tiny_sets.frame, kept)))
+    *remaining_records, _ = tfrecord.records(file)
+    file.write_bytes(b"".join(map(tiny_sets.frame, remaining_records)))
     with pytest.raises(InputError, match="holds 39 of its 40 examples"):
         load("tiny", tmp_path)
 

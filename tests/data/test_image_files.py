@@ -134,8 +134,8 @@ def test_of_16_bits_the_upper_8_are_taken(tmp_path, channels):
         samples[..., -1] = 65535
     (tmp_path / "x.png").write_bytes(deep_png(samples))
     expected = samples[..., : channels - (channels in (2, 4))] >> 8
-    found = read(tmp_path / "x.png", expected.shape[-1])
-    np.testing.assert_array_equal(found, expected)
+    pixels = read(tmp_path / "x.png", expected.shape[-1])
+    np.testing.assert_array_equal(pixels, expected)
 
 
 def test_a_key_colour_of_16_bits(tmp_path):

@@ -206,7 +206,7 @@ def test_no_room_is_told_before_anything_is_written(laid, monkeypatch):
 
 @pytest.mark.usefixtures("no_network")
 @pytest.mark.parametrize(
-    ("refusal", "told"),
+    ("refusal", "message"),
     [
         (OSError(errno.ENOSPC, "the disk refuses"), "disk is full"),
         (OSError(errno.EROFS, "the disk refuses"), "cannot be used"),
@@ -215,14 +215,14 @@ def test_no_room_is_told_before_anything_is_written(laid, monkeypatch):
     ids=["full", "read-only", "full, as array_record tells it"],
 )
 def test_a_disk_that_refuses_in_the_midst_leaves_nothing_half_written(
-    laid, monkeypatch, refusal, told
+    laid, monkeypatch, refusal, message
 ):
     def refuse(self, images, labels):
         yield 0, {"image": tiny_sets.Image.new("L", (28, 28)), "label": 0}
         raise refusal
 
     monkeypatch.setattr(Mnist, "_generate_examples", refuse)
-    with pytest.raises(errors.DataDirError, match=told) as caught:
+    with pytest.raises(errors.DataDirError, match=message) as caught:
         load("mnist", laid)
     assert one_line(caught).startswith(f"data_dir='{laid}': ")
     assert nothing_prepared(laid)

@@ -22,8 +22,8 @@ def test_a_whole_number_of_batches_is_a_permutation():
 
 
 def test_the_dropped_examples_differ_from_epoch_to_epoch():
-    kept = [set(epoch_order(0, epoch, 103, 100).ravel().tolist()) for epoch in range(3)]
-    assert len(set(map(frozenset, kept))) == 3
+    epoch_examples = [set(epoch_order(0, epoch, 103, 100).ravel().tolist()) for epoch in range(3)]
+    assert len(set(map(frozenset, epoch_examples))) == 3
 
 
 def test_the_order_is_the_same_on_every_platform_and_numpy():

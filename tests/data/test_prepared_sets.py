@@ -122,8 +122,8 @@ def test_validation_stands_for_a_missing_test_split_and_the_note_says_so(tmp_pat
 @pytest.mark.parametrize("splits", [{"train": 20}, {"test": 20, "validation": 10}])
 def test_a_missing_split_is_refused(tmp_path, splits):
     tiny_sets.write_images(tmp_path, splits=splits)
-    found = ", ".join(splits)
-    assert f"train and test are needed, found {found}" in refused("tiny", tmp_path)
+    split_names = ", ".join(splits)
+    assert f"train and test are needed, found {split_names}" in refused("tiny", tmp_path)
 
 
 @pytest.mark.parametrize("size", [(3, 28), (28, 2, 3)])

@@ -54,10 +54,10 @@ def write_striped(data_dir, size, names):
 def test_a_prepared_set_is_learnt(main, tmp_path, capsys, size, names):
     write_striped(tmp_path / "tfds", size, names)
     assert main("--dataset", "striped", "--data-dir", "tfds") == 0
-    found = scores(tmp_path)
-    assert found["accuracy"] > 0.9
-    assert [row["name"] for row in found["classes"]] == names
-    assert [row["support"] for row in found["classes"]] == [18 // len(names)] * len(names)
+    metrics = scores(tmp_path)
+    assert metrics["accuracy"] > 0.9
+    assert [row["name"] for row in metrics["classes"]] == names
+    assert [row["support"] for row in metrics["classes"]] == [18 // len(names)] * len(names)
     assert f"{len(names)} classes" in capsys.readouterr().out
     assert os.path.getsize("run/mistakes.png") > 1_000
 

@@ -63,10 +63,10 @@ class Script:
         return self
 
     def checkpoint(self):
-        kept = {"model": self.module.state_dict(), "optimizer": self.optimizer.state_dict()}
+        parts = {"model": self.module.state_dict(), "optimizer": self.optimizer.state_dict()}
         if self.scheduler is not None:
-            kept["scheduler"] = self.scheduler.state_dict()
-        return {**kept, "step": self.step}
+            parts["scheduler"] = self.scheduler.state_dict()
+        return {**parts, "step": self.step}
 
     def save(self, path="c.pt"):
         torch.save(self.checkpoint(), path)
@@ -74,12 +74,12 @@ class Script:
 
     def load(self, path):
         """Goes on from a checkpoint of the command's."""
-        kept = torch.load(path, weights_only=True)
-        self.module.load_state_dict(kept["model"])
-        self.optimizer.load_state_dict(kept["optimizer"])
+        checkpoint = torch.load(path, weights_only=True)
+        self.module.load_state_dict(checkpoint["model"])
+        self.optimizer.load_state_dict(checkpoint["optimizer"])
         if self.scheduler is not None:
-            self.scheduler.load_state_dict(kept["scheduler"])
-        self.step = kept["step"]
+            self.scheduler.load_state_dict(checkpoint["scheduler"])
+        self.step = checkpoint["step"]
         return self
 
 
@@ -94,5 +94,5 @@ def go_on(epochs, out="run", *options):
     return rows(Path(out))
 
 
-def assert_alike(ours, theirs, tolerance=1e-4):
-    np.testing.assert_allclose(ours, theirs, rtol=0, atol=tolerance)
+def assert_alike(ours, expected, tolerance=1e-4):
+    np.testing.assert_allclose(ours, expected, rtol=0, atol=tolerance)

@@ -32,9 +32,9 @@ def assert_has(script, folder="run", step=6, epochs=3):
     """The run in a folder has the script's weights and goes on with its losses."""
     config = described(Path(folder))["config"]
     assert (config["widths"], config["norm"], config["shift"]) == ([8], "none", 0)
-    theirs = [p.detach().numpy() for p in script.module.parameters()]
+    torch_weights = [p.detach().numpy() for p in script.module.parameters()]
     for array in weights(folder):
-        assert any(np.array_equal(np.sort(array, None), np.sort(x, None)) for x in theirs)
+        assert any(np.array_equal(np.sort(array, None), np.sort(x, None)) for x in torch_weights)
     if step:
         rows = go_on(epochs, folder)
         assert [row["step"] for row in rows] == [4 * n for n in range(2, epochs + 1)]
@@ -56,17 +56,17 @@ def test_a_dictionary_of_the_parts(script, capsys):
 
 @pytest.mark.slow
 def test_other_names_of_the_parts(script):
-    kept = script.checkpoint()
+    checkpoint = script.checkpoint()
     names = {"model": "model_state_dict", "optimizer": "optimizer_state_dict"}
-    torch.save({names[k]: kept[k] for k in names} | {"epoch": 1, "global_step": 6}, "c.pt")
+    torch.save({names[k]: checkpoint[k] for k in names} | {"epoch": 1, "global_step": 6}, "c.pt")
     assert there() == 0
     assert_has(script)
 
 
 @pytest.mark.slow
 def test_lightning(script):
-    kept = script.checkpoint()
-    state = {f"net.{name}": x for name, x in kept["model"].items()}
+    checkpoint = script.checkpoint()
+    state = {f"net.{name}": x for name, x in checkpoint["model"].items()}
     whole = {
         "epoch": 1,
         "global_step": 6,
@@ -74,7 +74,7 @@ def test_lightning(script):
         "state_dict": state,
         "loops": {"fit_loop": {"state_dict": {}}},
         "callbacks": {},
-        "optimizer_states": [kept["optimizer"]],
+        "optimizer_states": [checkpoint["optimizer"]],
         "lr_schedulers": [],
     }
     torch.save(whole, "c.ckpt")
@@ -167,9 +167,9 @@ def test_safetensors_both_ways(script):
 @pytest.mark.slow
 def test_sgd_does_not_count_its_steps(digits, capsys):
     script = Script(digits).with_optimizer("SGD", lr=0.1, momentum=0.9).train(6)
-    kept = script.checkpoint()
-    del kept["step"]
-    torch.save(kept, "c.pt")
+    checkpoint = script.checkpoint()
+    del checkpoint["step"]
+    torch.save(checkpoint, "c.pt")
     assert there() == 2
     assert "torch's SGD does not count them; pass --step N" in capsys.readouterr().err
     assert there("--step", "6") == 0
@@ -233,16 +233,16 @@ def test_names_that_a_file_sorts(digits, form):
         return script.with_optimizer("Adam", lr=0.003)
 
     script = make().train(6)
-    kept = script.checkpoint()
+    checkpoint = script.checkpoint()
     if form == "sorted":
-        torch.save({**kept, "model": dict(sorted(kept["model"].items()))}, "c.pt")
+        torch.save({**checkpoint, "model": dict(sorted(checkpoint["model"].items()))}, "c.pt")
     else:
         Path("c.pt").mkdir()
         save_file = pytest.importorskip("safetensors.torch").save_file
-        save_file(kept["model"], "c.pt/model.safetensors")
-        torch.save(kept["optimizer"], "c.pt/optimizer.bin")
+        save_file(checkpoint["model"], "c.pt/model.safetensors")
+        torch.save(checkpoint["optimizer"], "c.pt/optimizer.bin")
     assert there("--epochs", "3") == 0
     assert convert.main(["run", "--out", "back.pt"]) == 0
     back = torch.load("back.pt", weights_only=True)["optimizer"]["state"]
-    for i, state in kept["optimizer"]["state"].items():
+    for i, state in checkpoint["optimizer"]["state"].items():
         assert torch.equal(back[i]["exp_avg"], state["exp_avg"])

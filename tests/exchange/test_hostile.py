@@ -140,33 +140,33 @@ def test_odd_places_are_one_line(capsys):
 @pytest.mark.parametrize(
     "change",
     [
-        lambda kept: kept["optimizer"].update(param_groups=[{"params": "x"}]),
-        lambda kept: kept["optimizer"].update(state=7),
-        lambda kept: kept["optimizer"]["param_groups"][0].update(lr="x"),
-        lambda kept: kept["optimizer"]["param_groups"][0].update(lr=[]),
-        lambda kept: kept["optimizer"]["param_groups"][0].update(betas=3),
-        lambda kept: kept["optimizer"]["param_groups"][0].update(eps=torch.zeros(3)),
-        lambda kept: kept["optimizer"]["param_groups"][0].pop("lr"),
-        lambda kept: kept["optimizer"]["state"][0].update(step="x"),
-        lambda kept: kept["optimizer"]["state"][0].update(step=torch.tensor(float("inf"))),
-        lambda kept: kept["optimizer"]["state"][0].update(exp_avg=torch.zeros(3)),
-        lambda kept: kept["optimizer"]["state"][0].update(exp_avg="x"),
-        lambda kept: kept["optimizer"]["state"].update({1: 3}),
-        lambda kept: kept["optimizer"]["state"].pop(1),
-        lambda kept: kept["optimizer"]["param_groups"][0]["params"].append([]),
-        lambda kept: kept.update(step=10**30),
-        lambda kept: kept.update(scheduler={"gamma": "x", "last_epoch": 2, "base_lrs": [1]}),
-        lambda kept: kept.update(scheduler={"gamma": 0.5, "last_epoch": 2, "base_lrs": []}),
-        lambda kept: kept.update(scheduler={"T_max": 10**12, "eta_min": 0, "last_epoch": 2}),
-        lambda kept: kept.update(scheduler=[{}, {}]),
-        lambda kept: kept["model"].update({"1.weight": 3}),
-        lambda kept: kept["model"].update({"1.weight": torch.zeros(8, 783)}),
-        lambda kept: kept.update(model={}),
-        lambda kept: kept.update(model={3: torch.zeros(2)}),
+        lambda parts: parts["optimizer"].update(param_groups=[{"params": "x"}]),
+        lambda parts: parts["optimizer"].update(state=7),
+        lambda parts: parts["optimizer"]["param_groups"][0].update(lr="x"),
+        lambda parts: parts["optimizer"]["param_groups"][0].update(lr=[]),
+        lambda parts: parts["optimizer"]["param_groups"][0].update(betas=3),
+        lambda parts: parts["optimizer"]["param_groups"][0].update(eps=torch.zeros(3)),
+        lambda parts: parts["optimizer"]["param_groups"][0].pop("lr"),
+        lambda parts: parts["optimizer"]["state"][0].update(step="x"),
+        lambda parts: parts["optimizer"]["state"][0].update(step=torch.tensor(float("inf"))),
+        lambda parts: parts["optimizer"]["state"][0].update(exp_avg=torch.zeros(3)),
+        lambda parts: parts["optimizer"]["state"][0].update(exp_avg="x"),
+        lambda parts: parts["optimizer"]["state"].update({1: 3}),
+        lambda parts: parts["optimizer"]["state"].pop(1),
+        lambda parts: parts["optimizer"]["param_groups"][0]["params"].append([]),
+        lambda parts: parts.update(step=10**30),
+        lambda parts: parts.update(scheduler={"gamma": "x", "last_epoch": 2, "base_lrs": [1]}),
+        lambda parts: parts.update(scheduler={"gamma": 0.5, "last_epoch": 2, "base_lrs": []}),
+        lambda parts: parts.update(scheduler={"T_max": 10**12, "eta_min": 0, "last_epoch": 2}),
+        lambda parts: parts.update(scheduler=[{}, {}]),
+        lambda parts: parts["model"].update({"1.weight": 3}),
+        lambda parts: parts["model"].update({"1.weight": torch.zeros(8, 783)}),
+        lambda parts: parts.update(model={}),
+        lambda parts: parts.update(model={3: torch.zeros(2)}),
     ],
 )
 def test_parts_that_torch_would_not_write_are_one_line(change, digits, capsys):
-    kept = Script(digits).with_optimizer("Adam", lr=0.003).train(2).checkpoint()
-    change(kept)
-    torch.save(kept, "c.pt")
+    parts = Script(digits).with_optimizer("Adam", lr=0.003).train(2).checkpoint()
+    change(parts)
+    torch.save(parts, "c.pt")
     refused(capsys, "--batch-size", "128")

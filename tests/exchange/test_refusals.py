@@ -77,9 +77,9 @@ def test_rmsprop_with_momentum_under_a_schedule(digits, capsys):
 def changed(digits, change):
     """A checkpoint after two steps under ExponentialLR, with a change."""
     script = Script(digits).with_optimizer("Adam", lr=0.01)
-    kept = script.with_scheduler("ExponentialLR", gamma=0.9).train(2).checkpoint()
-    change(kept)
-    torch.save(kept, "c.pt")
+    checkpoint = script.with_scheduler("ExponentialLR", gamma=0.9).train(2).checkpoint()
+    change(checkpoint)
+    torch.save(checkpoint, "c.pt")
 
 
 @pytest.mark.slow

@@ -52,18 +52,20 @@ def there_and_back(make, after, epochs, until):
     unbroken = make().train(until)
     make().train(after).save()
     assert there("--epochs", str(epochs)) == 0
-    found = go_on(epochs)
+    our_rows = go_on(epochs)
     begun = after // PER_EPOCH
-    for row in found[1:] if after % PER_EPOCH else found:
+    for row in our_rows[1:] if after % PER_EPOCH else our_rows:
         last = row["epoch"] * PER_EPOCH
         assert_alike(row["train_loss"], np.mean(unbroken.losses[last - PER_EPOCH : last]))
-    assert [row["epoch"] for row in found] == list(range(begun + 1, epochs + 1))
+    assert [row["epoch"] for row in our_rows] == list(range(begun + 1, epochs + 1))
     assert convert.main(["run", "--out", "back.pt"]) == 0
     back = make().load("back.pt").train(until)
     assert back.step == until
     assert_alike(back.losses, unbroken.losses[epochs * PER_EPOCH :])
-    for ours, theirs in zip(back.module.parameters(), unbroken.module.parameters(), strict=True):
-        assert_alike(ours.detach(), theirs.detach(), 2e-3)
+    for parameter, expected in zip(
+        back.module.parameters(), unbroken.module.parameters(), strict=True
+    ):
+        assert_alike(parameter.detach(), expected.detach(), 2e-3)
 
 
 def test_adamw_under_one_cycle(digits):
@@ -115,7 +117,7 @@ def test_a_run_begun_here_goes_on_in_torch(small, digits, options, monkeypatch):
     monkeypatch.setattr("jaxopt_notes.runs.session._stagnates", lambda rows, _: len(rows) == 2)
     assert small(*settings, "--patience", "1", "--out", "half") == 0
     assert convert.main(["half", "--out", "half.pt"]) == 0
-    kept = torch.load("half.pt", weights_only=True)
+    checkpoint = torch.load("half.pt", weights_only=True)
     script = Script(digits)
     script.optimizer = (
         torch.optim.SGD(script.module.parameters(), momentum=0.8)
@@ -131,7 +133,7 @@ def test_a_run_begun_here_goes_on_in_torch(small, digits, options, monkeypatch):
         )
     script.load("half.pt").train(16)
     whole = rows(Path("whole"))
-    assert kept["step"] == 8
+    assert checkpoint["step"] == 8
     assert_alike(np.mean(script.losses[:4]), whole[2]["train_loss"])
     assert_alike(np.mean(script.losses[4:]), whole[3]["train_loss"])
 
@@ -164,13 +166,13 @@ def test_a_narrow_cnn_for_100_steps_in_float64(digits):
     batch, size = 32, {"features": (4, 8), "hidden": 16}
     narrow = partial(cnn, digits, batch, **size, dtype=torch.float64)
     unbroken = narrow().train(100)
-    kept = narrow().train(30).checkpoint()
-    optimizer, names = kept["optimizer"], list(kept["model"])
+    checkpoint = narrow().train(30).checkpoint()
+    optimizer, names = checkpoint["optimizer"], list(checkpoint["model"])
     with jax.enable_x64(True):
         network = CNN(nnx.Rngs(0), **size)
-        arrange = torch_arrangement(kept["model"], network)
-        params, statistics = from_torch(kept["model"], network)
-        course = course_of(kept["scheduler"], optimizer["param_groups"][0])
+        arrange = torch_arrangement(checkpoint["model"], network)
+        params, statistics = from_torch(checkpoint["model"], network)
+        course = course_of(checkpoint["scheduler"], optimizer["param_groups"][0])
         own = settings.counterpart_of(optimizer, scheduled=True)
         rate = torch_schedule(course.call, course.learning_rate, 100)
         ours = getattr(optimizers, own.name)(rate, **own.arguments)

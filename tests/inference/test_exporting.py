@@ -36,12 +36,12 @@ import json, sys
 import jax
 import numpy as np
 images = np.load(sys.argv[1])
-found = {}
+logits = {}
 for file in sys.argv[2:]:
     loaded = jax.export.deserialize(open(file, "rb").read())
-    found[file] = [loaded.call(images[:n]).tolist() for n in (1, 5)]
+    logits[file] = [loaded.call(images[:n]).tolist() for n in (1, 5)]
 assert not any(name.startswith(("jaxopt_notes", "flax")) for name in sys.modules)
-print(json.dumps(found))
+print(json.dumps(logits))
 """
 
 
@@ -77,11 +77,11 @@ def test_the_file_gives_the_same_logits_where_this_package_is_not_imported(tmp_p
     ]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
+    logits = json.loads(done.stdout)
     for name, file in files.items():
         # Compiled with a known batch, which on a CPU goes through the quick convolution.
         expected = jax.jit(forward_of(trained(name)))(images)
-        one, five = found[str(file)]
+        one, five = logits[str(file)]
         np.testing.assert_allclose(five, expected, rtol=1e-4, atol=1e-5)
         np.testing.assert_allclose(one, expected[:1], rtol=1e-4, atol=1e-5)
 
@@ -89,9 +89,9 @@ def test_the_file_gives_the_same_logits_where_this_package_is_not_imported(tmp_p
 def test_it_is_for_all_platforms_with_the_batch_left_open():
     loaded = jax.export.deserialize(bytearray(exporting.as_jax(trained("cnn"))))
     assert loaded.platforms == ("cpu", "cuda", "tpu")
-    (given,) = loaded.in_avals
-    assert str(given.shape) == "(batch, 8, 12, 1)"
-    assert given.dtype == np.uint8
+    (input_type,) = loaded.in_avals
+    assert str(input_type.shape) == "(batch, 8, 12, 1)"
+    assert input_type.dtype == np.uint8
     assert str(loaded.out_avals[0].shape) == "(batch, 10)"
 
 
@@ -102,8 +102,8 @@ def test_onnx_gives_the_same_logits(name, images):
     session = onnxruntime.InferenceSession(exporting.as_onnx(trained(name)))
     expected = jax.jit(forward_of(trained(name)))(images)
     for n in (1, 5):
-        (found,) = session.run(["logits"], {"images": images[:n]})
-        np.testing.assert_allclose(found, expected[:n], rtol=1e-4, atol=1e-5)
+        (logits,) = session.run(["logits"], {"images": images[:n]})
+        np.testing.assert_allclose(logits, expected[:n], rtol=1e-4, atol=1e-5)
 
 
 def test_without_jax2onnx_its_extra_is_named(monkeypatch):
@@ -147,6 +147,6 @@ def test_scores_probabilities_and_exports_are_of_the_same_logits(name, images):
 def test_probabilities_of_any_number_of_images(n, images):
     net = trained("mlp")
     expected = jax.nn.softmax(forward_of(net)(images))
-    found = probabilities(net, images[:n])
-    assert found.shape == (n, 10)
-    np.testing.assert_allclose(found, expected[:n], rtol=1e-4, atol=1e-6)
+    chances = probabilities(net, images[:n])
+    assert chances.shape == (n, 10)
+    np.testing.assert_allclose(chances, expected[:n], rtol=1e-4, atol=1e-6)

@@ -41,9 +41,9 @@ def box_and_middle(digit):
 
 
 def test_a_digit_of_mnist_stays_nearly_as_it_is(some):
-    found = np.stack([mnist_layout.centre(digit, dark_ink=False) for digit in some])
-    assert (found.shape, found.dtype) == (some.shape, np.uint8)
-    assert difference(found, some) < 7
+    centred_digits = np.stack([mnist_layout.centre(digit, dark_ink=False) for digit in some])
+    assert (centred_digits.shape, centred_digits.dtype) == (some.shape, np.uint8)
+    assert difference(centred_digits, some) < 7
     assert difference(some, np.roll(some, 1, axis=2)) > 15  # what a pixel aside would show
 
 
@@ -59,13 +59,13 @@ def test_box_and_centre_of_mass_are_those_that_all_of_mnist_has(some):
 @pytest.mark.parametrize("dark", [True, False], ids=["dark on light", "light on dark"])
 def test_size_place_and_ink_make_no_difference(some, times, dark):
     rng = np.random.default_rng(0)
-    found = []
+    differences = []
     for digit in some[:20]:
         page = np.pad(larger(digit, times), [*rng.integers(0, 40, (2, 2)), (0, 0)])
         page = 230 - page // 2 if dark else 20 + page // 2
         assert mnist_layout.is_dark_on_light(page) == dark
-        found.append(difference(mnist_layout.centre(page, dark), digit))
-    assert np.mean(found) < 11
+        differences.append(difference(mnist_layout.centre(page, dark), digit))
+    assert np.mean(differences) < 11
 
 
 def test_the_grain_and_shade_of_paper_are_no_ink(some):
@@ -87,9 +87,9 @@ def test_thin_and_wide_shapes_fit():
     for shape in ((900, 3), (3, 900), (40, 40)):
         page = np.zeros((*shape, 1), np.uint8)
         page[1:-1, 1:-1] = np.eye(*(side - 2 for side in shape), dtype=np.uint8)[..., None] * 200
-        found = mnist_layout.centre(page, dark_ink=False)
-        assert found.shape == (28, 28, 1)
-        assert found.max() == 255
+        picture = mnist_layout.centre(page, dark_ink=False)
+        assert picture.shape == (28, 28, 1)
+        assert picture.max() == 255
 
 
 def test_few_digits_look_like_several_and_nearly_all_pairs_do(some):
@@ -97,8 +97,8 @@ def test_few_digits_look_like_several_and_nearly_all_pairs_do(some):
     assert np.mean(alone) <= 0.02
     for axis in (0, 1):
         pairs = [np.concatenate(pair, axis) for pair in itertools.pairwise(some)]
-        found = [mnist_layout.holds_several(255 - pair, dark_ink=True) for pair in pairs]
-        assert np.mean(found) > 0.9
+        verdicts = [mnist_layout.holds_several(255 - pair, dark_ink=True) for pair in pairs]
+        assert np.mean(verdicts) > 0.9
 
 
 def test_a_picture_without_detail_is_flagged_for_other_sets(tmp_path):
@@ -117,9 +117,9 @@ def save(path, pixels):
 def test_a_coloured_file_tells_its_ink(some, tmp_path):
     page = np.repeat(255 - larger(some[0], 3), 3, axis=2)
     page[..., 2] = 255 - (255 - page[..., 2]) // 4  # blue ink
-    found = images.read(save(tmp_path / "blue.png", page), DIGITS)
-    assert found.ink == "dark"
-    assert difference(found.pixels, some[0]) < 12
+    image = images.read(save(tmp_path / "blue.png", page), DIGITS)
+    assert image.ink == "dark"
+    assert difference(image.pixels, some[0]) < 12
 
 
 def test_told_ink_is_taken_as_told(some, tmp_path):

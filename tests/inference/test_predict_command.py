@@ -43,20 +43,20 @@ def files(digits, tmp_path):
     return [str(tmp_path / name) for name in ("a.png", "b.png", "c.JPG")]
 
 
-def classes(found):
-    return [row["class"] for row in found]
+def classes(rows):
+    return [row["class"] for row in rows]
 
 
 def test_files_get_the_classes_of_the_digits_on_them(run, files, digits, capsys):
     assert predict.main(["--run", run, "--json", *files]) == 0
-    found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [row["file"] for row in found] == files
-    assert [row["ink"] for row in found] == ["light", "dark", "light"]
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [row["file"] for row in rows] == files
+    assert [row["ink"] for row in rows] == ["light", "dark", "light"]
     trained = load_trained(run)
     logits, _ = trained.model.apply(
         trained.weights.params, {}, trained.normalize(digits.test_images[:3])
     )
-    for row, expected in zip(found, jax.nn.softmax(logits)):
+    for row, expected in zip(rows, jax.nn.softmax(logits)):
         assert sum(row["probabilities"].values()) == pytest.approx(1, abs=1e-5)
         assert row["probability"] == max(row["probabilities"].values())
         np.testing.assert_allclose([*row["probabilities"].values()], expected, atol=0.15)
@@ -89,8 +89,8 @@ def test_an_answer_below_the_limit_is_unsure(run, files, capsys, monkeypatch, di
 
 def test_a_file_that_is_named_twice_has_two_lines(run, files, capsys):
     assert predict.main(["--run", run, "--json", files[0], files[1], files[0]]) == 0
-    found = [json.loads(line)["file"] for line in capsys.readouterr().out.splitlines()]
-    assert found == [files[0], files[1], files[0]]
+    printed_files = [json.loads(line)["file"] for line in capsys.readouterr().out.splitlines()]
+    assert printed_files == [files[0], files[1], files[0]]
 
 
 def test_several_digits_get_a_warning(run, files, tmp_path, capsys):
@@ -261,8 +261,8 @@ def test_export_writes_a_file_that_agrees(run, digits, tmp_path, capsys):
     trained = load_trained(run)
     images = digits.test_images[:7]
     expected, _ = trained.model.apply(trained.weights.params, {}, trained.normalize(images))
-    found = jax.export.deserialize(bytearray(out.read_bytes())).call(images)
-    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+    logits = jax.export.deserialize(bytearray(out.read_bytes())).call(images)
+    np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-5)
     assert export.main(["--run", run, "--out", str(tmp_path / "no" / "net")]) == 2
     assert export.main(["--run", str(tmp_path), "--out", str(out)]) == 2
 
@@ -297,6 +297,6 @@ def test_of_a_hundred_digits_of_all_sizes_and_inks_nearly_all_are_told(tmp_path,
         files.append(str(tmp_path / f"{i}-{data.test_labels[i]}.{form}"))
         Image.fromarray(page).save(files[-1])
     assert predict.main(["--run", out, "--json", *files]) == 0
-    found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    right = sum(row["class"] == row["file"].split("-")[-1][0] for row in found)
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    right = sum(row["class"] == row["file"].split("-")[-1][0] for row in rows)
     assert right >= 93

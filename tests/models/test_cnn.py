@@ -60,7 +60,7 @@ def test_loss_and_every_gradient_equal_flax_layers_on_real_images(digits):
     images = normalization_of(digits.train_images)(jnp.asarray(digits.train_images[:16]))
     labels = jnp.asarray(digits.train_labels[:16])
     model = pure(initialised(CNN, 0))
-    graph, theirs = nnx.split(FlaxCNN(nnx.Rngs(1)))
+    graph, flax_state = nnx.split(FlaxCNN(nnx.Rngs(1)))
     ours = model.params
     names = {
         "conv1": ours["blocks"][0],
@@ -69,7 +69,7 @@ def test_loss_and_every_gradient_equal_flax_layers_on_real_images(digits):
         "dense2": ours["logits"],
     }
     flax_params = {name: dict(layer) for name, layer in names.items()}
-    assert jax.tree.structure(nnx.to_pure_dict(theirs)) == jax.tree.structure(flax_params)
+    assert jax.tree.structure(nnx.to_pure_dict(flax_state)) == jax.tree.structure(flax_params)
 
     def our_loss(params):
         return cross_entropy(model.apply(params, {}, images)[0], labels).mean()

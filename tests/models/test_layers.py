@@ -43,16 +43,18 @@ def pull_back(function, cotangent_seed, *arguments):
 def test_pool_is_flax_pool_bit_for_bit(shape, dtype):
     # Whole numbers from a small range: most windows tie somewhere.
     x = jnp.asarray(np.random.default_rng(0).integers(-1, 2, shape), dtype)
-    for ours, theirs in zip(pull_back(max_pool_2x2, 1, x), pull_back(flax_pool, 1, x), strict=True):
-        np.testing.assert_array_equal(ours, theirs)
+    for ours, flax_value in zip(
+        pull_back(max_pool_2x2, 1, x), pull_back(flax_pool, 1, x), strict=True
+    ):
+        np.testing.assert_array_equal(ours, flax_value)
 
 
 def test_every_pattern_of_ties_has_flax_winner():
     patterns = np.stack(np.meshgrid(*[[0.0, 1.0, 2.0]] * 4), axis=-1).reshape(-1, 2, 2, 1)
     x = jnp.asarray(patterns, jnp.float32)
     ours = jax.grad(lambda x: max_pool_2x2(x).sum())(x)
-    theirs = jax.grad(lambda x: flax_pool(x).sum())(x)
-    np.testing.assert_array_equal(ours, theirs)
+    flax_gradient = jax.grad(lambda x: flax_pool(x).sum())(x)
+    np.testing.assert_array_equal(ours, flax_gradient)
 
 
 def test_pool_passes_nan_on():
@@ -71,8 +73,8 @@ def test_conv_relu_pool_is_flax_layers(shape):
     kernel = jnp.asarray(rng.integers(-1, 2, (3, 3, shape[-1], 4)), jnp.float32)
     bias = jnp.asarray([-1.0, 0.0, 1.0, 2.0], jnp.float32)
     ours = pull_back(conv_relu_pool, 3, x, kernel, bias)
-    theirs = pull_back(flax_conv_relu_pool, 3, x, kernel, bias)
-    for a, b in zip(ours, theirs, strict=True):
+    flax_values = pull_back(flax_conv_relu_pool, 3, x, kernel, bias)
+    for a, b in zip(ours, flax_values, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-5)
 
 

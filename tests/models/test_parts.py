@@ -36,9 +36,9 @@ def test_average_pools_are_flax_pools_with_their_gradients(shape):
         return nnx.avg_pool(x, shape[1:3])
 
     pairs = [(average_pool_2x2, flax_pool), (global_average_pool, flax_global)]
-    for ours, theirs in pairs:
+    for ours, flax_function in pairs:
         value, pullback = jax.vjp(ours, x)
-        expected, flax_pullback = jax.vjp(theirs, x)
+        expected, flax_pullback = jax.vjp(flax_function, x)
         cotangent = jnp.cos(jnp.arange(value.size, dtype=jnp.float32)).reshape(value.shape)
         np.testing.assert_allclose(value, expected, rtol=1e-5, atol=1e-6)
         np.testing.assert_allclose(*pullback(cotangent), *flax_pullback(cotangent), rtol=1e-6)

@@ -46,21 +46,21 @@ def same(script, few):
 
 @pytest.mark.slow
 def test_the_curves_are_one_in_float64(same):
-    theirs, ours, *_ = same
-    assert len(theirs.train) == STEPS
-    assert len(theirs.test) == 2
-    assert theirs.train[-1] < 0.8 * theirs.train[0]
-    np.testing.assert_allclose(ours.train, theirs.train, rtol=0, atol=1e-12)
-    np.testing.assert_allclose(ours.test, theirs.test, rtol=0, atol=1e-12)
+    torch_curves, jax_curves, *_ = same
+    assert len(torch_curves.train) == STEPS
+    assert len(torch_curves.test) == 2
+    assert torch_curves.train[-1] < 0.8 * torch_curves.train[0]
+    np.testing.assert_allclose(jax_curves.train, torch_curves.train, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(jax_curves.test, torch_curves.test, rtol=0, atol=1e-12)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NUMBERS["left out"])
 def test_each_item_left_out_moves_a_curve(script, same, name):
-    theirs, _, run, images = same
+    torch_curves, _, run, images = same
     with jax.enable_x64(True):
         changed = script.omissions(run, len(images.train))[name]
-        apart = script.distance(script.jax_run(changed, images), theirs)
+        apart = script.distance(script.jax_run(changed, images), torch_curves)
     assert apart["test"]["largest"] > 1e-5
     if name in EVALUATED_ONLY:
         assert apart["train"]["largest"] < 1e-12

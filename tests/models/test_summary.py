@@ -27,8 +27,8 @@ NOTES = [
 
 def test_the_notes_cnn_has_the_notes_table():
     rows = summarize(CNN(nnx.Rngs(0)))
-    found = [(row.name, (*row.shape[-1:], *row.shape[:-1]), row.parameters) for row in rows]
-    assert found == NOTES
+    table = [(row.name, (*row.shape[-1:], *row.shape[:-1]), row.parameters) for row in rows]
+    assert table == NOTES
     assert sum(row.parameters for row in rows) == 421_642
     conv1, conv2 = 28 * 28 * 32 * 9, 14 * 14 * 64 * 9 * 32
     counted = [row.multiply_adds for row in rows if row.multiply_adds]

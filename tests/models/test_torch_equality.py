@@ -47,14 +47,14 @@ def _double():
 def both(request):
     """(our network, torch's in float64, an image's shape, the optimizer to train with)."""
     kind, image_shape, parts, optimizer = NETWORKS[request.param]
-    ours, theirs, sizes = {
+    ours, make_torch_network, sizes = {
         "cnn": (CNN, torch_cnn, {"hidden": 5}),
         "mlp": (MLP, torch_mlp, {"widths": (6, 5)}),
     }[kind]
     options = {"image_shape": image_shape, "classes": CLASSES, **sizes, **parts}
     torch.manual_seed(1)
     network = ours(nnx.Rngs(0), **options, unbiased_running_variance=True)
-    return network, theirs(**options).double(), image_shape, optimizer
+    return network, make_torch_network(**options).double(), image_shape, optimizer
 
 
 def examples(image_shape, n=BATCH):
@@ -62,8 +62,8 @@ def examples(image_shape, n=BATCH):
     return rng.normal(size=(n, *image_shape)), rng.integers(0, CLASSES, n)
 
 
-def close(ours, theirs, what=""):
-    np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-10, err_msg=what)
+def close(ours, expected, what=""):
+    np.testing.assert_allclose(ours, expected, rtol=1e-9, atol=1e-10, err_msg=what)
 
 
 def arrays(state_dict):
@@ -83,8 +83,8 @@ MODES += [(name, False) for name, (_, _, parts, _) in NETWORKS.items() if "norm"
     ids=[f"{name}, {'training' if training else 'evaluation'}" for name, training in MODES],
 )
 def test_logits_every_gradient_and_the_statistics(both, training):
-    network, theirs, image_shape, _ = both
-    params, batch_stats = from_torch(theirs.state_dict(), network)
+    network, torch_network, image_shape, _ = both
+    params, batch_stats = from_torch(torch_network.state_dict(), network)
     model = pure(network)
     images, labels = examples(image_shape)
 
@@ -95,16 +95,16 @@ def test_logits_every_gradient_and_the_statistics(both, training):
 
     grads, (logits, stats) = jax.grad(loss, argnums=(0, 1), has_aux=True)(params, images)
 
-    theirs.train(training)
+    torch_network.train(training)
     pixels = channels_first(images).requires_grad_()
-    expected = theirs(pixels)
+    expected = torch_network(pixels)
     torch.nn.functional.cross_entropy(expected, torch.tensor(labels)).backward()
     close(logits, expected.detach())
     close(grads[1].transpose(0, 3, 1, 2), pixels.grad, "images")
     ours = to_torch(grads[0], stats, network)  # gradients have the parameters' layout
-    for name, parameter in theirs.named_parameters():
+    for name, parameter in torch_network.named_parameters():
         close(ours[name], parameter.grad, name)
-    for name, buffer in theirs.named_buffers():
+    for name, buffer in torch_network.named_buffers():
         if not name.endswith("tracked"):
             close(ours[name], buffer, name)
 
@@ -118,9 +118,9 @@ OPTIMIZERS = {
 @pytest.mark.slow
 def test_50_training_steps(both):
     """By the project's own step on bytes; then the weights are torch's, and so is evaluation."""
-    network, theirs, image_shape, optimizer = both
-    ours, make_theirs = OPTIMIZERS[optimizer]
-    params, batch_stats = from_torch(theirs.state_dict(), network)
+    network, torch_network, image_shape, optimizer = both
+    ours, make_torch_optimizer = OPTIMIZERS[optimizer]
+    params, batch_stats = from_torch(torch_network.state_dict(), network)
     model = pure(network)
 
     def normalize(images):  # in float64, which `Normalization` never uses
@@ -132,21 +132,21 @@ def test_50_training_steps(both):
 
     state = TrainState(jnp.int32(0), params, ours.init(params), batch_stats, jax.random.key(0))
     step = jax.jit(make_train_step(model, ours, normalize))
-    descend, losses = make_theirs(theirs.parameters()), []
+    descend, losses = make_torch_optimizer(torch_network.parameters()), []
     for i in range(50):
         state, metrics = step(state, Batch(images[i], jnp.asarray(labels[i])))
         descend.zero_grad()
-        logits = theirs(channels_first(normalize(images[i])))
+        logits = torch_network(channels_first(normalize(images[i])))
         loss = torch.nn.functional.cross_entropy(logits, torch.tensor(labels[i]))
         loss.backward()
         descend.step()
         losses.append((float(metrics.loss) / BATCH, loss.item()))
     np.testing.assert_allclose(*zip(*losses, strict=True), rtol=1e-6)
     trained = to_torch(state.params, state.batch_stats, network)
-    for name, array in arrays(theirs.state_dict()).items():
+    for name, array in arrays(torch_network.state_dict()).items():
         np.testing.assert_allclose(trained[name], array, rtol=1e-6, atol=1e-8, err_msg=name)
     logits = model.apply(state.params, state.batch_stats, normalize(images[0]))[0]
-    expected = theirs.eval()(channels_first(normalize(images[0]))).detach()
+    expected = torch_network.eval()(channels_first(normalize(images[0]))).detach()
     np.testing.assert_allclose(logits, expected, rtol=1e-6, atol=1e-8)
 
 
@@ -155,13 +155,13 @@ def test_50_training_steps(both):
 @pytest.mark.parametrize("stride", [1, 2])
 def test_a_convolution_alone(image_shape, padding, stride):
     images, _ = examples(image_shape)
-    theirs = torch.nn.Conv2d(image_shape[-1], 4, 3, stride, padding).double()
+    torch_convolution = torch.nn.Conv2d(image_shape[-1], 4, 3, stride, padding).double()
     ours = nnx.Conv(
         image_shape[-1], 4, (3, 3), stride, padding=padding, param_dtype=float, rngs=nnx.Rngs(0)
     )
-    ours.kernel[...] = jnp.asarray(theirs.weight.detach().numpy().transpose(2, 3, 1, 0))
-    ours.bias[...] = jnp.asarray(theirs.bias.detach().numpy())
-    expected = theirs(channels_first(images)).detach().numpy()
+    ours.kernel[...] = jnp.asarray(torch_convolution.weight.detach().numpy().transpose(2, 3, 1, 0))
+    ours.bias[...] = jnp.asarray(torch_convolution.bias.detach().numpy())
+    expected = torch_convolution(channels_first(images)).detach().numpy()
     close(ours(jnp.asarray(images)), expected.transpose(0, 2, 3, 1))
     if image_shape == (6, 6, 1) and padding == 0:  # the notes' example
         assert expected.shape[2:] == {1: (4, 4), 2: (2, 2)}[stride]
@@ -172,16 +172,16 @@ def test_a_convolution_alone(image_shape, padding, stride):
 def test_batch_norm_alone(shape, mean):
     """Over three batches; far from 0 too, where E[x²] − μ² would have no digit left."""
     rng = np.random.default_rng(0)
-    theirs = (torch.nn.BatchNorm1d if len(shape) == 2 else torch.nn.BatchNorm2d)(3).double()
+    torch_norm = (torch.nn.BatchNorm1d if len(shape) == 2 else torch.nn.BatchNorm2d)(3).double()
     ours = BatchNorm(3, rngs=nnx.Rngs(0), unbiased_running_variance=True)
     ours.mean, ours.var = nnx.BatchStat(jnp.zeros(3)), nnx.BatchStat(jnp.ones(3))  # float64
     for _ in range(3):
         x = mean + rng.normal(size=shape)
-        expected = theirs(torch.tensor(np.moveaxis(x, -1, 1).copy())).detach().numpy()
+        expected = torch_norm(torch.tensor(np.moveaxis(x, -1, 1).copy())).detach().numpy()
         y = ours(jnp.asarray(x))
         np.testing.assert_allclose(y, np.moveaxis(expected, 1, -1), rtol=1e-7, atol=1e-7)
-        close(ours.mean[...], theirs.running_mean)
-        close(ours.var[...], theirs.running_var)
+        close(ours.mean[...], torch_norm.running_mean)
+        close(ours.var[...], torch_norm.running_var)
 
 
 def test_flatten_and_view_are_one():
@@ -196,10 +196,10 @@ def test_dropout_keeps_the_expectation_and_has_torch_deviation(share):
     torch.manual_seed(0)
     x, n = np.linspace(-1, 1, 5), 40_000
     ours = nnx.Dropout(share)(jnp.tile(jnp.asarray(x), (n, 1)), rngs=nnx.Rngs(dropout=0))
-    theirs = torch.nn.Dropout(share)(torch.tensor(x).repeat(n, 1)).numpy()
-    for dropped in (np.asarray(ours), theirs):
-        kept = dropped != 0
-        np.testing.assert_allclose(dropped[kept], np.tile(x / (1 - share), (n, 1))[kept])
+    torch_output = torch.nn.Dropout(share)(torch.tensor(x).repeat(n, 1)).numpy()
+    for dropped in (np.asarray(ours), torch_output):
+        survivors = dropped != 0
+        np.testing.assert_allclose(dropped[survivors], np.tile(x / (1 - share), (n, 1))[survivors])
         np.testing.assert_allclose(dropped.mean(0), x, atol=5 / n**0.5)
         np.testing.assert_allclose(
             dropped.std(0), np.abs(x) * (share / (1 - share)) ** 0.5, atol=5 / n**0.5
@@ -211,18 +211,20 @@ def test_the_notes_cnn_gives_the_same_logits_in_float32_there_and_back():
         network = CNN(nnx.Rngs(0))
         apply = jax.jit(pure(network).apply)
         images = np.random.default_rng(0).normal(size=(4, 28, 28, 1)).astype(np.float32)
-        theirs = torch_cnn((28, 28, 1), 10, features=(32, 64), hidden=128)
+        torch_network = torch_cnn((28, 28, 1), 10, features=(32, 64), hidden=128)
 
         def compare(params, batch_stats):
             logits = apply(params, batch_stats, jnp.asarray(images))[0]
-            expected = theirs(channels_first(images)).detach()
+            expected = torch_network(channels_first(images)).detach()
             np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-5)
 
-        params, batch_stats = from_torch(theirs.state_dict(), network)
+        params, batch_stats = from_torch(torch_network.state_dict(), network)
         compare(params, batch_stats)
         params = jax.tree.map(
             lambda p: p + 0.1 * jnp.sin(jnp.arange(p.size).reshape(p.shape)), params
         )
         weights = to_torch(params, batch_stats, network)
-        theirs.load_state_dict({name: torch.tensor(array) for name, array in weights.items()})
+        torch_network.load_state_dict(
+            {name: torch.tensor(array) for name, array in weights.items()}
+        )
         compare(params, batch_stats)

@@ -107,8 +107,8 @@ def test_torch_draws_from_the_same_distribution(users, name):
     _, sizes, options, kind, fan_in = LAYERS[name]
     torch.manual_seed(0)
     groups = {"groups": options["feature_group_count"]} if "feature_group_count" in options else {}
-    theirs = getattr(torch.nn, kind)(*sizes, **groups)
-    for entry, drawn in (("kernel", theirs.weight), ("bias", theirs.bias)):
+    torch_layer = getattr(torch.nn, kind)(*sizes, **groups)
+    for entry, drawn in (("kernel", torch_layer.weight), ("bias", torch_layer.bias)):
         drawn = drawn.detach().numpy().ravel()
         is_uniform(drawn, fan_in)
         ours = np.asarray(users["sums"][name][entry]).ravel()

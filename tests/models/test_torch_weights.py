@@ -53,8 +53,8 @@ def test_each_number_lands_where_torch_reads_it(network, state_dict):
     kernel = params["blocks"][1]["kernel"]
     assert kernel[2, 0, 1, 3] == state_dict["4.weight"][3, 1, 2, 0]
     # Row 1, column 2, channel 3 of (2, 3, 4): torch counts channels first, we count them last.
-    theirs, ours = 3 * 6 + 1 * 3 + 2, (1 * 3 + 2) * 4 + 3
-    assert params["dense"]["kernel"][ours, 5] == state_dict["9.weight"][5, theirs]
+    torch_index, our_index = 3 * 6 + 1 * 3 + 2, (1 * 3 + 2) * 4 + 3
+    assert params["dense"]["kernel"][our_index, 5] == state_dict["9.weight"][5, torch_index]
     assert params["logits"]["kernel"][4, 2] == state_dict["12.weight"][2, 4]
     np.testing.assert_array_equal(params["norms"][2]["scale"], state_dict["10.weight"])
     np.testing.assert_array_equal(batch_stats["norms"][1]["var"], state_dict["5.running_var"])

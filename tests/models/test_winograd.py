@@ -76,15 +76,15 @@ def he_blocks(*channels):
     return blocks
 
 
-def assert_close(ours, theirs, tolerance):
+def assert_close(ours, reference, tolerance):
     """Every leaf within `tolerance` of the reference's largest entry."""
-    for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
+    for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(reference), strict=True):
         a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
         np.testing.assert_allclose(a, b, rtol=0, atol=tolerance * np.abs(b).max())
 
 
-def assert_equal(ours, theirs):
-    for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
+def assert_equal(ours, expected):
+    for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(expected), strict=True):
         np.testing.assert_array_equal(a, b)
 
 
@@ -140,8 +140,8 @@ def test_blank_images_agree_with_flax_and_with_float64():
     assert (windows.max((2, 4)) == windows.min((2, 4))).mean() > 0.2, "too few windows tie"
 
     ours = pull_back(winograd.conv_stack, x, blocks)
-    theirs = pull_back(flax_conv_stack, x, blocks)
-    assert_close(ours, theirs, 1e-5)
+    flax_results = pull_back(flax_conv_stack, x, blocks)
+    assert_close(ours, flax_results, 1e-5)
     with jax.enable_x64(True):
         x, blocks = jax.tree.map(lambda a: jnp.asarray(np.asarray(a), jnp.float64), (x, blocks))
         exact = pull_back(flax_conv_stack, x, blocks)
