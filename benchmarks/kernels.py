@@ -95,8 +95,8 @@ def summary(events: Sequence[Event]) -> dict[str, Any]:
     """Events and microseconds per step, in total and by name; the busy share of the time.
 
     >>> events = [Event("a", 0, 10_000), Event("b", 5_000, 20_000), Event("a", 40_000, 50_000)]
-    >>> found = summary(events)
-    >>> found["busy"], found["by_name"][0]
+    >>> totals = summary(events)
+    >>> totals["busy"], totals["by_name"][0]
     (0.6, {'name': 'a', 'events_a_step': 0.2, 'microseconds_a_step': 2.0})
     """
     counts = collections.Counter(event.name for event in events)

@@ -89,12 +89,12 @@ def select(pairs: list[tuple[np.ndarray, np.ndarray]]) -> dict[str, np.ndarray]:
     train = np.concatenate([first, second])
     train_labels = np.concatenate([first_labels, second_labels])
     indices = first_of_each(train_labels, TRAIN_PER_CLASS)
-    kept_test = first_of_each(test_labels, TEST_PER_CLASS)
+    test_indices = first_of_each(test_labels, TEST_PER_CLASS)
     return {
         "train_images": to_bytes(train[indices]),
         "train_labels": train_labels[indices].astype(np.uint8),
-        "test_images": to_bytes(test[kept_test]),
-        "test_labels": test_labels[kept_test].astype(np.uint8),
+        "test_images": to_bytes(test[test_indices]),
+        "test_labels": test_labels[test_indices].astype(np.uint8),
     }
 
 

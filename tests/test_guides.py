@@ -104,7 +104,7 @@ def path(optimizer: optax.GradientTransformation) -> np.ndarray:
     return np.array(steps)
 
 
-def theirs(framework: str, call: str, keywords: str) -> optax.GradientTransformation:
+def build_optimizer(framework: str, call: str, keywords: str) -> optax.GradientTransformation:
     """The framework's optimizer: `conventions` has each, compared with the source elsewhere."""
     name = re.sub(r"(?<=[a-z])(?=[A-Z][a-z])", "_", call.removesuffix("Optimizer")).lower()
     function = getattr(HOMES[framework], name)
@@ -119,7 +119,7 @@ def test_the_call_named_here_takes_the_frameworks_path(framework, call, keywords
         names = {"α": learning_rate, "optax": optax, "conventions": conventions}
         ours = eval(here, vars(jaxopt_notes.optimizers) | names)
         np.testing.assert_allclose(
-            path(ours), path(theirs(framework, call, keywords)), rtol=1e-11, atol=1e-18
+            path(ours), path(build_optimizer(framework, call, keywords)), rtol=1e-11, atol=1e-18
         )
 
 

@@ -25,12 +25,12 @@ WEIGHTS = np.float32(RNG.uniform(0.1, 3, 10))
 def test_value_and_gradient_equal_optax(scale):
     logits = scale * jax.random.normal(jax.random.key(0), (32, 10))
     labels = jax.random.randint(jax.random.key(1), (32,), 0, 10)
-    theirs = optax.softmax_cross_entropy_with_integer_labels
+    optax_loss = optax.softmax_cross_entropy_with_integer_labels
     np.testing.assert_allclose(
-        cross_entropy(logits, labels), theirs(logits, labels), rtol=1e-5, atol=1e-6
+        cross_entropy(logits, labels), optax_loss(logits, labels), rtol=1e-5, atol=1e-6
     )
     ours = jax.grad(lambda z: cross_entropy(z, labels).mean())(logits)
-    expected = jax.grad(lambda z: theirs(z, labels).mean())(logits)
+    expected = jax.grad(lambda z: optax_loss(z, labels).mean())(logits)
     np.testing.assert_allclose(ours, expected, rtol=1e-5, atol=1e-7)
 
 
@@ -96,14 +96,14 @@ def test_value_and_gradient_equal_torch(smoothing, weighted, labels):
     if weighted:
         options["weight"] = torch.tensor(WEIGHTS)
     z = torch.tensor(LOGITS, requires_grad=True)
-    theirs = torch.nn.functional.cross_entropy(z, torch.tensor(labels), **options)
-    theirs.sum().backward()
+    torch_loss = torch.nn.functional.cross_entropy(z, torch.tensor(labels), **options)
+    torch_loss.sum().backward()
 
     def ours(z):
         return cross_entropy(z, jnp.asarray(labels), label_smoothing=smoothing, weights=weights)
 
     np.testing.assert_allclose(
-        ours(jnp.asarray(LOGITS)), theirs.detach().numpy(), rtol=1e-5, atol=1e-6
+        ours(jnp.asarray(LOGITS)), torch_loss.detach().numpy(), rtol=1e-5, atol=1e-6
     )
     grad = jax.grad(lambda z: ours(z).sum())(jnp.asarray(LOGITS))
     np.testing.assert_allclose(grad, z.grad.numpy(), rtol=1e-4, atol=1e-6)
@@ -197,8 +197,8 @@ def test_the_best_split_of_iris_is_the_one_of_an_entropy_tree():
 
     x, y = datasets.load_iris(return_X_y=True)
     x = x.astype(np.float32)  # as the tree keeps it
-    found = DecisionTreeClassifier(criterion="entropy", max_depth=3, random_state=0).fit(x, y)
-    tree, reached = found.tree_, found.decision_path(x).toarray().astype(bool)
+    classifier = DecisionTreeClassifier(criterion="entropy", max_depth=3, random_state=0).fit(x, y)
+    tree, reached = classifier.tree_, classifier.decision_path(x).toarray().astype(bool)
     gain = jax.jit(
         jax.vmap(lambda y, s: information_gain(y, s, classes=3, base=2), in_axes=(None, 0))
     )

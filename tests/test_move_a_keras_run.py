@@ -37,8 +37,8 @@ def test_every_block_of_the_page(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     keras.utils.set_random_seed(0)
     for block in BLOCKS[:HERE_AND_BACK]:
         exec(block, run)
-    for ours, theirs in zip(weights(run["net"]), weights(alone["net"])):
-        np.testing.assert_allclose(ours, theirs, rtol=2e-5, atol=2e-6)
+    for array, expected in zip(weights(run["net"]), weights(alone["net"])):
+        np.testing.assert_allclose(array, expected, rtol=2e-5, atol=2e-6)
     assert int(run["opt"].iterations) == 30
     for one, other in zip(run["opt"].variables, alone["opt"].variables):
         np.testing.assert_allclose(one.numpy(), other.numpy(), rtol=1e-4, atol=1e-6)

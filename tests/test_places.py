@@ -94,9 +94,9 @@ def paths_of(*argv):
 def test_every_path_option_expands_the_home_folder(tilde):
     whole = os.path.expanduser(tilde)
     options = ("--out", "--data-dir", "--dataset", "--compilation-cache")
-    found = paths_of([f"{option}={tilde}" for option in options], tilde)
-    assert found
-    assert all(each in (whole, [whole], [whole, whole]) for each in found)
+    paths = paths_of([f"{option}={tilde}" for option in options], tilde)
+    assert paths
+    assert all(each in (whole, [whole], [whole, whole]) for each in paths)
 
 
 @pytest.mark.parametrize(

@@ -51,8 +51,8 @@ def exported(model, platforms, side=28):
 @pytest.mark.slow
 @pytest.mark.parametrize("platform", PLATFORMS)
 def test_the_step_is_lowered_for_a_platform_with_its_own_layers_and_donated_state(cnn, platform):
-    found, _, (leaves, *_) = exported(cnn, [platform])
-    program = found.mlir_module()
+    exported_step, _, (leaves, *_) = exported(cnn, [platform])
+    program = exported_step.mlir_module()
     # Forward, and for weights and images backward, but for the first layer's images.
     assert program.count("stablehlo.convolution") == (0 if platform == "cpu" else 5)
     assert program.count("tf.aliasing_output") == len(leaves)
@@ -69,14 +69,14 @@ def test_the_step_is_lowered_for_a_platform_with_its_own_layers_and_donated_stat
 )
 def test_one_file_holds_the_step_for_all_platforms_and_steps_alike(network):
     pytest.importorskip("flatbuffers", reason="flatbuffers, which jax.export writes with, is not")
-    found, step, args = exported(pure(network(nnx.Rngs(0), (8, 8, 1))), PLATFORMS, side=8)
-    assert found.platforms == PLATFORMS
-    loaded = jax.export.deserialize(found.serialize())
+    exported_step, step, args = exported(pure(network(nnx.Rngs(0), (8, 8, 1))), PLATFORMS, side=8)
+    assert exported_step.platforms == PLATFORMS
+    loaded = jax.export.deserialize(exported_step.serialize())
     expected = step(*args)
-    for ours, theirs in zip(loaded.call(*args), expected, strict=True):
-        if jnp.issubdtype(theirs.dtype, jax.dtypes.prng_key):
-            ours, theirs = jax.random.key_data(ours), jax.random.key_data(theirs)
-        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-6)
+    for loaded_leaf, leaf in zip(loaded.call(*args), expected, strict=True):
+        if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            loaded_leaf, leaf = jax.random.key_data(loaded_leaf), jax.random.key_data(leaf)
+        np.testing.assert_allclose(loaded_leaf, leaf, rtol=1e-4, atol=1e-6)
 
 
 @pytest.fixture(scope="module")
@@ -186,13 +186,13 @@ def report(*args):
 def test_the_step_compiles_aliases_all_its_state_and_sends_one_sum(name, devices):
     if extra := targets.missing_extra(targets.parse(name).platform):
         pytest.skip(f"{name}: the extra {extra} is not installed")
-    found = report("--target", name)
-    assert found["devices"] == devices
-    assert found["aliased"] == found["donated"]
-    assert found["collectives"] == ({"all-reduce": 1} if devices > 1 else {})
-    assert found["fits"]
+    summary = report("--target", name)
+    assert summary["devices"] == devices
+    assert summary["aliased"] == summary["donated"]
+    assert summary["collectives"] == ({"all-reduce": 1} if devices > 1 else {})
+    assert summary["fits"]
     # Parameters and Adam's two averages of them, whole on each device, and the images.
-    assert 3 * 4 * 421_642 < found["arguments"] < 1.1 * 3 * 4 * 421_642
+    assert 3 * 4 * 421_642 < summary["arguments"] < 1.1 * 3 * 4 * 421_642
 
 
 @pytest.mark.slow

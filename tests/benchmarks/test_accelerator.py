@@ -160,9 +160,9 @@ def test_a_cut_benchmark_keeps_the_trees_that_it_measured(monkeypatch, tmp_path)
     monkeypatch.setenv(KNOWN, json.dumps(here))
     options = ["--trees", "cnn,mlp-10m", "--rules", "adam", "--out", str(tmp_path)]
     assert update_step.main(options) == 130
-    found = json.loads((tmp_path / "some-gpu" / "update_step.json").read_text())["trees"]
-    assert list(found) == ["cnn"]
-    assert update_step.ONE_LOOP not in found["cnn"]["adam"]  # an option of XLA for CPUs
+    trees = json.loads((tmp_path / "some-gpu" / "update_step.json").read_text())["trees"]
+    assert list(trees) == ["cnn"]
+    assert update_step.ONE_LOOP not in trees["cnn"]["adam"]  # an option of XLA for CPUs
     assert calls == [True, True]
     assert facts() == here
 
@@ -228,12 +228,12 @@ def test_a_command_that_fails_does_not_stop_the_others(monkeypatch, tmp_path):
 
     monkeypatch.setattr(whole_run, "timed_process", timed_process)
     monkeypatch.setattr(whole_run, "kill_after_checkpoint", killed)
-    found = {row["command"]: row for row in whole_run.run([], tmp_path, len)}
-    assert found["train"]["result"] == "test accuracy 50.00%"
-    assert found["train, killed and resumed"]["result"] == "killed after step 78; equal"
-    assert found["predict"]["result"] == "50.00% of 10 right"
-    assert not found["predict on the CPU"]["done"]
-    assert found["export, run on the CPU"]["done"]
+    rows = {row["command"]: row for row in whole_run.run([], tmp_path, len)}
+    assert rows["train"]["result"] == "test accuracy 50.00%"
+    assert rows["train, killed and resumed"]["result"] == "killed after step 78; equal"
+    assert rows["predict"]["result"] == "50.00% of 10 right"
+    assert not rows["predict on the CPU"]["done"]
+    assert rows["export, run on the CPU"]["done"]
 
 
 def test_a_run_that_ends_by_itself_cannot_be_killed(monkeypatch, tmp_path):

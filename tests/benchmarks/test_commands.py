@@ -30,7 +30,7 @@ def test_each_has_help_and_a_quick_look(name, capsys):
 
 
 @pytest.mark.parametrize(
-    ("name", "options", "said"),
+    ("name", "options", "message"),
     [
         ("train_step", ["--batch", "0"], "--batch 0: is not a list of batch sizes"),
         ("train_step", ["--batch", "many"], "--batch many"),
@@ -55,11 +55,11 @@ def test_each_has_help_and_a_quick_look(name, capsys):
         ("__main__", ["--all", "--only", "sok"], "did you mean 'soak'?"),
     ],
 )
-def test_bad_input_is_one_line_and_code_2(name, options, said, capsys):
+def test_bad_input_is_one_line_and_code_2(name, options, message, capsys):
     assert command(name)(options) == 2
     printed = capsys.readouterr().err
     assert printed.startswith("error: ")
-    assert said in printed
+    assert message in printed
     assert printed.count("\n") == 1
 
 

@@ -15,9 +15,9 @@ def measured(*seconds):
 
 
 def test_a_ratio_is_of_medians_and_its_spread_of_rounds():
-    found = ratio(measured(1.0, 2.0, 9.0), measured(2.0, 4.0, 3.0))
-    assert found.median == pytest.approx(2 / 3)
-    assert (found.low, found.high) == pytest.approx((0.5, 1.75))
+    quotient = ratio(measured(1.0, 2.0, 9.0), measured(2.0, 4.0, 3.0))
+    assert quotient.median == pytest.approx(2 / 3)
+    assert (quotient.low, quotient.high) == pytest.approx((0.5, 1.75))
 
 
 def test_what_was_not_measured_has_no_spread_and_no_ratio():
@@ -29,9 +29,13 @@ def test_what_was_not_measured_has_no_spread_and_no_ratio():
 
 
 def test_the_quickest_is_the_one_of_the_least_median():
-    found = {"a": measured(3.0, 1.0, 1.1), "b": measured(1.0, 2.0, 2.1), "c": Measured(absent="no")}
-    assert quickest(found, ["a", "b", "c", "d"]) is found["a"]
-    assert quickest(found, ["c"]) is None
+    contestants = {
+        "a": measured(3.0, 1.0, 1.1),
+        "b": measured(1.0, 2.0, 2.1),
+        "c": Measured(absent="no"),
+    }
+    assert quickest(contestants, ["a", "b", "c", "d"]) is contestants["a"]
+    assert quickest(contestants, ["c"]) is None
 
 
 def test_one_round_is_its_own_spread():
@@ -64,17 +68,17 @@ def test_a_race_measures_those_who_can_and_names_the_others(together):
         "broken": contestant("failing"),
         "not installed": contestant("counting", needs="no_such_package"),
     }
-    found = race(contestants, rounds=3, seconds=1e-5, builds=2, starts=2, together=together)
-    assert found["a"].facts["label"] == "A"
-    assert found["b"].facts["label"] == "B"
-    assert found["a"].facts["steps_a_round"] >= 1
-    assert found["a"].samples.keys() == found["b"].samples.keys()
-    assert {key: len(values) for key, values in found["a"].samples.items()} == {
+    results = race(contestants, rounds=3, seconds=1e-5, builds=2, starts=2, together=together)
+    assert results["a"].facts["label"] == "A"
+    assert results["b"].facts["label"] == "B"
+    assert results["a"].facts["steps_a_round"] >= 1
+    assert results["a"].samples.keys() == results["b"].samples.keys()
+    assert {key: len(values) for key, values in results["a"].samples.items()} == {
         "trace_seconds": 2 * 2,
         "seconds": 2 * 3,
         "faults": 2 * 3,
     }
-    assert all(math.isfinite(x) and x >= 0 for x in found["a"].samples["seconds"])
-    assert found["gone"].absent == "no such thing here"
-    assert found["broken"].absent == "failed: RuntimeError: broken on purpose"
-    assert "jaxopt-notes[no_such_package]" in found["not installed"].absent
+    assert all(math.isfinite(x) and x >= 0 for x in results["a"].samples["seconds"])
+    assert results["gone"].absent == "no such thing here"
+    assert results["broken"].absent == "failed: RuntimeError: broken on purpose"
+    assert "jaxopt-notes[no_such_package]" in results["not installed"].absent

@@ -60,7 +60,7 @@ def test_a_recipe_is_written_as_it_is_read():
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "remedy"),
     [
         ("bach=32", "did you mean 'batch'?"),
         ("peak", "pass a number from 1e-12, such as peak=0.02"),
@@ -71,10 +71,10 @@ def test_a_recipe_is_written_as_it_is_read():
         ("images=10", "is more than the 10 images of the run"),
     ],
 )
-def test_a_wrong_change_names_the_remedy(change, said):
+def test_a_wrong_change_names_the_remedy(change, remedy):
     with pytest.raises(InputError, match=r"^--try ") as error:
         changed(RECIPE, [change])
-    assert said in str(error.value)
+    assert remedy in str(error.value)
 
 
 class Network(nnx.Module):

@@ -32,10 +32,10 @@ def steps():
 def updates():
     """Of `update_step`: one rule on two trees."""
     times = {"ours": 1.0, update_step.BASELINE: 2.0, update_step.FLOOR: 0.5, "torch fused": 4.0}
-    found = {name: measured(1e-3 * t) for name, t in times.items()}
+    contestants = {name: measured(1e-3 * t) for name, t in times.items()}
     for name in ("ours", update_step.BASELINE):
-        found[name].samples |= {"trace_seconds": [0.1], "compile_seconds": [0.2]}
-    return {"cnn": {"adam": found}, "mixed": {"adam": found}}
+        contestants[name].samples |= {"trace_seconds": [0.1], "compile_seconds": [0.2]}
+    return {"cnn": {"adam": contestants}, "mixed": {"adam": contestants}}
 
 
 def test_the_step_table_compares_with_the_official_manner_and_the_best_torch(steps):
@@ -72,9 +72,9 @@ def test_the_other_tables_skip_whom_they_could_not_measure():
 
 def test_results_are_written_whole_and_read_back(tmp_path, steps):
     panels = train_step.panels({128: steps})
-    said = report.write(tmp_path, MACHINE, "train_step", train_step.summary(steps), panels)
+    message = report.write(tmp_path, MACHINE, "train_step", train_step.summary(steps), panels)
     folder = tmp_path / "some-cpu-2-cores"
-    assert str(folder) in said
+    assert str(folder) in message
     assert sorted(path.name for path in folder.iterdir()) == ["train_step.json", "train_step.png"]
     value = json.loads((folder / "train_step.json").read_text())
     assert value["machine"] == MACHINE

@@ -152,8 +152,8 @@ def test_an_option_reaches_the_settings_and_config_json_and_comes_back(name):
     config = resolve(options, 60_000)
     assert config.values()[name] == sample.value
     assert resolve(asked(*sample.base), 60_000).values()[name] != sample.value
-    kept = json.loads(json.dumps(config.as_json()))
-    assert from_json(kept) == config
+    stored_config = json.loads(json.dumps(config.as_json()))
+    assert from_json(stored_config) == config
 
 
 @pytest.mark.parametrize(
@@ -271,6 +271,6 @@ def test_schedules_rise_to_the_peak_and_end_where_they_say(name, warmup):
 
 
 def test_cosine_is_optax_cosine():
-    ours, theirs = schedule("cosine", 0.1, 50), optax.cosine_decay_schedule(0.1, 50)
+    ours, optax_cosine = schedule("cosine", 0.1, 50), optax.cosine_decay_schedule(0.1, 50)
     for k in (0, 10, 25, 49):
-        assert float(ours(k)) == pytest.approx(float(theirs(k)), rel=1e-6)
+        assert float(ours(k)) == pytest.approx(float(optax_cosine(k)), rel=1e-6)

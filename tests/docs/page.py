@@ -21,15 +21,15 @@ class Page(HTMLParser):
         self.feed(file.read_text(encoding="utf-8"))
 
     def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
-        given = {name: value or "" for name, value in attributes}
-        self.anchors |= {given[name] for name in ("id", "name") if name in given}
+        values = {name: value or "" for name, value in attributes}
+        self.anchors |= {values[name] for name in ("id", "name") if name in values}
         if tag == "html":
-            self.language = given.get("lang", "")
+            self.language = values.get("lang", "")
         if tag == "img":
-            self.pictures.append((given["src"], given.get("alt", "")))
-        if tag == "a" and "href" in given:
-            self.links.append(given["href"])
-        elif address := given.get(ASSETS.get(tag, "")):
+            self.pictures.append((values["src"], values.get("alt", "")))
+        if tag == "a" and "href" in values:
+            self.links.append(values["href"])
+        elif address := values.get(ASSETS.get(tag, "")):
             self.assets.append(address)
 
 

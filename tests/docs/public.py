@@ -33,13 +33,13 @@ def names(module: str) -> list[str]:
 
 
 def _defined(file: Path) -> list[str]:
-    found = []
+    defined_names = []
     for node in ast.parse(file.read_text(encoding="utf-8")).body:
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
-            found.append(node.name)
+            defined_names.append(node.name)
         elif isinstance(node, ast.ImportFrom):
-            found += [alias.name for alias in node.names if alias.asname == alias.name]
-    return [name for name in found if not name.startswith("_")]
+            defined_names += [alias.name for alias in node.names if alias.asname == alias.name]
+    return [name for name in defined_names if not name.startswith("_")]
 
 
 def everything() -> dict[str, Any]:

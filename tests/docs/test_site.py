@@ -21,9 +21,9 @@ def pages(site: Path) -> list[Page]:
 
 def part(site: Path, name: str, pattern: str) -> str:
     """The first match of a pattern in a page."""
-    found = re.search(pattern, (site / name).read_text(encoding="utf-8"), re.DOTALL)
-    assert found, pattern
-    return found[1]
+    match = re.search(pattern, (site / name).read_text(encoding="utf-8"), re.DOTALL)
+    assert match, pattern
+    return match[1]
 
 
 def test_nothing_is_fetched_from_elsewhere(site):

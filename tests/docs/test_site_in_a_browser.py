@@ -37,13 +37,13 @@ def test_pages_fit_load_and_do_not_complain(site, browser, width, dark):
     trouble = []
     for page in pages(site):
         browser.open(page, width, dark=dark)
-        found = {
+        faults = {
             "too wide": browser.evaluate(f"document.documentElement.scrollWidth > {width}"),
             "pictures": browser.evaluate(BROKEN_PICTURES),
             "console": browser.complaints(),
             "fetched": [x for x in browser.fetched() if not x.startswith(("file:", "data:"))],
         }
-        trouble += [(page.name, what, value) for what, value in found.items() if value]
+        trouble += [(page.name, what, value) for what, value in faults.items() if value]
     assert trouble == []
 
 
@@ -58,8 +58,8 @@ def test_pages_pass_the_checks_of_axe(site, browser, dark):
             continue
         browser.open(page, 390 if dark else 1280, dark=dark)
         browser.evaluate(f"{script}; undefined")
-        if found := browser.evaluate(VIOLATIONS):
-            violations[page.name] = found
+        if page_violations := browser.evaluate(VIOLATIONS):
+            violations[page.name] = page_violations
     assert violations == {}
 
 
