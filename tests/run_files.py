@@ -1,4 +1,4 @@
-"""What the tests read of a run's folder, and the command that makes one in a process."""
+"""Readers of a run's folder, and the command that makes one in a process."""
 
 import json
 import os
@@ -13,12 +13,12 @@ def rows(folder):
 
 
 def without_seconds(metric_rows):
-    """Rows without what differs from run to run."""
+    """The rows without their seconds, which differ from run to run."""
     return [{k: v for k, v in row.items() if k != "seconds"} for row in metric_rows]
 
 
 def without_watch(metric_rows):
-    """Rows without the readings, and without what differs from run to run."""
+    """The rows without the readings of `--watch` and without their seconds."""
     return [{k: v for k, v in row.items() if k != "watch"} for row in without_seconds(metric_rows)]
 
 
@@ -28,11 +28,11 @@ def shown_files(folder):
 
 
 def described(folder):
-    """What `config.json` tells of the run in a folder."""
+    """The content of the `config.json` in a folder."""
     return json.loads((folder / "config.json").read_text())
 
 
-# `python -m jaxopt_notes.train` as where matplotlib is not installed: drawing takes a third of the
+# `python -m jaxopt_notes.train` as if matplotlib were not installed: drawing takes a third of the
 # time of a short run.
 TRAIN = (
     sys.executable,
@@ -61,12 +61,12 @@ class Ran(NamedTuple):
 
     @property
     def described(self) -> dict[str, Any]:
-        """What `config.json` tells of the run."""
+        """The content of the run's `config.json`."""
         return described(self.folder)
 
     @property
     def config(self) -> dict[str, Any]:
-        """The settings among it."""
+        """The settings in it."""
         return self.described["config"]
 
     @property

@@ -29,13 +29,13 @@ def start(folder, *args):
 
 
 def newest(run):
-    """The newest step that a checkpoint, whole or half written, is there for."""
+    """The step of the newest checkpoint, whole or half written."""
     names = [p.name.split(".")[0] for p in (run / "checkpoints").glob("*")]
     return max((int(name) for name in names if name.isdigit()), default=0)
 
 
 def kill_in_the_middle(process, run, rng):
-    """SIGKILL at a random moment after the process has got further than the one before."""
+    """Kills the process at a random moment after it has got further than the one before."""
     before, deadline = newest(run), time.monotonic() + 120
     while newest(run) <= before and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.002)
@@ -56,7 +56,7 @@ def test_twenty_kills_change_nothing(tmp_path):
     while kills < KILLS and kill_in_the_middle(process, run, rng):
         kills += 1
         epochs = [row["epoch"] for row in rows(run)] if (run / "metrics.jsonl").exists() else []
-        assert epochs == list(range(1, len(epochs) + 1))  # no half a line, none twice
+        assert epochs == list(range(1, len(epochs) + 1))  # no broken line, and no epoch twice
         process = start(tmp_path, "--resume", "run")
     _, errors = process.communicate(timeout=300)
     assert (process.returncode, kills) == (0, KILLS), errors

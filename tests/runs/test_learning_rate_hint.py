@@ -1,4 +1,4 @@
-"""A loss that stays that of a guess gets a hint, once, that names the learning rate."""
+"""A loss that stays that of a guess gets one hint, which names the learning rate."""
 
 import json
 import math
@@ -39,7 +39,7 @@ def test_a_run_that_learns_gets_none(small, capsys):
 
 
 def hints(steps_per_epoch, losses, classes=10, **asked):
-    """After which epochs a run with these losses gets the hint."""
+    """The epochs after which a run with these losses gets the hint."""
     info = RunInfo(
         config=resolve({"epochs": len(losses)} | asked, 1),
         data=DataInfo(image_shape=(28, 28, 1), class_names=tuple(map(str, range(classes)))),

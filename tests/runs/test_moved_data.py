@@ -1,4 +1,4 @@
-"""Pictures that lie elsewhere than when a run began, and working directories that changed."""
+"""Pictures that were moved after a run began, and working directories that changed."""
 
 import json
 import shutil
@@ -16,7 +16,7 @@ OPTIONS = [*SMALL.split(), "--batch-size", "4", "--epochs", "1", "--quiet"]
 
 @pytest.fixture
 def untrained(tmp_path, monkeypatch, no_pictures):
-    """A folder of pictures, in the current one."""
+    """A folder of pictures in the current folder."""
     rng = np.random.default_rng(0)
     for kind in ("cat", "dog"):
         folder = tmp_path / "home/pets" / kind
@@ -30,7 +30,7 @@ def untrained(tmp_path, monkeypatch, no_pictures):
 
 @pytest.fixture
 def pets(untrained):
-    """That folder, on which a run was trained with a relative `--dataset`."""
+    """The folder of pictures; a run was trained on it with a relative `--dataset`."""
     assert train.main(["--dataset", "pets", "--out", "run", *OPTIONS]) == 0
     return untrained
 
@@ -44,7 +44,7 @@ def test_a_run_finds_its_pictures_from_anywhere(pets, tmp_path, monkeypatch, cap
     assert train.main(["--resume", run, "--epochs", "2", "--quiet"]) == 0
     assert len(rows(Path(run))) == 2
 
-    # Moved: told before anything is done, and gone on with where they are now.
+    # Moved pictures are reported before anything else happens; with the new path the run goes on.
     moved = str(tmp_path / "moved")
     shutil.move(pets, moved)
     capsys.readouterr()
@@ -61,7 +61,7 @@ def test_a_run_finds_its_pictures_from_anywhere(pets, tmp_path, monkeypatch, cap
     assert described(Path(run))["config"]["dataset"] == moved
     assert len(rows(Path(run))) == 3
 
-    # Under the new name compare sees no other data.
+    # Under the new name, `compare` sees the same data.
     again = ["--dataset", "moved", "--out", "again", *OPTIONS]
     shutil.copytree(moved, "copy")
     again[1] = "copy"

@@ -65,7 +65,7 @@ def losses(rows):
 
 
 def assert_follows(ours, expected, without):
-    """Our losses are the expected ones, by far nearer to them than to any run in `without`."""
+    """Our losses equal the expected ones, and are far from those of each run in `without`."""
     error = np.abs(losses(ours) - losses(expected)).max()
     assert error < 1e-5
     for other in without:
@@ -109,7 +109,7 @@ def clips_before_the_optimizer(tools, options):
 
 
 def evaluates_the_average_too(tools, options):
-    """From its third step on the average has this β; another would give other numbers."""
+    """The average has this β from its third step on; another β would give other numbers."""
     rows = tools.run(f"{options} --learning-rate 0.02").rows
     assert without_ema(rows) == without_seconds(tools.run("--learning-rate 0.02").rows)
     expected, other = (
@@ -144,7 +144,7 @@ def decides_weights_and_order(tools, options):
 
 
 def shifts_training_images_only(tools, options):
-    """No shift at all is what `follows` has for the other rows; a larger one has more to choose."""
+    """Training images are shifted by up to N pixels, and test images are not."""
     shifted = tools.run(f"{options} --checkpoint-every 99", anew=True)
     for other in (tools.run(), tools.run("--shift 1")):
         assert (abs(losses(shifted.rows) - losses(other.rows))[:, 0] > 1e-3).all()
@@ -251,7 +251,7 @@ def goes_on_where_it_was_left(tools, options):
 
 
 def lets_a_resumed_run_change(tools, options):
-    """The second epoch is that of seed 1, by the weights and the optimizer of seed 0."""
+    """The second epoch has the order of seed 1, and goes on with the weights of seed 0."""
     begun = tools.run("--epochs 1 --schedule constant --checkpoint-every 99", anew=True)
     resume = ["--resume", str(begun.folder), "--epochs", "2", "--quiet", "--seed", "1"]
     assert train.main(resume) == 2
@@ -267,7 +267,7 @@ def lets_a_resumed_run_change(tools, options):
 
 
 def counts_checkpoints_steps_from_the_runs_start(tools, options):
-    # Stretches of two steps: of an epoch's 64 steps each even one could be kept without asking.
+    # An epoch has 64 steps, in stretches of two: 27 and 81 are in the middle of a stretch.
     ran = tools.run(f"{options} --keep 99 --batch-size 8")
     ends = {64, 128}
     assert ran.checkpoints - ends == {27, 54, 81, 108}
@@ -280,7 +280,7 @@ def keeps_the_newest_and_the_best(tools, options):
 
 
 def stops_skips_or_saves(tools, options):
-    """The second loss is finite no more."""
+    """The second loss is not finite."""
     diverge = "--optimizer sgd --schedule constant --learning-rate 1e30 --checkpoint-every 99"
     stop = tools.run(diverge)
     skip = tools.run(f"{diverge} --on-nonfinite skip")
@@ -405,7 +405,7 @@ DEVICES = {
 
 @functools.cache
 def on_two_devices(folder):
-    """Runs the command on two devices in a process of its own; what that printed."""
+    """Runs the command on two devices in a process of its own, and returns what that printed."""
     done = subprocess.run(
         [sys.executable, "-c", ON_DEVICES, json.dumps(DEVICES)],
         cwd=folder,
@@ -445,7 +445,7 @@ def test_mesh_says_how_many_devices_share_a_batch(two_devices):
 def test_shard_optimizer_state_leaves_each_device_its_part(two_devices):
     folder, layout = two_devices
     assert set(layout["whole"]) == {1}
-    assert sorted(set(layout["cut"])) == [0.5, 1]  # a count has no parts
+    assert sorted(set(layout["cut"])) == [0.5, 1]  # a counter has no parts
     cut, whole = device(folder, "cut"), device(folder, "all")
     assert whole["optimizer_state"] == whole["optimizer_state_whole"]
     assert cut["optimizer_state_whole"] == whole["optimizer_state"]
@@ -498,7 +498,7 @@ def trains_in_a_child_among_others(tools, options):
 
 
 def loads_that_set(tools, options):
-    """A folder of pictures, 6 rows by 5 columns; and on request scaled to others."""
+    """A folder of pictures of 6 rows and 5 columns, and the pictures scaled by --image-size."""
     undo_the_fixtures_load(tools)
     tiny_sets.write_folder(tools.folder / "pets", ["cat", "dog"], 20, (6, 5))
     shapes = {
@@ -685,7 +685,7 @@ ELSEWHERE = {
 }
 
 
-# Rows that take long, and whose options have another row, or quick tests elsewhere.
+# Rows that take long. Their options have another row, or quick tests elsewhere.
 SLOW = {
     *("--schedule constant", "--warmup 0.5 --schedule constant", "--batch-size 100", "--keep 3"),
     *("--activation tanh", "--activation sigmoid", "--follow-links", "--optimizer sgd"),
@@ -859,7 +859,7 @@ NUMBERS = 785 * 8 + 9 * 10  # of the base run's network
     ],
 )
 def test_a_dtype_is_that_of_the_optimizers_state(ran, options, bytes_a_number):
-    """Seen by the state's size; the training is nearly what it is in float32."""
+    """The state's size shows the dtype; the losses are nearly those in float32."""
     result = ran(f"{options} --epochs 1")
     size = result.described["device"]["optimizer_state"]
     assert size == pytest.approx(bytes_a_number * NUMBERS, abs=40)  # and a few counts

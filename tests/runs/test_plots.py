@@ -160,7 +160,7 @@ def rows(*losses):
 
 @pytest.fixture
 def drawn(figures, tmp_path):
-    """Of two classes the second is nine times as frequent; of each, half is taken for the other."""
+    """Two classes, the second nine times as frequent; half of each is mistaken for the other."""
     labels = np.array([0] * 10 + [1] * 90, np.int32)
     predicted = np.array([0] * 5 + [1] * 5 + [0] * 45 + [1] * 45, np.int32)
     predicted[:2] = 0, 1

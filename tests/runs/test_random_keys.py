@@ -1,4 +1,4 @@
-"""What a run draws at random: nothing twice by the same key, and all of it decided by the seed."""
+"""A run draws nothing twice with the same key, and its seed decides every draw."""
 
 import pytest
 
@@ -29,7 +29,7 @@ def draws(ran, finished_draws, monkeypatch):
 
 
 def test_each_shift_and_each_layers_dropout_has_a_key_of_its_own_in_each_step(draws):
-    """And none is a key that others are derived from, or were drawn with before."""
+    """No other key is derived from these keys, and nothing was drawn with them before."""
     run_draws = draws(0)
     assert (run_draws.count("randint"), run_draws.count("bernoulli")) == (STEPS, 2 * STEPS)
     assert len(set(run_draws.keys)) == len(run_draws.keys) == 3 * STEPS

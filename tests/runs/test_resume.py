@@ -33,7 +33,7 @@ pytestmark = pytest.mark.usefixtures("no_pictures")
 
 @contextlib.contextmanager
 def a_signal_at(step, number=signal.SIGTERM):
-    """A signal comes as soon as the run has taken so many steps."""
+    """Sends a signal as soon as the run has taken this many steps."""
     add = recorder.Recorder.add
 
     def patched(self, progress, row):

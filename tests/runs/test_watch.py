@@ -1,4 +1,4 @@
-"""`train --watch`: it changes no number, is kept to the digit, and can be read and seen."""
+"""`train --watch`: it changes no number, survives a resume exactly, and is drawn."""
 
 import json
 
@@ -24,7 +24,7 @@ GROUPS = ("hidden/0/bias", "hidden/0/kernel", "logits/bias", "logits/kernel")
     "options",
     [
         "",
-        # Its gradients come in another shape, and with the quick tests' flags of XLA in other bits.
+        # Its gradients have another shape, and other bits under the quick tests' flags of XLA.
         pytest.param("--norm batch --widths 64 --shift 2", marks=pytest.mark.slow),
         "--optimizer adam-to-sgd --clip-norm 0.5 --ema 0.9 --on-nonfinite skip",
     ],

@@ -1,4 +1,4 @@
-"""What of a process the package must leave as it was."""
+"""The settings of a process that the package must not change."""
 
 import gc
 import logging

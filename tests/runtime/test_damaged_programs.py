@@ -1,4 +1,4 @@
-"""Compiled programs that are damaged on disk are compiled again, written anew, and no word lost."""
+"""Compiled programs that are damaged on disk are compiled and written again, without a message."""
 
 import warnings
 

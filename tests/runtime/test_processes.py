@@ -15,7 +15,7 @@ SETTINGS = ("--dataset", "mnist-12k", "--model", "mlp", "--norm", "batch", "--sc
 
 
 def together(*args, each=((), ())):
-    """Starts the command as two processes, each with options of its own besides."""
+    """Starts the command as two processes; each also has options of its own."""
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
         place = ["--coordinator", f"127.0.0.1:{held.getsockname()[1]}", "--processes", 2]
@@ -49,7 +49,7 @@ def alone(*args, devices=1):
 
 
 def checkpoints(run):
-    """The steps of the whole ones: until then a checkpoint's folder has another name."""
+    """The steps of the whole checkpoints; the folder of an unfinished one has another name."""
     return [int(path.name) for path in (run / "checkpoints").glob("*") if path.name.isdecimal()]
 
 

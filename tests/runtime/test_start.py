@@ -38,7 +38,7 @@ def as_now(small, tmp_path_factory):
     return without_seconds(rows(folder))
 
 
-# Together, and among the slow tests each alone, which says the one that is not put back.
+# All at once; the slow tests try each alone, which shows the one that is not restored.
 @pytest.mark.parametrize(
     "changed",
     [dict(SETTINGS), *(pytest.param({n: x}, id=n, marks=pytest.mark.slow) for n, x in SETTINGS)],

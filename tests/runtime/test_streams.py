@@ -105,7 +105,7 @@ def test_a_line_is_out_as_soon_as_it_is_complete(monkeypatch):
         assert content.getvalue() == b"half a line\n"
 
 
-# Fills the pipe, which nobody reads while it runs; every file that it opens might get number 1.
+# Fills the pipe, which nobody reads while it runs. A file that it opens might get number 1.
 OWN = """
 import os, sys
 from jaxopt_notes import command

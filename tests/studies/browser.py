@@ -29,7 +29,7 @@ def find() -> str | None:
 
 
 class Browser:
-    """One page; what it asks for, and what it complains of, is kept in `events`."""
+    """A browser with one page; `events` holds the page's requests and complaints."""
 
     def __init__(self, program: str, profile: Path) -> None:
         browser_in, self._out = os.pipe()
@@ -54,7 +54,7 @@ class Browser:
             self.call(f"{domain}.enable")
 
     def close(self) -> None:
-        """Ends it."""
+        """Ends the browser."""
         self._session = ""
         self.call("Browser.close")
         self._process.wait(20)
@@ -62,7 +62,7 @@ class Browser:
         os.close(self._out)
 
     def call(self, method: str, **parameters: Any) -> Any:
-        """What the browser answers."""
+        """Calls a method of the protocol, and returns the browser's answer."""
         self._count += 1
         message: dict[str, Any] = {"id": self._count, "method": method, "params": parameters}
         if self._session:
@@ -107,7 +107,7 @@ class Browser:
         return answer["result"].get("value")
 
     def holds(self, expression: str) -> bool:
-        """Whether an expression is true; False while the page that it is asked of is being left."""
+        """Whether an expression is true; False while the page is being left."""
         try:
             return bool(self.evaluate(expression))
         except AssertionError as error:

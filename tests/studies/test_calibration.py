@@ -1,4 +1,4 @@
-"""How sure a network is: the measures against their closed forms, and the training against ours."""
+"""A network's confidence: measures against their closed forms, and the training against ours."""
 
 import jax
 import numpy as np

@@ -1,4 +1,4 @@
-"""The frame: what a study must say, the commands, the files, and what is not done twice."""
+"""The frame: what a study must say, the commands, the files, and work that is not repeated."""
 
 import json
 import math

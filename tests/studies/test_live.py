@@ -28,7 +28,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def move(browser: Browser, **settings: float) -> list[float]:
-    """Puts sliders as near as they go to these settings; the settings that they then have."""
+    """Moves sliders as near as they go to these settings, and returns their new settings."""
     for key, value in settings.items():
         browser.evaluate(
             f"(({{ show, slider }}) => {{ show({value});"

@@ -20,7 +20,7 @@ return -α * m / (sqrt(v) + ε)
 """
 RMSPROP = "s.E = 0.9 * s.E + 0.1 * g * g; return -α * g / ROOT"
 
-# A text, and what is said of it, each a regular expression.
+# A rule's text, and regular expressions that its verdict matches.
 KNOWN: dict[str, tuple[str, list[str]]] = {
     "sgd": ("return -0.1 * g", [r"^SGD: the default of the notes", r"α = 0\.1\b"]),
     "heavy ball": ("s.v = 0.8 * s.v + g; return -α * s.v", ["plain sum", r"β = 0\.8", "torch"]),

@@ -25,7 +25,7 @@ REPORT = Path(__file__).parents[2] / "docs" / "studies"
 STEPS = 200
 PHONE = 390
 
-# The notes' optimizers, and their names of the page's letters.
+# The notes' optimizers, and their arguments for the page's letters.
 OURS: dict[str, tuple[Callable[..., Any], dict[str, str]]] = {
     "sgd": (notes.sgd, {}),
     "momentum": (notes.momentum, {"β": "beta"}),
@@ -92,7 +92,7 @@ class Case(NamedTuple):
 
 
 def cases_of(name: str, browser: Browser) -> list[Case]:
-    """Each landscape with the page's settings, led, and with others, free."""
+    """Two walks on each landscape: led with the page's settings, and free with others."""
     cases = []
     for landscape in LOSSES:
         start, settings, rate = browser.evaluate(

@@ -11,7 +11,7 @@ from tests.studies.browser import Browser
 
 REPORT = Path(__file__).parents[2] / "docs" / "studies"
 IN_CHINESE = [name for name in study.names() if study.about(name).texts]
-# What a Chinese text calls by its Latin name; single letters are mathematics.
+# Words that Chinese texts write in Latin letters; single letters are mathematics.
 NAMES = {
     *("SGD", "AdaGrad", "RMSProp", "Adam", "AdamW", "Polyak", "Goh", "ReLU", "softmax", "MNIST"),
     *("optax", "torch", "Keras", "TensorFlow", "logit", "nat", "one", "hot", "log"),
@@ -35,7 +35,7 @@ def test_every_text_of_a_picture_has_its_chinese(name: str) -> None:
 
 @pytest.mark.parametrize("name", IN_CHINESE)
 def test_every_chinese_text_has_its_place(name: str) -> None:
-    """A key that no text of the picture matches was left behind by an older picture."""
+    """A key that matches no text of the picture is left over from an older picture."""
     written = pictures.texts(svg(name))
     for key in study.about(name).texts:
         pattern = re.escape(key).replace(r"\{\}", ".+")

@@ -1,7 +1,7 @@
-"""No rule can come out one way only: some run, or a wrong formula for ours, leads to each verdict.
+"""Each rule can give every verdict: some run, or a wrong formula in our code's place, leads to it.
 
-The settings stand in the studies (`ABOUT.reachable`). An identity comes out otherwise only where
-its code is wrong, so here wrong code takes its place.
+The settings stand in the studies (`ABOUT.reachable`). An identity gets another verdict
+only where our code is wrong, so here wrong code takes its place.
 """
 
 import json
@@ -57,7 +57,7 @@ def roundabout(x: Any) -> Any:
 averages = weighted_sum.averages
 entropy = losses.entropy
 defaults = five_books.by_defaults()
-# Of each study: the verdict, and the wrong part in the place of ours: (where, name, what).
+# For each study: a verdict, and the wrong part that leads to it: (where, name, what).
 MUTANTS: dict[str, dict[str, tuple[Any, str, Callable[..., Any]]]] = {
     "weighted-sum": {
         "fails": (weighted_sum, "averages", corrected),
@@ -92,9 +92,9 @@ BAD = {
 PARTS, LENGTHS = ("behind", "lost"), (1, 3, 10, 30)
 ENDS, PAIRS = {"small": 0.1, "large": 2.0}, ("64_steps", "256_steps", "16_epochs")
 
-# Where no run is known that leads to some verdict: the measurements below stand in for it.
+# Studies with a verdict that no known run leads to: the measurements below stand in for a run.
 UNREACHED = {"batch-noise", "depth", "relu-output"}
-# What measurements of seven seeds would have to be.
+# Measurements of seven seeds that lead to these verdicts.
 SYNTHETIC: dict[str, dict[str, dict[str, list[float]]]] = {
     "depth": {
         "holds": {"across_relu_torch": MORE, "within_relu_torch": MORE, "lost_relu_torch": MORE},

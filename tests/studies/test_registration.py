@@ -1,4 +1,4 @@
-"""What was fixed before a study ran: the hash of its rule, and whether a run went by it."""
+"""The hash of a rule is fixed before its study runs, and tells whether a run followed the rule."""
 
 import json
 from pathlib import Path

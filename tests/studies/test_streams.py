@@ -1,4 +1,4 @@
-"""The streams whose target moves: what comes, what it costs, and that the optimizers are ours."""
+"""Streams whose target moves: their images and losses, and that the optimizers are ours."""
 
 from typing import Any
 

@@ -19,7 +19,7 @@ SMALLEST = 7.5  # points; a picture is 360 points wide, as a phone is
 
 
 def texts(figure: Any) -> list[Any]:
-    """All that is written: (what, box, size). Ticks off the axes exist and are not drawn."""
+    """All texts: (text, box, size). Ticks outside the axes exist, but are not drawn."""
     from matplotlib.text import Text
 
     drawn: dict[int, Text] = {}

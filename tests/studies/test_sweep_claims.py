@@ -1,4 +1,4 @@
-"""The mathematics of the sweeps on MNIST, and of the studies that rest on them, on small sizes."""
+"""The mathematics of the sweeps on MNIST, and of the studies that use them, on small sizes."""
 
 import gzip
 from types import SimpleNamespace
@@ -153,7 +153,7 @@ def test_the_best_trial_is_chosen_by_what_is_kept_aside() -> None:
     assert runs.best() == 1
     assert runs.at_best("loss", "test") == [5.0]
     assert runs.at_best("accuracy", "test") == [0.5]
-    assert runs.best("accuracy") == 0  # of two equal ones that of less loss
+    assert runs.best("accuracy") == 0  # of two equal trials, the one of less loss
     assert runs.at_best("accuracy", "test", by="accuracy") == [0.9]
     assert runs.held_at_best() == (0.8, -3.0)
     assert runs.right_at_best(3).tolist() == [[True, False, True]]

@@ -1,4 +1,4 @@
-"""A verdict follows from the numbers: it is another one where they are altered by hand."""
+"""A verdict follows from the numbers: numbers altered by hand give another verdict."""
 
 import json
 from pathlib import Path
@@ -32,7 +32,7 @@ MADE_WORSE = {"behind_made": 0.5, "behind_mnist": 0.4} | {
     f"mended_{r}_made": -0.1 for r in REMEDIES
 }
 
-# Of each study: its numbers altered, and what must come of it.
+# For each study: the verdict, and the altered numbers that must lead to it.
 ALTERED: dict[str, list[tuple[str, dict[str, float]]]] = {
     "ravine": [
         ("holds", {"sooner_least": 1.25, "damping_least": 1.3}),

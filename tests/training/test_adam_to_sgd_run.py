@@ -1,4 +1,4 @@
-"""`train --optimizer adam-to-sgd`: where it switches, and what it says of that."""
+"""`train --optimizer adam-to-sgd`: where it switches, and how it reports the switch."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Shifted images are their own pixels, moved; every move comes, and as often as the others."""
+"""A shifted image has the same pixels, moved; all shifts are equally frequent."""
 
 import jax
 import jax.numpy as jnp

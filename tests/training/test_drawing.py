@@ -48,7 +48,7 @@ def test_its_shapes_and_network_are_known_before_it_is_drawn(drawing):
 
 
 def test_the_step_can_be_traced_while_the_program_compiles(monkeypatch):
-    """Compiling waits until the main thread goes on, which it can only if it does not wait."""
+    """The compilation waits for the main thread, so the main thread must not wait for it."""
     going, compile_ = threading.Event(), jax.stages.Lowered.compile
 
     def slow(*args, **kwargs):

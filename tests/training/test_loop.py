@@ -1,4 +1,4 @@
-"""The driver: the same numbers from the device's loop as from Python's, and a stop at the step."""
+"""The driver: the device's loop gives the numbers of Python's loop, and stops at the right step."""
 
 import jax
 import jax.numpy as jnp

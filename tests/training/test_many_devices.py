@@ -42,7 +42,7 @@ def python(*args, devices=1):
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """What `runs_on_devices.py` finds on one device and in each of the places."""
+    """The results of `runs_on_devices.py` on one device and in each of the places."""
 
     def run_on(processes, devices):
         out = tmp_path_factory.mktemp("runs") / "results.json"
@@ -67,7 +67,7 @@ def test_any_devices_give_the_losses_and_statistics_of_one(runs, place):
         np.testing.assert_allclose(shared["losses"], alone["losses"], rtol=2e-5, err_msg=name)
         for statistic, expected in zip(shared["statistics"], alone["statistics"], strict=True):
             np.testing.assert_allclose(statistic, expected, rtol=1e-4, atol=1e-6, err_msg=name)
-        assert np.ptp(alone["losses"]) > 0.1  # each step tells of the ones before
+        assert np.ptp(alone["losses"]) > 0.1  # each step depends on the steps before
 
 
 @pytest.mark.slow

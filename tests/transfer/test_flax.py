@@ -1,4 +1,4 @@
-"""A torch run is taken up by Flax modules of one's own, nnx and Linen, and taken out again."""
+"""A torch run moves to the user's own Flax modules, in nnx and Linen, and back."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -23,7 +23,7 @@ pytestmark = [
 LEG = 50
 WHOLE = 3 * LEG
 TABLE = [s for s in settings() if s.framework == "keras"]
-# Units in the last place that a step in float32 may be off; in float64 a share of the way.
+# Allowed errors: in float32 units in the last place of a step, in float64 a share of the path.
 A_STEP, OF_THE_WAY = 8, 1e-12
 
 
@@ -72,7 +72,7 @@ def here(
 
 
 def far(ours: problem.Path, keras_path: problem.Path, dtype: str) -> float:
-    """The largest distance, as a share of the one that is allowed."""
+    """The largest distance, as a share of the allowed one."""
     if dtype == "float64":
         return problem.apart(ours, keras_path, dtype) / OF_THE_WAY
     units = [

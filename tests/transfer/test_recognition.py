@@ -1,4 +1,4 @@
-"""Which of torch's or Keras' optimizers a transformation is: exactly that one, or none."""
+"""A transformation is recognised as exactly one of torch's or Keras' optimizers, or as none."""
 
 import inspect
 from functools import partial
@@ -142,7 +142,7 @@ def test_more_names_and_numbers_are_exact(case):
     "setting", [s for s in settings() if s.framework in ("torch", "keras")], ids=lambda s: s.label
 )
 def test_every_setting_of_the_frameworks_is_found(setting):
-    """Made, without the factory being named, at the start and in the midst."""
+    """Without the name of its factory, at the start of a run and in the middle."""
     with jax.enable_x64(True):
         optimizer = setting.build(20)
         params = jax.tree.map(lambda p: jnp.asarray(p, jnp.float64), PARAMS)

@@ -20,7 +20,7 @@ torch = pytest.importorskip("torch", reason="torch is not installed")
 LEG = 50
 WHOLE = 3 * LEG
 TABLE = [s for s in settings() if s.framework == "torch"]
-# Units in the last place that a step in float32 may be off; in float64 a share of the way.
+# Allowed errors: in float32 units in the last place of a step, in float64 a share of the path.
 A_STEP, OF_THE_WAY = 8, 1e-12
 POWERS = 48  # times as much for optax's Adam in float32, which rounds the power of β
 
@@ -92,7 +92,7 @@ class NoScheduler:
 
 
 def far(ours: problem.Path, torch_path: problem.Path, dtype: str) -> float:
-    """The largest distance, as a share of the one that is allowed."""
+    """The largest distance, as a share of the allowed one."""
     if dtype == "float64":
         return problem.apart(ours, torch_path, dtype) / OF_THE_WAY
     paths = [
