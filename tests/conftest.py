@@ -19,7 +19,7 @@ from tests.virtual_devices import BY_DEFAULT, COMPILE_SOON
 
 
 def pytest_addoption(parser):
-    """`--cpu-seconds`: a busy machine changes them less than seconds on the clock."""
+    """Adds `--cpu-seconds`: a busy machine changes CPU seconds less than wall-clock seconds."""
     parser.addoption("--cpu-seconds", action="store_true", help="print CPU seconds of each room")
 
 
@@ -38,8 +38,8 @@ def digits() -> Dataset:
 def pytest_configure(config):
     """Starts JAX, so that no run in a test's own process takes the CPU for several devices.
 
-    The tests compile with less effort, but for those that ask for `BY_DEFAULT` or for the fixture
-    `compiled_by_default`. What a test starts as a process has XLA's defaults.
+    The tests compile with less effort, except those that ask for `BY_DEFAULT` or for the fixture
+    `compiled_by_default`. A process that a test starts has XLA's defaults.
     """
     gc.set_threshold(50_000, 20, 20)
     config.pluginmanager.register(every_test)
@@ -47,23 +47,23 @@ def pytest_configure(config):
         patch.setenv("XLA_FLAGS", f"{os.environ.get('XLA_FLAGS', '')} {COMPILE_SOON}")
         compilation.OPTIONS = {"xla_backend_optimization_level": 0}
         jax.devices()
-    # One MLIR context for all programs: JAX makes one for each, a third of a small program's time.
+    # One MLIR context for all programs: making one takes a third of a small program's time.
     if hasattr(mlir, "make_ir_context"):
         mlir.make_ir_context = functools.cache(mlir.make_ir_context)
 
 
 def pytest_collection_finish():
-    """Python's collector, which took a tenth of the time, leaves alone what imports made."""
+    """Python's garbage collector skips the imported objects; it took a tenth of the time."""
     gc.collect()
     gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_compilation_cache(request):
-    """Tests keep compiled programs for each other and for next time, but not with the user's.
+    """Tests share compiled programs with each other and with later runs, not with the user.
 
-    Most of the tests' time goes into compiling. A small program is compiled sooner than it is kept
-    and looked up; a command keeps its own, small ones too.
+    Most of the tests' time goes into compiling. Compiling a small program takes less time than
+    storing it and looking it up. A command stores all of its programs.
     """
     folder = request.config.cache.mkdir("compiled")
     with pytest.MonkeyPatch.context() as patch:
@@ -75,9 +75,9 @@ def _own_compilation_cache(request):
 
 @pytest.fixture
 def compiled_by_default(request, monkeypatch):
-    """A slow test's runs are compiled as users' runs are: the bits within a program are compared.
+    """Compiles a slow test's runs as users' runs are compiled, to compare bits within a program.
 
-    The quick tests beside them make the same comparison between programs compiled with less effort.
+    The quick tests make the same comparison between programs compiled with less effort.
     """
     if request.node.get_closest_marker("slow"):
         level = {"xla_backend_optimization_level": 1}
@@ -86,13 +86,13 @@ def compiled_by_default(request, monkeypatch):
 
 @pytest.fixture
 def no_pictures(monkeypatch):
-    """As where matplotlib is not installed: drawing would take most of the time."""
+    """Acts as if matplotlib were not installed: drawing would take most of the time."""
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
 
 
 @pytest.fixture
 def small(monkeypatch, digits, tmp_path):
-    """main(…) writes to tmp_path / 'run', unless it is to resume.
+    """small(options) runs the command, which writes to tmp_path / 'run' unless it resumes a run.
 
     Without `--model` it trains the smallest network, so that the tests share compiled programs.
     """
@@ -118,7 +118,7 @@ def finished() -> dict[tuple[str, str, str], Ran]:
 def ran(small, finished, no_pictures, tmp_path_factory, capsys):
     """ran(options) is the run with these options after `base`'s, made once in a session.
 
-    `anew` makes it again, and keeps it from the other tests.
+    `anew` makes a run that no other test sees.
     """
 
     def main(options: str = "", anew: bool = False, base: str = BASE) -> Ran:

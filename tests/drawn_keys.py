@@ -43,7 +43,7 @@ def record(monkeypatch) -> Draws:
 
         return noted
 
-    # Else a network that has been drawn before would be drawn by a program that notes nothing.
+    # Otherwise a known network would be drawn by its cached program, which notes nothing.
     monkeypatch.setattr(network, "_maker", network._maker.__wrapped__)
     for names, notes in ((DRAWING, draws.drawn), (DERIVING, draws.derived)):
         for name in names:

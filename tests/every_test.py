@@ -1,4 +1,4 @@
-"""What holds for every test, doctests of the packages included: `conftest.py` registers it."""
+"""Hooks around every test, doctests included. `conftest.py` registers them."""
 
 import collections
 import os
@@ -21,7 +21,7 @@ def pytest_runtest_setup(item):
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_teardown(item):
-    """What a test took goes to the main process with its last report."""
+    """Sends a test's CPU seconds to the main process with its last report."""
     try:
         return (yield)
     finally:
@@ -29,7 +29,7 @@ def pytest_runtest_teardown(item):
 
 
 def pytest_terminal_summary(terminalreporter, config):
-    """The budgets are in CONTRIBUTING.md."""
+    """Prints each folder's CPU seconds; CONTRIBUTING.md has their budgets."""
     if config.option.cpu_seconds:
         rooms = collections.Counter()
         for report in terminalreporter.getreports(""):  # of passed setups and teardowns
@@ -41,7 +41,7 @@ def pytest_terminal_summary(terminalreporter, config):
 
 @pytest.fixture(autouse=True)
 def _environment_stays():
-    """The doctest of `allow_one_loop()` sets XLA_FLAGS, which later tests would be told of."""
+    """Undoes a test's changes, such as XLA_FLAGS by the doctest of `allow_one_loop()`."""
     before = dict(os.environ)
     yield
     if before != os.environ:

@@ -53,7 +53,7 @@ def one_cycle(peak, steps, warmup=0.25):
 
 
 def _features(activation, params, x, statistics=None):
-    """Logits, and each layer's batch mean and variance; normalised by `statistics` if given."""
+    """Logits, and each layer's batch mean and variance; normalised by `statistics` if not None."""
     measured = []
     for i, layer in enumerate(params):
         x = x @ layer["kernel"] + layer["bias"]
@@ -171,7 +171,7 @@ def train(
 
 
 def adagrad_outside(rate, initial_accumulator_value=0.1, eps=1e-7):
-    """AdaGrad with ε outside the root, which optax has not: θ ← θ − α g / (√G + ε)."""
+    """AdaGrad with ε outside the root, which optax does not have: θ ← θ − α g / (√G + ε)."""
 
     def init(params):
         return jax.tree.map(lambda p: jnp.full_like(p, initial_accumulator_value), params)

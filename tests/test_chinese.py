@@ -23,22 +23,22 @@ def editions(page: str) -> tuple[str, str]:
 
 
 def sections(text: str) -> list[str]:
-    """What stands under each heading, without the blocks of code and the formulas."""
+    """The text under each heading, without blocks of code and formulas."""
     return re.split(r"^## .*$", BLOCK.sub("", text), flags=re.MULTILINE)
 
 
 def links(text: str) -> Counter[str]:
-    """The links out of the page, a Chinese edition counted as the page."""
+    """The links out of the page; a page's two editions count as one target."""
     return Counter(t.replace(".zh-CN.", ".") for t in re.findall(r"\]\(([^)]+)\)", text))
 
 
 def names(text: str) -> Counter[str]:
-    """What is set as code in the text."""
+    """The names that the text sets as code."""
     return Counter(re.findall(r"`([^`]+)`", text))
 
 
 def figures(text: str) -> Counter[str]:
-    """Numbers outside of links, code and what only a picture's stand-in says."""
+    """Numbers outside of links, code and HTML tags."""
     bare = re.sub(r"`[^`]+`|\]\([^)]+\)|<[^>]+>", "", text)
     return Counter(re.findall(r"\d+(?:[.,]\d+)*(?:e-?\d+)?", bare))
 

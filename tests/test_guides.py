@@ -1,4 +1,4 @@
-"""The pages for who learns: their blocks run in order and print what stands below them."""
+"""The guides: their blocks run in order and print the text below them."""
 
 import contextlib
 import inspect
@@ -157,7 +157,7 @@ def test_the_page_on_your_own_images_prints_what_it_shows(tmp_path, monkeypatch)
 
 @pytest.mark.slow
 def test_the_commands_on_your_own_images_run(tmp_path, monkeypatch):
-    """In this process: it is the page that is tested, not the commands."""
+    """The commands run in this process: the test is about the page."""
     monkeypatch.chdir(tmp_path)
     run("guides/own-images.md")
     page = (DOCS / "guides/own-images.md").read_text(encoding="utf-8")

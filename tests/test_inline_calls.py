@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[1]
 FILES = [ROOT / "README.md", ROOT / "README.zh-CN.md", *sorted((ROOT / "docs").rglob("*.md"))]
 CALL = re.compile(r"(?:\w+ = )?[A-Za-z_][\w.]*\(.*\)", re.DOTALL)
 
-# What a call stands for in the text, by the names that it is given there.
+# The values of the names that the texts use in calls.
 PARAMS = {"weight": jnp.ones((2, 3)), "bias": jnp.ones(3)}
 NAMES: dict[str, Any] = {name: getattr(jaxopt_notes, name) for name in jaxopt_notes.__all__}
 NAMES |= {"jaxopt_notes": jaxopt_notes, "optax": optax, "conventions": conventions}

@@ -1,4 +1,4 @@
-"""The notebooks: whole, small, and what stands below their cells is what a run gives."""
+"""The notebooks: whole, small, and with the outputs that a run gives."""
 
 import ast
 import json
@@ -50,7 +50,7 @@ def test_it_was_run_whole_and_in_order(path):
     outputs = [output for cell in cells for output in cell["outputs"]]
     assert {o["output_type"] for o in outputs} == {"stream", "display_data"}
     assert path.stat().st_size < 150_000
-    for cell in cells:  # a picture says what it shows to who cannot see it
+    for cell in cells:  # for readers who cannot see the picture
         drawn = any("image/png" in output.get("data", {}) for output in cell["outputs"])
         assert drawn == bool(cell["metadata"].get("alt")), cell["id"]
 

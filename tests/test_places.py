@@ -66,7 +66,7 @@ def test_a_url_is_refused_in_one_line_before_anything_is_done(
 
 
 def paths_of(*argv):
-    """What the commands make of their path options, by option."""
+    """The values of the commands' path options."""
     parsed = {
         "train": asked_in(build_parser().parse_args(argv[0])),
         "resume": build_parser().parse_args(["--resume", argv[1]]).resume,

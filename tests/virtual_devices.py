@@ -17,10 +17,11 @@ if EMITTERS:
 
 
 def environment(devices: int, flags: str = "") -> dict[str, str]:
-    """For a process that is to have so many, with further flags of XLA.
+    """For a process with this many devices, and with further flags of XLA.
 
-    XLA gives them a thread each, and a program's devices wait for each other in these; where
-    another program holds one of them meanwhile, that is for ever. So there are some to spare.
+    XLA has one thread for each device, and the devices of a program wait for each other in these
+    threads. If another program holds one of the threads, they wait for ever, so there are more
+    threads than devices.
     """
     return os.environ | {
         "JAX_PLATFORMS": "cpu",

@@ -1,4 +1,4 @@
-"""The real step for hardware that is not here: lowered always, compiled where its compiler is."""
+"""The real step for absent hardware: lowered, and compiled where its compiler is installed."""
 
 import functools
 import json
@@ -35,7 +35,7 @@ def batch(size, side=28):
 
 
 def exported(model, platforms, side=28):
-    """The step as a function of arrays, its state donated, and what it was exported from."""
+    """(the exported step on arrays with donated state, the same step, its arguments)."""
     step = make_train_step(model, adam(1e-3), Normalization((0.1,), (0.3,)), shift_by=2)
     state = create(model, adam(1e-3), jax.random.key(0))
     leaves, tree = jax.tree.flatten(state)
@@ -53,7 +53,7 @@ def exported(model, platforms, side=28):
 def test_the_step_is_lowered_for_a_platform_with_its_own_layers_and_donated_state(cnn, platform):
     exported_step, _, (leaves, *_) = exported(cnn, [platform])
     program = exported_step.mlir_module()
-    # Forward, and for weights and images backward, but for the first layer's images.
+    # Two forward, two for the weights' gradients, and one for the second layer's images.
     assert program.count("stablehlo.convolution") == (0 if platform == "cpu" else 5)
     assert program.count("tf.aliasing_output") == len(leaves)
 
@@ -161,7 +161,7 @@ def test_a_missing_compiler_is_named_by_its_extra(name, extra, monkeypatch):
 @functools.cache
 def report(*args):
     command = [sys.executable, "-m", "jaxopt_notes.aot", "--json", *args]
-    # What it reports of a CPU is settled before LLVM; a TPU's compiler does not know the flags.
+    # LLVM changes nothing in a CPU's report; a TPU's compiler does not know the flags.
     flags = COMPILE_SOON if args[1].startswith("cpu") else ""
     env = os.environ | {"XLA_FLAGS": flags}
     done = subprocess.run(command, capture_output=True, text=True, env=env)
@@ -191,7 +191,7 @@ def test_the_step_compiles_aliases_all_its_state_and_sends_one_sum(name, devices
     assert summary["aliased"] == summary["donated"]
     assert summary["collectives"] == ({"all-reduce": 1} if devices > 1 else {})
     assert summary["fits"]
-    # Parameters and Adam's two averages of them, whole on each device, and the images.
+    # Each device holds all parameters, both of Adam's averages, and the images.
     assert 3 * 4 * 421_642 < summary["arguments"] < 1.1 * 3 * 4 * 421_642
 
 
@@ -210,6 +210,6 @@ def test_a_looped_step_has_few_launches_on_a_gpu_and_copies_nothing():
 @pytest.mark.slow
 def test_a_cut_optimizer_state_takes_an_eighth_of_each_device():
     whole, cut = (report("--target", "cpu:8", *more) for more in ((), ("--shard-optimizer-state",)))
-    saved = 2 * 4 * 421_642 * 7 / 8  # but for the few slots that 8 does not divide
+    saved = 2 * 4 * 421_642 * 7 / 8  # except the few slots that 8 does not divide
     assert whole["arguments"] - cut["arguments"] == pytest.approx(saved, rel=0.01)
     assert cut["aliased"] == cut["donated"]

@@ -1,4 +1,4 @@
-"""Operations, bytes and loops read from a program's text, against what stands in it."""
+"""Operations, bytes and loops read from a program's text, against counts by hand."""
 
 from jaxopt_notes.aot import program
 

@@ -4,7 +4,7 @@ from benchmarks.bench import Bench, Unavailable
 
 
 def counting(label):
-    """Takes part, and prints what is not an answer."""
+    """Takes part, and prints a line that is no answer."""
 
     def run(steps):
         print("stray output")

@@ -1,4 +1,4 @@
-"""The facts of a machine, as `benchmarks.machine.facts` tells them."""
+"""The facts of a machine, as `benchmarks.machine.facts` returns them."""
 
 MACHINE = {
     "device": {"platform": "cpu", "kind": "cpu", "count": 1},

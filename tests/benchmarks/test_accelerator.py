@@ -23,7 +23,7 @@ CUT = "stopped at its time limit, 9 s"  # with a file that holds what was measur
 
 @pytest.fixture
 def ran(monkeypatch, tmp_path):
-    """What each part is started with; `failures` says which of them fail, and how."""
+    """(each part's arguments and time limit, failures): a part in `failures` fails."""
     started, failures = {}, {}
 
     def limited(arguments, environment, limit, show):
@@ -87,7 +87,7 @@ def test_time_that_a_part_leaves_is_for_the_next_one_and_minutes_end_the_run(ran
     parts = ["--parts", "ceilings,equality,train_step"]
     assert accelerator.main(["--out", str(tmp_path), "--minutes", "1", *parts]) == 0
     first, second, third = (limit for _, limit in started.values())
-    assert (first, second, third) == (25, 60, 60)  # 25 + 75, but for the minute
+    assert (first, second, third) == (25, 60, 60)  # 25 + 75, if the minute did not end
     assert accelerator.main(["--minutes", "0"]) == 2
 
 

@@ -169,7 +169,7 @@ def numbered(n, m):
 
 @pytest.fixture
 def pretended(monkeypatch):
-    """Trainings that cost nothing; the sets that they were given."""
+    """The data sets that the trainings receive; no training takes place."""
     sets = []
 
     def accuracies(recipe, data, seeds):

@@ -18,7 +18,7 @@ def measured(seconds, **facts):
 
 @pytest.fixture
 def steps():
-    """Of `train_step`; torch is missing but for one."""
+    """Results of `train_step`: one of torch's contestants could not be compiled."""
     return {
         "ours": measured(0.02, temporary_bytes=20_000_000, build_seconds=3.0),
         train_step.OFFICIAL: measured(0.1, call_overhead_seconds=0.005),
@@ -30,7 +30,7 @@ def steps():
 
 @pytest.fixture
 def updates():
-    """Of `update_step`: one rule on two trees."""
+    """Results of `update_step`: one rule on two trees."""
     times = {"ours": 1.0, update_step.BASELINE: 2.0, update_step.FLOOR: 0.5, "torch fused": 4.0}
     contestants = {name: measured(1e-3 * t) for name, t in times.items()}
     for name in ("ours", update_step.BASELINE):

@@ -78,7 +78,7 @@ SAMPLES = {
     "shard_optimizer_state": _of("--shard-optimizer-state", True),
 }
 
-# As the version before the table of settings wrote it: what was left open is null.
+# As the version before the table of settings wrote it: a setting that nobody chose is null.
 OLD_CONFIG = {
     "model": "mlp",
     "pooling": None,
@@ -113,5 +113,5 @@ OLD_CONFIG = {
     "shard_optimizer_state": False,
 }
 
-# What rows that came later stand at, where a run of that version goes on.
+# The values of later settings when a run of that version is resumed.
 SINCE = {"follow_links": False, "watch": False, "init": "he", "label_smoothing": 0.0}

@@ -11,7 +11,7 @@ from jaxopt_notes.runs import info, resume
 from tests.config.samples import OLD_CONFIG, SAMPLES, SINCE
 
 WITH_OVERRIDE = (OnResume.OVERRIDE, OnResume.NEW_OPTIMIZER, OnResume.NEW_ORDER)
-# Beside the table, so that a change of a rule is seen: what else than its value a setting decides.
+# What a setting decides. Written again, apart from the table, so that a changed rule is noticed.
 STRUCTURE = {"model", "pooling", "widths", "norm", "activation", "init", "image_size", "ema"}
 ORDER = {"batch_size", "seed"}
 STATE = {"optimizer", "schedule", "switch_at", "clip_norm"}
@@ -112,7 +112,7 @@ def test_a_run_of_an_earlier_version_goes_on(tmp_path):
         # Another schedule brings its own warm-up, unless the user chose one.
         ("", "--schedule cosine", {"warmup": 0.0}),
         ("--warmup 0.1", "--schedule cosine", {"warmup": 0.1}),
-        # What the run chose by itself about the switch is chosen anew.
+        # The run chooses its switch again.
         (
             "--optimizer adam-to-sgd",
             "--switch-at auto",

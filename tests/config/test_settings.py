@@ -1,4 +1,4 @@
-"""The table of settings: options, checks, `config.json` and the optimizers say the same as it."""
+"""The table of settings: options, checks, `config.json` and the optimizers agree with it."""
 
 import dataclasses
 import inspect

@@ -1,4 +1,4 @@
-"""Keras asks for its backend when it is first imported, and then TensorFlow unless told."""
+"""Chooses Keras' backend before its first import: Keras would take TensorFlow."""
 
 import os
 

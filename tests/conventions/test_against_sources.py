@@ -1,12 +1,12 @@
-"""Each convention goes where its source goes: torch, Keras and TensorFlow as they are installed.
+"""Each convention takes the path of its source: the installed torch, Keras and TensorFlow.
 
-In float64 that is the whole way of 200 steps. In float32 two ways part by what they round, so there
-each step is taken from where the source stood, and no error is fed back: it may be off by a few
-units in the last place of the largest value that the parameter had by then (`problem.ulps`).
+In float64 the whole path of 200 steps is compared. In float32 two paths diverge by their roundings,
+so each step starts from where the source stood, and errors do not add up. A step may be off by a
+few units in the last place of the largest value that the parameter had so far (`problem.ulps`).
 
-Where TensorFlow is not installed, and for contrib's AdamW, of which no code is left to run, its
-optimizers are held to closed forms from its documentation, in NumPy and float64
-(`jaxopt_notes.verification.oracle_equations`).
+Where TensorFlow is not installed, closed forms from its documentation take its place, in NumPy and
+float64 (`jaxopt_notes.verification.oracle_equations`). They also stand for contrib's AdamW, whose
+code can no longer run.
 """
 
 import inspect
@@ -35,7 +35,7 @@ STEPS = 200  # among the slow tests; the rates jump at the 31st
 FEW_STEPS = 40
 TABLE = [s for s in settings() if s.framework != "optax"]
 
-# What chooses the source's implementation, and what Keras does beside its optimizers.
+# Arguments that choose the source's implementation, or that Keras gives every optimizer.
 LEFT_OUT = {
     "torch": {"self", "params", "foreach", "capturable", "differentiable", "fused"}
     | {"decoupled_weight_decay"},
@@ -45,7 +45,7 @@ LEFT_OUT = {
     "tensorflow1": {"self", "use_locking", "name", "use_own_namescope_for_non_slot_vars"},
 }
 
-# Of each optimizer of a convention its last setting under a schedule; the others are slow tests.
+# Each optimizer's last setting under a schedule, by convention; the others are slow tests.
 QUICK = list({s.name: s for s in TABLE if s.scheduled}.values())
 FEW = 8
 
@@ -104,7 +104,7 @@ def _tensorflow() -> Any:
 
 
 def rounded(setting: Setting) -> Setting:
-    """With keywords and defaults as float32 has them, before 1 − β is taken."""
+    """The setting with keywords and defaults rounded to float32, as they are before 1 − β."""
     function = getattr(conventions.tensorflow1, setting.optimizer)
     defaults = {n: p.default for n, p in inspect.signature(function).parameters.items()}
     del defaults["learning_rate"]
@@ -115,7 +115,7 @@ def rounded(setting: Setting) -> Setting:
 
 
 def multiplied_up(decay: float, t: jax.Array) -> jax.Array:
-    """1 − β^t by TensorFlow's product in place of the power, in float32."""
+    """1 − β^t in float32, by TensorFlow's product instead of the power."""
     powers = np.cumprod(np.full(STEPS, decay, np.float32), dtype=np.float32)
     return 1 - jnp.asarray(powers)[t - 1]
 
@@ -124,7 +124,7 @@ def multiplied_up(decay: float, t: jax.Array) -> jax.Array:
 @of("tensorflow1")
 def test_tensorflow_goes_the_same_way(setting: Setting, steps: int) -> None:
     judge_way(setting, steps, oracle_tensorflow)
-    # Without these two of its roundings Adam's steps are off by up to 110 units, and no others.
+    # Without these two roundings, Adam's steps are off by up to 110 units, and only Adam's.
     with patch("jaxopt_notes.optimizers.moments.correction", multiplied_up):
         judge_steps(rounded(setting), steps, oracle_tensorflow)
 

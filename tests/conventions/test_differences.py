@@ -1,4 +1,4 @@
-"""Every cell of docs/optimizers-by-framework.md is so, and the file is the one that is written."""
+"""Every cell of docs/optimizers-by-framework.md is true, and the file is up to date."""
 
 from itertools import combinations
 from pathlib import Path

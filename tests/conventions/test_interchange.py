@@ -42,7 +42,7 @@ def through_orbax(saved: Any, target: Any, folder: Path) -> Any:
 
 
 def crosses(setting: Any, carry: Any, folder: Path, to_ours: bool) -> None:
-    """Five steps by one, a checkpoint, five by the other: as ten by one."""
+    """Five steps by one, a checkpoint and five by the other equal ten steps by one."""
     ours, optax_optimizer = setting.build(20), setting.build_optax(20)
     first, second = (optax_optimizer, ours) if to_ours else (ours, optax_optimizer)
     params, state = take(first, PARAMS, first.init(PARAMS), 5)

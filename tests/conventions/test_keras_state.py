@@ -68,7 +68,7 @@ def built(opt: Any, dtype: str = "float32") -> tuple[Any, list[Any]]:
 
 
 def goes_on(make: Any, steps: int = 24, dtype: str = "float64", **keywords: Any) -> None:
-    """Half of the steps in Keras and half here are all of them in Keras."""
+    """Half of the steps in Keras and half here equal all steps in Keras."""
     gs, half = problem.gradients(steps, dtype), steps // 2
     with keras_runs.in_dtype(dtype):
         opt, variables = built(make(), dtype)

@@ -1,4 +1,4 @@
-"""What torch users do to an optimizer before they move it: it goes on right, or is refused by name.
+"""An optimizer that torch users changed before the move goes on right or is refused by name.
 
 Each trajectory is torch's own: some steps there, then 15 in both, in float64.
 """

@@ -16,7 +16,7 @@ TABLE = [s for s in settings() if s.framework in ("torch", "keras") and s.schedu
 
 
 def path(optimizer: optax.GradientTransformation) -> problem.Path:
-    return problem.path(optimizer, STEPS, jit=False)  # so few are sooner run than compiled
+    return problem.path(optimizer, STEPS, jit=False)  # so few run faster than they compile
 
 
 def of(framework: str) -> Any:

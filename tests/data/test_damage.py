@@ -1,4 +1,4 @@
-"""Flipped bits in the embedded digits and in a cache: right data, or one line; never others."""
+"""Flipped bits in the embedded digits or in a cache: the right data or a refusal, no other data."""
 
 import io
 import zipfile
@@ -14,7 +14,7 @@ from jaxopt_notes.errors import InputError
 
 @pytest.fixture(scope="module")
 def contents():
-    """A small `.npz` as the package's is: compressed, of the same arrays' names."""
+    """A small compressed `.npz` with the array names of the package's own."""
     rng = np.random.default_rng(0)
     file = io.BytesIO()
     np.savez_compressed(
@@ -28,7 +28,7 @@ def contents():
 
 
 def flipped(content):
-    """The content with every seventh of its bits flipped in turn: within each byte or its next."""
+    """Copies of the content, each with one bit flipped: bits 0, 7, 14 and so on."""
     for bit in range(0, 8 * len(content), 7):
         changed = bytearray(content)
         changed[bit // 8] ^= 1 << bit % 8
@@ -78,7 +78,7 @@ def test_changed_bytes_of_a_cache(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content"),
     [
-        # A shape of fewer bytes than there are, with the right checksum: np.load took it.
+        # A shape of fewer bytes than there are. The checksum is right, so np.load accepted it.
         (
             "fewer",
             b"\x93NUMPY\x01\x00v\x00{'descr': '|u1', 'fortran_order': False, 'shape': (1,), }",

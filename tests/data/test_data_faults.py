@@ -1,4 +1,4 @@
-"""Damage, names that do not exist, folders that cannot be used: one line each, or no matter."""
+"""Damage, unknown names and unusable folders: each is refused in one line or does no harm."""
 
 import errno
 import json
@@ -25,7 +25,7 @@ def tiny(tmp_path):
 
 @pytest.fixture
 def decodings(monkeypatch):
-    """The sets decoded so far: those that no cache gave."""
+    """The calls that decoded a set so far; a set from a cache is not decoded."""
     seen = []
     decode = decoding.decode
     monkeypatch.setattr(decoding, "decode", lambda *a: seen.append(a) or decode(*a))
@@ -84,7 +84,7 @@ def other_class_names(tiny):
 
 
 def another_shard_of_its_name(tiny):
-    """Of other images and as many: what a set prepared anew from another source looks like."""
+    """As many other images, as if the set had been prepared again from another source."""
     black = [{"image": Image.new("L", (28, 28)), "label": i % 10} for i in range(40)]
     features = tfds.builder_from_directory(tiny).info.features
     other = tiny_sets.write_set(tiny.parents[1] / "other", "tiny", {"train": black}, features)

@@ -1,4 +1,4 @@
-"""A folder of pictures: how it is read, and what is said where it cannot be."""
+"""A folder of pictures: how it is read, and why it is refused."""
 
 import os
 import struct

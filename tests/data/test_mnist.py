@@ -39,7 +39,7 @@ def one_line(caught):
 
 
 def nothing_prepared(data_dir):
-    """Neither MNIST nor the beginnings of it."""
+    """Whether the folder has neither MNIST nor a part of it."""
     return not list((data_dir / "mnist").glob("*"))
 
 

@@ -90,7 +90,7 @@ def write_images(
 def stripes(
     count: int, size: tuple[int, ...] = (12, 12), classes: int = 2, seed: int = 0
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Returns dim noise with a bright column at a place of the class's own: easily learnt."""
+    """Returns dim noise with a bright column at a place that tells the class: easy to learn."""
     images, labels = digits(count, size, classes, seed)
     images //= 4
     for image, label in zip(images, labels, strict=True):

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.slow
 
 WIDTHS = (1280, 390)
 AXE = os.environ.get("AXE_CORE", "")
-# What differs in the dark are colours: of text, code, equations, tables, the reference, the search.
+# In the dark only colours differ: text, code, equations, tables, the reference, the search.
 LIKE_OTHERS = ("index", "start.zh-CN", "optimizers", "microscope", "search", "_adam.py")
 BROKEN_PICTURES = """
 [...document.images].filter((x) => !(x.complete && x.naturalWidth > 0)).map((x) => x.src)

@@ -1,8 +1,8 @@
 """The settings in which our optimizers and optax's are compared bit for bit.
 
-They are the settings in `jaxopt_notes.verification.settings`, each with a learning rate, and what
-only this comparison tries: the blocks of the optimizers, numbers with a dtype, accumulator dtypes,
-masks and kinds of schedules. Every test of this folder runs all of them.
+They are the settings in `jaxopt_notes.verification.settings`, each with a learning rate, and
+settings that only this comparison tries: the blocks of the optimizers, numbers with a dtype,
+accumulator dtypes, masks and kinds of schedules. Every test of this folder runs all of them.
 """
 
 from collections.abc import Callable
@@ -42,7 +42,7 @@ class Case(NamedTuple):
 
     @property
     def real_only(self) -> bool:
-        """Whether an accumulator has a dtype of its own, in which nothing imaginary fits."""
+        """Whether an accumulator has a real dtype of its own, which cannot hold complex numbers."""
         return any(key.endswith("dtype") for key in self.keywords)
 
     def _for(self, params: Any) -> dict[str, Any]:
@@ -68,7 +68,7 @@ def _every_other(params: Any) -> Any:
 
 
 def not_scalars(params: Any) -> Any:
-    """A mask as it is often written: decay what has dimensions."""
+    """A common mask: only arrays that have dimensions decay."""
     return jax.tree.map(lambda p: jnp.ndim(p) > 0, params)
 
 
@@ -247,7 +247,7 @@ CASES = [
     *map(case_of, PROVED),
     *(case(optimizer, keywords) for optimizer, rows in _TABLE.items() for keywords in rows),
 ]
-# Of each optimizer the first and the last of its cases.
+# The first and the last case of each optimizer.
 _ENDS = [{c.optimizer: c.name for c in cases}.values() for cases in (CASES, CASES[::-1])]
 FEW = {name for names in _ENDS for name in names}
 # These few are among the quick tests, the rest among the slow ones.

@@ -60,7 +60,7 @@ def assert_same_bits(ours: Any, reference: Any) -> None:
 
 
 def ulps_apart(ours: Any, reference: Any) -> int:
-    """The largest distance of two leaves' elements, counted in floating-point numbers between."""
+    """The largest distance of two elements, counted in floating-point numbers between them."""
 
     def place(bits: np.ndarray) -> np.ndarray:
         wide = bits.astype(np.int64)
@@ -82,7 +82,7 @@ def assert_same_path(
     params: Any,
     gradients: list[Any],
 ) -> None:
-    """Both, outside jit, take the same steps to the last bit, and remember the same."""
+    """Outside jit, both take the same steps and have the same states, to the last bit."""
     state, other_state = ours.init(params), reference.init(params)
     assert_same_kind(state, other_state)
     assert_same_bits(state, other_state)

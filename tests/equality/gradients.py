@@ -1,4 +1,4 @@
-"""Trees of parameters, and gradients that are as awkward for them as gradients get."""
+"""Trees of parameters, and the most awkward gradients for them."""
 
 import contextlib
 import functools
@@ -16,7 +16,7 @@ STEPS = 100
 
 
 def _values(dtype: Any, steps: int, size: int, rng: np.random.Generator) -> np.ndarray:
-    """Real gradients for one leaf: the proof's, and what only equal bits can bear.
+    """Real gradients for one leaf: the proof's, and values that only equal programs treat alike.
 
     Both zeros, the smallest and the largest numbers of the dtype, infinities and a NaN.
     """

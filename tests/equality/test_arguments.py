@@ -14,7 +14,7 @@ import pytest
 
 import jaxopt_notes
 
-# What optax has nothing of the same name for.
+# Names that optax does not have.
 OURS = {
     "__version__",
     "adam_to_sgd",
@@ -66,7 +66,7 @@ DTYPES = taking("accumulator_dtype", "mu_dtype")
 
 
 def build(name: str, argument: str, value: Any) -> optax.GradientTransformation:
-    """The optimizer with one argument as given, and what else it needs to use it."""
+    """The optimizer with this argument, and with the arguments that it requires."""
     optimizer = getattr(jaxopt_notes, name)
     needed = {"learning_rate": 0.1, "decay": 0.9}
     keywords = {

@@ -1,4 +1,4 @@
-"""What no single function of optax gives, against its formula in float64."""
+"""Optimizers that no single function of optax gives, against their formulas in float64."""
 
 from collections.abc import Callable
 from typing import Any

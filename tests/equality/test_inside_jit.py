@@ -29,7 +29,7 @@ def jitted_step(optimizer: optax.GradientTransformation) -> Any:
     return jax.jit(step, compiler_options=BY_DEFAULT)
 
 
-# Of the proof's settings, which are the first of the cases, the last of each optimizer.
+# Each optimizer's last setting of the proof; the proof's settings are the first cases.
 QUICK = {c.optimizer: c for c in CASES[: len(PROVED)]}.values()
 ALL = [(c, "single") for c in CASES if c not in QUICK]
 ALL += [(c, "many") for c in CASES[: len(PROVED)]]

@@ -13,7 +13,7 @@ from tests.equality.gradients import tree_and_gradients
 
 BY_NAME = {case.name: case for case in CASES}
 IN_THE_PROOF = [m for m in mutants() if "optax" in m.setting.oracles]
-# One of each optimizer among the quick tests; `verify --mutate` tries all, as the slow tests do.
+# The quick tests try one mutant of each optimizer; `verify --mutate` and the slow tests try all.
 QUICK = list({m.setting.optimizer: m for m in IN_THE_PROOF}.values())
 _SGD = named("optax.sgd", {})  # the case says how it is run
 
@@ -65,7 +65,7 @@ ONLY_HERE = {
 
 
 def assert_same_updates(case: Case) -> None:
-    """The numbers alone: a mistake that shows in the state's classes only would be no proof."""
+    """Compares numbers only: a mistake must show in more than the state's classes."""
     params, gradients = tree_and_gradients("mixed", case.real_only)
     ours = run(case.ours(params), params, gradients)
     optax_steps = run(case.optaxs(params), params, gradients)

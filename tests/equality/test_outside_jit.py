@@ -6,7 +6,7 @@ from tests.equality.cases import ROWS, Case
 from tests.equality.comparison import assert_same_bits, assert_same_kind, assert_same_path, run
 from tests.equality.gradients import precision, tree_and_gradients
 
-# Of the hundred gradients: the first, then those with an infinity or a NaN, and one after each.
+# The first of the hundred gradients, those with an infinity or a NaN, and one after each.
 STEPS = [0, 1, 2, 3, 4, 5, 31, 32, 41, 61, 62]
 
 each_case = pytest.mark.parametrize("case", ROWS)

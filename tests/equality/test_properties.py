@@ -80,7 +80,7 @@ STRATEGIES: dict[str, st.SearchStrategy[Any]] = {
         flags,
     ),
 }
-# What the names above do not say.
+# Arguments that take other values in these functions.
 OWN: dict[str, dict[str, st.SearchStrategy[Any]]] = {
     "trace": {"decay": st.one_of(decays, st.just(1.0))},
     "scale_by_learning_rate": {"learning_rate": st.one_of(st.none(), rates)},

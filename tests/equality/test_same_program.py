@@ -33,7 +33,7 @@ def fusions(library, name):
     text = jitted.lower(params, optimizer.init(params), params).compile().as_text()
     text = re.sub(r", metadata=\{[^}]*\}", "", text)
     bodies = re.findall(r"^%\S+ \([^\n]*\{\n(.*?)^\}", text, re.DOTALL | re.MULTILINE)
-    # Without the count's: optax gives a full one back as a constant, we as it is.
+    # Without the counter's fusion: optax returns a full counter as a constant, we as it is.
     return collections.Counter(renamed(body) for body in bodies if "f32[" in body)
 
 

@@ -1,4 +1,4 @@
-"""Our optimizers under JAX's transformations: what comes out is what optax's give there."""
+"""Our optimizers under JAX's transformations give the results of optax's."""
 
 import inspect
 from collections.abc import Callable
@@ -22,14 +22,14 @@ each_optimizer = pytest.mark.parametrize("name", OPTIMIZERS)
 
 
 def every_third_from(first: int) -> Any:
-    """All optimizers, of which every third is a quick test: each has some."""
+    """All optimizers; every third one is a quick test, and each is one in some test."""
     return pytest.mark.parametrize("name", slow_but(list(OPTIMIZERS)[first::3], OPTIMIZERS))
 
 
 def pair(
     name: str, learning_rate: Any = 0.1, **keywords: Any
 ) -> tuple[optax.GradientTransformation, optax.GradientTransformation]:
-    """Ours and optax's with the keywords of OPTIMIZERS, or those given."""
+    """Our optimizer and optax's, with the keywords of OPTIMIZERS unless `keywords` has others."""
     keywords = {"learning_rate": learning_rate} | OPTIMIZERS[name] | keywords
     return getattr(jaxopt_notes, name)(**keywords), optax_function(name)(**keywords)
 
@@ -54,7 +54,7 @@ START = jnp.linspace(-1.0, 1.0, 7)
 
 
 def assert_close(ours: Any, reference: Any) -> None:
-    """Equal to what a dozen steps make of roundings that XLA is free to choose."""
+    """Equal but for the roundings of a dozen steps, which XLA is free to choose."""
     assert_same_kind(ours, reference)
     for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(reference), strict=True):
         np.testing.assert_allclose(a, b, rtol=2e-5, atol=1e-7)

@@ -1,4 +1,4 @@
-"""Our optimizers inside what optax and Flax build around optimizers, next to optax's there."""
+"""Our optimizers inside the wrappers of optax and Flax, compared with optax's in the same place."""
 
 from collections.abc import Callable
 from typing import Any
@@ -72,7 +72,7 @@ def in_turn(wrappers: Any) -> list[Any]:
 
 
 def tame() -> tuple[Any, list[Any]]:
-    """Parameters, and eight gradients that a norm can be taken of; in two of them one NaN."""
+    """Parameters and eight gradients whose norm is finite, except for two with one NaN each."""
     params = {"vector": parameters(5), "matrix": parameters(2, 3)}
     rng = np.random.default_rng(1)
     gradients = [

@@ -45,7 +45,7 @@ class Script:
         return (pixels - mean) / std
 
     def train(self, until):
-        """Takes steps until so many are taken."""
+        """Takes steps until this many have been taken."""
         size = len(self.labels)
         for step in range(self.step, until):
             epoch, i = divmod(step, size // self.batch)
@@ -73,7 +73,7 @@ class Script:
         return self
 
     def load(self, path):
-        """Goes on from a checkpoint of the command's."""
+        """Goes on from a checkpoint that the command wrote."""
         checkpoint = torch.load(path, weights_only=True)
         self.module.load_state_dict(checkpoint["model"])
         self.optimizer.load_state_dict(checkpoint["optimizer"])
@@ -89,7 +89,7 @@ def there(*options, source="c.pt", out="run"):
 
 
 def go_on(epochs, out="run", *options):
-    """Trains the run on, and gives its rows."""
+    """Trains the run on, and returns its rows."""
     assert train.main(["--resume", out, "--epochs", str(epochs), "--quiet", *options]) == 0
     return rows(Path(out))
 

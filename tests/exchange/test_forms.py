@@ -29,7 +29,7 @@ def weights(folder="run"):
 
 
 def assert_has(script, folder="run", step=6, epochs=3):
-    """The run in a folder has the script's weights and goes on with its losses."""
+    """The run in a folder has the script's weights and goes on with the script's losses."""
     config = described(Path(folder))["config"]
     assert (config["widths"], config["norm"], config["shift"]) == ([8], "none", 0)
     torch_weights = [p.detach().numpy() for p in script.module.parameters()]

@@ -1,4 +1,4 @@
-"""What is not a checkpoint, or one of an attacker's, is one line; nothing in it is executed."""
+"""A file that is no checkpoint, or an attacker's, is refused in one line and never executed."""
 
 import io
 import os

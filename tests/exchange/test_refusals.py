@@ -1,4 +1,4 @@
-"""What `train` or torch has no equal for is one line that says so, and what to do."""
+"""What `train` or torch has no equal for is refused in one line, which says what to do."""
 
 from pathlib import Path
 

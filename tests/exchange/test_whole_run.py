@@ -110,10 +110,10 @@ def test_a_scheduler_that_steps_once_an_epoch(digits):
 @pytest.mark.slow
 @pytest.mark.parametrize("options", ["", "--optimizer momentum --beta 0.8", "--schedule cosine"])
 def test_a_run_begun_here_goes_on_in_torch(small, digits, options, monkeypatch):
-    """The learning rate of train's own schedules is there a SequentialLR, or a cosine's."""
+    """In torch, train's own schedules become a SequentialLR or a CosineAnnealingLR."""
     settings = [*BEGUN, *options.split()]
     assert small(*settings, "--out", "whole") == 0
-    # The same run, stopped after two of its four epochs: its schedule is that of four.
+    # The same run, stopped after two of its four epochs; its schedule is made for four.
     monkeypatch.setattr("jaxopt_notes.runs.session._stagnates", lambda rows, _: len(rows) == 2)
     assert small(*settings, "--patience", "1", "--out", "half") == 0
     assert convert.main(["half", "--out", "half.pt"]) == 0
@@ -162,7 +162,7 @@ def test_the_cnn_of_the_readme_for_50_steps_through_the_commands(digits):
 
 @pytest.mark.slow
 def test_a_narrow_cnn_for_100_steps_in_float64(digits):
-    """The commands train in float32; these are the library's functions that they are made of."""
+    """The commands train in float32, so this test calls the functions that they are made of."""
     batch, size = 32, {"features": (4, 8), "hidden": 16}
     narrow = partial(cnn, digits, batch, **size, dtype=torch.float64)
     unbroken = narrow().train(100)

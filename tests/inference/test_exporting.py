@@ -79,7 +79,7 @@ def test_the_file_gives_the_same_logits_where_this_package_is_not_imported(tmp_p
     assert done.returncode == 0, done.stderr
     logits = json.loads(done.stdout)
     for name, file in files.items():
-        # Compiled with a known batch, which on a CPU goes through the quick convolution.
+        # Compiled for a known batch size: on a CPU this program uses the quick convolution.
         expected = jax.jit(forward_of(trained(name)))(images)
         one, five = logits[str(file)]
         np.testing.assert_allclose(five, expected, rtol=1e-4, atol=1e-5)

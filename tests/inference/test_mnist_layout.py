@@ -44,7 +44,7 @@ def test_a_digit_of_mnist_stays_nearly_as_it_is(some):
     centred_digits = np.stack([mnist_layout.centre(digit, dark_ink=False) for digit in some])
     assert (centred_digits.shape, centred_digits.dtype) == (some.shape, np.uint8)
     assert difference(centred_digits, some) < 7
-    assert difference(some, np.roll(some, 1, axis=2)) > 15  # what a pixel aside would show
+    assert difference(some, np.roll(some, 1, axis=2)) > 15  # the difference by a shift of one pixel
 
 
 def test_box_and_centre_of_mass_are_those_that_all_of_mnist_has(some):

@@ -1,4 +1,4 @@
-"""What is done with a finished run from the command line: predict and export."""
+"""The commands that use a finished run: predict and export."""
 
 import json
 import shutil
@@ -151,7 +151,7 @@ def test_show_writes_a_picture_or_says_why_not(run, files, tmp_path, capsys):
     assert predict.main(["--run", run, "--show", str(out), files[0]]) == 0  # it may be drawn again
     capsys.readouterr()
     own = Path(files[1]).read_bytes()
-    assert predict.main(["--run", run, "--show", *reversed(files[:2])]) == 2  # as of --show *.png
+    assert predict.main(["--run", run, "--show", *reversed(files[:2])]) == 2  # from --show *.png
     assert "b.png: is one of the pictures to classify" in capsys.readouterr().err
     assert Path(files[1]).read_bytes() == own
     for args in (["no/where.png", files[0]], ["x.jpg", files[0]], ["x.png", "--split", "test"]):
@@ -246,7 +246,7 @@ def test_a_damaged_checkpoint_is_one_line(run, files, tmp_path, command, damage)
         if damage == "flip":
             file.write_bytes(content)
     rest = files if command == "predict" else ["--out", str(tmp_path / "x")]
-    # In a process of its own: what orbax leaves undone is told whenever it ends.
+    # In a process of its own: orbax reports unfinished work when the process ends.
     args = [sys.executable, "-m", f"jaxopt_notes.{command}", "--run", str(damaged), *rest]
     done = subprocess.run(args, capture_output=True, text=True)
     assert done.returncode == 2

@@ -96,7 +96,7 @@ def test_loss_and_every_gradient_equal_flax_layers_on_real_images(digits):
 
 
 def test_blank_background_makes_windows_tie(digits):
-    """What the gradient test above rests on: real images have windows of four equal pixels."""
+    """The gradient test above depends on this: real images have windows of four equal pixels."""
     windows = digits.train_images[:16].reshape(16, 14, 2, 14, 2)
     same = (windows == windows[:, :, :1, :, :1]).all(axis=(2, 4))
     assert same.mean() > 0.25

@@ -14,7 +14,7 @@ SHAPES = [(2, 4, 4, 1), (3, 28, 28, 2), (1, 2, 6, 5), (2, 5, 7, 3), (4, 3, 2, 1)
 
 
 class Device(NamedTuple):
-    """What a mesh says of its devices, as far as we ask; jax 0.10.0 and 0.10.2 make others."""
+    """The attributes of a mesh's devices that we read; JAX's own class differs between versions."""
 
     device_kind: str
 

@@ -1,4 +1,4 @@
-"""The parts of the networks: they are flax's own layers, and nonsense is refused."""
+"""The parts of the networks equal flax's own layers, and refuse nonsense."""
 
 import jax
 import jax.numpy as jnp
@@ -58,7 +58,7 @@ def test_the_quick_convolutions_are_the_layers_one_by_one(pooling):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["relu", "tanh", "gelu"])
 def test_an_activation_keeps_the_size_of_what_passes(name):
-    """Through ten layers neither lost nor grown: the initial weights suit it."""
+    """Through ten layers the values neither vanish nor grow: the initial weights suit them."""
     network = MLP(nnx.Rngs(0), image_shape=(16, 16, 1), widths=[256] * 10, activation=name)
     x = jnp.asarray(np.random.default_rng(0).normal(size=(64, 16, 16, 1)), jnp.float32)
     out = apply_layers(network.layers()[:-1], x)

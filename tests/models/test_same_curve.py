@@ -70,7 +70,7 @@ def test_each_item_left_out_moves_a_curve(script, same, name):
 
 @pytest.mark.slow
 def test_in_parts_the_optimizer_is_torchs(script):
-    """What the items change is nothing else: without a change the parts are the whole."""
+    """The omissions change the optimizer's parts: unchanged, the parts equal torch's RMSprop."""
     g = {"w": jax.numpy.array([1e-4, -2.0, 0.3])}
     whole = conventions.torch.rmsprop(
         lambda t: script.LEARNING_RATE * script.schedule(STEPS, jax.numpy)(t),

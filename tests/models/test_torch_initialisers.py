@@ -21,7 +21,7 @@ from jaxopt_notes.models import (
 from jaxopt_notes.training.network import initialised
 
 SMALL = {"image_shape": (8, 8, 2), "features": (16, 24), "hidden": 40, "norm": "batch"}
-# What follows a wrong distribution has p-values far below; the draws are fixed by their seeds.
+# Draws from a wrong distribution have far lower p-values; the seeds fix the draws.
 LEAST_P = 1e-3
 
 
@@ -90,7 +90,7 @@ def _is_variable(x):
 
 @pytest.fixture(scope="module")
 def users():
-    """like_torch of all those layers: one program, as each costs its compilation."""
+    """`like_torch` of all these layers, in one program: each program takes time to compile."""
     return like_torch(1, initialised(_Users, 0))
 
 

@@ -185,7 +185,7 @@ def test_trees_that_do_not_fit_are_refused_by_name(network, state_dict):
     assert "7 layers" in refused(to_torch, params, stats, network, names=["a", "b"])
 
 
-# What becomes of names on the way
+# Names on the way
 
 
 def _mlp(depth, width=4):
@@ -271,7 +271,7 @@ def test_a_module_s_own_state_dict_has_the_order_of_its_definition():
     module = Net(order)
     module.load_state_dict({k: torch.tensor(v) for k, v in _renamed(entries, order).items()})
     _same(network, module.state_dict(), entries)
-    # Numbers that say otherwise leave a doubt.
+    # Numbers in the names that contradict the order leave a doubt.
     module = Net(["fc2", "fc1", "fc3"])
     assert "names=" in refused(from_torch, module.state_dict(), network)
 

@@ -1,4 +1,4 @@
-"""Lays each optimizer's state out for a cut transformer and prints, as JSON, what became of it.
+"""Prints, as JSON, how each optimizer's state lies on the devices that share a transformer.
 
 Run by `test_sharded_state.py` with eight devices.
 """
@@ -61,7 +61,7 @@ COLLECTIVE = re.compile(
 
 
 def laid_out_otherwise(tree, wanted):
-    """Of a tree whose branches end in the block's names, the leaves that lie otherwise."""
+    """The leaves that are not laid out as wanted; the tree's branches end in the block's names."""
     wrong = []
     for path, x in jax.tree_util.tree_leaves_with_path(tree):
         name = getattr(path[-1], "key", None) if path else None

@@ -69,7 +69,7 @@ def run(code, flags):
 
 @pytest.mark.slow
 def test_with_the_option_all_outputs_of_a_leaf_share_one_loop():
-    """Fails where XLA drops the option: the READMEs and the benchmark count on it."""
+    """Fails where XLA drops the option: the READMEs and the benchmark rely on it."""
     rules = [word for name, moved in ONE_LOOP.items() for word in (name, "1", str(moved))]
     assert run(START + COMPARE, "") == ["works", "True", "1", *rules]
 
@@ -88,7 +88,7 @@ def test_an_option_of_the_user_is_left_alone_and_the_plain_update_taken():
 @pytest.mark.parametrize("name", OPTIMIZERS)
 @pytest.mark.parametrize("works", [False, True])
 def test_equals_the_plain_update_whether_or_not_the_trick_is_on(monkeypatch, name, works):
-    """Even where the trick would do harm it does not change a number."""
+    """The trick changes no number, even where it makes the update slower."""
     monkeypatch.setattr(_one_loop, "one_loop_works", lambda: works)
     optimizer = OPTIMIZERS[name]
     params = {"w": jnp.linspace(-1, 1, 12).reshape(3, 4), "n": None}
@@ -102,7 +102,7 @@ def test_equals_the_plain_update_whether_or_not_the_trick_is_on(monkeypatch, nam
 
 
 def test_a_negative_first_gradient_changes_nothing(monkeypatch):
-    """The one that the compiler cannot know is made from that number's sign."""
+    """The trick multiplies by a 1 that it makes from the first gradient's sign."""
     monkeypatch.setattr(_one_loop, "one_loop_works", lambda: True)
     for first in (-1.0, -0.0, 0.0, jnp.inf, -jnp.inf):
         theta, grads = jnp.array([1.0, 1.0]), jnp.array([first, 3.0])

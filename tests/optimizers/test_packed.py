@@ -25,7 +25,7 @@ CASES = {
     "adamw-mask": (adamw, (0.01,), {"weight_decay": 0.1, "mask": decay_matrices}),
     "optax-lion": (optax.lion, (0.01,), {}),
 }
-# A schedule with a dtype of its own, and a mask: the others take the same ways.
+# A schedule with a dtype of its own, and a mask: the other cases take the same code paths.
 QUICK = ("adam", "adamw-mask")
 
 

@@ -64,5 +64,5 @@ def test_the_values_are_those_of_one_device(findings):
 
 @pytest.mark.slow
 def test_packing_leaves_that_are_cut_moves_them_about(findings):
-    """What `packed` says of itself: it is for leaves that every device has whole."""
+    """As `packed` documents: it is for leaves that every device holds whole."""
     assert findings["packed, small leaves"]["collectives"]

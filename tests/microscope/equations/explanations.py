@@ -1,4 +1,4 @@
-"""The page's rows, each explained once in a process: that takes the time of these tests."""
+"""The page's rows, each explained once in a process: explaining takes most of these tests' time."""
 
 import functools
 

@@ -57,7 +57,7 @@ def _wrong_lines(system):
     for r, regime in enumerate(system.regimes):
         for k, group in enumerate(regime.groups):
             for i, line in enumerate(group.lines):
-                # A condition, and a remainder that is 0: nothing to be off by.
+                # A condition, or a remainder that is 0, cannot be off by a share.
                 exact = type(line.expr).__name__.startswith(("Compare", "Remainder"))
                 if line.kind in ("count", "schedule") or line.expr.is_number or exact:
                     continue

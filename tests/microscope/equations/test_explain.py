@@ -1,4 +1,4 @@
-"""The equations that `explain` reads off a program, and that it never prints a wrong one."""
+"""`explain` reads a program's equations, and never prints a wrong one."""
 
 import json
 import math

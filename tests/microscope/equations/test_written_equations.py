@@ -24,7 +24,7 @@ STEPS = 12
 START = np.linspace(-2.0, 3.0, 8)
 TABLE = Path(__file__).parents[3] / "docs" / "optimizers.md"
 
-# What a page leaves out because it stands beside: the averages, Adam's step.
+# Equations that a page states once and a formula leaves out: the averages, Adam's step.
 G = "G ← G + g²"
 E = "E ← β E + (1 − β) g²"
 MOMENTS = "m ← β1 m + (1 − β1) g, v ← β2 v + (1 − β2) g²"
@@ -33,7 +33,7 @@ ADAM = "u = −α m̂ / (√v̂ + ε)"
 
 
 def path_read(system: System) -> list[np.ndarray]:
-    """θ after each step, of the equations that were read off the program."""
+    """θ after each step, by the equations that were read off the program."""
     params: list[Any] = list(system.program.params)
     slots: list[Any] = [np.asarray(s.initial, np.float64) for s in system.program.slots]
     seen = []
@@ -45,7 +45,7 @@ def path_read(system: System) -> list[np.ndarray]:
 
 
 def path_written(text: str, system: System, values: dict[str, Any]) -> list[np.ndarray]:
-    """θ after each step, of equations in text; their state begins as the optimizer's."""
+    """θ after each step, by equations in text; the state begins as the optimizer's."""
     equations = notation.statements(text)
     env: dict[str, Any] = dict.fromkeys(("m", "v", "E", "G", "s"), 0.0) | values
     for slot, letter in zip(system.program.slots, system.slots):
@@ -118,7 +118,7 @@ IN_WORDS = {"adam_to_sgd", "handover"}  # what they do is not an equation
 
 
 def table_rows() -> dict[str, str]:
-    """The table of optimizers: its first call by its formula."""
+    """The table of optimizers: each formula, and the first call in its row."""
     lines = TABLE.read_text(encoding="utf-8").splitlines()
     first = lines.index("| here | formula | equal to |") + 2
     table = {}
@@ -184,7 +184,7 @@ def completed(text: str, terms: dict[str, Any]) -> str:
 def test_the_traps_formulas_take_the_path_that_is_read(trap):
     for cell in trap.cells:
         setting = named(cell.setting.name, cell.setting.keywords, scheduled=False)
-        # Ours is a link of a chain; the setting of optax's is the whole.
+        # Our function is one link of a chain; optax's setting is the whole chain.
         made = setting.build_optax if setting.optimizer == "ema" else setting.build
         system = read_system(trace_made(setting.name, made(STEPS), START))
         terms = cell.terms

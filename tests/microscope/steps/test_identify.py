@@ -12,7 +12,7 @@ from jaxopt_notes.microscope.steps.faults import FAULTS, SOUND
 from tests.slow_cases import slow_but
 
 _BY_NAME = {fault.name: fault for fault in (*SOUND, *FAULTS)}
-# One of each probe, of the optimizers that take least time.
+# One case of each probe, with the fastest optimizers.
 _QUICK = (
     "velocity dropped",
     "average starts undampened",
