@@ -23,8 +23,8 @@ from jaxopt_notes.studies.wording import (
     number,
     picture,
     registration,
-    said,
     source,
+    text_of,
     versions,
     word,
 )
@@ -53,7 +53,7 @@ def as_page(stories: Sequence[Story], at: int) -> str:
             "</main>",
         ]
     )
-    title, title_zh = (said(story, "finding", language) for language in LANGUAGES)
+    title, title_zh = (text_of(story, "finding", language) for language in LANGUAGES)
     return page.document(title, title_zh, body, controls.read("gallery.css"))
 
 
@@ -93,9 +93,9 @@ def _class(word: str) -> str:
     return word.replace(" ", "-")
 
 
-def told(story: Story, field: str) -> str:
+def in_both(story: Story, field: str) -> str:
     """A text of the study, in every language."""
-    return each(*(said(story, field, language) for language in LANGUAGES))
+    return each(*(text_of(story, field, language) for language in LANGUAGES))
 
 
 def images(story: Story, folder: str, field: str) -> str:
@@ -108,23 +108,23 @@ def images(story: Story, folder: str, field: str) -> str:
     """
     return "".join(
         f'<img lang="{tag}" loading="lazy" src="{folder}{picture(story, language)}" '
-        f'alt="{html.escape(said(story, field, language))}">'
+        f'alt="{html.escape(text_of(story, field, language))}">'
         for language, tag in zip(LANGUAGES, TAGS)
     )
 
 
 def _finding(story: Story) -> list[str]:
     about, result = story.about, story.result
-    notes = each(*(word("notes", la).format(said(story, "section", la)) for la in LANGUAGES))
+    notes = each(*(word("notes", la).format(text_of(story, "section", la)) for la in LANGUAGES))
     quick = f'<p class="warning">{each(*WORDS["quick"])}</p>' if result["quick"] else ""
     return [
         f'<p class="small">{about.number}. {each(about.title, about.title_zh)}</p>',
-        f"<h1>{told(story, 'finding')}</h1>",
+        f"<h1>{in_both(story, 'finding')}</h1>",
         quick,
-        f"<blockquote>{told(story, 'claim')}",
+        f"<blockquote>{in_both(story, 'claim')}",
         f'<p class="small">{notes}</p></blockquote>',
         f"<p>{verdict_of(result['verdict']['word'])} · {each(*KINDS[about.kind])} · "
-        f"{told(story, 'reason')}</p>",
+        f"{in_both(story, 'reason')}</p>",
     ]
 
 
@@ -136,7 +136,7 @@ def _evidence(story: Story) -> list[str]:
         _section("live", moving) if moving else "",
         _playground(story.name),
         _section("strip", _strip(story)),
-        _section("remark", f"<p>{told(story, 'remark')}</p>") if story.about.remark else "",
+        _section("remark", f"<p>{in_both(story, 'remark')}</p>") if story.about.remark else "",
         _section("numbers", _numbers(story)),
     ]
 
@@ -172,9 +172,9 @@ def _method(story: Story) -> str:
     tested = each(*(judges(result["test_set"] or "", language) for language in LANGUAGES))
     parts = [
         f"<details><summary>{each(*WORDS['method'])}</summary>",
-        _section("how", f"<p>{told(story, 'how')}</p>"),
+        _section("how", f"<p>{in_both(story, 'how')}</p>"),
         _equations(story.about),
-        _section("rule", f"<p>{told(story, 'rule')}</p>"),
+        _section("rule", f"<p>{in_both(story, 'rule')}</p>"),
         _section("registration", _line(registration, story)),
         _section("test_set", f"<p>{tested}</p>") if result["test_set"] else "",
         _section("command", f"<pre><code>{html.escape(result['command'])}</code></pre>"),

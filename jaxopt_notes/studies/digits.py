@@ -74,8 +74,8 @@ def official_test() -> tuple[np.ndarray, np.ndarray] | None:
                 "give the folder of the four .gz files, or unset it"
             ) from None
         return images[..., None], labels.astype(np.int32)
-    found = prepared.find(mnist_files.NAME, default_data_dir())
-    if found is None:
+    prepared_set = prepared.find(mnist_files.NAME, default_data_dir())
+    if prepared_set is None:
         return None
-    data = prepared.load(found, mnist_files.NAME)
+    data = prepared.load(prepared_set, mnist_files.NAME)
     return data.test_images, data.test_labels

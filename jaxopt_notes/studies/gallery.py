@@ -94,8 +94,8 @@ def _card(story: Story) -> str:
             f'<a class="look" href="{story.name}/index.html" tabindex="-1">'
             f"{claim_page.images(story, f'{story.name}/', 'title')}</a>",
             f'<div><h2><a href="{story.name}/index.html">{about.number}. '
-            f"{claim_page.told(story, 'finding')}</a></h2>",
-            f"<p>{claim_page.told(story, 'claim')}</p>",
+            f"{claim_page.in_both(story, 'finding')}</a></h2>",
+            f"<p>{claim_page.in_both(story, 'claim')}</p>",
             f'<p class="small">{claim_page.verdict_of(result["verdict"]["word"])} · '
             f"{each(*KINDS[about.kind])} · {whether}</p></div>",
             "</article>",

@@ -18,8 +18,8 @@ from jaxopt_notes.studies.wording import (
     picture,
     registration,
     robustness,
-    said,
     source,
+    text_of,
     versions,
     word,
 )
@@ -59,7 +59,9 @@ def claim(stories: Sequence[Story], at: int, language: str) -> str:
     story = stories[at]
     about = story.about
     place = LANGUAGES.index(language)
-    alt = said(story, "picture", language).replace("[", "(").replace("]", ")").replace("|", "\\|")
+    alt = (
+        text_of(story, "picture", language).replace("[", "(").replace("]", ")").replace("|", "\\|")
+    )
     kind = (" ({}): ", "（{}）：")[place].format(KINDS[about.kind][place])
     parts = [
         f"# {_told(story, 'finding', language)}",
@@ -103,7 +105,7 @@ def _text(text: str) -> str:
 
 
 def _told(story: Story, field: str, language: str) -> str:
-    return _text(said(story, field, language))
+    return _text(text_of(story, field, language))
 
 
 def _line(field: str, text: str, language: str) -> str:

@@ -51,8 +51,8 @@ def drawn(
 
 def texts(svg: str) -> list[str]:
     """What is written in a picture, each text once, without numbers set as formulas."""
-    found = (html.unescape(text).strip() for _, text, _ in _TEXT.findall(svg))
-    return list(dict.fromkeys(text for text in found if text))
+    written = (html.unescape(text).strip() for _, text, _ in _TEXT.findall(svg))
+    return list(dict.fromkeys(text for text in written if text))
 
 
 def translated(svg: str, chinese: Mapping[str, str]) -> str:
@@ -63,9 +63,9 @@ def translated(svg: str, chinese: Mapping[str, str]) -> str:
     """
     shared = {**style.TEXTS, **chinese}
 
-    def replace(found: re.Match[str]) -> str:
-        text = html.unescape(found[2]).strip()
-        return found[1] + html.escape(_in_chinese(text, shared), quote=False) + found[3]
+    def replace(match: re.Match[str]) -> str:
+        text = html.unescape(match[2]).strip()
+        return match[1] + html.escape(_in_chinese(text, shared), quote=False) + match[3]
 
     return _TEXT.sub(replace, svg.replace("<svg ", '<svg xml:lang="zh-CN" ', 1))
 
@@ -76,8 +76,8 @@ def _in_chinese(text: str, chinese: Mapping[str, str]) -> str:
         return chinese[text]
     for english, translation in chinese.items():
         pattern = re.escape(english).replace(r"\{\}", "(.+)")
-        if "{}" in english and (found := re.fullmatch(pattern, text)):
-            return translation.format(*found.groups())
+        if "{}" in english and (match := re.fullmatch(pattern, text)):
+            return translation.format(*match.groups())
     return text
 
 

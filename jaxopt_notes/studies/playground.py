@@ -157,7 +157,7 @@ def as_page() -> str:
 
 def _settings() -> str:
     """The landscapes and the optimizers."""
-    told = [
+    descriptions = [
         f'<p class="small" data-landscape="{name}">{each(*what)}</p>'
         for name, (_, _, *what) in LANDSCAPES.items()
     ]
@@ -170,7 +170,7 @@ def _settings() -> str:
                 TEXTS["landscape"],
                 [(name, *texts[:2]) for name, texts in LANDSCAPES.items()],
             ),
-            *told,
+            *descriptions,
             f'<p class="small" id="hint">{each(*TEXTS["hint"])}</p>',
             f'<div class="head">{head}</div>',
             *(_row(name, *texts) for name, texts in OPTIMIZERS.items()),

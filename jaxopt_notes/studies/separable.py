@@ -105,9 +105,9 @@ def sweep(make: Make, tried: np.ndarray, made: Made) -> Runs:
     right, errors = [], []
     for part in (1, 2):
         wanted = np.stack([each[part] for each in drawn])  # (seeds, judges)
-        given = np.einsum("tsf,sjf->tsj", w, np.stack([shared(each) for each in wanted]))
-        right.append(given * wanted > 0)
-        errors.append(0.5 * ((given - wanted) ** 2).mean(-1, keepdims=True))
+        outputs = np.einsum("tsf,sjf->tsj", w, np.stack([shared(each) for each in wanted]))
+        right.append(outputs * wanted > 0)
+        errors.append(0.5 * ((outputs - wanted) ** 2).mean(-1, keepdims=True))
     held, test = right
     return Runs(
         losses,

@@ -73,12 +73,12 @@ def followed(name: str, task: Task, learners: Learners, at_once: int) -> np.ndar
     """
     n = len(learners.rate)
     filled = [np.resize(each, -(-n // at_once) * at_once) for each in learners]
-    found = []
+    costs = []
     for first in range(0, n, at_once):
         *floats, stream = (each[first : first + at_once] for each in filled)
         hyper = [jnp.asarray(each, jnp.float32) for each in floats]
-        found.append(_scan(name, task.gradient)(task.start, task.items, stream, *hyper))
-    return np.concatenate([np.asarray(each).T for each in found])[:n]
+        costs.append(_scan(name, task.gradient)(task.start, task.items, stream, *hyper))
+    return np.concatenate([np.asarray(each).T for each in costs])[:n]
 
 
 @cache

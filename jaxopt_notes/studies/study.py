@@ -200,8 +200,10 @@ def _scaled(threshold: dict[str, float], by: float) -> dict[str, float]:
 @cache
 def names() -> tuple[str, ...]:
     """All studies, in the order of their numbers."""
-    found = (module.name for module in pkgutil.iter_modules(claims.__path__))
-    return tuple(sorted((name.replace("_", "-") for name in found), key=lambda n: about(n).number))
+    modules = (module.name for module in pkgutil.iter_modules(claims.__path__))
+    return tuple(
+        sorted((name.replace("_", "-") for name in modules), key=lambda n: about(n).number)
+    )
 
 
 @cache
@@ -224,10 +226,10 @@ def key(name: str, setting: dict[str, Any]) -> str:
 
     What only tells, judges or draws is left out: it can change, and the measurement stays.
     """
-    kept = [node for node in _tree(name).body[1:] if not _only_tells(node)]
-    code = ast.unparse(ast.Module(kept, []))
-    told = json.dumps([setting, code], sort_keys=True, ensure_ascii=False)
-    return hashlib.sha256(told.encode()).hexdigest()[:16]
+    nodes = [node for node in _tree(name).body[1:] if not _only_tells(node)]
+    code = ast.unparse(ast.Module(nodes, []))
+    hashed = json.dumps([setting, code], sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(hashed.encode()).hexdigest()[:16]
 
 
 def function(name: str, called: str) -> ast.FunctionDef:

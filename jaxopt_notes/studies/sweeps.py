@@ -207,11 +207,11 @@ def sweep(
     seeds = jnp.arange(plan.seeds)
     one = _training(models[0], make, plan, deals[0].normalize, watch)
     run = jax.jit(jax.vmap(one, (None, 0, 0, 0, 0, (0, 0, None))))
-    found = [
+    outcomes = [
         jax.device_get(run(jnp.asarray(trial, jnp.float32), starts, stats, seeds, orders, parts))
         for trial in tqdm(tried, desc=label, unit="trial", leave=False, disable=None)
     ]
-    (batch_loss, judged), right, watched = jax.tree.map(lambda *each: np.stack(each), *found)
+    (batch_loss, judged), right, watched = jax.tree.map(lambda *each: np.stack(each), *outcomes)
     return Runs(
         _finite(batch_loss.reshape(*batch_loss.shape[:2], -1)),
         {part: _finite(loss) for part, (loss, _) in judged.items()},
@@ -245,8 +245,8 @@ def _training(
 
     def judge(state: TrainState, part: Batch) -> Any:
         real = jnp.ones(part.labels.shape, bool)
-        found = evaluate(state.params, state.batch_stats, part, real)
-        return found.loss / found.examples, found.correct / found.examples
+        result = evaluate(state.params, state.batch_stats, part, real)
+        return result.loss / result.examples, result.correct / result.examples
 
     def train(
         trial: Any, params: Any, batch_stats: Any, seed: Any, order: Any, parts: Sequence[Batch]
@@ -263,9 +263,9 @@ def _training(
             return state, (losses, {p: judge(state, x) for p, x in zip(PARTS, parts)})
 
         begun = create(PureModel(model.apply, params, batch_stats), optimizer, jax.random.key(seed))
-        ended, found = lax.scan(stretch, begun, order)
+        ended, outcome = lax.scan(stretch, begun, order)
         logits = forward(ended.params, ended.batch_stats, parts[2].images)
-        return found, logits.argmax(-1) == parts[2].labels, watch(logits, parts[2].labels)
+        return outcome, logits.argmax(-1) == parts[2].labels, watch(logits, parts[2].labels)
 
     return train
 

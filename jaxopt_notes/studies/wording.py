@@ -152,12 +152,12 @@ def word(name: str, language: str) -> str:
     return WORDS[name][LANGUAGES.index(language)]
 
 
-def said(story: Story, field: str, language: str) -> str:
+def text_of(story: Story, field: str, language: str) -> str:
     """A text of ABOUT, or the verdict's reason, in a language; the rule with its numbers."""
-    return re.sub(r"(?<=\d)%", " %", _said(story, field, language))
+    return re.sub(r"(?<=\d)%", " %", _text_of(story, field, language))
 
 
-def _said(story: Story, field: str, language: str) -> str:
+def _text_of(story: Story, field: str, language: str) -> str:
     suffix = "" if language == "en" else "_zh"
     if field == "reason":
         return story.result["verdict"][f"reason{suffix}"]
@@ -213,8 +213,8 @@ def source(story: Story) -> str:
 
 def counted(stories: Sequence[Story]) -> list[tuple[str, list[int]]]:
     """Each kind that occurs, and how many of its claims have each of VERDICTS."""
-    found = [(story.about.kind, story.result["verdict"]["word"]) for story in stories]
-    rows = [(kind, [found.count((kind, verdict)) for verdict in VERDICTS]) for kind in KINDS]
+    outcomes = [(story.about.kind, story.result["verdict"]["word"]) for story in stories]
+    rows = [(kind, [outcomes.count((kind, verdict)) for verdict in VERDICTS]) for kind in KINDS]
     return [row for row in rows if sum(row[1])]
 
 

@@ -23,7 +23,7 @@ from jaxopt_notes.studies.wording import (
     marked,
     registration,
     robustness,
-    said,
+    text_of,
 )
 
 REPORT = Path(__file__).parents[2] / "docs" / "studies"
@@ -147,8 +147,8 @@ def test_everything_is_said_in_both_languages(pages: dict[str, Page]) -> None:
 
 def test_where_the_notes_say_it_is_told_in_chinese(stories: list[Story]) -> None:
     for story in stories:
-        assert not re.search(r"[A-Za-z]", said(story, "section", "zh")), story.about.section
-        assert said(story, "section", "en") == story.about.section
+        assert not re.search(r"[A-Za-z]", text_of(story, "section", "zh")), story.about.section
+        assert text_of(story, "section", "en") == story.about.section
 
 
 def test_presets_belong_to_studies_and_name_what_the_page_has(texts: dict[str, str]) -> None:
@@ -172,7 +172,7 @@ def test_all_verdicts_stand_in_the_overview(texts: dict[str, str], stories: list
     cards = texts["index.html"].partition("<article")[2]
     for story in stories:
         assert f'href="{story.name}/index.html"' in cards
-        assert marked(said(story, "finding", "en")) in cards
+        assert marked(text_of(story, "finding", "en")) in cards
     for word in VERDICTS:
         count = sum(story.result["verdict"]["word"] == word for story in stories)
         assert cards.count(f'class="verdict {word.replace(" ", "-")}"') == count

@@ -123,7 +123,7 @@ ABOUT = About(
         ),
     },
     threshold={"points": 0.5},
-    rule="Two parts. Lessens over-fitting: batch normalisation over the whole batch narrows the "
+    rule="Two parts. Lessens overfitting: batch normalisation over the whole batch narrows the "
     "gap and raises the test accuracy, each by at least {points:g} points. By its noise: smaller "
     "groups narrow the gap and raise the test accuracy once more, each by at least {points:g} "
     "points. Holds if both are true; depends if one is; fails if neither is. {undecided}",
@@ -232,10 +232,10 @@ def best(runs: dict[float, Runs]) -> float:
     return max(runs, key=lambda s: np.median(runs[s].at_best("accuracy", "held", by="accuracy")))
 
 
-def numbers_of(found: dict[str, dict[float, Runs]]) -> dict[str, Any]:
+def numbers_of(arms: dict[str, dict[float, Runs]]) -> dict[str, Any]:
     """What decides, at one budget."""
-    strength = {arm: best(runs) for arm, runs in found.items()}
-    chosen = {arm: runs[strength[arm]] for arm, runs in found.items()}
+    strength = {arm: best(runs) for arm, runs in arms.items()}
+    chosen = {arm: runs[strength[arm]] for arm, runs in arms.items()}
     # Of 10,000 or 2,000 images, so whole bytes.
     right = {arm: np.unpackbits(r.right[r.best("accuracy")], axis=-1) for arm, r in chosen.items()}
     train, test = (
@@ -254,9 +254,9 @@ def numbers_of(found: dict[str, dict[float, Runs]]) -> dict[str, Any]:
 
 def measure(setting: dict[str, Any]) -> Measured:
     """All arms at all budgets."""
-    found = swept(setting, setting["epochs"])
+    arms = swept(setting, setting["epochs"])
     series: dict[str, Any] = {"batch": [setting["batch"]]}
-    for arm, runs in found.items():
+    for arm, runs in arms.items():
         series[f"strength_{arm}"] = list(runs)
         for part in ("train", "test"):
             accuracy = [r.at_best("accuracy", part, by="accuracy") for r in runs.values()]
@@ -266,7 +266,7 @@ def measure(setting: dict[str, Any]) -> Measured:
         f"{epochs} epoch{'s' * (epochs > 1)}": numbers_of(swept(setting, epochs))
         for epochs in setting["budgets"]
     }
-    return Measured(numbers_of(found), series, budgets)
+    return Measured(numbers_of(arms), series, budgets)
 
 
 def verdict(numbers: dict[str, Any], threshold: dict[str, float]) -> Verdict:

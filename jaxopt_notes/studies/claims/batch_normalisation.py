@@ -245,10 +245,10 @@ def usable(runs: Runs, setting: dict[str, Any]) -> np.ndarray:
     return np.array([width(rates(setting), e, 1 - setting["steady_at"]) for e in error.T])
 
 
-def numbers_of(setting: dict[str, Any], found: dict[str, dict[str, Runs]]) -> dict[str, Any]:
+def numbers_of(setting: dict[str, Any], networks: dict[str, dict[str, Runs]]) -> dict[str, Any]:
     """What decides, at one budget."""
     numbers: dict[str, Any] = {}
-    for network, runs in found.items():
+    for network, runs in networks.items():
         # Of 10,000 or 2,000 images, so whole bytes.
         right = {
             arm: np.unpackbits(r.right[r.best("accuracy")], axis=-1) for arm, r in runs.items()
@@ -266,9 +266,9 @@ def numbers_of(setting: dict[str, Any], found: dict[str, dict[str, Runs]]) -> di
 
 def measure(setting: dict[str, Any]) -> Measured:
     """All networks at all budgets."""
-    found = swept(setting, setting["epochs"])
+    networks = swept(setting, setting["epochs"])
     series: dict[str, Any] = {"rate": rates(setting), "line": [setting["steady_at"]]}
-    for network, runs in found.items():
+    for network, runs in networks.items():
         for arm, each in runs.items():
             held = each.accuracy["held"][..., -1]
             for what, edge in (("low", np.min), ("median", np.median), ("high", np.max)):
@@ -279,7 +279,7 @@ def measure(setting: dict[str, Any]) -> Measured:
         f"{epochs} epoch{'s' * (epochs > 1)}": numbers_of(setting, swept(setting, epochs))
         for epochs in setting["budgets"]
     }
-    return Measured(numbers_of(setting, found), series, budgets)
+    return Measured(numbers_of(setting, networks), series, budgets)
 
 
 def verdict(numbers: dict[str, Any], threshold: dict[str, float]) -> Verdict:

@@ -234,37 +234,40 @@ def measured_in(cell: tuple[int, int], setting: dict[str, Any], images: int) -> 
     """One cell: by how much Adam is behind, and what was chosen for both."""
     runs = swept(setting, *cell)
     right = {name: runs[name].right_at_best(images) for name in NAMES}
-    found: dict[str, Any] = {
+    numbers: dict[str, Any] = {
         "behind": points(right["momentum"], right["adam"], level=setting["level"])
     }
     for name in NAMES:
         best = runs[name].best("accuracy")
         rates = quarter_decades(*setting["exponents"][name])
-        found[f"accuracy_{name}"] = spread(right[name].mean(1))
-        found[f"rate_{name}"] = rates[best]
-        found[f"at_an_end_{name}"] = best in (0, len(rates) - 1)
-    return found
+        numbers[f"accuracy_{name}"] = spread(right[name].mean(1))
+        numbers[f"rate_{name}"] = rates[best]
+        numbers[f"at_an_end_{name}"] = best in (0, len(rates) - 1)
+    return numbers
 
 
 def measure(setting: dict[str, Any]) -> Measured:
     """All cells."""
     images = len(deal(setting["images"], 0, setting["official"]).test.labels)
-    found = {cell: measured_in(cell, setting, images) for cell in cells(setting)}
+    measured = {cell: measured_in(cell, setting, images) for cell in cells(setting)}
     numbers: dict[str, Any] = {}
     budgets: dict[str, dict[str, Any]] = {}
     for pair, (small, large) in pairs(setting).items():
-        both = {f"small_{pair}": found[small]["behind"], f"large_{pair}": found[large]["behind"]}
+        both = {
+            f"small_{pair}": measured[small]["behind"],
+            f"large_{pair}": measured[large]["behind"],
+        }
         numbers |= both
         budgets[pair.replace("_", " ")] = both
-    last = found[setting["batches"][-1], max(setting["equal_steps"])]
+    last = measured[setting["batches"][-1], max(setting["equal_steps"])]
     numbers |= {f"accuracy_{name}": last[f"accuracy_{name}"] for name in NAMES}
-    numbers["at_an_end"] = sum(x[f"at_an_end_{name}"] for x in found.values() for name in NAMES)
-    series: dict[str, Any] = {"batch": [b for b, _ in found], "steps": [s for _, s in found]}
+    numbers["at_an_end"] = sum(x[f"at_an_end_{name}"] for x in measured.values() for name in NAMES)
+    series: dict[str, Any] = {"batch": [b for b, _ in measured], "steps": [s for _, s in measured]}
     for part in ("estimate", "low", "high"):
-        series[part] = [x["behind"][part] for x in found.values()]
+        series[part] = [x["behind"][part] for x in measured.values()]
     for name in NAMES:
-        series[f"rate_{name}"] = [x[f"rate_{name}"] for x in found.values()]
-        series[f"accuracy_{name}"] = [x[f"accuracy_{name}"]["median"] for x in found.values()]
+        series[f"rate_{name}"] = [x[f"rate_{name}"] for x in measured.values()]
+        series[f"accuracy_{name}"] = [x[f"accuracy_{name}"]["median"] for x in measured.values()]
     return Measured(numbers, series, budgets)
 
 

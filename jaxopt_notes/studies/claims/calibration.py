@@ -216,7 +216,7 @@ ABOUT = About(
 ARMS = ("plain", "smoothed")
 
 
-class Said(NamedTuple):
+class Answers(NamedTuple):
     """What networks say at each mark.
 
     Attributes:
@@ -243,17 +243,17 @@ def dealt(setting: dict[str, Any]) -> list[Deal]:
 
     # With two classes a network can be both certain and calibrated, so the rule can hold.
     def dealt_to(seed: int) -> Deal:
-        found = deal(setting["images"], seed, setting["official"])
+        parts = deal(setting["images"], seed, setting["official"])
         train, held, test = (
             part._replace(labels=jnp.minimum(part.labels, setting["classes"] - 1))
-            for part in (found.train, found.held, found.test)
+            for part in (parts.train, parts.held, parts.test)
         )
-        return Deal(train, held, test, found.normalize)
+        return Deal(train, held, test, parts.normalize)
 
     return [dealt_to(seed) for seed in range(setting["seeds"])]
 
 
-def trained(rates: Any, smoothing: float, setting: dict[str, Any]) -> list[Said]:
+def trained(rates: Any, smoothing: float, setting: dict[str, Any]) -> list[Answers]:
     """Trains for every learning rate, all seeds at once."""
     plan = plan_of(setting, marks=setting["epochs"])
     models = networks(plan)
@@ -271,13 +271,13 @@ def trained(rates: Any, smoothing: float, setting: dict[str, Any]) -> list[Said]
             rows,
         )[0]
 
-    def said(state: TrainState, train: Batch, held: jax.Array, test: jax.Array) -> Any:
+    def outputs(state: TrainState, train: Batch, held: jax.Array, test: jax.Array) -> Any:
         logits = [forward(state.params, state.batch_stats, x) for x in (train.images, held, test)]
         return 1 - jnp.exp(-cross_entropy(logits[0], train.labels)).mean(), *logits[1:]
 
     advance = jax.jit(jax.vmap(epoch, (None, 0, 0, 0)))
-    ask = jax.jit(jax.vmap(said, (0, 0, 0, None)))
-    found = []
+    ask = jax.jit(jax.vmap(outputs, (0, 0, 0, None)))
+    answers = []
     for rate in tqdm(rates, desc=f"s = {smoothing:g}", unit="rate", leave=False, disable=None):
         begun = [create(m, notes.adam(1.0), jax.random.key(i)) for i, m in enumerate(models)]
         state: Any = jax.tree.map(lambda *x: jnp.stack(x), *begun)
@@ -286,8 +286,8 @@ def trained(rates: Any, smoothing: float, setting: dict[str, Any]) -> list[Said]
             state = advance(jnp.float32(rate), state, train, orders[:, i])
             if i + 1 in setting["marks_at"]:
                 marks.append(jax.device_get(ask(state, train, held.images, deals[0].test.images)))
-        found.append(Said(*(np.stack(each, 1) for each in zip(*marks))))
-    return found
+        answers.append(Answers(*(np.stack(each, 1) for each in zip(*marks))))
+    return answers
 
 
 def scores(logits: np.ndarray, labels: np.ndarray) -> Scores:
@@ -333,7 +333,7 @@ def measure(setting: dict[str, Any]) -> Measured:
 
     def at(mark: int, end: int) -> dict[str, Any]:
         """What there is to say at a mark of networks whose training ends at another."""
-        chosen = {arm: found[best(found, held, end)] for arm, found in arms.items()}
+        chosen = {arm: answers[best(answers, held, end)] for arm, answers in arms.items()}
         t = [temperature(chosen["plain"].held[i, mark], held[i]) for i in seeds]
         logits = {
             "": chosen["plain"].test[:, mark],
@@ -350,11 +350,11 @@ def measure(setting: dict[str, Any]) -> Measured:
             "confidence_wrong": [c[~r].mean() for c, r in zip(plain.confidence, plain.right)],
             "temperature": t,
         }
-        for name, found in of.items():
-            each[f"nll{name}"] = found.nll.mean(1)
+        for name, answers in of.items():
+            each[f"nll{name}"] = answers.nll.mean(1)
             each[f"ece{name}"] = [
                 calibration_error(c, r, setting["bins"])
-                for c, r in zip(found.confidence, found.right)
+                for c, r in zip(answers.confidence, answers.right)
             ]
         return each
 
@@ -363,7 +363,9 @@ def measure(setting: dict[str, Any]) -> Measured:
         return [at(mark, end) for mark in range(end + 1)]
 
     whole = until(setting["epochs"])
-    used = {f"rate_{arm}": [setting["rates"][best(found, held, -1)]] for arm, found in arms.items()}
+    used = {
+        f"rate_{arm}": [setting["rates"][best(answers, held, -1)]] for arm, answers in arms.items()
+    }
     return Measured(
         summary(whole),
         {"epoch": setting["marks_at"], **columns(whole), **used},
@@ -374,9 +376,9 @@ def measure(setting: dict[str, Any]) -> Measured:
     )
 
 
-def best(found: list[Said], held: np.ndarray, end: int) -> int:
+def best(answers: list[Answers], held: np.ndarray, end: int) -> int:
     """Which learning rate has the highest validation accuracy (median over the seeds)."""
-    accuracy = [np.median(scores(each.held[:, end], held).right.mean(1)) for each in found]
+    accuracy = [np.median(scores(each.held[:, end], held).right.mean(1)) for each in answers]
     return int(np.argmax(accuracy))
 
 

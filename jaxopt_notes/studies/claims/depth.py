@@ -422,22 +422,21 @@ def trained(name: str, depth: int, setting: dict[str, Any], epochs: int) -> Runs
     return sweep(models, SIX["adam"], tried, plan, f"{name}, {depth} layers")
 
 
-def compared(found: dict[int, np.ndarray], runs: dict[int, Runs], deep: int) -> dict[str, Any]:
+def compared(norms_at: dict[int, np.ndarray], runs: dict[int, Runs], deep: int) -> dict[str, Any]:
     """What a depth does to gradients and accuracy, against the shallowest network.
 
     Args:
-      found: norms of the gradient (seeds, layers), by depth.
+      norms_at: norms of the gradient (seeds, layers), by depth.
       runs: the trainings, by depth; each counts at its own best learning rate.
       deep: the depth in question.
     """
-    shallow = min(found)
+    shallow = min(norms_at)
     # Of 10,000 or 2,000 images, so whole bytes.
-    right = [np.unpackbits(x.right[x.best("accuracy")], axis=-1) for x in runs.values()]
-    before, after = (right[list(runs).index(depth)] for depth in (shallow, deep))
+    right = {d: np.unpackbits(x.right[x.best("accuracy")], axis=-1) for d, x in runs.items()}
     return {
-        "across": median_interval(found[deep][:, 1] / found[shallow][:, 1]),
-        "within": median_interval(found[deep][:, 1] / found[deep][:, -1]),
-        "lost": points(before, after),
+        "across": median_interval(norms_at[deep][:, 1] / norms_at[shallow][:, 1]),
+        "within": median_interval(norms_at[deep][:, 1] / norms_at[deep][:, -1]),
+        "lost": points(right[shallow], right[deep]),
         "accuracy": spread(accuracies(runs[deep])),
     }
 
@@ -455,14 +454,14 @@ def measure(setting: dict[str, Any]) -> Measured:
     budgets: dict[str, dict[str, Any]] = {str(n): {} for n in setting["budgets"]}
     series: dict[str, Any] = {"depth": np.asarray(depths)}
     for name in ARMS:
-        found = {depth: norms(name, depth, setting) for depth in depths}
+        norms_at = {depth: norms(name, depth, setting) for depth in depths}
         runs = {depth: trained(name, depth, setting, epochs) for depth in depths}
         for depth, at_depth in numbers.items():
-            at_depth |= _named(name, compared(found, runs, depth))
+            at_depth |= _named(name, compared(norms_at, runs, depth))
         for budget, at_budget in budgets.items() if name in JUDGED else ():
             short = {d: trained(name, d, setting, int(budget)) for d in (shallow, deep)}
-            at_budget |= _named(name, compared(found, short, deep))
-        series |= _columns(name, found, runs)
+            at_budget |= _named(name, compared(norms_at, short, deep))
+        series |= _columns(name, norms_at, runs)
     others = {f"{n} epoch{'s' * (n > 1)}": budgets[str(n)] for n in setting["budgets"]}
     others |= {f"{depth} layers": numbers[depth] for depth in between}
     return Measured(
@@ -474,14 +473,14 @@ def _named(arm: str, numbers: dict[str, Any]) -> dict[str, Any]:
     return {f"{what}_{arm}": x for what, x in numbers.items()}
 
 
-def _columns(name: str, found: dict[int, np.ndarray], runs: dict[int, Runs]) -> dict[str, Any]:
+def _columns(name: str, norms_at: dict[int, np.ndarray], runs: dict[int, Runs]) -> dict[str, Any]:
     """An arm's columns: norms by layer in the deepest network; ratio and accuracy by depth."""
     edges: dict[str, Any] = {"lowest": np.min, "median": np.median, "highest": np.max}
-    first = {depth: norm[:, 1] for depth, norm in found.items()}
+    first = {depth: norm[:, 1] for depth, norm in norms_at.items()}
     accuracy = [accuracies(x) for x in runs.values()]
     return {
         f"across_{name}": [np.median(x / first[min(first)]) for x in first.values()],
-        **{f"{what}_{name}": edge(found[max(found)], axis=0) for what, edge in edges.items()},
+        **{f"{what}_{name}": edge(norms_at[max(norms_at)], axis=0) for what, edge in edges.items()},
         f"accuracy_{name}": np.median(accuracy, axis=1),
         f"least_{name}": np.min(accuracy, axis=1),
         f"most_{name}": np.max(accuracy, axis=1),

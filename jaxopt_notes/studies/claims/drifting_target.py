@@ -338,8 +338,8 @@ def at_rates(
     name, *betas = ARMS[arm]
     rate, stream = (x.ravel() for x in np.meshgrid(tried, streams, indexing="ij"))
     b1, b2 = (np.full(len(rate), beta) for beta in betas)
-    found = followed(name, task, Learners(rate, b1, b2, stream), setting["at_once"])
-    return found.reshape(len(tried), len(streams), -1)
+    costs = followed(name, task, Learners(rate, b1, b2, stream), setting["at_once"])
+    return costs.reshape(len(tried), len(streams), -1)
 
 
 def cost(task: str, by_step: np.ndarray, share: float) -> np.ndarray:
@@ -362,8 +362,8 @@ def measure(setting: dict[str, Any]) -> Measured:
         chosen, held, judged = {}, {}, {}
         for arm in ARMS:
             tried = tried_rates(name, arm, setting)
-            found = at_rates(arm, task, tried, range(first), setting)
-            medians = [np.median(cost(name, found, share), 1) for share in shares]
+            costs = at_rates(arm, task, tried, range(first), setting)
+            medians = [np.median(cost(name, costs, share), 1) for share in shares]
             chosen[arm] = [tried[each.argmin()] for each in medians]
             held[arm] = [each.min() for each in medians]
             asked = [*chosen[arm], setting["untuned"]]

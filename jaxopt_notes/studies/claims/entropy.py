@@ -172,9 +172,9 @@ def gains(setting: dict[str, Any], rng: np.random.Generator) -> tuple[float, flo
     """Least gain, and largest gain − H(Y), of random splits of random labels."""
     labels = jnp.asarray(rng.integers(0, 3, (setting["splits"], 60)))
     groups = jnp.asarray(rng.integers(0, 4, labels.shape))
-    found = _many(lambda y, g: losses.information_gain(y, g, classes=3, groups=4))
+    gain_of = _many(lambda y, g: losses.information_gain(y, g, classes=3, groups=4))
     itself = _many(lambda y: losses.information_gain(y, y, classes=3, groups=3))
-    gain, whole = found(labels, groups), itself(labels)
+    gain, whole = gain_of(labels, groups), itself(labels)
     return float(gain.min()), float((gain - whole).max())
 
 

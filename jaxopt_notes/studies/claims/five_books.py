@@ -89,9 +89,9 @@ ABOUT = About(
         ),
     },
     threshold={"apart": 0.01},
-    rule="Holds if, with default settings, each of the three names has a framework whose path is "
-    "at least {apart:.0%} of the distance travelled apart from the notes' path; fails if none of "
-    "the names has one, not even on tiny gradients; else it depends.",
+    rule="Holds if, with default settings, each of the three names has a framework whose path "
+    "differs from the notes' path by at least {apart:.0%} of the distance travelled; fails if none "
+    "of the names has one, not even on tiny gradients; else it depends.",
     rule_zh="若在默认值下，三个名字各有至少一个框架，其轨迹与笔记轨迹的间距不小于路程的 "
     "{apart:.0%}，则成立；若没有一个名字如此，在微小梯度下也没有，则不成立；否则视情况而定。",
     picture="Above, the paths of the five RMSProps from one start over the loss's contours: those "

@@ -286,7 +286,7 @@ def on_made_data(setting: dict[str, Any]) -> dict[str, Runs]:
 
 def right_of(runs: dict[str, Runs], images: int) -> dict[str, np.ndarray]:
     """Of each optimizer at its best trial: 1 where a test example is right, (seeds, examples)."""
-    return {name: found.right_at_best(images).astype(np.float32) for name, found in runs.items()}
+    return {name: each.right_at_best(images).astype(np.float32) for name, each in runs.items()}
 
 
 def judged(right: dict[str, np.ndarray], problem: str, level: float) -> dict[str, Any]:
@@ -300,9 +300,9 @@ def judged(right: dict[str, np.ndarray], problem: str, level: float) -> dict[str
 
 def against_momentum(right: dict[str, np.ndarray], problem: str, level: float) -> dict[str, Any]:
     """The other optimizers' test accuracy minus momentum's, to be drawn."""
-    found = [points(right[name], right["momentum"], level=level) for name in NAMES[1:]]
+    intervals = [points(right[name], right["momentum"], level=level) for name in NAMES[1:]]
     parts = ("estimate", "low", "high")
-    return {f"{part}_{problem}": [interval[part] for interval in found] for part in parts}
+    return {f"{part}_{problem}": [interval[part] for interval in intervals] for part in parts}
 
 
 def ratio_of_steps(runs: dict[str, Runs], an_epoch: int, goal: float) -> Any:
@@ -333,11 +333,11 @@ def measure(setting: dict[str, Any]) -> Measured:
         lengths[f"{epochs} epochs"] = {**numbers, **made}
     series |= against_momentum(right, "mnist", level)
     series["epoch"] = setting["lengths"][-1] / MARKS * np.arange(1, MARKS + 1)
-    for name, found in runs.items():
-        best = found.best("accuracy")
+    for name, each in runs.items():
+        best = each.best("accuracy")
         numbers[f"accuracy_{name}"] = spread(right[name].mean(1))
-        series[f"loss_{name}"] = np.median(found.loss["train"][best], axis=0)
-        series[f"accuracy_{name}"] = np.median(found.accuracy["test"][best], axis=0)
+        series[f"loss_{name}"] = np.median(each.loss["train"][best], axis=0)
+        series[f"accuracy_{name}"] = np.median(each.accuracy["test"][best], axis=0)
         series[f"trial_{name}"] = trials_of(name, setting)[best]
     return Measured({**numbers, **made, "unfitted": float(left)}, series, lengths)
 

@@ -334,12 +334,12 @@ class Tested(NamedTuple):
     Attributes:
       training: accuracy on the training images, (seeds,).
       right: of each test image (seeds, images).
-      kept: whether its prediction stays when it is shifted, likewise.
+      stays: whether its prediction stays when it is shifted, likewise.
     """
 
     training: np.ndarray
     right: np.ndarray
-    kept: np.ndarray
+    stays: np.ndarray
 
 
 def network(form: str, seed: int, setting: dict[str, Any]) -> nnx.Module:
@@ -399,8 +399,8 @@ def trained(
 def predicted(form: Form, state: TrainState, images: Any) -> np.ndarray:
     """The class of each image."""
     cut = range(0, len(images), 500)
-    found = [form.forward(state.params, state.batch_stats, images[i : i + 500]) for i in cut]
-    return np.concatenate([np.asarray(logits).argmax(-1) for logits in found])
+    logits = [form.forward(state.params, state.batch_stats, images[i : i + 500]) for i in cut]
+    return np.concatenate([np.asarray(each).argmax(-1) for each in logits])
 
 
 def shifted(images: np.ndarray, shifts: Sequence[int]) -> np.ndarray:
@@ -437,58 +437,58 @@ def chosen(form: Form, setting: dict[str, Any]) -> float:
 
 def tested(form: Form, rate: float, share: float, setting: dict[str, Any]) -> Tested:
     """Trains all seeds, and shows them the test images, shifted too."""
-    found = []
+    seeds = []
     for seed in range(setting["seeds"]):
         parts = dealt(seed, setting)
         state = trained(form, seed, rate, setting, share)
         images, labels = (np.asarray(x) for x in parts.test)
         train = predicted(form, state, parts.train.images) == np.asarray(parts.train.labels)
         classes = predicted(form, state, images)
-        kept = predicted(form, state, shifted(images, setting["shifts"])) == classes
-        found.append((train.mean(), classes == labels, kept))
-    return Tested(*(np.stack(each) for each in zip(*found)))
+        stays = predicted(form, state, shifted(images, setting["shifts"])) == classes
+        seeds.append((train.mean(), classes == labels, stays))
+    return Tested(*(np.stack(each) for each in zip(*seeds)))
 
 
 def measure(setting: dict[str, Any]) -> Measured:
     """Each form: rate, then accuracy, overfitting and what shifts change, at each budget."""
     shares = [*setting["budgets"], 1.0]
-    found: dict[float, dict[str, Tested]] = {share: {} for share in shares}
+    at_share: dict[float, dict[str, Tested]] = {share: {} for share in shares}
     series: dict[str, Any] = {"shift": [0, *setting["shifts"]]}
     size = {f: parameter_count(pure(network(f, 0, setting)).params) for f in FORMS}
     for name in tqdm(FORMS, desc="forms", leave=False, disable=None):
         form = compiled(name, setting)
         rate = chosen(form, setting)
         for share in shares:
-            found[share][name] = tested(form, rate, share, setting)
-        last = found[1.0][name]
-        series[f"kept_{name}"] = by_shift(last.kept, len(setting["shifts"]))
+            at_share[share][name] = tested(form, rate, share, setting)
+        last = at_share[1.0][name]
+        series[f"kept_{name}"] = by_shift(last.stays, len(setting["shifts"]))
         series[f"training_{name}"], series[f"test_{name}"] = last.training, last.right.mean(1)
         series[f"rate_{name}"] = [rate]
     sizes = {f"parameters_{name}": size[name] for name in ("max", "gap", "none")}
-    *budgets, numbers = ({**summary(found[share]), **sizes} for share in shares)
+    *budgets, numbers = ({**summary(at_share[share]), **sizes} for share in shares)
     names = [f"{share:.0%} of the epochs" for share in setting["budgets"]]
     return Measured(numbers, series, dict(zip(names, budgets)))
 
 
-def by_shift(kept: np.ndarray, shifts: int) -> np.ndarray:
-    """Share kept, (seeds, 1 + shifts): by no shift, all."""
-    which = np.arange(kept.shape[1]) // 4 % shifts
-    shares = [kept[:, which == k].mean(1) for k in range(shifts)]
-    return np.stack([np.ones(len(kept)), *shares], 1)
+def by_shift(stays: np.ndarray, shifts: int) -> np.ndarray:
+    """The share of predictions that stay, (seeds, 1 + shifts); without a shift, all."""
+    which = np.arange(stays.shape[1]) // 4 % shifts
+    shares = [stays[:, which == k].mean(1) for k in range(shifts)]
+    return np.stack([np.ones(len(stays)), *shares], 1)
 
 
-def summary(found: dict[str, Tested]) -> dict[str, Any]:
+def summary(forms: dict[str, Tested]) -> dict[str, Any]:
     """The numbers of one budget."""
     numbers: dict[str, Any] = {}
-    overfit = {name: each.training[:, None] - each.right for name, each in found.items()}
-    for name, each in found.items():
-        numbers[f"kept_{name}"] = spread(each.kept.mean(1))
+    overfit = {name: each.training[:, None] - each.right for name, each in forms.items()}
+    for name, each in forms.items():
+        numbers[f"kept_{name}"] = spread(each.stays.mean(1))
         numbers[f"overfit_{name}"] = spread(overfit[name].mean(1))
         numbers[f"accuracy_{name}"] = spread(each.right.mean(1))
     for name in ("max", "average", "stride"):
-        numbers[f"kept_{name}_over"] = paired_interval(found[name].kept, found["none"].kept)
+        numbers[f"kept_{name}_over"] = paired_interval(forms[name].stays, forms["none"].stays)
         numbers[f"less_{name}"] = paired_interval(overfit["none"], overfit[name])
-    numbers["gap_over_max"] = paired_interval(found["gap"].right, found["max"].right)
+    numbers["gap_over_max"] = paired_interval(forms["gap"].right, forms["max"].right)
     return numbers
 
 

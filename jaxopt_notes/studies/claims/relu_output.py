@@ -52,7 +52,7 @@ ABOUT = About(
     "初始权重和批次。每组取验证集平均准确率最高的学习率，在测试图像上测量。若某类的测试图像中，只"
     "有不到十分之一的图像以本类的输出为最高，则该类丢失，称这次训练失败。",
     setting={
-        "seeds": 24,
+        "seeds": 64,
         "widths": [64],
         "images": 3000,
         "batch": 64,
@@ -253,17 +253,17 @@ def numbers_of(setting: dict[str, Any], runs: dict[str, Runs]) -> dict[str, Any]
     """What decides, at one budget."""
     rate = trials(setting["trials"], setting["range"])[:, 0]
     usual = int(abs(np.log(rate / setting["usual_rate"])).argmin())
-    at = {arm: chosen(found) for arm, found in runs.items()}
+    at = {arm: chosen(of_arm) for arm, of_arm in runs.items()}
     # Of 10,000 or 2,000 images, so whole bytes.
-    right = {arm: np.unpackbits(found.right, axis=-1) for arm, found in runs.items()}
-    lost = {arm: (found.watched < setting["lost_below"]).any(-1) for arm, found in runs.items()}
+    right = {arm: np.unpackbits(of_arm.right, axis=-1) for arm, of_arm in runs.items()}
+    lost = {arm: (of_arm.watched < setting["lost_below"]).any(-1) for arm, of_arm in runs.items()}
     numbers: dict[str, Any] = {
         "harm_relu_usual": points(right["logits"][usual], right["relu"][usual]),
         "broken_relu_usual": share_interval(lost["relu"][usual]),
     }
-    for arm, found in runs.items():
+    for arm, of_arm in runs.items():
         numbers[f"broken_{arm}"] = share_interval(lost[arm][at[arm]])
-        numbers[f"accuracy_{arm}"] = spread(found.accuracy["test"][at[arm], :, -1])
+        numbers[f"accuracy_{arm}"] = spread(of_arm.accuracy["test"][at[arm], :, -1])
         numbers[f"rate_{arm}"] = float(rate[at[arm]])
         if arm != "logits":
             numbers[f"harm_{arm}"] = points(right["logits"][at["logits"]], right[arm][at[arm]])
@@ -276,11 +276,11 @@ def measure(setting: dict[str, Any]) -> Measured:
     rate = trials(setting["trials"], setting["range"])[:, 0]
     up = np.argsort(rate)
     series: dict[str, Any] = {"rate": rate[up]}
-    for arm, found in runs.items():
-        accuracy, at = found.accuracy["test"][..., -1], chosen(found)
+    for arm, of_arm in runs.items():
+        accuracy, at = of_arm.accuracy["test"][..., -1], chosen(of_arm)
         series[f"mean_{arm}"] = accuracy.mean(1)[up]
         series[f"runs_{arm}"] = accuracy[at]
-        series[f"lost_{arm}"] = (found.watched[at] < setting["lost_below"]).sum(-1)
+        series[f"lost_{arm}"] = (of_arm.watched[at] < setting["lost_below"]).sum(-1)
     return Measured(
         numbers_of(setting, runs),
         series,

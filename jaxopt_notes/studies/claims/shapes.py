@@ -98,9 +98,9 @@ ABOUT = About(
         ),
     },
     threshold={"wrong": 0},
-    rule="Holds if every shape, the number of parameters, both sides and the formula agree, and "
-    "no value differs when ReLU and max pool change places. Fails if the shapes or the number of "
-    "parameters differ; else it depends.",
+    rule="Holds if every shape, the number of parameters, both side lengths and the formula "
+    "agree, and no value differs when ReLU and max pool change places. Fails if the shapes or the "
+    "number of parameters differ; else it depends.",
     rule_zh="若形状、参数个数、两个边长与公式全部一致，且 ReLU 与最大池化换位后数值全部相同，则成"
     "立；形状或参数个数不一致则不成立；否则视情况而定。",
     picture="Above, the layers one below the other with their shapes, and for each a bar as long "

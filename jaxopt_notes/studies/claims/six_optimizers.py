@@ -284,14 +284,14 @@ def measure(setting: dict[str, Any]) -> Measured:
         default = untuned.right_at_best(images)
         numbers[f"behind_{epochs}"] = points(right[rival], right["adam"])
         numbers[f"lost_{epochs}"] = points(right["adam"], default)
-        errors = {name: 1 - found.accuracy["held"][..., -1] for name, found in runs.items()}
+        errors = {name: 1 - of_name.accuracy["held"][..., -1] for name, of_name in runs.items()}
         limit = min(np.median(e, axis=1).min() for e in errors.values()) + setting["within"]
         widths = {}
-        for name, found in runs.items():
+        for name, of_name in runs.items():
             rates = quarter_decades(*setting["exponents"][name])
             low, high = edges(rates, np.median(errors[name], axis=1), limit)
-            tested = np.median(found.at_best("accuracy", "test", "accuracy"))
-            chosen = rates[found.best("accuracy")]
+            tested = np.median(of_name.at_best("accuracy", "test", "accuracy"))
+            chosen = rates[of_name.best("accuracy")]
             values = {"low": low, "high": high, "chosen": chosen, "accuracy": tested}
             note(**{f"{what}_{name}": value for what, value in values.items()})
             widths[name] = median_interval([width(rates, e, limit) for e in errors[name].T])
@@ -357,8 +357,8 @@ def _draw_deciding(axes: Any, measured: Measured) -> None:
         ("lost", style.BLACK, "s", 1.07, "at 0.001, behind itself tuned"),
     )
     for part, colour, marker, shift, label in parts:
-        found = [measured.numbers[f"{part}_{n:g}"] for n in epochs]
-        y, low, high = (np.array([x[p] for x in found]) for p in ("estimate", "low", "high"))
+        intervals = [measured.numbers[f"{part}_{n:g}"] for n in epochs]
+        y, low, high = (np.array([x[p] for x in intervals]) for p in ("estimate", "low", "high"))
         look = {"color": colour, "marker": marker, "markersize": 5, "elinewidth": 1.4}
         axes.errorbar(epochs * shift, y, [y - low, high - y], linewidth=1, label=label, **look)
         limit = ABOUT.threshold[part]

@@ -181,15 +181,15 @@ class Texts(NamedTuple):
 def docstrings(package: str) -> list[list[str]]:
     """The words of each docstring of a package of Python's library; of five words and more."""
     folder = Path(sysconfig.get_path("stdlib")) / package
-    found = []
+    texts = []
     for path in sorted(folder.rglob("*.py")):
         if {"test", "tests"} & set(path.relative_to(folder).parts):
             continue
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Module):
                 words = re.findall("[a-z]{2,}", (ast.get_docstring(node) or "").lower())
-                found += [words] if len(words) >= 5 else []
-    return found
+                texts += [words] if len(words) >= 5 else []
+    return texts
 
 
 def load(packages: list[str], most: int) -> Texts:
@@ -203,9 +203,9 @@ def load(packages: list[str], most: int) -> Texts:
     if len(np.unique(labels)) < 2:
         raise InputError("sparse-features: this Python came without its library's sources")
     counted = collections.Counter(word for words, _ in texts for word in set(words))
-    kept = sorted(counted, key=lambda word: (-counted[word], word))[:most]
-    place = {word: i for i, word in enumerate(kept)}
-    bags = np.zeros((len(texts), len(kept)), np.float32)
+    vocabulary = sorted(counted, key=lambda word: (-counted[word], word))[:most]
+    place = {word: i for i, word in enumerate(vocabulary)}
+    bags = np.zeros((len(texts), len(vocabulary)), np.float32)
     for bag, (words, _) in zip(bags, texts):
         for word in set(words) & place.keys():
             bag[place[word]] = 1
@@ -285,16 +285,16 @@ def scores(p: Any, texts: Texts, setting: dict[str, Any]) -> np.ndarray:
         z = x @ p["w"] + p["b"]
         return jnp.stack([cross_entropy(z, y).mean(), (z.argmax(-1) == y).mean()])
 
-    count, found = len(texts.labels), []
+    count, by_seed = len(texts.labels), []
     for seed in range(setting["seeds"]):
         mine = jax.tree.map(lambda leaf, s=seed: leaf[s], p)
-        found.append(
+        by_seed.append(
             [
                 jax.vmap(one, (0, None, None))(mine, texts.bags[rows], texts.labels[rows])
                 for rows in dealt(seed, count)[1:]
             ]
         )
-    return np.moveaxis(np.asarray(found), (0, 1, 2, 3), (2, 0, 3, 1))
+    return np.moveaxis(np.asarray(by_seed), (0, 1, 2, 3), (2, 0, 3, 1))
 
 
 def measure(setting: dict[str, Any]) -> Measured:
