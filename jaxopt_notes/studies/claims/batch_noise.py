@@ -183,6 +183,16 @@ ABOUT = About(
         ),
     },
     reachable={
+        # with wrong labels, in tests/studies/test_reachability.py
+        "holds": {
+            "seeds": 12,
+            "images": 512,
+            "batch": 64,
+            "epochs": 20,
+            "widths": [128],
+            "rates": [0.1, 0.1, 1],
+            "groups": [4],
+        },
         "depends": {
             "images": 256,
             "batch": 64,
