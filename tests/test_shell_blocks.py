@@ -182,7 +182,7 @@ def test_each_extra_to_install_exists():
 
 def test_each_file_to_run_exists():
     words = re.findall(r"python (?:-m pytest )?[^`\n#]*", "\n".join(PAGES.values()))
-    paths = {word for text in words for word in re.findall(r"(?:tests|scripts)/[\w/.]+", text)}
+    paths = {word for text in words for word in re.findall(r"(?:docs|tests|scripts)/[\w/.]+", text)}
     assert len(paths) > 5
     assert all((ROOT / path).exists() for path in paths)
 
