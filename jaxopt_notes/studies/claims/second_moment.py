@@ -131,8 +131,8 @@ ABOUT = About(
             "占 {share_later:.1%}",
         ),
         "depends": (
-            "At batch {batch:.0f}, the squared mean is {share_start:.0%} of v at the start but only "
-            "{share_later:.1%} after training",
+            "At batch {batch:.0f}, the squared mean is {share_start:.0%} of v at the start but "
+            "only {share_later:.1%} after training",
             "批大小 {batch:.0f} 时，均值平方在开始时占 v 的 {share_start:.0%}，训练后只占 "
             "{share_later:.1%}",
         ),
