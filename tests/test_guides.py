@@ -198,3 +198,23 @@ def test_the_page_on_adding_a_study_has_a_study_that_runs(first_step, tmp_path, 
     assert studies_command.main(command) == 0
     assert capsys.readouterr().out.startswith(first_step)
     assert (tmp_path / "out" / "first-step" / "picture.png").exists()
+
+
+IDENTIFIED = BLOCKS.findall((DOCS / "identified.md").read_text(encoding="utf-8"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("block", "package"),
+    list(zip(IDENTIFIED, ("torch_optimizer", "heavyball", "optimi"), strict=True)),
+)
+def test_another_packages_optimizer_prints_what_stands_beside_it(block, package, capsys):
+    reason = f"needs {package}, one of the packages that the page compares"
+    names = {name: pytest.importorskip(name, reason=reason) for name in (package, "torch")}
+    _, code = block
+    exec(compile(code, "identified.md", "exec"), names)
+    numbers = re.compile(r"-?\d+\.\d+")
+    *_, comment = re.findall(r"print\(.*# (.*)", code)
+    sentence = comment.split(";")[0]
+    printed = [f"{float(n):.4g}" for n in numbers.findall(capsys.readouterr().out)]
+    assert printed == [f"{float(n):.4g}" for n in numbers.findall(sentence)]

@@ -84,9 +84,17 @@ def test_a_chinese_edition_has_the_same_code_and_outputs(path):
         else:
             text = "".join(here["source"])
             assert re.search(r"[\u4e00-\u9fff]", text), here["id"]
-            for target in re.findall(r"\]\(([^)]+\.md)\)", text):
-                edition = target.replace(".md", ".zh-CN.md")
-                assert not (path.parent / edition).exists(), target
+            for target in re.findall(r"\]\(([^)]+\.(?:md|ipynb))\)", text):
+                edition = re.sub(r"(\.\w+)$", r".zh-CN\1", target)
+                assert edition == path.name or not (path.parent / edition).exists(), target
+
+
+@pytest.mark.parametrize("path", ENGLISH, ids=lambda path: path.stem)
+def test_each_notebook_has_a_chinese_edition_and_each_leads_to_the_other(path):
+    chinese = path.with_suffix(".zh-CN.ipynb")
+    titles = ["".join(read(one)["cells"][0]["source"]) for one in (path, chinese)]
+    assert f"[中文]({chinese.name})" in titles[0]
+    assert f"[English]({path.name})" in titles[1]
 
 
 @pytest.mark.slow  # 6 to 12 CPU seconds each

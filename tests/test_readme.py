@@ -19,7 +19,10 @@ from jaxopt_notes.optimizers import _adam
 from jaxopt_notes.transfer import prove, to_torch_optimizer
 
 ROOT = Path(__file__).parent.parent
-PAGES = ("README", *(f"docs/{n}" for n in ("start", "there-and-back", "microscope", "speed")))
+PAGES = (
+    "README",
+    *(f"docs/{n}" for n in ("index", "start", "there-and-back", "microscope", "speed")),
+)
 TEXTS = {page: (ROOT / f"{page}.md").read_text(encoding="utf-8") for page in PAGES}
 README, THERE_AND_BACK = TEXTS["README"], TEXTS["docs/there-and-back"]
 OPTIMIZERS = (ROOT / "docs" / "optimizers.md").read_text(encoding="utf-8")

@@ -1,6 +1,9 @@
 """The test vectors of docs/vectors: our optimizers pass them, wrong ones do not."""
 
+import contextlib
+import itertools
 import json
+import re
 from pathlib import Path
 
 import jax
@@ -104,3 +107,26 @@ def test_every_optimizer_of_the_notes_is_there_in_each_convention():
         for optimizer in ("adagrad", "rmsprop", "adam", "adamw")
     }
     assert all(case["catches"] for case in CASES.values())
+
+
+@pytest.mark.parametrize(("eps", "passes"), [(1e-8, True), (1e-3, False)])
+def test_the_pages_loop_compares_an_optimizer_of_plain_numbers(eps, passes, monkeypatch):
+    """Adam as torch writes it."""
+    page = (FOLDER / "README.md").read_text(encoding="utf-8")
+    (loop,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    moments, steps = {}, itertools.count(1)
+
+    def my_step(params, grads):
+        t = next(steps)
+
+        def moved(name, i, p):
+            g = grads[name][i]
+            m, v = moments.get((name, i), (0.0, 0.0))
+            m, v = moments[name, i] = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g * g
+            return p - 0.01 * (m / (1 - 0.9**t)) / ((v / (1 - 0.999**t)) ** 0.5 + eps)
+
+        return {n: [moved(n, i, p) for i, p in enumerate(row)] for n, row in params.items()}
+
+    monkeypatch.chdir(FOLDER)
+    with contextlib.nullcontext() if passes else pytest.raises(AssertionError):
+        exec(loop, {"my_step": my_step})

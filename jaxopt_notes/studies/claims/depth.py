@@ -303,6 +303,16 @@ ABOUT = About(
             "ReLU 能否随深度保住梯度尚无定论",
         ),
     },
+    reachable={
+        "holds": {
+            "seeds": 6,
+            "images": 1024,
+            "batch": 64,
+            "width": 32,
+            "epochs": 6,
+            "range": [3e-3, 3e-3],
+        },
+    },
     texts={
         "ReLU, torch's default": "ReLU，torch 默认",
         "ReLU, He": "ReLU，He",
