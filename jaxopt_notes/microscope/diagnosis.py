@@ -64,8 +64,8 @@ class Diagnosis(NamedTuple):
 
     >>> import optax
     >>> from functools import partial
-    >>> found = diagnose(partial(optax.sgd, 0.1), partial(optax.sgd, 0.1))
-    >>> found.equal, found.steps, found.first_step
+    >>> diagnosis = diagnose(partial(optax.sgd, 0.1), partial(optax.sgd, 0.1))
+    >>> diagnosis.equal, found.steps, found.first_step
     (True, 1000, None)
     """
 

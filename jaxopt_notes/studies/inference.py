@@ -130,8 +130,8 @@ def points(correct_a: Any, correct_b: Any, level: float = 0.95) -> Interval:
 def share_interval(happened: Any, level: float = 0.95) -> Interval:
     """The share of independent runs in which something happens: exact (Clopper & Pearson 1934).
 
-    >>> found = share_interval([True] * 3 + [False] * 9)
-    >>> [round(found[name], 3) for name in ("estimate", "low", "high")]
+    >>> interval = share_interval([True] * 3 + [False] * 9)
+    >>> [round(interval[name], 3) for name in ("estimate", "low", "high")]
     [0.25, 0.055, 0.572]
     """
     from scipy.special import betaincinv

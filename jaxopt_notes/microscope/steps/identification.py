@@ -32,8 +32,8 @@ class Identification(NamedTuple):
       undecided: questions that the steps cannot decide.
       not_examined: behaviour that was not examined.
 
-    >>> found = Identification(True, "SGD", "θ ← θ − α g", {"α": 0.1}, (), (), (), ())
-    >>> print(found)
+    >>> identification = Identification(True, "SGD", "θ ← θ − α g", {"α": 0.1}, (), (), (), ())
+    >>> print(identification)
     SGD
         θ ← θ − α g
         α = 0.1
@@ -93,8 +93,8 @@ def identify(stepper: Stepper, dtype: str = "float64", claim: str | None = None)
       InputError: the dtype or the claim is unknown, or the stepper cannot step.
 
     >>> from jaxopt_notes.microscope import stepper
-    >>> found = identify(stepper("optax.sgd", {"learning_rate": 0.1}))
-    >>> found.equation, found.hyperparameters
+    >>> identification = identify(stepper("optax.sgd", {"learning_rate": 0.1}))
+    >>> identification.equation, identification.hyperparameters
     ('θ ← θ − α g', {'learning_rate': 0.1})
     """
     return examine(stepper, dtype, claim).identification
