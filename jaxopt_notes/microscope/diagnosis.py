@@ -65,7 +65,7 @@ class Diagnosis(NamedTuple):
     >>> import optax
     >>> from functools import partial
     >>> diagnosis = diagnose(partial(optax.sgd, 0.1), partial(optax.sgd, 0.1))
-    >>> diagnosis.equal, found.steps, found.first_step
+    >>> diagnosis.equal, diagnosis.steps, diagnosis.first_step
     (True, 1000, None)
     """
 
