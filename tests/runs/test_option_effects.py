@@ -1,7 +1,7 @@
 """Each option of `python -m jaxopt_notes.train` has its effect: one table, a row an option.
 
 Where an option changes numbers, a plain loop with optax says what they have to be, and without the
-option it says something else. `ran(options)` runs the command on a few digits (tests/conftest.py).
+option it says something else. `ran(options)` runs the command on a few digits (tests/shared.py).
 """
 
 import functools
@@ -42,7 +42,7 @@ STEPS = 8  # of the base run: two epochs of four
 class Tools(NamedTuple):
     """What a row's check may use."""
 
-    run: Callable[..., Any]  # ran(options) of tests/conftest.py
+    run: Callable[..., Any]  # ran(options) of tests/shared.py
     digits: Any
     patch: pytest.MonkeyPatch
     folder: Path  # the current one, empty
