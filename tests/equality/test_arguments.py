@@ -80,7 +80,7 @@ def build(name: str, argument: str, value: Any) -> optax.GradientTransformation:
 
 
 def refused(error: type[Exception], name: str, argument: str, values: list[Any]) -> None:
-    """Each value is refused by the argument's name. They are one test: a test of its own takes longer."""
+    """Each value is refused by the argument's name, all in one test: a test takes longer."""
     for value in values:
         with pytest.raises(error, match=rf"\b{argument}="):
             build(name, argument, value)
