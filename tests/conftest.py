@@ -13,7 +13,7 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
-    """Python's collector, which took a tenth of the time, waits until the tests are collected."""
+    """Python's garbage collector waits until the tests are collected."""
     gc.disable()
     config.pluginmanager.register(every_test)
 
@@ -29,17 +29,17 @@ def pytest_sessionstart(session):
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collect_file():
-    """No test's file has doctests: to look for them takes a twentieth of the collection."""
+    """Test files have no doctests, and pytest spends time on looking for them."""
     return [part for part in (yield) if type(part) is pytest.Module]
 
 
 def pytest_collection_finish():
-    """The collector leaves alone what imports and collection made."""
+    """From now on the collector leaves alone what imports and collection made."""
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
     gc.enable()
 
 
 def pytest_sessionfinish():
-    """Nor does it look through everything five times at the end, for pytest."""
+    """pytest collects garbage five times at the end: nothing is left to look through."""
     gc.freeze()
