@@ -1,136 +1,45 @@
-"""Shared by all tests: a few of the bundled digits as a data set, and the command on them."""
+"""What pytest does with these tests; their shared fixtures are in `tests/shared.py`."""
 
-import functools
 import gc
-import os
-import sys
 
-import jax
 import pytest
-from jax._src.interpreters import mlir
 
-from jaxopt_notes import train
-from jaxopt_notes.data import Dataset, load
-from jaxopt_notes.runtime import compilation
-from jaxopt_notes.training import setup
 from tests import every_test
-from tests.run_files import BASE, SMALL, Ran
-from tests.virtual_devices import BY_DEFAULT, COMPILE_SOON
 
 
 def pytest_addoption(parser):
-    """Adds `--cpu-seconds`: a busy machine changes CPU seconds less than wall-clock seconds."""
+    """`--cpu-seconds`: a busy machine changes them less than seconds on the clock."""
     parser.addoption("--cpu-seconds", action="store_true", help="print CPU seconds of each room")
 
 
-@pytest.fixture(scope="session")
-def digits() -> Dataset:
-    """512 training and 300 test images of real MNIST: an epoch of four steps of 128."""
-    whole = load("mnist-12k")
-    return whole._replace(
-        train_images=whole.train_images[::19][:512],
-        train_labels=whole.train_labels[::19][:512],
-        test_images=whole.test_images[::6][:300],
-        test_labels=whole.test_labels[::6][:300],
-    )
-
-
 def pytest_configure(config):
-    """Starts JAX, so that no run in a test's own process takes the CPU for several devices.
-
-    The tests compile with less effort, except those that ask for `BY_DEFAULT` or for the fixture
-    `compiled_by_default`. A process that a test starts has XLA's defaults.
-    """
-    gc.set_threshold(50_000, 20, 20)
+    """Python's garbage collector waits until the tests are collected."""
+    gc.disable()
     config.pluginmanager.register(every_test)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XLA_FLAGS", f"{os.environ.get('XLA_FLAGS', '')} {COMPILE_SOON}")
-        compilation.OPTIONS = {"xla_backend_optimization_level": 0}
-        jax.devices()
-    # One MLIR context for all programs: making one takes a third of a small program's time.
-    if hasattr(mlir, "make_ir_context"):
-        mlir.make_ir_context = functools.cache(mlir.make_ir_context)
+
+
+def pytest_sessionstart(session):
+    """The process that hands the tests to its workers needs neither JAX nor fixtures."""
+    if not session.config.pluginmanager.has_plugin("dsession"):
+        from tests import shared
+
+        shared.start_jax()
+        session.config.pluginmanager.register(shared)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collect_file():
+    """Test files have no doctests, and pytest spends time on looking for them."""
+    return [part for part in (yield) if type(part) is pytest.Module]
 
 
 def pytest_collection_finish():
-    """Python's garbage collector skips the imported objects; it took a tenth of the time."""
-    gc.collect()
+    """From now on the collector leaves alone what imports and collection made."""
     gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
+    gc.enable()
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _own_compilation_cache(request):
-    """Tests share compiled programs with each other and with later runs, not with the user.
-
-    Most of the tests' time goes into compiling. Compiling a small program takes less time than
-    storing it and looking it up. A command stores all of its programs.
-    """
-    folder = request.config.cache.mkdir("compiled")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("JAX_COMPILATION_CACHE_DIR", str(folder))
-        compilation.keep_compiled(str(folder))
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
-        yield
-
-
-@pytest.fixture
-def compiled_by_default(request, monkeypatch):
-    """Compiles a slow test's runs as users' runs are compiled, to compare bits within a program.
-
-    The quick tests make the same comparison between programs compiled with less effort.
-    """
-    if request.node.get_closest_marker("slow"):
-        level = {"xla_backend_optimization_level": 1}
-        monkeypatch.setattr(compilation, "OPTIONS", BY_DEFAULT | level)
-
-
-@pytest.fixture
-def no_pictures(monkeypatch):
-    """Acts as if matplotlib were not installed: drawing would take most of the time."""
-    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-
-
-@pytest.fixture
-def small(monkeypatch, digits, tmp_path):
-    """small(options) runs the command, which writes to tmp_path / 'run' unless it resumes a run.
-
-    Without `--model` it trains the smallest network, so that the tests share compiled programs.
-    """
-    monkeypatch.setattr(setup, "load", lambda *_: digits)
-    monkeypatch.chdir(tmp_path)
-
-    def main(*args):
-        if "--resume" in args:
-            return train.main(args)
-        network = [] if "--model" in args else SMALL.split()
-        return train.main(["--out", "run", "--epochs", "1", *network, *args])
-
-    return main
-
-
-@pytest.fixture(scope="session")
-def finished() -> dict[tuple[str, str, str], Ran]:
-    """The runs so far, by their options and those of XLA."""
-    return {}
-
-
-@pytest.fixture
-def ran(small, finished, no_pictures, tmp_path_factory, capsys):
-    """ran(options) is the run with these options after `base`'s, made once in a session.
-
-    `anew` makes a run that no other test sees.
-    """
-
-    def main(options: str = "", anew: bool = False, base: str = BASE) -> Ran:
-        key = base, options, str(compilation.OPTIONS)
-        if anew or key not in finished:
-            folder = tmp_path_factory.mktemp("run") / "run"
-            capsys.readouterr()
-            code = small(*base.split(), "--out", str(folder), *options.split())
-            result = Ran(code, *capsys.readouterr(), folder)
-            if anew:
-                return result
-            finished[key] = result
-        return finished[key]
-
-    return main
+def pytest_sessionfinish():
+    """pytest collects garbage five times at the end; now it has nothing to go through."""
+    gc.freeze()

@@ -21,17 +21,31 @@ SOFT = np.float32(RNG.dirichlet(np.full(10, 0.3), 32))
 WEIGHTS = np.float32(RNG.uniform(0.1, 3, 10))
 
 
+def with_gradient(losses):
+    """(logits, labels) -> the loss of each row and the gradient of their mean, as one program."""
+
+    def mean(z, y):
+        rows = losses(z, y)
+        return rows.mean(), rows
+
+    def both(z, y):
+        grad, rows = jax.grad(mean, has_aux=True)(z, y)
+        return rows, grad
+
+    return jax.jit(both)
+
+
+losses_and_gradient = with_gradient(cross_entropy)
+optaxs_losses_and_gradient = with_gradient(optax.softmax_cross_entropy_with_integer_labels)
+
+
 @pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3])
 def test_value_and_gradient_equal_optax(scale):
-    logits = scale * jax.random.normal(jax.random.key(0), (32, 10))
-    labels = jax.random.randint(jax.random.key(1), (32,), 0, 10)
-    optax_loss = optax.softmax_cross_entropy_with_integer_labels
-    np.testing.assert_allclose(
-        cross_entropy(logits, labels), optax_loss(logits, labels), rtol=1e-5, atol=1e-6
-    )
-    ours = jax.grad(lambda z: cross_entropy(z, labels).mean())(logits)
-    expected = jax.grad(lambda z: optax_loss(z, labels).mean())(logits)
-    np.testing.assert_allclose(ours, expected, rtol=1e-5, atol=1e-7)
+    logits = np.float32(scale / 3) * LOGITS
+    loss, grad = losses_and_gradient(logits, LABELS)
+    expected, expected_grad = optaxs_losses_and_gradient(logits, LABELS)
+    np.testing.assert_allclose(loss, expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(grad, expected_grad, rtol=1e-5, atol=1e-7)
 
 
 def test_value_equals_float64():
@@ -50,9 +64,9 @@ def test_saturated_logits_stay_finite():
             def total(z, labels=labels, smoothing=smoothing):
                 return cross_entropy(z, labels, label_smoothing=smoothing).sum()
 
-            loss, grad = jax.value_and_grad(total)(logits)
-            assert jnp.isfinite(loss)
-            assert jnp.isfinite(grad).all()
+            loss, grad = jax.jit(jax.value_and_grad(total))(logits)
+            assert np.isfinite(loss)
+            assert np.isfinite(grad).all()
 
 
 def test_a_small_loss_beside_large_logits_keeps_its_digits():
@@ -63,12 +77,12 @@ def test_a_small_loss_beside_large_logits_keeps_its_digits():
 
 
 def test_a_class_ruled_out_adds_nothing_and_gets_no_gradient():
-    logits, soft = jnp.array([[0.0, 1.0, -jnp.inf]]), jnp.array([[0.5, 0.5, 0.0]])
-    loss, grad = jax.value_and_grad(lambda z: cross_entropy(z, soft).sum())(logits)
+    logits, soft = np.float32([[0.0, 1.0, -np.inf]]), np.float32([[0.5, 0.5, 0.0]])
+    loss, grad = jax.jit(jax.value_and_grad(lambda z: cross_entropy(z, soft).sum()))(logits)
     np.testing.assert_allclose(loss, cross_entropy(logits[:, :2], soft[:, :2])[0], rtol=1e-6)
     np.testing.assert_allclose(grad[0], [-0.23105858, 0.23105858, 0.0], rtol=1e-6)
-    towards = jax.grad(lambda y: cross_entropy(logits, y).sum())(soft)
-    assert jnp.isfinite(towards).all()
+    towards = jax.jit(jax.grad(lambda y: cross_entropy(logits, y).sum()))(soft)
+    assert np.isfinite(towards).all()
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1, 1.0])
@@ -105,7 +119,7 @@ def test_value_and_gradient_equal_torch(smoothing, weighted, labels):
     np.testing.assert_allclose(
         ours(jnp.asarray(LOGITS)), torch_loss.detach().numpy(), rtol=1e-5, atol=1e-6
     )
-    grad = jax.grad(lambda z: ours(z).sum())(jnp.asarray(LOGITS))
+    grad = jax.jit(jax.grad(lambda z: ours(z).sum()))(LOGITS)
     np.testing.assert_allclose(grad, z.grad.numpy(), rtol=1e-4, atol=1e-6)
 
 
@@ -137,10 +151,11 @@ def test_entropy_is_0_when_certain_and_largest_when_uniform():
 def test_gradient_of_entropy_is_finite_where_p_is_0():
     p = jnp.array([0.0, 0.25, 0.75])
     np.testing.assert_allclose(
-        jax.grad(entropy)(p), [0, -math.log(0.25) - 1, -math.log(0.75) - 1], rtol=1e-6
+        jax.jit(jax.grad(entropy))(p), [0, -math.log(0.25) - 1, -math.log(0.75) - 1], rtol=1e-6
     )
     logits = jnp.array([0.0, 200.0])  # whose softmax holds an exact 0
-    assert jnp.isfinite(jax.grad(lambda z: entropy(jax.nn.softmax(z)))(logits)).all()
+    slope = jax.jit(jax.grad(lambda z: entropy(jax.nn.softmax(z))))
+    assert np.isfinite(slope(logits)).all()
 
 
 def test_entropy_of_nan_is_nan_under_jit():
@@ -150,7 +165,7 @@ def test_entropy_of_nan_is_nan_under_jit():
 loss_and_gradient = jax.jit(jax.value_and_grad(cross_entropy))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(st.integers(0, 2**31), st.sampled_from([0.05, 0.5, 5.0]), st.integers(0, 5))
 def test_the_minimum_of_cross_entropy_over_its_softmax_is_the_labels_entropy(seed, spread, zeros):
     rng, classes = np.random.default_rng(seed), 6

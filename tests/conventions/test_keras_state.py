@@ -18,6 +18,7 @@ from jaxopt_notes.conventions.keras_schedules import schedule_of
 from jaxopt_notes.errors import InputError
 from jaxopt_notes.verification import oracle_keras, problem
 from tests import keras_runs
+from tests.slow_cases import slow_but
 
 pytest.importorskip("keras", reason="Keras is not installed")
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -39,9 +40,10 @@ SCHEDULES = [
     schedules.CosineDecayRestarts(0.1, 10, 1.0, 0.9),
 ]
 STEPS = 200
+EACH_KIND = list({type(s): s for s in SCHEDULES}.values())
 
 
-@pytest.mark.parametrize("schedule", SCHEDULES, ids=lambda s: type(s).__name__)
+@pytest.mark.parametrize("schedule", slow_but(EACH_KIND, SCHEDULES, lambda s: type(s).__name__))
 def test_each_schedule_has_keras_values_over_a_whole_run(schedule: Any) -> None:
     ours = schedule_of(json.loads(json.dumps(schedules.serialize(schedule))))
     for dtype, of in (("float32", 2e-7), ("float64", 1e-14)):

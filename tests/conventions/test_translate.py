@@ -10,6 +10,7 @@ from jaxopt_notes.conventions import translate
 from jaxopt_notes.errors import InputError
 from jaxopt_notes.verification import frameworks, oracle_keras, oracle_torch, problem
 from jaxopt_notes.verification.settings import RATE, Setting, settings
+from tests.slow_cases import slow_but
 
 STEPS = 30
 TABLE = [s for s in settings() if s.framework in ("torch", "keras") and s.scheduled]
@@ -20,9 +21,10 @@ def path(optimizer: optax.GradientTransformation) -> problem.Path:
 
 
 def of(framework: str) -> Any:
-    return pytest.mark.parametrize(
-        "setting", [s for s in TABLE if s.framework == framework], ids=lambda s: s.label
-    )
+    """The framework's settings, of which the last of each optimizer is a quick test."""
+    table = [s for s in TABLE if s.framework == framework]
+    last = list({s.name: s for s in table}.values())
+    return pytest.mark.parametrize("setting", slow_but(last, table, lambda s: s.label))
 
 
 @pytest.fixture(name="torch")

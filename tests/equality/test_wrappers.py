@@ -64,10 +64,10 @@ BRANCHING: dict[str, Callable[[Factory, dict[str, Any]], Any]] = {
 
 
 def in_turn(wrappers: Any) -> list[Any]:
-    """All optimizers in each wrapper; the quick tests try three in each, and leave none out."""
-    names = list(ARGUMENTS)
+    """All optimizers in each wrapper; the quick tests try a few in each, together most."""
+    names, apart = list(ARGUMENTS), max(3, len(wrappers))
     pairs = [(wrapper, name) for wrapper in wrappers for name in names]
-    quick = [(wrapper, name) for i, wrapper in enumerate(wrappers) for name in names[i % 3 :: 3]]
+    quick = [(wrapper, name) for i, wrapper in enumerate(wrappers) for name in names[i::apart]]
     return slow_but(quick, pairs)
 
 

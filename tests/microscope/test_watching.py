@@ -50,9 +50,13 @@ def plain(optimizer):
     return getattr(optimizer, "gradient_transformation", lambda: optimizer)()
 
 
-WRAPS = {"jit": partial(jax.jit, compiler_options=BY_DEFAULT), "plain": lambda f: f}
+WRAPS = {
+    "jit": partial(jax.jit, compiler_options=BY_DEFAULT),
+    "jit soon": jax.jit,
+    "plain": lambda f: f,
+}
 # Compiled by default each takes a second, and outside jit each operation is a program.
-QUICK = [("chain", "jit"), ("MultiSteps", "jit"), ("noise", "jit"), ("chain", "plain")]
+QUICK = [("chain", "jit"), ("MultiSteps", "jit"), ("noise", "jit soon"), ("chain", "plain")]
 PAIRS = [
     pytest.param(name, wrap, marks=[] if (name, wrap) in QUICK else pytest.mark.slow)
     for wrap in WRAPS

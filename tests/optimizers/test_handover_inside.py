@@ -10,6 +10,7 @@ from flax import nnx
 from jaxopt_notes import adam, handover, sgd
 from jaxopt_notes.optimizers._handover import find_handover
 from tests.optimizers.walks import STEPS, T, assert_same, rate, run, tree
+from tests.slow_cases import slow_but
 
 
 def around(optimizer):
@@ -82,7 +83,7 @@ def test_with_nnx_optimizer():
     assert optimizer.opt_state.switched_at.get_value() == 3
 
 
-@pytest.mark.parametrize("stop", [2, T, 8])
+@pytest.mark.parametrize("stop", slow_but([T], [2, T, 8]))
 def test_resumed_from_a_checkpoint_it_goes_on_to_the_bit(tmp_path, stop):
     ocp = pytest.importorskip("orbax.checkpoint")
     optimizer = handover(adam(rate), sgd(rate, momentum=0.9), when=T)

@@ -158,8 +158,11 @@ def test_inside_each_wrapper_of_optax(name: str, maker: str) -> None:
     assert all(np.isfinite(x).all() for x in jax.tree.leaves(params))
 
 
-@pytest.mark.parametrize("tree", TREES)
-@pytest.mark.parametrize("maker", slow_but(["packed", "adam_to_sgd"], MAKERS))
+ON_TREES = [(maker, tree) for maker in MAKERS for tree in TREES]
+QUICK_ON_TREES = [("packed", tree) for tree in TREES] + [("adam_to_sgd", "mixed precision")]
+
+
+@pytest.mark.parametrize(("maker", "tree"), slow_but(QUICK_ON_TREES, ON_TREES))
 def test_trees_of_every_kind(maker: str, tree: str) -> None:
     optimizer = MAKERS[maker](0.1)
     params, state = run(optimizer, TREES[tree], steps=1, jit=False)

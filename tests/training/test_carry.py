@@ -14,6 +14,7 @@ from jaxopt_notes.training.progress import zero_sums
 from jaxopt_notes.training.sharding import Layout
 from jaxopt_notes.training.state import create
 from jaxopt_notes.training.step import Batch, Normalization, make_train_step
+from tests.slow_cases import slow_but
 
 
 def test_each_array_comes_back_with_its_shape_dtype_and_numbers():
@@ -35,7 +36,7 @@ def test_each_array_comes_back_with_its_shape_dtype_and_numbers():
         assert jnp.array_equal(back[name], x)
 
 
-@pytest.mark.parametrize("broken", [None, 3])
+@pytest.mark.parametrize("broken", slow_but([3], [None, 3]))
 def test_a_loop_of_fixed_length_does_what_the_stretch_does(broken):
     model, optimizer = pure(MLP(nnx.Rngs(0), (4, 4, 1), widths=(5,))), adam(1e-2)
     rng = np.random.default_rng(0)

@@ -89,6 +89,7 @@ def test_batch_statistics_and_dropout_travel_through_the_state(digits):
     expected = 0.1 * (np.asarray(features) + np.asarray(dense["bias"])).mean(0)
     np.testing.assert_allclose(once.batch_stats["norm"]["mean"], expected, rtol=1e-4, atol=1e-6)
 
+    @jax.jit
     def evaluated(s):
         return model.apply(s.params, s.batch_stats, normalize(batch.images))[0]
 
