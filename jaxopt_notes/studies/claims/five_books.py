@@ -33,15 +33,15 @@ ABOUT = About(
         "Adam：校正之后加 ε，Keras 与 TensorFlow 1 中则为 ε/√(1 − β2^t)",
     ),
     how="For each name, the formulas of the notes, optax, torch, Keras and TensorFlow 1 descend "
-    "one quadratic, from one start, at one learning rate, in float64. They do so three times: "
-    "with each framework's defaults; with the notes' β and ε in all; and then with the same β and "
-    "ε on the loss divided by a million, because gradients deep in a network can be that small. "
-    "The distance of a path is its largest distance from the notes' path at the same step, as a "
-    "share of the distance that the notes' path travels from its start.",
+    "the same quadratic, from the same start, at the same learning rate, in float64. They do so "
+    "three times: with each framework's defaults; with the notes' β and ε for all; and with the "
+    "notes' β and ε on the loss divided by a million. Gradients deep in a network can be that "
+    "small. For each path we take the largest distance from the notes' path at the same step. We "
+    "divide it by the distance travelled: how far the notes' path gets from its start.",
     how_zh="同名的五种公式（笔记、optax、torch、Keras、TensorFlow 1）从同一起点、以同一学习率沿同"
-    "一个二次函数下降（float64），共三次：用各自默认值；统一使用笔记的 β 和 ε；再以同样的 β 和 "
-    "ε，把损失除以一百万，因为网络深处的梯度可以这样小。某条轨迹的距离，是它与笔记轨迹在同一步的"
-    "最大间距，以笔记轨迹离起点最远的距离为单位。",
+    "一个二次函数下降（float64），共三次：第一次用各框架的默认值；第二次统一使用笔记的 β 和 ε；第"
+    "三次在第二次的基础上把损失除以一百万，因为网络深处的梯度可以这样小。对每条轨迹，取它与笔记轨"
+    "迹在同一步的最大间距，再除以路程，即笔记轨迹离起点最远的距离。",
     setting={
         "rate": 0.01,
         "steps": 300,
@@ -94,27 +94,27 @@ ABOUT = About(
     "of the names has one, not even on tiny gradients; else it depends.",
     rule_zh="若在默认值下，三个名字各有至少一个框架，其轨迹与笔记轨迹的间距不小于路程的 "
     "{apart:.0%}，则成立；若没有一个名字如此，在微小梯度下也没有，则不成立；否则视情况而定。",
-    picture="Above, the paths of the five RMSProps from one start over the loss's contours: those "
-    "of the notes, optax and Keras coincide; those of torch and TensorFlow 1 leave them. Below, "
-    "for each name and framework the largest distance from the notes' path on a logarithmic axis, "
-    "with default settings (dots) and on tiny gradients with the same β and ε (diamonds), with a "
-    "line at 1 %.",
-    picture_zh="上：五种 RMSProp 从同一起点出发的轨迹与损失等高线，笔记、optax 与 Keras 的重合，"
-    "torch 与 TensorFlow 1 的分开。下：每个名字、每个框架与笔记轨迹的最大距离（对数坐标），圆点为"
-    "各自默认值，菱形为相同 β、ε 下的微小梯度，竖线为 1 %。",
-    remark="Adam is the same everywhere while gradients are much larger than ε. "
-    "docs/optimizers-by-framework.md lists each difference and the argument that selects it; "
-    "jaxopt_notes.conventions follows each framework.",
-    remark_zh="只要梯度远大于 ε，Adam 在各处都一样。docs/optimizers-by-framework.md 列出每一处差"
-    "异，以及选用它的参数；jaxopt_notes.conventions 按各框架的写法运行。",
+    picture="Above, the paths of the five RMSProps from one start, on the loss's contours: the "
+    "paths of the notes, optax and Keras coincide; torch and TensorFlow 1 take other paths. "
+    "Below, the largest distance from the notes' path for each name and framework, on a "
+    "logarithmic axis. Dots are default settings; diamonds are tiny gradients with the same β "
+    "and ε; a line marks 1 %.",
+    picture_zh="上：五种 RMSProp 从同一起点出发的轨迹与损失等高线，笔记、optax 与 Keras 的轨迹重"
+    "合，torch 与 TensorFlow 1 的轨迹偏离它们。下：每个名字、每个框架与笔记轨迹的最大距离（对数坐"
+    "标），圆点为各自默认值，菱形为相同 β、ε 下的微小梯度，竖线为 1 %。",
+    remark="Adam's paths nearly coincide in all frameworks while gradients are much larger than "
+    "ε. docs/optimizers-by-framework.md lists each difference and the argument that selects it; "
+    "jaxopt_notes.conventions has each framework's formulas.",
+    remark_zh="只要梯度远大于 ε，各框架的 Adam 轨迹几乎重合。docs/optimizers-by-framework.md 列出"
+    "每一处差异，以及用哪个参数来选择；jaxopt_notes.conventions 提供各框架的公式。",
     sources=(
         "docs/optimizers-by-framework.md",
         "optax issues 532, 571 and 1389; pytorch issue 23796",
     ),
     findings={
         "holds": (
-            "With default settings, all three names take paths that differ by 1 % or more",
-            "默认值下，三个名字的轨迹都相差 1 % 以上",
+            "With default settings, the paths of all three optimizers differ by 1 % or more",
+            "默认值下，三种优化器的轨迹在各框架间都相差 1 % 以上",
         ),
         "depends": (
             "With default settings RMSProp's paths differ by up to {rmsprop_defaults:.0%} and "

@@ -41,15 +41,17 @@ ABOUT = About(
         "E[g^2] = Var(g) + (E g)^2",
         "批中有 B 张图像：Var(g) = Var(单张图像的 g) / B",
     ),
-    how="Normal gradients of variance 1 and of several means go through the package's Adam, and "
-    "v̂ is averaged over the last half of the steps. Then we take real gradients of a dense "
-    "network on mnist-12k, at the start and after training with Adam. Adam divides each "
-    "parameter by its own √v. So, for each parameter, we compute from the gradients of single "
-    "images which share of a batch gradient's second moment is the squared mean. The median over "
-    "the parameters counts.",
-    how_zh="方差为 1、均值不同的正态梯度输入本包的 Adam，v̂ 在后一半步上取平均。再看真实梯度："
-    "mnist-12k 上的全连接网络，训练开始时与用 Adam 训练之后。Adam 对每个参数除以各自的 √v，因此由"
-    "单张图像的梯度，对每个参数单独计算：批梯度的二阶矩中，均值平方占多少。取所有参数的中位数。",
+    how="We feed normally distributed gradients, with variance 1 and several means, to the "
+    "package's Adam, and average v̂ over the second half of the steps. Then we take real "
+    "gradients of a dense network on mnist-12k, at the start and after training with Adam. Adam "
+    "divides each parameter's update by that parameter's own √v. So we compute, for each "
+    "parameter, the share of the squared mean in the second moment of a batch gradient. This "
+    "share follows from the mean and the variance of single images' gradients. The rule uses the "
+    "median over the parameters.",
+    how_zh="把方差为 1、均值各异的正态分布梯度输入本包的 Adam，对后一半步的 v̂ 取平均。再取 "
+    "mnist-12k 上一个全连接网络的真实梯度，训练开始时与用 Adam 训练之后各取一次。Adam 把每个参数"
+    "的更新量除以该参数自己的 √v，因此对每个参数分别计算均值平方在批梯度二阶矩中的份额。这一份额"
+    "由单张图像梯度的均值与方差得出。判据取所有参数的中位数。",
     setting={
         "seeds": 25,
         "means": [0.0, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0],
@@ -64,29 +66,29 @@ ABOUT = About(
     quick={"seeds": 6, "steps": 4000, "images": 500, "width": 8, "training_steps": 100},
     measured={
         "share_start": (
-            "share of the squared mean in the second moment: median parameter, at the batch size "
-            "that the rule judges, at the start",
-            "二阶矩中均值平方的份额：参数的中位数，用于判定的批大小，训练开始时",
+            "share of the squared mean in the second moment at the start: median over the "
+            "parameters, at the rule's batch size",
+            "训练开始时二阶矩中均值平方的份额：各参数的中位数，判据所用的批大小",
         ),
         "share_later": (
-            "share of the squared mean after training",
-            "同上，训练之后",
+            "share of the squared mean after training, the rule's batch size",
+            "训练之后均值平方的份额，判据所用的批大小",
         ),
         "share_start_1000": (
-            "share of the squared mean at the start with batch 1,000",
-            "同上，训练开始时，批大小 1000",
+            "share of the squared mean at the start, batch size 1,000",
+            "训练开始时均值平方的份额，批大小 1000",
         ),
         "share_later_1000": (
-            "share of the squared mean after training with batch 1,000",
-            "同上，训练之后，批大小 1000",
+            "share of the squared mean after training, batch size 1,000",
+            "训练之后均值平方的份额，批大小 1000",
         ),
         "batch": (
-            "batch size that the rule judges",
-            "用于判定的批大小",
+            "the rule's batch size",
+            "判据所用的批大小",
         ),
-        "ratio_at_0": ("v̂ over the variance where the mean is 0", "均值为 0 时 v̂ 与方差之比"),
+        "ratio_at_0": ("ratio of v̂ to the variance, mean 0", "均值为 0 时 v̂ 与方差之比"),
         "ratio_at_largest": (
-            "v̂ over the variance at the largest mean, 5 σ",
+            "ratio of v̂ to the variance at the largest mean, 5 σ",
             "均值最大（5 σ）时 v̂ 与方差之比",
         ),
         "closed_error": (
@@ -101,24 +103,26 @@ ABOUT = About(
     rule_zh="若均值平方至多占 v 的 {share:.0%}，则 v 类似于方差。批大小 64 时，若取网络各参数的中"
     "位数，在训练开始时与训练后都如此，则成立；只在其中一个时刻如此，则视情况而定；都不如此，则不"
     "成立。{undecided}",
-    picture="Above, v̂ over the variance against the mean: dots on the curve 1 + mean², near 1 "
-    "while the mean is small and 26 at 5 σ. Below, the share of the squared mean over the batch "
-    "size, for the parameters of a network: a line for the median and a band for the middle "
-    "half. At the start the share passes 10 % just before batch 64 and reaches 89 % at 4,000; "
-    "after training it is smaller throughout.",
+    picture="Above, the ratio of v̂ to the variance, for several means: the dots lie on the "
+    "curve 1 + mean², near 1 for small means and at 26 for 5 σ. Below, the share of the squared "
+    "mean at each batch size, for the parameters of a network: the line is the median, and the "
+    "band is the middle half. At the start the median passes 10 % just before batch 64 and "
+    "reaches 89 % at 4,000; after training it is smaller at every batch size.",
     picture_zh="上：v̂ 与方差之比随均值变化，点落在曲线 1 + 均值² 上；均值较小时约为 1，5 σ 处为 "
-    "26。下：网络各参数的均值平方份额随批大小变化，线为中位数，带为中间一半：训练开始时在批大小 "
-    "64 之前就超过 10 %，到 4000 时达到 89 %；训练之后始终较小。",
+    "26。下：网络各参数的均值平方份额随批大小变化，线为中位数，色带为居中的一半参数。训练开始时，"
+    "中位数在批大小略小于 64 处超过 10 %，到 4000 时达到 89 %；训练之后，各批大小下都更小。",
     remark="v is the uncentred second moment (Kingma & Ba 2014, §2): the variance plus the "
-    "squared mean. The difference matters where the mean dominates: there m̂/√v̂ is nearly ±1 "
-    "and Adam takes full steps. Centred RMSProp (Graves 2013) divides by the standard deviation, "
-    "and its steps have no such bound. At batch 64, v is like a variance after training but not "
-    "at the start, where the interval is 10.8 % to 12.0 %. With seven seeds it was 9 % to 14 % "
-    "and contained the threshold of 10 %; we registered 25 seeds after we knew that result.",
+    "squared mean. The difference matters where the mean dominates: there m̂/√v̂ is nearly ±1, "
+    "and the length of Adam's steps is nearly α. Centred RMSProp (Graves 2013) divides by the "
+    "standard deviation instead, and there its steps can be far longer than α. At batch 64, v is "
+    "like a variance after training but not at the start, where the interval of the share is "
+    "10.8 % to 12.0 %. With seven seeds the interval was 9 % to 14 % and contained the threshold "
+    "of 10 %; we registered 25 seeds after we knew that result.",
     remark_zh="v 是未中心化的二阶矩（Kingma 与 Ba 2014，§2），即方差与均值平方之和。均值占优时差"
-    "别很重要：此时 m̂/√v̂ 接近 ±1，Adam 的步长取满。若像中心化 RMSProp（Graves 2013）那样除以标"
-    "准差，则没有这个上界。批大小 64 时，训练后 v 类似于方差，开始时则不然：区间为 10.8 % 到 "
-    "12.0 %。此前七个种子的区间为 9 % 到 14 %，包含 10 % 的阈值；登记 25 个种子时已知该结果。",
+    "别很重要：此时 m̂/√v̂ 接近 ±1，Adam 的步长接近 α。中心化 RMSProp（Graves 2013）改为除以标准"
+    "差，此时它的步长可以远大于 α。批大小 64 时，训练后 v 类似于方差，开始时则不然：份额的区间为 "
+    "10.8 % 到 12.0 %。此前用七个种子时，区间为 9 % 到 14 %，包含 10 % 的阈值；登记 25 个种子时已"
+    "知该结果。",
     sources=(
         "Kingma & Ba 2014, “Adam: A Method for Stochastic Optimization”, §2",
         "Graves 2013, “Generating Sequences With Recurrent Neural Networks”, §4.2 (centred)",
@@ -137,8 +141,8 @@ ABOUT = About(
             "{share_later:.1%}",
         ),
         "fails": (
-            "At batch {batch:.0f}, v is no variance: the squared mean is {share_start:.0%} of it "
-            "at the start and {share_later:.0%} after training",
+            "At batch {batch:.0f}, v is not a variance: the squared mean is {share_start:.0%} of "
+            "it at the start and {share_later:.0%} after training",
             "批大小 {batch:.0f} 时 v 不是方差：均值平方在开始时占 v 的 {share_start:.0%}，训练后"
             "占 {share_later:.0%}",
         ),

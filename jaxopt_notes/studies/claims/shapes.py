@@ -30,13 +30,13 @@ ABOUT = About(
         "输出边长 = ⌊(n + 2p − k) / s⌋ + 1",
         "relu(最大池化(x)) = 最大池化(relu(x))",
     ),
-    how="We trace the package's CNN layer by layer, turn each shape to channels first, and "
-    "compare it with the notes. We compare the formula for the side with XLA's own answer for "
+    how="We trace the package's CNN layer by layer, put each shape's channels first, and compare "
+    "the shape with the notes. We compare the formula for the side length with XLA's result for "
     "every input up to 16, kernel up to 5, stride up to 3 and padding up to 2. On random arrays, "
-    "we exchange pooling and ReLU.",
+    "we exchange pooling and ReLU and compare the values.",
     how_zh="逐层追踪本包的 CNN，把每个形状换成通道在前的次序，再与笔记比较。边长公式与 XLA 的结果"
-    "比较：输入至 16、卷积核至 5、步幅至 3、填充至 2 的全部组合。在随机数组上交换池化与 ReLU 的次"
-    "序。",
+    "比较：覆盖输入不超过 16、卷积核不超过 5、步幅不超过 3、填充不超过 2 的全部组合。在随机数组上"
+    "交换池化与 ReLU 的次序，再比较数值。",
     setting={
         "notes": [
             [1, 28, 28],
@@ -71,17 +71,17 @@ ABOUT = About(
             "与笔记所写参数个数之差",
         ),
         "sides_wrong": (
-            "sides of the 6×6 example that differ from the notes",
+            "side lengths of the 6×6 example that differ from the notes",
             "6×6 例子中与笔记不一致的边长个数",
         ),
-        "side_stride_1": ("side of 6×6 under 3×3, stride 1", "6×6 经 3×3、步幅 1 的边长"),
-        "side_stride_2": ("side of 6×6 under 3×3, stride 2", "6×6 经 3×3、步幅 2 的边长"),
+        "side_stride_1": ("side length of 6×6 under 3×3, stride 1", "6×6 经 3×3、步幅 1 的边长"),
+        "side_stride_2": ("side length of 6×6 under 3×3, stride 2", "6×6 经 3×3、步幅 2 的边长"),
         "unseen": (
-            "rows and columns of the 6×6 input that stride 2 never sees",
-            "6×6 输入中步幅 2 从未看到的行（列）数",
+            "rows, and as many columns, of the 6×6 input that the kernel never sees at stride 2",
+            "6×6 输入中，步幅 2 时卷积核从未看到的行数（列数相同）",
         ),
         "formula_wrong": (
-            "cases in which the formula for the side is wrong",
+            "cases in which the formula for the side length is wrong",
             "边长公式不成立的情形数",
         ),
         "first_dense": (
@@ -103,18 +103,19 @@ ABOUT = About(
     "number of parameters differ; else it depends.",
     rule_zh="若形状、参数个数、两个边长与公式全部一致，且 ReLU 与最大池化换位后数值全部相同，则成"
     "立；形状或参数个数不一致则不成立；否则视情况而定。",
-    picture="Above, the layers one below the other with their shapes, and for each a bar as long "
-    "as its share of the parameters: the first dense layer has 95 %. Below, the 6×6 example: a "
-    "3×3 kernel has sixteen places at stride 1 and four at stride 2. At stride 2 the last row and "
-    "column are grey, because the kernel never sees them.",
+    picture="Above, the layers from top to bottom with their shapes. The length of each bar is "
+    "the layer's share of the parameters: the first dense layer has 95 %. Below, the 6×6 "
+    "example: a 3×3 kernel has sixteen positions at stride 1 and four at stride 2. At stride 2 "
+    "the last row and column are grey, because the kernel never sees them.",
     picture_zh="上：各层自上而下排列并标注形状，条长为参数占比：第一个全连接层占 95 %。下：6×6 的"
     "例子，3×3 卷积核在步幅 1 时有十六个位置，步幅 2 时有四个，此时最后一行和一列为灰色，因为卷积"
     "核从未看到它们。",
     remark="At stride 2 the kernel never sees the last row and column of the 6×6 input: the floor "
     "in the formula drops them. A max pool needs no ReLU of its own, because the two can change "
     "places. An average pool and ReLU cannot, so there the order matters.",
-    remark_zh="步幅 2 时，6×6 输入的最后一行和一列从未被看到：公式中的向下取整把它们丢掉了。“池化"
-    "不需要 ReLU”对最大池化是对的，它与 ReLU 可交换；平均池化与 ReLU 不可交换，次序会影响结果。",
+    remark_zh="步幅 2 时，卷积核从未看到 6×6 输入的最后一行和一列：公式中的向下取整把它们丢掉了。"
+    "“池化之后不需要再加 ReLU”对最大池化是对的，因为最大池化与 ReLU 可以交换次序；平均池化与 "
+    "ReLU 不可交换，次序会影响结果。",
     findings={
         "holds": (
             "Every shape agrees, and one layer holds {first_dense:.0%} of the {parameters:,} "
