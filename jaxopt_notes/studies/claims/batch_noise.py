@@ -128,8 +128,8 @@ ABOUT = About(
     "groups narrow the gap and raise the test accuracy once more, each by at least {points:g} "
     "points. Holds if both are true; depends if one is; fails if neither is. {undecided}",
     rule_zh="两部分。减轻过拟合：整批统计的批归一化使差距缩小、测试准确率提高，各至少 {points:g} "
-    "个百分点。源于噪声：更小的组在此之上再使两者各至少改善 {points:g} 个百分点。两部分都满足则成"
-    "立，满足一个则视情况而定，都不满足则不成立。{undecided}",
+    "个百分点。源于噪声：分组更小时，差距再缩小、测试准确率再提高，各至少 {points:g} 个百分点。两"
+    "部分都满足则成立，满足一个则视情况而定，都不满足则不成立。{undecided}",
     picture="Six rows, each with the test accuracy, its range over the seeds, the training "
     "accuracy and the gap between the two accuracies. The training accuracy is 100 % in all rows "
     "except dropout of 0.4. With neither batch normalisation nor dropout the gap is 10.1 points. "

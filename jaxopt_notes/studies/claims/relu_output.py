@@ -195,13 +195,12 @@ ABOUT = About(
         },
     },
     texts={
-        "logits": "logit",
         "softmax twice": "两次 softmax",
         "{} of {} runs lose a class": "{1} 次训练中 {0} 次丢失某类",
         "Each run, tuned (×: it lost a class)": "每次训练，调优后（×：丢失了某类）",
         "test accuracy (%)": "测试准确率（%）",
-        "tuned: {} points below logits": "调优后：比 logit 低 {} 个百分点",
-        "Mean over the seeds (dot: chosen)": "各种子的均值（圆点：选定）",
+        "tuned: {} points below logits": "调优后：比 logits 低 {} 个百分点",
+        "Mean over the seeds (dot: chosen)": "所有种子的均值（圆点：选定）",
         "Adam's learning rate": "Adam 的学习率",
     },
 )
