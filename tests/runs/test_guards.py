@@ -107,6 +107,16 @@ def test_save_keeps_what_the_steps_before_gave(fragile, monkeypatch, on_device):
     assert caught.value.step == BAD + 1
 
 
+def test_save_leaves_a_checkpoint_of_the_step_before(small, capsys):
+    """The second loss is not finite."""
+    args = "--optimizer sgd --learning-rate 1e30 --schedule constant --checkpoint-every 99"
+    assert small(*args.split(), "--on-nonfinite", "save") == 2
+    assert "at step 2;" in capsys.readouterr().err
+    weights = load_trained("run", "last").weights
+    assert weights.step == 1
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(weights.params))
+
+
 def test_the_average_is_the_written_recursion(digits):
     model, optimizer = pure(Fragile(nnx.Rngs(0), False)), adam(1e-2)
     step = jax.jit(
@@ -150,7 +160,7 @@ def test_patience_ends_a_run_that_gets_no_better(small, capsys):
     assert "stopped early: no better test accuracy in 2 epochs" in capsys.readouterr().err
     accuracies = [row["test_accuracy"] for row in rows(Path("run"))]
     assert 3 <= len(accuracies) < 50
-    assert max(accuracies[-2:]) <= accuracies[-3]
+    assert accuracies.index(max(accuracies)) == len(accuracies) - 3
 
 
 def test_without_tensorboardx_the_extra_is_named(small, capsys, monkeypatch):
@@ -158,6 +168,21 @@ def test_without_tensorboardx_the_extra_is_named(small, capsys, monkeypatch):
     assert small("--tensorboard") == 2
     assert "jaxopt-notes[tensorboard]" in capsys.readouterr().err
     assert not Path("run/config.json").exists()
+
+
+def test_a_profile_is_of_the_steps_from_10_to_20(small, monkeypatch):
+    events, add = [], recorder.Recorder.add
+
+    def noted(self, progress, row):  # called at each step, after the profiler
+        events.append(progress.step)
+        add(self, progress, row)
+
+    monkeypatch.setattr(recorder.Recorder, "add", noted)
+    for name in ("start_trace", "stop_trace"):
+        monkeypatch.setattr(jax.profiler, name, lambda *_, name=name, **__: events.append(name))
+    assert small("--profile", "--quiet", "--epochs", "3", "--checkpoint-every", "off") == 0
+    traced = {events[i - 1]: events[i] for i in range(1, len(events)) if type(events[i]) is str}
+    assert traced == {9: "start_trace", 19: "stop_trace"}
 
 
 @pytest.mark.slow

@@ -124,7 +124,7 @@ def test_override_takes_the_new_value(small, left, option):
 
 def test_what_is_free_changes_without_a_word_and_takes_effect(small, left, capsys):
     left()
-    free = "--epochs 4 --patience 1 --on-nonfinite skip --checkpoint-every 1 --keep 5 "
+    free = "--epochs 4 --patience 1 --on-nonfinite skip --checkpoint-every 1 --keep 3 "
     free += "--data-dir . --compilation-cache off --no-tensorboard --mesh data=1 "
     free += "--shard-optimizer-state --json --watch"
     assert {word for word in free.split() if word.startswith("--")} | {
@@ -132,9 +132,14 @@ def test_what_is_free_changes_without_a_word_and_takes_effect(small, left, capsy
     } == {*FREE, "--no-tensorboard"}
     capsys.readouterr()
     assert small("--resume", "run", *free.split()) == 0
-    assert capsys.readouterr().err == "" or len(rows(Path("run"))) < 4
-    assert "skipped" in rows(Path("run"))[-1]
-    assert len(list(Path("run/checkpoints").iterdir())) >= 5
+    printed, after = capsys.readouterr(), rows(Path("run"))
+    assert printed.err == "" or len(after) < 4
+    assert any("step 8" in note for note in json.loads(printed.out.splitlines()[0])["notes"])
+    assert "skipped" in after[-1]
+    best = max(after, key=lambda row: (row["test_accuracy"], row["step"]))["step"]
+    last = after[-1]["step"]
+    kept = {int(path.name) for path in Path("run/checkpoints").iterdir()}
+    assert kept == {last - 2, last - 1, last, best}
     small("--resume", "run", "--quiet", "--compilation-cache", "")  # for the tests after this
 
 

@@ -104,6 +104,8 @@ def test_tensorboard_has_each_reading(ran):
     events = [Event.FromString(record) for record in tfrecord.records(file)]
     scalars = {(e.step, v.tag): v.simple_value for e in events for v in e.summary.value}
     for row in run.rows:
+        for name in ("train_loss", "train_accuracy", "test_loss", "test_accuracy"):
+            assert scalars[row["step"], name] == pytest.approx(row[name], rel=1e-6)
         finite = {name: x for name, x in row["watch"].items() if x is not None}
         assert len(finite) > 20
         for name, value in finite.items():

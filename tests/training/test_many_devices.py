@@ -1,21 +1,25 @@
 """Devices that share a batch: the same numbers, one sum a step, memory as promised, refusals."""
 
 import json
+import math
 import os
 import socket
 import subprocess
 import sys
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
+from jax.sharding import AbstractMesh
 
 from jaxopt_notes.config.settings import ROWS
 from jaxopt_notes.errors import InputError
-from jaxopt_notes.models.sharding import per_device
+from jaxopt_notes.models.sharding import BATCH_AXIS, per_device
 from jaxopt_notes.runtime.processes import Processes, processes_from
-from jaxopt_notes.training import sharding
+from jaxopt_notes.training import setup, sharding
 from jaxopt_notes.training.sharding import Layout, make_layout, split_cpu
+from jaxopt_notes.training.state import TrainState
 from tests.run_files import TRAIN
 from tests.virtual_devices import COMPILE_SOON, environment
 
@@ -129,6 +133,25 @@ def test_one_device_knows_no_mesh():
     assert layout == Layout(None, True)
     assert layout.step_shardings({}) == {}
     assert per_device(min, 8) is min
+
+
+def test_the_setting_cuts_the_optimizer_state_alone(digits, monkeypatch):
+    monkeypatch.setattr(setup, "load", lambda *_: digits)
+    network = {"model": "mlp", "widths": (8,), "mesh": 1}
+    for cut, size in ((True, 0.5), (False, 1.0)):
+        prepared = setup.prepare({**network, "shard_optimizer_state": cut})
+        layout = prepared.layout._replace(mesh=AbstractMesh((2,), (BATCH_AXIS,)))
+        params = prepared.model.params
+        state = TrainState((), params, jax.eval_shape(prepared.optimizer.init, params), (), ())
+        shares = jax.tree.map(
+            lambda x, sharding: math.prod(sharding.shard_shape(x.shape)) / x.size,
+            state,
+            layout.shardings(state),
+        )
+        assert set(jax.tree.leaves(shares.params)) == {1.0}
+        assert set(jax.tree.leaves(shares.opt_state)) == {1.0, size}  # a counter has no parts
+        held, whole = layout.memory(state.opt_state).values()
+        assert held == pytest.approx(size * whole, abs=20)
 
 
 @pytest.mark.parametrize(
