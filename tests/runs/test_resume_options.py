@@ -138,8 +138,8 @@ def test_what_is_free_changes_without_a_word_and_takes_effect(small, left, capsy
     assert "skipped" in after[-1]
     best = max(after, key=lambda row: (row["test_accuracy"], row["step"]))["step"]
     last = after[-1]["step"]
-    kept = {int(path.name) for path in Path("run/checkpoints").iterdir()}
-    assert kept == {last - 2, last - 1, last, best}
+    checkpoints = {int(path.name) for path in Path("run/checkpoints").iterdir()}
+    assert checkpoints == {last - 2, last - 1, last, best}
     small("--resume", "run", "--quiet", "--compilation-cache", "")  # for the tests after this
 
 
