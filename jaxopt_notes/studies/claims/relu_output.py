@@ -195,6 +195,7 @@ ABOUT = About(
         },
     },
     texts={
+        "logits": "logits",
         "softmax twice": "两次 softmax",
         "{} of {} runs lose a class": "{1} 次训练中 {0} 次丢失某类",
         "Each run, tuned (×: it lost a class)": "每次训练，调优后（×：丢失了某类）",
