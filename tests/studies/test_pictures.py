@@ -14,7 +14,7 @@ IN_CHINESE = [name for name in study.names() if study.about(name).texts]
 # Words that Chinese texts write in Latin letters; single letters are mathematics.
 NAMES = {
     *("SGD", "AdaGrad", "RMSProp", "Adam", "AdamW", "Polyak", "Goh", "ReLU", "softmax", "MNIST"),
-    *("optax", "torch", "Keras", "TensorFlow", "logit", "nat", "one", "hot", "log"),
+    *("optax", "torch", "Keras", "TensorFlow", "logits", "nat", "one", "hot", "log"),
     *("He", "LeCun", "sigmoid", "dropout", "SWATS", "ECE", "NLL"),
 }
 
