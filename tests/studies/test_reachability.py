@@ -57,10 +57,10 @@ def roundabout(x: Any) -> Any:
     return x[::-1].reshape(len(x), -1)[::-1]
 
 
-def mislabelled(*which: Any) -> Deal:
-    """Images of which four in ten have a random label: the networks learn these by heart."""
-    images = deal(*which)
-    random, labels = np.random.default_rng(0), np.asarray(images.train.labels)
+def mislabelled(size: int, seed: int, official: bool) -> Deal:
+    """A seed's images with a random label on four in ten, which networks can only memorise."""
+    images = deal(size, seed, official)
+    random, labels = np.random.default_rng(seed), np.asarray(images.train.labels)
     wrong = random.random(len(labels)) < 0.4
     labels = np.where(wrong, random.integers(0, 10, len(labels)), labels).astype(labels.dtype)
     return images._replace(train=images.train._replace(labels=jnp.asarray(labels)))
