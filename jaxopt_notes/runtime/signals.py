@@ -118,12 +118,20 @@ def _raise_again_where_ignored(stop: Received) -> None:
     def show(unraisable: Any) -> None:
         if isinstance(unraisable.exc_value, Interrupted) and not stop.ended:
             number, stop.signal = stop.signal or signal.SIGINT, None
-            threading.Timer(AGAIN, signal.raise_signal, (number,)).start()
+            threading.Timer(AGAIN, _send, (number,)).start()
         else:
             hook(unraisable)
 
     at_end(setattr, sys, "unraisablehook", hook)
     sys.unraisablehook = show
+
+
+def _send(number: int) -> None:
+    """Sends a signal to the main thread; a signal to another thread would not end its waiting."""
+    if hasattr(signal, "pthread_kill"):
+        signal.pthread_kill(threading.main_thread().ident or 0, number)
+    else:  # on Windows
+        signal.raise_signal(number)
 
 
 @contextlib.contextmanager

@@ -44,6 +44,12 @@ def nothing_prepared(data_dir):
 
 
 @pytest.fixture
+def impatient(monkeypatch):
+    """A server gets 0.2 seconds to answer."""
+    monkeypatch.setattr(mnist, "_PATIENCE", 0.2)
+
+
+@pytest.fixture
 def server(tmp_path, few_digits, monkeypatch):
     """A server on this machine that has the four files of few digits; returns their folder."""
     folder = tmp_path / "official"
@@ -54,7 +60,8 @@ def server(tmp_path, few_digits, monkeypatch):
 
     handler = functools.partial(Quiet, directory=folder)
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
-        threading.Thread(target=running.serve_forever, daemon=True).start()
+        soon = {"poll_interval": 0.01}  # seconds until it notices its shutdown
+        threading.Thread(target=running.serve_forever, kwargs=soon, daemon=True).start()
         monkeypatch.setenv("NO_PROXY", "127.0.0.1")
         url = f"http://127.0.0.1:{running.server_port}/"
         infos = checksums.get_all_url_infos()
@@ -146,6 +153,7 @@ def test_without_a_network_auto_takes_the_embedded_digits_and_says_why(tmp_path)
     assert "\n" not in loaded.note
 
 
+@pytest.mark.usefixtures("impatient")
 def test_a_server_that_never_answers_is_given_up_at_once(tmp_path, monkeypatch):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.setenv("NO_PROXY", "127.0.0.1")
@@ -156,7 +164,7 @@ def test_a_server_that_never_answers_is_given_up_at_once(tmp_path, monkeypatch):
         assert time.perf_counter() - start < PATIENCE
 
 
-@pytest.mark.usefixtures("no_network")
+@pytest.mark.usefixtures("no_network", "impatient")
 def test_a_name_that_is_looked_up_for_ever_is_given_up_at_once(tmp_path, monkeypatch):
     def slow(*args, **kwargs):
         time.sleep(4)
