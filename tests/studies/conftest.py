@@ -1,9 +1,14 @@
-"""One browser for all tests of pages, which are slow tests: it takes ten CPU seconds."""
+"""One browser for all tests of pages, which are slow tests: it takes ten CPU seconds.
+
+`compiled_losses` makes one program each of the losses that a study calls outside `jit`.
+"""
 
 from collections.abc import Iterator
 
+import jax
 import pytest
 
+from jaxopt_notes import losses
 from tests.studies.browser import Browser, find
 
 
@@ -22,3 +27,12 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     browser = Browser(program, tmp_path_factory.mktemp("profile"))
     yield browser
     browser.close()
+
+
+@pytest.fixture
+def compiled_losses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes one program of a loss; outside `jit` each of its ten operations would be one."""
+    entropy = jax.jit(losses.entropy, static_argnames=("base", "axis"))
+    cross_entropy = jax.jit(losses.cross_entropy, static_argnames=("label_smoothing", "base"))
+    monkeypatch.setattr(losses, "entropy", entropy)
+    monkeypatch.setattr(losses, "cross_entropy", cross_entropy)
