@@ -5,10 +5,8 @@
 
 from collections.abc import Iterator
 
-import jax
 import pytest
 
-from jaxopt_notes import losses
 from tests.studies.browser import Browser, find
 
 
@@ -32,6 +30,10 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 @pytest.fixture
 def compiled_losses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Makes one program of a loss; outside `jit` each of its ten operations would be one."""
+    import jax  # here, because the process that hands out the tests needs no JAX
+
+    from jaxopt_notes import losses
+
     entropy = jax.jit(losses.entropy, static_argnames=("base", "axis"))
     cross_entropy = jax.jit(losses.cross_entropy, static_argnames=("label_smoothing", "base"))
     monkeypatch.setattr(losses, "entropy", entropy)
