@@ -93,7 +93,7 @@ def moves(
     theta, source = here(params), opt.state_dict() if as_dict else opt
     optimizer = translate(source, **keywords)
     state = translate_state(opt.state_dict(), theta, steps=steps, **keywords)
-    assert jax.tree.structure(state) == jax.tree.structure(optimizer.init(theta))
+    assert jax.tree.structure(state) == jax.tree.structure(jax.eval_shape(optimizer.init, theta))
     rest = range(before, before + AFTER)
     theta = in_jax(optimizer, theta, state, rest, idle if idle_here is None else idle_here)
     in_torch(opt, params, rest, idle, scheduler)
@@ -243,7 +243,9 @@ def test_a_rate_for_each_group(as_dict: bool, names: str) -> None:
     }
     state = translate_state(source, theta, **keywords)
     rest = range(BEFORE, BEFORE + AFTER)
-    theta = in_jax(translate(source, **keywords), theta, state, rest)
+    optimizer = translate(source, **keywords)
+    compiled = optax.GradientTransformation(optimizer.init, jax.jit(optimizer.update))
+    theta = in_jax(compiled, theta, state, rest)
     in_torch(opt, params, rest, scheduler=scheduler)
     for name, p in params.items():
         np.testing.assert_allclose(theta[name], p.detach().numpy(), rtol=1e-12, atol=1e-12)
@@ -523,7 +525,7 @@ def test_a_frozen_parameter_keeps_its_state_in_a_loop() -> None:
 
     last, _ = jax.lax.scan(step, first, jnp.arange(3.0))
     np.testing.assert_array_equal(last[1].mu["b"], opt.state[params["b"]]["exp_avg"])
-    assert (last[1].mu["a"] != first[1].mu["a"]).all()
+    assert (np.asarray(last[1].mu["a"]) != np.asarray(first[1].mu["a"])).all()
 
 
 def test_a_sum_that_is_missing_begins_at_the_initial_value() -> None:
