@@ -221,14 +221,18 @@ def test_a_schedule_of_the_program_goes_on_at_its_step():
     assert set(counts) == {7}
 
 
+def falling(count):
+    return 0.1 / (1 + count)
+
+
 def test_the_callers_schedule_is_handed_on():
-    (group,) = recognized((optax.adamw, {"learning_rate": COSINE}))
-    assert group.keywords["lr"] is COSINE
+    (group,) = recognized((optax.adamw, {"learning_rate": falling}))
+    assert group.keywords["lr"] is falling
 
 
 def test_momentum_as_an_average_keeps_its_schedule():
     """The learning rate stands outside the velocity in both: (1 − β) goes into it."""
-    (group,) = recognized(optimizers.momentum(lambda count: 0.1 / (1 + count), 0.75))
+    (group,) = recognized(optimizers.momentum(falling, 0.75))
     assert [group.keywords["lr"](k) for k in (0, 5)] == [0.25 * 0.1, 0.25 * (0.1 / 6)]
 
 

@@ -104,10 +104,14 @@ def run_here(made: Any, params: Any, steps: int = 3, state: Any = None, jit: boo
     """(params, state) after some steps with gradients that are the parameters."""
     optimizer = made()
     state = optimizer.init(params) if state is None else state
-    update = jax.jit(optimizer.update) if jit else optimizer.update
+
+    def take(params: Any, state: Any) -> Any:
+        updates, state = optimizer.update(params, state, params)
+        return jax.tree.map(jnp.add, params, updates), state
+
+    take = jax.jit(take) if jit else take
     for _ in range(steps):
-        updates, state = update(params, state, params)
-        params = jax.tree.map(jnp.add, params, updates)
+        params, state = take(params, state)
     return params, state
 
 
