@@ -5,7 +5,6 @@ from typing import Any
 
 import flax.serialization
 import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
 import orbax.checkpoint
@@ -15,9 +14,9 @@ from jaxopt_notes.verification.settings import settings
 from tests.slow_cases import slow_but
 
 PAIRS = [s for s in settings() if "optax" in s.oracles]
-NUMBERS = {"kernel": np.linspace(-1.0, 1.0, 6).reshape(2, 3), "bias": np.zeros(3)}
+NUMBERS = {"kernel": np.linspace(-1.0, 1.0, 6).reshape(2, 3), "bias": np.zeros((2, 3))}
 PARAMS, GRADS = (
-    {name: jnp.asarray(f(x), jnp.float32) for name, x in NUMBERS.items()}
+    {name: jax.device_put(f(x).astype(np.float32)) for name, x in NUMBERS.items()}
     for f in (np.array, lambda x: np.cos(x + 0.3))
 )
 

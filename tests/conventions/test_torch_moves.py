@@ -93,12 +93,17 @@ def moves(
     theta, source = here(params), opt.state_dict() if as_dict else opt
     optimizer = translate(source, **keywords)
     state = translate_state(opt.state_dict(), theta, steps=steps, **keywords)
-    assert jax.tree.structure(state) == jax.tree.structure(optimizer.init(theta))
+    assert jax.tree.structure(state) == jax.tree.structure(jax.eval_shape(optimizer.init, theta))
     rest = range(before, before + AFTER)
     theta = in_jax(optimizer, theta, state, rest, idle if idle_here is None else idle_here)
     in_torch(opt, params, rest, idle, scheduler)
     for name, p in params.items():
         np.testing.assert_allclose(theta[name], p.detach().numpy(), rtol=1e-12, atol=1e-12)
+
+
+def falling(count: Any) -> Any:
+    """A factor of the learning rate. Outside jit, JAX compiles a power for each exponent."""
+    return 1 / (1 + 0.03 * count)
 
 
 def named(params: dict[str, Any]) -> list[tuple[str, Any]]:
@@ -234,11 +239,11 @@ def test_a_rate_for_each_group(as_dict: bool, names: str) -> None:
     opt = two_groups(params, lr=0.01)
     if names == "pairs" and as_dict:
         pytest.skip("a state_dict has no parameters to match")
-    scheduler = torch.optim.lr_scheduler.LambdaLR(opt, lambda k: 0.98**k)
+    scheduler = torch.optim.lr_scheduler.LambdaLR(opt, falling)
     in_torch(opt, params, range(BEFORE), scheduler=scheduler)
     source, theta = opt.state_dict() if as_dict else opt, here(params)
     keywords = {
-        "lr": [lambda k: 0.1 * 0.98**k, lambda k: 0.01 * 0.98**k],
+        "lr": [lambda k: 0.1 * falling(k), lambda k: 0.01 * falling(k)],
         "names": [["b"], ["a", "c"]] if names == "by group" else named(params),
     }
     state = translate_state(source, theta, **keywords)
@@ -468,8 +473,8 @@ def test_a_schedule_counts_all_steps_and_a_moment_its_own(kind: str) -> None:
         opt,
         params,
         idle=lambda n, k: n == "b" and k < 20,
-        scheduler=torch.optim.lr_scheduler.LambdaLR(opt, lambda k: 0.97**k),
-        lr=lambda k: 0.01 * 0.97**k,
+        scheduler=torch.optim.lr_scheduler.LambdaLR(opt, falling),
+        lr=lambda k: 0.01 * falling(k),
         steps=BEFORE,
     )
 
@@ -523,7 +528,7 @@ def test_a_frozen_parameter_keeps_its_state_in_a_loop() -> None:
 
     last, _ = jax.lax.scan(step, first, jnp.arange(3.0))
     np.testing.assert_array_equal(last[1].mu["b"], opt.state[params["b"]]["exp_avg"])
-    assert (last[1].mu["a"] != first[1].mu["a"]).all()
+    assert (np.asarray(last[1].mu["a"]) != np.asarray(first[1].mu["a"])).all()
 
 
 def test_a_sum_that_is_missing_begins_at_the_initial_value() -> None:

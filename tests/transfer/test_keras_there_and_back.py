@@ -39,7 +39,8 @@ def there_and_back(setting: Setting, dtype: str) -> tuple[problem.Path, problem.
         start = keras_runs.steps(opt, variables, gs, range(LEG))
         params = keras_runs.values(variables)
         state = translate_state(opt, params, lr=lr)
-        alone = keras_runs.steps(opt, variables, gs, range(LEG, WHOLE))
+        legs = range(LEG, 2 * LEG), range(2 * LEG, WHOLE)
+        alone = [start, *(keras_runs.steps(opt, variables, gs, leg) for leg in legs)]
 
         optimizer = translate(opt, lr=lr)
         middle, params, state = here(optimizer, params, state, gs)
@@ -50,7 +51,7 @@ def there_and_back(setting: Setting, dtype: str) -> tuple[problem.Path, problem.
         assert int(back.iterations) == WHOLE
     return (
         {n: np.concatenate([start[n], middle[n], last[n]]) for n in start},
-        {n: np.concatenate([start[n], alone[n]]) for n in start},
+        {n: np.concatenate([leg[n] for leg in alone]) for n in start},
     )
 
 
@@ -65,7 +66,7 @@ def here(
         params = jax.tree.map(jnp.add, params, updates)
         return (params, state), params
 
-    xs = {name: jnp.asarray(g[LEG : 2 * LEG]) for name, g in gs.items()}
+    xs = {name: g[LEG : 2 * LEG] for name, g in gs.items()}
     run = jax.jit(lambda carry, xs: jax.lax.scan(step, carry, xs))
     (params, state), seen = run((params, state), xs)
     return {name: np.asarray(x) for name, x in seen.items()}, params, state

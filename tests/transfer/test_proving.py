@@ -23,6 +23,9 @@ BEFORE, STEPS = 6, 12
 NAMES = ["0.weight", "0.bias", "1.weight", "1.bias"]
 
 
+TRANSLATED: dict[str, optax.GradientTransformation] = {}  # equal moves share compiled steps
+
+
 class Moved(NamedTuple):
     """A torch run and what was made of it."""
 
@@ -75,7 +78,12 @@ def moved(
         of |= {"scheduler_every": every, "total_steps": total}
         steps = None if scheduler is None else BEFORE
         state = translate_state(optimizer, params, steps=steps, **of)
-        return Moved(module, optimizer, scheduler, translate(optimizer, **of), state, params)
+        if groups is not None or schedule is not None:
+            tx = translate(optimizer, **of)
+        else:
+            key = f"{kind} {double} {keywords}"
+            tx = TRANSLATED[key] = TRANSLATED.get(key) or translate(optimizer, **of)
+        return Moved(module, optimizer, scheduler, tx, state, params)
 
 
 def step_lr(optimizer: Any) -> Any:
@@ -175,7 +183,7 @@ def other_state(
 
 
 def scaled(tree: Any, factor: float) -> Any:
-    return jax.tree.map(lambda x: factor * x, tree)
+    return jax.tree.map(lambda x: factor * np.asarray(x), tree)
 
 
 def adam(**keywords: Any) -> Callable[[], Any]:
@@ -187,7 +195,7 @@ def swapped(tree: Any) -> Any:
 
 
 def transposed(tree: Any) -> Any:
-    return jax.tree.map(lambda x: x.T, tree)
+    return jax.tree.map(lambda x: np.asarray(x).T, tree)
 
 
 def narrowed(tree: Any) -> Any:
@@ -309,7 +317,7 @@ def test_each_planted_error_is_caught(fault: str) -> None:
         (swapped, "at the start, '0.bias' is torch's of '1.bias'"),
         (transposed, "at the start, '0.kernel', '1.kernel' is torch's transposed"),
         (lambda tree: scaled(tree, 2.0), "is 2 times torch's"),
-        (lambda tree: jax.tree.map(lambda x: x + 1e-6, tree), "differs from torch's"),
+        (lambda tree: jax.tree.map(lambda x: np.asarray(x) + 1e-6, tree), "differs from torch's"),
     ],
 )
 def test_other_weights_at_the_start_are_named(change: Any, words: str) -> None:
@@ -334,7 +342,7 @@ def test_a_narrowed_dtype_is_named_before_any_step() -> None:
 @pytest.mark.parametrize("shape", [(), (1,), (2,), (3,), (1, 2)])
 def test_a_parameter_of_few_elements_is_told_apart(shape: tuple[int, ...]) -> None:
     p = torch.nn.Parameter(torch.ones(shape))
-    params = [jnp.ones(shape)]
+    params = [np.ones(shape, np.float32)]
     for rate, equal in ((0.1, True), (0.2, False)):
         tx = optax.sgd(rate)
         proof = prove(torch.optim.SGD([p], lr=0.1), tx, tx.init(params), params, steps=1)
@@ -356,7 +364,7 @@ def test_sixteen_bits_are_compared_too() -> None:
     module = torch.nn.Linear(4, 4).to(torch.bfloat16)
     optimizer = torch.optim.SGD(module.named_parameters(), lr=0.1, momentum=0.9)
     values = {
-        n: jnp.asarray(p.detach().float().numpy(), jnp.bfloat16)
+        n: jax.device_put(p.detach().float().numpy().astype(jnp.bfloat16))
         for n, p in module.named_parameters()
     }
     tx = conventions.sgd(0.1, momentum=0.9)
@@ -389,9 +397,15 @@ def torch_loss(module: Any, batch: Any) -> Any:
     return module(torch.tensor(batch)).square().mean()
 
 
+@jax.jit
 def jax_loss(params: Any, batch: Any) -> Any:
     hidden = batch @ params["0"]["kernel"] + params["0"]["bias"]
     return jnp.square(hidden @ params["1"]["kernel"] + params["1"]["bias"]).mean()
+
+
+@jax.jit
+def half_of_it(params: Any, batch: Any) -> Any:
+    return 0.5 * jax_loss(params, batch)
 
 
 def test_losses_compare_the_gradients_apart_from_the_optimizers() -> None:
@@ -403,7 +417,7 @@ def test_losses_compare_the_gradients_apart_from_the_optimizers() -> None:
     assert proof.gradients["0.kernel"].shape == (4,)
     assert max(far.max() for far in proof.gradients.values()) < 1e-5
     assert torch.equal(run.module[0].weight.grad, grad)
-    half = run.proof(batches=BATCHES, losses=(torch_loss, lambda p, b: 0.5 * jax_loss(p, b)))
+    half = run.proof(batches=BATCHES, losses=(torch_loss, half_of_it))
     assert not half.equal
     assert half.first is None
     assert "the gradient of '0.bias' differs from torch's at step 1, by 0.5 of its" in str(half)

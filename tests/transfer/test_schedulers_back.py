@@ -72,10 +72,13 @@ def in_torch(opt: Any, params: dict[str, Any], scheduler: Any, steps: range) -> 
 
 
 def here(made: Any, params: Any, state: Any, steps: range) -> Any:
-    for k in steps:
-        grads = {name: jnp.asarray(GRADIENTS[name][k]) for name in params}
+    @jax.jit
+    def step(grads: Any, state: Any, params: Any) -> Any:
         updates, state = made.update(grads, state, params)
-        params = jax.tree.map(jnp.add, params, updates)
+        return jax.tree.map(jnp.add, params, updates), state
+
+    for k in steps:
+        params, state = step({name: GRADIENTS[name][k] for name in params}, state, params)
     return params, state
 
 
@@ -184,6 +187,7 @@ def test_one_that_steps_once_in_ten_steps() -> None:
 
 def test_without_a_schedule_there_is_no_scheduler() -> None:
     params = parameters()
-    theta = {name: jnp.array(p.detach().numpy(), jnp.float32) for name, p in params.items()}
     made = translate(optimizer(params))
-    assert to_torch_scheduler_state(made, made.init(theta), theta) is None
+    with jax.enable_x64(True):
+        theta = {name: jnp.array(p.detach().numpy()) for name, p in params.items()}
+        assert to_torch_scheduler_state(made, made.init(theta), theta) is None

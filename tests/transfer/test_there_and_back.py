@@ -43,11 +43,15 @@ def step_in_torch(opt: Any, params: Any, ks: range, rates: Any, scheduler: Any =
 
 def step_here(made: Any, params: Any, state: Any, ks: range, dtype: str) -> Any:
     """θ after each step; the last θ and state."""
-    take, seen = jax.jit(made.update), []
-    gs = problem.gradients(WHOLE, dtype)
+
+    @jax.jit
+    def take(grads: Any, state: Any, params: Any) -> Any:
+        updates, state = made.update(grads, state, params)
+        return jax.tree.map(jnp.add, params, updates), state
+
+    gs, seen = problem.gradients(WHOLE, dtype), []
     for k in ks:
-        updates, state = take({name: jnp.asarray(g[k]) for name, g in gs.items()}, state, params)
-        params = jax.tree.map(jnp.add, params, updates)
+        params, state = take({name: g[k] for name, g in gs.items()}, state, params)
         seen.append({name: np.asarray(p) for name, p in params.items()})
     return {name: np.stack([at[name] for at in seen]) for name in params}, params, state
 
