@@ -9,7 +9,6 @@ from functools import partial
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jaxopt_notes.errors import InputError
@@ -94,13 +93,15 @@ def from_torch(
     >>> network = MLP(nnx.Rngs(0), image_shape=(2, 2, 1), classes=3, widths=())
     >>> state_dict = {"1.weight": np.ones((3, 4), np.float32), "1.bias": np.zeros(3, np.float32)}
     >>> params, batch_stats = from_torch(state_dict, network)
-    >>> print(pure(network).apply(params, batch_stats, jnp.ones((1, 2, 2, 1)))[0])
+    >>> print(pure(network).apply(params, batch_stats, np.ones((1, 2, 2, 1), np.float32))[0])
     [[4. 4. 4.]]
     """
     arrays = _arrays(state_dict)
     matches = matched(arrays, network, names, state_dict)
     params, batch_stats = (_arranged(matches, kind, arrays) for kind in (PARAMS, STATS))
-    return jax.tree.map(jnp.asarray, params), jax.tree.map(jnp.asarray, batch_stats)
+    # Copies, because `device_put` may share memory that torch's next step overwrites.
+    copied: tuple[Any, Any] = jax.device_put(jax.tree.map(np.array, (params, batch_stats)))
+    return copied
 
 
 def to_torch(

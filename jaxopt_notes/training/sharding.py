@@ -72,7 +72,7 @@ class Layout(NamedTuple):
     def hold(self, images: np.ndarray, labels: np.ndarray) -> Batch:
         """Puts the training set where `epoch` reads it: on one device, or in host memory."""
         data: Any = Batch(images, labels)  # type: ignore[arg-type]
-        return data if self.mesh else jax.tree.map(jnp.asarray, data)
+        return data if self.mesh else jax.device_put(data)
 
     def epoch(self, data: Batch, order: np.ndarray) -> tuple[Batch, jax.Array | None]:
         """The data and order of an epoch, as `compile_stretch` takes them.
@@ -86,7 +86,7 @@ class Layout(NamedTuple):
           divided among the devices, and no order; a process reads only its own devices' examples.
         """
         if not self.mesh:
-            return data, jnp.asarray(order)
+            return data, jax.device_put(order)
 
         def batches(x: np.ndarray) -> jax.Array:
             def read(part: Any) -> np.ndarray:
@@ -186,7 +186,8 @@ class Layout(NamedTuple):
         return self._cut(next(divided, None))
 
     def _put(self, tree: Any, shardings: Any) -> Any:
-        return jax.tree.map(put, tree, shardings) if self.mesh else jax.tree.map(jnp.asarray, tree)
+        # Not jnp.asarray, which compiles a program for each shape.
+        return jax.tree.map(put, tree, shardings) if self.mesh else jax.device_put(tree)
 
 
 def split_cpu(size: int | None, batch_size: int, convolves: bool) -> None:

@@ -58,6 +58,23 @@ def test_settings_of_jax_change_no_digit_and_stay_the_hosts(small, as_now, tmp_p
 
 
 @pytest.mark.slow
+def test_a_run_compiles_six_programs(small):
+    """Outside jit, JAX compiles a program for each operation and shape, here of 11 features."""
+    events = []
+
+    def listen(event, seconds, **_):
+        events.append(event.rpartition("/")[2])
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    try:
+        assert small("--widths", "11", "--batch-size", "31", "--quiet") == 0
+    finally:
+        jax.monitoring.unregister_event_duration_listener(listen)
+    # The first state, the steps, the evaluation, two checksums and the predictions.
+    assert events.count("backend_compile_duration") == 6
+
+
+@pytest.mark.slow
 def test_what_one_setting_wrote_another_reads(small, as_now, tmp_path):
     with jax.enable_x64(True):  # in this thread alone
         assert small(*OPTIONS) == 0

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from flax import nnx
 
 from jaxopt_notes.models import parameter_count, pure
 from jaxopt_notes.studies.claims import pooling
@@ -18,7 +19,9 @@ SMALL: dict[str, Any] = {
 def test_the_forms_are_of_one_size_but_for_the_global_average() -> None:
     setting = {**about("pooling").setting, "hidden": 128}
     size = {
-        form: parameter_count(pure(pooling.network(form, 0, setting)).params)
+        form: parameter_count(
+            pure(nnx.eval_shape(lambda form=form: pooling.network(form, 0, setting))).params
+        )
         for form in ("max", "stride", "gap", "none")
     }
     assert size["max"] == size["stride"]

@@ -376,3 +376,12 @@ def test_what_a_train_state_cannot_hold_is_refused(module: Any) -> None:
         to_train_state(trained(module), variables, module, apply_fn=None)
     with pytest.raises(InputError, match="has no 'params'"):
         to_train_state(trained(module), {}, module, apply_fn=None)
+
+
+def test_what_torch_writes_later_changes_nothing_here():
+    module = torch.nn.Linear(2, 16, dtype=torch.float64)  # JAX would share the memory of its bias
+    model = nnx.Linear(2, 16, kernel_init=zeros, bias_init=zeros, rngs=nnx.Rngs(0))
+    here, before = flax_arrangement(model, module).weights(module), module.bias.tolist()
+    with torch.no_grad():
+        module.bias += 1
+    assert here["bias"].tolist() == before

@@ -28,7 +28,7 @@ def walk(optimizer, dtype):
     """Parameters after each step, float64 (steps, size), in a run that keeps all in `dtype`."""
     with jax.enable_x64(dtype == "float64"):
         grads, params = (
-            {leaf: jnp.asarray(x, dtype) for leaf, x in SHARED[key].items()}
+            {leaf: np.asarray(x, jnp.dtype(dtype)) for leaf, x in SHARED[key].items()}
             for key in ("gradients", "start")
         )
 
@@ -38,7 +38,11 @@ def walk(optimizer, dtype):
             params = optax.apply_updates(params, updates)
             return (params, state), params
 
-        _, path = jax.lax.scan(step, (params, optimizer.init(params)), grads)
+        @jax.jit
+        def run(params, grads):
+            return jax.lax.scan(step, (params, optimizer.init(params)), grads)[1]
+
+        path = run(params, grads)
         return {leaf: np.asarray(x, np.float64) for leaf, x in path.items()}
 
 

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
@@ -149,7 +148,7 @@ def _torch(source: Any, statistics: bool) -> Torch:
 
 
 def _copied(array: np.ndarray) -> jax.Array:
-    copied = jnp.array(array)
+    copied = jax.device_put(array.copy())  # without a copy, it may share the array's memory
     if copied.dtype != array.dtype:
         raise InputError(
             f"module: its weights are {array.dtype}, which JAX has only after "

@@ -50,7 +50,7 @@ def begin(twin: Twin, arrange: Arrangement, state: Any) -> Course:
         params = arrange_by(arrange, twin.values())
         leaves = [np.abs(np.asarray(x, np.float64)) for x in jax.tree.leaves(params)]
         strides = [np.zeros_like(x) for x in leaves]
-        return Course(twin, state, (jax.tree.map(jnp.array, params), state), leaves, strides)
+        return Course(twin, state, (jax.tree.map(np.array, params), state), leaves, strides)
 
 
 def advance(
@@ -77,8 +77,8 @@ def advance(
     course.twin.step(cast)
     with bits(course.twin):
         stood, target = (arrange_by(arrange, x) for x in (before, course.twin.values()))
-        g = jax.tree.map(lambda x, p: jnp.asarray(np.asarray(x).astype(p.dtype)), here, stood)
-        moved, state = _take(optimizer, jax.tree.map(jnp.asarray, stood), course.state, g)
+        g = jax.tree.map(lambda x, p: np.asarray(x).astype(p.dtype), here, stood)
+        moved, state = _take(optimizer, stood, course.state, g)
         free = _take(optimizer, *course.free, g)
     sizes, strides, rows = [], [], []
     trees = (stood, target, moved, free[0])
