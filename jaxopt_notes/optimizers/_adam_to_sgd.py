@@ -214,7 +214,8 @@ def _project_rate(
     """The inner optimizer unchanged, with λ kept beside it."""
 
     def init(params: optax.Params) -> ProjectedRateState:
-        zero, like = jnp.zeros([], jnp.int32), projected_rate(params, params)
+        # In one program: outside jit, each operation would be compiled for each shape of a leaf.
+        zero, like = jnp.zeros([], jnp.int32), jax.jit(projected_rate)(params, params)
         average, gamma, rate = (jnp.zeros_like(like) for _ in range(3))
         return ProjectedRateState(zero, average, gamma, rate, inner.init(params))
 
@@ -239,7 +240,7 @@ def _sgd_at_found_rate(
     """SGD whose learning rate is the estimated multiple of Adam's α_k."""
 
     def init(params: optax.Params) -> FoundRateState:
-        dtype = projected_rate(params, params).dtype
+        dtype = jax.eval_shape(projected_rate, params, params).dtype
         return FoundRateState(jnp.zeros([], dtype), jnp.zeros([], dtype))
 
     def update(v: optax.Updates, state: FoundRateState, params: Any = None) -> Any:

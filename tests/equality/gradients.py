@@ -51,7 +51,7 @@ def _gradients(parameter: jax.Array, steps: int, rng: np.random.Generator) -> li
             x = x + 1j * np.roll(_values(real, steps, parameter.size, rng), 1, axis=1)
     with np.errstate(over="ignore"):
         x = x.reshape(steps, *parameter.shape).astype(parameter.dtype)
-    return [jnp.asarray(float(g)) if parameter.weak_type else jnp.asarray(g) for g in x]
+    return [jnp.asarray(float(g)) if parameter.weak_type else jax.device_put(g) for g in x]
 
 
 def gradients_for(params: Any, steps: int = STEPS, seed: int = 0) -> list[Any]:
@@ -65,22 +65,32 @@ def gradients_for(params: Any, steps: int = STEPS, seed: int = 0) -> list[Any]:
 def parameters(*shape: int, dtype: Any = jnp.float32) -> jax.Array:
     """A leaf of that shape, with other numbers in every element."""
     x = np.linspace(-2.0, 3.0, math.prod(shape)).reshape(shape)
-    return jnp.asarray(x * (1 - 0.5j) if jnp.issubdtype(dtype, np.complexfloating) else x, dtype)
+    x = x * (1 - 0.5j) if jnp.issubdtype(dtype, np.complexfloating) else x
+    return jax.device_put(x.astype(dtype))
 
 
 def _mixed() -> Any:
     return {
         "float32": parameters(16),
-        "half": (parameters(16, dtype=jnp.bfloat16), [parameters(2, 8, dtype=jnp.float16)]),
+        "half": (parameters(16, dtype=jnp.bfloat16), []),
         "complex": parameters(16, dtype=jnp.complex64),
         "nothing": None,
-        "empty": parameters(0, 3),
         "weak": {"scalar": jnp.asarray(-0.3)},
     }
 
 
+def _every_kind() -> Any:
+    mixed = _mixed()
+    mixed["half"][1].append(parameters(2, 8, dtype=jnp.float16))
+    return mixed | {"empty": parameters(0, 3)}
+
+
 def _many() -> Any:
-    return {f"layer {i}": parameters(16) for i in range(2)} | {"head": parameters(4, 8)}
+    return _alike() | {"head": parameters(4, 8)}
+
+
+def _alike() -> Any:
+    return {f"layer {i}": parameters(16) for i in range(2)}
 
 
 def _x64() -> Any:
@@ -91,9 +101,11 @@ def _x64() -> Any:
 
 
 TREES: dict[str, Callable[[], Any]] = {
-    "mixed": _mixed,
+    "mixed": _mixed,  # each shape and dtype takes programs of its own
+    "every kind": _every_kind,
     "x64": _x64,
     "many": _many,
+    "alike": _alike,
     "single": lambda: {"single": parameters(64)},
     "empty": dict,
 }

@@ -22,7 +22,7 @@ def test_each_step_has_the_same_bits(case: Case) -> None:
 @pytest.mark.slow
 @each_case
 def test_a_hundred_steps_have_the_same_bits(case: Case) -> None:
-    params, gradients = tree_and_gradients("mixed", case.real_only)
+    params, gradients = tree_and_gradients("every kind", case.real_only)
     assert_same_path(case.ours(params), case.optaxs(params), params, gradients)
 
 
@@ -44,7 +44,7 @@ def test_a_tree_without_leaves_is_no_mistake(case: Case) -> None:
 
 @each_case
 def test_swapping_half_way_changes_nothing(case: Case) -> None:
-    params, gradients = tree_and_gradients("single")
+    params, gradients = tree_and_gradients("alike")
     ours, optax_optimizer = case.ours(params), case.optaxs(params)
     first, last = gradients[:4], gradients[4:8]
 

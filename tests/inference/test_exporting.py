@@ -11,7 +11,6 @@ from functools import partial
 import jax
 import numpy as np
 import pytest
-from flax import nnx
 
 from jaxopt_notes import files
 from jaxopt_notes.config.settings import resolve
@@ -24,6 +23,7 @@ from jaxopt_notes.inference.trained import Trained
 from jaxopt_notes.models import CNN, MLP, pure
 from jaxopt_notes.training.evaluation import Weights, evaluate_classes, logits_of, softmax
 from jaxopt_notes.training.step import Normalization
+from tests.models.filled import filled
 
 SHAPE = (8, 12, 1)
 NETWORKS = {
@@ -47,10 +47,8 @@ print(json.dumps(logits))
 
 @functools.cache
 def trained(name):
-    model = pure(NETWORKS[name](nnx.Rngs(0), SHAPE))
-    rng = np.random.default_rng(0)
-    stats = jax.tree.map(lambda x: x + rng.random(x.shape, np.float32), model.batch_stats)
-    weights = Weights(7, model.params, stats)
+    model = pure(filled(lambda rngs: NETWORKS[name](rngs, SHAPE)))
+    weights = Weights(7, model.params, model.batch_stats)
     return Trained(
         resolve({}, 1), model, weights, Normalization((0.2,), (0.4,)), SHAPE, tuple("0123456789")
     )
@@ -143,10 +141,15 @@ def test_scores_probabilities_and_exports_are_of_the_same_logits(name, images):
     np.testing.assert_allclose(evaluation.confidence, softmax(logits).max(-1), rtol=1e-6)
 
 
+@pytest.fixture(scope="module")
+def expected(images):
+    """Jax's probabilities of the images."""
+    forward = forward_of(trained("mlp"))
+    return np.asarray(jax.jit(lambda images: jax.nn.softmax(forward(images)))(images))
+
+
 @pytest.mark.parametrize("n", [0, 1, 3, 5])
-def test_probabilities_of_any_number_of_images(n, images):
-    net = trained("mlp")
-    expected = jax.nn.softmax(forward_of(net)(images))
-    chances = probabilities(net, images[:n])
+def test_probabilities_of_any_number_of_images(n, images, expected):
+    chances = probabilities(trained("mlp"), images[:n])
     assert chances.shape == (n, 10)
     np.testing.assert_allclose(chances, expected[:n], rtol=1e-4, atol=1e-6)

@@ -51,17 +51,18 @@ def test_pool_is_flax_pool_bit_for_bit(shape, dtype):
 
 def test_every_pattern_of_ties_has_flax_winner():
     patterns = np.stack(np.meshgrid(*[[0.0, 1.0, 2.0]] * 4), axis=-1).reshape(-1, 2, 2, 1)
-    x = jnp.asarray(patterns, jnp.float32)
-    ours = jax.grad(lambda x: max_pool_2x2(x).sum())(x)
-    flax_gradient = jax.grad(lambda x: flax_pool(x).sum())(x)
+    x = patterns.astype(np.float32)
+    ours = jax.jit(jax.grad(lambda x: max_pool_2x2(x).sum()))(x)
+    flax_gradient = jax.jit(jax.grad(lambda x: flax_pool(x).sum()))(x)
     np.testing.assert_array_equal(ours, flax_gradient)
 
 
 def test_pool_passes_nan_on():
+    pool = jax.jit(max_pool_2x2)
     for position in range(4):
         x = np.arange(4.0, dtype=np.float32)
         x[position] = np.nan
-        assert np.isnan(max_pool_2x2(jnp.asarray(x).reshape(1, 2, 2, 1))).all()
+        assert np.isnan(pool(x.reshape(1, 2, 2, 1))).all()
 
 
 @pytest.mark.slow
@@ -83,8 +84,8 @@ def test_a_mesh_that_says_what_its_devices_are_has_their_way_traced_alone(kind):
     device = kind and Device(kind)
     auto = (jax.sharding.AxisType.Auto,)
     mesh = jax.sharding.AbstractMesh((1,), ("data",), axis_types=auto, abstract_device=device)
-    blocks = [(jnp.ones((3, 3, 1, 4)), jnp.zeros(4))]
+    blocks = [(np.ones((3, 3, 1, 4), np.float32), np.zeros(4, np.float32))]
     with jax.sharding.use_abstract_mesh(mesh):
-        traced = str(jax.make_jaxpr(conv_stack)(jnp.ones((2, 8, 8, 1)), blocks))
+        traced = str(jax.make_jaxpr(conv_stack)(np.ones((2, 8, 8, 1), np.float32), blocks))
     assert ("conv_general_dilated" in traced) == (kind != "cpu")
     assert ("dot_general" in traced) == (kind in (None, "cpu"))

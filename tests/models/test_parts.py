@@ -13,6 +13,7 @@ from jaxopt_notes.models.activations import ACTIVATIONS
 from jaxopt_notes.models.batch_norm import NORMS
 from jaxopt_notes.models.layer_list import apply_layers
 from jaxopt_notes.models.pooling import POOLINGS, average_pool_2x2, global_average_pool
+from tests.models.filled import filled
 
 SMALL = {"image_shape": (8, 8, 1), "features": (3, 4), "hidden": 5}
 
@@ -68,7 +69,8 @@ def test_an_activation_keeps_the_size_of_what_passes(name):
 def test_gelu_is_the_exact_one():
     x = 1.0
     phi = 0.8413447460685429  # Φ(1)
-    assert float(ACTIVATIONS["gelu"].apply(jnp.float32(x))) == pytest.approx(x * phi, abs=1e-6)
+    gelu = jax.jit(ACTIVATIONS["gelu"].apply)
+    assert float(gelu(np.float32(x))) == pytest.approx(x * phi, abs=1e-6)
 
 
 @pytest.mark.parametrize("unbiased", [False, True])
@@ -81,7 +83,7 @@ def test_running_averages_are_the_equations(shape, unbiased):
     mean, var = np.zeros(3), np.ones(3)
     for step in range(3):
         batch = x + step
-        y = norm(jnp.asarray(batch, jnp.float32))
+        y = norm(jax.device_put(batch.astype(np.float32)))
         biased = batch.var(axes)
         mean = 0.9 * mean + 0.1 * batch.mean(axes)
         var = 0.9 * var + 0.1 * biased * (n / (n - 1) if unbiased else 1)
@@ -91,22 +93,26 @@ def test_running_averages_are_the_equations(shape, unbiased):
     np.testing.assert_allclose(norm.var[...], var, rtol=1e-5)
     norm.eval()
     expected = (x - mean) / np.sqrt(var + 1e-5)
-    np.testing.assert_allclose(norm(jnp.asarray(x, jnp.float32)), expected, rtol=1e-4, atol=1e-5)
+    y = norm(jax.device_put(x.astype(np.float32)))
+    np.testing.assert_allclose(y, expected, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(norm.var[...], var, rtol=1e-5)  # evaluation moves nothing
 
 
 def test_batch_norm_far_from_zero_keeps_its_digits():
-    x = jnp.asarray([[1e4], [1e4 + 1]], jnp.float32)
-    np.testing.assert_allclose(BatchNorm(1, rngs=nnx.Rngs(0))(x), [[-1], [1]], atol=1e-4)
+    x = 1e4 + np.arange(5.0)[:, None] * [1, 2, 3]
+    y = BatchNorm(3, rngs=nnx.Rngs(0))(jax.device_put(x.astype(np.float32)))
+    expected = (x - x.mean(0)) / np.sqrt(x.var(0) + 1e-5)
+    np.testing.assert_allclose(y, expected, atol=1e-4)
 
 
 def test_batch_norm_of_a_single_number_a_channel_is_refused():
     norm = BatchNorm(3, rngs=nnx.Rngs(0))
     with pytest.raises(ValueError, match="batch of 2 or more"):
-        norm(jnp.zeros((1, 3)))
-    assert norm(jnp.zeros((1, 2, 1, 3))).shape == (1, 2, 1, 3)
-    norm.eval()
-    assert norm(jnp.zeros((1, 3))).shape == (1, 3)
+        norm(np.zeros((1, 3), np.float32))
+    for shape in ((1, 2, 1, 3), (1, 3)):
+        x = jax.ShapeDtypeStruct(shape, np.float32)
+        assert nnx.eval_shape(lambda norm, x: norm(x), norm, x).shape == shape
+        norm.eval()
 
 
 @pytest.mark.slow
@@ -147,8 +153,10 @@ def test_nonsense_is_refused_by_name(kind, wrong, words):
 
 @pytest.mark.parametrize("image_shape", [(1, 1, 1), (3, 2, 1), (7, 5, 1)])
 def test_a_stride_takes_any_image(image_shape):
-    model = pure(CNN(nnx.Rngs(0), **{**SMALL, "image_shape": image_shape}, pooling="stride"))
-    logits, _ = jax.eval_shape(model.apply, model.params, {}, jnp.zeros((2, *image_shape)))
+    sizes = {**SMALL, "image_shape": image_shape}
+    model = pure(filled(lambda rngs: CNN(rngs, **sizes, pooling="stride")))
+    images = np.zeros((2, *image_shape), np.float32)
+    logits, _ = jax.eval_shape(model.apply, model.params, {}, images)
     assert logits.shape == (2, 10)
 
 
@@ -162,6 +170,6 @@ def test_a_module_with_an_attribute_without_a_hash_is_pure_too():
             return self.dense(x) * self.scales[1]
 
     model = pure(Own(nnx.Rngs(0)))
-    x = jnp.ones((1, 2))
-    expected = 2 * x @ model.params["dense"]["kernel"]
-    np.testing.assert_allclose(model.apply(model.params, {}, x)[0], expected, rtol=1e-6)
+    x = np.ones((1, 2), np.float32)
+    expected = 2 * x @ np.asarray(model.params["dense"]["kernel"])
+    np.testing.assert_allclose(jax.jit(model.apply)(model.params, {}, x)[0], expected, rtol=1e-6)

@@ -8,6 +8,7 @@ import pytest
 from flax import nnx
 
 from jaxopt_notes.models import CNN, MLP, parameter_count, pure, summarize, summary_text
+from tests.models.filled import filled
 
 # The notes' table: channels first there, last here.
 NOTES = [
@@ -26,7 +27,7 @@ NOTES = [
 
 
 def test_the_notes_cnn_has_the_notes_table():
-    rows = summarize(CNN(nnx.Rngs(0)))
+    rows = summarize(filled(CNN))
     table = [(row.name, (*row.shape[-1:], *row.shape[:-1]), row.parameters) for row in rows]
     assert table == NOTES
     assert sum(row.parameters for row in rows) == 421_642

@@ -18,6 +18,7 @@ from jaxopt_notes.models import CNN, MLP, BatchNorm, from_torch, pure, to_torch 
 from jaxopt_notes.models.layer_list import flatten  # noqa: E402
 from jaxopt_notes.training.state import TrainState  # noqa: E402
 from jaxopt_notes.training.step import Batch, make_train_step  # noqa: E402
+from tests.models.filled import filled  # noqa: E402
 from tests.models.torch_networks import channels_first, torch_cnn, torch_mlp  # noqa: E402
 
 CLASSES, BATCH = 3, 6
@@ -156,15 +157,24 @@ def test_50_training_steps(both):
 def test_a_convolution_alone(image_shape, padding, stride):
     images, _ = examples(image_shape)
     torch_convolution = torch.nn.Conv2d(image_shape[-1], 4, 3, stride, padding).double()
+    weight, bias = (x.detach().numpy() for x in (torch_convolution.weight, torch_convolution.bias))
     ours = nnx.Conv(
-        image_shape[-1], 4, (3, 3), stride, padding=padding, param_dtype=float, rngs=nnx.Rngs(0)
+        image_shape[-1],
+        4,
+        (3, 3),
+        stride,
+        padding=padding,
+        kernel_init=lambda *_: jax.device_put(weight.transpose(2, 3, 1, 0)),
+        bias_init=lambda *_: jax.device_put(bias),
+        rngs=nnx.Rngs(0),
     )
-    ours.kernel[...] = jnp.asarray(torch_convolution.weight.detach().numpy().transpose(2, 3, 1, 0))
-    ours.bias[...] = jnp.asarray(torch_convolution.bias.detach().numpy())
     expected = torch_convolution(channels_first(images)).detach().numpy()
-    close(ours(jnp.asarray(images)), expected.transpose(0, 2, 3, 1))
+    close(ours(jax.device_put(images)), expected.transpose(0, 2, 3, 1))
     if image_shape == (6, 6, 1) and padding == 0:  # the notes' example
         assert expected.shape[2:] == {1: (4, 4), 2: (2, 2)}[stride]
+
+
+normalised = nnx.jit(lambda norm, x: norm(x))
 
 
 @pytest.mark.parametrize("mean", [0.0, 1e6])
@@ -174,11 +184,11 @@ def test_batch_norm_alone(shape, mean):
     rng = np.random.default_rng(0)
     torch_norm = (torch.nn.BatchNorm1d if len(shape) == 2 else torch.nn.BatchNorm2d)(3).double()
     ours = BatchNorm(3, rngs=nnx.Rngs(0), unbiased_running_variance=True)
-    ours.mean, ours.var = nnx.BatchStat(jnp.zeros(3)), nnx.BatchStat(jnp.ones(3))  # float64
+    ours.mean, ours.var = (nnx.BatchStat(jax.device_put(f(3))) for f in (np.zeros, np.ones))
     for _ in range(3):
         x = mean + rng.normal(size=shape)
         expected = torch_norm(torch.tensor(np.moveaxis(x, -1, 1).copy())).detach().numpy()
-        y = ours(jnp.asarray(x))
+        y = normalised(ours, x)
         np.testing.assert_allclose(y, np.moveaxis(expected, 1, -1), rtol=1e-7, atol=1e-7)
         close(ours.mean[...], torch_norm.running_mean)
         close(ours.var[...], torch_norm.running_var)
@@ -186,7 +196,7 @@ def test_batch_norm_alone(shape, mean):
 
 def test_flatten_and_view_are_one():
     images = channels_first(examples((28, 28, 1))[0])
-    ours = np.asarray(flatten(jnp.asarray(images)))
+    ours = np.asarray(flatten(jax.device_put(images.numpy())))
     np.testing.assert_array_equal(ours, torch.nn.Flatten()(images))
     np.testing.assert_array_equal(ours, images.view(-1, 784))
 
@@ -195,7 +205,7 @@ def test_flatten_and_view_are_one():
 def test_dropout_keeps_the_expectation_and_has_torch_deviation(share):
     torch.manual_seed(0)
     x, n = np.linspace(-1, 1, 5), 40_000
-    ours = nnx.Dropout(share)(jnp.tile(jnp.asarray(x), (n, 1)), rngs=nnx.Rngs(dropout=0))
+    ours = nnx.Dropout(share)(jax.device_put(np.tile(x, (n, 1))), rngs=nnx.Rngs(dropout=0))
     torch_output = torch.nn.Dropout(share)(torch.tensor(x).repeat(n, 1)).numpy()
     for dropped in (np.asarray(ours), torch_output):
         survivors = dropped != 0
@@ -208,20 +218,21 @@ def test_dropout_keeps_the_expectation_and_has_torch_deviation(share):
 
 def test_the_notes_cnn_gives_the_same_logits_in_float32_there_and_back():
     with jax.enable_x64(False):
-        network = CNN(nnx.Rngs(0))
+        network = filled(CNN)
         apply = jax.jit(pure(network).apply)
         images = np.random.default_rng(0).normal(size=(4, 28, 28, 1)).astype(np.float32)
         torch_network = torch_cnn((28, 28, 1), 10, features=(32, 64), hidden=128)
 
         def compare(params, batch_stats):
-            logits = apply(params, batch_stats, jnp.asarray(images))[0]
+            logits = apply(params, batch_stats, images)[0]
             expected = torch_network(channels_first(images)).detach()
             np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-5)
 
         params, batch_stats = from_torch(torch_network.state_dict(), network)
         compare(params, batch_stats)
         params = jax.tree.map(
-            lambda p: p + 0.1 * jnp.sin(jnp.arange(p.size).reshape(p.shape)), params
+            lambda p: p + np.sin(np.arange(p.size, dtype=p.dtype).reshape(p.shape)) / 10,
+            jax.tree.map(np.asarray, params),
         )
         weights = to_torch(params, batch_stats, network)
         torch_network.load_state_dict(

@@ -1,26 +1,28 @@
 """state_dicts become our trees and back; what does not fit is refused by name."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from flax import nnx
 
 from jaxopt_notes.conventions import translate, translate_state
 from jaxopt_notes.errors import InputError
 from jaxopt_notes.models import CNN, MLP, from_torch, pure, to_torch, torch_arrangement
+from tests.models.filled import filled
 from tests.slow_cases import slow_but
 
 SMALL = {"image_shape": (8, 12, 3), "classes": 5, "features": (2, 4), "hidden": 6}
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def network():
-    return CNN(nnx.Rngs(0), norm="batch", **SMALL)
+    return filled(lambda rngs: CNN(rngs, norm="batch", **SMALL))
 
 
 @pytest.fixture
-def state_dict(network):
+def state_dict():
     """As torch would give it: positions in nn.Sequential, every array of distinct numbers."""
     shapes = {
         **{"0.weight": (2, 3, 3, 3), "0.bias": (2,)},
@@ -57,7 +59,7 @@ def test_what_torch_writes_later_changes_nothing_here(network, state_dict):
 
 
 def test_each_number_lands_where_torch_reads_it(network, state_dict):
-    params, batch_stats = from_torch(state_dict, network)
+    params, batch_stats = jax.tree.map(np.asarray, from_torch(state_dict, network))
     kernel = params["blocks"][1]["kernel"]
     assert kernel[2, 0, 1, 3] == state_dict["4.weight"][3, 1, 2, 0]
     # Row 1, column 2, channel 3 of (2, 3, 4): torch counts channels first, we count them last.
@@ -69,11 +71,11 @@ def test_each_number_lands_where_torch_reads_it(network, state_dict):
 
 
 def test_an_mlp_sees_colour_images_in_torch_order():
-    network = MLP(nnx.Rngs(0), image_shape=(2, 3, 3), classes=4, widths=())
+    network = filled(lambda rngs: MLP(rngs, image_shape=(2, 3, 3), classes=4, widths=()))
     weight = np.random.default_rng(0).random((4, 18), np.float32)
     params, _ = from_torch({"1.weight": weight, "1.bias": np.zeros(4, np.float32)}, network)
     images = np.random.default_rng(1).random((2, 2, 3, 3), np.float32)
-    logits = pure(network).apply(params, {}, images)[0]
+    logits = jax.jit(pure(network).apply)(params, {}, images)[0]
     expected = images.transpose(0, 3, 1, 2).reshape(2, -1) @ weight.T
     np.testing.assert_allclose(logits, expected, rtol=1e-5)
 
@@ -171,7 +173,7 @@ def test_a_misshapen_entry_is_named(network, state_dict, name, shape, needed):
 
 def test_another_network_is_refused_with_both_sizes(state_dict):
     renamed = {f"x{name}": array for name, array in state_dict.items()}
-    message = refused(from_torch, renamed, CNN(nnx.Rngs(0), **SMALL))
+    message = refused(from_torch, renamed, filled(lambda rngs: CNN(rngs, **SMALL)))
     assert "7 layers" in message
     assert "4 (conv 3×3, 2, conv 3×3, 4, dense 6, dense 5)" in message
 
@@ -196,9 +198,11 @@ def test_trees_that_do_not_fit_are_refused_by_name(network, state_dict):
 # Names on the way
 
 
+@functools.cache
 def _mlp(depth, width=4):
     """Layers of one shape, and what torch calls them in a plain `nn.Sequential`."""
-    network = MLP(nnx.Rngs(0), image_shape=(2, 2, 1), classes=width, widths=(width,) * depth)
+    sizes = {"image_shape": (2, 2, 1), "classes": width, "widths": (width,) * depth}
+    network = filled(lambda rngs: MLP(rngs, **sizes))
     random = np.random.default_rng(3)
     entries = {}
     for i in range(depth + 1):
@@ -401,7 +405,8 @@ def test_an_arrangement_refuses_what_does_not_belong(network, state_dict):
 
 def test_a_torch_optimizer_comes_along_by_the_arrangement():
     torch = pytest.importorskip("torch", reason="torch is not installed")
-    network = MLP(nnx.Rngs(0), image_shape=(2, 3, 2), classes=3, widths=(4,))
+    sizes = {"image_shape": (2, 3, 2), "classes": 3, "widths": (4,)}
+    network = filled(lambda rngs: MLP(rngs, **sizes))
     module = torch.nn.Sequential(
         torch.nn.Flatten(), torch.nn.Linear(12, 4), torch.nn.ReLU(), torch.nn.Linear(4, 3)
     )
@@ -413,7 +418,8 @@ def test_a_torch_optimizer_comes_along_by_the_arrangement():
     params, _ = from_torch(module.state_dict(), network)
     state = translate_state(opt, params, arrange=arrange, names=module)
     optimizer = translate(opt, arrange=arrange, names=module)
-    assert jax.tree.structure(state) == jax.tree.structure(optimizer.init(params))
-    moment = state.inner_states[0].inner_state[0].mu["hidden"][0]["kernel"]
+    begun = jax.eval_shape(optimizer.init, params)
+    assert jax.tree.structure(state) == jax.tree.structure(begun)
+    moment = np.asarray(state.inner_states[0].inner_state[0].mu["hidden"][0]["kernel"])
     there = opt.state[module[1].weight]["exp_avg"].numpy()
     np.testing.assert_array_equal(moment[1, 0], there[0, 6])  # row 0, column 0, channel 1

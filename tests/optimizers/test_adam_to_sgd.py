@@ -22,7 +22,9 @@ def noisy_gradient(w, k):
 
 
 def split(w):
-    return {"a": jnp.asarray(w[:2]), "b": [jnp.asarray(w[2:].reshape(3, 1)), None]}
+    if w.dtype == np.float64:
+        w = w.astype(jnp.result_type(float))  # double precision only where it is enabled
+    return {"a": w[:2], "b": [w[2:].reshape(3, 1), None]}
 
 
 def join(tree):
@@ -37,7 +39,7 @@ def train(optimizer, steps, gradient=noisy_gradient, start=0, w=None, state=None
     update, path = jax.jit(optimizer.update), []
     for k in range(start, start + steps):
         updates, state = update(split(gradient(join(params), k)), state, params)
-        params = optax.apply_updates(params, updates)
+        params = jax.tree.map(lambda p, u: p + np.asarray(u), params, updates)
         path.append(join(params))
     return np.array(path), state
 
@@ -124,13 +126,14 @@ def test_swats_never_switches_to_a_rate_that_climbs():
 
 
 def test_the_projected_rate_is_that_of_the_whole_tree():
+    rate = jax.jit(projected_rate)
     p, g = np.array([1.0, -2, 0.5, 3, 1]), np.array([-3.0, 1, -0.5, -2, 0])
-    np.testing.assert_allclose(projected_rate(split(p), split(g)), p @ p / -(p @ g), rtol=1e-6)
-    assert projected_rate(split(p), split(0 * g)) == np.inf
-    half = [jax.tree.map(lambda x: x.astype(jnp.bfloat16), split(x)) for x in (p, g)]
-    assert projected_rate(*half).dtype == jnp.float32
-    z = jnp.array([1 + 2j, 3 - 1j])
-    np.testing.assert_allclose(projected_rate(-z, 2 * z), 0.5, rtol=1e-6)
+    np.testing.assert_allclose(rate(split(p), split(g)), p @ p / -(p @ g), rtol=1e-6)
+    assert rate(split(p), split(0 * g)) == np.inf
+    half = [split(x.astype(jnp.bfloat16)) for x in (p, g)]
+    assert rate(*half).dtype == jnp.float32
+    z = np.array([1 + 2j, 3 - 1j], np.complex64)
+    np.testing.assert_allclose(rate(-z, 2 * z), 0.5, rtol=1e-6)
 
 
 @pytest.mark.parametrize("alpha", [0.05, cosine], ids=["constant", "schedule"])
@@ -170,13 +173,14 @@ def test_momentum_goes_on_as_a_heavy_ball_that_had_rolled_all_along():
     def fixed_gradient(w, k):
         return gradients[k]
 
-    got, state = train(adam_to_sgd(0.05, T, 0.1, carry="momentum"), T, fixed_gradient)
-    _, rolled = train(sgd(0.1, momentum=0.9), T, fixed_gradient)
+    optimizer, ball = adam_to_sgd(0.05, T, 0.1, carry="momentum"), sgd(0.1, momentum=0.9)
+    got, state = train(optimizer, T, fixed_gradient)
+    _, rolled = train(ball, T, fixed_gradient)
     np.testing.assert_allclose(
         join(state.second[0].trace), join(rolled[0].trace), rtol=1e-5, atol=1e-6
     )
-    got, _ = train(adam_to_sgd(0.05, T, 0.1, carry="momentum"), STEPS, fixed_gradient)
-    after, _ = train(sgd(0.1, momentum=0.9), STEPS - T, fixed_gradient, T, got[T - 1], rolled)
+    got, _ = train(optimizer, STEPS, fixed_gradient)
+    after, _ = train(ball, STEPS - T, fixed_gradient, T, got[T - 1], rolled)
     np.testing.assert_allclose(got[T:], after, rtol=1e-4, atol=1e-5)
 
 
@@ -193,10 +197,15 @@ def test_momentum_with_another_beta_keeps_a_steady_gradients_speed():
 def test_outside_jit_adams_phase_is_adam_to_the_bit(carry):
     rate = None if carry == "swats" else 0.1
     optimizer, plain = adam_to_sgd(cosine, T, rate, carry=carry), adam(cosine)
-    params = split(np.ones(5))
+
+    def halves(x):  # of one shape: outside jit, each operation is compiled for each shape
+        first, second = jax.device_put([*x.astype(np.float32).reshape(2, 3)])
+        return {"a": first, "b": [second, None]}
+
+    params = halves(np.ones(6))
     state, plain_state = optimizer.init(params), plain.init(params)
     for k in range(T):
-        g = split(np.random.default_rng(k).normal(size=5))
+        g = halves(np.random.default_rng(k).normal(size=6))
         got, state = optimizer.update(g, state, params)
         expected, plain_state = plain.update(g, plain_state, params)
         jax.tree.map(np.testing.assert_array_equal, got, expected)

@@ -91,8 +91,8 @@ def test_equals_the_plain_update_whether_or_not_the_trick_is_on(monkeypatch, nam
     """The trick changes no number, even where it makes the update slower."""
     monkeypatch.setattr(_one_loop, "one_loop_works", lambda: works)
     optimizer = OPTIMIZERS[name]
-    params = {"w": jnp.linspace(-1, 1, 12).reshape(3, 4), "n": None}
-    grads = jax.tree.map(jnp.cos, params)
+    w = np.linspace(-1, 1, 12, dtype=np.float32).reshape(3, 4)
+    params, grads = ({"w": jax.device_put(x), "n": None} for x in (w, np.cos(w)))
     state = optimizer.init(params)
     updates, expected_state = optimizer.update(grads, state, params)
     expected = optax.apply_updates(params, updates)
@@ -105,6 +105,7 @@ def test_a_negative_first_gradient_changes_nothing(monkeypatch):
     """The trick multiplies by a 1 that it makes from the first gradient's sign."""
     monkeypatch.setattr(_one_loop, "one_loop_works", lambda: True)
     for first in (-1.0, -0.0, 0.0, jnp.inf, -jnp.inf):
-        theta, grads = jnp.array([1.0, 1.0]), jnp.array([first, 3.0])
+        theta, grads = np.ones((3, 4), np.float32), np.full((3, 4), 3, np.float32)
+        grads[0, 0] = first
         got, _ = update_in_one_loop(sgd(0.5), grads, sgd(0.5).init(theta), theta)
         np.testing.assert_array_equal(got, theta - 0.5 * grads)

@@ -16,7 +16,7 @@ def calls(jaxpr: Any) -> list[Any]:
 
 def test_many_leaves_alike_take_few_calls_and_each_keeps_its_place() -> None:
     n = FEWEST + BLOCK + 3
-    leaves = [jnp.full(4, i, jnp.float32) for i in range(n)] + [jnp.ones((2, 2))]
+    leaves = [np.full(4, i, np.float32) for i in range(n)] + [np.ones((2, 2), np.float32)]
     rows = [(leaves[i],) for i in np.random.default_rng(0).permutation(len(leaves))]
     triple = map_traced(lambda row: 3 * row[0], called=True)
     jaxpr = jax.make_jaxpr(triple)(rows)
@@ -35,7 +35,7 @@ def test_few_leaves_alike_are_called_one_by_one() -> None:
 def test_leaves_in_blocks_end_at_the_bits_of_leaves_one_by_one() -> None:
     """A leaf's step does not depend on how many others there are."""
     random = np.random.default_rng(1)
-    params = [jnp.asarray(random.normal(size=5), jnp.float32) for _ in range(FEWEST)]
+    params = [random.normal(size=5).astype(np.float32) for _ in range(FEWEST)]
     optimizer = adam(0.1)
     step = jax.jit(optimizer.update)
     few, rest = params[: BLOCK // 2], params[BLOCK // 2 :]

@@ -12,19 +12,20 @@ def rate(k):
     return 0.1 / (1 + k)
 
 
-def tree(seed, dtype=jnp.float32):
+def tree(seed, dtype=jnp.float32, scalar=True):
+    """Leaves of one shape, and a scalar: outside jit, each operation is compiled for each shape."""
     r = np.random.default_rng(seed)
 
     def leaf(*shape):
-        return jnp.asarray(r.normal(size=shape), dtype)
+        return jax.device_put(np.asarray(r.normal(size=shape)).astype(dtype))
 
-    return {"w": leaf(3, 2), "b": [leaf(3, 2), None], "scalar": leaf()}
+    return {"w": leaf(3, 2), "b": [leaf(3, 2), None]} | ({"scalar": leaf()} if scalar else {})
 
 
 def run(optimizer, state, params, seeds, jit=False):
     update = jax.jit(optimizer.update) if jit else optimizer.update
     for seed in seeds:
-        updates, state = update(tree(seed), state, params)
+        updates, state = update(tree(seed, scalar="scalar" in params), state, params)
         params = optax.apply_updates(params, updates)
     return params, state
 
