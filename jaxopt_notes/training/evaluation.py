@@ -122,7 +122,8 @@ def logits_of(
 def softmax(logits: np.ndarray) -> np.ndarray:
     """Probabilities of logits (n, classes): float32 rows that add up to 1."""
     x = logits.astype(np.float32)
-    exponentials = np.exp(x - x.max(-1, keepdims=True))
+    with np.errstate(invalid="ignore"):  # infinite logits give NaN
+        exponentials = np.exp(x - x.max(-1, keepdims=True))
     return exponentials / exponentials.sum(-1, keepdims=True)
 
 
