@@ -14,9 +14,9 @@ from jaxopt_notes.microscope import readings, watch
 from jaxopt_notes.microscope.links import link_names
 from tests.virtual_devices import BY_DEFAULT
 
-PARAMS = {
+PARAMS = {  # of one shape: outside jit each operation is a program for each shape
     "dense": {"kernel": np.array([[3.0, 0.0], [0.0, 4.0]], np.float32)},
-    "bias": np.ones(3, np.float32),
+    "bias": np.ones((2, 2), np.float32),
 }
 OPTIMIZERS = {
     "chain": lambda: optax.chain(optax.clip_by_global_norm(1.0), jaxopt_notes.adamw(0.1)),
@@ -99,7 +99,7 @@ def test_each_reading_is_the_quantity_that_it_names():
     )
     grads = {
         "dense": {"kernel": np.array([[3.0, 1e-4], [0.0, 4.0]], np.float32)},
-        "bias": np.zeros(3, np.float32),
+        "bias": np.zeros((2, 2), np.float32),
     }
     _, updates, rows = steps(optimizer, grads)
     read = {name: float(x[0]) for name, x in rows.items()}
@@ -133,7 +133,7 @@ def test_clipping_is_counted_over_the_measured_steps():
     state, _, read = steps(optimizer, *grads)
     assert float(read["0 clip/clipped"][-1]) == 0.5
     assert int(state.measured) == 4
-    assert float(read["bias/gradient_norm"][-1]) == pytest.approx(9 * 3**0.5)
+    assert float(read["bias/gradient_norm"][-1]) == pytest.approx(9 * 4**0.5)
 
 
 def test_between_two_measurements_the_readings_stay():
