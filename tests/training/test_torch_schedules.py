@@ -1,6 +1,5 @@
 """The learning rates of `--schedule` with a torch scheduler are torch's."""
 
-import jax
 import numpy as np
 import pytest
 
@@ -59,7 +58,7 @@ def by_torch(text):
 @pytest.mark.parametrize("text", CALLS)
 def test_it_is_torchs(text):
     rate = schedule(text, 0.1, STEPS)
-    ours = jax.jit(jax.vmap(rate))(np.arange(STEPS))
+    ours = [float(rate(k)) for k in range(STEPS)]
     np.testing.assert_allclose(ours, by_torch(text), rtol=1e-6, atol=1e-12)
 
 
