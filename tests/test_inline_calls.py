@@ -5,7 +5,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-import jax.numpy as jnp
+import jax
+import numpy as np
 import optax
 import pytest
 
@@ -19,7 +20,7 @@ FILES = [ROOT / "README.md", ROOT / "README.zh-CN.md", *sorted((ROOT / "docs").r
 CALL = re.compile(r"(?:\w+ = )?[A-Za-z_][\w.]*\(.*\)", re.DOTALL)
 
 # The values of the names that the texts use in calls.
-PARAMS = {"weight": jnp.ones((2, 3)), "bias": jnp.ones(3)}
+PARAMS = jax.device_put({"weight": np.ones((2, 3), "float32"), "bias": np.ones(3, "float32")})
 NAMES: dict[str, Any] = {name: getattr(jaxopt_notes, name) for name in jaxopt_notes.__all__}
 NAMES |= {"jaxopt_notes": jaxopt_notes, "optax": optax, "conventions": conventions}
 NAMES |= {"c": 1.0, "β1": lambda count: 0.9}
@@ -66,7 +67,7 @@ def test_a_call_in_the_text_runs(call: str, monkeypatch: pytest.MonkeyPatch) -> 
         names["Adagrad"] = lambda **settings: torch.optim.Adagrad(net.parameters(), **settings)
     made = eval(call.split(" = ")[-1] if re.match(r"\w+ = ", call) else call, names)
     if isinstance(made, optax.GradientTransformation):
-        made.update(PARAMS, made.init(PARAMS), PARAMS)
+        jax.eval_shape(lambda p: made.update(p, made.init(p), p), PARAMS)
 
 
 def test_what_is_not_run_is_there_and_not_ours_alone() -> None:

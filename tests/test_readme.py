@@ -68,6 +68,7 @@ def test_a_run_goes_to_jax_and_back_in_the_lines_shown():
             run["opt"].step()
             run["scheduler"].step()
 
+    @jax.jit
     def loss(p):
         return ((x.numpy() @ p["weight"].T + p["bias"] - y.numpy()) ** 2).mean()
 

@@ -97,8 +97,11 @@ def watch(
 
     def init(params: Any) -> WatchState:
         state = inner.init(params)
-        norms = {name: jnp.zeros(2 + len(links)) for name in _sums_of_squares(params, group)}
-        below = jax.tree.map(jnp.zeros_like, _shares_below(state, eps, group))
+        # Only the names count: traced, nothing is computed.
+        groups = jax.eval_shape(lambda: _sums_of_squares(params, group))
+        moments = jax.eval_shape(lambda: _shares_below(state, eps, group))
+        norms = {name: jnp.zeros(2 + len(links)) for name in groups}
+        below = {name: jnp.float32(0) for name in moments}
         changed = {link: jnp.int32(0) for link in links}
         return WatchState(state, jnp.int32(0), jnp.int32(0), norms, below, changed)
 

@@ -91,7 +91,7 @@ def conv_stack(x: Array, blocks: Sequence[tuple[Array, Array]]) -> Array:
 
     >>> images = jnp.ones((2, 28, 28, 1))
     >>> blocks = [(jnp.ones((3, 3, 1, 4)), jnp.zeros(4)), (jnp.ones((3, 3, 4, 8)), jnp.zeros(8))]
-    >>> conv_stack(images, blocks).shape
+    >>> jax.jit(conv_stack)(images, blocks).shape
     (2, 7, 7, 8)
     """
     blocks = [(kernel, bias) for kernel, bias in blocks]

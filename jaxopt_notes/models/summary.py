@@ -35,7 +35,8 @@ def summarize(network: Any) -> list[Row]:
       network: it is not changed. Its arrays may be shapes only.
 
     >>> from jaxopt_notes.models import CNN
-    >>> for row in summarize(CNN(nnx.Rngs(0)))[-2:]:
+    >>> network = nnx.eval_shape(lambda: CNN(nnx.Rngs(0)))
+    >>> for row in summarize(network)[-2:]:
     ...     print(row.name, row.shape, row.parameters, row.multiply_adds)
     relu (128,) 0 0
     dense 10 (10,) 1290 1280

@@ -82,7 +82,7 @@ def test_one_file_holds_the_step_for_all_platforms_and_steps_alike(network):
 @pytest.fixture(scope="module")
 def dense():
     """The report of the dense network's step on this machine, batch 32."""
-    target, model = targets.parse("cpu"), pure(MLP(nnx.Rngs(0)))
+    target, model = targets.parse("cpu"), pure(nnx.eval_shape(lambda: MLP(nnx.Rngs(0))))
     devices = targets.devices(target)
     return compiler.compile_for(target, devices, model, adam(1e-3), (28, 28, 1), 32)
 

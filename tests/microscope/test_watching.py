@@ -14,9 +14,9 @@ from jaxopt_notes.microscope import readings, watch
 from jaxopt_notes.microscope.links import link_names
 from tests.virtual_devices import BY_DEFAULT
 
-PARAMS = {
+PARAMS = {  # of one shape: outside jit each operation is a program for each shape
     "dense": {"kernel": np.array([[3.0, 0.0], [0.0, 4.0]], np.float32)},
-    "bias": np.ones(3, np.float32),
+    "bias": np.ones((2, 2), np.float32),
 }
 OPTIMIZERS = {
     "chain": lambda: optax.chain(optax.clip_by_global_norm(1.0), jaxopt_notes.adamw(0.1)),
@@ -33,6 +33,20 @@ OPTIMIZERS = {
 def gradients(step):
     rng = np.random.default_rng(step)
     return jax.tree.map(lambda p: rng.normal(size=p.shape).astype(p.dtype), PARAMS)
+
+
+def steps(optimizer, *grads, params=PARAMS, **extra):
+    """(last state, updates and readings of each step) of one program."""
+
+    def step(state, grads):
+        updates, state = optimizer.update(grads, state, params, **extra)
+        return state, (updates, readings(state))
+
+    def run(grads):
+        return jax.lax.scan(step, optimizer.init(PARAMS), grads)
+
+    state, each = jax.jit(run)(jax.tree.map(lambda *g: np.stack(g), *grads))
+    return state, *jax.tree.map(np.asarray, each)
 
 
 def plain_keys(state):
@@ -85,13 +99,13 @@ def test_each_reading_is_the_quantity_that_it_names():
     )
     grads = {
         "dense": {"kernel": np.array([[3.0, 1e-4], [0.0, 4.0]], np.float32)},
-        "bias": np.zeros(3, np.float32),
+        "bias": np.zeros((2, 2), np.float32),
     }
-    updates, state = optimizer.update(grads, optimizer.init(PARAMS), PARAMS)
-    read = {name: float(x) for name, x in readings(state).items()}
+    _, updates, rows = steps(optimizer, grads)
+    read = {name: float(x[0]) for name, x in rows.items()}
 
     g, theta = grads["dense"]["kernel"], PARAMS["dense"]["kernel"]
-    u = np.asarray(updates["dense"]["kernel"])
+    u = updates["dense"]["kernel"][0]
     norm = np.linalg.norm
     expected = {
         "gradient_norm": norm(g),
@@ -114,31 +128,27 @@ def test_each_reading_is_the_quantity_that_it_names():
 
 def test_clipping_is_counted_over_the_measured_steps():
     optimizer = watch(optax.chain(optax.clip(1.0), optax.sgd(0.1)), every=2)
-    state = optimizer.init(PARAMS)
-    for scale in (9, 9, 0, 9, 0, 0, 9):  # measured: the first, third, fifth and seventh
-        grads = jax.tree.map(lambda p, s=scale: np.full_like(p, s), PARAMS)
-        _, state = optimizer.update(grads, state, PARAMS)
-    assert float(readings(state)["0 clip/clipped"]) == 0.5
+    scales = (9, 9, 0, 9, 0, 0, 9)  # measured: the first, third, fifth and seventh
+    grads = [jax.tree.map(lambda p, s=scale: np.full_like(p, s), PARAMS) for scale in scales]
+    state, _, read = steps(optimizer, *grads)
+    assert float(read["0 clip/clipped"][-1]) == 0.5
     assert int(state.measured) == 4
-    assert float(readings(state)["bias/gradient_norm"]) == pytest.approx(9 * 3**0.5)
+    assert float(read["bias/gradient_norm"][-1]) == pytest.approx(9 * 4**0.5)
 
 
 def test_between_two_measurements_the_readings_stay():
     optimizer = watch(optax.sgd(0.1), every=3)
-    state, norms = optimizer.init(PARAMS), []
-    for i in range(7):
-        _, state = optimizer.update(gradients(i), state, PARAMS)
-        norms.append(float(readings(state)["bias/gradient_norm"]))
+    norms = steps(optimizer, *map(gradients, range(7)))[2]["bias/gradient_norm"]
     assert norms[0] == norms[1] == norms[2] != norms[3] == norms[5] != norms[6]
 
 
 def test_leaves_are_grouped():
     optimizer = watch(optax.adam(0.1), group=lambda name: "all", every=1)
-    _, state = optimizer.update(gradients(0), optimizer.init(PARAMS), PARAMS)
-    assert float(readings(state)["all/gradient_norm"]) == pytest.approx(
-        float(optax.tree.norm(gradients(0)))
-    )
-    assert "bias/gradient_norm" not in readings(state)
+    grads = gradients(0)
+    read = steps(optimizer, grads)[2]
+    whole = np.concatenate([leaf.ravel() for leaf in jax.tree.leaves(grads)])
+    assert float(read["all/gradient_norm"][0]) == pytest.approx(float(np.linalg.norm(whole)))
+    assert "bias/gradient_norm" not in read
 
 
 def test_links_of_chains_in_chains_are_named():
@@ -180,8 +190,7 @@ def test_two_watched_optimizers_are_numbered():
     optimizer = optax.partition(
         {"a": watch(optax.adam(0.1)), "b": watch(optax.sgd(0.1))}, {"dense": "a", "bias": "b"}
     )
-    _, state = optimizer.update(gradients(0), optimizer.init(PARAMS), PARAMS)
-    read = readings(state)
+    read = steps(optimizer, gradients(0))[2]
     assert "0/dense/kernel/update_norm" in read
     assert "1/bias/update_norm" in read
 
@@ -201,21 +210,21 @@ def test_in_a_scan_and_through_flax_serialization():
         updates, state = optimizer.update(grads, state, params)
         return (optax.apply_updates(params, updates), state), readings(state)
 
-    grads = jax.tree.map(lambda *g: jnp.stack(g), *map(gradients, range(4)))
+    grads = jax.tree.map(lambda *g: np.stack(g), *map(gradients, range(4)))
     (_, state), rows = jax.lax.scan(step, (PARAMS, optimizer.init(PARAMS)), grads)
     assert rows["bias/gradient_norm"].shape == (4,)
-    empty = jax.tree.map(jnp.zeros_like, state)
+    empty = jax.tree.map(np.zeros_like, state)
     restored = serialization.from_bytes(empty, serialization.to_bytes(state))
     jax.tree.map(np.testing.assert_array_equal, restored, state)
 
 
 def test_in_nnx_optimizer():
-    model = nnx.Linear(3, 2, rngs=nnx.Rngs(0))
+    model = nnx.jit(lambda: nnx.Linear(2, 2, rngs=nnx.Rngs(0)))()
     optimizer = nnx.Optimizer(model, watch(jaxopt_notes.adamw(0.1), every=1), wrt=nnx.Param)
 
     @nnx.jit
     def step(model, optimizer):
-        grads = nnx.grad(lambda model: (model(jnp.ones((4, 3))) ** 2).mean())(model)
+        grads = nnx.grad(lambda model: (model(jnp.ones((4, 2))) ** 2).mean())(model)
         optimizer.update(model, grads)
 
     step(model, optimizer)
@@ -224,14 +233,13 @@ def test_in_nnx_optimizer():
 
 def test_an_optimizer_that_needs_the_losss_value_gets_it():
     optimizer = watch(optax.polyak_sgd(1.0), every=1)
-    _, state = optimizer.update(gradients(0), optimizer.init(PARAMS), PARAMS, value=0.5)
-    assert float(readings(state)["bias/update_norm"]) > 0
+    read = steps(optimizer, gradients(0), value=0.5)[2]
+    assert float(read["bias/update_norm"][0]) > 0
 
 
 def test_without_parameters_what_needs_them_is_nan():
     optimizer = watch(optax.sgd(0.1), every=1)
-    _, state = optimizer.update(gradients(0), optimizer.init(PARAMS))
-    read = readings(state)
-    assert np.isnan(read["bias/parameter_norm"])
-    assert np.isnan(read["bias/update_ratio"])
-    assert float(read["bias/update_norm"]) > 0
+    read = steps(optimizer, gradients(0), params=None)[2]
+    assert np.isnan(read["bias/parameter_norm"][0])
+    assert np.isnan(read["bias/update_ratio"][0])
+    assert float(read["bias/update_norm"][0]) > 0

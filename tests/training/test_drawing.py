@@ -43,7 +43,7 @@ def test_its_shapes_and_network_are_known_before_it_is_drawn(drawing):
     assert jax.tree.map(lambda x: (x.shape, x.dtype), like) == jax.tree.map(
         lambda x: (x.shape, x.dtype), state
     )
-    logits, _ = drawing.model.apply(state.params, state.batch_stats, np.ones((1, 2, 2, 1)))
+    logits, _ = jax.jit(drawing.model.apply)(state.params, state.batch_stats, np.ones((1, 2, 2, 1)))
     assert logits.shape == (1, 10)
 
 

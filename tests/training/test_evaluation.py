@@ -3,13 +3,10 @@
 import json
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
-from flax import nnx
 
 from jaxopt_notes import adam
-from jaxopt_notes.models import pure
 from jaxopt_notes.runs import report
 from jaxopt_notes.training import evaluation
 from jaxopt_notes.training.evaluation import (
@@ -21,16 +18,7 @@ from jaxopt_notes.training.evaluation import (
 )
 from jaxopt_notes.training.state import create
 from jaxopt_notes.training.step import Batch, make_train_step, normalization_of
-
-
-class Dense(nnx.Module):
-    """As small as a network can be."""
-
-    def __init__(self, rngs):
-        self.out = nnx.Linear(784, 10, rngs=rngs)
-
-    def __call__(self, x, *, rngs=None):
-        return self.out(x.reshape(x.shape[0], -1))
+from tests.training.small_networks import Dense, drawn
 
 
 def scored(labels, predicted, names, confidence=None):
@@ -96,10 +84,10 @@ def test_the_surest_mistakes_come_first():
 @pytest.mark.parametrize("batch", [1000, 128, 7])
 def test_predictions_are_the_networks_whatever_the_padding(digits, monkeypatch, batch):
     monkeypatch.setattr(evaluation, "EVAL_BATCH", batch)
-    model, normalize = pure(Dense(nnx.Rngs(0))), normalization_of(digits.train_images)
+    model, normalize = drawn(Dense), normalization_of(digits.train_images)
     weights = evaluation.copy_weights(create(model, adam(1e-3), jax.random.key(0)))
     result = evaluation.evaluate_classes(weights, model, normalize, digits)
-    logits, _ = model.apply(model.params, {}, normalize(jnp.asarray(digits.test_images)))
+    logits = jax.jit(lambda x: model.apply(model.params, {}, normalize(x))[0])(digits.test_images)
     chances = np.exp(np.asarray(logits, np.float64))
     chances /= chances.sum(1, keepdims=True)
     np.testing.assert_array_equal(result.predicted, chances.argmax(1))
@@ -109,11 +97,11 @@ def test_predictions_are_the_networks_whatever_the_padding(digits, monkeypatch, 
 
 
 def test_copied_weights_outlast_the_next_step(digits):
-    model, optimizer = pure(Dense(nnx.Rngs(0))), adam(1e-3)
+    model, optimizer = drawn(Dense), adam(1e-3)
     state = create(model, optimizer, jax.random.key(0))
     weights = evaluation.copy_weights(state)
     step = make_train_step(model, optimizer, normalization_of(digits.train_images))
-    batch = Batch(jnp.asarray(digits.train_images[:8]), jnp.asarray(digits.train_labels[:8]))
+    batch = Batch(digits.train_images[:8], digits.train_labels[:8])
     jax.jit(step, donate_argnums=0)(state, batch)
     jax.tree.map(np.testing.assert_array_equal, weights.params, model.params)
     assert weights.step == 0

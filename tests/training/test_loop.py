@@ -7,7 +7,6 @@ import pytest
 from flax import nnx
 
 from jaxopt_notes import adam, sgd
-from jaxopt_notes.models import pure
 from jaxopt_notes.training import loop
 from jaxopt_notes.training.loop import (
     DivergedError,
@@ -20,16 +19,7 @@ from jaxopt_notes.training.loop import (
 from jaxopt_notes.training.progress import Progress
 from jaxopt_notes.training.state import create
 from jaxopt_notes.training.step import Batch, make_eval_step, make_train_step, normalization_of
-
-
-class Dense(nnx.Module):
-    """No convolution: a stretch is one loop on the device, on every backend."""
-
-    def __init__(self, rngs):
-        self.out = nnx.Linear(784, 10, rngs=rngs)
-
-    def __call__(self, x, *, rngs=None):
-        return self.out(x.reshape(x.shape[0], -1))
+from tests.training.small_networks import Dense, drawn
 
 
 class Convolution(nnx.Module):
@@ -43,13 +33,13 @@ class Convolution(nnx.Module):
         return self.out(nnx.relu(self.conv(x)).reshape(x.shape[0], -1))
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def parts(digits):
-    def make(module, optimizer):
-        model = pure(module)
+    def make(network, optimizer):
+        model = drawn(network)
         normalize = normalization_of(digits.train_images)
         state = create(model, optimizer, jax.random.key(0))
-        data = Batch(jnp.asarray(digits.train_images), jnp.asarray(digits.train_labels))
+        data = Batch(*jax.device_put((digits.train_images, digits.train_labels)))
         return model, normalize, state, data, make_train_step(model, optimizer, normalize)
 
     return make
@@ -57,19 +47,21 @@ def parts(digits):
 
 def steps_by_hand(step, state, data, order):
     jitted, losses = jax.jit(step), []
+    images, labels = map(np.asarray, data)
     for rows in order:
-        state, metrics = jitted(state, Batch(data.images[rows], data.labels[rows]))
+        state, metrics = jitted(state, Batch(images[rows], labels[rows]))
         losses.append(float(metrics.loss))
     return state, losses
 
 
 @pytest.mark.parametrize("network", [Dense, Convolution])
 def test_a_stretch_takes_the_steps_of_a_plain_loop(parts, network):
-    _, _, state, data, step = parts(network(nnx.Rngs(0)), adam(1e-3))
-    order = np.arange(192).reshape(6, 32)[:, ::-1]
+    _, _, state, data, step = parts(network, adam(1e-3))
+    order = np.arange(192, dtype=np.int32).reshape(6, 32)[:, ::-1]
     expected, losses = steps_by_hand(step, state, data, order)
-    stretch = compile_stretch(step, state, data, jnp.asarray(order))
-    stretches = list(run_epoch(stretch, Progress(state), data, jnp.asarray(order), stops=[4, 6]))
+    on_device = jax.device_put(order)
+    stretch = compile_stretch(step, state, data, on_device)
+    stretches = list(run_epoch(stretch, Progress(state), data, on_device, stops=[4, 6]))
     assert [(p.step_in_epoch, p.result.examples) for p in stretches] == [(4, 128), (6, 192)]
     last = stretches[-1]
     assert last.step == 6
@@ -81,46 +73,57 @@ def test_a_stretch_takes_the_steps_of_a_plain_loop(parts, network):
 
 
 def test_stretches_of_any_length_give_the_same_bits(parts):
-    order = np.arange(512).reshape(16, 32)
+    order = jax.device_put(np.arange(512, dtype=np.int32).reshape(16, 32))
+    model, _, state, data, step = parts(Dense, adam(1e-3))
+    stretch = compile_stretch(step, state, data, order)
     finals = []
     for length in (1, 5, 16):
-        _, _, state, data, step = parts(Dense(nnx.Rngs(0)), adam(1e-3))
-        stretch = compile_stretch(step, state, data, jnp.asarray(order))
+        state = create(model, adam(1e-3), jax.random.key(0))
         stops = [*range(length, 16, length), 16]
-        *_, last = run_epoch(stretch, Progress(state), data, jnp.asarray(order), stops)
+        *_, last = run_epoch(stretch, Progress(state), data, order, stops)
         finals.append(jax.tree.map(np.asarray, last.state.params))
     for other in finals[1:]:
         jax.tree.map(np.testing.assert_array_equal, finals[0], other)
 
 
+@pytest.fixture(scope="module")
+def exploding(parts):
+    """(a new state, data, step, losses by hand) of a run whose rate explodes."""
+    optimizer = sgd(lambda k: jnp.where(k == 4, jnp.inf, 1e-3))
+    model, _, state, data, step = parts(Dense, optimizer)
+    _, losses = steps_by_hand(step, state, data, np.arange(512).reshape(16, 32))
+    return lambda: (create(model, optimizer, jax.random.key(0)), data, step, losses)
+
+
 @pytest.mark.parametrize("on_device", [True, False])
-def test_divergence_stops_the_run_and_names_the_step(parts, monkeypatch, on_device):
+def test_divergence_stops_the_run_and_names_the_step(exploding, monkeypatch, on_device):
     """A rate that explodes: the first step whose loss is not finite is the one that is named."""
-    exploding = sgd(lambda k: jnp.where(k == 4, jnp.inf, 1e-3))
-    _, _, state, data, step = parts(Dense(nnx.Rngs(0)), exploding)
-    order = np.arange(512).reshape(16, 32)
-    _, losses = steps_by_hand(step, state, data, order)
+    state, data, step, losses = exploding()
     first_bad = next(i for i, loss in enumerate(losses) if not np.isfinite(loss)) + 1
     assert first_bad == 6
     if not on_device:
         monkeypatch.setattr(loop, "_convolves", lambda lowered: True)
-    stretch = compile_stretch(step, state, data, jnp.asarray(order))
+    order = jax.device_put(np.arange(512, dtype=np.int32).reshape(16, 32))
+    stretch = compile_stretch(step, state, data, order)
     with pytest.raises(DivergedError) as caught:
-        list(run_epoch(stretch, Progress(state), data, jnp.asarray(order), stops=[16]))
+        list(run_epoch(stretch, Progress(state), data, order, stops=[16]))
     assert caught.value.step == first_bad
 
 
 def test_evaluation_counts_each_image_once_whatever_the_batch(parts, digits):
-    model, normalize, state, _, _ = parts(Dense(nnx.Rngs(0)), adam(1e-3))
+    model, normalize, state, _, _ = parts(Dense, adam(1e-3))
     eval_step = make_eval_step(model, normalize)
-    logits, _ = model.apply(state.params, {}, normalize(jnp.asarray(digits.test_images)))
+    # So that the blank images of the padding, whose labels are 0, are put into class 0.
+    bias = np.array([2] + 9 * [0], np.float32)
+    params = {"out": state.params["out"] | {"bias": bias}}
+    logits = jax.jit(lambda x: model.apply(params, {}, normalize(x))[0])(digits.test_images)
     logits = np.asarray(logits, np.float64)
     picked = logits[np.arange(300), digits.test_labels]
     loss = (np.log(np.exp(logits).sum(1)) - picked).mean()
     accuracy = (logits.argmax(1) == digits.test_labels).mean()
     for batch_size in (1000, 300, 128, 7):
         test_set = pad(digits.test_images, digits.test_labels, batch_size)
-        result = begin_evaluation(eval_step, state, test_set)(state.params, state.batch_stats)
+        result = begin_evaluation(eval_step, state, test_set)(params, state.batch_stats)
         assert result.examples == 300
         assert result.accuracy == pytest.approx(accuracy)
         assert result.loss == pytest.approx(loss, rel=1e-5)

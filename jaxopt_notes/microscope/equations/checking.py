@@ -244,17 +244,17 @@ def _steps(
 ) -> Iterator[list[np.ndarray]]:
     """The parameters and the state of the optimizer after each step."""
     with jax.enable_x64(True):
-        params = program.tree.unflatten([jnp.asarray(p) for p in program.params])
+        params = program.tree.unflatten(jax.device_put(program.params))
         state = program.optimizer.init(params)
         tree: Any = jax.tree.structure(state)
         leaves = [
-            x if s.initial is None else jnp.asarray(s.initial, x.dtype)
+            x if s.initial is None else jax.device_put(np.asarray(s.initial, x.dtype))
             for x, s in zip(jax.tree.leaves(state), program.slots)
         ]
         state = tree.unflatten(leaves)
     for grads in inputs:
         with jax.enable_x64(True):
-            g = program.tree.unflatten([jnp.asarray(g) for g in grads])
+            g = program.tree.unflatten(grads)
             params, state = take(g, state, params)
             values = [np.asarray(x) for x in jax.tree.leaves((params, state))]
         yield values

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jaxopt_notes.errors import InputError, first_line
@@ -97,7 +96,7 @@ def trace_made(name: str, optimizer: Any, params: Any = None) -> Program:
         leaves = tuple(_leaf_name(path, i) for i, (path, _) in enumerate(flat))
         arrays = tuple(np.asarray(x, np.float64) for _, x in flat)
         try:
-            state = optimizer.init(tree.unflatten(list(map(jnp.asarray, arrays))))
+            state = optimizer.init(tree.unflatten(jax.device_put(arrays)))
         except Exception as error:
             raise InputError(
                 f"{name}: its init fails on the parameters ({first_line(error)})"
@@ -141,7 +140,7 @@ def _trace(
 ) -> Program:
     with jax.enable_x64(True), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        params = program.tree.unflatten([jnp.asarray(p) for p in program.params])
+        params = program.tree.unflatten(jax.device_put(program.params))
         state = program.optimizer.init(params)
 
         def step(hp: Any, grads: Any, state: Any, params: Any) -> Any:

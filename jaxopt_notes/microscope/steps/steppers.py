@@ -81,7 +81,8 @@ class OptaxStepper:
     def start(self, params: Arrays) -> None:
         self._double = any(p.dtype == np.float64 for p in params.values())
         with self._precision():
-            self._params = {name: self._jax.numpy.asarray(p) for name, p in params.items()}
+            # Not jnp.asarray, which compiles a program for each shape.
+            self._params = self._jax.device_put({name: p.copy() for name, p in params.items()})
             self._state = self._optimizer.init(self._params)
 
     def step(self, grads: Gradients) -> Arrays:
@@ -98,14 +99,16 @@ class OptaxStepper:
             raise NotImplementedError
         with self._precision():
             old = self._state.hyperparams["learning_rate"]
-            self._state.hyperparams["learning_rate"] = self._jax.numpy.asarray(value, old.dtype)
+            self._state.hyperparams["learning_rate"] = self._jax.device_put(
+                np.asarray(value, old.dtype)
+            )
 
     def save(self) -> bytes:
         return pickle.dumps(self._jax.tree.map(np.asarray, self._state))
 
     def load(self, state: bytes) -> None:
         with self._precision():
-            self._state = self._jax.tree.map(self._jax.numpy.asarray, pickle.loads(state))
+            self._state = self._jax.device_put(pickle.loads(state))
 
 
 class TorchStepper:

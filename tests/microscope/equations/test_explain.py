@@ -4,6 +4,7 @@ import json
 import math
 
 import jax.numpy as jnp
+import numpy as np
 import optax
 import pytest
 import sympy as sp
@@ -127,7 +128,7 @@ def test_arrays_that_are_treated_differently_are_cases():
             {"a": optax.sgd(0.5, momentum=0.9), "b": optax.set_to_zero()},
             {"in": "a", "out": "b", "last": "b"},
         ),
-        params={"in": jnp.ones(4), "out": jnp.ones((2, 3)), "last": jnp.ones(5)},
+        params={"in": np.ones(4), "out": np.ones((2, 3)), "last": np.ones(5)},
     )
     assert [case.leaves for case in made.cases] == [("in",), ("last", "out")]
     assert equations(made) == ["v ← 0.9 v + g", "θ ← θ − 0.5 v"]
