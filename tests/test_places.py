@@ -50,18 +50,16 @@ COMMANDS = {
 }
 
 
-@pytest.mark.parametrize("url", URLS)
 @pytest.mark.parametrize("place", COMMANDS)
-def test_a_url_is_refused_in_one_line_before_anything_is_done(
-    place, url, monkeypatch, tmp_path, capsys
-):
+def test_a_url_is_refused_in_one_line_before_anything_is_done(place, monkeypatch, tmp_path, capsys):
     monkeypatch.chdir(tmp_path)
     main, option, more = COMMANDS[place]
-    assert main([*option, url, *more]) == 2
-    line = capsys.readouterr().err
     name = place.split()[1]
-    remedy = "pass the path alone" if url.startswith("file") else "mount it"
-    assert re.fullmatch(rf"error: {name} {re.escape(url)}: .*; {remedy}.*\n", line)
+    for url in URLS:
+        assert main([*option, url, *more]) == 2
+        line = capsys.readouterr().err
+        remedy = "pass the path alone" if url.startswith("file") else "mount it"
+        assert re.fullmatch(rf"error: {name} {re.escape(url)}: .*; {remedy}.*\n", line)
     assert not list(tmp_path.iterdir())
 
 

@@ -26,7 +26,10 @@ GROUPS = ("hidden/0/bias", "hidden/0/kernel", "logits/bias", "logits/kernel")
         "",
         # Its gradients have another shape, and other bits under the quick tests' flags of XLA.
         pytest.param("--norm batch --widths 64 --shift 2", marks=pytest.mark.slow),
-        "--optimizer adam-to-sgd --clip-norm 0.5 --ema 0.9 --on-nonfinite skip",
+        pytest.param(
+            "--optimizer adam-to-sgd --clip-norm 0.5 --ema 0.9 --on-nonfinite skip",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_every_number_is_the_same_without_it(ran, options):

@@ -56,6 +56,12 @@ def test_commands_put_the_settings_of_their_host_back(small, tmp_path, capsys):
     assert changes(before, state()) == {}
     assert predict.main(["--run", "run", "one.png"]) == 0
     assert changes(before, state()) == {}
+    capsys.readouterr()
+
+
+@pytest.mark.slow
+def test_verify_and_aot_put_them_back_too(capsys):
+    before = state()
     quick = ("--quick", "--steps", "2", "--optimizer", "sgd", "--oracle", "optax")
     assert verify.main(quick) == 0
     assert changes(before, state()) == {}
