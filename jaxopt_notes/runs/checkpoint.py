@@ -3,14 +3,16 @@
 A checkpoint has three parts, so that the weights can be read without knowing the optimizer:
 `weights` (parameters, their average, batch statistics), `optimizer` (its state) and `position`
 (JSON: the rest of the `Progress`, the run's `RunInfo`, the readings of a watched optimizer, and
-checksums of the other two parts). The optimizer's state is stored without the readings, so a run
-can begin or stop watching at any checkpoint.
+checksums of all three parts). The optimizer's state is stored without the readings, so a run can
+begin or stop watching at any checkpoint.
 
 Importing this module imports orbax, which a run needs only after its first steps.
 """
 
 import gc
+import json
 import time
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -72,7 +74,7 @@ def save(checkpoints: ocp.CheckpointManager, progress: Progress, info: RunInfo) 
     """Starts to write a run's checkpoint; returns as soon as the caller may change the state."""
     state = progress.state
     weights, optimizer = _weights(state), _optimizer(state)
-    position = {
+    position: dict[str, Any] = {
         "epoch": progress.epoch,
         "in_epoch": progress.step_in_epoch,
         "seconds": progress.seconds,
@@ -89,6 +91,7 @@ def save(checkpoints: ocp.CheckpointManager, progress: Progress, info: RunInfo) 
     }
     if readings := watching.to_json(state.opt_state):
         position["watch"] = readings
+    position["checksums"]["position"] = _crc(position)
     if jax.process_count() == 1:
         # As NumPy arrays: for JAX arrays, orbax asks tensorstore for its metrics, which leaks 26 kB
         # per checkpoint (tensorstore 0.1.72 to 0.1.86). Several processes need JAX arrays, because
@@ -207,7 +210,17 @@ def _restore(
 
 
 def _read_position(checkpoints: ocp.CheckpointManager, step: int) -> dict[str, Any]:
-    return _read(checkpoints, step, position=ocp.args.JsonRestore())
+    position = _read(checkpoints, step, position=ocp.args.JsonRestore())
+    # Checkpoints of earlier versions have no checksum of their position.
+    expected = position["checksums"].pop("position", None)
+    if expected not in (None, _crc(position)):
+        raise DamagedError("its checksum does not match")
+    return position
+
+
+def _crc(position: dict[str, Any]) -> int:
+    """A checksum of a checkpoint's position, as JSON writes it: all digits of every number."""
+    return zlib.crc32(json.dumps(position, sort_keys=True).encode())
 
 
 def read(checkpoints: ocp.CheckpointManager, step: int, like: TrainState) -> Checkpoint:

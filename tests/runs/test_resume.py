@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import sys
@@ -168,6 +169,21 @@ def test_a_damaged_checkpoint_is_told_and_the_one_before_is_used(
     assert "resumed after step 8" in printed
     assert_same_runs("run", whole)
     assert [p.name.split("-")[0] for p in (broken / "damaged").iterdir()] == ["11"]  # not deleted
+
+
+@pytest.mark.parametrize(
+    "part", slow_but(["key"], ["key", "epoch", "in_epoch", "step", "seconds", "sums", "rows"])
+)
+def test_one_wrong_digit_beside_the_weights_is_noticed(small, whole, broken, capsys, part):
+    file = broken / "checkpoints" / "11" / "position" / "metadata"
+    content = bytearray(file.read_bytes())
+    content[re.search(rf'"{part}"[^0-9]*[0-9]+'.encode(), content).end() - 1] ^= 1
+    assert json.loads(content)
+    file.write_bytes(content)
+    assert small("--resume", "run") == 0
+    printed = capsys.readouterr().out
+    assert "the checkpoint of step 11 is damaged and skipped (its checksum" in printed
+    assert_same_runs("run", whole)
 
 
 def test_without_a_whole_checkpoint_it_begins_anew(small, whole, broken, capsys):
