@@ -21,11 +21,11 @@ from jaxopt_notes.training import setup, sharding
 from jaxopt_notes.training.sharding import Layout, make_layout, split_cpu
 from jaxopt_notes.training.state import TrainState
 from tests.run_files import TRAIN
+from tests.training import runs_on_devices
 from tests.virtual_devices import COMPILE_SOON, environment
 
-RUNS_ON_DEVICES = Path(__file__).with_name("runs_on_devices.py")
-# processes and the devices of each
-PLACES = {"8 devices": (1, 8), "2 processes": (2, 1), "2 processes of 4": (2, 4)}
+# Processes and the devices of each. tests/runtime/test_processes.py has processes of one device.
+PLACES = {"8 devices": (1, 8), "2 processes of 4": (2, 4)}
 
 
 def free_port():
@@ -40,6 +40,7 @@ def python(*args, devices=1):
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        cwd=Path(__file__).parents[2],
         env=environment(devices, COMPILE_SOON),
     )
 
@@ -52,13 +53,15 @@ def runs(tmp_path_factory):
         out = tmp_path_factory.mktemp("runs") / "results.json"
         host = f"127.0.0.1:{free_port()}"
         together = [(host, processes, i) for i in range(processes)] if processes > 1 else [()]
-        started = [python(RUNS_ON_DEVICES, out, *args, devices=devices) for args in together]
+        module = "-m", runs_on_devices.__name__
+        started = [python(*module, out, *args, devices=devices) for args in together]
         for process in started:
             printed, _ = process.communicate(timeout=600)
             assert process.returncode == 0, printed
         return json.loads(out.read_text())
 
-    return {"1 device": run_on(1, 1), **{name: run_on(*place) for name, place in PLACES.items()}}
+    alone = {name: runs_on_devices.losses(name) for name in runs_on_devices.RUNS}
+    return {"1 device": alone, **{name: run_on(*place) for name, place in PLACES.items()}}
 
 
 @pytest.mark.slow
