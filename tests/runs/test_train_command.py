@@ -19,7 +19,14 @@ from tests.run_files import SMALL, rows, shown_files, without_seconds
     "optimizer",
     [name if name == "adam" else pytest.param(name, marks=pytest.mark.slow) for name in OPTIMIZERS],
 )
-def test_each_optimizer_trains_and_leaves_its_files(small, tmp_path, capsys, optimizer):
+def test_each_optimizer_trains_and_leaves_its_files(
+    small, tmp_path, capsys, monkeypatch, optimizer
+):
+    files = ["checkpoints", "config.json", "metrics.json", "metrics.jsonl"]
+    if optimizer in ("adam", "adam-to-sgd"):  # the others' pictures differ from Adam's by a title
+        files += ["confusion.png", "curves.png", "mistakes.png"]
+    else:
+        monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     # The notes' widths: with fewer features not every optimizer learns in 24 steps.
     assert small("--model", "mlp", "--optimizer", optimizer, "--epochs", "3") == 0
     history = rows(tmp_path / "run")
@@ -33,10 +40,8 @@ def test_each_optimizer_trains_and_leaves_its_files(small, tmp_path, capsys, opt
     printed = capsys.readouterr().out
     for word in (optimizer, "512 training", "300 test", "test images right"):
         assert word in printed
-    files = "checkpoints config.json confusion.png curves.png metrics.json metrics.jsonl"
-    files += " mistakes.png"
-    assert shown_files(tmp_path / "run") == files.split()
-    assert all(name in printed for name in files.split())
+    assert shown_files(tmp_path / "run") == sorted(files)
+    assert all(name in printed for name in files)
 
 
 @pytest.mark.slow
