@@ -12,7 +12,7 @@ import pytest
 from jaxopt_notes.config.optimizers import OPTIMIZERS
 from jaxopt_notes.runs import report
 from jaxopt_notes.training import setup
-from tests.run_files import SMALL, rows, shown_files, without_seconds
+from tests.run_files import rows, shown_files, without_seconds
 
 
 @pytest.mark.parametrize(
@@ -191,14 +191,15 @@ def test_divergence_names_the_step_and_keeps_the_epochs_before(small, tmp_path, 
 
 @pytest.mark.slow
 def test_interrupted_run_keeps_its_epochs_and_exits_130(tmp_path):
-    """A real Ctrl-C in the middle of a real run."""
-    command = [sys.executable, "-m", "jaxopt_notes.train", "--dataset", "mnist-12k", *SMALL.split()]
-    command += ["--epochs", "100000", "--batch-size", "5000", "--out", str(tmp_path / "run")]
+    """A real Ctrl-C in the middle of a real run, early in its second epoch of 312 steps."""
+    command = [sys.executable, "-m", "jaxopt_notes.train", "--dataset", "mnist-12k"]
+    command += ["--model", "mlp", "--epochs", "1000", "--batch-size", "32"]
+    command += ["--out", str(tmp_path / "run")]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     metrics = tmp_path / "run" / "metrics.jsonl"
     deadline = time.monotonic() + 120
     while not metrics.exists() and time.monotonic() < deadline and process.poll() is None:
-        time.sleep(0.1)
+        time.sleep(0.01)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
