@@ -191,14 +191,14 @@ def test_divergence_names_the_step_and_keeps_the_epochs_before(small, tmp_path, 
 
 @pytest.mark.slow
 def test_interrupted_run_keeps_its_epochs_and_exits_130(tmp_path):
-    """A real Ctrl-C in the middle of a real run, early in its second epoch of 312 steps."""
+    """A real Ctrl-C in the middle of a real run, when the second epoch has begun."""
     command = [sys.executable, "-m", "jaxopt_notes.train", "--dataset", "mnist-12k"]
     command += ["--model", "mlp", "--epochs", "1000", "--batch-size", "32"]
     command += ["--out", str(tmp_path / "run")]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    metrics = tmp_path / "run" / "metrics.jsonl"
+    saved = tmp_path / "run" / "checkpoints" / "312"  # written while the second epoch goes on
     deadline = time.monotonic() + 120
-    while not metrics.exists() and time.monotonic() < deadline and process.poll() is None:
+    while not saved.exists() and time.monotonic() < deadline and process.poll() is None:
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
