@@ -6,6 +6,7 @@
 import functools
 import os
 import sys
+from typing import Any
 
 import jax
 import numpy as np
@@ -21,6 +22,8 @@ from jaxopt_notes.training import drawing, epochs, setup
 from tests.run_files import BASE, SMALL, Ran
 from tests.virtual_devices import BY_DEFAULT, COMPILE_SOON
 
+LEAST_EFFORT: dict[str, Any] = {"xla_backend_optimization_level": 0}
+
 
 def start_jax():
     """Starts JAX, so that no run in a test's own process takes the CPU for several devices.
@@ -30,7 +33,7 @@ def start_jax():
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XLA_FLAGS", f"{os.environ.get('XLA_FLAGS', '')} {COMPILE_SOON}")
-        compilation.OPTIONS = {"xla_backend_optimization_level": 0}
+        compilation.OPTIONS = LEAST_EFFORT
         jax.devices()
     # One MLIR context for all programs: making one takes a third of a small program's time.
     if hasattr(mlir, "make_ir_context"):
@@ -92,17 +95,19 @@ def _drawn_once():
     """`begin_drawing`, but returns the earlier drawing where it would be the same program.
 
     Tracing and compiling the program that draws the first state is a third of a small run's time.
-    The program follows from the network, the optimizer's `init`, and JAX's and our settings.
+    The program follows from the network, the optimizer's `init` and JAX's settings. It is compiled
+    with less effort in every test: how it rounds is the subject of `test_drawing.py` alone.
     """
     drawings = {}
 
     def begin(make, optimizer, averaged=False):
         init, state = jax.make_jaxpr(optimizer.init, return_shape=True)(_parameters(make))
         constants = [(str(x.dtype), x.tobytes()) for x in map(np.asarray, init.consts)]
-        settings = compilation.OPTIONS, jax.config.values
-        key = make, averaged, jax.tree.structure(state), str((init, constants, settings))
+        key = make, averaged, jax.tree.structure(state), str((init, constants, jax.config.values))
         if key not in drawings:
-            drawings[key] = drawing.begin_drawing(make, optimizer, averaged)
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(compilation, "OPTIONS", LEAST_EFFORT)
+                drawings[key] = drawing.begin_drawing(make, optimizer, averaged)
         return drawings[key]
 
     return begin

@@ -4,7 +4,6 @@ import errno
 import json
 import os
 import re
-import subprocess
 import sys
 from pathlib import Path
 
@@ -24,9 +23,8 @@ from jaxopt_notes.training.loop import DivergedError, compile_stretch, run_epoch
 from jaxopt_notes.training.progress import Progress
 from jaxopt_notes.training.state import create
 from jaxopt_notes.training.step import Batch, make_train_step, normalization_of
-from tests.run_files import TRAIN, rows
+from tests.run_files import rows
 from tests.slow_cases import slow_but
-from tests.virtual_devices import COMPILE_SOON
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
 
@@ -219,25 +217,20 @@ def test_a_checkpoint_that_cannot_be_written_is_told_and_the_run_goes_on(
 
 
 @pytest.mark.slow
-def test_a_full_disk_costs_the_checkpoints_but_not_the_rows(tmp_path):
+def test_a_full_disk_costs_the_checkpoints_but_not_the_rows(small, capsys):
     """Files of more than 200 kB cannot be written, as on a disk with no more room."""
-    command = [*TRAIN, "--dataset", "mnist-12k", "--model", "mlp", "--epochs", "2", "--out", "run"]
-    command += ["--batch-size", "500", "--compilation-cache", "off"]
-    soon = os.environ | {"XLA_FLAGS": COMPILE_SOON}
-    limited = ["bash", "-c", 'ulimit -f 200; exec "$@"', "bash", *command]
-    done = subprocess.run(limited, cwd=tmp_path, env=soon, capture_output=True, text=True)
-    assert done.returncode == 1, done.stderr
-    assert re.search(r"^error: run: .*checkpoint could not be written", done.stderr, re.MULTILINE)
-    assert len(rows(tmp_path / "run")) == 2
-    again = subprocess.run(
-        [*TRAIN, "--resume", "run", "--epochs", "3"],
-        cwd=tmp_path,
-        env=soon,
-        capture_output=True,
-        text=True,
-    )
-    assert again.returncode == 0, again.stderr
-    assert len(rows(tmp_path / "run")) == 3
+    resource = pytest.importorskip("resource", reason="this system has no limits of a process")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200 * 1024, hard))
+    try:
+        assert small("--model", "mlp", "--epochs", "2", "--compilation-cache", "off") == 1
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    error = capsys.readouterr().err
+    assert re.search(r"^error: run: .*checkpoint could not be written", error, re.MULTILINE)
+    assert len(rows(Path("run"))) == 2
+    assert small("--resume", "run", "--epochs", "3") == 0
+    assert len(rows(Path("run"))) == 3
 
 
 def test_rows_that_cannot_be_written_are_told_and_end_in_exit_code_1(small, capsys, monkeypatch):

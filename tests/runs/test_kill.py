@@ -3,9 +3,12 @@
 The full test is `python -m pytest -m slow tests/runs/test_kill.py`.
 """
 
+import json
+import os
 import random
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -14,18 +17,11 @@ import numpy as np
 import pytest
 
 from jaxopt_notes.inference.trained import load_trained
-from tests.run_files import TRAIN, rows, without_seconds
+from tests.run_files import SMALL, TRAIN, rows, without_seconds
 
-KILLS = 20
-EPOCHS = 30
-ARGS = ["--dataset", "mnist-12k", "--model", "mlp", "--norm", "batch", "--dropout", "0.1"]
-ARGS += ["--batch-size", "256", "--ema", "0.99", "--epochs", str(EPOCHS)]
-
-
-def start(folder, *args):
-    return subprocess.Popen(
-        [*TRAIN, *args, "--quiet"], cwd=folder, stderr=subprocess.PIPE, text=True
-    )
+KILLS, EPOCH = 20, 10  # EPOCH: steps
+ARGS = ["--dataset", "mnist-12k", *SMALL.split(), "--batch-size", "1000", "--schedule", "constant"]
+ENDLESS = ["--epochs", "10000"]
 
 
 def newest(run):
@@ -37,43 +33,83 @@ def newest(run):
 def kill_in_the_middle(process, run, rng):
     """Kills the process at a random moment after it has got further than the one before."""
     before, deadline = newest(run), time.monotonic() + 120
-    while newest(run) <= before and process.poll() is None and time.monotonic() < deadline:
+    while newest(run) <= before and time.monotonic() < deadline:
+        os.kill(process, 0)  # ProcessLookupError if it has ended
         time.sleep(0.002)
     time.sleep(rng.uniform(0, 0.3))
-    process.send_signal(signal.SIGKILL)
-    _, errors = process.communicate(timeout=60)
-    assert "Traceback" not in errors, errors
-    return process.returncode == -signal.SIGKILL
+    os.kill(process, signal.SIGKILL)
+
+
+def epochs_of(run):
+    return [row["epoch"] for row in rows(run)] if (run / "metrics.jsonl").exists() else []
+
+
+@pytest.fixture
+def trainer(tmp_path):
+    """A process of `forked_train.py` in the test's folder, with its errors in a file there."""
+    with (
+        open(tmp_path / "errors.txt", "w") as errors,
+        subprocess.Popen(
+            [sys.executable, str(Path(__file__).with_name("forked_train.py"))],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            cwd=tmp_path,
+            env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},
+            start_new_session=True,
+        ) as process,
+    ):
+        yield process
+        os.killpg(process.pid, signal.SIGKILL)  # the process that it has forked, too
 
 
 @pytest.mark.slow
-def test_twenty_kills_change_nothing(tmp_path):
-    whole = start(tmp_path, *ARGS, "--out", "whole")
-    assert whole.wait(timeout=300) == 0
-    rng = random.Random(0)
-    run, kills = tmp_path / "run", 0
-    process = start(tmp_path, *ARGS, "--out", "run", "--checkpoint-every", "7")
-    while kills < KILLS and kill_in_the_middle(process, run, rng):
-        kills += 1
-        epochs = [row["epoch"] for row in rows(run)] if (run / "metrics.jsonl").exists() else []
+def test_twenty_kills_change_nothing(tmp_path, trainer):
+    def start(*options):
+        print(json.dumps([*options, "--quiet"]), file=trainer.stdin, flush=True)
+        return int(trainer.stdout.readline())
+
+    def exit_code():
+        code, errors = trainer.stdout.readline(), (tmp_path / "errors.txt").read_text()
+        assert "Traceback" not in errors, errors
+        return int(code)
+
+    args = [*ARGS, "--norm", "batch", "--dropout", "0.1", "--ema", "0.99"]
+    run, rng, epochs = tmp_path / "run", random.Random(0), []
+    process = start(*args, *ENDLESS, "--checkpoint-every", "7", "--out", "run")
+    for _ in range(KILLS - 1):
+        kill_in_the_middle(process, run, rng)
+        assert exit_code() == -signal.SIGKILL
+        epochs = epochs_of(run)
         assert epochs == list(range(1, len(epochs) + 1))  # no broken line, and no epoch twice
-        process = start(tmp_path, "--resume", "run")
-    _, errors = process.communicate(timeout=300)
-    assert (process.returncode, kills) == (0, KILLS), errors
+        process = start("--resume", "run")
+    kill_in_the_middle(process, run, rng)
+    assert exit_code() == -signal.SIGKILL
+    last = ["--epochs", str(len(epochs_of(run)) + 2)]
+    start("--resume", "run", *last)
+    assert exit_code() == 0
+    start(*args, *last, "--out", "whole")
+    assert exit_code() == 0
     assert without_seconds(rows(run)) == without_seconds(rows(tmp_path / "whole"))
     finals = [load_trained(str(tmp_path / name), "ema").weights for name in ("run", "whole")]
-    assert finals[0].step == finals[1].step == EPOCHS * (10_000 // 256)
+    assert finals[0].step == finals[1].step == EPOCH * int(last[1])
     for leaf, expected in zip(*map(jax.tree.leaves, finals), strict=True):
         np.testing.assert_array_equal(leaf, expected)
 
 
 @pytest.mark.slow
 def test_a_killed_run_goes_on(tmp_path):
-    """One kill, at the first sign of a checkpoint."""
-    args = [*ARGS[:4], "--batch-size", "1000", "--epochs", "40"]
+    """One kill of the command as users start it, at the first sign of a checkpoint."""
+
+    def start(*options):
+        return subprocess.Popen([*TRAIN, *options, "--quiet"], cwd=tmp_path)
+
     run = tmp_path / "run"
-    process = start(tmp_path, *args, "--out", "run", "--checkpoint-every", "3")
-    assert kill_in_the_middle(process, run, random.Random(1))
-    again = start(tmp_path, "--resume", "run", "--epochs", "41")
+    process = start(*ARGS, *ENDLESS, "--checkpoint-every", "3", "--out", "run")
+    kill_in_the_middle(process.pid, run, random.Random(1))
+    assert process.wait(timeout=60) == -signal.SIGKILL
+    epochs = len(epochs_of(run)) + 2
+    again = start("--resume", "run", "--epochs", str(epochs))
     assert again.wait(timeout=120) == 0
-    assert [row["step"] for row in rows(Path(run))] == [10 * k for k in range(1, 42)]
+    assert [row["step"] for row in rows(run)] == [EPOCH * k for k in range(1, epochs + 1)]

@@ -99,15 +99,15 @@ def broken(small, runs):
         pytest.param("convolutions", STEPS + 3, marks=pytest.mark.slow),
     ],
 )
-def test_a_run_goes_on_to_the_digit(small, settings, step):
-    args = ("--epochs", "3", "--quiet", *SETTINGS[settings].split())
-    assert small(*args, "--out", "whole") == 0
+def test_a_run_goes_on_to_the_digit(small, ran, settings, step):
+    args = f"--epochs 3 --quiet {SETTINGS[settings]}"
+    whole = ran(base=args)
     with a_signal_at(step):
-        assert small(*args) == 143
+        assert small(*args.split()) == 143
     if step >= STEPS:
         assert len(rows(Path("run"))) == step // STEPS
     assert small("--resume", "run", "--quiet") == 0
-    assert_same_runs("run", "whole")
+    assert_same_runs("run", whole.folder)
 
 
 def test_a_run_of_an_earlier_version_goes_on_to_the_digit(small, whole, broken):

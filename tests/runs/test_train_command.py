@@ -19,7 +19,14 @@ from tests.run_files import rows, shown_files, without_seconds
     "optimizer",
     [name if name == "adam" else pytest.param(name, marks=pytest.mark.slow) for name in OPTIMIZERS],
 )
-def test_each_optimizer_trains_and_leaves_its_files(small, tmp_path, capsys, optimizer):
+def test_each_optimizer_trains_and_leaves_its_files(
+    small, tmp_path, capsys, monkeypatch, optimizer
+):
+    files = ["checkpoints", "config.json", "metrics.json", "metrics.jsonl"]
+    if optimizer in ("adam", "adam-to-sgd"):  # the others' pictures differ from Adam's by a title
+        files += ["confusion.png", "curves.png", "mistakes.png"]
+    else:
+        monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     # The notes' widths: with fewer features not every optimizer learns in 24 steps.
     assert small("--model", "mlp", "--optimizer", optimizer, "--epochs", "3") == 0
     history = rows(tmp_path / "run")
@@ -33,10 +40,8 @@ def test_each_optimizer_trains_and_leaves_its_files(small, tmp_path, capsys, opt
     printed = capsys.readouterr().out
     for word in (optimizer, "512 training", "300 test", "test images right"):
         assert word in printed
-    files = "checkpoints config.json confusion.png curves.png metrics.json metrics.jsonl"
-    files += " mistakes.png"
-    assert shown_files(tmp_path / "run") == files.split()
-    assert all(name in printed for name in files.split())
+    assert shown_files(tmp_path / "run") == sorted(files)
+    assert all(name in printed for name in files)
 
 
 @pytest.mark.slow
@@ -186,14 +191,15 @@ def test_divergence_names_the_step_and_keeps_the_epochs_before(small, tmp_path, 
 
 @pytest.mark.slow
 def test_interrupted_run_keeps_its_epochs_and_exits_130(tmp_path):
-    """A real Ctrl-C in the middle of a real run."""
+    """A real Ctrl-C in the middle of a real run, when the second epoch has begun."""
     command = [sys.executable, "-m", "jaxopt_notes.train", "--dataset", "mnist-12k"]
-    command += ["--epochs", "1000", "--batch-size", "5000", "--out", str(tmp_path / "run")]
+    command += ["--model", "mlp", "--epochs", "1000", "--batch-size", "32"]
+    command += ["--out", str(tmp_path / "run")]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    metrics = tmp_path / "run" / "metrics.jsonl"
+    saved = tmp_path / "run" / "checkpoints" / "312"  # written while the second epoch goes on
     deadline = time.monotonic() + 120
-    while not metrics.exists() and time.monotonic() < deadline and process.poll() is None:
-        time.sleep(0.1)
+    while not saved.exists() and time.monotonic() < deadline and process.poll() is None:
+        time.sleep(0.01)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130, err

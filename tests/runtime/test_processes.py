@@ -8,10 +8,12 @@ import time
 
 import pytest
 
+from jaxopt_notes import train
 from tests.run_files import TRAIN, rows
 from tests.virtual_devices import COMPILE_SOON, environment
 
 SETTINGS = ("--dataset", "mnist-12k", "--model", "mlp", "--norm", "batch", "--schedule", "constant")
+SMALLER = (*SETTINGS, "--widths", "8", "--shift", "0", "--batch-size", "1000")
 
 
 def together(*args, each=((), ())):
@@ -37,83 +39,82 @@ def finished(started, timeout=300):
     return [(process.returncode, *texts) for process, texts in zip(started, printed, strict=True)]
 
 
-def alone(*args, devices=1):
-    done = subprocess.run(
-        [*TRAIN, *map(str, args)],
-        capture_output=True,
-        text=True,
-        env=environment(devices, COMPILE_SOON),
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
 def checkpoints(run):
     """The steps of the whole checkpoints; the folder of an unfinished one has another name."""
     return [int(path.name) for path in (run / "checkpoints").glob("*") if path.name.isdecimal()]
 
 
 @pytest.fixture
-def running(tmp_path):
-    """Two processes in the middle of a long run, and its folder; ended after the test."""
-    run = tmp_path / "run"
-    started = together(*SETTINGS, "--epochs", 10_000, "--out", run)
-    deadline = time.monotonic() + 300
-    while not checkpoints(run) and time.monotonic() < deadline:
-        assert all(process.poll() is None for process in started), finished(started)
-        time.sleep(0.1)
-    yield started, run
-    for process in started:
+def endless(tmp_path):
+    """endless(options) starts two processes and waits until they write a new checkpoint."""
+    everyone = []
+
+    def start(*options):
+        before, deadline = checkpoints(tmp_path / "run"), time.monotonic() + 300
+        started = together(*options)
+        everyone.extend(started)
+        while not set(checkpoints(tmp_path / "run")) - set(before):
+            assert all(process.poll() is None for process in started), finished(started)
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        return started
+
+    yield start
+    for process in everyone:
         process.kill()
         process.communicate()
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("victim", [0, 1])
-def test_when_one_dies_the_other_says_so_and_ends_and_the_run_resumes(running, victim):
-    started, run = running
-    started[victim].kill()
-    code, _, errors = finished(started, timeout=120)[1 - victim]
-    assert code == 1
-    assert errors.strip().splitlines()[-1].startswith("error: ")
-    assert errors.strip().endswith("start all of them again with --resume")
-    done = len(rows(run))
-    again = finished(together("--resume", run, "--epochs", done + 1))
-    assert [code for code, *_ in again] == [0, 0], again
-    assert "resumed after step" in again[0][1]
-    assert [row["epoch"] for row in rows(run)] == list(range(1, done + 2))
-
-
-@pytest.mark.slow
-def test_a_signal_to_one_ends_all_with_its_code_and_keeps_the_run(running):
-    started, run = running
+def test_a_run_outlives_each_of_its_processes_and_ends_whole_by_a_signal_to_one(endless, tmp_path):
+    """One process dies, the run is resumed, the other one dies, the run is resumed and stopped."""
+    run = tmp_path / "run"
+    started = endless(*SMALLER, "--epochs", 10_000, "--out", run)
+    for victim in (0, 1):
+        started[victim].kill()
+        code, _, errors = finished(started, timeout=120)[1 - victim]
+        assert code == 1
+        assert errors.strip().splitlines()[-1].startswith("error: ")
+        assert errors.strip().endswith("start all of them again with --resume")
+        started = endless("--resume", run)
     started[1].send_signal(signal.SIGTERM)
     ended = finished(started, timeout=120)
     assert [code for code, *_ in ended] == [143, 143], ended
     (_, first, errors), (_, second, silent) = ended
     assert "2 devices of 2 processes share each batch" in first
+    assert "resumed after step" in first
     assert errors.strip().endswith("terminated")
     assert "epoch" not in second
     assert "terminated" not in silent
+    assert [row["epoch"] for row in rows(run)] == list(range(1, len(rows(run)) + 1))
     assert max(checkpoints(run)) >= rows(run)[-1]["step"]
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("no_pictures")
 def test_a_run_goes_on_with_other_devices_to_the_same_numbers(tmp_path):
     """8 devices with cut state → 2 processes → 1 device, beside one device all the way."""
     moved, stayed = tmp_path / "moved", tmp_path / "stayed"
-    settings = [*SETTINGS, "--batch-size", "400", "--optimizer", "momentum"]
+    settings = [*SETTINGS, "--widths", "200", "--batch-size", "400", "--optimizer", "momentum"]
     settings += ["--learning-rate", "0.02"]
-    alone(*settings, "--epochs", 3, "--out", stayed)
-    first = alone(*settings, "--epochs", 1, "--out", moved, "--shard-optimizer-state", devices=8)
-    pattern = r"8 devices share each batch; optimizer state: (.*) MB on each instead of (.*)\n"
-    cut, whole = map(float, re.search(pattern, first).groups())
-    assert cut == pytest.approx(whole / 8, abs=0.01)
+    assert train.main([*settings, "--epochs", "3", "--out", str(stayed)]) == 0
+    first = subprocess.run(
+        [*TRAIN, *settings, "--epochs", "1", "--out", str(moved), "--shard-optimizer-state"],
+        capture_output=True,
+        text=True,
+        env=environment(8, COMPILE_SOON),
+    )
+    assert first.returncode == 0, first.stderr
     again = finished(together("--resume", moved, "--epochs", 2))
     assert [code for code, *_ in again] == [0, 0], again
-    alone("--resume", moved, "--epochs", 3)
+    pattern = r"(\d) devices .*share each batch; optimizer state: (.*) MB on each instead of (.*)\n"
+    for printed, devices in ((first.stdout, 8), (again[0][1], 2)):
+        number, cut, whole = map(float, re.search(pattern, printed).groups())
+        assert number == devices
+        assert cut == pytest.approx(whole / devices, abs=0.01)
+    assert train.main(["--resume", str(moved), "--epochs", "3"]) == 0
     for moved_row, stayed_row in zip(rows(moved), rows(stayed), strict=True):
-        assert moved_row["train_loss"] == pytest.approx(stayed_row["train_loss"], rel=1e-3)
+        assert moved_row["train_loss"] == pytest.approx(stayed_row["train_loss"], rel=1e-4)
         assert moved_row["test_accuracy"] == pytest.approx(stayed_row["test_accuracy"], abs=0.005)
 
 

@@ -1,6 +1,6 @@
-"""`python runs_on_devices.py OUT [HOST:PORT N I]`: losses of a few runs on all devices here.
+"""`python -m tests.training.runs_on_devices OUT HOST:PORT N I`: a few runs on all devices here.
 
-Run by `test_many_devices.py`, in one process or in several.
+Run by `test_many_devices.py` in several processes, or `OUT` alone in one.
 """
 
 import json
@@ -9,29 +9,29 @@ from pathlib import Path
 
 import jax
 import numpy as np
-from flax import nnx
 
 from jaxopt_notes import adam_to_sgd, momentum
 from jaxopt_notes.data import load
-from jaxopt_notes.models import CNN, MLP, pure
+from jaxopt_notes.models import CNN, MLP
 from jaxopt_notes.runtime import compilation
 from jaxopt_notes.training.loop import compile_stretch, run_epoch
 from jaxopt_notes.training.progress import Progress
 from jaxopt_notes.training.sharding import make_layout
 from jaxopt_notes.training.state import create
 from jaxopt_notes.training.step import make_train_step, normalization_of
+from tests.training.small_networks import drawn
 
 BATCH, STEPS = 16, 10
 # name: network and optimizer, made after the processes have met; whether its state is cut
 RUNS = {
-    "cnn": (lambda: CNN(nnx.Rngs(0), features=(4, 8), hidden=16), momentum(0.1, 0.9), False),
+    "cnn": (lambda: drawn(CNN, features=(4, 8), hidden=16), momentum(0.1, 0.9), False),
     "cnn, batch norm, dropout, cut": (
-        lambda: CNN(nnx.Rngs(0), features=(4, 8), hidden=16, norm="batch", dropout=0.2),
+        lambda: drawn(CNN, features=(4, 8), hidden=16, norm="batch", dropout=0.2),
         momentum(0.1, 0.9),
         True,
     ),
     "mlp, batch norm, handover, cut": (
-        lambda: MLP(nnx.Rngs(0), widths=(32,), norm="batch"),
+        lambda: drawn(MLP, widths=(32,), norm="batch"),
         adam_to_sgd(1e-3, 5, 0.01, eps=1e-3, carry="momentum"),
         True,
     ),
@@ -40,7 +40,7 @@ RUNS = {
 
 def losses(name):
     network, optimizer, cut = RUNS[name]
-    digits, model, layout = load("mnist-12k"), pure(network()), make_layout(None, BATCH, cut)
+    digits, model, layout = load("mnist-12k"), network(), make_layout(None, BATCH, cut)
     optimizer = layout.optimizer(optimizer)
     images, labels = digits.train_images[::50], digits.train_labels[::50]
     step = make_train_step(model, optimizer, normalization_of(images), shift_by=2)

@@ -20,12 +20,12 @@ from jaxopt_notes.runtime.processes import Processes, processes_from
 from jaxopt_notes.training import setup, sharding
 from jaxopt_notes.training.sharding import Layout, make_layout, split_cpu
 from jaxopt_notes.training.state import TrainState
-from tests.run_files import TRAIN
+from tests.run_files import SMALL, TRAIN
+from tests.training import runs_on_devices
 from tests.virtual_devices import COMPILE_SOON, environment
 
-RUNS_ON_DEVICES = Path(__file__).with_name("runs_on_devices.py")
-# processes and the devices of each
-PLACES = {"8 devices": (1, 8), "2 processes": (2, 1), "2 processes of 4": (2, 4)}
+# Processes and the devices of each. tests/runtime/test_processes.py has processes of one device.
+PLACES = {"8 devices": (1, 8), "2 processes of 4": (2, 4)}
 
 
 def free_port():
@@ -40,6 +40,7 @@ def python(*args, devices=1):
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        cwd=Path(__file__).parents[2],
         env=environment(devices, COMPILE_SOON),
     )
 
@@ -52,13 +53,15 @@ def runs(tmp_path_factory):
         out = tmp_path_factory.mktemp("runs") / "results.json"
         host = f"127.0.0.1:{free_port()}"
         together = [(host, processes, i) for i in range(processes)] if processes > 1 else [()]
-        started = [python(RUNS_ON_DEVICES, out, *args, devices=devices) for args in together]
+        module = "-m", runs_on_devices.__name__
+        started = [python(*module, out, *args, devices=devices) for args in together]
         for process in started:
             printed, _ = process.communicate(timeout=600)
             assert process.returncode == 0, printed
         return json.loads(out.read_text())
 
-    return {"1 device": run_on(1, 1), **{name: run_on(*place) for name, place in PLACES.items()}}
+    alone = {name: runs_on_devices.losses(name) for name in runs_on_devices.RUNS}
+    return {"1 device": alone, **{name: run_on(*place) for name, place in PLACES.items()}}
 
 
 @pytest.mark.slow
@@ -89,8 +92,11 @@ def programs():
     script = (
         "import json\n"
         "from benchmarks.many_devices import compiled\n"
-        "cases = [(n, d, c) for n in ('mlp', 'mlp, batch norm', 'cnn')\n"
+        "from jaxopt_notes.runtime import compilation\n"
+        "compilation.OPTIONS['xla_backend_optimization_level'] = 0\n"
+        "cases = [(n, d, c) for n in ('mlp', 'cnn')\n"
         "         for d, c in ((1, False), (8, False), (8, True))]\n"
+        "cases.append(('mlp, batch norm', 8, False))\n"
         "print(json.dumps([compiled(*case) for case in cases]))"
     )
     process = python("-c", script, devices=8)
@@ -216,7 +222,7 @@ def test_the_command_makes_as_many_devices_as_it_is_told_to(tmp_path):
     done = subprocess.run(
         [
             *(*TRAIN, "--dataset", "mnist-12k"),
-            *("--model", "mlp", "--widths", "8", "--epochs", "1", "--batch-size", "500"),
+            *(*SMALL.split(), "--epochs", "1", "--batch-size", "500"),
             *("--mesh", "data=5", "--out", str(tmp_path / "run")),
         ],
         env=environment | {"JAX_PLATFORMS": "cpu"},
