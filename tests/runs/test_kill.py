@@ -75,7 +75,7 @@ def test_twenty_kills_change_nothing(tmp_path, trainer):
         assert "Traceback" not in errors, errors
         return int(code)
 
-    args = [*ARGS, "--norm", "batch", "--dropout", "0.1", "--ema", "0.99"]
+    args = [*ARGS, "--shift", "2", "--norm", "batch", "--dropout", "0.1", "--ema", "0.99"]
     run, rng, epochs = tmp_path / "run", random.Random(0), []
     process = start(*args, *ENDLESS, "--checkpoint-every", "7", "--out", "run")
     for _ in range(KILLS - 1):
