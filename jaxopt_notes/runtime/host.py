@@ -105,5 +105,5 @@ def set_jax(name: str, value: Any) -> None:
     """Sets one of JAX's options until the command ends."""
     import jax
 
-    at_end(jax.config.update, name, getattr(jax.config, name))
+    at_end(jax.config.update, name, jax.config.values[name])
     jax.config.update(name, value)

@@ -10,7 +10,7 @@ from jaxopt_notes.errors import InputError, first_line
 from jaxopt_notes.extras import require
 from jaxopt_notes.places import Place
 from jaxopt_notes.runtime import start, streams
-from jaxopt_notes.runtime.host import silence_matplotlib
+from jaxopt_notes.runtime.host import set_jax, silence_matplotlib
 from jaxopt_notes.studies import registration, study
 
 ACTIONS = ("list", "run", "report", "pages", "register")
@@ -91,6 +91,8 @@ def _run(args: argparse.Namespace) -> None:
     silence_matplotlib()
     start.import_jax()
     start.devices()
+    if args.quick:  # most of a small study's time is compilation
+        set_jax("jax_disable_most_optimizations", True)
     from tqdm import tqdm
 
     from jaxopt_notes.studies import runner

@@ -4,6 +4,7 @@ An interval is {"estimate", "low", "high"}. A rule does not compare an estimate 
 but the interval: where the threshold lies inside, the study has not decided.
 """
 
+import functools
 import itertools
 import math
 from collections.abc import Callable
@@ -112,7 +113,7 @@ def paired_interval(
     seeds, images = difference.shape
     if seeds < 2:
         raise ValueError("paired_interval: one seed says nothing about the others; use more")
-    drawn = _drawn_means(difference, resamples, np.random.default_rng(seed))
+    drawn = _drawn_means(difference, resamples, seed)
     by_seed, by_image = difference.mean(1), difference.mean(0)
     parts = np.array([by_seed.var(ddof=1) / seeds, by_image.var(ddof=1) / images])
     freedom = parts.sum() ** 2 / (parts**2 / [seeds - 1, images - 1]).sum() if parts.sum() else 1.0
@@ -143,12 +144,23 @@ def share_interval(happened: Any, level: float = 0.95) -> Interval:
     return {"estimate": k / n, "low": low, "high": high}
 
 
-def _drawn_means(difference: np.ndarray, resamples: int, rng: np.random.Generator) -> np.ndarray:
+def _drawn_means(difference: np.ndarray, resamples: int, seed: int) -> np.ndarray:
     """The mean of each resample."""
     seeds, images = difference.shape
-    rows = rng.multinomial(seeds - 1, np.full(seeds, 1 / seeds), resamples) / (seeds - 1)
+    rows, columns = _redrawn(seeds, images, resamples, seed)
     over_rows = rows.astype(np.float32) @ difference  # (resamples, images)
-    means = [
-        each @ rng.multinomial(images, np.full(images, 1 / images)) / images for each in over_rows
-    ]
+    means = [each @ times.astype(np.int64) / images for each, times in zip(over_rows, columns)]
     return np.asarray(means)
+
+
+@functools.lru_cache(maxsize=1)
+def _redrawn(seeds: int, images: int, resamples: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Each resample's weight of each seed, and how often it draws each image.
+
+    Drawing takes most of an interval's time, and comparisons of one size draw alike.
+    """
+    rng = np.random.default_rng(seed)
+    rows = rng.multinomial(seeds - 1, np.full(seeds, 1 / seeds), resamples) / (seeds - 1)
+    chances = np.full(images, 1 / images)
+    columns = [rng.multinomial(images, chances).astype(np.uint16) for _ in range(resamples)]
+    return rows, np.stack(columns)

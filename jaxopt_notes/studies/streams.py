@@ -19,7 +19,7 @@ from jax import lax
 from jaxopt_notes.conventions import notes
 from jaxopt_notes.data import load
 from jaxopt_notes.losses import cross_entropy
-from jaxopt_notes.models import MLP, pure
+from jaxopt_notes.models import MLP, PureModel, pure
 from jaxopt_notes.models.pooling import average_pool_2x2
 
 SIDE = 14  # pixels of a digit's side in a stream
@@ -150,10 +150,7 @@ def digits(scene: str, streams: int, setting: Mapping[str, Any]) -> Task:
       setting: steps, batch, stretch, turns, dark, widths.
     """
     each = [_stream(scene, seed, setting) for seed in range(streams)]
-    models = [
-        pure(MLP(nnx.Rngs(seed), image_shape=(SIDE, SIDE, 1), widths=tuple(setting["widths"])))
-        for seed in range(streams)
-    ]
+    models = _networks(streams, tuple(setting["widths"]))
     keys = jax.vmap(lambda seed: jax.random.split(jax.random.key(seed), setting["steps"]))
     items = (
         *(jnp.asarray(np.stack(x, 1)) for x in zip(*each)),
@@ -161,6 +158,13 @@ def digits(scene: str, streams: int, setting: Mapping[str, Any]) -> Task:
     )
     start = jax.tree.map(lambda *leaves: jnp.stack(leaves), *(model.params for model in models))
     return Task(start, items, _classifier(models[0].apply, scene == "bandit"))
+
+
+@cache
+def _networks(streams: int, widths: tuple[int, ...]) -> list[PureModel]:
+    """Each stream's network at its start; scenes that share them share compiled programs."""
+    shape = (SIDE, SIDE, 1)
+    return [pure(MLP(nnx.Rngs(s), image_shape=shape, widths=widths)) for s in range(streams)]
 
 
 @cache

@@ -6,6 +6,7 @@ the training and validation images, their order and what dropout draws. The vali
 between trials, by the metric that judges; the test images choose nothing.
 """
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -170,7 +171,12 @@ def by_rate(name: str, plan: Plan, rates: np.ndarray) -> Runs:
 
 def networks(plan: Plan, **parts: Any) -> list[PureModel]:
     """The dense network as each seed starts it; `parts` are the `MLP`'s own arguments."""
-    return [pure(MLP(nnx.Rngs(s), widths=plan.widths, **parts)) for s in range(plan.seeds)]
+    return [_network(seed, plan.widths, **parts) for seed in range(plan.seeds)]
+
+
+@functools.cache  # sweeps that differ in the optimizer or the length start alike
+def _network(seed: int, widths: tuple[int, ...], **parts: Any) -> PureModel:
+    return pure(MLP(nnx.Rngs(seed), widths=widths, **parts))
 
 
 def sweep(

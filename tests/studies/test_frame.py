@@ -227,6 +227,24 @@ def test_run_and_report_as_commands(tmp_path: Path, capsys: Any) -> None:
     assert result["command"].endswith("run flatten --quick")
 
 
+def test_a_quick_run_compiles_with_less_effort_until_it_ends(tmp_path: Path) -> None:
+    from jax._src.compiler import get_compile_options
+
+    def hurried() -> bool:
+        options = get_compile_options(1, 1).executable_build_options.debug_options
+        return bool(options.xla_llvm_disable_expensive_passes)
+
+    module, seen = pretended([]), []
+    measure = module.measure
+    module.measure = lambda setting: (seen.append(hurried()), measure(setting))[1]
+    with patch.object(study, "load", lambda name: module):
+        for options in (["--quick"], []):
+            out = str(tmp_path / "".join(options))
+            assert main(["run", "flatten", *options, "--out", out]) == 0
+            seen.append(hurried())
+    assert seen == [True, False, False, False]
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [

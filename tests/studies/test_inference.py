@@ -31,7 +31,7 @@ def test_the_bootstrap_s_variance_is_the_closed_form_of_two_way_draws() -> None:
     rng = np.random.default_rng(0)
     seeds, images = 4, 30
     d = rng.normal(size=(seeds, images)) + rng.normal(size=(seeds, 1)) + rng.normal(size=images)
-    drawn = _drawn_means(d.astype(np.float32), 20_000, np.random.default_rng(1))
+    drawn = _drawn_means(d.astype(np.float32), 20_000, seed=1)
 
     def second_moments(n: int, draws: int) -> np.ndarray:
         """E[w wᵀ] of shares w of n things in that many draws with replacement."""

@@ -138,11 +138,13 @@ def test_depth_s_residual_network_adds_what_each_layer_says() -> None:
 @pytest.mark.slow
 def test_depth_norms_fall_towards_the_first_layer_with_the_sigmoid_and_torch_s_default() -> None:
     setting = {"images": 48, "gradient_images": 8, "gradient_seeds": 3, "width": 16}
-    norms = {name: depth.norms(name, 8, setting) for name in depth.ARMS}
-    for name in ("sigmoid", "relu_torch"):
+    falling = "sigmoid", "relu_torch"
+    level = "sigmoid_batch", "sigmoid_residual", "relu_batch", "relu_residual"
+    norms = {name: depth.norms(name, 8, setting) for name in falling + level}
+    for name in falling:
         assert norms[name].shape == (3, 8)
         assert (norms[name][:, 1] < 0.2 * norms[name][:, -1]).all(), name
-    for name in ("sigmoid_batch", "sigmoid_residual", "relu_batch", "relu_residual"):
+    for name in level:
         assert (norms[name][:, 1] > 0.2 * norms[name][:, -1]).all(), name
 
 

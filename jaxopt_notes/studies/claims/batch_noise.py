@@ -67,7 +67,7 @@ ABOUT = About(
     quick={
         "seeds": 6,
         "images": 256,
-        "widths": [16, 16],
+        "widths": [16],
         "epochs": 5,
         "budgets": [],
         "rates": [1.0, 4.0, 2],

@@ -61,12 +61,13 @@ ABOUT = About(
         "official": True,
     },
     quick={
-        "seeds": 6,
-        "images": 256,
+        "seeds": 5,
+        "images": 64,
         "widths": [16],
-        "batches": [64, 256],
+        "batches": [16, 64],
         "steps": [16, 64, 256],
-        "exponents": {"adam": [-2.5, -2.0], "momentum": [-0.5, 0.0]},
+        "exponents": {"adam": [-2.0, -2.0], "momentum": [-0.5, -0.5]},
+        "official": False,
     },
     measured={
         "small_64_steps": (
@@ -180,7 +181,9 @@ ABOUT = About(
             "steps": [256],
             "equal_steps": [256],
             "equal_epochs": [],
-        },
+            "images": 256,
+            "batches": [64, 256],
+        }
     },
     texts={
         "Points of accuracy that Adam is behind momentum": "Adam 落后动量的准确率百分点",

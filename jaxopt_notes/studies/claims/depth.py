@@ -78,14 +78,17 @@ ABOUT = About(
         "official": True,
     },
     quick={
+        "seeds": 6,
         "gradient_seeds": 6,
         "gradient_images": 64,
         "images": 256,
         "width": 16,
-        "depths": [2, 6],
+        "depths": [2, 4],
+        "batch": 32,
         "epochs": 4,
         "budgets": [],
         "trials": 1,
+        "range": [1e-2, 1e-2],
         "official": False,
     },
     measured={
@@ -311,7 +314,8 @@ ABOUT = About(
             "width": 32,
             "epochs": 6,
             "range": [3e-3, 3e-3],
-        },
+            "depths": [2, 6],
+        }
     },
     texts={
         "ReLU, torch's default": "ReLU，torch 默认",

@@ -88,12 +88,14 @@ ABOUT = About(
     },
     quick={
         "seeds": 6,
-        "images": 300,
-        "widths": [16],
+        "images": 100,
+        "widths": [8],
         "lengths": [20],
-        "trials": 3,
+        "trials": 2,
         "goal": 1.0,
-        "made": {"examples": 40, "judges": 1000, "positive": 0.7, "steps": 200},
+        "made": {"examples": 40, "judges": 200, "positive": 0.7, "steps": 200},
+        "batch": 25,
+        "official": False,
     },
     measured={
         "steps": (
@@ -218,10 +220,20 @@ ABOUT = About(
         ),
     },
     reachable={
-        "holds": {"momentum_range": [1e-3, 1e-2]},
+        "holds": {
+            "momentum_range": [1e-3, 1e-2],
+            "images": 300,
+            "batch": 50,
+            "widths": [16],
+            "trials": 3,
+        },
         "fails": {
             "made": {"examples": 40, "judges": 1000, "positive": 1.0, "steps": 200},
             "momentum_range": [1e-6, 1e-5],
+            "images": 300,
+            "batch": 50,
+            "widths": [16],
+            "trials": 3,
         },
     },
     texts={

@@ -67,10 +67,11 @@ ABOUT = About(
     },
     quick={
         "seeds": 6,
-        "images": 500,
-        "epochs": 10,
+        "images": 256,
+        "epochs": 5,
         "budgets": [],
-        "trials": 3,
+        "trials": 2,
+        "range": [1e-3, 1e-1],
         "widths": [16],
         "official": False,
     },
@@ -191,8 +192,9 @@ ABOUT = About(
             "batch": 25,
             "epochs": 15,
             "trials": 1,
-            "range": [1e-3, 1e-1],
-        },
+            "range": [0.001, 0.1],
+            "images": 500,
+        }
     },
     texts={
         "logits": "logits",

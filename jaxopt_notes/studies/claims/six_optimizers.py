@@ -67,9 +67,11 @@ ABOUT = About(
     },
     quick={
         "seeds": 6,
-        "images": 640,
+        "images": 128,
         "widths": [16],
-        "exponents": {"sgd": [-0.75, -0.25], "adam": [-2.0, -1.5]},
+        "exponents": {"sgd": [-0.75, -0.5], "adam": [-2.0, -1.75]},
+        "batch": 32,
+        "official": False,
     },
     measured={
         "behind_1": (
@@ -211,11 +213,11 @@ ABOUT = About(
             "exponents": {"sgd": [-3.5, -3.0], "adam": [-2.0, -2.0]},
         },
         "depends": {
-            "lengths": [1, 20],
+            "lengths": [2, 20],
             "widths": [64],
             "exponents": {"sgd": [-3.5, -3.0], "adam": [-1.5, -1.5]},
         },
-        "fails": {"untuned": 1e-6},
+        "fails": {"untuned": 1e-6, "lengths": [1]},
     },
     texts={
         "0.001 costs Adam most in short trainings": "0.001 对 Adam 的损失在短训练中最大",

@@ -71,7 +71,13 @@ ABOUT = About(
         "rates": [3e-2, 3e2, 17],
         "root": 0.5,
     },
-    quick={"words": 300, "steps": 200, "rates": [3e-2, 3e2, 9], "seeds": 6},
+    quick={
+        "words": 300,
+        "steps": 100,
+        "rates": [0.03, 300.0, 5],
+        "seeds": 6,
+        "packages": "http logging urllib",
+    },
     measured={
         "slope": (
             "exponent p of a word's effective learning rate ∝ (number of its texts)^p",
