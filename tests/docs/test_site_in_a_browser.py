@@ -30,9 +30,9 @@ new Promise((done) => {
 BROKEN_PICTURES = """
 [...document.images].filter((x) => !(x.complete && x.naturalWidth > 0)).map((x) => x.src)
 """
-# Colours would take half of axe's time. It checks them in two elements of each kind: those of a kind
-# have the same colours, font, classes and backgrounds, as have the elements around them. An element
-# with a single character is of another kind, because axe does not check its colours.
+# Colours would take half of axe's time. Axe checks them in two elements of each kind: those of one
+# kind have the same colours, font, classes and backgrounds, as have the elements around them. One
+# with a single character is of another kind, because axe does not check it.
 MARK_COLOURS = """
 const around = new Map(), kinds = new Map();
 for (const x of document.querySelectorAll("body, body *")) {
