@@ -79,14 +79,12 @@ def _mixed() -> Any:
     }
 
 
-def _every_kind() -> Any:
-    mixed = _mixed()
-    mixed["half"][1].append(parameters(2, 8, dtype=jnp.float16))
-    return mixed | {"empty": parameters(0, 3)}
-
-
 def _many() -> Any:
     return _alike() | {"head": parameters(4, 8)}
+
+
+def _many_kinds() -> Any:
+    return _many() | {"half": parameters(2, 8, dtype=jnp.float16), "empty": parameters(0, 3)}
 
 
 def _alike() -> Any:
@@ -102,9 +100,9 @@ def _x64() -> Any:
 
 TREES: dict[str, Callable[[], Any]] = {
     "mixed": _mixed,  # each shape and dtype takes programs of its own
-    "every kind": _every_kind,
     "x64": _x64,
     "many": _many,
+    "many kinds": _many_kinds,
     "alike": _alike,
     "single": lambda: {"single": parameters(64)},
     "empty": dict,

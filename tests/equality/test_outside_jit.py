@@ -22,12 +22,12 @@ def test_each_step_has_the_same_bits(case: Case) -> None:
 @pytest.mark.slow
 @each_case
 def test_a_hundred_steps_have_the_same_bits(case: Case) -> None:
-    params, gradients = tree_and_gradients("every kind", case.real_only)
+    params, gradients = tree_and_gradients("mixed", case.real_only)
     assert_same_path(case.ours(params), case.optaxs(params), params, gradients)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("tree", ["x64", "many"])
+@pytest.mark.parametrize("tree", ["x64", "many kinds"])
 @each_case
 def test_other_trees_have_the_same_bits(case: Case, tree: str) -> None:
     params, gradients = tree_and_gradients(tree, case.real_only)

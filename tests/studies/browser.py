@@ -84,10 +84,7 @@ class Browser:
         query: str = "",
     ) -> None:
         """Shows a file in a window of that size, and waits until all of it is there."""
-        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
-        self.call("Emulation.setDeviceMetricsOverride", **size)
-        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-        self.call("Emulation.setEmulatedMedia", features=[scheme])
+        self.emulate(width, height, dark)
         self.call("Page.navigate", url="about:blank")  # or another # alone would not load it anew
         self.events.clear()
         self.call("Page.navigate", url=file.as_uri() + query + (hash and f"#{hash}"))
@@ -97,6 +94,13 @@ class Browser:
             assert time.monotonic() < until, f"{file} does not load"
             time.sleep(0.02)
         self.evaluate("new Promise((done) => requestAnimationFrame(() => setTimeout(done)))")
+
+    def emulate(self, width: int, height: int = 844, dark: bool = False) -> None:
+        """Gives the window that size and the colours that scheme."""
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
+        self.call("Emulation.setDeviceMetricsOverride", **size)
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        self.call("Emulation.setEmulatedMedia", features=[scheme])
 
     def evaluate(self, expression: str) -> Any:
         """The value of JavaScript in the page, a promise's when it is there."""
