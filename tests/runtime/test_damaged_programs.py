@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax._src.compilation_cache import decompress_executable as unpacked
 from jax.experimental.compilation_cache import compilation_cache
 
 from jaxopt_notes.runtime.compilation import keep_compiled
@@ -33,10 +34,12 @@ def test_a_damaged_program_is_replaced(tmp_path, damage):
             content = bytearray(whole)
             content[place] ^= 1 << place % 8
             cut = {"empty": b"", "cut": whole[: len(whole) // 2]}
-            file.write_bytes(cut.get(damage, bytes(content)))
+            damaged = cut.get(damage, bytes(content))
+            file.write_bytes(damaged)
             assert run().tolist() == [0, 2, 4]
             assert len(file.read_bytes()) > len(whole) / 2
-            assert file.read_bytes() != cut.get(damage, bytes(content))
+            # Where a program repeats itself, other compressed bytes can stand for the same one.
+            assert file.read_bytes() != damaged or unpacked(damaged) == unpacked(whole)
         assert not [str(each.message) for each in shown if "compilation cache" in str(each.message)]
         warnings.warn("another", stacklevel=1)
         assert "another" in str(shown[-1].message)

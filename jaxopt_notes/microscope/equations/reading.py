@@ -132,7 +132,7 @@ class Reader:
         if name == "cond":
             return self._cond(params["branches"], args)
         if name == "scan":
-            return self._scan(params, args)
+            return self._scan(eqn, args)
         if name == "while":
             return self._while(params, args)
         return self._call(name, params, args)
@@ -233,13 +233,15 @@ class Reader:
         no, yes = (self.read(b.jaxpr, b.consts, operands) for b in branches)
         return [graph.add("select", pred, y, n) for y, n in zip(yes, no)]
 
-    def _scan(self, params: dict[str, Any], args: list[int]) -> list[int]:
-        consts, carries = params["num_consts"], params["num_carry"]
-        if len(args) != consts + carries or params["length"] > _ROUNDS:
+    def _scan(self, eqn: Any, args: list[int]) -> list[int]:
+        inner, length = eqn.params["jaxpr"], eqn.params["length"]
+        # Arrays that a round takes a row of, or adds a row to, have one axis more outside.
+        outside = [x.aval.shape for x in (*eqn.invars, *eqn.outvars)]
+        if outside != [x.shape for x in (*inner.in_avals, *inner.out_avals)] or length > _ROUNDS:
             raise UnreadableError("a loop over arrays, or a long one")
-        fixed, carry = args[:consts], args[consts:]
-        inner = params["jaxpr"]
-        for _ in range(params["length"]):
+        constants = len(args) - len(eqn.outvars)
+        fixed, carry = args[:constants], args[constants:]
+        for _ in range(length):
             carry = self.read(inner.jaxpr, inner.consts, [*fixed, *carry])
         return carry
 

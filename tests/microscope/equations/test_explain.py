@@ -3,6 +3,7 @@
 import json
 import math
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
@@ -120,6 +121,24 @@ def test_what_cannot_be_read_is_not_printed_as_an_equation(capsys):
     assert "the steps that were understood, not checked" in text
     assert "?" not in text
     assert "checked: " not in text
+
+
+def test_a_loop_of_a_few_rounds_is_read_and_a_loop_over_an_array_is_not():
+    def halved(g):
+        return jax.lax.fori_loop(0, 3, lambda _, x: 0.5 * x, g)
+
+    def scaled(g):
+        return jax.lax.scan(lambda x, by: (by * x, None), g, np.array([0.5, 0.25]))[0]
+
+    def summed(g):
+        return jax.lax.scan(lambda x, _: (0.5 * x, x), g, length=2)[1].sum(0)
+
+    def optimizer(direction):
+        return optax.stateless_with_tree_map(lambda g, _: -0.8 * direction(g))
+
+    assert equations(explain(optimizer(halved))) == ["θ ← θ − 0.1 g"]
+    for over_an_array in (scaled, summed):
+        assert "a loop over arrays" in explain(optimizer(over_an_array)).text
 
 
 def test_arrays_that_are_treated_differently_are_cases():
