@@ -219,7 +219,7 @@ def _read_position(checkpoints: ocp.CheckpointManager, step: int) -> dict[str, A
 
 
 def _crc(position: dict[str, Any]) -> int:
-    """A checksum of a checkpoint's position, as JSON writes it: all digits of every number."""
+    """The CRC-32 of a checkpoint's position as JSON, with all digits of every number."""
     return zlib.crc32(json.dumps(position, sort_keys=True).encode())
 
 

@@ -105,5 +105,6 @@ def set_jax(name: str, value: Any) -> None:
     """Sets one of JAX's options until the command ends."""
     import jax
 
+    # Not every option is an attribute of jax.config.
     at_end(jax.config.update, name, jax.config.values[name])
     jax.config.update(name, value)

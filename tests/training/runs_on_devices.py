@@ -1,6 +1,6 @@
-"""`python -m tests.training.runs_on_devices OUT HOST:PORT N I`: a few runs on all devices here.
+"""`python -m tests.training.runs_on_devices OUT [HOST:PORT N I]`: a few runs on all devices here.
 
-Run by `test_many_devices.py` in several processes, or `OUT` alone in one.
+`test_many_devices.py` starts it in one process or, with HOST:PORT N I, in several.
 """
 
 import json

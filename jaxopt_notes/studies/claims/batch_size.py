@@ -183,7 +183,7 @@ ABOUT = About(
             "equal_epochs": [],
             "images": 256,
             "batches": [64, 256],
-        }
+        },
     },
     texts={
         "Points of accuracy that Adam is behind momentum": "Adam 落后动量的准确率百分点",

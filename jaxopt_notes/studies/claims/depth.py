@@ -315,7 +315,7 @@ ABOUT = About(
             "epochs": 6,
             "range": [3e-3, 3e-3],
             "depths": [2, 6],
-        }
+        },
     },
     texts={
         "ReLU, torch's default": "ReLU，torch 默认",

@@ -192,9 +192,8 @@ ABOUT = About(
             "batch": 25,
             "epochs": 15,
             "trials": 1,
-            "range": [0.001, 0.1],
             "images": 500,
-        }
+        },
     },
     texts={
         "logits": "logits",

@@ -74,7 +74,7 @@ ABOUT = About(
     quick={
         "words": 300,
         "steps": 100,
-        "rates": [0.03, 300.0, 5],
+        "rates": [3e-2, 3e2, 5],
         "seeds": 6,
         "packages": "http logging urllib",
     },
