@@ -29,7 +29,7 @@ def build_parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("action", metavar="|".join(ACTIONS))
     add("name", nargs="?", metavar="NAME", help="of the study to run")
-    add("--quick", action="store_true", help="smaller settings: seconds a study")
+    add("--quick", action="store_true", help="smaller settings: each study takes up to a minute")
     add("--out", action=Place, metavar="DIR", help=f"({OUT}; {QUICK_OUT} with --quick)")
     return parser
 
